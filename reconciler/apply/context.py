@@ -1,0 +1,78 @@
+"""What every step of an apply shares: whom it talks to, what it may do, and whether it should go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.apply.events import Event, Ledger
+from reconciler.apply.journal import Journal
+from reconciler.errors import ReconcilerError
+from reconciler.model.address import Address, Owner
+from reconciler.ports import Emit, Provider, Scope, Steps, Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an apply goes about it. Durations in seconds.
+
+    `wait` is how long to wait for agents to run, `farewell` for one to end (a graceful farewell may take 120 s,
+    agora-api: lifecycle). `grace` is how long after a lost reply the service may still execute the call.
+    """
+
+    parallelism: int = 10
+    wait: float = 120.0
+    farewell: float = 150.0
+    grace: float = 300.0
+    attempts: int = 3
+
+
+class ChangeFailed(ReconcilerError):
+    """A change could not be completed; `unknown` where nobody knows whether its last call was executed."""
+
+    def __init__(self, message: str, *, unknown: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.unknown = unknown
+
+
+class ChangeSkipped(ReconcilerError):
+    """A change was not begun, or not continued: the run is stopping."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One run. `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up)."""
+
+    provider: Provider
+    owner: Owner
+    journal: Journal
+    settings: Settings = field(default_factory=Settings)
+    halted: str | None = None
+    joins_halted: str | None = None
+    joined: dict[str, Address] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def say(self, event: Event) -> Steps[None]:
+        """Tell whoever watches, and the ledger."""
+        self.ledger.note(event)
+        yield Emit(event)
+
+    def check_open(self) -> Steps[None]:
+        """Whether something new may be started; raises `ChangeSkipped` with the reason where not."""
+        if self.halted:
+            raise ChangeSkipped(self.halted)
+        stopping: bool = yield Stopping()
+        if stopping:
+            raise ChangeSkipped("the run was interrupted")
+
+    def declined(self, scope: Scope, detail: str) -> ChangeFailed:
+        """The failure for a definite refusal, after noting how far it reaches."""
+        match scope:
+            case Scope.RUN:
+                self.halted = self.halted or f"the service refuses this run: {detail}"
+            case Scope.JOINS:
+                self.joins_halted = self.joins_halted or f"the quota is used up: {detail}"
+            case Scope.ADDRESS:
+                pass
+        return ChangeFailed(detail)
+
+

@@ -1,0 +1,298 @@
+"""Plan -> effects: the waves of a plan, step by step, with an event for everything that happens.
+
+Concurrency belongs to the driver (`ports.Gather`); here is the order, the halting, and what a failed step means
+for the rest of its change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from reconciler.apply import calls
+from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
+from reconciler.apply.events import Finished, Progress, Result, Started
+from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
+from reconciler.model.address import Address, AgentName, default_uid
+from reconciler.model.observed import AgentStatus, ObservedAgent
+from reconciler.model.record import Intent, Operation, Record
+from reconciler.model.spec import AgentSpec
+from reconciler.model.tree import Path, Tree
+from reconciler.model.writes import DropRecord, PutGeneration, PutRecord, Write
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Change, Hold, Join, Rotate, action_of, spec_of, target_of
+from reconciler.plan.decide import Facts, decide, token_is_due
+from reconciler.plan.steps import (
+    AwaitGone,
+    AwaitRunning,
+    CallJoin,
+    CallLeave,
+    CallUpdate,
+    DropMemory,
+    Program,
+    Remember,
+    Step,
+    Task,
+    steps_of,
+    waves,
+)
+from reconciler.ports import Elapsed, Gather, Now, Sleep, Steps
+
+
+def execute(context: Context, plan: Plan) -> Steps[None]:
+    """Run a plan. Everything that comes of it is said in events; only a lost state raises."""
+    failed: set[int] = set()
+    for wave in waves(plan):
+        tasks = [_runner(context, program, failed) for program in wave]
+        results: list[object] = yield Gather(tasks, context.settings.parallelism)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+    for change in plan.changes:
+        if isinstance(change, Hold):
+            yield from context.say(_finished(change, Result.HELD, change.reason.text))
+
+
+def _runner(context: Context, program: Program, failed: set[int]) -> Callable[[], Steps[None]]:
+    return lambda: _run_program(context, program, failed)
+
+
+def _run_program(context: Context, program: Program, failed: set[int]) -> Steps[None]:
+    """One channel's tasks in order. A change whose earlier part failed is not continued; its neighbours are."""
+    begun: set[int] = set()
+    left: dict[int, int] = {}
+    for task in program:
+        left[id(task.change)] = left.get(id(task.change), 0) + 1
+    for task in program:
+        key = id(task.change)
+        left[key] -= 1
+        if key in failed:
+            continue
+        if key not in begun:
+            begun.add(key)
+            yield from context.say(Started(task.change.address, action_of(task.change)))
+        ended = yield from _run_task(context, task, last=left[key] == 0)
+        if ended is not None:
+            if ended.result is not Result.DONE:
+                failed.add(key)
+            yield from context.say(ended)
+
+
+def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | None]:
+    """The outcome of a task, or None when its change goes on in a later task."""
+    change = task.change
+    try:
+        for position, step in enumerate(task.steps):
+            if position == 0:
+                yield from context.check_open()
+            yield from _perform(context, change, step)
+    except ChangeSkipped as skipped:
+        return _finished(change, Result.SKIPPED, skipped.message)
+    except ChangeFailed as problem:
+        return _finished(change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem))
+    except (StateError, StateLocked) as problem:
+        context.halted = context.halted or problem.message
+        yield from context.say(_finished(change, Result.UNKNOWN, problem.message))
+        raise
+    except AuthenticationFailed as problem:
+        context.halted = context.halted or problem.message
+        return _finished(change, Result.FAILED, _with_hint(problem))
+    except ReconcilerError as problem:
+        return _finished(change, Result.FAILED, _with_hint(problem))
+    return _finished(change, Result.DONE, "") if last else None
+
+
+def _with_hint(problem: ReconcilerError) -> str:
+    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+
+
+def _finished(change: Change, result: Result, detail: str) -> Finished:
+    target = target_of(change)
+    return Finished(change.address, action_of(change), result, detail, target.agent_id if target else "")
+
+
+# --- steps ----------------------------------------------------------------------------------------------------
+
+
+def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
+    match step:
+        case CallLeave(target):
+            yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
+            yield from calls.leave(context, target.agent_id, _recorded_at(change), target.name)
+        case AwaitGone(agent_id):
+            yield from calls.await_gone(context, agent_id, _recorded_at(change))
+        case CallJoin(other_uid):
+            yield from _join(context, change, other_uid=other_uid)
+        case AwaitRunning():
+            yield from _await_running(context, change)
+        case CallUpdate(values, token):
+            yield from _update(context, change, dict(values), token=token)
+        case Remember():
+            yield from _remember(context, change)
+        case DropMemory():
+            yield from _forget(context, change)
+        case _:
+            assert_never(step)
+
+
+def _recorded_at(change: Change) -> Address:
+    """The address under which the state knows the agent that a change touches."""
+    target = target_of(change)
+    return target.record.address if target and target.record else change.address
+
+
+def _spec(change: Change) -> AgentSpec:
+    spec = spec_of(change)
+    assert spec is not None, "only changes with a spec lower to steps that need one"
+    return spec
+
+
+def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
+    if context.joins_halted:
+        raise ChangeSkipped(context.joins_halted)
+    spec = _spec(change)
+    intent = context.journal.join_intent(spec.address)
+    resumed = intent is not None
+    if intent is None:
+        intent = yield from _new_intent(context, change, spec, other_uid=other_uid)
+    failures = change.failures if isinstance(change, Join) else 0
+    yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
+    record = yield from calls.join(
+        context, intent, token_ttl=spec.lifecycle.token_ttl, resumed=resumed, failures=failures
+    )
+    context.joined[record.agent_id] = spec.address
+    if resumed or record.unsent:
+        yield from _bring_up_to_date(context, spec, record)
+
+
+def _new_intent(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:
+    target = target_of(change)
+    parsed = AgentName.parse(target.name) if target else None
+    generation = context.journal.next_generation(spec.address, parsed.generation if parsed else 0)
+    revision = spec.revision(context.provider.capabilities)
+    now: float = yield Now()
+    uid = spec.uid(context.owner)
+    if other_uid and target is not None and target.uid == uid:
+        uid = default_uid(context.owner, replace(spec.address, name=f"{spec.address.name}~"))
+    return Intent(
+        Operation.JOIN,
+        spec.address,
+        str(AgentName.make(context.owner, spec.address, revision, generation)),
+        created_at=now,
+        generation=generation,
+        uid=uid,
+        body=spec.body,
+        protect=spec.lifecycle.protect,
+    )
+
+
+def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:
+    """After an agent of an earlier attempt was taken back: it has that attempt's spec, so decide anew."""
+    now: float = yield Now()
+    agent = ObservedAgent(record.agent_id, AgentStatus.RUNNING, record.started_at, record.name)
+    facts = Facts(
+        context.owner, spec.address, context.provider.capabilities, now, spec, record, running=(agent,)
+    )
+    change = decide(facts)
+    if change is None or isinstance(change, (Hold, Rotate)):
+        return
+    for step in steps_of(change):
+        yield from _perform(context, change, step)
+
+
+def _update(context: Context, change: Change, values: dict[Path, Tree], *, token: bool) -> Steps[None]:
+    """Send in-place values. An agent that is gone meanwhile is started again: that ends no conversation."""
+    spec = _spec(change)
+    record = yield from _settled_record(context, change)
+    now: float = yield Now()
+    with_token = token or record.unsent or token_is_due(record, spec.lifecycle, now)
+    done = yield from calls.update(
+        context,
+        record,
+        spec.body,
+        values,
+        ignored=spec.lifecycle.ignore_changes,
+        token_ttl=spec.lifecycle.token_ttl if with_token else None,
+        protect=spec.lifecycle.protect,
+        change=action_of(change).value,
+    )
+    if done is None:
+        yield from context.say(Progress(spec.address, "its agent is gone; starting another"))
+        yield from context.journal.write(
+            PutGeneration(spec.address, record.generation), DropRecord(record.address)
+        )
+        yield from _join(context, change, other_uid=False)
+
+
+def _settled_record(context: Context, change: Change) -> Steps[Record]:
+    """The record of a change's agent under its present address, moved there if it was renamed."""
+    record = context.journal.record(change.address)
+    target = target_of(change)
+    if record is not None and target is not None and record.agent_id == target.agent_id:
+        return record
+    yield from _remember(context, change)
+    record = context.journal.record(change.address)
+    assert record is not None, "remembering puts the record there"
+    return record
+
+
+def _remember(context: Context, change: Change) -> Steps[None]:
+    """Put the running agent into the state as it is: taken back by its name, renamed, or protected anew."""
+    spec, target = _spec(change), target_of(change)
+    assert target is not None, "only running agents are remembered"
+    known = target.record
+    if known is None:
+        agent = yield from calls.prove_ours(context, target.agent_id, spec.address, target.name)
+        if agent is None:
+            raise ChangeFailed("its agent ended meanwhile", hint="the next apply joins it anew")
+        yield from context.journal.write(PutRecord(_taken_back(spec, agent, target.uid)))
+        return
+    writes: list[Write] = [PutRecord(replace(known, address=spec.address, protect=spec.lifecycle.protect))]
+    if known.address != spec.address:
+        writes += [DropRecord(known.address), PutGeneration(spec.address, known.generation)]
+    yield from context.journal.write(*writes)
+
+
+def _taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
+    """The record of an agent found by its name: its digest agreed, what is in place on it is unknown."""
+    parsed = agent.parsed
+    assert agent.name is not None and parsed is not None, "found by its name"
+    return Record(
+        address=spec.address,
+        agent_id=agent.agent_id,
+        name=agent.name,
+        generation=parsed.generation,
+        uid=uid,
+        body=spec.body,
+        started_at=agent.started_at,
+        protect=spec.lifecycle.protect,
+        unsent=True,
+    )
+
+
+def _forget(context: Context, change: Change) -> Steps[None]:
+    record = context.journal.record(change.address)
+    if record is not None:
+        yield from context.journal.write(PutGeneration(change.address, record.generation), DropRecord(change.address))
+
+
+# --- waiting for what was started -------------------------------------------------------------------------------
+
+
+def _await_running(context: Context, change: Change) -> Steps[None]:
+    """Wait for the agent that was just joined beside its predecessor; the predecessor stays if it does not run."""
+    record = context.journal.record(change.address)
+    assert record is not None, "a join leaves a record"
+    started: float = yield Elapsed()
+    while True:
+        agent = yield from context.provider.query(record.agent_id)
+        if agent is None or agent.status.is_terminal:
+            message = agent.message if agent else "the service does not know it"
+            raise ChangeFailed(f"the new agent did not start ({message}); the old one was kept")
+        if agent.status.is_settled:
+            return
+        elapsed: float = yield Elapsed()
+        if elapsed - started > context.settings.wait:
+            raise ChangeFailed(f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now")
+        yield Sleep(0.5)

@@ -1,0 +1,76 @@
+"""Intent before the effect, outcome after: the state as an apply sees and writes it.
+
+The view here and the store's bytes change together: a write is folded in only after it is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.model.address import Address
+from reconciler.model.fingerprint import keyed_digest
+from reconciler.model.record import Entry, Intent, Operation, Record
+from reconciler.model.secret import Secret, SecretRef
+from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, StateView, Write
+from reconciler.ports import Commit, Now, Steps
+
+
+class Journal:
+    """The state of one run. Every method that writes returns only when the write is durable."""
+
+    def __init__(self, view: StateView) -> None:
+        self.view = view
+
+    def write(self, *writes: Write) -> Steps[None]:
+        """Make writes durable, then true here. Raises `StateError` or `StateLocked`: then nothing may follow."""
+        if writes:
+            yield Commit(writes)
+            self.view.absorb(writes)
+
+    def record(self, address: Address) -> Record | None:
+        return self.view.records.get(address)
+
+    def join_intent(self, address: Address) -> Intent | None:
+        """The open join of an address, if an earlier run left one."""
+        return next(
+            (
+                each
+                for each in self.view.intents.values()
+                if each.operation is Operation.JOIN and each.address == address
+            ),
+            None,
+        )
+
+    def next_generation(self, address: Address, seen: int = 0) -> int:
+        """One more than any generation that this address is known to have used."""
+        record = self.view.records.get(address)
+        used = (self.view.generations.get(address, 0), record.generation if record else 0, seen)
+        return max(used) + 1
+
+    def intend(self, intent: Intent) -> Steps[None]:
+        """Note a call before it is made; a join also claims its generation."""
+        claims: tuple[Write, ...] = ()
+        if intent.operation is Operation.JOIN:
+            claims = (PutGeneration(intent.address, intent.generation),)
+        yield from self.write(PutIntent(intent), *claims)
+
+    def mark_unknown(self, intent: Intent) -> Steps[Intent]:
+        """Note that the outcome of a call is unknown since now (or since it first became so)."""
+        if intent.unknown_since is not None:
+            return intent
+        now: float = yield Now()
+        marked = replace(intent, unknown_since=now)
+        yield from self.write(PutIntent(marked))
+        return marked
+
+    def conclude(self, intent: Intent, *outcome: Write, change: str, result: str, agent_id: str = "", detail: str = "") -> Steps[None]:
+        """Note the outcome of a call: the intent goes, what came of it stays, in one write."""
+        now: float = yield Now()
+        entry = Entry(now, intent.address, change, result, agent_id, detail)
+        yield from self.write(*outcome, DropIntent(intent.key), Append(entry))
+
+    def secret_digests(self, secrets: Mapping[SecretRef, Secret]) -> dict[str, str]:
+        """Keyed digests of the values that went out, by reference."""
+        key = self.view.secret_key
+        return {ref.text: keyed_digest(key, value.reveal()) for ref, value in sorted(secrets.items())}

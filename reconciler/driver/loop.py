@@ -1,0 +1,209 @@
+"""The production driver: performs the effects of the core over sockets, disk and clock, with asyncio.
+
+All concurrency of the product is here. Commits of concurrent tasks that are ready together share one durable
+write; stopping cuts waits short and gives calls in flight a moment to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from reconciler.errors import ReconcilerError
+from reconciler.model.writes import Write
+from reconciler.ports import (
+    Commit,
+    Effect,
+    Elapsed,
+    Emit,
+    Gather,
+    Http,
+    HttpFailure,
+    HttpReply,
+    HttpRequest,
+    HttpTrouble,
+    Lock,
+    Now,
+    Random,
+    ReadState,
+    Resolve,
+    SecretSource,
+    Sleep,
+    StateStore,
+    Steps,
+    Stopping,
+    Unlock,
+)
+
+T = TypeVar("T")
+
+# How long a call in flight may go on after the run was told to stop, seconds: the state must be durable in two.
+_LAST_CALL = 1.2
+
+
+class Sender(Protocol):
+    """Performs one request exactly once; `worker` numbers the connection to use."""
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Driver:
+    """Runs steps. `store` may be None for what only reads; `clock` gives epoch seconds."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        store: StateStore | None = None,
+        holder: str = "",
+        secrets: SecretSource | None = None,
+        on_event: Callable[[Any], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._sender = sender
+        self._store = store
+        self._holder = holder
+        self._serial = 0
+        self._secrets = secrets
+        self._on_event = on_event
+        self._clock = clock
+        self._random = random.Random()
+        self._stop = asyncio.Event()
+        self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
+
+    def stop(self) -> None:
+        """Start nothing new, cut waits short, and let calls in flight end within a moment."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    async def run(self, steps: Steps[T], *, worker: int = 0) -> T:
+        """Perform every effect of some steps until they return; what they raise is raised."""
+        value: Any = None
+        problem: ReconcilerError | None = None
+        while True:
+            try:
+                effect = steps.send(value) if problem is None else steps.throw(problem)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # typed by the generator
+            value, problem = None, None
+            try:
+                value = await self._perform(effect, worker)
+            except ReconcilerError as raised:
+                problem = raised
+
+    async def _perform(self, effect: Effect, worker: int) -> Any:
+        match effect:
+            case Http(request):
+                return await self._send(request, worker)
+            case Commit(writes):
+                return await self._commit(writes)
+            case Now():
+                return self._clock()
+            case Elapsed():
+                return time.monotonic()
+            case Sleep(seconds):
+                return await self._sleep(seconds)
+            case Random():
+                return self._random.random()
+            case Stopping():
+                return self._stop.is_set()
+            case Emit(event):
+                if self._on_event is not None:
+                    self._on_event(event)
+                return None
+            case Resolve(references):
+                return await self._resolve(references)
+            case Gather(tasks, limit):
+                return await self._gather(tasks, limit)
+            case ReadState():
+                state = self._state_store().read()
+                self._serial = state.serial
+                return state
+            case Lock(timeout):
+                return await asyncio.to_thread(self._state_store().acquire, self._holder, timeout)
+            case Unlock():
+                return self._state_store().release()
+
+    async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        call = asyncio.ensure_future(self._sender.send(request, worker))
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({call, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                await asyncio.wait({call}, timeout=_LAST_CALL)
+            if call.done():
+                return call.result()
+            return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
+        finally:
+            stop.cancel()
+            if not call.done():
+                call.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    async def _resolve(self, references: Any) -> Any:
+        if self._secrets is None or not references:
+            return {}
+        return await asyncio.to_thread(self._secrets.resolve, references)
+
+    async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
+        """Workers take tasks in order; each has a connection of its own. One worker is enough for one task."""
+        results: list[Any] = [None] * len(tasks)
+        places = iter(range(len(tasks)))
+
+        async def work(worker: int) -> None:
+            for place in places:
+                try:
+                    results[place] = await self.run(tasks[place](), worker=worker)
+                except Exception as raised:
+                    results[place] = raised
+
+        await asyncio.gather(*(work(worker) for worker in range(min(limit, len(tasks)))))
+        return results
+
+    # --- the state
+
+    def _state_store(self) -> StateStore:
+        if self._store is None:
+            raise ReconcilerError("this command works without a state")
+        return self._store
+
+    async def _commit(self, writes: Sequence[Write]) -> None:
+        """Join the batch that is written once everything that is ready now has had its turn."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._pending.append((writes, done))
+        if len(self._pending) == 1:
+            loop.call_soon(self._flush)
+        await done
+
+    def _flush(self) -> None:
+        batch, self._pending = self._pending, []
+        try:
+            every = [write for writes, _ in batch for write in writes]
+            self._serial = self._state_store().commit(every, expected=self._serial)
+        except Exception as problem:
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(problem)
+            return
+        for _, done in batch:
+            if not done.done():
+                done.set_result(None)
+
+

@@ -1,0 +1,119 @@
+"""What can go wrong, and the exit code each way of going wrong has.
+
+The tree:
+
+    ReconcilerError                1  anything that ends a command with a message instead of a traceback
+    ├── UsageError                 1  flags or arguments that make no sense together
+    ├── InvalidConfig              1  problems in the user's files; carries every diagnostic
+    ├── ServiceError               1  the service said no, or could not be reached
+    │   ├── AuthenticationFailed   1  401/403: the credentials or the project are refused
+    │   └── IncompleteRead         1  a list or reply that cannot be trusted as a whole
+    ├── SecretUnavailable          1  a secret reference has no value here
+    ├── StateError                 1  the state is damaged, foreign, newer or cannot be written
+    ├── StalePlan                  3  the plan is not the approved one any more
+    ├── StateLocked                4  somebody else holds the state
+    └── Refused                    5  a limit or an empty fleet refuses the whole apply
+
+Exit codes are a published contract; 2 (changes present) and 6 (incomplete) are results, not errors, and
+130/143 are signals. Nothing here formats output or knows a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import ClassVar
+
+from reconciler.diagnostics import Diagnostic
+
+
+class ExitCode(IntEnum):
+    """The published exit codes (README, "Exit codes")."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    STALE = 3
+    LOCKED = 4
+    REFUSED = 5
+    INCOMPLETE = 6
+
+
+class ReconcilerError(Exception):
+    """Anything that ends a command with a message: what happened, and what to do about it."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.ERROR
+    rule: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ReconcilerError):
+    """Flags or arguments that make no sense, alone or together."""
+
+    rule = "usage"
+
+
+class InvalidConfig(ReconcilerError):
+    """The user's files have problems; every one of them is in `diagnostics`, sorted by place."""
+
+    rule = "invalid-config"
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
+        errors = sum(1 for each in self.diagnostics if each.is_error)
+        super().__init__(f"the fleet's files have {errors} error{'s' if errors != 1 else ''}; nothing was done")
+
+
+class ServiceError(ReconcilerError):
+    """The service refused, failed or could not be reached."""
+
+    rule = "service"
+
+
+class AuthenticationFailed(ServiceError):
+    """The service refused our credentials or our project (401, 403): no call of this run can succeed."""
+
+    rule = "authentication"
+
+
+class IncompleteRead(ServiceError):
+    """A reply that cannot be trusted as a whole: nothing may be decided from it."""
+
+    rule = "incomplete-read"
+
+
+class SecretUnavailable(ReconcilerError):
+    """A secret reference has no value on this machine; the message names the reference, never a value."""
+
+    rule = "secret-unavailable"
+
+
+class StateError(ReconcilerError):
+    """The state cannot be read, trusted or written."""
+
+    rule = "state"
+
+
+class StalePlan(ReconcilerError):
+    """What would be done now is not what was approved."""
+
+    exit_code = ExitCode.STALE
+    rule = "stale-plan"
+
+
+class StateLocked(ReconcilerError):
+    """Somebody else holds the state."""
+
+    exit_code = ExitCode.LOCKED
+    rule = "state-locked"
+
+
+class Refused(ReconcilerError):
+    """A limit or an empty fleet refuses the whole apply; nothing was done."""
+
+    exit_code = ExitCode.REFUSED
+    rule = "refused"

@@ -1,0 +1,37 @@
+"""What a provider can do to a running agent, as data: the diff and the plan know nothing else of a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.tree import Path, Tree, starts_with
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The abilities of one provider instance (they differ between the global service and mainland China).
+
+    `updatable` are the paths below `properties` that change on a running agent; each is sent and replaced as a
+    whole. Anything else needs a new agent, and so does *removing* an updatable value, since no source documents
+    what leaving it out of an update means. Durations in seconds.
+    """
+
+    updatable: frozenset[Path]
+    max_lifetime: float
+    max_token_ttl: float
+    usd_per_minute: float
+
+    def updatable_prefix(self, path: Path) -> Path | None:
+        """The updatable path that `path` is or lies below, if any."""
+        return next((prefix for prefix in self.updatable if starts_with(path, prefix)), None)
+
+    def in_place(self, properties: Tree) -> dict[Path, Tree]:
+        """The updatable values that a tree of properties holds, by path."""
+        found: dict[Path, Tree] = {}
+        for path in sorted(self.updatable):
+            node: object = properties
+            for part in path:
+                node = node.get(str(part)) if isinstance(node, dict) else None
+            if node is not None:
+                found[path] = node  # type: ignore[assignment]  # narrowed by hand: a tree's values are trees
+        return found

@@ -1,0 +1,92 @@
+"""The desired state: every agent that the files of one fleet and environment ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.diagnostics import Diagnostic, Span
+from reconciler.model.address import Address, Owner
+from reconciler.model.spec import AgentSpec
+from reconciler.model.tree import Path
+
+
+class ServiceKind(StrEnum):
+    """Whom a fleet talks to."""
+
+    SIMULATOR = "simulator"
+    AGORA = "agora"
+
+
+class Area(StrEnum):
+    """The service's areas; mainland China is a service of its own (agora-api: base URLs)."""
+
+    US = "US"
+    EU = "EU"
+    AP = "AP"
+    CN = "CN"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The `service:` block: what kind, where, and optionally which App ID the fleet expects."""
+
+    kind: ServiceKind = ServiceKind.SIMULATOR
+    area: Area | None = None
+    app_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit as written: an absolute number, or a share of the agents."""
+
+    number: int | None = None
+    percent: float | None = None
+
+    def of(self, total: int) -> int:
+        """How many of `total` it allows; a share is rounded up, so that small fleets can change at all."""
+        if self.number is not None:
+            return self.number
+        return math.ceil(total * (self.percent or 0.0) / 100 - 1e-9)
+
+    def __str__(self) -> str:
+        return f"{self.number}" if self.number is not None else f"{self.percent:g}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one apply may do. `quota` is the number of live agents that the App ID may have."""
+
+    leave: Limit = Limit(percent=30.0)
+    replace: Limit | None = None
+    join: Limit | None = None
+    usd_per_day: float | None = None
+    usd_per_minute: float | None = None
+    quota: int | None = None
+
+
+def _nowhere(address: Address, path: Path) -> Span | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredFleet:
+    """What the files ask for; `digest` covers the contents of every file and variable that went into it.
+
+    `locate(address, path)` gives the place in the files that decided the value at a path of an agent's body,
+    or the agent's own place for the empty path.
+    """
+
+    owner: Owner
+    agents: Mapping[Address, AgentSpec]
+    service: Service = Service()
+    limits: Limits = Limits()
+    digest: str = ""
+    locate: Callable[[Address, Path], Span | None] = field(default=_nowhere, compare=False)
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def channels(self) -> frozenset[str]:
+        return frozenset(address.channel for address in self.agents)

@@ -1,0 +1,121 @@
+"""What we remember: records of applied agents, open intents, and the history, as values.
+
+How they are stored is `state`'s business. No secret value and no token is ever part of them. Times in epoch
+seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.model.address import Address
+from reconciler.model.spec import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What we last applied at one address, and to which agent.
+
+    `unsent` marks an agent whose in-place fields are not known to be those of `body` (taken back by name, or
+    adopted): they are sent once. `declared` marks an adopted foreign agent: its join-only fields are what the
+    files said, which nobody can verify. `failures` counts joins in a row that ended in FAILED; `retry_at` is
+    when the next one may be tried.
+    """
+
+    address: Address
+    agent_id: str
+    name: str
+    generation: int
+    uid: str
+    body: Body
+    started_at: float
+    token_expires_at: float | None = None
+    protect: bool = False
+    unsent: bool = False
+    declared: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    failures: int = 0
+    retry_at: float = 0.0
+
+
+class Operation(StrEnum):
+    """What an intent is about to do."""
+
+    JOIN = "join"
+    UPDATE = "update"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A durable note of one call that we are about to make, written before it and dropped after its outcome.
+
+    A join intent holds the exact name and body, so that a crash at any instant leaves enough to find the agent
+    and to send the same again. Leave and update hold the agent's id. `unknown_since` is when the outcome became
+    unknown (a lost reply): the grace for late executions counts from there.
+    """
+
+    operation: Operation
+    address: Address
+    name: str
+    created_at: float
+    agent_id: str = ""
+    generation: int = 0
+    uid: str = ""
+    body: Body | None = None
+    protect: bool = False
+    attempt: int = 1
+    unknown_since: float | None = None
+
+    @property
+    def key(self) -> str:
+        """What makes two intents the same: a join by its name, the others by the agent that they touch."""
+        return f"{self.operation}:{self.name if self.operation is Operation.JOIN else self.agent_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A foreign agent that was seen: its name never changes, so one query is enough for its whole life."""
+
+    agent_id: str
+    name: str
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the history: what was done to an address, when, and what came of it."""
+
+    at: float
+    address: Address
+    change: str
+    result: str
+    agent_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What a state belongs to; a state of another fleet, environment, service or App ID is refused."""
+
+    fleet: str
+    environment: str | None
+    service: str
+    app_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The whole state at one version: `lineage` says which history, `serial` which version of it."""
+
+    lineage: str
+    serial: int
+    secret_key: bytes
+    pins: Pins | None = None
+    records: Mapping[Address, Record] = field(default_factory=dict)
+    intents: tuple[Intent, ...] = ()
+    generations: Mapping[Address, int] = field(default_factory=dict)
+    foreign: Mapping[str, Foreign] = field(default_factory=dict)
+    released: frozenset[str] = frozenset()

@@ -1,0 +1,89 @@
+"""A reference to a secret: a name such as `ref+env://OPENAI_API_KEY`, never a value.
+
+Finding references inside text lives here; resolving them is an effect (`ports.Resolve`) and lives elsewhere.
+The syntax is that of the `vals` tool: `ref+scheme://path[?query][#fragment]`, optionally closed by `+` when
+the reference stands inside other text (`Bearer ref+env://TOKEN+`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.model.tree import Path, Tree, leaves
+
+# A reference ends at a closing '+', at white space, at a quote or at the end of the text.
+_REFERENCE = re.compile(r"ref\+(?P<scheme>[a-z][a-z0-9]*)://(?P<path>[^\s+\"'<>]*)(?P<close>\+?)")
+MARK = "ref+"
+
+
+class Secret:
+    """A secret's value, invisible in every way of showing it: only `reveal` gives it away."""
+
+    __slots__ = ("_value",)
+    MASK = "(secret)"
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself; called at the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return self.MASK
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(self.MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce_ex__(self, protocol: object) -> str | tuple[object, ...]:
+        raise TypeError("a secret's value is never pickled or copied")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SecretRef:
+    """One reference, as written, without its closing `+`."""
+
+    text: str
+
+    @property
+    def scheme(self) -> str:
+        return self.text[len(MARK) : self.text.index("://")]
+
+    @property
+    def path(self) -> str:
+        return self.text[self.text.index("://") + 3 :]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def references(text: str) -> Iterator[SecretRef]:
+    """The references inside one text, in order."""
+    if MARK in text:
+        for match in _REFERENCE.finditer(text):
+            yield SecretRef(f"ref+{match['scheme']}://{match['path']}")
+
+
+def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
+    """Every reference of a tree with its path, in the tree's order."""
+    for path, value in leaves(tree):
+        if isinstance(value, str) and MARK in value:
+            for ref in references(value):
+                yield path, ref
+
+
+def substitute(text: str, values: Mapping[SecretRef, Secret]) -> Secret:
+    """The text with each reference replaced by its value: a secret as a whole."""
+    return Secret(
+        _REFERENCE.sub(lambda match: values[SecretRef(f"ref+{match['scheme']}://{match['path']}")].reveal(), text)
+    )

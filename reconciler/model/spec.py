@@ -1,0 +1,107 @@
+"""What one agent should be: the service's own properties as the files write them, and our lifecycle around them.
+
+Nothing here fills a default of the service into `properties`: the digest and the diff speak of what was
+written. Defaults of *ours* (lifecycle, the RTC uid) are filled where they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from reconciler.model.ability import Capabilities
+from reconciler.model.address import Address, Owner, default_uid, revision_of
+from reconciler.model.fingerprint import canonical
+from reconciler.model.tree import Path, Tree, dotted, without
+
+HOUR = 3600.0
+
+UID: Path = ("agent_rtc_uid",)
+
+
+class ReplaceOrder(StrEnum):
+    """Which comes first when an agent is replaced; join-first needs two uids and one more place in the quota."""
+
+    LEAVE_FIRST = "leave-first"
+    JOIN_FIRST = "join-first"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """How one agent lives: durations in seconds; the service ends every agent at 72 h and every token at 24 h."""
+
+    rotate_after: float = 60 * HOUR
+    token_ttl: float = 24 * HOUR
+    replace: ReplaceOrder = ReplaceOrder.LEAVE_FIRST
+    protect: bool = False
+    paused: bool = False
+    ignore_changes: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a join sends, as the files write it: references as text, without name, channel and token."""
+
+    properties: Mapping[str, Tree]
+    preset: str | None = None
+    pipeline_id: str | None = None
+
+    def tree(self) -> dict[str, Tree]:
+        """The body as one tree, absent parts left out; the paths of a diff are paths of this tree."""
+        tree: dict[str, Tree] = {"properties": self.properties}
+        if self.preset is not None:
+            tree["preset"] = self.preset
+        if self.pipeline_id is not None:
+            tree["pipeline_id"] = self.pipeline_id
+        return tree
+
+    @property
+    def uid(self) -> str | None:
+        """The RTC uid that the files write, if they write one."""
+        uid = self.properties.get("agent_rtc_uid")
+        return uid if isinstance(uid, str) else None
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """What the files ask of one address."""
+
+    address: Address
+    body: Body
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    previously: tuple[Address, ...] = ()
+
+    def uid(self, owner: Owner) -> str:
+        """The RTC uid of a new agent: the written one, else the address's own."""
+        return self.body.uid or default_uid(owner, self.address)
+
+    @cached_property
+    def _revisions(self) -> dict[frozenset[Path], str]:
+        return {}
+
+    def revision(self, able: Capabilities) -> str:
+        """The versioned digest of what only a join can set, ignored paths left out."""
+        known = self._revisions.get(able.updatable)
+        if known is None:
+            known = revision_of(canonical(join_only(self.body, able, self.lifecycle.ignore_changes)))
+            self._revisions[able.updatable] = known
+        return known
+
+
+def join_only(body: Body, able: Capabilities, ignored: tuple[Path, ...] = ()) -> dict[str, Tree]:
+    """The part of a body that cannot change on a running agent, ignored paths left out."""
+    properties: Tree = body.properties
+    for path in able.updatable:
+        properties = without(properties, path)
+    for path in ignored:
+        properties = without(properties, path)
+    tree = body.tree()
+    tree["properties"] = properties
+    return tree
+
+
+def describe(path: Path) -> str:
+    """A path of a body as users know it: the paths below `properties` without that word."""
+    return dotted(path[1:] if path[:1] == ("properties",) and len(path) > 1 else path)

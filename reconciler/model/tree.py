@@ -1,0 +1,94 @@
+"""Plain JSON trees and the paths into them: the form in which `properties` are kept, compared and sent.
+
+A tree is made of dict, list, str, int, float, bool and None. Only questions about trees live here; no tree is
+ever changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+Tree: TypeAlias = "Mapping[str, Tree] | Sequence[Tree] | str | int | float | bool | None"
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class _Missing:
+    """The value at a path that does not exist."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = _Missing()
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it: `llm.system_messages[0].content`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def value_at(tree: Tree, path: Path) -> Tree | _Missing:
+    """The value at a path, or MISSING."""
+    for part in path:
+        if isinstance(tree, Mapping) and isinstance(part, str) and part in tree:
+            tree = tree[part]
+        elif isinstance(tree, Sequence) and not isinstance(tree, str) and isinstance(part, int) and part < len(tree):
+            tree = tree[part]
+        else:
+            return MISSING
+    return tree
+
+
+def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:
+    """Every leaf with its path, in the tree's own order; an empty container is a leaf."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(tree, Sequence) and not isinstance(tree, str) and tree:
+        for index, value in enumerate(tree):
+            yield from leaves(value, (*path, index))
+    else:
+        yield path, tree
+
+
+def without(tree: Tree, path: Path) -> Tree:
+    """A copy of the tree without the value at `path`; the same tree when there is nothing there.
+
+    Mappings that become empty go too, so that ignoring the only key of a mapping leaves no trace of it.
+    """
+    if not path or not isinstance(tree, Mapping) or path[0] not in tree:
+        return tree
+    head = str(path[0])
+    if len(path) == 1:
+        return {key: value for key, value in tree.items() if key != head}
+    rest = without(tree[head], path[1:])
+    if rest is tree[head]:
+        return tree
+    if isinstance(rest, Mapping) and not rest:
+        return {key: value for key, value in tree.items() if key != head}
+    return {key: rest if key == head else value for key, value in tree.items()}
+
+
+def starts_with(path: Path, prefix: Path) -> bool:
+    """Whether `path` is `prefix` or lies below it."""
+    return path[: len(prefix)] == prefix
+
+
+def parse_dotted(text: str) -> Path:
+    """The path that `dotted` would print as `text`; ValueError when it is malformed."""
+    if not text or text.startswith(".") or text.endswith(".") or ".." in text:
+        raise ValueError(f"not a path: {text!r}")
+    path: list[str | int] = []
+    for piece in text.split("."):
+        name, *indexes = piece.replace("]", "").split("[")
+        if name:
+            path.append(name)
+        path.extend(int(index) for index in indexes)
+    return tuple(path)

@@ -1,0 +1,179 @@
+"""What can be written to the state, as values, and what each write makes of a state.
+
+Stores translate writes into their own form; whoever holds a state in memory folds them in with `absorb`, so that
+memory and disk cannot disagree about what a write means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias, assert_never
+
+from reconciler.model.address import Address
+from reconciler.model.record import Entry, Foreign, Intent, Pins, Record, State
+
+
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """Remember an applied agent, in place of what the address had."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class DropRecord:
+    """Forget what an address had."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class PutIntent:
+    """Note a call that is about to be made."""
+
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class DropIntent:
+    """The call's outcome is known."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutGeneration:
+    """Remember the highest generation that an address has ever used."""
+
+    address: Address
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutForeign:
+    """Remember a foreign agent, whose name never changes."""
+
+    foreign: Foreign
+
+
+@dataclass(frozen=True, slots=True)
+class DropForeign:
+    """A foreign agent is gone, or became ours."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutReleased:
+    """Remember that `forget` released this agent: its name does not bring it back."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropReleased:
+    """A released agent is gone, or was adopted again."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutPins:
+    """What the state belongs to."""
+
+    pins: Pins
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A line for the history."""
+
+    entry: Entry
+
+
+Write: TypeAlias = (
+    PutRecord
+    | DropRecord
+    | PutIntent
+    | DropIntent
+    | PutGeneration
+    | PutForeign
+    | DropForeign
+    | PutReleased
+    | DropReleased
+    | PutPins
+    | Append
+)
+
+
+@dataclass(slots=True)
+class StateView:
+    """A state that is being written: the same parts as `State`, open to change."""
+
+    lineage: str
+    serial: int
+    secret_key: bytes
+    pins: Pins | None = None
+    records: dict[Address, Record] = field(default_factory=dict)
+    intents: dict[str, Intent] = field(default_factory=dict)
+    generations: dict[Address, int] = field(default_factory=dict)
+    foreign: dict[str, Foreign] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    history: list[Entry] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: State) -> StateView:
+        return cls(
+            lineage=state.lineage,
+            serial=state.serial,
+            secret_key=state.secret_key,
+            pins=state.pins,
+            records=dict(state.records),
+            intents={each.key: each for each in state.intents},
+            generations=dict(state.generations),
+            foreign=dict(state.foreign),
+            released=set(state.released),
+        )
+
+    def frozen(self) -> State:
+        return State(
+            lineage=self.lineage,
+            serial=self.serial,
+            secret_key=self.secret_key,
+            pins=self.pins,
+            records=dict(self.records),
+            intents=tuple(self.intents[key] for key in sorted(self.intents)),
+            generations=dict(self.generations),
+            foreign=dict(self.foreign),
+            released=frozenset(self.released),
+        )
+
+    def absorb(self, writes: Iterable[Write]) -> None:
+        """Fold writes in; the serial is the store's business."""
+        for write in writes:
+            match write:
+                case PutRecord(record):
+                    self.records[record.address] = record
+                case DropRecord(address):
+                    self.records.pop(address, None)
+                case PutIntent(intent):
+                    self.intents[intent.key] = intent
+                case DropIntent(key):
+                    self.intents.pop(key, None)
+                case PutGeneration(address, generation):
+                    self.generations[address] = max(generation, self.generations.get(address, 0))
+                case PutForeign(foreign):
+                    self.foreign[foreign.agent_id] = foreign
+                case DropForeign(agent_id):
+                    self.foreign.pop(agent_id, None)
+                case PutReleased(agent_id):
+                    self.released.add(agent_id)
+                case DropReleased(agent_id):
+                    self.released.discard(agent_id)
+                case PutPins(pins):
+                    self.pins = pins
+                case Append(entry):
+                    self.history.append(entry)
+                case _:
+                    assert_never(write)

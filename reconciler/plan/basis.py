@@ -1,0 +1,129 @@
+"""What is, and what we remember, at one moment: the ground that a plan stands on.
+
+Also the settling of open intents against what was observed: a pure function, so that a plan sees the state as an
+apply will see it, and only an apply writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler.model.address import Address, Owner
+from reconciler.model.observed import AgentStatus, ObservedAgent
+from reconciler.model.record import Intent, Operation, Record, State
+from reconciler.model.writes import DropIntent, DropRecord, PutRecord, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The recorded and the observed state. `now` in epoch seconds.
+
+    `live` are all agents of the App ID that are not terminal, those that are stopping included, each with its
+    name. `ended` are the agents of records and intents that are proven gone: with what the service last said of
+    them, or None where it does not know them any more. `channels` places foreign agents where that is known.
+    """
+
+    owner: Owner
+    state: State
+    live: tuple[ObservedAgent, ...]
+    now: float
+    ended: Mapping[str, ObservedAgent | None] = field(default_factory=dict)
+    channels: Mapping[str, str] = field(default_factory=dict)
+
+    def agent(self, agent_id: str) -> ObservedAgent | None:
+        return next((each for each in self.live if each.agent_id == agent_id), None)
+
+
+def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
+    """The test for being ours: a queried name with our mark, or the id and name of a record (an adopted agent)."""
+    recorded = {record.agent_id: record.name for record in basis.state.records.values()}
+    released = basis.state.released
+
+    def is_ours(agent: ObservedAgent) -> bool:
+        if agent.agent_id in released:
+            return False
+        return agent.bears(basis.owner) or (agent.name is not None and recorded.get(agent.agent_id) == agent.name)
+
+    return is_ours
+
+
+def settle(basis: Basis) -> tuple[Basis, tuple[Write, ...]]:
+    """The basis with every intent settled whose outcome the observation proves, and the writes that say so.
+
+    A join whose agent runs becomes its record. A leave whose agent is proven gone takes the record with it. An
+    update of unknown outcome leaves a record whose in-place values are to be sent again. What stays open is a
+    join that nobody has seen yet, and a leave whose agent still runs.
+    """
+    state = basis.state
+    records = dict(state.records)
+    open_intents: list[Intent] = []
+    writes: list[Write] = []
+    for intent in state.intents:
+        settled = _settle_one(intent, basis, records)
+        if settled is None:
+            open_intents.append(intent)
+        else:
+            writes += [*settled, DropIntent(intent.key)]
+            for write in settled:
+                if isinstance(write, PutRecord):
+                    records[write.record.address] = write.record
+                elif isinstance(write, DropRecord):
+                    records.pop(write.address, None)
+    if not writes:
+        return basis, ()
+    return replace(basis, state=replace(state, records=records, intents=tuple(open_intents))), tuple(writes)
+
+
+def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record]) -> list[Write] | None:
+    record = records.get(intent.address)
+    match intent.operation:
+        case Operation.JOIN:
+            running = sorted(
+                (each for each in basis.live if each.name == intent.name and each.status is not AgentStatus.STOPPING),
+                key=lambda each: (each.started_at, each.agent_id),
+            )
+            if not running:
+                return None
+            return [PutRecord(joined_record(intent, running[0].agent_id, running[0].started_at, sent=False))]
+        case Operation.UPDATE:
+            if record is None or record.agent_id != intent.agent_id:
+                return []
+            return [PutRecord(replace(record, unsent=True, token_expires_at=None))]
+        case Operation.LEAVE:
+            if basis.agent(intent.agent_id) is not None:
+                return None
+            same = record is not None and record.agent_id == intent.agent_id
+            return [DropRecord(intent.address)] if same else []
+
+
+def joined_record(
+    intent: Intent,
+    agent_id: str,
+    started_at: float,
+    *,
+    sent: bool,
+    token_expires_at: float | None = None,
+    secrets: Mapping[str, str] | None = None,
+    failures: int = 0,
+) -> Record:
+    """The record of the agent that a join intent started.
+
+    `sent` says that this very call started it; otherwise its in-place values and its token may be those of an
+    earlier attempt, and are sent again.
+    """
+    assert intent.body is not None, "a join intent holds its body"
+    return Record(
+        address=intent.address,
+        agent_id=agent_id,
+        name=intent.name,
+        generation=intent.generation,
+        uid=intent.uid,
+        body=intent.body,
+        started_at=started_at,
+        token_expires_at=token_expires_at if sent else None,
+        protect=intent.protect,
+        unsent=not sent,
+        secrets=secrets or {},
+        failures=failures,
+    )

@@ -1,0 +1,182 @@
+"""Desired fleet x basis -> the plan: a value that is shown, guarded, approved and applied, and knows no client."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from reconciler.diagnostics import Diagnostic
+from reconciler.errors import Refused, UsageError
+from reconciler.model.ability import Capabilities
+from reconciler.model.address import Address, Owner
+from reconciler.model.fingerprint import digest
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.observed import ObservedAgent
+from reconciler.plan.basis import Basis
+from reconciler.plan.change import Action, Change, Keep, Renew, action_of, diffs_of, target_of
+from reconciler.plan.decide import decide, duplicates
+from reconciler.plan.diff import Absent
+from reconciler.plan.facts import foreign_agents, gather_facts
+from reconciler.plan.guard import Cost, Danger, Policy, Refusal, allowed_dangers, cost_of, dangers, hold_by_policy, refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which addresses a run is about: shell-style globs over `channel/name`. Empty means all."""
+
+    targets: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+
+    def selects(self, address: Address) -> bool:
+        text = str(address)
+        wanted = not self.targets or any(fnmatchcase(text, each) for each in self.targets)
+        return wanted and not any(fnmatchcase(text, each) for each in self.excludes)
+
+    def forces(self, address: Address) -> bool:
+        return any(fnmatchcase(str(address), each) for each in self.replaces)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """A foreign agent: `channel` where it is known."""
+
+    agent: ObservedAgent
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done, in the order of the addresses, and on what ground.
+
+    `interrupted` counts open intents of an earlier run that an apply settles on the way. `elsewhere` counts
+    foreign agents whose channel is not one of ours.
+    """
+
+    owner: Owner
+    changes: tuple[Change, ...]
+    fleet_digest: str
+    cost: Cost
+    refusals: tuple[Refusal, ...] = ()
+    dangers: tuple[Danger, ...] = ()
+    unmanaged: tuple[Unmanaged, ...] = ()
+    elsewhere: int = 0
+    interrupted: int = 0
+    warnings: tuple[Diagnostic, ...] = ()
+    fleet: DesiredFleet | None = field(default=None, compare=False)
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """What is not in sync, holds included."""
+        return tuple(each for each in self.changes if not isinstance(each, Keep))
+
+    @property
+    def acts(self) -> tuple[Change, ...]:
+        """What an apply will really do."""
+        return tuple(each for each in self.pending if action_of(each) is not Action.HOLD)
+
+    def count(self, action: Action) -> int:
+        return Counter(action_of(each) for each in self.changes)[action]
+
+    @property
+    def digest(self) -> str:
+        """What was approved: the files and the decided changes.
+
+        Not the state's serial, unmanaged agents or renewals that fall due: a reviewed plan stays valid until
+        something that matters moves.
+        """
+        rows = [_decided(each) for each in self.pending if not isinstance(each, Renew)]
+        return digest({"files": self.fleet_digest, "owner": str(self.owner), "changes": rows}, size=32)
+
+
+def _decided(change: Change) -> dict[str, object]:
+    target = target_of(change)
+    row: dict[str, object] = {
+        "action": action_of(change).value,
+        "address": str(change.address),
+        "reason": change.reason.because.value,
+        "agent": target.agent_id if target else None,
+        "diffs": [[list(map(str, each.path)), _side(each.before), _side(each.after)] for each in diffs_of(change)],
+    }
+    return row
+
+
+def _side(value: object) -> list[object]:
+    return [] if isinstance(value, Absent) else [value]
+
+
+def build_plan(
+    fleet: DesiredFleet,
+    basis: Basis,
+    able: Capabilities,
+    *,
+    selection: Selection = Selection(),
+    policy: Policy = Policy(),
+    allow_empty: bool = False,
+) -> Plan:
+    """The plan that brings the basis to the desired fleet. Pure: the same inputs give the same plan.
+
+    Raises `Refused` for a fleet without agents (unless `allow_empty`: destroy) and `UsageError` for a selector
+    that matches nothing.
+    """
+    if not fleet.agents and not allow_empty:
+        raise Refused(
+            "the files declare no agent at all; nothing was done",
+            hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
+        )
+    everything = list(gather_facts(fleet, basis, able, selection.forces))
+    _check_selectors(selection, [each.address for each in everything])
+    changes: list[Change] = []
+    for facts in everything:
+        if not selection.selects(facts.address):
+            continue
+        change = decide(facts)
+        if change is not None:
+            changes.append(hold_by_policy(change, policy))
+        changes += (hold_by_policy(each, policy) for each in duplicates(facts))
+    return _assemble(fleet, basis, able, tuple(changes), policy)
+
+
+def _assemble(
+    fleet: DesiredFleet, basis: Basis, able: Capabilities, changes: tuple[Change, ...], policy: Policy
+) -> Plan:
+    cost = cost_of(changes, basis, fleet.limits, able.usd_per_minute)
+    risky = dangers(fleet, basis, policy) if any(not isinstance(each, Keep) for each in changes) else ()
+    refused = list(refusals(changes, fleet.limits, policy, basis, cost))
+    secret_refusal = allowed_dangers(risky)
+    if secret_refusal is not None:
+        refused.append(secret_refusal)
+    channels = {address.channel for address in fleet.agents}
+    foreign = foreign_agents(basis)
+    unmanaged = tuple(
+        Unmanaged(each, basis.channels.get(each.agent_id))
+        for each in sorted(foreign, key=lambda agent: (agent.name or "", agent.agent_id))
+        if basis.channels.get(each.agent_id) in channels
+    )
+    return Plan(
+        owner=fleet.owner,
+        changes=changes,
+        fleet_digest=fleet.digest,
+        cost=cost,
+        refusals=tuple(refused),
+        dangers=risky,
+        unmanaged=unmanaged,
+        elsewhere=len(foreign) - len(unmanaged),
+        interrupted=len(basis.state.intents),
+        warnings=fleet.warnings,
+        fleet=fleet,
+    )
+
+
+def _check_selectors(selection: Selection, addresses: list[Address]) -> None:
+    texts = [str(each) for each in addresses]
+    groups = (("--target", selection.targets), ("--exclude", selection.excludes), ("--replace", selection.replaces))
+    for flag, patterns in groups:
+        for pattern in patterns:
+            if not any(fnmatchcase(text, pattern) for text in texts):
+                near = ", ".join(texts[:5]) + (", …" if len(texts) > 5 else "")
+                raise UsageError(
+                    f'{flag} "{pattern}" matches no agent; nothing was done',
+                    hint=f"an address is <channel>/<agent>; this fleet has {near}",
+                )

@@ -1,0 +1,240 @@
+"""One planned act on one address: a sum type, in which a change that cannot be cannot be written.
+
+`Reason` is for people and for counting; nothing decides by its text. What each change does to the service is
+said by `plan.steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from reconciler.model.address import Address
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Record
+from reconciler.model.spec import AgentSpec
+from reconciler.model.tree import Path, Tree
+from reconciler.plan.diff import FieldDiff
+
+
+class Because(StrEnum):
+    """Why a change is planned or held; the words are part of the JSON plan."""
+
+    NEW = "new"
+    RENAMED = "renamed"
+    VANISHED = "vanished"
+    EXPIRED = "expired"
+    IDLE = "idle"
+    STOPPED_OUTSIDE = "stopped_outside"
+    FAILED = "failed"
+    STATE_LOST = "state_lost"
+    OTHER_REVISION = "other_revision"
+    FIELDS = "fields"
+    FORCED = "forced"
+    AGE = "age"
+    TOKEN = "token"
+    UNSENT = "unsent"
+    REMOVED = "removed"
+    PAUSED = "paused"
+    DUPLICATE = "duplicate"
+    ALREADY_GONE = "already_gone"
+    IN_SYNC = "in_sync"
+    PROTECTED = "protected"
+    UNRECORDED = "unrecorded"
+    BACKING_OFF = "backing_off"
+    NOT_IN_ONLY = "not_in_only"
+    OTHER_VERSION = "other_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, as a stable word and as a sentence's end; free of clocks, so that two plans are the same bytes."""
+
+    because: Because
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The running agent that a change touches, and what we remember of it.
+
+    `record` is None when it was found by its name alone. `uid` is the RTC uid it was joined with, as far as known.
+    """
+
+    agent: ObservedAgent
+    record: Record | None = None
+    uid: str = ""
+
+    @property
+    def agent_id(self) -> str:
+        return self.agent.agent_id
+
+    @property
+    def name(self) -> str:
+        return self.agent.name or (self.record.name if self.record else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Start an agent; `awaits` are stopping agents whose end comes first."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    awaits: tuple[str, ...] = ()
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change a running agent in place: complete values by path; none when only the record changes."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    target: Target
+    values: Mapping[Path, Tree]
+    diffs: tuple[FieldDiff, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Give a running agent a new token."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """End a running agent and start another at its address; the conversation ends."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    target: Target
+    diffs: tuple[FieldDiff, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rotate:
+    """Replace an agent before the service ends it at its age limit; the conversation ends."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    target: Target
+    diffs: tuple[FieldDiff, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End a running agent."""
+
+    address: Address
+    reason: Reason
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take a running agent into the state without touching the conversation; in-place values are sent once."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    target: Target
+    values: Mapping[Path, Tree]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop a record; nothing runs any more."""
+
+    address: Address
+    reason: Reason
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Nothing to do: what runs is what is wanted."""
+
+    address: Address
+    spec: AgentSpec
+    reason: Reason
+    target: Target
+
+
+Act: TypeAlias = Join | Update | Renew | Replace | Rotate | Leave | Adopt | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A change that is shown and not made, and why."""
+
+    change: Act
+    reason: Reason
+
+    @property
+    def address(self) -> Address:
+        return self.change.address
+
+
+Change: TypeAlias = Act | Hold | Keep
+
+
+class Action(StrEnum):
+    """The words for changes, as users read and select them."""
+
+    JOIN = "join"
+    UPDATE = "update"
+    RENEW = "renew"
+    REPLACE = "replace"
+    ROTATE = "rotate"
+    LEAVE = "leave"
+    ADOPT = "adopt"
+    FORGET = "forget"
+    HOLD = "hold"
+    NONE = "none"
+
+
+_ACTIONS: Mapping[type, Action] = {
+    Join: Action.JOIN,
+    Update: Action.UPDATE,
+    Renew: Action.RENEW,
+    Replace: Action.REPLACE,
+    Rotate: Action.ROTATE,
+    Leave: Action.LEAVE,
+    Adopt: Action.ADOPT,
+    Forget: Action.FORGET,
+    Hold: Action.HOLD,
+    Keep: Action.NONE,
+}
+
+
+def action_of(change: Change) -> Action:
+    """The word for a change."""
+    return _ACTIONS[type(change)]
+
+
+def spec_of(change: Change) -> AgentSpec | None:
+    """The spec that a change brings about, if it leaves an agent behind."""
+    inner = change.change if isinstance(change, Hold) else change
+    return None if isinstance(inner, (Leave, Forget)) else inner.spec
+
+
+def target_of(change: Change) -> Target | None:
+    """The running agent that a change touches, if any."""
+    inner = change.change if isinstance(change, Hold) else change
+    return None if isinstance(inner, (Join, Forget)) else inner.target
+
+
+def diffs_of(change: Change) -> tuple[FieldDiff, ...]:
+    """The field differences that a change settles."""
+    inner = change.change if isinstance(change, Hold) else change
+    return inner.diffs if isinstance(inner, (Update, Replace, Rotate)) else ()

@@ -1,0 +1,275 @@
+"""One address: what is wanted, known and running -> the one change it needs. Total, and free of effects.
+
+The table of the house (README, "How it works") in code. Policy that needs the whole fleet (limits, selections)
+is in `guard`; this is what the facts of one address ask for, with its own protections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.ability import Capabilities
+from reconciler.model.address import REVISION_VERSION, Address, Owner, default_uid
+from reconciler.model.observed import AgentStatus, ObservedAgent
+from reconciler.model.record import Record
+from reconciler.model.spec import UID, AgentSpec, Body, Lifecycle, describe
+from reconciler.model.tree import Path, Tree, starts_with, value_at, without
+from reconciler.plan.change import (
+    Act,
+    Adopt,
+    Because,
+    Change,
+    Forget,
+    Hold,
+    Join,
+    Keep,
+    Leave,
+    Reason,
+    Renew,
+    Replace,
+    Rotate,
+    Target,
+    Update,
+)
+from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
+
+CHANNEL: Path = ("channel",)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that matters for one address. `now` in epoch seconds.
+
+    `running` are the live agents that are ours at this address, the recorded one first, then the oldest that
+    runs; `stopping` those whose end is awaited; `ended` is what the service last said of the recorded agent.
+    `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
+    """
+
+    owner: Owner
+    address: Address
+    able: Capabilities
+    now: float
+    want: AgentSpec | None = None
+    record: Record | None = None
+    running: tuple[ObservedAgent, ...] = ()
+    stopping: tuple[ObservedAgent, ...] = ()
+    ended: ObservedAgent | None = None
+    found_at: Address | None = None
+    forced: bool = False
+
+
+def decide(facts: Facts) -> Change | None:
+    """The change that one address needs, or None when there is neither wish, nor memory, nor agent."""
+    if facts.want is not None and not facts.want.lifecycle.paused:
+        return _wanted(facts, facts.want)
+    return _unwanted(facts)
+
+
+def duplicates(facts: Facts) -> tuple[Leave, ...]:
+    """The agents beside the one that is kept at an address: each is left."""
+    reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
+    return tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
+
+
+# --- wanted ---------------------------------------------------------------------------------------------------
+
+
+def _wanted(facts: Facts, want: AgentSpec) -> Change:
+    if not facts.running:
+        return _absent(facts, want)
+    agent = facts.running[0]
+    record = facts.record
+    if record is not None and record.agent_id == agent.agent_id:
+        return _recorded(facts, want, record, Target(agent, record, record.uid))
+    return _unrecorded(facts, want, Target(agent, None, want.body.uid or default_uid(facts.owner, _home(facts))))
+
+
+def _absent(facts: Facts, want: AgentSpec) -> Change:
+    record = facts.record
+    failures = record.failures if record else 0
+    join = Join(
+        facts.address, want, _why_absent(facts), tuple(each.agent_id for each in facts.stopping), failures
+    )
+    if record is not None and record.retry_at > facts.now:
+        text = f"it failed {failures} times in a row; the next try waits (`apply --replace {facts.address}` tries now)"
+        return join if facts.forced else Hold(join, Reason(Because.BACKING_OFF, text))
+    return join
+
+
+def _why_absent(facts: Facts) -> Reason:
+    if facts.record is None:
+        return Reason(Because.NEW, "it is new")
+    ended = facts.ended
+    if ended is None:
+        return Reason(Because.VANISHED, "the service does not know its agent any more")
+    if ended.status is AgentStatus.FAILED:
+        return Reason(Because.FAILED, f"its agent failed: {ended.message or 'no reason given'}")
+    for because, mark, text in _ENDS:
+        if mark in ended.message:
+            return Reason(because, text)
+    return Reason(Because.STOPPED_OUTSIDE, "its agent was stopped outside this tool")
+
+
+# The service's own words for how an agent ended (agora-api: webhook event 102, documented messages).
+_ENDS = (
+    (Because.EXPIRED, "Task lifetime limit exceeded", "its agent reached the service's 72 h limit"),
+    (Because.IDLE, "Idle for too long", "its agent ended because nobody was in the channel"),
+)
+
+
+def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
+    """Ours by its name, without a record: the digest in the name says whether it is what the files want."""
+    parsed = target.agent.parsed
+    revision = parsed.revision if parsed else ""
+    if facts.forced:
+        return _guarded(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
+    if revision[:1] != REVISION_VERSION:
+        text = "it was started by another version of reconciler, whose digest cannot be compared"
+        return Hold(Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target), _AS_IS)
+    moved = facts.found_at is not None and facts.found_at.channel != facts.address.channel
+    if revision == want.revision(facts.able) and not moved:
+        text = "it runs but is not in the state; taken back without a hang-up"
+        values = _sendable(want, facts.able)
+        return Adopt(facts.address, want, Reason(Because.STATE_LOST, text), target, values)
+    text = "it runs, is not in the state, and was started with other join-only fields"
+    return _guarded(Replace(facts.address, want, Reason(Because.OTHER_REVISION, text), target), want.lifecycle.protect)
+
+
+_FORCED = Reason(Because.FORCED, "--replace asks for it")
+_AS_IS = Reason(Because.OTHER_VERSION, "`apply --replace` replaces it all the same")
+
+
+def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> Change:
+    """Recorded and running: the record says what it has."""
+    diffs = _diffs(facts, want, record)
+    fatal = tuple(each for each in diffs if each.forces_replacement)
+    old_age = facts.now - target.agent.started_at >= want.lifecycle.rotate_after
+    if facts.forced:
+        return _guarded(Replace(facts.address, want, _FORCED, target, diffs), want.lifecycle.protect)
+    if old_age:
+        hours = f"{want.lifecycle.rotate_after / 3600:g} h"
+        text = f"it is older than {hours}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
+        return Rotate(facts.address, want, Reason(Because.AGE, text), target, diffs)
+    if fatal:
+        paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
+        reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
+        return _guarded(Replace(facts.address, want, reason, target, diffs), want.lifecycle.protect)
+    return _in_place(facts, want, record, target, diffs)
+
+
+def _in_place(
+    facts: Facts, want: AgentSpec, record: Record, target: Target, diffs: tuple[FieldDiff, ...]
+) -> Change:
+    if record.unsent:
+        text = "what its in-place fields hold is not known; they are sent once"
+        values = _sendable(want, facts.able)
+        return Update(facts.address, want, Reason(Because.UNSENT, text), target, values, diffs)
+    values = _changed(want, record, facts.able)
+    if values:
+        paths = ", ".join(describe(("properties", *path)) for path in values)
+        return Update(facts.address, want, Reason(Because.FIELDS, f"{paths} changes in place"), target, values, diffs)
+    if facts.found_at is not None:
+        text = f"renamed from {facts.found_at}; the running agent is kept"
+        return Adopt(facts.address, want, Reason(Because.RENAMED, text), target, {})
+    if diffs:
+        return Update(facts.address, want, Reason(Because.FIELDS, "only its record changes"), target, {}, diffs)
+    if token_is_due(record, want.lifecycle, facts.now):
+        return Renew(facts.address, want, Reason(Because.TOKEN, "its token is past half of its life"), target)
+    return Keep(facts.address, want, Reason(Because.IN_SYNC, "in sync"), target)
+
+
+def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
+    """Whether a token is renewed now: at half of its life, or when its end is not known."""
+    return record.token_expires_at is None or record.token_expires_at - now <= lifecycle.token_ttl / 2
+
+
+def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
+    """The differences that matter, each marked with whether it needs a new agent; ignored paths left out."""
+    rows: list[FieldDiff] = []
+    home = _home(facts)
+    if home.channel != facts.address.channel:
+        rows.append(FieldDiff(CHANNEL, home.channel, facts.address.channel, forces_replacement=True))
+    # An agent whose uid the files leave open keeps the one it has, also when it was renamed.
+    uid = want.body.uid or (record.uid if record.body.uid is None else want.uid(facts.owner))
+    if uid != record.uid:
+        rows.append(FieldDiff(("properties", *UID), record.uid, uid, forces_replacement=True))
+    if want.lifecycle.protect != record.protect:
+        rows.append(FieldDiff(("lifecycle", "protect"), record.protect, want.lifecycle.protect))
+    if record.body != want.body:
+        ignored = (UID, *want.lifecycle.ignore_changes)
+        before, after = _stripped(record.body, ignored), _stripped(want.body, ignored)
+        rows += [_marked(row, facts.able) for row in field_diffs(before, after)]
+    return tuple(rows)
+
+
+def _marked(row: FieldDiff, able: Capabilities) -> FieldDiff:
+    """A difference with its verdict: below an updatable value it is in place, unless that value goes away."""
+    prefix = able.updatable_prefix(row.path[1:]) if row.path[:1] == ("properties",) else None
+    goes_away = prefix is not None and row.after is ABSENT and row.path[1:] == prefix
+    if prefix is not None and not goes_away:
+        return row
+    return FieldDiff(row.path, row.before, row.after, forces_replacement=True)
+
+
+def _stripped(body: Body, paths: tuple[Path, ...]) -> dict[str, Tree]:
+    properties: Tree = body.properties
+    for path in paths:
+        properties = without(properties, path)
+    tree = body.tree()
+    tree["properties"] = properties
+    return tree
+
+
+def _is_ignored(path: Path, lifecycle: Lifecycle) -> bool:
+    return any(starts_with(path, each) for each in lifecycle.ignore_changes)
+
+
+def _sendable(want: AgentSpec, able: Capabilities) -> dict[Path, Tree]:
+    """Every in-place value of a spec that is not ignored."""
+    values = able.in_place(want.body.properties)
+    return {path: value for path, value in values.items() if not _is_ignored(path, want.lifecycle)}
+
+
+def _changed(want: AgentSpec, record: Record, able: Capabilities) -> dict[Path, Tree]:
+    """The in-place values that differ from what was last applied, each whole."""
+    known: Tree = record.body.properties
+    return {path: value for path, value in _sendable(want, able).items() if value_at(known, path) != value}
+
+
+def _guarded(change: Act, protect: bool) -> Change:
+    """The change, or its hold where the address is protected: the reason for it stays visible."""
+    if not protect:
+        return change
+    return Hold(change, Reason(Because.PROTECTED, "it is protected (lifecycle.protect)"))
+
+
+def _home(facts: Facts) -> Address:
+    """The address under which the running agent was started."""
+    return facts.found_at or facts.address
+
+
+# --- not wanted -----------------------------------------------------------------------------------------------
+
+
+def _unwanted(facts: Facts) -> Change | None:
+    record = facts.record
+    paused = facts.want is not None
+    if not facts.running:
+        if record is None or facts.stopping:
+            return None
+        return Forget(facts.address, Reason(Because.ALREADY_GONE, "its agent is gone, and the files do not want it"), record)
+    agent = facts.running[0]
+    known = record if record is not None and record.agent_id == agent.agent_id else None
+    target = Target(agent, known, known.uid if known else "")
+    if paused:
+        protect = bool(facts.want and facts.want.lifecycle.protect)
+        return _guarded(Leave(facts.address, Reason(Because.PAUSED, "it is paused (lifecycle.paused)"), target), protect)
+    leave = Leave(facts.address, Reason(Because.REMOVED, "the files do not want it any more"), target)
+    if known is None:
+        text = "it bears our mark but is not in the state; another checkout may want it (--prune-unrecorded leaves it)"
+        return Hold(leave, Reason(Because.UNRECORDED, text))
+    if known.protect:
+        text = "it is protected; the protection outlives its block (declare it with `protect: false` to lift it)"
+        return Hold(leave, Reason(Because.PROTECTED, text))
+    return leave
+

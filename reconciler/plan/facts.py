@@ -1,0 +1,121 @@
+"""The basis, sorted by address: which records and agents belong to which wish.
+
+Addresses are found by hashing: those that the files name now, those under `previously`, and those recorded. An
+agent of ours whose address nobody knows any more gets a stand-in address, so that it is listed and never lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from reconciler.model.ability import Capabilities
+from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.observed import AgentStatus, ObservedAgent
+from reconciler.model.record import Record
+from reconciler.plan.basis import Basis, ours
+from reconciler.plan.decide import Facts
+
+UNKNOWN_CHANNEL = "?"
+
+
+def gather_facts(
+    fleet: DesiredFleet, basis: Basis, able: Capabilities, forced: Callable[[Address], bool]
+) -> Iterator[Facts]:
+    """The facts of every address that is wanted, recorded or occupied, in the order of the addresses."""
+    records = dict(basis.state.records)
+    renamed = _renamed(fleet, records)
+    homes = _by_address(fleet, basis, renamed)
+    addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
+    for address in sorted(addresses):
+        old = renamed.get(address)
+        record = records.get(address) or (records.get(old) if old else None)
+        agents = homes.get(address, [])
+        running = sorted((each for each in agents if each.status.is_live), key=lambda each: _rank(each, record))
+        found = _found_at(address, old, record, running[0] if running else None, fleet)
+        yield Facts(
+            owner=basis.owner,
+            address=address,
+            able=able,
+            now=basis.now,
+            want=fleet.agents.get(address),
+            record=record,
+            running=tuple(running),
+            stopping=tuple(each for each in agents if each.status is AgentStatus.STOPPING),
+            ended=basis.ended.get(record.agent_id) if record else None,
+            found_at=found,
+            forced=forced(address),
+        )
+
+
+def foreign_agents(basis: Basis) -> tuple[ObservedAgent, ...]:
+    """The live agents that are not ours: never touched, listed where they run beside ours."""
+    is_ours = ours(basis)
+    return tuple(each for each in basis.live if each.status.is_live and not is_ours(each))
+
+
+def _renamed(fleet: DesiredFleet, records: Mapping[Address, Record]) -> dict[Address, Address]:
+    """New address -> the earlier one whose record it takes over."""
+    taken: dict[Address, Address] = {}
+    for address, spec in fleet.agents.items():
+        if address in records:
+            continue
+        old = next((each for each in spec.previously if each in records and each not in fleet.agents), None)
+        if old is not None and old not in taken.values():
+            taken[address] = old
+    return taken
+
+
+def _by_address(
+    fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Address]
+) -> dict[Address, list[ObservedAgent]]:
+    digests = _digests(fleet, basis, renamed)
+    by_id = {record.agent_id: address for address, record in basis.state.records.items()}
+    forward = {old: new for new, old in renamed.items()}
+    homes: dict[Address, list[ObservedAgent]] = defaultdict(list)
+    is_ours = ours(basis)
+    for agent in basis.live:
+        if not is_ours(agent):
+            continue
+        parsed = agent.parsed
+        recorded = by_id.get(agent.agent_id)
+        if recorded is not None and (parsed is None or parsed.owner != basis.owner):
+            homes[forward.get(recorded, recorded)].append(agent)
+        elif parsed is not None:
+            stand_in = Address(UNKNOWN_CHANNEL, f"{parsed.readable}.{parsed.address_digest}")
+            homes[digests.get(parsed.address_digest, stand_in)].append(agent)
+    return homes
+
+
+def _digests(fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Address]) -> dict[str, Address]:
+    """Address digest -> address, later sources winning: recorded, previously, declared."""
+    known = {each.digest: each for each in basis.state.records}
+    known |= {each.address.digest: each.address for each in basis.state.intents}
+    for address, spec in fleet.agents.items():
+        earlier: Iterable[Address] = (each for each in spec.previously if each not in fleet.agents)
+        known |= {each.digest: address for each in earlier}
+    known |= {old.digest: new for new, old in renamed.items()}
+    known |= {each.digest: each for each in fleet.agents}
+    return known
+
+
+def _rank(agent: ObservedAgent, record: Record | None) -> tuple[bool, bool, float, str]:
+    """The recorded agent first, else the oldest that runs (so that nobody is hung up on needlessly)."""
+    is_recorded = record is not None and record.agent_id == agent.agent_id
+    return (not is_recorded, agent.status is not AgentStatus.RUNNING, agent.started_at, agent.agent_id)
+
+
+def _found_at(
+    address: Address, old: Address | None, record: Record | None, agent: ObservedAgent | None, fleet: DesiredFleet
+) -> Address | None:
+    """The earlier address of the kept agent, if it is known under one."""
+    if agent is None:
+        return None
+    if record is not None and record.agent_id == agent.agent_id:
+        return old
+    parsed = agent.parsed
+    spec = fleet.agents.get(address)
+    if parsed is None or spec is None or parsed.address_digest == address.digest:
+        return None
+    return next((each for each in spec.previously if each.digest == parsed.address_digest), None)

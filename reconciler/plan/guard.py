@@ -1,0 +1,168 @@
+"""Policy over a whole plan: what is held, and what refuses the apply as a whole.
+
+Guards fail closed: a limit is checked where it is known, and what cannot be counted is refused. Protection of
+one address is decided with the address (`decide`); here are selections, limits, quota, cost and secrets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.secret import tree_references
+from reconciler.model.spec import Body
+from reconciler.model.properties import secret_destination
+from reconciler.plan.basis import Basis
+from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, action_of
+
+MINUTES_A_DAY = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind."""
+
+    allow: Mapping[str, float] = field(default_factory=dict)
+    allow_hosts: frozenset[str] = frozenset()
+    only: frozenset[Action] | None = None
+    prune_unrecorded: bool = False
+    leave_is_limited: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A limit that this plan exceeds: the apply does nothing at all until it is raised."""
+
+    limit: str
+    planned: float
+    allowed: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """A secret that starts to go to another host than any before."""
+
+    reference: str
+    host: str
+    before: tuple[str, ...]
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What runs before and after, in agents and in USD a day at `usd_per_minute`."""
+
+    before: int
+    after: int
+    usd_per_minute: float
+    quota: int | None = None
+
+    @property
+    def usd_per_day(self) -> float:
+        return self.after * self.usd_per_minute * MINUTES_A_DAY
+
+    @property
+    def usd_change(self) -> float:
+        return (self.after - self.before) * self.usd_per_minute * MINUTES_A_DAY
+
+
+def hold_by_policy(change: Change, policy: Policy) -> Change:
+    """The change as this run's selection lets it stand."""
+    if isinstance(change, Hold) and change.reason.because is Because.UNRECORDED and policy.prune_unrecorded:
+        change = change.change
+    if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
+        return change
+    return Hold(change, Reason(Because.NOT_IN_ONLY, f"--only leaves {action_of(change)} out"))
+
+
+def refusals(changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost) -> tuple[Refusal, ...]:
+    """Every limit that the changes exceed, in a fixed order."""
+    counts = Counter(action_of(each) for each in changes)
+    total = max(len(basis.state.records), _ours(basis))
+    found: list[Refusal] = []
+    for action, limit in ((Action.LEAVE, limits.leave), (Action.REPLACE, limits.replace), (Action.JOIN, limits.join)):
+        if limit is None or (action is Action.LEAVE and not policy.leave_is_limited):
+            continue
+        found += _count(action, counts[action], limit, total, policy)
+    if limits.quota is not None:
+        found += _amount("quota", "live agents", cost.after, limits.quota, policy) if cost.after > cost.before else []
+    if limits.usd_per_day is not None and cost.usd_change > 0:
+        found += _amount("usd_per_day", "USD a day", cost.usd_per_day, limits.usd_per_day, policy)
+    return tuple(found)
+
+
+def _count(action: Action, planned: int, limit: Limit, total: int, policy: Policy) -> list[Refusal]:
+    allowed = max(limit.of(total), int(policy.allow.get(action.value, 0)))
+    if planned <= allowed:
+        return []
+    share = f" ({limit} of {total})" if limit.percent is not None else ""
+    text = (
+        f"{planned} agents to {action} but limits.{action} allows {allowed}{share}; "
+        f"raise it once with --allow {action}={planned}, or change limits.{action} in the fleet"
+    )
+    return [Refusal(action.value, planned, allowed, text)]
+
+
+def _amount(name: str, unit: str, planned: float, limit: float, policy: Policy) -> list[Refusal]:
+    allowed = max(limit, policy.allow.get(name, 0.0))
+    if planned <= allowed + 1e-9:
+        return []
+    text = (
+        f"{planned:,.10g} {unit} after apply but limits.{name} allows {allowed:,.10g}; "
+        f"raise it once with --allow {name}={planned:.10g}, or change limits.{name} in the fleet"
+    )
+    return [Refusal(name, planned, allowed, text)]
+
+
+def _ours(basis: Basis) -> int:
+    return sum(1 for each in basis.live if each.bears(basis.owner))
+
+
+def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, usd_per_minute: float) -> Cost:
+    """What runs before and after; every live agent of the App ID counts, ours or not."""
+    before = sum(1 for each in basis.live if each.status.is_live)
+    counts = Counter(action_of(each) for each in changes)
+    after = before + counts[Action.JOIN] - counts[Action.LEAVE]
+    return Cost(before, after, limits.usd_per_minute or usd_per_minute, limits.quota)
+
+
+def dangers(fleet: DesiredFleet, basis: Basis, policy: Policy) -> tuple[Danger, ...]:
+    """The references whose value would go to a host to which no recorded agent sends it."""
+    known = _destinations(record.body for record in basis.state.records.values())
+    wanted = _destinations(spec.body for spec in fleet.agents.values())
+    return tuple(
+        Danger(reference, host, tuple(sorted(known[reference])), host in policy.allow_hosts)
+        for reference in sorted(wanted)
+        if reference in known
+        for host in sorted(wanted[reference] - known[reference])
+    )
+
+
+def _destinations(bodies: Iterable[Body]) -> dict[str, set[str]]:
+    """Reference -> hosts that its value is sent to. Equal subtrees are looked at once."""
+    found: dict[str, set[str]] = defaultdict(set)
+    seen: set[int] = set()
+    keep: list[object] = []
+    for body in bodies:
+        for part, subtree in body.properties.items():
+            if id(subtree) in seen or isinstance(subtree, (str, int, float, bool)) or subtree is None:
+                continue
+            seen.add(id(subtree))
+            keep.append(subtree)
+            for path, reference in tree_references(subtree):
+                found[reference.text].add(secret_destination((part, *path), body.properties))
+    return found
+
+
+def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:
+    """The refusal of an apply that would send a secret to a host nobody has approved, if any."""
+    open_ones = [each for each in found if not each.allowed]
+    if not open_ones:
+        return None
+    hosts = sorted({each.host for each in open_ones})
+    flags = " ".join(f"--allow secret-host={host}" for host in hosts)
+    text = f"a secret would start to go to {', '.join(hosts)}; if that is meant, say so with {flags}"
+    return Refusal("secret-host", len(open_ones), 0, text)

@@ -1,0 +1,181 @@
+"""Change -> the steps it lowers to, and the order of all steps of a plan, as data.
+
+What `plan --explain` prints is this; what an apply runs is the same tuples.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from reconciler.model.spec import UID, ReplaceOrder
+from reconciler.model.tree import Path, Tree
+from reconciler.plan.build import Plan
+from reconciler.plan.change import (
+    Adopt,
+    Change,
+    Forget,
+    Hold,
+    Join,
+    Keep,
+    Leave,
+    Renew,
+    Replace,
+    Rotate,
+    Target,
+    Update,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallLeave:
+    """Ask the service to end an agent."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitGone:
+    """Wait until the service says that an agent has ended."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallJoin:
+    """Start the next generation of an agent; `other_uid` where it runs beside the one that it replaces."""
+
+    other_uid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitRunning:
+    """Wait until the agent just started runs, before its predecessor leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallUpdate:
+    """Send complete in-place values, and a new token when one is due or `token` says so."""
+
+    values: Mapping[Path, Tree]
+    token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Put the running agent into the state as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropMemory:
+    """Drop the record."""
+
+
+Step: TypeAlias = CallLeave | AwaitGone | CallJoin | AwaitRunning | CallUpdate | Remember | DropMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One change with the steps that are left of it, or a part of them that has to come first."""
+
+    change: Change
+    steps: tuple[Step, ...]
+
+
+# One channel's tasks, in order; channels are independent of each other.
+Program: TypeAlias = tuple[Task, ...]
+
+
+def steps_of(change: Change) -> tuple[Step, ...]:
+    """What a change lowers to; nothing for a hold and for an agent in sync."""
+    match change:
+        case Join():
+            return (*(AwaitGone(each) for each in change.awaits), CallJoin())
+        case Replace() | Rotate():
+            leave: tuple[Step, ...] = (CallLeave(change.target), AwaitGone(change.target.agent_id))
+            if overlaps(change):
+                return (CallJoin(other_uid=True), AwaitRunning(), *leave)
+            return (*leave, CallJoin())
+        case Leave():
+            return (CallLeave(change.target), AwaitGone(change.target.agent_id))
+        case Update():
+            return (CallUpdate(change.values),) if change.values else (Remember(),)
+        case Renew():
+            return (CallUpdate({}, token=True),)
+        case Adopt():
+            if change.target.record is not None:
+                return (Remember(),)
+            return (Remember(), CallUpdate(change.values, token=True))
+        case Forget():
+            return (DropMemory(),)
+        case Hold() | Keep():
+            return ()
+        case _:
+            assert_never(change)
+
+
+def overlaps(change: Replace | Rotate) -> bool:
+    """Whether old and new run beside each other: asked for, and possible, since their uids can differ."""
+    spec, record = change.spec, change.target.record
+    if spec.lifecycle.replace is not ReplaceOrder.JOIN_FIRST or record is None:
+        return False
+    return spec.body.uid is None or any(row.path == ("properties", *UID) for row in change.diffs)
+
+
+def waves(plan: Plan) -> tuple[tuple[Program, ...], ...]:
+    """The order of everything: waves one after the other, the programs of a wave side by side.
+
+    Agents that leave make room for agents that join, unless the quota has room for both: then nobody waits for
+    a farewell. Within a channel the order is fixed.
+    """
+    acts = plan.acts
+    leaves = [each for each in acts if isinstance(each, Leave)]
+    others = [each for each in acts if not isinstance(each, Leave)]
+    joins = sum(1 for each in others if isinstance(each, Join))
+    quota = plan.cost.quota
+    room = quota is not None and plan.cost.before + joins <= quota
+    if leaves and joins and not room:
+        return (_programs(leaves), _programs(others))
+    return (_programs(acts),) if acts else ()
+
+
+def _programs(changes: Iterable[Change]) -> tuple[Program, ...]:
+    by_channel: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_channel[change.address.channel].append(change)
+    return tuple(_program(by_channel[channel]) for channel in sorted(by_channel))
+
+
+def _program(changes: Sequence[Change]) -> Program:
+    """One channel: leaves, then replacements, then joins, then what touches nobody's seat.
+
+    Where a replacement needs the uid of another agent that is replaced too, the leaves of both come first.
+    """
+    ranked = sorted(changes, key=lambda each: (_RANK[type(each)], each.address))
+    replaced = [each for each in ranked if isinstance(each, (Replace, Rotate)) and not overlaps(each)]
+    held = {each.target.uid: each for each in replaced if each.target.uid}
+    tangled = any(
+        each.spec.body.uid in held and held[each.spec.body.uid] is not each for each in replaced if each.spec.body.uid
+    )
+    if not tangled:
+        return tuple(Task(each, steps_of(each)) for each in ranked)
+    first = tuple(Task(each, steps_of(each)[:-1]) for each in replaced)
+    rest = tuple(Task(each, steps_of(each)[-1:] if each in replaced else steps_of(each)) for each in ranked)
+    leaves = tuple(each for each in rest if isinstance(each.change, Leave))
+    return (*leaves, *first, *(each for each in rest if not isinstance(each.change, Leave)))
+
+
+_RANK: Mapping[type, int] = {
+    Leave: 0,
+    Forget: 1,
+    Replace: 2,
+    Rotate: 2,
+    Join: 3,
+    Update: 4,
+    Adopt: 4,
+    Renew: 5,
+    Hold: 6,
+    Keep: 6,
+}

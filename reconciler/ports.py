@@ -1,0 +1,341 @@
+"""Every effect that we may have, and what whoever performs it must guarantee.
+
+The core is sans-I/O: its functions are generators that *yield* effects and are sent their results (`Steps`). A
+driver performs them: the production driver over sockets, disk and clock; a simulated one in virtual time. Two
+plain ports, `StateStore` and `SecretSource`, are what drivers perform some of the effects with. Nothing in here
+does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from reconciler.model.ability import Capabilities
+from reconciler.model.address import Address
+from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
+from reconciler.model.record import Entry, State
+from reconciler.model.secret import Secret, SecretRef
+from reconciler.model.spec import Body
+from reconciler.model.tree import Path, Tree
+from reconciler.model.writes import Write
+
+T = TypeVar("T")
+
+# --- effects ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request. `body` is a tree that may hold secrets, as may the headers; `deadline` in seconds, for all of it.
+
+    Performed exactly once: no retry, no redirect, no reply longer than `max_body` bytes.
+    """
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
+    body: object | None = None
+    deadline: float = 30.0
+    max_body: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What came back: header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpTrouble(StrEnum):
+    """Why there is no reply."""
+
+    CONNECT = "could not connect"
+    TIMEOUT = "no answer in time"
+    BROKEN = "the connection broke"
+    TOO_LARGE = "the answer was too large"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFailure:
+    """No usable reply. `sent` is False only when it is certain that not a byte of the request left."""
+
+    trouble: HttpTrouble
+    sent: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Send a request; the result is an `HttpReply` or an `HttpFailure`, never an exception."""
+
+    request: HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The wall clock in epoch seconds: for timestamps and token lifetimes, never for measuring durations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """A monotonic clock in seconds: for deadlines and delays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for some seconds; returns early once the run is stopping."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """A number in [0, 1): for jitter and salts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Whether the run has been told to stop: then nothing new may be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """The values of secret references; raises `SecretUnavailable` when one has none."""
+
+    references: frozenset[SecretRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Make writes durable, all or none, before anything else happens in this task.
+
+    Raises `StateError` when they cannot be made durable and `StateLocked` when another writer has moved the
+    state on: the task must then make no further mutating request.
+    """
+
+    writes: tuple[Write, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Take the exclusive right to write the state; `timeout` in seconds. Raises `StateLocked` with the holder."""
+
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Give the right back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadState:
+    """The state as it stands; raises `StateError` where it cannot be trusted. Later commits build on this read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell whoever watches."""
+
+    event: object
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Run tasks, at most `limit` at a time, in order of their place; the result is the list of their results.
+
+    A task that raises ends with its exception as its result; the others go on.
+    """
+
+    tasks: Sequence[Callable[[], Steps[Any]]]
+    limit: int
+
+
+Effect: TypeAlias = (
+    Http | Now | Elapsed | Sleep | Random | Stopping | Resolve | Lock | Unlock | ReadState | Commit | Emit | Gather
+)
+Steps: TypeAlias = Generator[Effect, Any, T]
+
+# --- the state --------------------------------------------------------------------------------------------------
+
+
+class StateReader(Protocol):
+    """The reading half of a state store: all that a plan is ever given."""
+
+    def read(self) -> State:
+        """The state as it stands; an empty one with a new lineage where nothing was stored yet.
+
+        Raises `StateError` when what is stored is damaged, foreign or newer: it is never taken as empty.
+        """
+        ...
+
+    def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
+        """The latest entries, newest first, of one address or of all."""
+        ...
+
+
+class StateStore(StateReader, Protocol):
+    """Where we remember. Every accepted write is durable when `commit` returns and raises the serial by one."""
+
+    def commit(self, writes: Sequence[Write], *, expected: int) -> int:
+        """Apply writes, all or none, if the serial is still `expected`; returns the new serial.
+
+        Raises `StateLocked` when the serial has moved (another writer; nothing was written) and `StateError`
+        when the write could not be made durable.
+        """
+        ...
+
+    def acquire(self, holder: str, timeout: float) -> None:
+        """Take the exclusive right to write, waiting up to `timeout` seconds; `StateLocked` names the holder."""
+        ...
+
+    def release(self) -> None:
+        """Give the right back; harmless when it is not held. It also ends with the process."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SecretSource(Protocol):
+    """Where the values behind references come from."""
+
+    def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
+        """Every value, or `SecretUnavailable` naming all references that have none."""
+        ...
+
+
+# --- the provider -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOrder:
+    """What a provider needs to start one agent; `token_ttl` in seconds."""
+
+    name: str
+    channel: str
+    uid: str
+    body: Body
+    token_ttl: float
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOrder:
+    """What a provider needs to change one running agent: whole values by path, and a token if one is to be sent.
+
+    Paths are below `properties`, each one of the provider's updatable paths, each value complete.
+    """
+
+    agent_id: str
+    channel: str
+    uid: str
+    values: Mapping[Path, Tree]
+    token_ttl: float | None
+    rtm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call made ready: secrets resolved, token minted, nothing sent. Never stored, never printed."""
+
+    request: HttpRequest
+    secrets: Mapping[SecretRef, Secret] = field(default_factory=dict)
+    token_expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The service has accepted the join. `started_at` in epoch seconds."""
+
+    agent_id: str
+    status: AgentStatus
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The service says that the name, or a conflicting task, is there already; with its id if it says so."""
+
+    agent_id: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The call was executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The agent is not there any more."""
+
+
+class Scope(StrEnum):
+    """How far a refusal reaches."""
+
+    ADDRESS = "address"  # this spec or agent is refused; the others go on
+    JOINS = "joins"  # the quota is used up: no further join can succeed now
+    RUN = "run"  # credentials or project are refused: nothing can succeed
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The service definitely did not execute the call, and why."""
+
+    scope: Scope
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the call was executed: it must be resolved by reading, or by sending the same again."""
+
+    detail: str
+
+
+JoinOutcome: TypeAlias = Joined | Conflict | Declined | Unknown
+UpdateOutcome: TypeAlias = Done | Gone | Declined | Unknown
+LeaveOutcome: TypeAlias = Done | Gone | Declined | Unknown
+
+
+class Observer(Protocol):
+    """The reading half of a provider: all that a plan is ever given.
+
+    Reads are retried inside, within one budget; what still fails is raised: `AuthenticationFailed` for 401 and
+    403, `IncompleteRead` for anything that cannot be trusted as a whole, `ServiceError` for the rest.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+        """Every agent that is not terminal, of the App ID or of one channel: complete, or an error."""
+        ...
+
+    def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
+        """One agent by id; None when the service does not know it (any more)."""
+        ...
+
+    def has_ended(self, name: str, *, channel: str) -> Steps[bool]:
+        """Whether an ended agent of a channel is known to have borne a name; False also where nobody can tell."""
+        ...
+
+
+class Provider(Observer, Protocol):
+    """The adapter for one service. No mutating call is ever retried inside: the protocol above decides that."""
+
+    def prepare_join(self, order: JoinOrder) -> Steps[Prepared]: ...
+
+    def join(self, prepared: Prepared) -> Steps[JoinOutcome]: ...
+
+    def prepare_update(self, order: UpdateOrder) -> Steps[Prepared]: ...
+
+    def update(self, prepared: Prepared) -> Steps[UpdateOutcome]: ...
+
+    def leave(self, agent_id: str) -> Steps[LeaveOutcome]: ...

@@ -1,0 +1,336 @@
+"""The verbs: plan, apply, drift, destroy, adopt, forget, each as steps from the first read to the last write.
+
+Sans-I/O like all of the core: who performs the effects, and what is shown to whom, is decided above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from reconciler.apply.afterwards import await_started, close_unwanted, sweep
+from reconciler.apply.context import Context, Settings
+from reconciler.apply.events import Ledger, Notice
+from reconciler.apply.executor import execute
+from reconciler.apply.journal import Journal
+from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, UsageError
+from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Entry, Pins, Record, State
+from reconciler.model.spec import AgentSpec, Lifecycle
+from reconciler.model.writes import (
+    Append,
+    DropForeign,
+    DropRecord,
+    DropReleased,
+    PutForeign,
+    PutGeneration,
+    PutPins,
+    PutRecord,
+    PutReleased,
+    StateView,
+    Write,
+)
+from reconciler.observe import foreign_seen, observe
+from reconciler.plan.basis import Basis, settle
+from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
+from reconciler.plan.guard import Policy
+from reconciler.ports import Emit, Lock, Now, Observer, Provider, ReadState, Steps, Stopping, Unlock
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a verb works on. `app_id` is the project that the provider talks to; `lock_timeout` in seconds."""
+
+    fleet: DesiredFleet
+    app_id: str | None = None
+    selection: Selection = Selection()
+    policy: Policy = Policy()
+    settings: Settings = field(default_factory=Settings)
+    lock_timeout: float = 60.0
+    destroying: bool = False
+
+    @property
+    def pins(self) -> Pins:
+        owner = self.fleet.owner
+        return Pins(owner.fleet, owner.environment, self.fleet.service.kind.value, self.app_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan that an apply is about to run, now that it holds the lock; an event."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What the world changed. `file_changes` counts what the files ask for besides; `adopted` tells their basis."""
+
+    plan: Plan
+    file_changes: int
+
+
+# --- plan -----------------------------------------------------------------------------------------------------
+
+
+def plan(job: Job, observer: Observer) -> Steps[Plan]:
+    """The plan for a job. Reads only: it is given nothing that could write."""
+    basis, _ = yield from look(job, observer)
+    return _build(job, basis, observer)
+
+
+def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
+    """The basis as an apply will see it, and the writes that settle what earlier runs left open."""
+    state: State = yield ReadState()
+    check_pins(state, job.pins)
+    basis = yield from observe(
+        observer, state, job.fleet.owner, job.fleet.channels, parallelism=job.settings.parallelism
+    )
+    return settle(basis)
+
+
+def check_pins(state: State, pins: Pins) -> None:
+    """Refuse a state that belongs to another fleet, environment, service or App ID."""
+    if state.pins is None:
+        return
+    for name in ("fleet", "environment", "service", "app_id"):
+        mine, its = getattr(pins, name), getattr(state.pins, name)
+        if mine != its:
+            raise StateError(
+                f"the state belongs to {name.replace('_', ' ')} {its!r}, and this run is for {mine!r}; nothing was done",
+                hint="check the directory, --env and AGORA_APP_ID; a fleet that really moves starts with a new state",
+            )
+
+
+def _build(job: Job, basis: Basis, observer: Observer) -> Plan:
+    fleet = _all_paused(job.fleet) if job.destroying else job.fleet
+    policy = replace(job.policy, leave_is_limited=False) if job.destroying else job.policy
+    return build_plan(
+        fleet,
+        basis,
+        observer.capabilities,
+        selection=job.selection,
+        policy=policy,
+        allow_empty=job.destroying,
+    )
+
+
+def _all_paused(fleet: DesiredFleet) -> DesiredFleet:
+    """A fleet of which nothing is to run: what is declared leaves even where the state was lost."""
+    agents = {
+        address: replace(spec, lifecycle=replace(spec.lifecycle, paused=True)) for address, spec in fleet.agents.items()
+    }
+    return replace(fleet, agents=agents)
+
+
+# --- apply ----------------------------------------------------------------------------------------------------
+
+
+def apply(job: Job, provider: Provider, *, approved: str | None = None) -> Steps[Ledger]:
+    """Bring the world to the fleet. `approved` is the digest of the plan that somebody has seen, if anybody has.
+
+    Raises `StateLocked`, `StalePlan` and `Refused` before anything was done; what happens afterwards is in the
+    ledger, whatever becomes of the run.
+    """
+    return (yield from _exclusive(job, _apply(job, provider, approved)))
+
+
+def _apply(job: Job, provider: Provider, approved: str | None) -> Steps[Ledger]:
+    basis, settled = yield from look(job, provider)
+    intended = _build(job, basis, provider)
+    yield Emit(Planned(intended))
+    confirm(intended, approved)
+    journal = Journal(StateView.of(basis.state))
+    context = Context(provider, job.fleet.owner, journal, job.settings)
+    try:
+        yield from journal.write(*settled, *_housekeeping(basis, job.pins))
+        yield from _carry_out(context, job, basis, intended)
+    except ReconcilerError as problem:
+        yield from context.say(Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else "")))
+        context.ledger.broken = problem
+    context.ledger.interrupted = yield Stopping()
+    return context.ledger
+
+
+def confirm(intended: Plan, approved: str | None) -> None:
+    """Refuse what was not approved, and what a limit forbids; only then may anything be done."""
+    if approved is not None and approved != intended.digest:
+        raise StalePlan(
+            "what would be done now is not what was approved; nothing was done",
+            hint="the files, the agents or the state have moved on: plan again and approve that",
+        )
+    if intended.refusals:
+        raise Refused(
+            "; ".join(each.text for each in intended.refusals),
+            hint="nothing was done",
+        )
+
+
+def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:
+    known = frozenset(each.agent_id for each in basis.live)
+    yield from execute(context, intended)
+    if context.joined:
+        yield from await_started(context, dict(context.joined))
+        yield from sweep(context, known)
+    wanted = frozenset(
+        address for address, spec in job.fleet.agents.items() if not spec.lifecycle.paused and not job.destroying
+    )
+    if context.halted is None:
+        yield from close_unwanted(context, wanted)
+
+
+def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:
+    """What the state learns from looking: whose it is, and foreign agents that need no second query."""
+    state = basis.state
+    live = {each.agent_id for each in basis.live}
+    writes: list[Write] = [] if state.pins is not None else [PutPins(pins)]
+    writes += [PutForeign(each) for each in foreign_seen(basis) if state.foreign.get(each.agent_id) != each]
+    writes += [DropForeign(agent_id) for agent_id in sorted(set(state.foreign) - live)]
+    writes += [DropReleased(agent_id) for agent_id in sorted(state.released - live)]
+    return tuple(writes)
+
+
+def _exclusive(job: Job, steps: Steps[T]) -> Steps[T]:
+    """Run steps while holding the lock; it is given back whatever they raise."""
+    yield Lock(job.lock_timeout)
+    try:
+        result = yield from steps
+    except ReconcilerError:
+        yield Unlock()
+        raise
+    yield Unlock()
+    return result
+
+
+# --- drift ----------------------------------------------------------------------------------------------------
+
+
+def drift(job: Job, observer: Observer) -> Steps[Drift]:
+    """What the world changed, apart from what the files changed: the plan back to what was last applied."""
+    basis, _ = yield from look(job, observer)
+    files = _build(job, basis, observer)
+    applied = _as_applied(job.fleet, basis.state)
+    world = build_plan(applied, basis, observer.capabilities, selection=job.selection, policy=job.policy, allow_empty=True)
+    moved = tuple(each for each in world.changes if _is_drift(each))
+    drifted = {each.address for each in moved}
+    besides = sum(1 for each in files.pending if each.address not in drifted)
+    return Drift(replace(world, changes=moved, refusals=(), dangers=(), warnings=files.warnings), besides)
+
+
+def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
+    if not state.records:
+        return fleet
+    agents: dict[Address, AgentSpec] = {}
+    for address, record in state.records.items():
+        declared = fleet.agents.get(address)
+        lifecycle = replace(declared.lifecycle if declared else Lifecycle(), protect=record.protect, paused=False)
+        agents[address] = AgentSpec(address, record.body, lifecycle)
+    return replace(fleet, agents=agents)
+
+
+def _is_drift(change: Change) -> bool:
+    """Whether a change answers the world: what falls due by the clock, or is only unsent, does not."""
+    if isinstance(change, Update):
+        return change.reason.because is not Because.UNSENT
+    return not isinstance(change, (Keep, Renew, Rotate))
+
+
+# --- one agent ------------------------------------------------------------------------------------------------
+
+
+def adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
+    """Take a running foreign agent into the state, by id, as the agent of a declared address."""
+    return (yield from _exclusive(job, _adopt(job, observer, address, agent_id)))
+
+
+def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
+    state: State = yield ReadState()
+    check_pins(state, job.pins)
+    spec = job.fleet.agents.get(address)
+    if spec is None:
+        raise UsageError(f"the files do not declare {address}", hint="declare it first; adopt then takes the agent over")
+    holder = next((each for each in state.records.values() if each.agent_id == agent_id), None)
+    if holder is not None:
+        raise UsageError(f"agent {agent_id} is recorded as {holder.address} already")
+    agent = yield from _running(observer, agent_id)
+    current = state.records.get(address)
+    if current is not None:
+        running = yield from observer.query(current.agent_id)
+        if running is not None and not running.status.is_terminal:
+            raise UsageError(
+                f"{address} has a running agent already ({current.agent_id})",
+                hint=f"`reconciler forget {address}` releases it first",
+            )
+    record = _adopted_record(job, spec, agent)
+    journal = Journal(StateView.of(state))
+    now: float = yield Now()
+    pins: tuple[Write, ...] = () if state.pins is not None else (PutPins(job.pins),)
+    entry = Entry(now, address, "adopt", "done", agent_id)
+    yield from journal.write(*pins, PutRecord(record), DropForeign(agent_id), DropReleased(agent_id), Append(entry))
+    return record
+
+
+def _running(observer: Observer, agent_id: str) -> Steps[ObservedAgent]:
+    agent = yield from observer.query(agent_id)
+    if agent is None:
+        raise UsageError(f"the service does not know an agent {agent_id}", hint="`reconciler status` lists what runs")
+    if not agent.status.is_live:
+        raise UsageError(f"agent {agent_id} is {agent.status}; only a running agent can be adopted")
+    return agent
+
+
+def _adopted_record(job: Job, spec: AgentSpec, agent: ObservedAgent) -> Record:
+    parsed = agent.parsed
+    return Record(
+        address=spec.address,
+        agent_id=agent.agent_id,
+        name=agent.name or "",
+        generation=parsed.generation if parsed else 0,
+        uid=spec.uid(job.fleet.owner),
+        body=spec.body,
+        started_at=agent.started_at,
+        protect=spec.lifecycle.protect,
+        unsent=True,
+        declared=True,
+    )
+
+
+def forget(job: Job, address: Address) -> Steps[Record]:
+    """Drop the record of an address and release its agent: its name does not bring it back."""
+    return (yield from _exclusive(job, _forget(job, address)))
+
+
+def _forget(job: Job, address: Address) -> Steps[Record]:
+    state: State = yield ReadState()
+    check_pins(state, job.pins)
+    record = state.records.get(address)
+    if record is None:
+        known = ", ".join(str(each) for each in sorted(state.records)[:5])
+        raise UsageError(f"the state has no record of {address}", hint=f"it has {known}" if known else "it is empty")
+    now: float = yield Now()
+    journal = Journal(StateView.of(state))
+    yield from journal.write(
+        DropRecord(address),
+        PutGeneration(address, record.generation),
+        PutReleased(record.agent_id),
+        Append(Entry(now, address, "forget", "done", record.agent_id)),
+    )
+    return record
+
+
+def agent_of(job: Job, observer: Observer, address: Address) -> Steps[tuple[ObservedAgent, Record | None]]:
+    """The running agent of an address: the recorded one, else the one found by its name."""
+    basis, _ = yield from look(job, observer)
+    for change in build_plan(job.fleet, basis, observer.capabilities, allow_empty=True).changes:
+        target = target_of(change)
+        if change.address == address and target is not None:
+            return target.agent, target.record
+    declared = ", ".join(str(each) for each in sorted(job.fleet.agents)[:5])
+    raise UsageError(f"no agent of ours runs at {address}", hint=f"declared are {declared}")
+
