@@ -58,11 +58,15 @@ class UsageError(ReconcilerError):
 
 
 class InvalidConfig(ReconcilerError):
-    """The user's files have problems; every one of them is in `diagnostics`, sorted by place."""
+    """The user's files have problems; every one of them is in `diagnostics`, sorted by place.
+
+    `directory` is the fleet's, from which the places count.
+    """
 
     rule = "invalid-config"
 
-    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+    def __init__(self, diagnostics: Sequence[Diagnostic], *, directory: str = ".") -> None:
+        self.directory = directory
         self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
         errors = sum(1 for each in self.diagnostics if each.is_error)
         super().__init__(f"the fleet's files have {errors} error{'s' if errors != 1 else ''}; nothing was done")

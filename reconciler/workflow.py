@@ -5,6 +5,8 @@ Sans-I/O like all of the core: who performs the effects, and what is shown to wh
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,15 +17,18 @@ from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, UsageError
 from reconciler.model.address import Address
+from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Entry, Pins, Record, State
+from reconciler.model.secret import Secret, SecretRef, tree_references
 from reconciler.model.spec import AgentSpec, Lifecycle
 from reconciler.model.writes import (
     Append,
     DropForeign,
     DropRecord,
     DropReleased,
+    PutApplying,
     PutForeign,
     PutGeneration,
     PutPins,
@@ -37,7 +42,7 @@ from reconciler.plan.basis import Basis, settle
 from reconciler.plan.build import Plan, Selection, build_plan
 from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
 from reconciler.plan.guard import Policy
-from reconciler.ports import Emit, Lock, Now, Observer, Provider, ReadState, Steps, Stopping, Unlock
+from reconciler.ports import Emit, Lock, Now, Observer, Provider, ReadState, Resolve, Steps, Stopping, Unlock
 
 
 T = TypeVar("T")
@@ -79,10 +84,30 @@ class Drift:
 # --- plan -----------------------------------------------------------------------------------------------------
 
 
-def plan(job: Job, observer: Observer) -> Steps[Plan]:
-    """The plan for a job. Reads only: it is given nothing that could write."""
+def plan(job: Job, observer: Observer, *, check_secrets: bool = False) -> Steps[Plan]:
+    """The plan for a job. Reads only: it is given nothing that could write.
+
+    `check_secrets` also resolves every reference (trusted runs only) and says which have new values behind them.
+    """
     basis, _ = yield from look(job, observer)
-    return _build(job, basis, observer)
+    built = _build(job, basis, observer)
+    if check_secrets:
+        built = replace(built, new_secrets=(yield from _new_secrets(job.fleet, basis.state)))
+    return built
+
+
+def _new_secrets(fleet: DesiredFleet, state: State) -> Steps[tuple[tuple[str, int], ...]]:
+    """The references whose value is not the one that went out, with the number of agents that have an old one."""
+    wanted = {ref for spec in fleet.agents.values() for _, ref in tree_references(spec.body.properties)}
+    values: Mapping[SecretRef, Secret] = yield Resolve(frozenset(wanted))
+    now = {ref.text: keyed_digest(state.secret_key, value.reveal()) for ref, value in values.items()}
+    stale = Counter(
+        reference
+        for record in state.records.values()
+        for reference, digest in record.secrets.items()
+        if reference in now and now[reference] != digest
+    )
+    return tuple(sorted(stale.items()))
 
 
 def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
@@ -132,8 +157,17 @@ def _all_paused(fleet: DesiredFleet) -> DesiredFleet:
 # --- apply ----------------------------------------------------------------------------------------------------
 
 
-def apply(job: Job, provider: Provider, *, approved: str | None = None) -> Steps[Ledger]:
-    """Bring the world to the fleet. `approved` is the digest of the plan that somebody has seen, if anybody has.
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What somebody has seen and approved. `rows` and `files` are known of a saved plan only: it can be resumed."""
+
+    digest: str
+    files: str | None = None
+    rows: frozenset[tuple[str, str]] = frozenset()
+
+
+def apply(job: Job, provider: Provider, *, approved: Approved | None = None) -> Steps[Ledger]:
+    """Bring the world to the fleet, exactly as `approved` if anybody has approved a plan.
 
     Raises `StateLocked`, `StalePlan` and `Refused` before anything was done; what happens afterwards is in the
     ledger, whatever becomes of the run.
@@ -141,16 +175,19 @@ def apply(job: Job, provider: Provider, *, approved: str | None = None) -> Steps
     return (yield from _exclusive(job, _apply(job, provider, approved)))
 
 
-def _apply(job: Job, provider: Provider, approved: str | None) -> Steps[Ledger]:
+def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Ledger]:
     basis, settled = yield from look(job, provider)
     intended = _build(job, basis, provider)
     yield Emit(Planned(intended))
-    confirm(intended, approved)
+    confirm(intended, approved, basis.state.applying)
     journal = Journal(StateView.of(basis.state))
     context = Context(provider, job.fleet.owner, journal, job.settings)
     try:
-        yield from journal.write(*settled, *_housekeeping(basis, job.pins))
+        begun, ended = _marks(approved)
+        yield from journal.write(*settled, *_housekeeping(basis, job.pins), *begun)
         yield from _carry_out(context, job, basis, intended)
+        if context.ledger.is_complete:
+            yield from journal.write(*ended)
     except ReconcilerError as problem:
         yield from context.say(Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else "")))
         context.ledger.broken = problem
@@ -158,18 +195,44 @@ def _apply(job: Job, provider: Provider, approved: str | None) -> Steps[Ledger]:
     return context.ledger
 
 
-def confirm(intended: Plan, approved: str | None) -> None:
+def confirm(intended: Plan, approved: Approved | None, applying: str | None = None) -> None:
     """Refuse what was not approved, and what a limit forbids; only then may anything be done."""
-    if approved is not None and approved != intended.digest:
+    if approved is not None and approved.digest != intended.digest and not _resumes(intended, approved, applying):
         raise StalePlan(
             "what would be done now is not what was approved; nothing was done",
-            hint="the files, the agents or the state have moved on: plan again and approve that",
+            hint=_what_moved(intended, approved),
         )
     if intended.refusals:
-        raise Refused(
-            "; ".join(each.text for each in intended.refusals),
-            hint="nothing was done",
-        )
+        raise Refused("; ".join(each.text for each in intended.refusals), hint="nothing was done")
+
+
+def _resumes(intended: Plan, approved: Approved, applying: str | None) -> bool:
+    """Whether this is the rest of a saved plan whose apply was interrupted: the same files, and nothing besides."""
+    if applying != approved.digest or approved.files != intended.fleet_digest or not intended.acts:
+        return False
+    restarted = {("join", address) for action, address in approved.rows if action in _RESTARTS}
+    return intended.rows <= approved.rows | restarted
+
+
+# What an interrupted change of these kinds has left to do may be the join alone, or sending values once.
+_RESTARTS = frozenset({"replace", "rotate", "update", "renew"})
+
+
+def _what_moved(intended: Plan, approved: Approved) -> str:
+    if approved.files is not None and approved.files != intended.fleet_digest:
+        return "the files or variables have changed since: plan again, and approve that"
+    added = sorted(f"{action} {address}" for action, address in intended.rows - approved.rows)
+    gone = sorted(f"{action} {address}" for action, address in approved.rows - intended.rows)
+    moved = [f"now also: {', '.join(added[:5])}" if added else "", f"not any more: {', '.join(gone[:5])}" if gone else ""]
+    told = "; ".join(each for each in moved if each) if approved.files is not None else ""
+    return f"{told or 'the agents or the state have moved on'}: plan again, and approve that"
+
+
+def _marks(approved: Approved | None) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
+    """The writes that say that a saved plan's apply has begun, and that it has ended."""
+    if approved is None or approved.files is None:
+        return (), ()
+    return (PutApplying(approved.digest),), (PutApplying(None),)
 
 
 def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:
@@ -324,13 +387,38 @@ def _forget(job: Job, address: Address) -> Steps[Record]:
     return record
 
 
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What files, state and service say of one address."""
+
+    address: Address
+    spec: AgentSpec | None
+    record: Record | None
+    change: Change | None
+
+
+def portrait(job: Job, observer: Observer, address: Address) -> Steps[Portrait]:
+    """Everything known of one address; `UsageError` where nothing is."""
+    basis, _ = yield from look(job, observer)
+    changes = build_plan(job.fleet, basis, observer.capabilities, allow_empty=True).changes
+    change = next((each for each in changes if each.address == address), None)
+    spec, record = job.fleet.agents.get(address), basis.state.records.get(address)
+    if change is None and spec is None and record is None:
+        declared = ", ".join(str(each) for each in sorted(job.fleet.agents)[:5])
+        raise UsageError(f"nobody knows an agent {address}", hint=f"declared are {declared or 'none'}")
+    return Portrait(address, spec, record, change)
+
+
 def agent_of(job: Job, observer: Observer, address: Address) -> Steps[tuple[ObservedAgent, Record | None]]:
     """The running agent of an address: the recorded one, else the one found by its name."""
-    basis, _ = yield from look(job, observer)
-    for change in build_plan(job.fleet, basis, observer.capabilities, allow_empty=True).changes:
-        target = target_of(change)
-        if change.address == address and target is not None:
-            return target.agent, target.record
-    declared = ", ".join(str(each) for each in sorted(job.fleet.agents)[:5])
-    raise UsageError(f"no agent of ours runs at {address}", hint=f"declared are {declared}")
+    found = yield from portrait(job, observer, address)
+    target = target_of(found.change) if found.change is not None else None
+    if target is None:
+        raise UsageError(f"no agent of ours runs at {address}", hint="`reconciler status` lists what runs")
+    return target.agent, target.record
 
+
+def status(job: Job, observer: Observer) -> Steps[tuple[Plan, Basis]]:
+    """What runs, with the plan that says how far it is from the files."""
+    basis, _ = yield from look(job, observer)
+    return build_plan(job.fleet, basis, observer.capabilities, allow_empty=True), basis

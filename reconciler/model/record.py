@@ -108,7 +108,10 @@ class Pins:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The whole state at one version: `lineage` says which history, `serial` which version of it."""
+    """The whole state at one version: `lineage` says which history, `serial` which version of it.
+
+    `applying` is the digest of a saved plan whose apply has begun and not ended.
+    """
 
     lineage: str
     serial: int
@@ -119,3 +122,4 @@ class State:
     generations: Mapping[Address, int] = field(default_factory=dict)
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     released: frozenset[str] = frozenset()
+    applying: str | None = None

@@ -86,6 +86,13 @@ class PutPins:
 
 
 @dataclass(frozen=True, slots=True)
+class PutApplying:
+    """The digest of the saved plan whose apply begins, or None where it has ended."""
+
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """A line for the history."""
 
@@ -103,6 +110,7 @@ Write: TypeAlias = (
     | PutReleased
     | DropReleased
     | PutPins
+    | PutApplying
     | Append
 )
 
@@ -120,6 +128,7 @@ class StateView:
     generations: dict[Address, int] = field(default_factory=dict)
     foreign: dict[str, Foreign] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
+    applying: str | None = None
     history: list[Entry] = field(default_factory=list)
 
     @classmethod
@@ -134,6 +143,7 @@ class StateView:
             generations=dict(state.generations),
             foreign=dict(state.foreign),
             released=set(state.released),
+            applying=state.applying,
         )
 
     def frozen(self) -> State:
@@ -147,6 +157,7 @@ class StateView:
             generations=dict(self.generations),
             foreign=dict(self.foreign),
             released=frozenset(self.released),
+            applying=self.applying,
         )
 
     def absorb(self, writes: Iterable[Write]) -> None:
@@ -173,6 +184,8 @@ class StateView:
                     self.released.discard(agent_id)
                 case PutPins(pins):
                     self.pins = pins
+                case PutApplying(digest):
+                    self.applying = digest
                 case Append(entry):
                     self.history.append(entry)
                 case _:

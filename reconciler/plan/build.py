@@ -51,7 +51,8 @@ class Plan:
     """What will be done, in the order of the addresses, and on what ground.
 
     `interrupted` counts open intents of an earlier run that an apply settles on the way. `elsewhere` counts
-    foreign agents whose channel is not one of ours.
+    foreign agents whose channel is not one of ours. `new_secrets` are references with new values behind them, and
+    the number of agents that still have the old one, where that was asked.
     """
 
     owner: Owner
@@ -63,6 +64,7 @@ class Plan:
     unmanaged: tuple[Unmanaged, ...] = ()
     elsewhere: int = 0
     interrupted: int = 0
+    new_secrets: tuple[tuple[str, int], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     fleet: DesiredFleet | None = field(default=None, compare=False)
 
@@ -78,6 +80,11 @@ class Plan:
 
     def count(self, action: Action) -> int:
         return Counter(action_of(each) for each in self.changes)[action]
+
+    @property
+    def rows(self) -> frozenset[tuple[str, str]]:
+        """What an apply will really do, as (action, address)."""
+        return frozenset((action_of(each).value, str(each.address)) for each in self.acts)
 
     @property
     def digest(self) -> str:

@@ -236,3 +236,24 @@ def _fetched(key: str, fetch: Fetch) -> Any:
     if hashlib.blake2b(data, digest_size=12, person=b"blob").hexdigest() != key:
         raise damaged(f"blob {key} does not match its digest")
     return orjson.loads(data)
+
+
+# --- the schema -----------------------------------------------------------------------------------------------
+
+
+def state_schema() -> dict[str, Any]:
+    """The JSON Schema of a state's rows, for whoever reads one."""
+    schema: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "reconciler state",
+        "description": f"The documents in a state of format {FORMAT}: rows of the tables `records` and `intents`, "
+        f"each behind {_CHECK_SIZE} bytes of checksum; {_BLOB} refers to the table `blobs`.",
+        "type": "object",
+        "$defs": {},
+        "properties": {},
+    }
+    for name, kind in (("record", _RecordDocument), ("intent", _IntentDocument)):
+        found = kind.model_json_schema(ref_template="#/$defs/{model}")
+        schema["$defs"] |= found.pop("$defs", {})
+        schema["properties"][name] = {**found, "title": name}
+    return schema

@@ -28,6 +28,7 @@ from reconciler.model.writes import (
     DropIntent,
     DropRecord,
     DropReleased,
+    PutApplying,
     PutForeign,
     PutGeneration,
     PutIntent,
@@ -92,6 +93,7 @@ class LocalStore:
             generations={_address(address): generation for address, generation in generations},
             foreign={row[0]: Foreign(*row) for row in foreign},
             released=frozenset(row[0] for row in connection.execute("select agent_id from released")),
+            applying=meta.get("applying") or None,
         )
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
@@ -301,6 +303,8 @@ def _statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
         case PutPins(pins):
             document = [pins.fleet, pins.environment, pins.service, pins.app_id]
             return "insert or replace into meta values ('pins', ?)", [orjson.dumps(document).decode()]
+        case PutApplying(digest):
+            return "insert or replace into meta values ('applying', ?)", [digest or ""]
         case Append(entry):
             sql = "insert into history (at, address, change, result, agent_id, detail) values (?, ?, ?, ?, ?, ?)"
             return sql, [entry.at, str(entry.address), entry.change, entry.result, entry.agent_id, entry.detail]

@@ -1,0 +1,126 @@
+"""A saved plan: what was approved, as data. Nothing in the file is ever executed or trusted.
+
+An apply re-derives its plan from the files, the state and the service, and compares digests; the file only says
+which digest somebody has seen, under which selection, and which rows it stood for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reconciler.errors import StalePlan, UsageError
+from reconciler.model.address import Owner
+from reconciler.plan.build import Plan, Selection
+from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
+
+FORMAT: Literal["reconciler-plan-1"] = "reconciler-plan-1"
+LARGEST = 64 * 1024 * 1024
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _SelectionDocument(_Document):
+    targets: list[str]
+    excludes: list[str]
+    replaces: list[str]
+
+
+class _PolicyDocument(_Document):
+    allow: dict[str, float]
+    allow_hosts: list[str]
+    only: list[str] | None
+    prune_unrecorded: bool
+
+
+class _Row(_Document):
+    action: str
+    address: str
+
+
+class _PlanDocument(_Document):
+    format: Literal["reconciler-plan-1"]
+    fleet: str
+    environment: str | None
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    files: str
+    selection: _SelectionDocument
+    policy: _PolicyDocument
+    rows: list[_Row]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """What a plan file says. `rows` are the approved acts as (action, address); `files` the files' digest."""
+
+    owner: Owner
+    digest: str
+    files: str
+    selection: Selection
+    policy: Policy
+    rows: frozenset[tuple[str, str]]
+
+    def check_owner(self, owner: Owner) -> None:
+        """Refuse a plan of another fleet or environment, before anything else is looked at."""
+        if self.owner != owner:
+            raise StalePlan(
+                f"the plan is for {self.owner}, and this run is for {owner}; nothing was done",
+                hint="give the directory and --env for which it was made",
+            )
+
+
+def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
+    """The bytes of a plan file; the same plan gives the same bytes."""
+    document = _PlanDocument(
+        format=FORMAT,
+        fleet=plan.owner.fleet,
+        environment=plan.owner.environment,
+        digest=plan.digest,
+        files=plan.fleet_digest,
+        selection=_SelectionDocument(
+            targets=list(selection.targets), excludes=list(selection.excludes), replaces=list(selection.replaces)
+        ),
+        policy=_PolicyDocument(
+            allow=dict(sorted(policy.allow.items())),
+            allow_hosts=sorted(policy.allow_hosts),
+            only=None if policy.only is None else sorted(each.value for each in policy.only),
+            prune_unrecorded=policy.prune_unrecorded,
+        ),
+        rows=[_Row(action=action, address=address) for action, address in sorted(plan.rows)],
+    )
+    return orjson.dumps(document.model_dump(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def load(data: bytes) -> SavedPlan:
+    """The plan of a file's bytes; `UsageError` for anything that is not one of this format."""
+    if len(data) > LARGEST:
+        raise UsageError("the plan file is too large to be one", hint="`reconciler plan --out FILE` writes one")
+    try:
+        document = _PlanDocument.model_validate(orjson.loads(data))
+        only = document.policy.only
+        policy = Policy(
+            document.policy.allow,
+            frozenset(document.policy.allow_hosts),
+            None if only is None else frozenset(Action(each) for each in only),
+            document.policy.prune_unrecorded,
+        )
+    except (ValidationError, ValueError) as problem:
+        raise UsageError(
+            "the plan file is damaged, or not a plan of this version of reconciler; nothing was done",
+            hint="plan again: `reconciler plan --out FILE`",
+        ) from problem
+    chosen = document.selection
+    return SavedPlan(
+        Owner(document.fleet, document.environment),
+        document.digest,
+        document.files,
+        Selection(tuple(chosen.targets), tuple(chosen.excludes), tuple(chosen.replaces)),
+        policy,
+        frozenset((row.action, row.address) for row in document.rows),
+    )
