@@ -1,0 +1,40 @@
+"""`reconciler adopt`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("adopt", short_help="Take a running agent over as an address.")
+@click.argument("address")
+@click.argument("agent_id")
+@options.directory_option
+@options.fleet_options
+@options.lock_option
+@options.output_options
+def command(address: str, agent_id: str, directory: str, environment: str | None, variables: Any, **flags: Any) -> int:
+    """Record a running agent that this tool did not start as the agent of a declared address.
+
+    Nothing is sent and nobody is hung up on: its join-only fields count as declared, and the next apply sends
+    its in-place fields once. It gets a name of ours at its next rotation.
+
+    \b
+    reconciler status                            lists unmanaged agents with their ids
+    reconciler adopt lobby/greeter 1NT29X10YHXX
+    """
+    from reconciler import workflow
+    from reconciler.cli import wiring
+    from reconciler.cli.jobs import Flags, make_job, parse_address
+    from reconciler.cli.output import Output
+
+    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    where = parse_address(address)
+    with wiring.open_session(directory, environment, variables, output) as session:
+        job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))
+        record = session.run(workflow.adopt(job, session.provider, where, agent_id))
+    output.result(f"adopted agent {record.agent_id} as {where}; the next apply sends its in-place fields once")
+    return 0

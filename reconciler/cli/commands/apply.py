@@ -1,0 +1,42 @@
+"""`reconciler apply`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("apply", short_help="Bring the running agents to what the files say.")
+@options.directory_argument
+@options.fleet_options
+@options.format_option("text", "json", "markdown")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option(
+    "--plan", "plan_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Apply this plan or refuse."
+)
+@click.option("--wait", type=options.Duration(), default="120s", show_default=True, help="How long agents may take to run.")
+@options.selection_options
+@options.policy_options
+@options.parallelism_option
+@options.lock_option
+@options.output_options
+def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+    """Plan, show, ask, and do it. Interrupted at any instant, the next apply goes on where this one stopped.
+
+    \b
+    reconciler apply                             shows the plan and asks
+    reconciler apply --auto-approve              without a terminal: CI, cron
+    reconciler apply --plan reviewed.plan        exactly what was reviewed, or exit 3
+    reconciler apply --only renew,rotate,join    keep standing agents alive, hold the rest
+    reconciler apply --allow leave=5             raise a limit for once
+    """
+    from reconciler.cli.applying import Approval, run_apply
+    from reconciler.cli.jobs import Flags
+    from reconciler.cli.output import Output
+
+    output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
+    approval = Approval(flags.pop("auto_approve"), flags.pop("plan_file"))
+    return run_apply(directory, environment, variables, Flags(**flags), approval, output, style)

@@ -1,0 +1,23 @@
+"""`reconciler completion`: click's own completion scripts."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command("completion", short_help="Print shell completion.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    reconciler completion bash > ~/.local/share/bash-completion/completions/reconciler
+    reconciler completion zsh  > "${fpath[1]}/_reconciler"
+    reconciler completion fish > ~/.config/fish/completions/reconciler.fish
+    """
+    from reconciler.cli.main import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "the choices are click's own shells"
+    click.echo(kind(cli, {}, "reconciler", "_RECONCILER_COMPLETE").source())

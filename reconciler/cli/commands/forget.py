@@ -1,0 +1,35 @@
+"""`reconciler forget`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("forget", short_help="Drop a record and release its agent.")
+@click.argument("address")
+@options.directory_option
+@options.fleet_options
+@options.lock_option
+@options.output_options
+def command(address: str, directory: str, environment: str | None, variables: Any, **flags: Any) -> int:
+    """Drop the record of an address and release its agent, which runs on: its name does not bring it back.
+
+    \b
+    reconciler forget lobby/greeter
+    """
+    from reconciler import workflow
+    from reconciler.cli import wiring
+    from reconciler.cli.jobs import Flags, make_job, parse_address
+    from reconciler.cli.output import Output
+
+    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    where = parse_address(address)
+    with wiring.open_session(directory, environment, variables, output) as session:
+        job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))
+        record = session.run(workflow.forget(job, where))
+    output.result(f"forgot {where}; agent {record.agent_id} is not ours any more, and runs on if it still ran")
+    return 0

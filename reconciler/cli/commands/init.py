@@ -1,0 +1,100 @@
+"""`reconciler init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler.cli import options
+
+_FLEET = """\
+# A fleet: the voice agents that should run, per channel. `reconciler plan` shows what would change.
+fleet: {name}
+service:
+  kind: simulator                # embedded; `agora` is the real service (AGORA_* in the environment)
+
+variables:
+  model: gpt-4o-mini
+
+defaults:                        # merged under every agent
+  properties:
+    remote_rtc_uids: ["*"]
+    idle_timeout: 0              # stay when nobody is there; the service still ends agents at 72 h
+    asr: {{vendor: ares, language: en-US}}
+
+profiles:
+  voice:
+    properties:
+      tts:
+        vendor: microsoft
+        params: {{key: ref+env://AZURE_TTS_KEY, region: eastus, voice_name: en-US-AvaNeural}}
+
+environments:
+  prod:
+    service: {{kind: agora}}
+"""
+
+_AGENTS = """\
+# Every *.yaml in this folder belongs to the fleet.
+channels:
+  - channel: lobby
+    agents:
+      - name: greeter            # the address is lobby/greeter
+        profile: voice
+        properties:
+          llm:
+            url: https://api.openai.com/v1/chat/completions
+            api_key: ref+env://OPENAI_API_KEY        # a reference, never a value
+            system_messages:
+              - role: system
+                content: "{% include 'prompts/greeter.md' %}"
+            params: {model: "{{ model }}"}
+            greeting_message: Hello! How can I help you?
+"""
+
+_PROMPT = """\
+You greet visitors in the lobby. Be brief and friendly.
+If you do not know something, say so and offer to call a colleague.
+"""
+
+_IGNORE = ".reconciler/\n"
+
+
+@click.command("init", short_help="Write a small fleet that plans and applies at once.")
+@options.directory_argument
+def command(directory: str) -> int:
+    """Write a small fleet that plans and applies at once on the embedded simulator. Never overwrites.
+
+    \b
+    reconciler init my-fleet
+    reconciler plan my-fleet
+    """
+    from reconciler.errors import UsageError
+
+    root = Path(directory)
+    name = _fleet_name(root.resolve().name)
+    files = {
+        "fleet.yaml": _FLEET.format(name=name),
+        "agents/lobby.yaml": _AGENTS,
+        "prompts/greeter.md": _PROMPT,
+        ".gitignore": _IGNORE,
+    }
+    taken = [each for each in files if (root / each).exists() and each != ".gitignore"]
+    if taken:
+        raise UsageError(f"{root / taken[0]} is there already; nothing was written", hint="init never overwrites")
+    for file, text in files.items():
+        path = root / file
+        if path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {path}")
+    click.echo(f"next: reconciler plan {directory}")
+    return 0
+
+
+def _fleet_name(text: str) -> str:
+    """A fleet's name from a directory's: lower case, letters first, at most 20 characters."""
+    cleaned = "".join(each if each.isascii() and each.isalnum() else "-" for each in text.lower()).strip("-")
+    return (cleaned if cleaned[:1].isalpha() else f"fleet-{cleaned}".strip("-"))[:20].rstrip("-") or "fleet"

@@ -1,0 +1,21 @@
+"""`reconciler schema`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("schema", short_help="Print a JSON Schema.")
+@click.argument("name", type=click.Choice(["fleet", "rendered", "plan", "state"]), default="fleet")
+def command(name: str) -> int:
+    """Print the JSON Schema of a format.
+
+    \b
+    reconciler schema fleet > fleet.schema.json      for editors: `# yaml-language-server: $schema=…`
+    reconciler schema plan                           what `plan --format json` prints
+    """
+    from reconciler.cli.schemas import SCHEMAS
+    from reconciler.report.documents import to_json
+
+    click.echo(to_json(SCHEMAS[name]()), nl=False)
+    return 0

@@ -1,0 +1,51 @@
+"""`reconciler simulator`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("simulator", short_help="Serve the embedded service on loopback.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: a free port.")
+@click.option("--switch", "switches", type=options.Pair(), multiple=True, metavar="NAME=VALUE", help="Set a switch; repeatable.")
+@click.option("--world", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the world in this file.")
+@click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
+def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None, list_switches: bool) -> int:
+    """Serve the simulated service on a loopback port, for other clients and other people's CI.
+
+    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set.
+
+    \b
+    reconciler simulator --port 8080
+    reconciler simulator --switch quota=200 --switch conflict_body=agent_id
+    AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
+    """
+    from reconciler.errors import UsageError
+    from reconciler.simulator import Credentials, MemoryStore, Simulator, SqliteStore, SwitchError, serve
+
+    if list_switches:
+        _list_switches()
+        return 0
+    simulator = Simulator(SqliteStore(world) if world else MemoryStore(), credentials=Credentials.from_environment(os.environ))
+    try:
+        simulator.set_switches(dict(switches))
+    except SwitchError as problem:
+        raise UsageError(str(problem), hint="`reconciler simulator --list-switches` lists them") from problem
+    serve(simulator, port, on_listening=_announce)
+    return 0
+
+
+def _announce(port: int) -> None:
+    click.echo(f"listening on http://127.0.0.1:{port}")
+
+
+def _list_switches() -> None:
+    from reconciler.simulator.switches import declarations
+
+    for each in declarations().values():
+        kind = " | ".join(map(str, each.choices)) if each.choices else "number"
+        click.echo(f"{each.name}={each.default}  ({kind})\n    {each.meaning}")

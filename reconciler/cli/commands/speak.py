@@ -1,0 +1,53 @@
+"""`reconciler speak`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("speak", short_help="Let an agent say a text.")
+@click.argument("address")
+@click.argument("text")
+@click.option(
+    "--priority",
+    type=click.Choice(["INTERRUPT", "APPEND", "IGNORE"]),
+    default="INTERRUPT",
+    show_default=True,
+    help="Cut in, wait for the end of what is said, or only when nothing is said.",
+)
+@options.directory_option
+@options.fleet_options
+@options.format_option("yaml", "json")
+@options.output_options
+def command(
+    address: str,
+    text: str,
+    priority: str,
+    directory: str,
+    environment: str | None,
+    variables: Any,
+    style: str,
+    **flags: Any,
+) -> int:
+    """Let an agent say a text of at most 512 bytes.
+
+    \b
+    reconciler speak lobby/greeter 'We close in ten minutes.'
+    reconciler speak lobby/greeter 'Excuse me.' --priority APPEND
+    """
+    from reconciler.cli.talking import talk
+    from reconciler.providers.agora.conversation import Priority
+
+    return talk(
+        address,
+        lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)),
+        directory,
+        environment,
+        variables,
+        style,
+        flags,
+    )

@@ -1,0 +1,46 @@
+"""`reconciler validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler.cli import options
+
+
+@click.command("validate", short_help="Check the files: every problem at once, offline.")
+@options.directory_argument
+@options.fleet_options
+@options.format_option("text", "json", "github", "sarif")
+@options.output_options
+def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+    """Check a fleet's files. Offline, without credentials; every problem at once, each with its place.
+
+    \b
+    reconciler validate
+    reconciler validate hotels -e prod
+    reconciler validate --format github          annotations on the lines of a pull request
+    """
+    from reconciler import config
+    from reconciler.cli.output import Output, source_reader
+    from reconciler.errors import ExitCode, InvalidConfig
+    from reconciler.report import problems
+
+    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    path = Path(directory)
+    try:
+        fleet = config.load(path, environment=environment, variables=dict(variables))
+        found, good = fleet.warnings, f"{len(fleet.agents)} agents in {len(fleet.channels)} channels"
+    except InvalidConfig as problem:
+        found, good = problem.diagnostics, ""
+    if style == "text":
+        if found:
+            output.result(problems.render_text(found, source_reader(path), colour=output.colour()))
+        if good:
+            output.result(f"{directory} is valid: {good}.")
+    else:
+        renderers = {"json": problems.render_json, "github": problems.render_github, "sarif": problems.render_sarif}
+        output.result(renderers[style](found))
+    return int(ExitCode.DONE if good else ExitCode.ERROR)

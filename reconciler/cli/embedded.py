@@ -1,0 +1,45 @@
+"""The embedded simulator behind the driver's sender: requests in, replies out, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from reconciler.model.secret import Secret
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.simulator import Outage, Request, Simulator
+
+
+class EmbeddedSender:
+    """`driver.loop.Sender` that hands each request to a simulator of this process."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        await asyncio.sleep(0)  # others get their turn, as they would while a socket waits
+        answer = self._simulator.handle(_translated(request))
+        if isinstance(answer, Outage):
+            return HttpFailure(HttpTrouble.BROKEN, sent=True, detail=answer.kind.value)
+        headers = {name.lower(): value for name, value in answer.headers}
+        return HttpReply(answer.status, headers, answer.body)
+
+    async def aclose(self) -> None:
+        """Nothing to close: the world outlives a run, as the service does."""
+
+
+def _translated(request: HttpRequest) -> Request:
+    query = "&".join(f"{quote(key)}={quote(value, safe='')}" for key, value in request.query)
+    headers = {key.lower(): _revealed(value) for key, value in request.headers.items()}
+    body = b"" if request.body is None else orjson.dumps(request.body, default=_revealed)
+    return Request(request.method, urlsplit(request.url).path, query, headers, body)
+
+
+def _revealed(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"a request cannot hold a {type(value).__name__}")

@@ -1,0 +1,73 @@
+"""Flags -> the job that a verb works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from reconciler.apply.context import Settings
+from reconciler.cli.options import read_allows
+from reconciler.cli.wiring import Session
+from reconciler.errors import UsageError
+from reconciler.model.address import Address
+from reconciler.plan.build import Selection
+from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
+from reconciler.workflow import Job
+
+_KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags that shape a plan, as click gives them."""
+
+    targets: Sequence[str] = ()
+    excludes: Sequence[str] = ()
+    replaces: Sequence[str] = ()
+    allows: Sequence[tuple[str, str]] = ()
+    only: str | None = None
+    prune_unrecorded: bool = False
+    parallelism: int = 10
+    wait: float = 120.0
+    lock_timeout: float = 60.0
+
+    def selection(self) -> Selection:
+        return Selection(tuple(self.targets), tuple(self.excludes), tuple(self.replaces))
+
+    def policy(self) -> Policy:
+        limits, hosts = read_allows(self.allows)
+        return Policy(limits, hosts, _read_only(self.only), self.prune_unrecorded)
+
+
+def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job:
+    """The job for a session and its flags. Raises click's usage errors for flags that make no sense."""
+    return Job(
+        fleet=session.fleet,
+        app_id=session.app_id,
+        selection=flags.selection(),
+        policy=flags.policy(),
+        settings=Settings(parallelism=flags.parallelism, wait=flags.wait),
+        lock_timeout=flags.lock_timeout,
+        destroying=destroying,
+    )
+
+
+def parse_address(text: str) -> Address:
+    """An address from the command line; `UsageError` with the form where it is none."""
+    try:
+        return Address.parse(text)
+    except ValueError as problem:
+        raise UsageError(str(problem), hint="`reconciler status` lists addresses") from problem
+
+
+def _read_only(text: str | None) -> frozenset[Action] | None:
+    if text is None:
+        return None
+    kinds = [each.strip() for each in text.split(",") if each.strip()]
+    unknown = [each for each in kinds if each not in _KINDS]
+    if unknown or not kinds:
+        raise click.BadParameter(f'--only knows {", ".join(_KINDS)}; not "{", ".join(unknown) or text}"')
+    return frozenset(Action(each) for each in kinds)

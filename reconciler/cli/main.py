@@ -1,0 +1,129 @@
+"""The command `reconciler`: finds the command, and turns every way of ending into an exit code, once.
+
+Commands are imported when they run, so that `--help` and completion need click alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+# name -> (module below cli.commands, what the overview says)
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "init": ("init", "Write a small fleet that plans and applies at once."),
+        "validate": ("validate", "Check the files: every problem at once, offline."),
+        "render": ("render", "Print the final agents, secrets as references."),
+        "plan": ("plan", "Show what apply would do; reads, never writes."),
+        "apply": ("apply", "Bring the running agents to what the files say."),
+        "drift": ("drift", "Show what the world changed; for cron."),
+        "status": ("status", "List what runs: age, token, sync, cost."),
+        "show": ("show", "Show one agent: files, state and service."),
+        "history": ("history", "Print what was said by and to an agent."),
+        "turns": ("turns", "Print the turns of an agent's session."),
+        "speak": ("speak", "Let an agent say a text."),
+        "interrupt": ("interrupt", "Stop an agent's present speech."),
+        "think": ("think", "Put a text before an agent's model."),
+        "adopt": ("adopt", "Take a running agent over as an address."),
+        "forget": ("forget", "Drop a record and release its agent."),
+        "destroy": ("destroy", "Leave the whole fleet."),
+        "simulator": ("simulator", "Serve the embedded service on loopback."),
+        "schema": ("schema", "Print a JSON Schema: fleet, rendered, plan, state."),
+        "version": ("version", "Print the version."),
+        "completion": ("completion", "Print shell completion: bash, zsh, fish."),
+    }
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        entry = COMMANDS.get(name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"reconciler.cli.commands.{entry[0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            raise click.UsageError(f'There is no command "{args[0]}".{hint}', ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 error, 2 changes present (plan --detailed-exitcode, drift), 3 stale plan, "
+    "4 state locked, 5 refused by a limit, 6 incomplete.",
+)
+@click.version_option(package_name="agora-reconciler", prog_name="reconciler", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Declare fleets of Agora Conversational AI voice agents; plan, apply and keep them that way.
+
+    \b
+    reconciler init my-fleet          a fleet to start from
+    reconciler plan my-fleet          what would change, and why
+    reconciler apply my-fleet         do it, after a yes
+    reconciler drift my-fleet         what changed behind our back (cron: exit 2)
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing is lost, and the interpreter must not complain on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is the result. Every error becomes a message here, and only here."""
+    try:
+        return _code(cli.main(args=arguments, prog_name="reconciler", standalone_mode=False))
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as problem:
+        problem.show()
+        return 1
+    except click.Abort:
+        click.echo("aborted; nothing was done", err=True)
+        return 130
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as problem:
+        return _report(problem)
+
+
+def _code(result: Any) -> int:
+    return result if isinstance(result, int) else 0
+
+
+def _report(problem: Exception) -> int:
+    from reconciler.cli.output import show_error
+
+    return show_error(problem)

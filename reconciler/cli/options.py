@@ -1,0 +1,138 @@
+"""Options that several commands share, and what their values mean. Only click is needed to read this."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(click.ParamType):
+    """A duration such as `120s`, `2m` or `1h`; its value is in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = _DURATION.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f'"{value}" is not a duration; write 30s, 2m or 1h', param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]
+
+
+class Pair(click.ParamType):
+    """A `KEY=VALUE`."""
+
+    name = "key=value"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key.strip():
+            self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
+        return key.strip(), text
+
+
+def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order in which help lists them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+directory_argument = click.argument(
+    "directory", metavar="[DIR]", default=".", type=click.Path(exists=False, file_okay=False)
+)
+directory_option = click.option(
+    "-C", "directory", metavar="DIR", default=".", show_default=True, help="The fleet's directory."
+)
+
+fleet_options = stacked(
+    click.option("-e", "--env", "environment", metavar="NAME", help="The environment, one of `environments:`."),
+    click.option(
+        "--var", "variables", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Set a variable; repeatable."
+    ),
+)
+
+output_options = stacked(
+    click.option("--no-color", is_flag=True, help="No colours (also NO_COLOR)."),
+    click.option("-q", "--quiet", is_flag=True, help="Only results and errors."),
+    click.option("-v", "--verbose", count=True, help="Say more of what is done."),
+    click.option("--debug", is_flag=True, help="Show a traceback where something breaks."),
+)
+
+selection_options = stacked(
+    click.option(
+        "--target", "targets", multiple=True, metavar="GLOB", help="Only addresses that match; repeatable."
+    ),
+    click.option(
+        "--exclude", "excludes", multiple=True, metavar="GLOB", help="Not the addresses that match; repeatable."
+    ),
+    click.option("--replace", "replaces", multiple=True, metavar="GLOB", help="Replace what matches in any case."),
+)
+
+policy_options = stacked(
+    click.option(
+        "--allow",
+        "allows",
+        type=Pair(),
+        multiple=True,
+        metavar="LIMIT=N",
+        help="Raise a limit for once: leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST.",
+    ),
+    click.option(
+        "--only", metavar="KINDS", help="Do these kinds of change and hold the rest: renew,rotate,join."
+    ),
+    click.option(
+        "--prune-unrecorded", is_flag=True, help="Leave agents with our mark that neither files nor state know."
+    ),
+)
+
+parallelism_option = click.option(
+    "--parallelism", type=click.IntRange(1, 200), default=10, show_default=True, help="Calls at a time, reads included."
+)
+lock_option = click.option(
+    "--lock-timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for the state's lock."
+)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """`--format` with the formats that a command really has; the first is the default."""
+    return click.option(
+        "--format", "style", type=click.Choice(formats), default=formats[0], show_default=True, help="Output format."
+    )
+
+
+LIMITS = ("leave", "replace", "join", "quota", "usd_per_day")
+SECRET_HOST = "secret-host"
+
+
+def read_allows(allows: Sequence[tuple[str, str]]) -> tuple[dict[str, float], frozenset[str]]:
+    """The raised limits by name, and the hosts to which secrets may go; `click.BadParameter` for anything else."""
+    limits: dict[str, float] = {}
+    hosts: set[str] = set()
+    for key, value in allows:
+        if key == SECRET_HOST:
+            hosts.add(value)
+            continue
+        name = key.replace("-", "_")
+        if name not in LIMITS:
+            raise click.BadParameter(f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST))}')
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            raise click.BadParameter(f'--allow {key} wants a number, not "{value}"') from None
+    return limits, frozenset(hosts)

@@ -1,0 +1,58 @@
+"""The watcher of an apply: shows the plan, then what happens, in the way that this run prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from reconciler.cli.output import Output
+from reconciler.report import documents, json_plan, progress, text
+from reconciler.workflow import Planned
+
+
+@contextmanager
+def watcher(output: Output, style: str, *, show_plan: bool) -> Iterator[Callable[[Any], None]]:
+    """A function to hand events to, for as long as the apply runs."""
+    if style == "json":
+        yield lambda event: output.result(_json_line(event))
+        return
+    if not output.is_live:
+        yield lambda event: _plain(output, event, show_plan=show_plan)
+        return
+    from rich.console import Console
+
+    from reconciler.report.live import LiveProgress
+
+    console = Console(stderr=True, no_color=not output.colour(err=True))
+    live: LiveProgress | None = None
+    with ExitStack() as stack:
+
+        def handle(event: Any) -> None:
+            nonlocal live
+            if isinstance(event, Planned):
+                _plain(output, event, show_plan=show_plan)
+                if event.plan.acts:
+                    live = stack.enter_context(LiveProgress(console, len(event.plan.acts)))
+            elif live is not None:
+                live.handle(event)
+            else:
+                _plain(output, event, show_plan=show_plan)
+
+        yield handle
+
+
+def _plain(output: Output, event: Any, *, show_plan: bool) -> None:
+    if isinstance(event, Planned):
+        if show_plan:
+            output.result(text.render_plan(event.plan, colour=output.colour()))
+        return
+    line = progress.line(event)
+    if line is not None:
+        output.say(line)
+
+
+def _json_line(event: Any) -> str:
+    if isinstance(event, Planned):
+        return documents.as_json_line({"type": "planned", "plan": json_plan.plan_tree(event.plan)})
+    return progress.json_line(event)
