@@ -134,24 +134,16 @@ def check_pins(state: State, pins: Pins) -> None:
 
 
 def _build(job: Job, basis: Basis, observer: Observer) -> Plan:
-    fleet = _all_paused(job.fleet) if job.destroying else job.fleet
     policy = replace(job.policy, leave_is_limited=False) if job.destroying else job.policy
     return build_plan(
-        fleet,
+        job.fleet,
         basis,
         observer.capabilities,
         selection=job.selection,
         policy=policy,
         allow_empty=job.destroying,
+        destroying=job.destroying,
     )
-
-
-def _all_paused(fleet: DesiredFleet) -> DesiredFleet:
-    """A fleet of which nothing is to run: what is declared leaves even where the state was lost."""
-    agents = {
-        address: replace(spec, lifecycle=replace(spec.lifecycle, paused=True)) for address, spec in fleet.agents.items()
-    }
-    return replace(fleet, agents=agents)
 
 
 # --- apply ----------------------------------------------------------------------------------------------------

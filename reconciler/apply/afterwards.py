@@ -133,10 +133,15 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
 
 
 def _close_leave(context: Context, intent: Intent) -> Steps[None]:
-    """A leave that nobody asks for any more: proven done, or dropped once it can no longer be executed late."""
+    """A leave that nobody asks for any more: proven done, or dropped once it can no longer be executed late.
+
+    Where the intent is all that we know the agent by, it stays until the agent is gone.
+    """
     agent = yield from context.provider.query(intent.agent_id)
     gone = agent is None or agent.status.is_terminal
     now: float = yield Now()
-    if gone or now - intent.created_at >= context.settings.grace:
+    record = context.journal.record(intent.address)
+    known = record is not None and record.agent_id == intent.agent_id
+    if gone or (known and now - intent.created_at >= context.settings.grace):
         result = "done" if gone else "dropped"
         yield from context.journal.conclude(intent, change="leave", result=result, agent_id=intent.agent_id)

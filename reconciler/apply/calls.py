@@ -19,7 +19,7 @@ from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree, value_at
 from reconciler.model.writes import DropIntent, DropRecord, PutGeneration, PutIntent, PutRecord, Write
-from reconciler.plan.basis import joined_record
+from reconciler.plan.basis import joined_record, kept_in_mind
 from reconciler.ports import (
     Conflict,
     Declined,
@@ -66,7 +66,10 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
                     return found
                 intent, resumed = found, True
             case Declined(scope, detail):
-                yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
+                if resumed or intent.unknown_since is not None:
+                    yield from _keep_in_doubt(context, intent, detail)
+                else:
+                    yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 intent = yield from context.journal.mark_unknown(intent)
@@ -84,6 +87,15 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
     )
 
 
+def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
+    """A refusal speaks of one attempt only: an earlier one may still be executed until the grace is over."""
+    intent = yield from context.journal.mark_unknown(intent)
+    now: float = yield Now()
+    if intent.unknown_since is not None and now - intent.unknown_since >= context.settings.grace:
+        if (yield from find_joined(context, intent)) is None:
+            yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
+
+
 def _order(intent: Intent, token_ttl: float) -> JoinOrder:
     assert intent.body is not None, "a join intent holds its body"
     return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
@@ -99,10 +111,16 @@ def _joined(context: Context, intent: Intent, outcome: Joined, prepared: Prepare
         secrets=context.journal.secret_digests(prepared.secrets),
         failures=failures,
     )
+    predecessor = yield from _kept_in_mind(context, record)
     yield from context.journal.conclude(
-        intent, PutRecord(record), change="join", result="done", agent_id=record.agent_id
+        intent, PutRecord(record), *predecessor, change="join", result="done", agent_id=record.agent_id
     )
     return record
+
+
+def _kept_in_mind(context: Context, record: Record) -> Steps[list[Write]]:
+    now: float = yield Now()
+    return kept_in_mind(context.journal.record(record.address), record, now)
 
 
 def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
@@ -115,8 +133,15 @@ def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
 
 def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[Record]:
     record = joined_record(intent, agent.agent_id, agent.started_at, sent=False)
+    predecessor = yield from _kept_in_mind(context, record)
     yield from context.journal.conclude(
-        intent, PutRecord(record), change="join", result="done", agent_id=record.agent_id, detail="found by its name"
+        intent,
+        PutRecord(record),
+        *predecessor,
+        change="join",
+        result="done",
+        agent_id=record.agent_id,
+        detail="found by its name",
     )
     return record
 
@@ -142,6 +167,8 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     """
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
+        if agent is None and intent.unknown_since is None:
+            return (yield from _next_generation(context, intent))  # its holder has ended, and nothing else is under way
         if agent is not None and agent.name == intent.name:
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
@@ -308,9 +335,12 @@ def leave(context: Context, agent_id: str, address: Address, name: str) -> Steps
             case Done() | Gone():
                 return
             case Declined(scope, detail):
-                yield from context.journal.conclude(
-                    intent, change="leave", result="failed", agent_id=agent_id, detail=detail
-                )
+                # An agent without a record (the predecessor of a join-first) is remembered by this intent alone.
+                record = context.journal.record(address)
+                if record is not None and record.agent_id == agent_id:
+                    yield from context.journal.conclude(
+                        intent, change="leave", result="failed", agent_id=agent_id, detail=detail
+                    )
                 raise context.declined(scope, detail)
             case Unknown():
                 agent = yield from context.provider.query(agent_id)

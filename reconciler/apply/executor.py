@@ -156,6 +156,7 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     resumed = intent is not None
     if intent is None:
         intent = yield from _new_intent(context, change, spec, other_uid=other_uid)
+    yield from _require_free_seat(context, intent)
     failures = change.failures if isinstance(change, Join) else 0
     yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
     record = yield from calls.join(
@@ -164,6 +165,19 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     context.joined[record.agent_id] = spec.address
     if resumed or record.unsent:
         yield from _bring_up_to_date(context, spec, record)
+
+
+def _require_free_seat(context: Context, intent: Intent) -> Steps[None]:
+    """No join beside another agent of ours with the same uid: its own change may have failed or been cut short."""
+    for record in sorted(context.journal.view.records.values(), key=lambda each: each.address):
+        if record.address == intent.address or (record.address.channel, record.uid) != (intent.address.channel, intent.uid):
+            continue
+        agent = yield from context.provider.query(record.agent_id)
+        if agent is not None and not agent.status.is_terminal:
+            raise ChangeFailed(
+                f"uid {intent.uid} is still held by the agent of {record.address} in this channel",
+                hint="the next apply joins it once that agent has left",
+            )
 
 
 def _new_intent(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:

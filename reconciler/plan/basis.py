@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from reconciler.model.address import Address, Owner
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State
-from reconciler.model.writes import DropIntent, DropRecord, PutRecord, Write
+from reconciler.model.writes import DropIntent, DropRecord, PutIntent, PutRecord, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ def settle(basis: Basis) -> tuple[Basis, tuple[Write, ...]]:
                     records[write.record.address] = write.record
                 elif isinstance(write, DropRecord):
                     records.pop(write.address, None)
+                elif isinstance(write, PutIntent):
+                    open_intents.append(write.intent)
     if not writes:
         return basis, ()
     return replace(basis, state=replace(state, records=records, intents=tuple(open_intents))), tuple(writes)
@@ -85,7 +87,8 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
             )
             if not running:
                 return None
-            return [PutRecord(joined_record(intent, running[0].agent_id, running[0].started_at, sent=False))]
+            found = joined_record(intent, running[0].agent_id, running[0].started_at, sent=False)
+            return [PutRecord(found), *kept_in_mind(record, found, basis.now)]
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
                 return []
@@ -95,6 +98,13 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
                 return None
             same = record is not None and record.agent_id == intent.agent_id
             return [DropRecord(intent.address)] if same else []
+
+
+def kept_in_mind(old: Record | None, new: Record, now: float) -> list[Write]:
+    """What remembers the agent whose record a new one takes the place of: join-first, it may still run."""
+    if old is None or old.agent_id == new.agent_id:
+        return []
+    return [PutIntent(Intent(Operation.LEAVE, old.address, old.name, now, agent_id=old.agent_id))]
 
 
 def joined_record(

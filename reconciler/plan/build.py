@@ -121,10 +121,13 @@ def build_plan(
     selection: Selection = Selection(),
     policy: Policy = Policy(),
     allow_empty: bool = False,
+    destroying: bool = False,
 ) -> Plan:
-    """The plan that brings the basis to the desired fleet. Pure: the same inputs give the same plan.
+    """The plan that brings the basis to the desired fleet, or ends the fleet (`destroying`).
 
-    Raises `Refused` for a fleet without agents (unless `allow_empty`: destroy) and `UsageError` for a selector
+    Pure: the same inputs give the same plan.
+
+    Raises `Refused` for a fleet without agents (unless `allow_empty`) and `UsageError` for a selector
     that matches nothing.
     """
     if not fleet.agents and not allow_empty:
@@ -132,7 +135,7 @@ def build_plan(
             "the files declare no agent at all; nothing was done",
             hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
         )
-    everything = list(gather_facts(fleet, basis, able, selection.forces))
+    everything = list(gather_facts(fleet, basis, able, selection.forces, destroying=destroying))
     _check_selectors(selection, [each.address for each in everything])
     changes: list[Change] = []
     for facts in everything:

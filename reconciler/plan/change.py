@@ -38,6 +38,7 @@ class Because(StrEnum):
     UNSENT = "unsent"
     REMOVED = "removed"
     PAUSED = "paused"
+    DESTROYED = "destroyed"
     DUPLICATE = "duplicate"
     ALREADY_GONE = "already_gone"
     IN_SYNC = "in_sync"

@@ -56,11 +56,12 @@ class Facts:
     ended: ObservedAgent | None = None
     found_at: Address | None = None
     forced: bool = False
+    destroying: bool = False
 
 
 def decide(facts: Facts) -> Change | None:
     """The change that one address needs, or None when there is neither wish, nor memory, nor agent."""
-    if facts.want is not None and not facts.want.lifecycle.paused:
+    if facts.want is not None and not facts.want.lifecycle.paused and not facts.destroying:
         return _wanted(facts, facts.want)
     return _unwanted(facts)
 
@@ -248,12 +249,14 @@ def _home(facts: Facts) -> Address:
     return facts.found_at or facts.address
 
 
+_DESTROYED = Reason(Because.DESTROYED, "the whole fleet is to end")
+
+
 # --- not wanted -----------------------------------------------------------------------------------------------
 
 
 def _unwanted(facts: Facts) -> Change | None:
     record = facts.record
-    paused = facts.want is not None
     if not facts.running:
         if record is None or facts.stopping:
             return None
@@ -261,10 +264,11 @@ def _unwanted(facts: Facts) -> Change | None:
     agent = facts.running[0]
     known = record if record is not None and record.agent_id == agent.agent_id else None
     target = Target(agent, known, known.uid if known else "")
-    if paused:
-        protect = bool(facts.want and facts.want.lifecycle.protect)
-        return _guarded(Leave(facts.address, Reason(Because.PAUSED, "it is paused (lifecycle.paused)"), target), protect)
-    leave = Leave(facts.address, Reason(Because.REMOVED, "the files do not want it any more"), target)
+    if facts.want is not None:
+        reason = _DESTROYED if facts.destroying else Reason(Because.PAUSED, "it is paused (lifecycle.paused)")
+        return _guarded(Leave(facts.address, reason, target), facts.want.lifecycle.protect)
+    removed = Reason(Because.REMOVED, "the files do not want it any more")
+    leave = Leave(facts.address, _DESTROYED if facts.destroying else removed, target)
     if known is None:
         text = "it bears our mark but is not in the state; another checkout may want it (--prune-unrecorded leaves it)"
         return Hold(leave, Reason(Because.UNRECORDED, text))

@@ -21,7 +21,12 @@ UNKNOWN_CHANNEL = "?"
 
 
 def gather_facts(
-    fleet: DesiredFleet, basis: Basis, able: Capabilities, forced: Callable[[Address], bool]
+    fleet: DesiredFleet,
+    basis: Basis,
+    able: Capabilities,
+    forced: Callable[[Address], bool],
+    *,
+    destroying: bool = False,
 ) -> Iterator[Facts]:
     """The facts of every address that is wanted, recorded or occupied, in the order of the addresses."""
     records = dict(basis.state.records)
@@ -46,6 +51,7 @@ def gather_facts(
             ended=basis.ended.get(record.agent_id) if record else None,
             found_at=found,
             forced=forced(address),
+            destroying=destroying,
         )
 
 

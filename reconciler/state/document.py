@@ -183,7 +183,7 @@ def _address(text: str) -> Address:
 
 def _dump_body(body: Body, blobs: Blobs) -> dict[str, object]:
     tree: dict[str, object] = {
-        "properties": {key: _part(value, blobs) for key, value in body.properties.items()},
+        "properties": {_escaped(key): _part(value, blobs) for key, value in body.properties.items()},
     }
     if body.preset is not None:
         tree["preset"] = body.preset
@@ -204,10 +204,19 @@ def _texts_out(value: Tree, blobs: Blobs) -> object:
     if isinstance(value, str):
         return {_BLOB: _store(canonical(value), blobs)} if len(value) >= _LONG_TEXT else value
     if isinstance(value, Mapping):
-        return {key: _texts_out(each, blobs) for key, each in value.items()}
+        return {_escaped(key): _texts_out(each, blobs) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_texts_out(each, blobs) for each in value]
     return value
+
+
+def _escaped(key: str) -> str:
+    """A user's own key that looks like a reference gets one more `$`, so that no body can point into the blobs."""
+    return f"${key}" if key.lstrip("$") == _BLOB[1:] and key.startswith("$") else key
+
+
+def _unescaped(key: str) -> str:
+    return key[1:] if key.lstrip("$") == _BLOB[1:] and key.startswith("$$") else key
 
 
 def _store(data: bytes, blobs: Blobs) -> str:
@@ -217,7 +226,7 @@ def _store(data: bytes, blobs: Blobs) -> str:
 
 
 def _load_body(document: _BodyDocument, fetch: Fetch) -> Body:
-    properties = {key: _texts_in(value, fetch) for key, value in document.properties.items()}
+    properties = {_unescaped(key): _texts_in(value, fetch) for key, value in document.properties.items()}
     return Body(properties, document.preset, document.pipeline_id)
 
 
@@ -225,7 +234,7 @@ def _texts_in(value: Any, fetch: Fetch) -> Any:
     if isinstance(value, dict):
         if len(value) == 1 and isinstance(value.get(_BLOB), str):
             return _texts_in(_fetched(value[_BLOB], fetch), fetch)
-        return {key: _texts_in(each, fetch) for key, each in value.items()}
+        return {_unescaped(key): _texts_in(each, fetch) for key, each in value.items()}
     if isinstance(value, list):
         return [_texts_in(each, fetch) for each in value]
     return value

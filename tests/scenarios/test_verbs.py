@@ -1,0 +1,464 @@
+"""The verbs, end to end over the simulator, one situation a test; what is asserted is the world afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler import workflow
+from reconciler.apply.events import Ledger
+from reconciler.errors import Refused, StalePlan, StateError, UsageError
+from reconciler.model.address import Address, AgentName, Owner
+from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
+from reconciler.plan.build import Plan, Selection
+from reconciler.plan.change import Action, action_of
+from reconciler.plan.guard import Policy
+from reconciler.state.memory import MemoryStore
+from tests.fakes.fleets import agent, fleet
+from tests.fakes.virtual import Virtual
+
+
+def plan(virtual: Virtual, wanted: DesiredFleet, **settings: object) -> Plan:
+    return virtual.run(workflow.plan(virtual.job(wanted, **settings), virtual.provider()))
+
+
+def apply(virtual: Virtual, wanted: DesiredFleet, **settings: object) -> Ledger:
+    return virtual.run(workflow.apply(virtual.job(wanted, **settings), virtual.provider()))
+
+
+def actions(found: Plan) -> dict[str, str]:
+    return {str(each.address): action_of(each).value for each in found.changes}
+
+
+def converged(virtual: Virtual, wanted: DesiredFleet) -> bool:
+    return not plan(virtual, wanted).pending
+
+
+def names(virtual: Virtual) -> set[str]:
+    return {each.name for each in virtual.live()}
+
+
+@pytest.fixture
+def virtual() -> Virtual:
+    return Virtual()
+
+
+def test_a_new_fleet_joins_and_the_next_plan_is_empty(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"), agent("lobby/guard"), agent("bar/waiter"))
+    assert apply(virtual, wanted).is_complete
+    assert len(virtual.live()) == 3
+    assert converged(virtual, wanted)
+
+
+def test_planning_changes_nothing_anywhere(virtual: Virtual) -> None:
+    plan(virtual, fleet(agent("lobby/greeter")))
+    assert virtual.sent == {}
+    assert virtual.state.read().serial == 0
+
+
+def test_a_prompt_changes_in_place_and_nobody_is_hung_up_on(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    before = virtual.live()[0].agent_id
+    wanted = fleet(agent("lobby/greeter", llm={"system_messages": [{"role": "system", "content": "Be brief."}]}))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "update"}
+    apply(virtual, wanted)
+    (running,) = virtual.live()
+    assert running.agent_id == before
+    assert running.properties["llm"]["system_messages"][0]["content"] == "Be brief."
+    assert converged(virtual, wanted)
+
+
+def test_model_parameters_are_always_sent_whole(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    apply(virtual, fleet(agent("lobby/greeter", llm={"params": {"temperature": 0.9}})))
+    assert virtual.live()[0].properties["llm"]["params"] == {"model": "gpt-4o-mini", "temperature": 0.9}
+
+
+def test_a_voice_needs_a_new_agent_with_the_next_generation(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    wanted = fleet(agent("lobby/greeter", tts={"params": {"voice_name": "en-US-EmmaNeural"}}))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "replace"}
+    apply(virtual, wanted)
+    (running,) = virtual.live()
+    parsed = AgentName.parse(running.name)
+    assert parsed is not None
+    assert parsed.generation == 2
+    assert converged(virtual, wanted)
+
+
+def test_what_the_files_drop_leaves(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    assert [each.channel for each in virtual.live()] == ["lobby"]
+    assert converged(virtual, wanted)
+
+
+def test_a_lost_state_takes_everything_back_without_a_hang_up(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    apply(virtual, wanted)
+    before = names(virtual)
+    joins = virtual.sent["join"]
+    virtual.state = MemoryStore()
+    assert set(actions(plan(virtual, wanted)).values()) == {"adopt"}
+    apply(virtual, wanted)
+    assert names(virtual) == before
+    assert virtual.sent["join"] == joins
+    assert "leave" not in virtual.sent
+    assert converged(virtual, wanted)
+
+
+def test_a_lost_state_and_other_join_only_fields_is_a_replacement(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    virtual.state = MemoryStore()
+    wanted = fleet(agent("lobby/greeter", idle_timeout=60))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "replace"}
+    apply(virtual, wanted)
+    assert [each.properties["idle_timeout"] for each in virtual.live()] == [60]
+    assert converged(virtual, wanted)
+
+
+def test_an_agent_that_ended_is_joined_anew_and_the_plan_says_why(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    virtual.service.end(virtual.live()[0].agent_id, message="RTC connection error")
+    (change,) = plan(virtual, wanted).changes
+    assert action_of(change) is Action.JOIN
+    assert "RTC connection error" in change.reason.text
+    apply(virtual, wanted)
+    assert len(virtual.live()) == 1
+
+
+def test_an_agent_is_rotated_before_its_72_hours(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    first = names(virtual)
+    virtual.now += 23 * HOUR
+    apply(virtual, wanted)
+    virtual.now += 23 * HOUR
+    apply(virtual, wanted)
+    virtual.now += 15 * HOUR
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "rotate"}
+    apply(virtual, wanted)
+    assert len(virtual.live()) == 1
+    assert names(virtual).isdisjoint(first)
+    assert converged(virtual, wanted)
+
+
+def test_a_token_is_renewed_at_half_of_its_life(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    token = virtual.live()[0].properties["token"]
+    virtual.now += 11 * HOUR
+    assert converged(virtual, wanted)
+    virtual.now += 2 * HOUR
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "renew"}
+    apply(virtual, wanted)
+    assert virtual.live()[0].properties["token"] != token
+    assert converged(virtual, wanted)
+
+
+def test_protection_holds_a_replacement_and_says_what_it_holds(virtual: Virtual) -> None:
+    kept = Lifecycle(protect=True)
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=kept)))
+    before = names(virtual)
+    wanted = fleet(agent("lobby/greeter", lifecycle=kept, idle_timeout=9))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "hold"}
+    assert not apply(virtual, wanted).is_complete
+    assert names(virtual) == before
+
+
+def test_protection_outlives_the_block_that_declared_it(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(protect=True)), agent("bar/waiter")))
+    wanted = fleet(agent("bar/waiter"))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "hold", "bar/waiter": "none"}
+    apply(virtual, wanted)
+    assert len(virtual.live()) == 2
+
+
+def test_protection_is_lifted_by_saying_so(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(protect=True)), agent("bar/waiter")))
+    lifted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    assert actions(plan(virtual, lifted))["lobby/greeter"] == "update"
+    apply(virtual, lifted)
+    assert converged(virtual, lifted)
+    apply(virtual, fleet(agent("bar/waiter")))
+    assert len(virtual.live()) == 1
+
+
+def test_a_paused_agent_is_absent(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    wanted = fleet(agent("lobby/greeter", lifecycle=Lifecycle(paused=True)), agent("bar/waiter"))
+    apply(virtual, wanted)
+    assert [each.channel for each in virtual.live()] == ["bar"]
+    assert converged(virtual, wanted)
+    awake = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    apply(virtual, awake)
+    assert len(virtual.live()) == 2
+
+
+def test_an_ignored_path_is_sent_at_join_and_then_left_alone(virtual: Virtual) -> None:
+    calm = Lifecycle(ignore_changes=(("llm", "greeting_message"),))
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=calm, llm={"greeting_message": "Hello"})))
+    assert virtual.live()[0].properties["llm"]["greeting_message"] == "Hello"
+    changed = fleet(agent("lobby/greeter", lifecycle=calm, llm={"greeting_message": "Hi"}))
+    assert converged(virtual, changed)
+    lifted = fleet(agent("lobby/greeter", llm={"greeting_message": "Hi"}))
+    assert actions(plan(virtual, lifted)) == {"lobby/greeter": "replace"}
+
+
+def test_a_rename_within_a_channel_keeps_the_running_agent(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    before = names(virtual)
+    wanted = fleet(agent("lobby/host", previously=("lobby/greeter",)))
+    assert actions(plan(virtual, wanted)) == {"lobby/host": "adopt"}
+    apply(virtual, wanted)
+    assert names(virtual) == before
+    assert converged(virtual, wanted)
+
+
+def test_a_rename_is_found_without_any_state(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    before = names(virtual)
+    virtual.state = MemoryStore()
+    wanted = fleet(agent("lobby/host", previously=("lobby/greeter",)))
+    apply(virtual, wanted)
+    assert names(virtual) == before
+    assert converged(virtual, wanted)
+
+
+def test_a_rename_to_another_channel_is_a_replacement(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("foyer/greeter")))
+    wanted = fleet(agent("lobby/greeter", previously=("foyer/greeter",)))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "replace"}
+    apply(virtual, wanted)
+    assert [each.channel for each in virtual.live()] == ["lobby"]
+    assert converged(virtual, wanted)
+
+
+def test_two_agents_of_a_channel_swap_their_uids(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/a", agent_rtc_uid="1"), agent("lobby/b", agent_rtc_uid="2")))
+    wanted = fleet(agent("lobby/a", agent_rtc_uid="2"), agent("lobby/b", agent_rtc_uid="1"))
+    assert apply(virtual, wanted).is_complete
+    assert sorted(each.uid for each in virtual.live()) == ["1", "2"]
+    assert converged(virtual, wanted)
+
+
+def test_join_first_never_leaves_the_channel_empty(virtual: Virtual) -> None:
+    overlapping = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=overlapping)))
+    seen: list[int] = []
+    virtual.on_request = lambda _: seen.append(len(virtual.live()))
+    wanted = fleet(agent("lobby/greeter", lifecycle=overlapping, idle_timeout=7))
+    apply(virtual, wanted)
+    assert min(seen) >= 1
+    assert max(seen) == 2
+    assert len(virtual.live()) == 1
+    assert converged(virtual, wanted)
+
+
+def test_foreign_agents_are_listed_and_never_touched(virtual: Virtual) -> None:
+    stranger = Virtual(now=virtual.now)
+    stranger.service = virtual.service
+    apply(stranger, fleet(agent("lobby/intruder"), owner=Owner("other")))
+    theirs = names(virtual)
+    wanted = fleet(agent("lobby/greeter"))
+    found = plan(virtual, wanted)
+    assert [each.channel for each in found.unmanaged] == ["lobby"]
+    apply(virtual, wanted)
+    virtual.run(workflow.apply(virtual.job(wanted, destroying=True), virtual.provider()))
+    assert names(virtual) == theirs
+
+
+def test_another_environment_of_the_same_fleet_is_foreign(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), owner=Owner("demo", "prod")))
+    virtual.state = MemoryStore()
+    apply(virtual, fleet(agent("lobby/guard"), owner=Owner("demo", "staging")))
+    assert len(virtual.live()) == 2
+
+
+def test_an_unrecorded_agent_with_our_mark_is_held_until_pruned(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    virtual.state = MemoryStore()
+    wanted = fleet(agent("lobby/greeter"))
+    held = [each for each in plan(virtual, wanted).changes if action_of(each) is Action.HOLD]
+    assert len(held) == 1
+    apply(virtual, wanted)
+    assert len(virtual.live()) == 2
+    apply(virtual, wanted, policy=Policy(prune_unrecorded=True))
+    assert [each.channel for each in virtual.live()] == ["lobby"]
+
+
+def test_adopting_and_forgetting(virtual: Virtual) -> None:
+    stranger = Virtual(now=virtual.now)
+    stranger.service = virtual.service
+    apply(stranger, fleet(agent("lobby/theirs"), owner=Owner("other")))
+    (running,) = virtual.live()
+    wanted = fleet(agent("lobby/greeter"))
+    address = Address("lobby", "greeter")
+    virtual.run(workflow.adopt(virtual.job(wanted), virtual.provider(), address, running.agent_id))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "update"}
+    apply(virtual, wanted)
+    assert names(virtual) == {running.name}
+    assert converged(virtual, wanted)
+    virtual.run(workflow.forget(virtual.job(wanted), address))
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "join"}
+
+
+def test_a_forgotten_agent_of_ours_does_not_come_back_by_its_name(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="5"))
+    apply(virtual, wanted)
+    released = names(virtual)
+    virtual.run(workflow.forget(virtual.job(wanted), Address("lobby", "greeter")))
+    moved = fleet(agent("lobby/greeter", agent_rtc_uid="6"))
+    apply(virtual, moved)
+    assert released < names(virtual)
+    assert len(virtual.live()) == 2
+
+
+def test_adopt_refuses_what_makes_no_sense(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    (running,) = virtual.live()
+    for address, agent_id in (("lobby/nobody", running.agent_id), ("lobby/greeter", running.agent_id), ("lobby/greeter", "NOBODY")):
+        with pytest.raises(UsageError):
+            virtual.run(
+                workflow.adopt(virtual.job(wanted), virtual.provider(), Address.parse(address), agent_id)
+            )
+
+
+def test_limits_refuse_the_whole_apply_before_anything_is_done(virtual: Virtual) -> None:
+    everyone = [agent(f"room-{number}/desk") for number in range(10)]
+    apply(virtual, fleet(*everyone))
+    wanted = fleet(*everyone[:6], limits=Limits())
+    with pytest.raises(Refused) as refusal:
+        apply(virtual, wanted)
+    assert "--allow leave=4" in refusal.value.message
+    assert len(virtual.live()) == 10
+    apply(virtual, wanted, policy=Policy(allow={"leave": 4}))
+    assert len(virtual.live()) == 6
+
+
+@pytest.mark.parametrize(
+    ("limits", "word"),
+    [
+        (Limits(quota=2), "quota"),
+        (Limits(join=Limit(number=2)), "join"),
+        (Limits(usd_per_day=300.0), "usd_per_day"),
+    ],
+)
+def test_quota_joins_and_cost_are_limits_too(virtual: Virtual, limits: Limits, word: str) -> None:
+    wanted = fleet(*[agent(f"room-{number}/desk") for number in range(3)], limits=limits)
+    with pytest.raises(Refused, match=word):
+        apply(virtual, wanted)
+    assert virtual.live() == []
+
+
+def test_an_empty_fleet_is_an_error_and_never_delete_all(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    with pytest.raises(Refused):
+        apply(virtual, fleet())
+    assert len(virtual.live()) == 1
+
+
+def test_destroy_spares_what_is_protected(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter", lifecycle=Lifecycle(protect=True)))
+    apply(virtual, wanted)
+    virtual.run(workflow.apply(virtual.job(wanted, destroying=True), virtual.provider()))
+    assert [each.channel for each in virtual.live()] == ["bar"]
+
+
+def test_destroy_works_without_a_state(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    virtual.state = MemoryStore()
+    virtual.run(workflow.apply(virtual.job(wanted, destroying=True), virtual.provider()))
+    assert virtual.live() == []
+
+
+def test_a_selector_that_matches_nothing_is_an_error(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    for selection in (Selection(targets=("loby/*",)), Selection(excludes=("x",)), Selection(replaces=("x/*",))):
+        with pytest.raises(UsageError, match="matches no agent"):
+            plan(virtual, wanted, selection=selection)
+
+
+def test_targets_and_excludes_narrow_an_apply(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"), agent("bar/cook"))
+    apply(virtual, wanted, selection=Selection(targets=("bar/*",), excludes=("*/cook",)))
+    assert [each.channel for each in virtual.live()] == ["bar"]
+
+
+def test_only_does_some_kinds_and_holds_the_rest(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    wanted = fleet(agent("lobby/greeter", idle_timeout=5), agent("bar/waiter"))
+    apply(virtual, wanted, policy=Policy(only=frozenset({Action.JOIN})))
+    assert sorted(each.properties["idle_timeout"] for each in virtual.live()) == [0, 0]
+
+
+def test_replace_forces(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    before = names(virtual)
+    apply(virtual, wanted, selection=Selection(replaces=("lobby/*",)))
+    assert names(virtual).isdisjoint(before)
+
+
+def test_drift_is_what_the_world_changed_and_not_what_the_files_changed(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    edited = fleet(agent("lobby/greeter", idle_timeout=5), agent("bar/waiter"))
+    calm = virtual.run(workflow.drift(virtual.job(edited), virtual.provider()))
+    assert (len(calm.plan.pending), calm.file_changes) == (0, 1)
+    waiter = next(each for each in virtual.live() if each.channel == "bar")
+    virtual.service.end(waiter.agent_id)
+    moved = virtual.run(workflow.drift(virtual.job(edited), virtual.provider()))
+    assert actions(moved.plan) == {"bar/waiter": "join"}
+
+
+def test_a_state_of_another_project_is_refused(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    job = workflow.Job(wanted, app_id="ffffffffffffffffffffffffffffffff")
+    with pytest.raises(StateError, match="app id"):
+        virtual.run(workflow.plan(job, virtual.provider()))
+
+
+def test_a_secret_that_would_go_to_another_host_wants_a_word(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    wanted = fleet(agent("lobby/greeter", llm={"url": "https://evil.example/v1"}))
+    (danger,) = plan(virtual, wanted).dangers
+    assert (danger.reference, danger.host) == ("ref+env://OPENAI_API_KEY", "evil.example")
+    with pytest.raises(Refused, match="secret-host=evil.example"):
+        apply(virtual, wanted)
+    apply(virtual, wanted, policy=Policy(allow_hosts=frozenset({"evil.example"})))
+    assert virtual.live()[0].properties["llm"]["url"] == "https://evil.example/v1"
+
+
+def test_check_secrets_names_what_has_a_new_value(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    job = virtual.job(wanted)
+    assert virtual.run(workflow.plan(job, virtual.provider(), check_secrets=True)).new_secrets == ()
+    virtual.values["ref+env://OPENAI_API_KEY"] = "rotated"
+    found = virtual.run(workflow.plan(job, virtual.provider(), check_secrets=True))
+    assert found.new_secrets == (("ref+env://OPENAI_API_KEY", 1),)
+    assert not found.pending
+
+
+def test_an_approved_plan_is_applied_or_refused(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    approved = workflow.Approved(plan(virtual, wanted).digest)
+    moved = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    with pytest.raises(StalePlan):
+        virtual.run(workflow.apply(virtual.job(moved), virtual.provider(), approved=approved))
+    assert virtual.live() == []
+    virtual.run(workflow.apply(virtual.job(wanted), virtual.provider(), approved=approved))
+    assert len(virtual.live()) == 1
+
+
+def test_agents_that_leave_make_room_for_agents_that_join(virtual: Virtual) -> None:
+    virtual.service.set_switches(quota=2)
+    apply(virtual, fleet(agent("a/x"), agent("b/x")))
+    wanted = fleet(agent("c/x"), agent("d/x"))
+    assert apply(virtual, wanted).is_complete
+    assert sorted(each.channel for each in virtual.live()) == ["c", "d"]

@@ -1,0 +1,158 @@
+"""The stores against their contract, and what is special about the local file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import StateError, StateLocked
+from reconciler.model.writes import PutRecord
+from reconciler.ports import StateStore
+from reconciler.state.local import LocalStore
+from reconciler.state.memory import MemoryStore
+from tests.contracts.state_store import ADDRESS, RECORD, Open, StateStoreContract
+
+
+class TestMemoryStore(StateStoreContract):
+    """The store that ends with the process."""
+
+    @pytest.fixture
+    def open_store(self) -> Open:
+        store = MemoryStore()
+        return lambda: store
+
+
+class TestLocalStore(StateStoreContract):
+    """The store beside the fleet."""
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Open:
+        return lambda: LocalStore(tmp_path / ".reconciler" / "default.state")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".reconciler" / "default.state"
+
+
+def written(path: Path) -> StateStore:
+    store = LocalStore(path)
+    store.acquire("a test", 0)
+    store.commit([PutRecord(RECORD)], expected=0)
+    store.close()
+    return store
+
+
+def test_reading_creates_nothing(path: Path) -> None:
+    LocalStore(path).read()
+    assert not path.parent.exists()
+
+
+def test_only_the_owner_may_read_it_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        written(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 4096, 5000])
+def test_a_truncated_state_is_refused_and_not_overwritten(path: Path, kept: int) -> None:
+    written(path)
+    data = path.read_bytes()[:kept]
+    path.write_bytes(data)
+    with pytest.raises(StateError, match="state"):
+        LocalStore(path).read()
+    assert path.read_bytes() == data
+
+
+def test_text_in_its_place_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("<<<<<<< HEAD\n", encoding="utf-8")
+    with pytest.raises(StateError, match="damaged"):
+        LocalStore(path).read()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "update records set row = substr(row, 1, length(row) - 1)",
+        "update records set key = 'lobby/other'",
+        "update records set row = zeroblob(40)",
+        "delete from blobs",
+        "update blobs set data = x'7b7d'",
+        "delete from meta",
+        "update meta set value = 'x' where key = 'serial'",
+    ],
+)
+def test_an_edited_state_is_refused(path: Path, edit: str) -> None:
+    written(path)
+    connection = sqlite3.connect(path)
+    connection.execute(edit)
+    connection.commit()
+    connection.close()
+    with pytest.raises(StateError, match="damaged"):
+        LocalStore(path).read()
+
+
+def test_a_newer_format_is_refused_with_what_to_do(path: Path) -> None:
+    written(path)
+    connection = sqlite3.connect(path)
+    connection.execute("update meta set value = '99' where key = 'format'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StateError, match="format 99") as refusal:
+        LocalStore(path).read()
+    assert refusal.value.hint is not None
+    assert "upgrade" in refusal.value.hint
+
+
+def test_the_lock_dies_with_its_process(path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from reconciler.state.local import LocalStore\n"
+        "store = LocalStore(Path(sys.argv[1])); store.acquire('the other process', 0)\n"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StateLocked, match="the other process"):
+            LocalStore(path).acquire("we", 0.0)
+        other.kill()
+        other.wait()
+    store = LocalStore(path)
+    store.acquire("we", 5.0)
+    store.release()
+
+
+def test_equal_prompts_are_stored_once(path: Path) -> None:
+    store = LocalStore(path)
+    store.acquire("a test", 0)
+    from dataclasses import replace
+
+    from reconciler.model.address import Address
+
+    store.commit([PutRecord(replace(RECORD, address=Address("c", f"a{n}"))) for n in range(200)], expected=0)
+    connection = sqlite3.connect(path)
+    (blobs,) = connection.execute("select count(*) from blobs").fetchone()
+    connection.close()
+    assert blobs <= 3
+    assert len(store.read().records) == 200
+    assert ADDRESS not in store.read().records
+
+
+def test_a_directory_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(StateError, match="cannot be written"):
+        LocalStore(blocker / "default.state").acquire("we", 0)
