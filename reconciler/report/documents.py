@@ -1,0 +1,96 @@
+"""Trees as documents: YAML that our own reader reads back as the same tree, and JSON.
+
+Our reader types numbers, `true`, `false` and `null`, and takes all else for text; other readers follow YAML
+1.1. Text that any of them would take for something else is quoted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import yaml
+
+from reconciler.model.tree import Tree
+from reconciler.report.escape import json_text, visible, yaml_text
+
+_WIDTH = 110
+# Text that some reader takes for a number, a date, a time or a constant.
+_ODD_TEXT = re.compile(
+    r"(?i)(?:|~|null|true|false|yes|no|on|off|y|n|=|<<|[-+.]?[0-9].*|[-+]?\.(?:inf|nan|[0-9].*)|\.+|-+)"
+)
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper with our quoting, block style for prompts, and no aliases."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        return True
+
+    def increase_indent(self, *args: Any, **_: Any) -> None:
+        """Lists stand in below their key, as people write them."""
+        super().increase_indent(flow=bool(args and args[0]), indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        # A block shows characters as they are; what cannot be seen must be escaped, which quotes alone allow.
+        clean = all(visible(line) == line and line == line.rstrip(" ") for line in text.split("\n"))
+        style = "|" if clean and not text.startswith((" ", "\n")) and text.strip("\n") else '"'
+    elif visible(text) != text or _ODD_TEXT.fullmatch(text):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def to_yaml(tree: Tree) -> str:
+    """A tree as YAML in its own order."""
+    text: str = yaml.dump(
+        _bare(tree),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH,
+        default_flow_style=False,
+    )
+    return yaml_text(text.removesuffix("...\n"))
+
+
+def to_json(tree: Tree) -> str:
+    """A tree as indented JSON in its own order, with a final line break."""
+    return as_json(tree) + "\n"
+
+
+def as_json(value: object) -> str:
+    """Any plain value as indented JSON of which every character can be seen."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except (orjson.JSONEncodeError, TypeError):  # half a character, or a number beyond 64 bit
+        text = json.dumps(value, indent=2)
+    return json_text(text)
+
+
+def as_json_line(value: object) -> str:
+    """Any plain value as JSON on one line."""
+    try:
+        text = orjson.dumps(value).decode()
+    except (orjson.JSONEncodeError, TypeError):
+        text = json.dumps(value, separators=(",", ":"))
+    return json_text(text)
+
+
+def _bare(tree: Tree) -> Any:
+    """Plain dicts, lists and texts: the dumper knows no other kind."""
+    if isinstance(tree, Mapping):
+        return {str(key): _bare(each) for key, each in tree.items()}
+    if isinstance(tree, str):
+        return str(tree)
+    if isinstance(tree, Sequence):
+        return [_bare(each) for each in tree]
+    return tree

@@ -1,0 +1,80 @@
+"""What the world changed, in a plan's words: the same changes under another headline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from reconciler.plan.change import Action
+from reconciler.report import json_plan, markdown, sentences
+from reconciler.report.style import Style
+from reconciler.report.text import change_blocks, unmanaged_lines
+from reconciler.report.view import ChangeRow, change_rows
+from reconciler.workflow import Drift
+
+
+def render_text(drift: Drift, *, colour: bool) -> str:
+    """Drift for a terminal or a cron mail."""
+    style = Style(colour)
+    plan = drift.plan
+    blocks = list(change_blocks(_rows(drift), style))
+    if plan.unmanaged or plan.elsewhere:
+        blocks.append(unmanaged_lines(plan, style))
+    paint = style.warning if plan.pending else style.good
+    blocks.append(" ".join(filter(None, (paint(headline(drift)), besides(drift)))))
+    return "\n\n".join(blocks) + "\n"
+
+
+def render_markdown(drift: Drift, *, budget: int = markdown.BUDGET) -> str:
+    """Drift for an issue, a comment or a job's page."""
+    return markdown.render_changes(
+        drift.plan,
+        _rows(drift),
+        title=("drift", headline(drift)),
+        notes=[besides(drift)] if besides(drift) else [],
+        budget=budget,
+    )
+
+
+def tree(drift: Drift) -> dict[str, Any]:
+    """Drift as a plain tree: `resource_drift` in Terraform's words."""
+    plan = drift.plan
+    whole = json_plan.plan_tree(plan)
+    return {
+        "format_version": json_plan.FORMAT_VERSION,
+        "fleet": plan.owner.fleet,
+        "environment": plan.owner.environment,
+        "drifted": bool(plan.pending),
+        "summary": {action.value: plan.count(action) for action in Action if action is not Action.NONE},
+        "resource_drift": whole["resource_changes"],
+        "file_changes": drift.file_changes,
+        "unmanaged": whole["unmanaged"],
+        "unmanaged_elsewhere": whole["unmanaged_elsewhere"],
+    }
+
+
+def _rows(drift: Drift) -> tuple[ChangeRow, ...]:
+    """The changes without the fields of agents that join again: they are those that were applied."""
+    rows = change_rows(drift.plan)
+    return tuple(replace(row, fields=()) if row.wanted is Action.JOIN else row for row in rows)
+
+
+def headline(drift: Drift) -> str:
+    """Whether there is drift, and how much."""
+    plan = drift.plan
+    addresses = len({each.address for each in plan.pending})
+    if not addresses:
+        return "No drift."
+    subject = sentences.plural(addresses, "address is", "addresses are")
+    return f"Drift: {subject} not as last applied; an apply would have {sentences.short_counts(plan)}."
+
+
+def besides(drift: Drift) -> str:
+    """What the files ask for besides, which is no drift."""
+    count = drift.file_changes
+    if not count:
+        return ""
+    return (
+        sentences.plural(count, "change in the files is", "changes in the files are")
+        + " not drift; see plan."
+    )

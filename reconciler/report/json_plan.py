@@ -1,0 +1,204 @@
+"""The plan as JSON, in Terraform's shape, with a version and a schema of its own (`plan_document`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from reconciler.diagnostics import Diagnostic, Span
+from reconciler.model.spec import Body
+from reconciler.model.tree import Tree
+from reconciler.plan.build import Plan, Unmanaged
+from reconciler.plan.change import (
+    Act,
+    Action,
+    Change,
+    Forget,
+    Hold,
+    Keep,
+    Leave,
+    action_of,
+    diffs_of,
+    spec_of,
+    target_of,
+)
+from reconciler.report.documents import as_json
+from reconciler.report.plan_document import (
+    BodyChange,
+    CostTree,
+    Held,
+    Location,
+    PlanDocument,
+    Problem,
+    ResourceChange,
+    TerraformAction,
+    UnmanagedTree,
+    Why,
+    plan_schema,
+)
+from reconciler.report.shown import masked, plain, sensitivity
+from reconciler.report.view import inner, location_of
+
+__all__ = ["FORMAT_VERSION", "plan_schema", "plan_tree", "render_plan"]
+
+FORMAT_VERSION: Literal["1.0"] = "1.0"
+
+# Our word -> what Terraform's readers know.
+_TERRAFORM: Mapping[Action, Sequence[TerraformAction]] = {
+    Action.JOIN: ("create",),
+    Action.UPDATE: ("update",),
+    Action.RENEW: ("update",),
+    Action.REPLACE: ("delete", "create"),
+    Action.ROTATE: ("delete", "create"),
+    Action.LEAVE: ("delete",),
+    Action.ADOPT: ("no-op",),
+    Action.FORGET: ("forget",),
+    Action.HOLD: ("no-op",),
+    Action.NONE: ("no-op",),
+}
+
+
+def render_plan(plan: Plan) -> str:
+    """A plan as JSON text; equal plans are equal bytes."""
+    return as_json(plan_tree(plan)) + "\n"
+
+
+def plan_tree(plan: Plan) -> PlanDocument:
+    """A plan as a plain tree."""
+    changes = sorted(plan.changes, key=_order)
+    return {
+        "format_version": FORMAT_VERSION,
+        "fleet": plan.owner.fleet,
+        "environment": plan.owner.environment,
+        "digest": plan.digest,
+        "complete": plan.count(Action.HOLD) == 0 and not plan.refusals,
+        "applyable": bool(plan.acts) and not plan.refusals,
+        "summary": {action: plan.count(action) for action in Action},
+        "cost": cost_tree(plan),
+        "dangers": [
+            {
+                "reference": each.reference,
+                "host": each.host,
+                "before": list(each.before),
+                "allowed": each.allowed,
+            }
+            for each in plan.dangers
+        ],
+        "refusals": [
+            {"limit": each.limit, "planned": each.planned, "allowed": each.allowed, "text": each.text}
+            for each in plan.refusals
+        ],
+        "interrupted": plan.interrupted,
+        "resource_changes": [change_tree(plan, each) for each in changes],
+        "unmanaged": [unmanaged_tree(each) for each in plan.unmanaged],
+        "unmanaged_elsewhere": plan.elsewhere,
+        "warnings": [diagnostic_tree(each) for each in sorted(plan.warnings, key=Diagnostic.sort_key)],
+    }
+
+
+def cost_tree(plan: Plan) -> CostTree:
+    """What runs before and after, and what it costs."""
+    cost = plan.cost
+    return {
+        "running_before": cost.before,
+        "running_after": cost.after,
+        "quota": cost.quota,
+        "usd_per_day": round(cost.usd_per_day, 2),
+        "usd_per_day_change": round(cost.usd_change, 2),
+    }
+
+
+def change_tree(plan: Plan, change: Change) -> ResourceChange:
+    """One address: our word for what happens, and Terraform's; the whole body before and after."""
+    act = inner(change)
+    target = target_of(change)
+    return {
+        "address": str(change.address),
+        "mode": "managed",
+        "type": "agent",
+        "channel": change.address.channel,
+        "name": change.address.name,
+        "action": action_of(change),
+        "reason": _why(act),
+        "held": _held(change, act) if isinstance(change, Hold) else None,
+        "agent_id": target.agent_id if target else act.record.agent_id if isinstance(act, Forget) else None,
+        "change": _terraform_change(change),
+        "location": location_tree(location_of(plan, change)),
+    }
+
+
+def _terraform_change(change: Change) -> BodyChange:
+    act = inner(change)
+    target = target_of(change)
+    record = act.record if isinstance(act, Forget) else target.record if target else None
+    spec = None if isinstance(act, (Leave, Forget)) else spec_of(change)
+    before, before_hidden = _body(record.body if record else None)
+    is_same = record is not None and spec is not None and record.body == spec.body
+    after, after_hidden = (before, before_hidden) if is_same else _body(spec.body if spec else None)
+    forcing = [each for each in diffs_of(change) if each.forces_replacement]
+    return {
+        "actions": list(_TERRAFORM[action_of(change)]),
+        "before": before,
+        "after": after,
+        "replace_paths": [list(each.path) for each in forcing],
+        "before_sensitive": before_hidden,
+        "after_sensitive": after_hidden,
+        # The service returns no configuration: what runs is known only as far as we sent it ourselves.
+        "before_unknown": target is not None and (record is None or record.declared or record.unsent),
+    }
+
+
+def _body(body: Body | None) -> tuple[dict[str, Tree] | None, bool | dict[str, Tree]]:
+    """A body for JSON, and where something of it was hidden; null and false where there is none."""
+    if body is None:
+        return None, False
+    properties, hidden = masked(body.properties)
+    tree = {**body.tree(), "properties": properties}
+    shape = {"properties": sensitivity(properties, hidden)} if hidden else {}
+    return {key: plain(tree[key]) for key in sorted(tree)}, shape
+
+
+def _why(act: Act | Keep) -> Why:
+    return {"because": act.reason.because, "text": act.reason.text}
+
+
+def _held(hold: Hold, act: Act | Keep) -> Held:
+    return {"action": action_of(act), "because": hold.reason.because, "text": hold.reason.text}
+
+
+def location_tree(where: Span | None) -> Location | None:
+    """A place in the files."""
+    return None if where is None else _place(where)
+
+
+def _place(where: Span) -> Location:
+    return {"file": where.file, "line": where.line, "column": where.column}
+
+
+def diagnostic_tree(found: Diagnostic) -> Problem:
+    """One problem of the files."""
+    return {
+        "severity": "error" if found.is_error else "warning",
+        "rule": found.rule,
+        "summary": found.summary,
+        "why": found.why,
+        "help": found.help,
+        "path": found.path,
+        "location": location_tree(found.where),
+        "related": [{"location": _place(where), "text": text} for where, text in found.related],
+    }
+
+
+def unmanaged_tree(row: Unmanaged) -> UnmanagedTree:
+    """A foreign agent."""
+    return {
+        "agent_id": row.agent.agent_id,
+        "name": row.agent.name,
+        "channel": row.channel,
+        "status": row.agent.status.value,
+    }
+
+
+def _order(change: Change) -> tuple[object, ...]:
+    target = target_of(change)
+    return (change.address, action_of(inner(change)).value, target.agent_id if target else "")

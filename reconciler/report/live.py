@@ -1,0 +1,107 @@
+"""An apply in a terminal: what runs now, for how long, what is done and what is left; finished lines above.
+
+A view over a console that is given to it. rich is imported when somebody looks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
+from reconciler.model.address import Address
+from reconciler.report.durations import duration
+from reconciler.report.escape import visible
+from reconciler.report.progress import DOING, outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+# So many running changes have a line of their own; the rest is counted.
+_MOST_LINES = 8
+
+
+class LiveProgress:
+    """Draws events as they come; a context manager that leaves only the finished lines behind."""
+
+    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._total = total
+        self._clock = clock
+        self._running: dict[Address, tuple[str, float]] = {}
+        self._counts = dict.fromkeys(Result, 0)
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self.renderable, console=self._console, refresh_per_second=4, transient=True
+        )
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, problem, trace)
+            self._live = None
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event; what has ended is printed above the view."""
+        match event:
+            case Started(address, action):
+                self._running[address] = (DOING[action], self._clock())
+            case Progress(address, text):
+                _, since = self._running.get(address, ("", self._clock()))
+                self._running[address] = (visible(text), since)
+            case Finished():
+                self._counts[event.result] += 1
+                self._finish(event)
+            case Notice(text):
+                self._above(f"notice: {visible(text)}", "yellow")
+
+    def _finish(self, event: Finished) -> None:
+        started = self._running.pop(event.address, None)
+        took = f" after {duration(self._clock() - started[1])}" if started else ""
+        styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
+        self._above(
+            f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
+        )
+
+    def _above(self, text: str, style: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(text, style=style))
+
+    def renderable(self) -> RenderableType:
+        """The view as it is now."""
+        from rich.console import Group
+
+        now = self._clock()
+        oldest = sorted(self._running.items(), key=lambda item: (item[1][1], item[0]))
+        lines = [
+            self._line(f"  {visible(str(address))}: {text} ({duration(now - since)})", "")
+            for address, (text, since) in oldest[:_MOST_LINES]
+        ]
+        if len(oldest) > _MOST_LINES:
+            lines.append(self._line(f"  … and {len(oldest) - _MOST_LINES} more", "dim"))
+        return Group(*lines, self._line(self.counts(), "bold"))
+
+    def counts(self) -> str:
+        """`3 of 20 done, 1 failed, 2 running`."""
+        counts = self._counts
+        others = [f"{counts[each]} {each}" for each in Result if each is not Result.DONE and counts[each]]
+        done = f"{counts[Result.DONE]} of {max(self._total, sum(counts.values()))} done"
+        return ", ".join([done, *others, f"{len(self._running)} running"])
+
+    @staticmethod
+    def _line(text: str, style: str) -> Text:
+        from rich.text import Text
+
+        return Text(text, style=style, no_wrap=True, overflow="ellipsis")

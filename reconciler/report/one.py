@@ -1,0 +1,51 @@
+"""One agent -> what files, state and service say of it, as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.model.record import Entry
+from reconciler.plan.change import action_of, target_of
+from reconciler.workflow import Portrait
+
+
+def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any]:
+    """The tree that `show` prints; times in UTC."""
+    tree: dict[str, Any] = {"address": str(portrait.address)}
+    if portrait.change is not None:
+        reason = portrait.change.reason
+        tree["plan"] = {"action": action_of(portrait.change).value, "because": reason.text}
+        target = target_of(portrait.change)
+        if target is not None:
+            tree["service"] = {
+                "agent_id": target.agent.agent_id,
+                "status": target.agent.status.value,
+                "name": target.name,
+                "started": _time(target.agent.started_at),
+            }
+    record = portrait.record
+    if record is not None:
+        tree["state"] = {
+            "agent_id": record.agent_id,
+            "name": record.name,
+            "generation": record.generation,
+            "rtc_uid": record.uid,
+            "started": _time(record.started_at),
+            "token_expires": _time(record.token_expires_at) if record.token_expires_at else None,
+            "protect": record.protect,
+            "adopted": record.declared,
+            "in_place_fields": "to be sent" if record.unsent else "as recorded",
+        }
+    if portrait.spec is not None:
+        tree["files"] = portrait.spec.body.tree()
+    if history:
+        tree["history"] = [
+            f"{_time(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}" for each in history
+        ]
+    return tree
+
+
+def _time(stamp: float) -> str:
+    return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,115 @@
+"""Problems of the files, and errors that end a command, as text with a code frame: what, where, what to do.
+
+Machines read `problem_formats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+from reconciler.diagnostics import Diagnostic, Span
+from reconciler.errors import ReconcilerError
+from reconciler.report.escape import visible
+from reconciler.report.problem_formats import render_github, render_json, render_sarif
+from reconciler.report.sentences import plural
+from reconciler.report.style import Style
+
+__all__ = [
+    "ReadSource",
+    "render_error",
+    "render_github",
+    "render_json",
+    "render_sarif",
+    "render_text",
+    "summary",
+]
+
+# Path of a file of the fleet -> its text, or None where it cannot be shown.
+ReadSource: TypeAlias = Callable[[str], str | None]
+LinesOf: TypeAlias = Callable[[str], "list[str] | None"]
+
+_CONTEXT = 2
+_WIDEST = 160
+
+
+def render_text(diagnostics: Iterable[Diagnostic], read_source: ReadSource, *, colour: bool) -> str:
+    """Every problem with its code frame, in the order of the files, and a last line that counts them."""
+    found = sorted(diagnostics, key=Diagnostic.sort_key)
+    style = Style(colour)
+    sources: dict[str, list[str] | None] = {}
+    blocks = ["\n".join(_problem(each, style, _cached(sources, read_source))) for each in found]
+    return "\n\n".join([*blocks, summary(found)]) + "\n"
+
+
+def summary(diagnostics: Iterable[Diagnostic]) -> str:
+    """`3 errors, 1 warning`."""
+    found = list(diagnostics)
+    errors = sum(1 for each in found if each.is_error)
+    warnings = len(found) - errors
+    return f"{plural(errors, 'error', 'errors')}, {plural(warnings, 'warning', 'warnings')}"
+
+
+def render_error(error: ReconcilerError, *, colour: bool) -> str:
+    """An error that ended a command, with what to do about it."""
+    style = Style(colour)
+    lines = [f"{style.error('error:')} {_in_lines(error.message)} {style.dim(f'[{error.rule}]')}"]
+    if error.hint:
+        lines.append(f"    {_in_lines(error.hint)}")
+    return "\n".join(lines)
+
+
+def _in_lines(text: str) -> str:
+    """A message that may have several lines, further ones indented below the first."""
+    return "\n    ".join(visible(line) for line in text.split("\n"))
+
+
+def _problem(found: Diagnostic, style: Style, lines_of: LinesOf) -> Iterator[str]:
+    word = style.error("error:") if found.is_error else style.warning("warning:")
+    yield f"{word} {_in_lines(found.summary)} {style.dim(f'[{visible(found.rule)}]')}"
+    if found.where is not None:
+        yield from _place(found, found.where, style, lines_of)
+    elif found.path:
+        yield f"  {style.dim('in')} {visible(found.path)}"
+    for where, text in found.related:
+        yield f"  {style.dim('also')} {visible(str(where))}: {visible(text)}"
+    if found.why:
+        yield f"    {_in_lines(found.why)}"
+    if found.help:
+        yield f"    {style.dim('help:')} {_in_lines(found.help)}"
+
+
+def _place(found: Diagnostic, where: Span, style: Style, lines_of: LinesOf) -> Iterator[str]:
+    yield f"  {style.dim('-->')} {visible(str(where))}"
+    lines = lines_of(where.file)
+    if lines is None or not 1 <= where.line <= len(lines):
+        return
+    first, last = max(1, where.line - _CONTEXT), min(len(lines), where.line + _CONTEXT)
+    gutter = len(str(last))
+    for number in range(first, last + 1):
+        line, column = _window(lines[number - 1], where.column if number == where.line else 1)
+        yield f"  {style.dim(f'{number:>{gutter}} |')} {visible(line)}".rstrip()
+        if number == where.line:
+            paint = style.error if found.is_error else style.warning
+            yield f"  {' ' * gutter} {style.dim('|')} {' ' * len(visible(line[: column - 1]))}{paint('^')}"
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """The part of a line around a column that fits, and the column inside it; tabs as spaces."""
+    line = line.replace("\t", " ")
+    if len(line) <= _WIDEST:
+        return line, min(max(column, 1), len(line) + 1)
+    start = max(0, min(column - _WIDEST // 2, len(line) - _WIDEST))
+    return line[start : start + _WIDEST], min(max(column - start, 1), _WIDEST + 1)
+
+
+def _cached(known: dict[str, list[str] | None], read: ReadSource) -> LinesOf:
+    """The lines of a file, read once however many problems it has."""
+
+    def lines_of(file: str) -> list[str] | None:
+        if file not in known:
+            text = read(file)
+            known[file] = None if text is None else text.replace("\r\n", "\n").split("\n")
+        return known[file]
+
+    return lines_of

@@ -1,0 +1,103 @@
+"""Events of an apply as lines: for logs, and as JSON lines for programs."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
+from reconciler.plan.change import Action
+from reconciler.report.documents import as_json_line
+from reconciler.report.escape import visible
+
+FORMAT_VERSION = "1.0"
+
+DOING = {
+    Action.JOIN: "joining",
+    Action.UPDATE: "updating",
+    Action.RENEW: "renewing the token",
+    Action.REPLACE: "replacing",
+    Action.ROTATE: "rotating",
+    Action.LEAVE: "leaving",
+    Action.ADOPT: "adopting",
+    Action.FORGET: "forgetting",
+    Action.HOLD: "held",
+    Action.NONE: "nothing to do",
+}
+DONE = {
+    Action.JOIN: "joined",
+    Action.UPDATE: "updated",
+    Action.RENEW: "renewed",
+    Action.REPLACE: "replaced",
+    Action.ROTATE: "rotated",
+    Action.LEAVE: "left",
+    Action.ADOPT: "adopted",
+    Action.FORGET: "forgotten",
+    Action.HOLD: "held",
+    Action.NONE: "in sync",
+}
+
+
+def line(event: Event) -> str | None:
+    """An event as one line of a log, or None where a log need not say it."""
+    match event:
+        case Started(address, action):
+            return f"{visible(str(address))}: {DOING[action]} …"
+        case Progress(address, text):
+            return f"{visible(str(address))}: {visible(text)}"
+        case Finished():
+            return f"{visible(str(event.address))}: {outcome(event)}"
+        case Notice(text):
+            return f"notice: {visible(text)}"
+        case _:
+            assert_never(event)
+
+
+def outcome(event: Finished) -> str:
+    """What came of a change, with the reason where it was not done."""
+    agent = f" (agent {visible(event.agent_id)})" if event.agent_id else ""
+    detail = f": {visible(event.detail)}" if event.detail else ""
+    match event.result:
+        case Result.DONE:
+            return f"{DONE[event.action]}{agent}{detail}"
+        case Result.FAILED:
+            return f"{event.action} failed{agent}{detail}"
+        case Result.SKIPPED:
+            return f"{event.action} skipped{agent}{detail}"
+        case Result.HELD:
+            return f"{event.action if event.action is not Action.HOLD else 'change'} held{agent}{detail}"
+        case Result.UNKNOWN:
+            return f"{event.action} has an unknown outcome{agent}{detail}"
+        case _:
+            assert_never(event.result)
+
+
+def json_line(event: Event) -> str:
+    """An event as one JSON object on one line."""
+    return as_json_line(event_tree(event))
+
+
+def event_tree(event: Event) -> dict[str, Any]:
+    """An event as a plain tree; `type` says which, and readers pass over types that they do not know."""
+    head = {"format_version": FORMAT_VERSION}
+    match event:
+        case Started(address, action):
+            return {**head, "type": "change_started", "address": str(address), "action": action.value}
+        case Progress(address, text):
+            return {**head, "type": "change_progress", "address": str(address), "text": text}
+        case Finished():
+            return {**head, "type": "change_finished", **finished_tree(event)}
+        case Notice(text):
+            return {**head, "type": "notice", "text": text}
+        case _:
+            assert_never(event)
+
+
+def finished_tree(event: Finished) -> dict[str, Any]:
+    """What came of a change, as a plain tree."""
+    return {
+        "address": str(event.address),
+        "action": event.action.value,
+        "result": event.result.value,
+        "detail": event.detail,
+        "agent_id": event.agent_id or None,
+    }

@@ -1,0 +1,222 @@
+"""What plans say in words: headlines, counts, steps. Text and Markdown share every sentence.
+
+Wherever foreign text is part of a sentence, it is still raw: the sink escapes the whole.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from reconciler.model.spec import describe
+from reconciler.model.tree import dotted
+from reconciler.plan.build import Plan, Unmanaged
+from reconciler.plan.change import (
+    Act,
+    Action,
+    Adopt,
+    Because,
+    Forget,
+    Join,
+    Keep,
+    Leave,
+    Renew,
+    Replace,
+    Rotate,
+    Update,
+)
+from reconciler.plan.guard import Cost, Danger
+from reconciler.plan.steps import (
+    AwaitGone,
+    AwaitRunning,
+    CallJoin,
+    CallLeave,
+    CallUpdate,
+    DropMemory,
+    Remember,
+    Step,
+    overlaps,
+)
+
+_ENDS = "ends the running conversation"
+_GOES_ON = "the conversation goes on"
+
+
+def headline(act: Act | Keep, *, held: bool = False) -> str:
+    """What happens to an agent, to be read after its address."""
+    verb = _would(act) if held else _will(act)
+    note = _note(act)
+    return f"{verb} ({note})" if note else verb
+
+
+def _will(act: Act | Keep) -> str:
+    match act:
+        case Join():
+            return "will join" if act.reason.because is Because.NEW else "will join again"
+        case Update():
+            return "will be updated in place" if act.values else "will be updated in the state only"
+        case Renew():
+            return "gets a new token"
+        case Replace():
+            return "will be replaced" if act.reason.because is Because.FORCED else "must be replaced"
+        case Rotate():
+            return "will be rotated"
+        case Leave():
+            return "will leave"
+        case Adopt():
+            return "will be adopted"
+        case Forget():
+            return "will be forgotten"
+        case Keep():
+            return "stays as it is"
+        case _:
+            assert_never(act)
+
+
+def _would(act: Act | Keep) -> str:
+    words = {
+        Join: "would join",
+        Update: "would be updated in place",
+        Renew: "would get a new token",
+        Replace: "would be replaced",
+        Rotate: "would be rotated",
+        Leave: "would leave",
+        Adopt: "would be adopted",
+        Forget: "would be forgotten",
+        Keep: "stays as it is",
+    }
+    return f"is held: it {words[type(act)]}"
+
+
+def _note(act: Act | Keep) -> str:
+    match act:
+        case Replace() | Rotate():
+            return f"the new agent joins first; {_ENDS}" if overlaps(act) else _ENDS
+        case Leave():
+            return _ENDS
+        case Update() if not act.values:
+            return ""
+        case Update() | Renew() | Adopt():
+            return _GOES_ON
+        case Forget():
+            return "nothing runs any more"
+        case Join() | Keep():
+            return ""
+        case _:
+            assert_never(act)
+
+
+# --- counts -------------------------------------------------------------------------------------------------
+
+_ALWAYS = (Action.JOIN, Action.UPDATE, Action.REPLACE, Action.RENEW, Action.LEAVE)
+_ORDER = (
+    Action.JOIN,
+    Action.UPDATE,
+    Action.REPLACE,
+    Action.ROTATE,
+    Action.RENEW,
+    Action.LEAVE,
+    Action.ADOPT,
+    Action.FORGET,
+)
+
+
+def counts(plan: Plan) -> str:
+    """`2 to join, 1 to update, …; 1 held`: five kinds always, the others where there are some."""
+    rows = [(action, plan.count(action)) for action in _ORDER]
+    text = ", ".join(f"{count} to {action}" for action, count in rows if count or action in _ALWAYS)
+    held = plan.count(Action.HOLD)
+    return f"{text}; {held} held" if held else text
+
+
+def short_counts(plan: Plan) -> str:
+    """The counts that are not zero."""
+    rows = [f"{plan.count(action)} to {action}" for action in _ORDER if plan.count(action)]
+    held = plan.count(Action.HOLD)
+    return ", ".join([*rows, *([f"{held} held"] if held else [])]) or "no changes"
+
+
+def running(cost: Cost) -> str:
+    """How many agents run after an apply, and what they cost a day."""
+    quota = f" of {cost.quota}" if cost.quota is not None else ""
+    money = f"About {cost.usd_per_day:,.2f} USD a day ({_signed(cost.usd_change)})."
+    return f"Running after apply: {cost.after}{quota}. {money}"
+
+
+def _signed(amount: float) -> str:
+    return f"{amount + 0.0:+,.2f}"
+
+
+def no_changes(plan: Plan) -> str:
+    """The sentence for a plan that has nothing to do."""
+    count = plan.count(Action.NONE)
+    if not count:
+        return "No changes. No agent is declared, and none of ours runs."
+    return f"No changes. {plural(count, 'agent runs', 'agents run')} as the files say."
+
+
+def interrupted(plan: Plan) -> str:
+    """What an earlier run left open, if anything."""
+    if not plan.interrupted:
+        return ""
+    if plan.interrupted == 1:
+        return "1 interrupted operation of an earlier run is settled first."
+    return f"{plan.interrupted} interrupted operations of an earlier run are settled first."
+
+
+def warnings(plan: Plan) -> str:
+    """That the files have warnings, if they have."""
+    count = len(plan.warnings)
+    return (
+        f"{plural(count, 'warning', 'warnings')} in the files; `reconciler validate` shows them."
+        if count
+        else ""
+    )
+
+
+def danger(found: Danger) -> str:
+    """One danger, with where the secret goes today."""
+    until = f" (until now: {', '.join(found.before)})" if found.before else ""
+    allowed = "; allowed for this run" if found.allowed else ""
+    return f"the secret {found.reference} would start to go to {found.host}{until}{allowed}"
+
+
+def foreign(row: Unmanaged) -> str:
+    """An unmanaged agent: channel, name, id, status."""
+    agent = row.agent
+    return f"{row.channel or '?'}: {agent.name or '(no name)'}, {agent.agent_id}, {agent.status}"
+
+
+def elsewhere(plan: Plan) -> str:
+    """That there are foreign agents in other channels, if there are."""
+    count = plan.elsewhere
+    return f"{plural(count, 'other agent', 'other agents')} of this App ID in other channels" if count else ""
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+# --- steps --------------------------------------------------------------------------------------------------
+
+
+def step_words(step: Step) -> str:
+    """What a step does, for `--explain`."""
+    match step:
+        case CallLeave(target):
+            return f"leave agent {target.agent_id}"
+        case AwaitGone(agent_id):
+            return f"wait until agent {agent_id} has ended"
+        case CallJoin(other_uid):
+            return f"join the next agent{' under its other uid' if other_uid else ''}"
+        case AwaitRunning():
+            return "wait until the new agent runs"
+        case CallUpdate(values, token):
+            paths = [describe(("properties", *path)) for path in sorted(values, key=dotted)]
+            return f"update {', '.join([*paths, *(['the token'] if token else [])])}"
+        case Remember():
+            return "write the running agent into the state"
+        case DropMemory():
+            return "drop its record"
+        case _:
+            assert_never(step)

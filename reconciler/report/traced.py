@@ -1,0 +1,50 @@
+"""Where each value comes from, as text: `render --trace`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Protocol
+
+from reconciler.diagnostics import Span
+from reconciler.model.address import Address
+from reconciler.model.spec import describe
+from reconciler.model.tree import Path, Tree
+from reconciler.report.escape import visible
+
+_LONGEST = 60
+
+
+class Traced(Protocol):
+    """One value of one agent with its origin; `variable` where the value only repeats one."""
+
+    @property
+    def address(self) -> Address: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def value(self) -> Tree: ...
+    @property
+    def where(self) -> Span: ...
+    @property
+    def layer(self) -> str: ...
+    @property
+    def variable(self) -> str | None: ...
+    @property
+    def variable_where(self) -> Span | None: ...
+
+
+def render(found: Iterable[Traced]) -> str:
+    """Per agent, one line a value: path, value, place, layer."""
+    blocks = ("\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address))
+    return "\n\n".join(blocks)
+
+
+def _block(address: Address, rows: Sequence[Traced]) -> Iterator[str]:
+    yield visible(str(address))
+    for row in rows:
+        text = visible(repr(row.value)) if isinstance(row.value, str) else str(row.value)
+        short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        origin = f"; variable {row.variable}" if row.variable else ""
+        place = f" at {row.variable_where}" if row.variable_where else ""
+        yield f"  {describe(row.path)} = {short}    {row.where} ({row.layer}{origin}{place})"

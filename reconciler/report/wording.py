@@ -1,0 +1,157 @@
+"""Two texts -> a line diff with context and the changed words marked: how prompts are shown.
+
+Nothing that changed is ever cut; what did not change is cut where it is long, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal[" ", "-", "+"]
+Mark: TypeAlias = Literal[" ", "-", "+", "~", "@"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of one line's characters: kept, removed or added."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a diff; `~` holds words of both sides, `@` stands for lines that were left out."""
+
+    mark: Mark
+    pieces: tuple[Piece, ...]
+
+
+# More than so many pairs of equal items are not searched for the best alignment: it would take minutes.
+_MOST_PAIRS = 2_000_000
+# Below this likeness two lines are two lines, not one that changed.
+_ALIKE = 0.4
+_CONTEXT = 2
+# Unchanged text beside a change, in characters, where a line is long.
+_BESIDE = 60
+_LONG_LINE = 200
+_WORD = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
+
+
+def text_diff(before: str, after: str) -> tuple[Line, ...]:
+    """The lines that differ, with two lines of context around each."""
+    return tuple(_with_context(list(_lines(before.split("\n"), after.split("\n")))))
+
+
+def _lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
+    for tag, a, b, c, d in _opcodes(old, new):
+        if tag == "equal":
+            yield from (Line(" ", (Piece(" ", each),)) for each in old[a:b])
+        else:
+            yield from _changed(old[a:b], new[c:d])
+
+
+def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+    """What turns one sequence into the other: exactly, or roughly where exactly would take too long."""
+    shorter = min(len(old), len(new))
+    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    room = shorter - start
+    end = next((i for i in range(room) if old[-1 - i] != new[-1 - i]), room)
+    a, b = old[start : len(old) - end], new[start : len(new) - end]
+    left, right = Counter(a), Counter(b)
+    if sum(count * right[item] for item, count in left.items()) > _MOST_PAIRS:
+        inner = [("replace", 0, len(a), 0, len(b))]
+    else:
+        inner = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
+    moved = [(tag, i + start, j + start, k + start, m + start) for tag, i, j, k, m in inner]
+    head = [("equal", 0, start, 0, start)] if start else []
+    tail = [("equal", len(old) - end, len(old), len(new) - end, len(new))] if end else []
+    return [*head, *moved, *tail]
+
+
+def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
+    """Lines that were replaced: each beside the line that it became, where that can be told."""
+    position = 0
+    for index, line in enumerate(old):
+        reach = range(position, min(len(new), position + max(1, len(new) - len(old) + 1) + index))
+        partner = next((each for each in reach if _is_alike(line, new[each])), None)
+        if partner is None:
+            yield Line("-", (Piece("-", line),))
+            continue
+        yield from (Line("+", (Piece("+", each),)) for each in new[position:partner])
+        yield Line("~", _shortened(_words(line, new[partner])))
+        position = partner + 1
+    yield from (Line("+", (Piece("+", each),)) for each in new[position:])
+
+
+def _is_alike(old: str, new: str) -> bool:
+    a, b = Counter(_WORD.findall(old)), Counter(_WORD.findall(new))
+    size = a.total() + b.total()
+    return size > 0 and 2 * (a & b).total() / size >= _ALIKE
+
+
+def _words(old: str, new: str) -> tuple[Piece, ...]:
+    a, b = _WORD.findall(old), _WORD.findall(new)
+    pieces: list[Piece] = []
+    for tag, i, j, k, m in _opcodes(a, b):
+        gone, come = "".join(a[i:j]), "".join(b[k:m])
+        if tag == "equal":
+            pieces.append(Piece(" ", gone))
+            continue
+        # The white space that both end in is no part of the change.
+        shared = _shared_space(gone, come)
+        pieces += _pieces(gone[: len(gone) - shared], come[: len(come) - shared], gone[len(gone) - shared :])
+    return tuple(pieces)
+
+
+def _shared_space(gone: str, come: str) -> int:
+    pairs = enumerate(zip(reversed(gone), reversed(come), strict=False))
+    return next((i for i, (x, y) in pairs if x != y or not x.isspace()), min(len(gone), len(come)))
+
+
+def _pieces(gone: str, come: str, kept: str) -> list[Piece]:
+    rows: tuple[tuple[Kind, str], ...] = (("-", gone), ("+", come), (" ", kept))
+    return [Piece(kind, text) for kind, text in rows if text]
+
+
+def _shortened(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    if sum(len(each.text) for each in pieces) <= _LONG_LINE:
+        return pieces
+    last = len(pieces) - 1
+    return tuple(
+        Piece(" ", _cut(each.text, head=index > 0, tail=index < last)) if each.kind == " " else each
+        for index, each in enumerate(pieces)
+    )
+
+
+def _cut(text: str, *, head: bool, tail: bool) -> str:
+    """Unchanged text down to what stands beside a change."""
+    room = _BESIDE * (head + tail)
+    if len(text) <= room + _BESIDE:
+        return text
+    first = f"{text[:_BESIDE]} " if head else ""
+    final = f" {text[-_BESIDE:]}" if tail else ""
+    return f"{first}[…]{final}"
+
+
+def _with_context(lines: list[Line]) -> Iterator[Line]:
+    changed = [index for index, line in enumerate(lines) if line.mark != " "]
+    near = {each for index in changed for each in range(index - _CONTEXT, index + _CONTEXT + 1)}
+    for is_near, group in groupby(enumerate(lines), key=lambda item: item[0] in near):
+        rows = [line for _, line in group]
+        if is_near or len(rows) == 1:  # a line that says "one line" takes as much room as the line
+            yield from map(_as_context, rows)
+        else:
+            yield Line("@", (Piece(" ", f"({len(rows)} unchanged lines)"),))
+
+
+def _as_context(line: Line) -> Line:
+    if line.mark != " ":
+        return line
+    return Line(" ", (Piece(" ", _cut(line.pieces[0].text, head=True, tail=False)),))

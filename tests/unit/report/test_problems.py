@@ -1,0 +1,132 @@
+"""Problems of the files, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from reconciler.diagnostics import Diagnostic, Severity, Span
+from reconciler.errors import InvalidConfig, UsageError
+from reconciler.report import problems
+
+Golden = Callable[[str, str], None]
+
+FLEET = """\
+fleet: hotel-desk
+defaults:
+  properties:
+    asr: {vendor: ares, langauge: en-US}
+channels:
+  - channel: lobby
+    agents:
+      - name: greeter
+"""
+FOUND = (
+    Diagnostic(
+        Severity.WARNING,
+        "unknown-key",
+        'asr has no key "langauge"',
+        Span("fleet.yaml", 4, 25),
+        help='did you mean "language"?',
+    ),
+    Diagnostic(
+        Severity.ERROR,
+        "missing-llm",
+        "lobby/greeter has no llm",
+        Span("fleet.yaml", 8, 9),
+        why="an agent without a model cannot answer",
+        help="give `llm`, or a profile that has it",
+        related=((Span("fleet.yaml", 2, 1), "the defaults have none"),),
+    ),
+    Diagnostic(Severity.ERROR, "no-file", "prompts/x.md is not there", Span("agents/gone.yaml", 1, 1)),
+    Diagnostic(Severity.ERROR, "no-agents", "the fleet declares no agent"),
+)
+
+
+def read(file: str) -> str | None:
+    return FLEET if file == "fleet.yaml" else None
+
+
+def test_text_with_code_frames(golden: Golden) -> None:
+    golden("report/problems.txt", problems.render_text(FOUND, read, colour=False))
+
+
+def test_text_in_colour(golden: Golden) -> None:
+    golden("report/problems-colour.txt", problems.render_text(FOUND, read, colour=True))
+
+
+def test_json(golden: Golden) -> None:
+    text = problems.render_json(FOUND)
+    golden("report/problems.json", text)
+    assert json.loads(text)["error_count"] == 3
+
+
+def test_github(golden: Golden) -> None:
+    golden("report/problems.github.txt", problems.render_github(FOUND))
+
+
+def test_sarif(golden: Golden) -> None:
+    text = problems.render_sarif(FOUND)
+    golden("report/problems.sarif.json", text)
+    (run,) = json.loads(text)["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rules[each["ruleIndex"]]["id"] == each["ruleId"] for each in run["results"])
+
+
+def test_no_problem_is_counted_too() -> None:
+    assert problems.render_text((), read, colour=False) == "0 errors, 0 warnings\n"
+    assert problems.render_github(()) == ""
+    assert json.loads(problems.render_json(()))["valid"] is True
+
+
+def test_an_annotation_cannot_start_another_command() -> None:
+    evil = Diagnostic(
+        Severity.ERROR,
+        "r",
+        "100%\r\n::set-env name=X::y\x1b[31m",
+        Span("a,b:c.yaml", 1, 2),
+        help="and\n::debug::z",
+    )
+    text = problems.render_github([evil])
+    assert text == (
+        "::error file=a%2Cb%3Ac.yaml,line=1,col=2,title=r::"
+        "100%25\\r%0A::set-env name=X::y\\u{1b}[31m%0Ahelp: and%0A::debug::z\n"
+    )
+
+
+def test_the_mark_stands_below_the_column_also_behind_what_is_spelled_out() -> None:
+    found = Diagnostic(Severity.ERROR, "r", "s", Span("x", 1, 5))
+    lines = problems.render_text([found], lambda _: "a\u202ebcdef", colour=False).splitlines()
+    assert lines[2].index("d") == lines[3].index("^")
+
+
+def test_a_very_long_line_is_shown_around_the_column() -> None:
+    found = Diagnostic(Severity.ERROR, "r", "s", Span("x", 1, 5_001))
+    lines = problems.render_text(
+        [found], lambda _: "x" * 5_000 + "HERE" + "x" * 5_000, colour=False
+    ).splitlines()
+    assert max(map(len, lines)) < 200
+    assert lines[2][lines[3].index("^") :].startswith("HERE")
+
+
+def test_a_column_or_line_beyond_the_file_is_no_trouble() -> None:
+    for span in (Span("x", 1, 99), Span("x", 99, 1)):
+        assert "error: s [r]" in problems.render_text(
+            [Diagnostic(Severity.ERROR, "r", "s", span)], read, colour=False
+        )
+
+
+def test_errors_say_what_and_what_to_do() -> None:
+    error = UsageError("--target matches \x1b[2Jno agent", hint="an address is <channel>/<agent>")
+    assert problems.render_error(error, colour=False) == (
+        "error: --target matches \\u{1b}[2Jno agent [usage]\n    an address is <channel>/<agent>"
+    )
+    assert problems.render_error(InvalidConfig(FOUND), colour=False).endswith(
+        "3 errors; nothing was done [invalid-config]"
+    )
+
+
+def test_machines_look_from_the_root_of_the_repository() -> None:
+    found = [Diagnostic(Severity.ERROR, "r", "s", Span("agents/x y.yaml", 1, 2))]
+    assert "file=fleets/hotels/agents/x y.yaml," in problems.render_github(found, root="./fleets/hotels/")
+    assert '"uri": "fleets/hotels/agents/x%20y.yaml"' in problems.render_sarif(found, root="fleets/hotels")

@@ -1,0 +1,130 @@
+"""An apply while it runs, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+
+from rich.console import Console
+
+from reconciler.apply.events import Event, Finished, Ledger, Notice, Progress, Result, Started
+from reconciler.errors import ServiceError
+from reconciler.model.address import Address
+from reconciler.plan.change import Action
+from reconciler.report import ledger, live, progress
+
+Golden = Callable[[str, str], None]
+
+PARIS, OSLO, ROME, BONN = (Address(city, "desk") for city in ("paris", "oslo", "rome", "bonn"))
+EVENTS: tuple[Event, ...] = (
+    Started(PARIS, Action.REPLACE),
+    Progress(PARIS, "waiting until A1 has ended"),
+    Started(OSLO, Action.JOIN),
+    Finished(PARIS, Action.REPLACE, Result.DONE, agent_id="A7"),
+    Finished(OSLO, Action.JOIN, Result.FAILED, "409: the name is taken"),
+    Finished(ROME, Action.LEAVE, Result.UNKNOWN, "the reply was lost", "A3"),
+    Finished(BONN, Action.UPDATE, Result.HELD, "it is protected", "A4"),
+    Finished(Address("ulm", "desk"), Action.JOIN, Result.SKIPPED, "the run was stopped"),
+    Finished(Address("lima", "desk"), Action.JOIN, Result.DONE, agent_id="A8"),
+    Notice("the lock was lost and taken again"),
+)
+
+
+def folded(*events: Event) -> Ledger:
+    found = Ledger()
+    for event in events or EVENTS:
+        found.note(event)
+    return found
+
+
+def test_lines_for_a_log(golden: Golden) -> None:
+    golden("report/progress.txt", "".join(f"{progress.line(each)}\n" for each in EVENTS))
+
+
+def test_lines_for_programs(golden: Golden) -> None:
+    lines = [progress.json_line(each) for each in EVENTS]
+    golden("report/progress.jsonl", "".join(f"{each}\n" for each in lines))
+    assert {json.loads(each)["type"] for each in lines} == {
+        "change_started",
+        "change_progress",
+        "change_finished",
+        "notice",
+    }
+
+
+def test_the_ledger_lists_what_is_open_and_how_to_go_on(golden: Golden) -> None:
+    golden(
+        "report/ledger.txt", ledger.render(folded(), colour=False, resume="reconciler apply hotels -e prod")
+    )
+
+
+def test_the_ledger_in_colour(golden: Golden) -> None:
+    golden("report/ledger-colour.txt", ledger.render(folded(), colour=True, resume="reconciler apply"))
+
+
+def test_the_ledger_as_markdown(golden: Golden) -> None:
+    golden("report/ledger.md", ledger.render_markdown(folded(), resume="reconciler apply hotels -e prod"))
+
+
+def test_the_ledger_as_a_tree() -> None:
+    tree = ledger.tree(folded())
+    assert tree["summary"] == {"done": 2, "failed": 1, "skipped": 1, "held": 1, "unknown": 1}
+    assert tree["complete"] is False
+    assert [each["address"] for each in tree["changes"]] == sorted(
+        each["address"] for each in tree["changes"]
+    )
+    json.dumps(tree)
+
+
+def test_a_complete_apply_is_one_line() -> None:
+    found = folded(
+        Finished(PARIS, Action.JOIN, Result.DONE),
+        Finished(OSLO, Action.JOIN, Result.DONE),
+        Finished(ROME, Action.UPDATE, Result.DONE),
+    )
+    assert ledger.render(found, colour=False, resume="x") == "Apply complete: 2 joined, 1 updated.\n"
+
+
+def test_an_apply_without_changes_is_complete() -> None:
+    assert ledger.render(Ledger(), colour=False, resume="x") == "Apply complete: nothing was done.\n"
+
+
+def test_an_interrupted_or_broken_apply_says_so() -> None:
+    found = folded(Finished(PARIS, Action.JOIN, Result.DONE))
+    found.interrupted = True
+    assert "Apply interrupted: 1 joined.\nTo go on: reconciler apply" in ledger.render(
+        found, colour=False, resume="reconciler apply"
+    )
+    broken = Ledger(broken=ServiceError("the service is away", hint="try again"))
+    text = ledger.render(broken, colour=False, resume="reconciler apply")
+    assert text.startswith("error: the service is away [service]\n    try again\n")
+    assert "Apply incomplete: nothing was done." in text
+
+
+def test_the_live_view_shows_what_runs_and_leaves_what_ended(golden: Golden) -> None:
+    now = [100.0]
+    written = StringIO()
+    console = Console(file=written, width=60, force_terminal=False, color_system=None)
+    with live.LiveProgress(console, total=6, clock=lambda: now[0]) as view:
+        for event in EVENTS[:3]:
+            view.handle(event)
+        now[0] += 75
+        frame = StringIO()
+        Console(file=frame, width=60, color_system=None).print(view.renderable())
+        for event in EVENTS[3:]:
+            view.handle(event)
+    golden("report/live-frame.txt", frame.getvalue())
+    assert "paris/desk: replaced (agent A7) after 1m15s" in written.getvalue()
+    assert view.counts() == "2 of 6 done, 1 failed, 1 skipped, 1 held, 1 unknown, 0 running"
+
+
+def test_the_live_view_fits_a_narrow_terminal() -> None:
+    view = live.LiveProgress(Console(file=StringIO()), total=20, clock=lambda: 0.0)
+    for number in range(30):
+        view.handle(Started(Address("a-channel-with-a-long-name", f"desk-{number}"), Action.JOIN))
+    frame = StringIO()
+    Console(file=frame, width=24, color_system=None).print(view.renderable())
+    lines = frame.getvalue().splitlines()
+    assert max(map(len, lines)) <= 24
+    assert len(lines) < 14

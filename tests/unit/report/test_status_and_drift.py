@@ -1,0 +1,105 @@
+"""What runs, and what the world changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from reconciler.plan.change import Keep
+from reconciler.report import documents, drift
+from reconciler.report.durations import duration
+from reconciler.report.status import Status, StatusRow, UnmanagedRow, render_text, tree
+from reconciler.workflow import Drift
+from tests.unit.report.plans import World, properties
+
+Golden = Callable[[str, str], None]
+
+STATUS = Status(
+    fleet="hotel-desk",
+    environment="prod",
+    rows=(
+        StatusRow("paris/concierge", "A1", "n1", "RUNNING", 11_543.0, 247_657.0, 40_000.0, "in sync"),
+        StatusRow("lobby/greeter", "", "", "absent", None, None, None, "join", "it is new"),
+        StatusRow("oslo/desk", "A2", "n2", "RUNNING", 200_000.0, 59_200.0, 59.0, "rotate", "evil\x1b[2J"),
+    ),
+    unmanaged=(UnmanagedRow("paris", "F1", "", "RUNNING", 61.0),),
+    elsewhere=2,
+    running=5,
+    quota=20,
+    usd_per_day=720.0,
+)
+
+
+def test_status_as_a_table(golden: Golden) -> None:
+    golden("report/status.txt", render_text(STATUS))
+
+
+def test_status_as_a_tree(golden: Golden) -> None:
+    golden("report/status.json", documents.to_json(tree(STATUS)))
+
+
+def test_an_empty_status() -> None:
+    empty = Status("hotel-desk", None, ())
+    assert render_text(empty) == "hotel-desk: no agents. Running: 0. About 0.00 USD a day.\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (-5, "0s"),
+        (0, "0s"),
+        (59.9, "59s"),
+        (60, "1m00s"),
+        (3_600, "1h00m"),
+        (11_543, "3h12m"),
+        (259_199, "71h59m"),
+        (1_000_000, "277h46m"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def drifted() -> Drift:
+    """One agent vanished, one was changed by hand; the files ask for something else besides."""
+    world = (
+        World()
+        .wants("paris/gone")
+        .runs("paris/gone")
+        .wants("oslo/same")
+        .runs("oslo/same")
+        .foreign("bot", "oslo")
+    )
+    world.wants("rome/other", properties(asr__language="it-IT")).runs("rome/other")
+    world.live.pop(0)
+    plan = world.plan()
+    moved = tuple(each for each in plan.changes if each.address.channel == "paris")
+    return Drift(replace(plan, changes=moved), 1)
+
+
+def test_drift_as_text(golden: Golden) -> None:
+    golden("report/drift.txt", drift.render_text(drifted(), colour=False))
+
+
+def test_drift_as_markdown(golden: Golden) -> None:
+    golden("report/drift.md", drift.render_markdown(drifted()))
+
+
+def test_drift_as_a_tree() -> None:
+    found = drift.tree(drifted())
+    assert (found["drifted"], found["file_changes"], found["summary"]["join"]) == (True, 1, 1)
+    assert [each["address"] for each in found["resource_drift"]] == ["paris/gone"]
+    json.dumps(found)
+
+
+def test_no_drift() -> None:
+    plan = World().wants("oslo/same").runs("oslo/same").plan()
+    quiet = replace(plan, changes=tuple(each for each in plan.changes if not isinstance(each, Keep)))
+    assert drift.render_text(Drift(quiet, 0), colour=False) == "No drift.\n"
+    assert drift.render_text(Drift(quiet, 2), colour=False) == (
+        "No drift. 2 changes in the files are not drift; see plan.\n"
+    )
