@@ -1,0 +1,253 @@
+"""The simulator: one request in, one response or outage out, synchronously and without any I/O but the
+store's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from threading import RLock
+
+import orjson
+
+from reconciler.simulator.agent import Agent, End, Status
+from reconciler.simulator.auth import Credentials
+from reconciler.simulator.datetimes import http_date
+from reconciler.simulator.fates import Outcome, Stage, enact
+from reconciler.simulator.faults import Fate
+from reconciler.simulator.memory import MemoryStore
+from reconciler.simulator.messages import Outage, OutageKind, Request, Response
+from reconciler.simulator.routes import Call, identify, respond, subject
+from reconciler.simulator.script import FaultScript
+from reconciler.simulator.store import Deferred, LogEntry, Settings, Shelf, Store
+from reconciler.simulator.switches import Switches
+from reconciler.simulator.witness import Witness
+from reconciler.simulator.world import World
+
+Clock = Callable[[], float]
+"""Epoch seconds. The world adds the offset by which it was advanced; it never runs backwards on its own."""
+
+
+@dataclass(slots=True)
+class Gauge:
+    """How many requests are being served, and how many at most were at once. Servers move it."""
+
+    current: int = 0
+    maximum: int = 0
+
+    def __enter__(self) -> None:
+        self.current += 1
+        self.maximum = max(self.maximum, self.current)
+
+    def __exit__(self, *_: object) -> None:
+        self.current -= 1
+
+
+class Simulator:
+    """A service of its own: its store, its clock, its switches, its faults, and the credentials that it
+    takes.
+
+    `switches` and `script` left out mean those that the store remembers. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        clock: Clock = time.time,
+        credentials: Credentials | None = None,
+        switches: Switches | None = None,
+        script: FaultScript | None = None,
+    ) -> None:
+        self._store = store if store is not None else MemoryStore()
+        self._clock = clock
+        self._credentials = credentials or Credentials()
+        self._lock = RLock()
+        self.in_flight = Gauge()
+        if switches is not None:
+            self.set_switches(switches)
+        if script is not None:
+            self.set_script(script)
+
+    # --- serving
+
+    def handle(self, request: Request, *, fate: Fate | None = None) -> Outcome:
+        """Serves one request. `fate` decides what becomes of it in place of the fault script."""
+        with self._world() as world:
+            call = identify(request)
+            if fate is None and world.shelf.settings.script.rules:
+                fate = _next_fate(call, world)
+            outcome = respond(call, world) if fate is None else enact(fate, _stage(call, world))
+            world.shelf.log(_entry(call, world, outcome))
+            return _delivered(outcome, world)
+
+    @contextmanager
+    def _world(self) -> Iterator[World]:
+        with self._lock, self._store.open() as shelf:
+            now = self._clock() + shelf.settings.offset
+            while (deferred := shelf.take_due(now)) is not None:
+                self._execute_late(shelf, deferred)
+            yield World(shelf, now, shelf.settings.switches, self._credentials)
+
+    def _execute_late(self, shelf: Shelf, deferred: Deferred) -> None:
+        world = World(shelf, deferred.due, shelf.settings.switches, self._credentials)
+        call = identify(deferred.request)
+        shelf.log(_entry(call, world, respond(call, world)))
+
+    # --- time
+
+    @property
+    def now(self) -> float:
+        """The world's time in epoch seconds."""
+        with self._lock, self._store.open() as shelf:
+            return self._clock() + shelf.settings.offset
+
+    def advance(self, seconds: float) -> float:
+        """Moves the world's clock forward and returns its time. What falls due meanwhile happens."""
+        if not 0 <= seconds < float("inf"):
+            raise ValueError("the clock of a world only moves forward")
+        with self._lock, self._store.open() as shelf:
+            shelf.save_settings(replace(shelf.settings, offset=shelf.settings.offset + seconds))
+        self.settle()
+        return self.now
+
+    def settle(self) -> None:
+        """Executes the late requests that are due by now."""
+        with self._world():
+            pass
+
+    def next_due(self) -> float | None:
+        """When the next late request will be executed, in epoch seconds of the world."""
+        with self._lock, self._store.open() as shelf:
+            return shelf.next_due()
+
+    # --- settings
+
+    @property
+    def settings(self) -> Settings:
+        """What governs the world: clock offset, switches, fault script."""
+        with self._lock, self._store.open() as shelf:
+            return shelf.settings
+
+    @property
+    def switches(self) -> Switches:
+        """The switches in force."""
+        return self.settings.switches
+
+    def set_switches(
+        self, switches: Switches | Mapping[str, object] | None = None, /, **settings: object
+    ) -> None:
+        """Puts all switches in force, or changes some by name. Raises `SwitchError`."""
+        with self._lock, self._store.open() as shelf:
+            base = switches if isinstance(switches, Switches) else shelf.settings.switches
+            named = switches if isinstance(switches, Mapping) else {}
+            changed = base.with_settings({**named, **settings})
+            shelf.save_settings(replace(shelf.settings, switches=changed))
+
+    def set_script(self, script: FaultScript | list[Mapping[str, object]]) -> None:
+        """Puts a fault script in force, from its beginning. Raises `FaultError`."""
+        parsed = script if isinstance(script, FaultScript) else FaultScript.parse(script)
+        with self._lock, self._store.open() as shelf:
+            shelf.save_settings(replace(shelf.settings, script=parsed))
+
+    def reset(self) -> None:
+        """Forgets agents, switches, faults, log and clock offset."""
+        with self._lock, self._store.open() as shelf:
+            shelf.clear()
+        self.in_flight.maximum = self.in_flight.current
+
+    # --- what happens in the world by itself
+
+    def end(self, agent_id: str, *, message: str = "RTC connection error", failed: bool = True) -> None:
+        """Ends a live agent at once, behind everybody's back. Raises `KeyError` for one that is not there."""
+        status = Status.FAILED if failed else Status.STOPPED
+        with self._world() as world:
+            world.doom(_live(world, agent_id), End(world.now, status, message))
+
+    def show(self, agent_id: str, status: Status | None) -> None:
+        """Lets a live agent show a status, such as RECOVERING; None ends that. Raises `KeyError`."""
+        with self._world() as world:
+            world.show(_live(world, agent_id), status)
+
+    def users_joined(self, channel: str) -> None:
+        """A user has joined a channel: the idle clocks of its agents stop."""
+        with self._world() as world:
+            world.users_joined(channel)
+
+    def users_left(self, channel: str) -> None:
+        """All users have left a channel: the idle clocks of its agents run."""
+        with self._world() as world:
+            world.users_left(channel)
+
+    # --- looking
+
+    @property
+    def world(self) -> Witness:
+        """The world to look at: agents, their lives and what was done to them."""
+        return Witness(self._world)
+
+    def log(self) -> list[LogEntry]:
+        """The last requests, oldest first."""
+        with self._world() as world:
+            return list(world.shelf.entries())
+
+    def tally(self) -> dict[str, int]:
+        """How many requests each operation has seen, lost and late ones included."""
+        with self._world() as world:
+            return world.shelf.tally()
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        self._store.close()
+
+
+def _live(world: World, agent_id: str) -> Agent:
+    agent = world.shelf.find_anywhere(agent_id)
+    if agent is None or not agent.live_at(world.now):
+        raise KeyError(agent_id)
+    return agent
+
+
+def _next_fate(call: Call, world: World) -> Fate | None:
+    before = world.shelf.script_position()
+    fate, position = world.shelf.settings.script.choose(subject(call, world), before)
+    if position != before:
+        world.shelf.save_script_position(position)
+    return fate
+
+
+def _stage(call: Call, world: World) -> Stage:
+    def doom(answer: Response, seconds: float, message: str) -> None:
+        content = orjson.loads(answer.body) if answer.body else {}
+        agent = world.shelf.find_anywhere(str(content.get("agent_id")))
+        if agent is not None:
+            world.doom(agent, End(world.now + seconds, Status.FAILED, message))
+
+    return Stage(
+        perform=lambda: respond(call, world),
+        postpone=lambda seconds: world.shelf.defer(Deferred(world.now + seconds, call.request)),
+        doom=doom,
+        now=world.now,
+    )
+
+
+def _entry(call: Call, world: World, outcome: Outcome) -> LogEntry:
+    told = str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
+    agent = call.agent_id
+    if not agent and isinstance(call.body, dict):
+        agent = str(call.body.get("name", ""))
+    return LogEntry(world.now, call.operation.value, call.request.method, call.request.path, agent, told)
+
+
+def _delivered(outcome: Outcome, world: World) -> Outcome:
+    latency = world.switches.latency_seconds
+    if isinstance(outcome, Outage):
+        answer = outcome.response and _dated(outcome.response, world.now)
+        return Outage(outcome.kind, outcome.executed, answer, outcome.seconds)
+    answer = _dated(outcome, world.now)
+    return Outage(OutageKind.SLOW, executed=True, response=answer, seconds=latency) if latency else answer
+
+
+def _dated(response: Response, now: float) -> Response:
+    return Response(response.status, (*response.headers, ("date", http_date(now))), response.body)

@@ -1,0 +1,119 @@
+"""Conditions between the fields of a join, which a schema cannot simply say.
+
+Each takes the body, its properties and the area, all of the right shape by then, and returns the first
+problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from reconciler.simulator.contract import Problem, Strictness, check_body, missing, wrong
+
+
+def check_join(body: object, strictness: Strictness) -> Problem | None:
+    """The first problem of a join body: its shape first, then the conditions."""
+    problem = check_body("join", body, strictness)
+    if problem is not None or not isinstance(body, dict):
+        return problem
+    for condition in _CONDITIONS:
+        problem = condition(body, body["properties"], strictness.area)
+        if problem is not None:
+            return problem.inside("properties")
+    return None
+
+
+_Object = Mapping[str, Any]
+
+
+def uses_mllm(properties: _Object) -> bool:
+    """Whether the agent runs on one multimodal model, which stands in for asr, llm and tts."""
+    if properties.get("mllm", {}).get("enable") is True:
+        return True
+    return "mllm" in properties and properties.get("advanced_features", {}).get("enable_mllm") is True
+
+
+def _token_is_required(_body: _Object, properties: _Object, area: str) -> Problem | None:
+    # agora-api, contradiction 15: required by the global pages, optional without a certificate in CN
+    return missing("token", "") if area != "cn" and "token" not in properties else None
+
+
+def _uids_are_numeric(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+    if properties.get("enable_string_uid") is True:
+        return None
+    if not _is_uid(properties["agent_rtc_uid"]):
+        return wrong("must be an integer in a string unless enable_string_uid is true", "agent_rtc_uid")
+    if all(uid == "*" or _is_uid(uid) for uid in properties["remote_rtc_uids"]):
+        return None
+    return wrong("must be integers in strings unless enable_string_uid is true", "remote_rtc_uids")
+
+
+def _is_uid(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 2**32
+
+
+_PRESETS = {"llm": ("openai_gpt_",), "tts": ("minimax_", "openai_tts_")}
+
+
+def _is_preset(slot: str, body: _Object) -> bool:
+    names: Iterable[str] = body.get("preset", "").split(",")
+    return any(name.strip().startswith(_PRESETS[slot]) for name in names)
+
+
+def _pipeline_is_complete(body: _Object, properties: _Object, _area: str) -> Problem | None:
+    if body.get("pipeline_id") or uses_mllm(properties):
+        return None
+    for slot, fields in (("llm", ("url",)), ("tts", ("vendor", "params"))):
+        if _is_preset(slot, body):
+            continue
+        part = properties.get(slot)
+        if part is None:
+            return missing(slot, "")
+        managed = part.get("credential_mode") == "managed"
+        lacking = next((field for field in fields if field not in part), None)
+        if lacking is not None and not managed:
+            return missing(lacking, slot)
+    return None
+
+
+def _greeting_audio_has_its_text(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+    llm = properties.get("llm", {})
+    if "greeting_audio_url" in llm and not llm.get("greeting_message"):
+        return wrong("greeting_audio_url needs greeting_message", "llm")
+    return None
+
+
+def _silence_has_its_content(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+    silence = properties.get("parameters", {}).get("silence_config", {})
+    if silence.get("timeout_ms", 0) > 0 and not silence.get("content"):
+        return missing("content", "parameters.silence_config")
+    return None
+
+
+def _exclusion_is_global(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+    fence = properties.get("geofence", {})
+    if "exclude_area" in fence and fence["area"] != "GLOBAL":
+        return wrong("exclude_area goes with area GLOBAL only", "geofence")
+    return None
+
+
+def _waits_are_long_enough(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+    end = properties.get("turn_detection", {}).get("config", {}).get("end_of_speech", {})
+    longest = end.get("semantic_config", {}).get("max_wait_ms", -1)
+    if longest != -1 and longest < 500:
+        return wrong(
+            f"{longest} is out of range", "turn_detection.config.end_of_speech.semantic_config.max_wait_ms"
+        )
+    return None
+
+
+_CONDITIONS: tuple[Callable[[_Object, _Object, str], Problem | None], ...] = (
+    _token_is_required,
+    _uids_are_numeric,
+    _pipeline_is_complete,
+    _greeting_audio_has_its_text,
+    _silence_has_its_content,
+    _exclusion_is_global,
+    _waits_are_long_enough,
+)

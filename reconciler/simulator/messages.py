@@ -1,0 +1,124 @@
+"""What goes in and what comes out: requests, responses, outages and refusals, as plain values.
+
+Nothing here knows a socket, the world or a switch. An `Outage` is an answer that HTTP cannot express; whoever
+drives the simulator (a server, a simulation in virtual time) acts it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+import orjson
+
+Headers = tuple[tuple[str, str], ...]
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+JSON_HEADERS: Headers = (("content-type", "application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. `path` is percent-encoded as sent and holds no query; header names may have any
+    case."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        """The value of the header `name` (given in lower case), or an empty string."""
+        value = self.headers.get(name)
+        if value is None:
+            value = next((text for key, text in self.headers.items() if key.lower() == name), "")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class OutageKind(StrEnum):
+    """The ways in which a request can go unanswered."""
+
+    UNREACHABLE = "unreachable"  # no connection; nothing was sent
+    SILENCE = "silence"  # the connection stays open and no answer ever comes
+    RESET = "reset"  # the connection is reset before an answer
+    SLOW = "slow"  # `response` comes after `seconds`
+    DRIP = "drip"  # `response` comes one byte every `seconds`
+    CUT = "cut"  # the connection closes in the middle of `response`'s body
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """An answer that is no HTTP response.
+
+    `executed` tells whether the request has changed the world by now; a late execution says False and is
+    carried out when its time comes. `response` is what the client would have got, where it gets any of it.
+    """
+
+    kind: OutageKind
+    executed: bool
+    response: Response | None = None
+    seconds: float = 0.0
+
+
+class Reason(StrEnum):
+    """The documented values of `reason` (agora-api: errors, reference of v2.7; the last one is older and of
+    CN)."""
+
+    SERVICE_NOT_ENABLED = "ServiceNotEnabled"
+    ACCOUNT_SUSPENDED = "AccountSuspended"
+    INTERNAL_ERROR = "InternalError"
+    INVALID_PERMISSION = "InvalidPermission"
+    INVALID_REQUEST_BODY = "InvalidRequestBody"
+    MISSING_REQUIRED_FIELD = "MissingRequiredField"
+    INVALID_FIELD_VALUE = "InvalidFieldValue"
+    RESOURCE_QUOTA_LIMIT_EXCEEDED = "ResourceQuotaLimitExceeded"
+    CONCURRENCY_LIMIT_EXCEEDED = "ConcurrencyLimitExceeded"
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    RESOURCE_ALLOCATION_FAILED = "ResourceAllocationFailed"
+    TASK_CONFLICT = "TaskConflict"
+    TASK_NOT_FOUND = "TaskNotFound"
+    TASK_OPERATION_TIMEOUT = "TaskOperationTimeout"
+    NOT_IMPLEMENTED = "NotImplemented"
+    INVALID_REQUEST = "InvalidRequest"
+
+
+BODY_REASONS = frozenset(
+    {Reason.INVALID_REQUEST_BODY, Reason.MISSING_REQUIRED_FIELD, Reason.INVALID_FIELD_VALUE}
+)
+
+
+class Refused(Exception):  # noqa: N818  an answer of the service, no error of ours
+    """The service says no: an HTTP status and the body `{"detail", "reason"}` (agora-api: errors)."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: Reason,
+        detail: str,
+        *,
+        extra: Mapping[str, str] | None = None,
+        headers: Headers = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.extra = extra
+        self.headers = headers
+
+
+def json_response(payload: object, status: int = 200, headers: Headers = ()) -> Response:
+    """`payload` as JSON."""
+    return Response(status, JSON_HEADERS + headers, orjson.dumps(payload))

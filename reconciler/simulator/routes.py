@@ -1,0 +1,285 @@
+"""From a request to a response: which call it is, whether it may be made, and what it answers.
+
+URLs, methods, the Authorization header, the rate limit and body parsing live here; what a call does to agents
+is `world.py`'s business, and faults are `app.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from reconciler.simulator import replies
+from reconciler.simulator.agent import Status
+from reconciler.simulator.auth import Caller, InvalidToken, authenticate, bind
+from reconciler.simulator.conditions import check_join
+from reconciler.simulator.contract import Problem, Strictness, check_body, without_nulls
+from reconciler.simulator.datetimes import http_date
+from reconciler.simulator.faults import Operation
+from reconciler.simulator.listing import list_agents, query_fields
+from reconciler.simulator.messages import Headers, Reason, Refused, Request, Response, json_response
+from reconciler.simulator.script import Subject
+from reconciler.simulator.world import Place, World
+
+GLOBAL_BASE = "/api/conversational-ai-agent"
+CN_BASE = "/cn/api/conversational-ai-agent"
+
+_BASES = ((GLOBAL_BASE + "/v2/", "global"), (CN_BASE + "/v2/", "cn"))
+_NOWHERE = Place("global", "")
+_ROUNDING = 1e-6  # seconds; what floats of today's epoch lose
+_DEEPEST = 250  # what can be written back as JSON
+
+_OF_PROJECT = {"join": ("POST", Operation.JOIN), "agents": ("GET", Operation.LIST)}
+_OF_AGENT = {
+    "leave": ("POST", Operation.LEAVE),
+    "update": ("POST", Operation.UPDATE),
+    "speak": ("POST", Operation.SPEAK),
+    "interrupt": ("POST", Operation.INTERRUPT),
+    "think": ("POST", Operation.THINK),
+    "history": ("GET", Operation.HISTORY),
+    "turns": ("GET", Operation.TURNS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, understood. `body` is None where it is empty or no JSON (`readable` tells which)."""
+
+    operation: Operation
+    method: str
+    place: Place
+    agent_id: str
+    request: Request
+    body: Any
+    readable: bool
+
+
+def identify(request: Request) -> Call:
+    """Which call a request is; whatever it is, this finds a name for it."""
+    for base, area in _BASES:
+        if request.path.startswith(base):
+            operation, method, app_id, agent_id = _locate(request.path[len(base) :].split("/"))
+            body, readable = _parse(request.body)
+            return Call(operation, method, Place(area, app_id), agent_id, request, body, readable)
+    return Call(Operation.UNKNOWN, request.method, _NOWHERE, "", request, None, readable=False)
+
+
+def _locate(steps: list[str]) -> tuple[Operation, str, str, str]:
+    match steps:
+        case ["projects", app_id, step] if step in _OF_PROJECT:
+            method, operation = _OF_PROJECT[step]
+            return operation, method, unquote(app_id), ""
+        case ["projects", app_id, "agents", agent_id] if agent_id:
+            return Operation.QUERY, "GET", unquote(app_id), unquote(agent_id)
+        case ["projects", app_id, "agents", agent_id, step] if step in _OF_AGENT:
+            method, operation = _OF_AGENT[step]
+            return operation, method, unquote(app_id), unquote(agent_id)
+        case ["phone-numbers", *_]:
+            return Operation.TELEPHONY, "", "", ""
+        case ["projects", app_id, "call" | "calls", *_]:
+            return Operation.TELEPHONY, "", unquote(app_id), ""
+        case _:
+            return Operation.UNKNOWN, "", "", ""
+
+
+def _parse(raw: bytes) -> tuple[Any, bool]:
+    if not raw:
+        return None, True
+    try:
+        body = orjson.loads(raw)
+        if raw.count(b"[") + raw.count(b"{") > _DEEPEST:
+            orjson.dumps(body)  # what is nested too deeply to be written is refused as unreadable
+    except (orjson.JSONDecodeError, TypeError):
+        return None, False
+    return body, True
+
+
+def subject(call: Call, world: World) -> Subject:
+    """What the rules of a fault script look at in this call."""
+    name, channel, page = "", "", "first"
+    if call.operation is Operation.JOIN:
+        body = call.body if isinstance(call.body, dict) else {}
+        properties = body.get("properties")
+        name, channel = _text(body, "name"), _text(properties, "channel")
+    elif call.operation is Operation.LIST:
+        fields = query_fields(call.request.query)
+        channel, page = fields.get("channel", ""), "next" if "cursor" in fields else "first"
+    elif (agent := world.shelf.find(call.place.project, call.agent_id)) is not None:
+        name, channel = agent.name, agent.channel
+    return Subject(call.operation, name, channel, call.agent_id, page)
+
+
+def _text(container: object, key: str) -> str:
+    value = container.get(key) if isinstance(container, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def respond(call: Call, world: World) -> Response:
+    """Executes a call and answers it; every refusal is an answer."""
+    try:
+        return _respond(call, world)
+    except Refused as refused:
+        return replies.refusal(refused, world.switches, call.place.area)
+
+
+def _respond(call: Call, world: World) -> Response:
+    if call.operation is Operation.UNKNOWN:
+        raise Refused(404, Reason.NOT_IMPLEMENTED, "no such path")
+    _keep_rate(world)
+    if call.operation is Operation.TELEPHONY:
+        raise Refused(501, Reason.NOT_IMPLEMENTED, "telephony is not simulated")
+    if call.request.method != call.method:
+        raise Refused(405, Reason.NOT_IMPLEMENTED, f"the path takes {call.method}")
+    header = call.request.header("authorization")
+    tolerance = world.switches.clock_tolerance_seconds
+    caller = authenticate(header, call.place.app_id, world.credentials, now=world.now, tolerance=tolerance)
+    return _HANDLERS[call.operation](call, world, caller)
+
+
+def _keep_rate(world: World) -> None:
+    # a leaky bucket of one second: the mark is the time to which the allowance is used up
+    rate = world.switches.requests_per_second
+    if rate <= 0:
+        return
+    mark = max(world.shelf.gate(), world.now) + 1 / rate
+    wait = mark - world.now - max(1.0, 1 / rate)
+    if wait > _ROUNDING:
+        raise Refused(
+            429, Reason.CONCURRENCY_LIMIT_EXCEEDED, "too many requests", headers=_retry_after(world, wait)
+        )
+    world.shelf.save_gate(mark)
+
+
+def _retry_after(world: World, wait: float) -> Headers:
+    seconds = ceil(wait - _ROUNDING)
+    match world.switches.retry_after:
+        case "none":
+            return ()
+        case "seconds":
+            return (("retry-after", str(seconds)),)
+        case "date":
+            return (("retry-after", http_date(world.now + seconds)),)
+
+
+def _submitted(call: Call, world: World) -> tuple[Any, bytes]:
+    """The body and its bytes, nulls for documented fields left out where the service takes them for
+    absent."""
+    if not call.readable:
+        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is not JSON")
+    raw = call.request.body
+    if b"null" not in raw or world.switches.nulls == "refused":
+        return call.body, raw
+    body = without_nulls(call.operation.value, call.body)
+    return body, orjson.dumps(body)
+
+
+def _body(call: Call, world: World, *, optional: bool) -> Mapping[str, Any]:
+    body, raw = _submitted(call, world)
+    if optional and not raw:
+        return {}
+    _refuse_problem(check_body(call.operation.value, body, _strictness(call, world)))
+    checked: Mapping[str, Any] = body
+    return checked
+
+
+def _strictness(call: Call, world: World) -> Strictness:
+    switches = world.switches
+    fields = switches.unknown_fields == "refused"
+    if call.operation is Operation.UPDATE:
+        fields = switches.update_unknown_keys == "400"
+    return Strictness(call.place.area, fields, switches.unknown_enums == "refused")
+
+
+def _refuse_problem(problem: Problem | None, prefix: str = "") -> None:
+    if problem is not None:
+        raise Refused(400, problem.reason, f"{prefix}{problem}")
+
+
+def _require_binding(world: World, caller: Caller, channel: str, uid: str, *, joins: bool) -> None:
+    scope = world.switches.header_token_scope
+    if caller.token is None or scope == "never" or (scope == "join" and not joins):
+        return
+    try:
+        bind(caller.token, channel=channel, uid=uid, needs_rtm=False)
+    except InvalidToken as error:
+        raise Refused(401, Reason.INVALID_PERMISSION, str(error)) from None
+
+
+def _join(call: Call, world: World, caller: Caller) -> Response:
+    body, raw = _submitted(call, world)
+    # the prefix is that of the documented example of a 400
+    _refuse_problem(check_join(body, _strictness(call, world)), "create agent failed, code: 400, msg: ")
+    properties = body["properties"]
+    _require_binding(world, caller, properties["channel"], properties["agent_rtc_uid"], joins=True)
+    return json_response(replies.joined(world.join(call.place, body, raw), world.switches))
+
+
+def _bound(call: Call, world: World, caller: Caller) -> None:
+    if caller.token is not None and world.switches.header_token_scope == "every":
+        agent = world.remembered(call.place, call.agent_id)
+        _require_binding(world, caller, agent.channel, agent.uid, joins=False)
+
+
+def _leave(call: Call, world: World, caller: Caller) -> Response:
+    _bound(call, world, caller)
+    world.leave(call.place, call.agent_id)
+    return Response(200, (), b"") if world.switches.leave_body == "empty" else json_response({})
+
+
+def _update(call: Call, world: World, caller: Caller) -> Response:
+    _bound(call, world, caller)
+    agent = world.update(call.place, call.agent_id, _body(call, world, optional=True))
+    return json_response(replies.updated(agent, world, call.place.area))
+
+
+def _query(call: Call, world: World, caller: Caller) -> Response:
+    _bound(call, world, caller)
+    return json_response(replies.queried(world.remembered(call.place, call.agent_id), world))
+
+
+def _list(call: Call, world: World, caller: Caller) -> Response:
+    if caller.token is not None and world.switches.header_token_scope == "every":
+        channel = query_fields(call.request.query).get("channel", "")
+        _require_binding(world, caller, channel, caller.token.account or "", joins=False)
+    return json_response(list_agents(world, call.place, call.request.query))
+
+
+def _tell(call: Call, world: World, caller: Caller) -> Response:
+    _bound(call, world, caller)
+    body = _body(call, world, optional=call.operation is Operation.INTERRUPT)
+    return json_response(replies.told(world.say(call.place, call.agent_id, call.operation.value, body)))
+
+
+def _history(call: Call, world: World, caller: Caller) -> Response:
+    _bound(call, world, caller)
+    agent = world.present(call.place, call.agent_id)
+    if agent.status_at(world.now) is not Status.RUNNING:  # agora-api: endpoints, RUNNING agents only
+        raise world.not_found()
+    return json_response(replies.history(agent, world))
+
+
+def _turns(call: Call, world: World, caller: Caller) -> Response:
+    _bound(call, world, caller)
+    agent = world.shelf.find(call.place.project, call.agent_id)
+    if agent is None:
+        raise world.not_found()
+    return json_response(replies.turns(agent, world, call.request.query))
+
+
+_HANDLERS: Mapping[Operation, Callable[[Call, World, Caller], Response]] = {
+    Operation.JOIN: _join,
+    Operation.LEAVE: _leave,
+    Operation.UPDATE: _update,
+    Operation.QUERY: _query,
+    Operation.LIST: _list,
+    Operation.SPEAK: _tell,
+    Operation.INTERRUPT: _tell,
+    Operation.THINK: _tell,
+    Operation.HISTORY: _history,
+    Operation.TURNS: _turns,
+}

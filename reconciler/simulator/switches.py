@@ -1,0 +1,274 @@
+"""Every behaviour of the service that its documentation leaves open, as a named switch with a default.
+
+A default is what the documents say, or else what is most probable. Where a switch says `area`, the documented
+difference between the global service and mainland China decides. This module holds no behaviour: the rooms
+that own a behaviour read its switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+
+class SwitchError(ValueError):
+    """A switch that does not exist, or a value that it does not take; the message says which it would
+    take."""
+
+
+class AtLeast(NamedTuple):
+    """The lower bound of a number."""
+
+    minimum: float
+
+
+Seconds = Annotated[float, AtLeast(0)]
+ByArea = Literal["area", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """One setting of all switches. Numbers of seconds are seconds of the world's clock."""
+
+    # --- where
+    area: Annotated[
+        Literal["any", "global", "cn"],
+        "Which base paths are served: a join at the other one answers 400 `allocate failed`.",
+    ] = "any"
+
+    # --- names and conflicts
+    name_scope: Annotated[
+        Literal["project", "channel"],
+        "Where a name is unique: three documents, three statements (agora-api: contradiction 1).",
+    ] = "project"
+    name_reuse: Annotated[
+        Literal["immediately", "after_seconds", "never"],
+        "When an ended agent's name may be used again: 'cannot be used repeatedly' (reliability: C2).",
+    ] = "immediately"
+    name_reuse_seconds: Annotated[Seconds, "The wait of name_reuse=after_seconds."] = 60.0
+    conflict_body: Annotated[
+        Literal["none", "agent_id", "task_id"],
+        "What a 409 tells of the agent that holds the name, beside detail and reason (reliability: C3).",
+    ] = "none"
+    uid_conflict: Annotated[
+        Literal["accepted", "refused", "kicks"],
+        "A join with a live agent's channel and uid: accepted, 409, or the older one loses its connection.",
+    ] = "accepted"
+
+    # --- quota and rate
+    quota: Annotated[int, AtLeast(0), "Concurrent agents per App ID (agora-api: limits, 20 by default)."] = 20
+    quota_status: Annotated[
+        Literal[422, 429], "The status beyond the quota (agora-api: contradiction 11)."
+    ] = 422
+    requests_per_second: Annotated[
+        float, AtLeast(0), "Requests a second before 429; 0 is no limit (C12)."
+    ] = 0.0
+    retry_after: Annotated[
+        Literal["none", "seconds", "date"], "The form of Retry-After on a 429 of the rate limit (C8)."
+    ] = "none"
+
+    # --- the list
+    list_lag_seconds: Annotated[Seconds, "How old the world is that the list shows (C4)."] = 0.0
+    list_state_comma: Annotated[
+        Literal["area", "accepted", "refused"], "Whether state takes a comma list: global yes, CN no (C5)."
+    ] = "area"
+    list_state5: Annotated[Literal["accepted", "refused"], "Whether the filter knows RECOVERING, 5 (C5)."] = (
+        "accepted"
+    )
+    list_limit_max: Annotated[int, AtLeast(1), "The largest page (C6: undocumented)."] = 100
+    list_limit_over: Annotated[Literal["clamp", "refuse"], "What a larger limit gets."] = "clamp"
+    list_total: Annotated[
+        Literal["matching", "page", "remaining"], "What meta.total counts: all that match, or less (C6)."
+    ] = "matching"
+    list_cursor: Annotated[
+        Literal["exclusive", "inclusive", "overlapping"],
+        "meta.cursor names the last agent shown, the first one to come, or the last one, to be shown again.",
+    ] = "exclusive"
+    list_last_cursor: Annotated[
+        Literal["empty", "absent", "always"],
+        "meta.cursor of the last page; always: an empty page ends the list.",
+    ] = "empty"
+    list_order: Annotated[Literal["newest", "oldest"], "Which agents come first."] = "newest"
+    list_window: Annotated[
+        Literal["area", "2h", "1d"], "The default from_time: 2 hours ago, in CN 1 day (contradiction 3)."
+    ] = "area"
+    list_seven_days: Annotated[ByArea, "Whether agents created over 7 days ago are unlisted: in CN."] = "area"
+    list_time: Annotated[
+        Literal["created", "active"], "What from_time and to_time compare: the creation, or the whole life."
+    ] = "created"
+
+    # --- life
+    join_status: Annotated[
+        Literal["RUNNING", "STARTING", "IDLE"], "The status in the reply to a join (agora-api: join)."
+    ] = "RUNNING"
+    start_seconds: Annotated[Seconds, "From the join to RUNNING."] = 0.3
+    stop_seconds: Annotated[Seconds, "From STOPPING to STOPPED: leave is asynchronous since v2.3."] = 0.2
+    farewell_seconds: Annotated[Seconds, "How long a graceful farewell is IDLE before STOPPING."] = 1.0
+    connecting_timeout_seconds: Annotated[
+        Seconds, "A start that takes longer is FAILED with `Connecting for too long`."
+    ] = 60.0
+    lifetime_seconds: Annotated[float, AtLeast(1), "The longest session (agora-api: lifecycle, 72 h)."] = (
+        259200.0
+    )
+    idle_before_first_join: Annotated[
+        Literal["waits", "runs"], "Whether the idle clock runs before any user has joined."
+    ] = "waits"
+    token_expiry: Annotated[
+        Literal["fails", "ignored"],
+        "A running agent whose RTC token expires: `RTC connection error`, or nothing.",
+    ] = "fails"
+    rtc_token: Annotated[
+        Literal["fails", "refused", "ignored"],
+        "properties.token that is wrong (signature, channel, uid, RTM): the agent fails, 400, or nothing.",
+    ] = "fails"
+
+    # --- query
+    get_exited: Annotated[Literal["stopped", "404"], "What GET answers for an ended agent (C9)."] = "stopped"
+    retention_seconds: Annotated[Seconds, "How long an ended agent can be fetched (C9)."] = 604800.0
+    get_returns_name: Annotated[Literal["yes", "no"], "Whether GET tells the name (contradiction 6)."] = "yes"
+    live_stop_ts: Annotated[Literal["zero", "absent", "null"], "stop_ts of an agent that lives."] = "zero"
+    turns_of_live: Annotated[
+        Literal["shown", "404"], "Turns are documented for ended sessions: what a live one gets."
+    ] = "shown"
+
+    # --- leave and update
+    leave_unknown: Annotated[Literal["404", "200"], "Leaving an agent that has ended or never was (C10)."] = (
+        "404"
+    )
+    leave_stopping: Annotated[Literal["200", "404", "409"], "Leaving an agent that is stopping (C10)."] = (
+        "200"
+    )
+    leave_body: Annotated[Literal["empty", "object"], "The body after a leave (contradiction 5)."] = "empty"
+    update_reply: Annotated[
+        Literal["area", "status", "state"],
+        "The key of the status after an update: state in CN (contradiction 4).",
+    ] = "area"
+    update_unknown_keys: Annotated[
+        Literal["ignore", "400", "apply"], "Keys that no update schema lists, such as tts."
+    ] = "ignore"
+    mllm_params: Annotated[
+        Literal["replace", "merge"], "Whether an update replaces mllm.params or merges into it (not stated)."
+    ] = "replace"
+    update_outside_running: Annotated[
+        Literal["accepted", "refused"],
+        "An update while STARTING (409 if refused) or leaving (404 if refused).",
+    ] = "accepted"
+
+    # --- checks and errors
+    unknown_fields: Annotated[
+        Literal["accepted", "refused"], "Fields that the contract does not know (additionalProperties: true)."
+    ] = "accepted"
+    unknown_enums: Annotated[Literal["refused", "accepted"], "Values outside a documented enumeration."] = (
+        "refused"
+    )
+    nulls: Annotated[
+        Literal["absent", "refused"],
+        "A null for a documented field: the SDK's sessions send them for absent ones.",
+    ] = "absent"
+    reasons: Annotated[
+        Literal["area", "current", "legacy"], "A bad body's reason: three since v2.7, InvalidRequest in CN."
+    ] = "area"
+    unauthorized_body: Annotated[
+        Literal["reason", "gateway"], "The body of a 401: detail and reason, or the gateway's message."
+    ] = "reason"
+    header_token_scope: Annotated[
+        Literal["join", "every", "never"], "Where a token header must name the agent's channel and uid."
+    ] = "join"
+    clock_tolerance_seconds: Annotated[
+        Seconds, "How far in the future a token may have been issued (C13)."
+    ] = 300.0
+
+    # --- the line
+    latency_seconds: Annotated[Seconds, "How long every answer is held back: an outage of kind slow."] = 0.0
+
+    def with_settings(self, settings: Mapping[str, object]) -> Switches:
+        """A copy with some switches set; values may be text. Raises `SwitchError`."""
+        declared = declarations()
+        values: dict[str, object] = {}
+        for name, value in settings.items():
+            if name not in declared:
+                raise SwitchError(f"unknown switch {name!r}{_nearest(name, declared)}")
+            values[name] = declared[name].parse(value)
+        return replace(self, **values)  # type: ignore[arg-type]  # parse() has checked each value
+
+    def as_dict(self) -> dict[str, str | int | float]:
+        """All switches by name."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Switches:
+        """The defaults with `name=value` texts applied, the last one winning. Raises `SwitchError`."""
+        settings: dict[str, object] = {}
+        for text in texts:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise SwitchError(f"{text!r} is not of the form name=value")
+            settings[name.strip()] = value.strip()
+        return cls().with_settings(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What one switch takes and means."""
+
+    name: str
+    default: str | int | float
+    choices: tuple[str | int, ...]
+    number: type[int | float] | None
+    minimum: float
+    meaning: str
+
+    def parse(self, value: object) -> str | int | float:
+        """`value`, or its text, as this switch's own type. Raises `SwitchError`."""
+        if self.number is None:
+            for choice in self.choices:
+                if str(value) == str(choice):
+                    return choice
+            raise SwitchError(f"{self.name} takes {', '.join(map(str, self.choices))}, not {value!r}")
+        return self._parse_number(value, self.number)
+
+    def _parse_number(self, value: object, number: type[int | float]) -> int | float:
+        kind = "a whole number" if number is int else "a number"
+        parsed = _as_number(value, number)
+        if parsed is None:
+            raise SwitchError(f"{self.name} takes {kind}, not {value!r}")
+        if not self.minimum <= parsed < float("inf"):
+            raise SwitchError(f"{self.name} takes {kind} of at least {self.minimum:g}, not {value!r}")
+        return parsed
+
+
+@cache
+def declarations() -> Mapping[str, Declaration]:
+    """Every switch by name, in the order of this file."""
+    hints = get_type_hints(Switches, include_extras=True)
+    return {field.name: _declare(field.name, field.default, hints[field.name]) for field in fields(Switches)}
+
+
+def _declare(name: str, default: object, hint: object) -> Declaration:
+    kind, *notes = get_args(hint)
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    minimum = next((note.minimum for note in notes if isinstance(note, AtLeast)), 0.0)
+    meaning = next(note for note in notes if isinstance(note, str))
+    if not isinstance(default, str | int | float):
+        raise TypeError(name)
+    return Declaration(name, default, choices, None if choices else kind, minimum, meaning)
+
+
+def _as_number(value: object, number: type[int | float]) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, number)):
+        return None
+    try:
+        return number(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    # difflib is only worth its import when somebody has mistyped
+    from difflib import get_close_matches  # noqa: PLC0415  see above
+
+    known = list(names)
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; the switches are {', '.join(sorted(known))}"

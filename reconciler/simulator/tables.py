@@ -1,0 +1,135 @@
+"""How a world lies in SQLite's tables: the layout, and agents as rows. Statements are in `sqlite.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.simulator.agent import Agent, End, Status
+from reconciler.simulator.store import Selection
+
+LAYOUT = """
+CREATE TABLE world (
+  one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER, clock_offset REAL, switches BLOB, script BLOB,
+  position BLOB, number INTEGER, gate REAL, seed TEXT
+);
+CREATE TABLE agents (
+  number INTEGER PRIMARY KEY, agent_id TEXT, project TEXT, name TEXT, channel TEXT, uid TEXT, created_at REAL,
+  running_at REAL, lifetime_until REAL, end_at REAL, end_status INTEGER, end_message TEXT, left_at REAL,
+  stopping_at REAL, token_until REAL, idle_at REAL, doom_at REAL, doom_status INTEGER, doom_message TEXT,
+  shown INTEGER
+);
+CREATE UNIQUE INDEX by_id ON agents (agent_id);
+CREATE INDEX by_name ON agents (project, name);
+CREATE INDEX by_channel ON agents (channel, uid);
+CREATE INDEX by_end ON agents (project, end_at);
+CREATE TABLE bodies (number INTEGER PRIMARY KEY, body BLOB);
+CREATE TABLE notes (agent_id TEXT, at REAL, kind TEXT, payload BLOB);
+CREATE INDEX by_agent ON notes (agent_id);
+CREATE TABLE deferred (
+  id INTEGER PRIMARY KEY, due REAL, method TEXT, path TEXT, query TEXT, headers BLOB, body BLOB
+);
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY, at REAL, operation TEXT, method TEXT, path TEXT, agent TEXT, outcome TEXT
+);
+CREATE TABLE tally (operation TEXT PRIMARY KEY, requests INTEGER);
+CREATE TABLE projects (project TEXT PRIMARY KEY, at_most INTEGER);
+"""
+
+_COLUMNS = (
+    "number, agent_id, project, name, channel, uid, created_at, running_at, lifetime_until, end_at, "
+    "end_status, end_message, left_at, stopping_at, token_until, idle_at, doom_at, doom_status, "
+    "doom_message, shown"
+)
+_PLACES = ", ".join("?" * 20)
+INSERT_AGENT = f"INSERT INTO agents VALUES ({_PLACES})"  # noqa: S608  question marks
+REPLACE_AGENT = f"REPLACE INTO agents VALUES ({_PLACES})"  # noqa: S608  question marks
+SELECT_AGENTS = f"SELECT {_COLUMNS}, body FROM agents JOIN bodies USING (number) WHERE "  # noqa: S608  ours
+
+STATUS_AT = (
+    "CASE WHEN end_at <= :at THEN end_status WHEN stopping_at <= :at THEN 3 WHEN left_at <= :at THEN 0 "
+    "WHEN shown IS NOT NULL THEN shown WHEN running_at > :at THEN 1 ELSE 2 END"
+)
+"""`Agent.status_at` in SQL, with the instant as `:at`: a comparison with NULL is not true."""
+
+
+def page_queries(wanted: Selection) -> tuple[str, str, dict[str, Any]]:
+    """Two queries and their values: how many match in all and before the page, and the page's items."""
+    where, values = _conditions(wanted)
+    # rows in the order of their numbers, so that a page stops at its end and nothing is sorted
+    table = "agents" if wanted.channel else "agents NOT INDEXED"
+    ahead, beyond, order = (">", "<", "DESC") if wanted.newest_first else ("<", ">", "ASC")
+    passed, onward = (ahead, f"{beyond}=") if wanted.include_start else (f"{ahead}=", beyond)
+    rest = f"AND number {onward} :start" if wanted.start is not None else ""
+    columns = f"number, agent_id, created_at, {STATUS_AT}"
+    # only names and operators of our own are put into the text
+    count = f"SELECT count(*), count(*) FILTER (WHERE number {passed} :start) FROM {table} WHERE {where}"  # noqa: S608
+    page = f"SELECT {columns} FROM {table} WHERE {where} {rest} ORDER BY number {order} LIMIT :limit"  # noqa: S608
+    return count, page, values
+
+
+def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
+    values: dict[str, Any] = {
+        "project": wanted.project,
+        "at": wanted.seen_at,
+        "since": wanted.created[0],
+        "until": min(wanted.created[1], wanted.seen_at, wanted.alive[1]),
+        "end": wanted.alive[0],
+        "channel": wanted.channel,
+        "start": wanted.start,
+        "limit": wanted.limit,
+    }
+    statuses = ", ".join(str(status.value) for status in sorted(wanted.statuses))
+    where = (
+        "project = :project AND created_at BETWEEN :since AND :until AND end_at >= :end "
+        f"AND {STATUS_AT} IN ({statuses})"
+    )
+    return (where if wanted.channel is None else f"{where} AND channel = :channel"), values
+
+
+def agent_row(agent: Agent) -> tuple[object, ...]:
+    """An agent without its body, in the order of the table's columns."""
+    doom = agent.doom or (None, None, None)
+    return (
+        agent.number,
+        agent.agent_id,
+        agent.project,
+        agent.name,
+        agent.channel,
+        agent.uid,
+        agent.created_at,
+        agent.running_at,
+        agent.lifetime_until,
+        *agent.end,
+        agent.left_at,
+        agent.stopping_at,
+        agent.token_until,
+        agent.idle_at,
+        *doom,
+        agent.shown,
+    )
+
+
+def agent_of(row: tuple[Any, ...]) -> Agent:
+    """The agent of a row that `SELECT_AGENTS` has read."""
+    number, agent_id, project, name, channel, uid, created_at, running_at, lifetime_until, *rest = row
+    end_at, end_status, end_message, left_at, stopping_at, token_until, idle_at, *rest = rest
+    doom_at, doom_status, doom_message, shown, body = rest
+    return Agent(
+        number,
+        agent_id,
+        project,
+        name,
+        channel,
+        uid,
+        created_at,
+        running_at,
+        lifetime_until,
+        End(end_at, Status(end_status), end_message),
+        body,
+        left_at,
+        stopping_at,
+        token_until,
+        idle_at,
+        None if doom_at is None else End(doom_at, Status(doom_status), doom_message),
+        None if shown is None else Status(shown),
+    )

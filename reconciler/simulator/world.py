@@ -1,0 +1,296 @@
+"""What the service does with agents: starting, leaving, updating, speaking; names, conflicts, quota and ends.
+
+A `World` is one store at one instant. It knows nothing of URLs, headers or JSON replies. Where the documents
+leave something open, a switch decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import orjson
+
+from reconciler.simulator.agent import Agent, End, Status, agent_id, first_end, rescheduled
+from reconciler.simulator.auth import Credentials, InvalidToken, bind, decode, verify
+from reconciler.simulator.conditions import check_join, uses_mllm
+from reconciler.simulator.contract import Strictness
+from reconciler.simulator.messages import Reason, Refused
+from reconciler.simulator.store import Note, Shelf
+from reconciler.simulator.switches import Switches
+
+
+class Place(NamedTuple):
+    """Which of the two services, and which project of it: a global and a CN project are different things."""
+
+    area: str
+    app_id: str
+
+    @property
+    def project(self) -> str:
+        """The key under which the project's agents are kept."""
+        return self.app_id if self.area == "global" else f"{self.area}/{self.app_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The service's rules over one store at one instant, in epoch seconds of the world's clock."""
+
+    shelf: Shelf
+    now: float
+    switches: Switches
+    credentials: Credentials
+
+    # --- join
+
+    def join(self, place: Place, body: Mapping[str, Any], raw: bytes) -> Agent:
+        """Starts an agent from a body that keeps to the contract; `raw` is that body's bytes."""
+        if self.switches.area not in {"any", place.area}:
+            detail = (
+                "allocate failed, please check if the appid is valid"  # agora-api: base URLs, wrong region
+            )
+            raise Refused(400, Reason.RESOURCE_ALLOCATION_FAILED, detail)
+        properties = body["properties"]
+        self._refuse_conflicts(place.project, body["name"], properties)
+        if self.shelf.is_full(place.project, self.now, self.switches.quota):
+            status = self.switches.quota_status
+            detail = f"create agent failed, code: {status}, msg: resource quota limit exceeded"
+            raise Refused(status, Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
+        agent = self._start(place, body["name"], properties, raw)
+        self.shelf.add(agent)
+        return agent
+
+    def _refuse_conflicts(self, project: str, name: str, properties: Mapping[str, Any]) -> None:
+        for other in self.shelf.named(project, name):
+            if self._holds_name(other, properties["channel"]):
+                raise self._conflict(other)
+        if self.switches.uid_conflict == "accepted" or properties["agent_rtc_uid"] == "0":
+            return
+        for other in self.shelf.seated(project, properties["channel"], properties["agent_rtc_uid"], self.now):
+            if self.switches.uid_conflict == "refused":
+                raise self._conflict(other)
+            self.doom(other, End(self.now, Status.FAILED, "RTC connection error"))
+
+    def _holds_name(self, other: Agent, channel: str) -> bool:
+        if self.switches.name_scope == "channel" and other.channel != channel:
+            return False
+        match self.switches.name_reuse:
+            case "immediately":
+                return other.live_at(self.now)
+            case "after_seconds":
+                return self.now < other.end.at + self.switches.name_reuse_seconds
+            case "never":
+                return True
+
+    def _conflict(self, other: Agent) -> Refused:
+        told = {"none": {}, "agent_id": {"agent_id": other.agent_id}, "task_id": {"taskId": other.agent_id}}
+        detail = "create agent failed, code: 409, msg: task conflict"
+        return Refused(409, Reason.TASK_CONFLICT, detail, extra=told[self.switches.conflict_body])
+
+    def _start(self, place: Place, name: str, properties: Mapping[str, Any], raw: bytes) -> Agent:
+        switches, number = self.switches, self.shelf.take_number()
+        running_at = self.now + switches.start_seconds
+        idle_timeout = properties.get("idle_timeout", 30)
+        idles = switches.idle_before_first_join == "runs" and idle_timeout > 0
+        idle_at = running_at + idle_timeout if idles else None
+        doom = None
+        if switches.start_seconds > switches.connecting_timeout_seconds:
+            doom = End(
+                self.now + switches.connecting_timeout_seconds, Status.FAILED, "Connecting for too long"
+            )
+        try:
+            token_until = self._token_until(place.app_id, properties)
+        except InvalidToken as error:
+            self._refuse_token(error)
+            token_until, doom = None, End(running_at, Status.FAILED, "RTC connection error")
+        lifetime_until = self.now + switches.lifetime_seconds
+        return Agent(
+            number=number,
+            agent_id=agent_id(self.shelf.seed, number),
+            project=place.project,
+            name=name,
+            channel=properties["channel"],
+            uid=properties["agent_rtc_uid"],
+            created_at=self.now,
+            running_at=running_at,
+            lifetime_until=lifetime_until,
+            end=first_end(lifetime_until, token_until, idle_at, doom),
+            body=raw,
+            token_until=token_until,
+            idle_at=idle_at,
+            doom=doom,
+        )
+
+    def _token_until(self, app_id: str, properties: Mapping[str, Any]) -> float | None:
+        """When the RTC token ends the agent, if it does. Raises `InvalidToken` for one that lets nobody
+        in."""
+        text, certificate = properties.get("token", ""), self.credentials.app_certificate
+        if self.switches.rtc_token == "ignored" or (certificate is None and not text.startswith("007")):
+            return None  # a project without a certificate takes any token, also none
+        token = decode(text)
+        tolerance = self.switches.clock_tolerance_seconds
+        verify(token, app_id=app_id, certificate=certificate, now=self.now, tolerance=tolerance)
+        bind(
+            token,
+            channel=properties["channel"],
+            uid=properties["agent_rtc_uid"],
+            needs_rtm=properties.get("advanced_features", {}).get("enable_rtm") is True,
+        )
+        return float(token.usable_until) if self.switches.token_expiry == "fails" else None
+
+    def _refuse_token(self, error: InvalidToken) -> None:
+        if self.switches.rtc_token == "refused":
+            raise Refused(400, Reason.INVALID_FIELD_VALUE, f"properties.token: {error}") from None
+
+    # --- one agent
+
+    def present(self, place: Place, agent_id: str) -> Agent:
+        """The agent while it lives; else 404 (agora-api: errors, 'not found or has exited')."""
+        agent = self.shelf.find(place.project, agent_id)
+        if agent is None or not agent.live_at(self.now):
+            raise self.not_found()
+        return agent
+
+    def remembered(self, place: Place, agent_id: str) -> Agent:
+        """The agent while the service can still be asked about it, alive or not; else 404."""
+        agent = self.shelf.find(place.project, agent_id)
+        if agent is None:
+            raise self.not_found()
+        ended = not agent.live_at(self.now)
+        if ended and (
+            self.switches.get_exited == "404" or agent.end.at + self.switches.retention_seconds <= self.now
+        ):
+            raise self.not_found()
+        return agent
+
+    @staticmethod
+    def not_found() -> Refused:
+        """The answer for an agent that is not there."""
+        return Refused(404, Reason.TASK_NOT_FOUND, "task not found")
+
+    def leave(self, place: Place, agent_id: str) -> None:
+        """Lets an agent go: it is STOPPING at once (or IDLE for its farewell) and STOPPED later (since
+        v2.3)."""
+        agent = self.shelf.find(place.project, agent_id)
+        if agent is None or not agent.live_at(self.now):
+            if self.switches.leave_unknown == "404":
+                raise self.not_found()
+            return
+        if agent.left_at is not None:
+            match self.switches.leave_stopping:
+                case "200":
+                    return
+                case "404":
+                    raise self.not_found()
+                case "409":
+                    raise Refused(409, Reason.TASK_CONFLICT, "the task is stopping")
+        stopping_at = self.now + self._farewell(agent)
+        end = End(stopping_at + self.switches.stop_seconds, Status.STOPPED, "OK")
+        self.shelf.put(replace(agent, left_at=self.now, stopping_at=stopping_at, end=min(agent.end, end)))
+
+    def _farewell(self, agent: Agent) -> float:
+        if b"graceful_enabled" not in agent.body:
+            return 0.0
+        config = agent.properties.get("parameters", {}).get("farewell_config", {})
+        if config.get("graceful_enabled") is not True:
+            return 0.0
+        longest: float = config.get("graceful_timeout_seconds", 30)
+        return min(longest, self.switches.farewell_seconds)
+
+    def update(self, place: Place, agent_id: str, patch: Mapping[str, Any]) -> Agent:
+        """Changes a live agent; `patch` keeps to the contract. Returns its new version."""
+        agent = self.present(place, agent_id)
+        if self.switches.update_outside_running == "refused":
+            if agent.left_at is not None:
+                raise self.not_found()
+            if agent.status_at(self.now) is Status.STARTING:
+                raise Refused(409, Reason.TASK_CONFLICT, "the task is starting")
+        wanted = patch.get("properties", {})
+        body = orjson.loads(agent.body)
+        fold(body["properties"], wanted, place.area, self.switches)
+        if self.switches.update_unknown_keys == "apply":
+            self._refuse_ruin(place.area, body)
+        agent = replace(agent, body=dump(body))
+        if "token" in wanted:
+            agent = self._renewed(place, agent, body["properties"])
+        self.shelf.put(agent, rewritten=True)
+        self.shelf.note(agent_id, Note(self.now, "update", dump(patch)))
+        return agent
+
+    def _refuse_ruin(self, area: str, body: Mapping[str, Any]) -> None:
+        problem = check_join(body, Strictness(area, refuse_unknown_fields=False, refuse_unknown_enums=False))
+        if problem is not None:
+            raise Refused(400, problem.reason, str(problem))
+
+    def _renewed(self, place: Place, agent: Agent, properties: Mapping[str, Any]) -> Agent:
+        try:
+            token_until = self._token_until(place.app_id, properties)
+        except InvalidToken as error:
+            self._refuse_token(error)
+            return agent  # a token that lets nobody in renews nothing: the old one runs out
+        renewed = rescheduled(replace(agent, token_until=token_until))
+        return renewed if agent.left_at is None else replace(renewed, end=min(agent.end, renewed.end))
+
+    def say(self, place: Place, agent_id: str, kind: str, body: Mapping[str, Any]) -> Agent:
+        """Notes what an agent was told by speak, think or interrupt."""
+        agent = self.present(place, agent_id)
+        if kind == "speak" and uses_mllm(agent.properties):
+            raise Refused(400, Reason.INVALID_FIELD_VALUE, "speak is not available with mllm")
+        self.shelf.note(agent_id, Note(self.now, kind, dump(body)))
+        return agent
+
+    # --- what happens to agents by itself, or because somebody outside says so
+
+    def doom(self, agent: Agent, end: End) -> None:
+        """Lets a live agent end in the given way, unless it ends sooner."""
+        self.shelf.put(replace(agent, doom=end, end=min(agent.end, end)))
+
+    def show(self, agent: Agent, status: Status | None) -> None:
+        """Lets a live agent show a status of its own, such as RECOVERING; None: the true one again."""
+        self.shelf.put(replace(agent, shown=status))
+
+    def users_left(self, channel: str) -> None:
+        """All users have left a channel: its agents' idle clocks begin to run (agora-api: lifecycle,
+        idle)."""
+        for agent in self.shelf.in_channel(channel, self.now):
+            timeout = agent.properties.get("idle_timeout", 30)
+            idle_at = self.now + timeout if timeout > 0 else None
+            self.shelf.put(self._sooner(rescheduled(replace(agent, idle_at=idle_at)), agent))
+
+    def users_joined(self, channel: str) -> None:
+        """A user is in a channel: its agents are not idle."""
+        for agent in self.shelf.in_channel(channel, self.now):
+            self.shelf.put(self._sooner(rescheduled(replace(agent, idle_at=None)), agent))
+
+    @staticmethod
+    def _sooner(agent: Agent, before: Agent) -> Agent:
+        return agent if agent.left_at is None else replace(agent, end=min(agent.end, before.end))
+
+
+_WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
+
+
+def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
+    """Applies an update to `properties` (agora-api: update matrix): each listed field is replaced whole."""
+    applies_all = switches.update_unknown_keys == "apply"
+    for slot, value in wanted.items():
+        listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()
+        if slot == "token" or (applies_all and not isinstance(value, dict)):
+            properties[slot] = value
+        elif isinstance(value, dict):
+            kept = {key: item for key, item in value.items() if applies_all or key in listed}
+            before = properties.get(slot)
+            base = before if isinstance(before, dict) else {}
+            if slot == "mllm" and switches.mllm_params == "merge" and isinstance(kept.get("params"), dict):
+                kept["params"] = base.get("params", {}) | kept["params"]
+            if kept:
+                properties[slot] = base | kept
+
+
+def dump(content: object) -> bytes:
+    """`content` as JSON; 400 where it is nested deeper than the service could be expected to take."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:
+        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None

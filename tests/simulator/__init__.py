@@ -1,0 +1,1 @@
+"""Tests of the simulator: the world afterwards is what they look at."""

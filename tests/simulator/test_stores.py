@@ -1,0 +1,312 @@
+"""Both stores keep the same world; the one in a file survives its processes and serves several at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.simulator import MemoryStore, Simulator, SqliteStore, Status, UnreadableWorld, fate
+from reconciler.simulator.store import Store
+
+from .harness import LIVE, NOON, Service, join_body, token
+
+ROOT = Path(__file__).parent.parent.parent
+
+# --- equivalence: any sequence of steps has the same answers from both stores
+
+
+@dataclass(frozen=True)
+class Act:
+    """One step on one service: what is done, with which number and how many seconds."""
+
+    service: Service
+    agent_id: str
+    number: int
+    seconds: float
+
+    def join(self, kind: str = "", **parameters: float) -> object:
+        number = self.number
+        properties = {"idle_timeout": 30, "token": token(lives=9000)}
+        body = join_body(f"n{number % 3}", f"c{number % 2}", str(number), **properties)
+        return self.service.send("POST", "join", body, fate=fate(kind, **parameters) if kind else None)
+
+    def meddle(self, act: Callable[[Simulator, str], None]) -> bool:
+        try:
+            act(self.service.simulator, self.agent_id)
+        except KeyError:
+            return False
+        return True
+
+
+ACTS: dict[str, Callable[[Act], object]] = {
+    "join": lambda act: act.join(),
+    "join again": lambda act: act.join(),
+    "join once more": lambda act: act.join(),
+    "late": lambda act: act.join("late", seconds=act.seconds),
+    "twice": lambda act: act.join("twice", seconds=act.seconds),
+    "doom": lambda act: act.join("doom", seconds=act.seconds),
+    "leave": lambda act: act.service.leave(act.agent_id),
+    "update": lambda act: act.service.update(act.agent_id, llm={"params": {"temperature": act.number}}),
+    "renew": lambda act: act.service.update(act.agent_id, token=token(issued=act.service.time)),
+    "speak": lambda act: act.service.send("POST", f"agents/{act.agent_id}/speak", {"text": str(act.number)}),
+    "query": lambda act: act.service.query(act.agent_id),
+    "history": lambda act: act.service.send("GET", f"agents/{act.agent_id}/history"),
+    "list": lambda act: act.service.list(limit=act.number or None),
+    "list a channel": lambda act: act.service.list(channel=f"c{act.number % 2}", state=LIVE),
+    "list all": lambda act: act.service.pages(state="0,1,2,3,4,6", from_time=int(NOON), limit=2),
+    "end": lambda act: act.meddle(lambda simulator, agent_id: simulator.end(agent_id)),
+    "show": lambda act: act.meddle(lambda simulator, agent_id: simulator.show(agent_id, Status.RECOVERING)),
+    "users left": lambda act: act.service.simulator.users_left(f"c{act.number % 2}"),
+    "users joined": lambda act: act.service.simulator.users_joined(f"c{act.number % 2}"),
+    "wait": lambda act: act.service.wait(act.seconds),
+    "rate": lambda act: act.service.simulator.set_switches(requests_per_second=act.number * 10),
+    "quota": lambda act: act.service.simulator.set_switches(quota=act.number + 1),
+    "lag": lambda act: act.service.simulator.set_switches(list_lag_seconds=act.seconds),
+}
+
+Step = tuple[str, int, float]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(list(ACTS)), st.integers(0, 5), st.sampled_from([0.0, 0.1, 0.3, 5.0, 40.0, 8000.0])
+    ),
+    max_size=40,
+)
+
+
+def take(service: Service, step: Step) -> object:
+    kind, number, seconds = step
+    agents = service.world.agents()
+    agent_id = agents[number % len(agents)].agent_id if agents else "nobody"
+    return ACTS[kind](Act(service, agent_id, number, seconds))
+
+
+@pytest.mark.parametrize("uid_conflict", ["accepted", "kicks"])
+@given(steps=STEPS)
+def test_both_stores_keep_the_same_world(uid_conflict: str, steps: list[Step]) -> None:
+    switches = {"quota": 3, "uid_conflict": uid_conflict}
+    memory = Service(MemoryStore(), **switches)
+    sqlite = Service(SqliteStore(":memory:", keep_credentials=True), **switches)
+    for step in steps:
+        assert take(memory, step) == take(sqlite, step)
+    assert memory.world.agents() == sqlite.world.agents()
+    assert memory.simulator.log() == sqlite.simulator.log()
+    assert memory.simulator.tally() == sqlite.simulator.tally()
+    assert memory.simulator.next_due() == sqlite.simulator.next_due()
+    for agent in memory.world.agents():
+        assert memory.world.notes(agent.agent_id) == sqlite.world.notes(agent.agent_id)
+    sqlite.simulator.close()
+
+
+@given(STEPS)
+def test_the_same_steps_give_the_same_bytes(steps: list[Step]) -> None:
+    first, second = Service(), Service()
+    assert [take(first, step) for step in steps] == [take(second, step) for step in steps]
+
+
+# --- one file
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "world.db"
+
+
+def test_a_world_outlives_its_process(path: Path) -> None:
+    before = Service(
+        SqliteStore(path, seed="mine"), quota=7, script=[{"on": "list", "nth": 2, "fate": "refuse"}]
+    )
+    agent_id = before.started()
+    before.update(agent_id, llm={"params": {"model": "b"}})
+    before.simulator.advance(100)
+    before.list()
+    before.send("POST", "join", join_body("late"), fate=fate("late", seconds=50))
+    before.simulator.close()
+
+    after = Service(SqliteStore(path, seed="another counts for new files only"))
+    after.time = before.time
+    assert after.simulator.now == before.time + 100
+    assert after.simulator.switches.quota == 7
+    assert after.query(agent_id).body["name"] == "greeter"
+    assert after.world.agent(agent_id).properties["llm"]["params"] == {"model": "b"}
+    assert len(after.world.updates(agent_id)) == 1
+    assert after.list().status == 503
+    after.wait(50)
+    assert [agent.name for agent in after.world.agents()] == ["greeter", "late"]
+    assert after.simulator.tally() == {"join": 3, "list": 2, "query": 1, "update": 1}
+    after.simulator.close()
+
+
+def test_credentials_are_not_written_to_the_disk(path: Path) -> None:
+    canary = "c4n4ry"
+    service = Service(SqliteStore(path))
+    secrets = {
+        "url": f"https://{canary}:x@llm.invalid/v1?key={canary}",
+        "api_key": canary,
+        "headers": {"name": canary},
+    }
+    agent_id = service.started(llm={**secrets, "params": {"model": "m"}}, token=canary)
+    service.update(agent_id, token=canary, llm={"params": {"key": canary, "model": "n"}})
+    service.leave(agent_id)
+    llm = service.world.agent(agent_id).properties["llm"]
+    assert llm["url"] == "https://llm.invalid/v1"
+    assert llm["params"] == {"key": "***", "model": "n"}
+    service.simulator.close()
+    for file in path.parent.iterdir():
+        assert canary.encode() not in file.read_bytes()
+
+
+def test_seeds_decide_the_ids(path: Path) -> None:
+    ids = {
+        Service(store).join().agent_id for store in (MemoryStore(), MemoryStore(seed="1"), SqliteStore(path))
+    }
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("make", [MemoryStore, lambda: SqliteStore(":memory:")])
+def test_reset_forgets_everything_but_the_seed(make: Callable[[], Store]) -> None:
+    service = Service(make(), quota=1, script=[{"on": "list", "fate": "refuse"}])
+    service.send("POST", "join", join_body(), fate=fate("late", seconds=1))
+    first = service.started()
+    service.simulator.advance(5)
+    service.simulator.reset()
+    assert (service.world.agents(), service.simulator.log(), service.simulator.tally()) == ((), [], {})
+    assert (service.simulator.now, service.simulator.next_due()) == (service.time, None)
+    assert service.simulator.switches.quota == 20
+    assert service.started() == first
+
+
+@pytest.mark.parametrize("make", [MemoryStore, lambda **o: SqliteStore(":memory:", **o)])
+def test_the_log_is_bounded_and_the_tally_is_not(make: Callable[..., Store]) -> None:
+    service = Service(make(log_length=10))
+    for _ in range(300):
+        service.list()
+    assert len(service.simulator.log()) == 10
+    assert service.simulator.tally() == {"list": 300}
+
+
+def test_a_memory_may_forget_those_who_ended_long_ago() -> None:
+    service = Service(MemoryStore(forget_ended_after=100), uid_conflict="refused")
+    for _ in range(50):
+        agent_id = service.started()
+        service.update(agent_id)
+        service.leave(agent_id)
+        service.wait(60)
+    assert len(service.world.agents()) <= 3
+    assert service.list(state="4", from_time=0).body["meta"]["total"] <= 3
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be read as one" * 30, None])
+def test_a_file_that_is_no_world_is_refused(path: Path, content: bytes | None) -> None:
+    if content is not None:
+        path.write_bytes(content)
+    else:
+        with sqlite3.connect(path) as other:
+            other.execute("CREATE TABLE theirs (x)")
+        other.close()
+    before = path.read_bytes()
+    with pytest.raises(UnreadableWorld, match=r"world\.db"):
+        SqliteStore(path)
+    assert path.read_bytes() == before or content is None
+
+
+def run(path: Path, script: str) -> subprocess.Popen[str]:
+    program = f"""
+import sys
+from reconciler.simulator import SqliteStore
+from tests.simulator.harness import Service
+service = Service(SqliteStore({str(path)!r}))
+{script}
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_share_one_world(path: Path) -> None:
+    # neither finds a file: both make it
+    race = """
+service.simulator.set_switches(quota=1000)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(200):
+    print(service.join(f"agent-{number}", uid=str(number + 1)).status)
+"""
+    racers = [run(path, race) for _ in range(2)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    outcomes = [racer.communicate(timeout=30)[0].split() for racer in racers]
+    for number, pair in enumerate(zip(*outcomes, strict=True)):
+        assert sorted(pair) == ["200", "409"], number
+    assert len(Service(SqliteStore(path)).world.agents()) == 200
+
+
+def test_a_killed_process_loses_nothing_that_it_answered(path: Path) -> None:
+    Service(SqliteStore(path), quota=100_000).simulator.close()
+    told: list[str] = []
+    for generation in range(3):
+        endless = f"""
+number = 0
+while True:
+    number += 1
+    print(service.join(f"agent-{generation}-{{number}}", uid=str(number)).agent_id, flush=True)
+"""
+        child = run(path, endless)
+        assert child.stdout is not None
+        told += [child.stdout.readline().strip() for _ in range(40)]
+        child.send_signal(signal.SIGKILL)
+        told += child.communicate()[0].split("\n")[:-1]
+    assert child.returncode == -signal.SIGKILL
+    kept = {agent.agent_id for agent in Service(SqliteStore(path)).world.agents()}
+    assert {agent_id for agent_id in told if len(agent_id) == 32} <= kept
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()
+
+
+def test_a_world_of_another_version_is_refused(path: Path) -> None:
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE world SET switches = ?", (b'{"a_switch_of_tomorrow": 1}',))
+    with pytest.raises(UnreadableWorld, match="another version"):
+        Service(SqliteStore(path)).list()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(UnreadableWorld, match="its format is 99"):
+        SqliteStore(path)
+
+
+def test_a_place_where_nothing_can_be_kept_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        SqliteStore(tmp_path / "nowhere" / "world.db")
+
+
+def test_a_block_that_raises_is_undone(path: Path) -> None:
+    store: Any = SqliteStore(path)
+    with pytest.raises(RuntimeError), store.open() as shelf:
+        shelf.take_number()
+        raise RuntimeError
+    with store.open() as shelf:
+        assert shelf.take_number() == 1
+    store.close()
