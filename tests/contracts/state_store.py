@@ -33,10 +33,15 @@ from reconciler.ports import StateStore
 
 ADDRESS = Address("lobby", "greeter")
 BODY = Body(
-    {"llm": {"system_messages": [{"role": "system", "content": "long " * 400}], "params": {"model": "m"}}, "idle_timeout": 0},
+    {
+        "llm": {"system_messages": [{"role": "system", "content": "long " * 400}], "params": {"model": "m"}},
+        "idle_timeout": 0,
+    },
     preset="p",
 )
-RECORD = Record(ADDRESS, "A1", "demo.-.x.0123456789.101234567.g1", 1, "7", BODY, 1.5, secrets={"ref+env://K": "aa"})
+RECORD = Record(
+    ADDRESS, "A1", "demo.-.x.0123456789.101234567.g1", 1, "7", BODY, 1.5, secrets={"ref+env://K": "aa"}
+)
 JOIN = Intent(Operation.JOIN, ADDRESS, RECORD.name, 1.0, generation=1, uid="7", body=BODY)
 LEAVE = Intent(Operation.LEAVE, ADDRESS, RECORD.name, 2.0, agent_id="A1")
 
@@ -47,7 +52,11 @@ _SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
 
 _texts = st.text(max_size=300) | st.sampled_from(["$blob", "$$blob", "$"])
 _trees = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | _texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
     max_leaves=12,
 )
@@ -95,7 +104,14 @@ class StateStoreContract:
 
     def test_what_is_dropped_is_gone(self, store: StateStore) -> None:
         self.put(store, PutRecord(RECORD), PutIntent(JOIN), PutForeign(Foreign("F1", "n")), PutReleased("R1"))
-        self.put(store, DropRecord(ADDRESS), DropIntent(JOIN.key), DropForeign("F1"), DropReleased("R1"), PutApplying(None))
+        self.put(
+            store,
+            DropRecord(ADDRESS),
+            DropIntent(JOIN.key),
+            DropForeign("F1"),
+            DropReleased("R1"),
+            PutApplying(None),
+        )
         state = store.read()
         assert (dict(state.records), state.intents, dict(state.foreign)) == ({}, (), {})
         assert (state.released, state.applying) == (frozenset(), None)
@@ -125,7 +141,9 @@ class StateStoreContract:
         self.put(store, PutRecord(RECORD))
         assert open_store().read().lineage == lineage
 
-    def test_only_one_holds_the_lock_and_the_other_is_told_who(self, store: StateStore, open_store: Open) -> None:
+    def test_only_one_holds_the_lock_and_the_other_is_told_who(
+        self, store: StateStore, open_store: Open
+    ) -> None:
         with pytest.raises(StateLocked, match="a test"):
             open_store().acquire("another", 0.0)
         store.release()
@@ -161,11 +179,17 @@ class StateStoreContract:
             max_size=8,
         )
     )
-    def test_a_store_and_a_view_agree_on_what_writes_mean(self, store: StateStore, writes: list[Write]) -> None:
+    def test_a_store_and_a_view_agree_on_what_writes_mean(
+        self, store: StateStore, writes: list[Write]
+    ) -> None:
         view = StateView.of(store.read())
         for write in writes:
             self.put(store, write)
             view.absorb([write])
         state, expected = store.read(), view.frozen()
-        assert (state.records, state.intents, state.generations) == (expected.records, expected.intents, expected.generations)
+        assert (state.records, state.intents, state.generations) == (
+            expected.records,
+            expected.intents,
+            expected.generations,
+        )
         assert state.foreign == expected.foreign

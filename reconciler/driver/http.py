@@ -1,0 +1,170 @@
+"""The one place that speaks HTTP: performs a request exactly once, with httpx, and says what became of it.
+
+No retry, no redirect, no proxy from the environment, no reply beyond its limit. Secrets are revealed here,
+where the bytes are made, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+import httpx
+import orjson
+
+from reconciler import __version__
+from reconciler.model.secret import Secret
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+
+CONNECT_SECONDS = 5.0
+# Shorter than most servers keep an idle connection, so that a request seldom meets one that is just closing:
+# after that nobody could say whether it was executed.
+IDLE_SECONDS = 4.0
+_HEADERS = {
+    "user-agent": f"agora-reconciler/{__version__}",
+    "accept": "application/json",
+    # A packed reply could unpack to any size.
+    "accept-encoding": "identity",
+}
+# httpx says this to whoever traces, just before the first byte of a request goes out.
+_FIRST_BYTE = "http11.send_request_headers.started"
+
+
+class HttpxSender:
+    """One client with one connection per worker.
+
+    A wide pool is scanned at every request, and grows slower the more connections it has; one of its own for
+    each worker costs the same at any parallelism. A worker does one thing at a time.
+    """
+
+    def __init__(self) -> None:
+        self._clients: dict[int, httpx.AsyncClient] = {}
+        self._ssl: ssl.SSLContext | None = None
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        """Perform one request. Only cancellation is raised; all else that can go wrong is an `HttpFailure`.
+
+        `sent` of a failure is False exactly when the first byte had not been handed to a connection.
+        """
+        try:
+            prepared = self._prepare(request, worker)
+        except (
+            httpx.InvalidURL,
+            httpx.UnsupportedProtocol,
+            orjson.JSONEncodeError,
+            UnicodeError,
+            ValueError,
+        ) as error:
+            # The text of such an error may quote what it complains about, a secret among it.
+            return HttpFailure(HttpTrouble.CONNECT, sent=False, detail=f"unsendable: {type(error).__name__}")
+        started = False
+
+        async def trace(event: str, _: object) -> None:
+            nonlocal started
+            started = started or event == _FIRST_BYTE
+
+        prepared.extensions["trace"] = trace
+        try:
+            async with asyncio.timeout(request.deadline):
+                return await self._exchange(self._clients[worker], prepared, request.max_body)
+        except TimeoutError:
+            waited = f"{request.deadline:.0f} s"
+            return HttpFailure(
+                HttpTrouble.TIMEOUT if started else HttpTrouble.CONNECT, started, f"after {waited}"
+            )
+        except Exception as error:  # noqa: BLE001  what lies below httpx lets exceptions of its own through
+            return _failure(error, started=started)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            await client.aclose()
+
+    def _prepare(self, request: HttpRequest, worker: int) -> httpx.Request:
+        headers = _HEADERS | {name: _header(value) for name, value in request.headers.items()}
+        url = request.url
+        if request.query:
+            url += "?" + urlencode(request.query, quote_via=quote, safe="")
+        content = None if request.body is None else orjson.dumps(request.body, default=_reveal)
+        return self._client(worker, url).build_request(request.method, url, headers=headers, content=content)
+
+    def _client(self, worker: int, url: str) -> httpx.AsyncClient:
+        client = self._clients.get(worker)
+        if client is None:
+            client = self._clients[worker] = httpx.AsyncClient(
+                verify=self._context(url),
+                trust_env=False,
+                follow_redirects=False,
+                # The deadline of the whole is kept outside; these bound its parts, the connecting above all.
+                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+                limits=httpx.Limits(
+                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS
+                ),
+            )
+        return client
+
+    def _context(self, url: str) -> ssl.SSLContext | bool:
+        """One TLS context for all clients, and only if it is needed: reading the certificates is slow."""
+        if not url.startswith("https:"):
+            return False
+        if self._ssl is None:
+            self._ssl = httpx.create_ssl_context(trust_env=False)
+        return self._ssl
+
+    @staticmethod
+    async def _exchange(
+        client: httpx.AsyncClient, prepared: httpx.Request, max_body: int
+    ) -> HttpReply | HttpFailure:
+        reply = await client.send(prepared, stream=True)
+        try:
+            if reply.headers.get("content-encoding", "identity") != "identity":
+                return HttpFailure(
+                    HttpTrouble.BROKEN, sent=True, detail="the reply is packed, though nobody asked"
+                )
+            length = reply.headers.get("content-length", "")
+            too_large = HttpFailure(HttpTrouble.TOO_LARGE, sent=True, detail=f"more than {max_body} bytes")
+            if length.isdigit() and int(length[:20]) > max_body:
+                return too_large
+            body = bytearray()
+            async for chunk in reply.aiter_raw():
+                body += chunk
+                if len(body) > max_body:
+                    return too_large
+            return HttpReply(reply.status_code, {k.lower(): v for k, v in reply.headers.items()}, bytes(body))
+        finally:
+            await reply.aclose()
+
+
+def _failure(error: Exception, *, started: bool) -> HttpFailure:
+    """What an exception of sending means, `started` telling whether a byte had gone out by then."""
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        return HttpFailure(
+            HttpTrouble.CONNECT, started, str(error) or f"no connection in {CONNECT_SECONDS:.0f} s"
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return HttpFailure(HttpTrouble.TIMEOUT, started, type(error).__name__)
+    if isinstance(error, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
+        return HttpFailure(HttpTrouble.BROKEN, started, str(error) or type(error).__name__)
+    # The text of any other may quote what was sent: that of a LocalProtocolError quotes a header.
+    return HttpFailure(HttpTrouble.BROKEN if started else HttpTrouble.CONNECT, started, type(error).__name__)
+
+
+def _header(value: str | Secret) -> str:
+    """A header's value; ValueError for one that would end its line, which httpx finds out only later."""
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not text.isprintable():
+        raise ValueError("a header's value has control characters")
+    return text
+
+
+def _reveal(value: object) -> object:
+    """What orjson does not know: the place where a secret becomes bytes."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"cannot be sent as JSON: {type(value).__name__}")

@@ -1,0 +1,13 @@
+"""Agora's Conversational AI REST API, version 2, as `ports.Provider`.
+
+Sans-I/O: verbs are generators that yield HTTP effects. Facts about the service stand beside the code that
+relies on them, with their source.
+"""
+
+from __future__ import annotations
+
+from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.provider import AgoraProvider
+from reconciler.providers.agora.settings import AgoraSettings, Purpose, from_environment
+
+__all__ = ["AgoraProvider", "AgoraSettings", "Limits", "Purpose", "from_environment"]

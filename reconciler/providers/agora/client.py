@@ -1,0 +1,197 @@
+"""One connection to the service: addresses, credentials, tokens, and calls whose failures are translated.
+
+Every call of a run passes one `Pressure`, and every reply teaches one `ServiceClock`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from typing import NoReturn, TypeVar
+
+from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
+from reconciler.model.secret import Secret, SecretRef
+from reconciler.ports import HttpReply, HttpRequest, Now, Random, Resolve, Steps
+from reconciler.providers.agora import errors, replies, settings, tokens, wire
+from reconciler.providers.agora.clock import ServiceClock
+from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.pressure import Pressure, Result
+from reconciler.providers.agora.settings import AgoraSettings
+
+T = TypeVar("T")
+
+# A token in a header is good for the one call; long enough for clocks that differ as much as we allow.
+HEADER_TTL = 600
+# Whose token stops an agent that one knows by its id only: the official SDK's own choice (agora-api:
+# authentication, "Whether the channel in the header token is checked").
+_ANY_SEAT = ("stop", "0")
+
+
+class AgoraClient:
+    """Requests made, credentials put in, results translated. One per run: it learns as the run goes on."""
+
+    __slots__ = ("_basic", "_known", "_seats", "_settings", "clock", "pressure")
+
+    def __init__(self, connection: AgoraSettings, limits: Limits | None = None) -> None:
+        self._settings = connection
+        self._basic = _basic(connection)
+        self._seats: dict[str, tuple[str, str]] = {}
+        own = (connection.certificate, connection.customer_id, connection.customer_secret)
+        self._known: set[Secret] = {each for each in own if each is not None}
+        self.pressure = Pressure(limits)
+        self.clock = ServiceClock()
+
+    @property
+    def settings(self) -> AgoraSettings:
+        """Which service, as whom."""
+        return self._settings
+
+    def remember(self, agent_id: str, channel: str, uid: str) -> None:
+        """Where an agent sits: a token for a call on it is minted for just that."""
+        self._seats[agent_id] = (channel, uid)
+
+    def agent_path(self, agent_id: str, verb: str = "") -> str:
+        """The path of one agent. Raises `UsageError` for an id that could be anything else in a path."""
+        if not replies.is_agent_id(agent_id):
+            raise UsageError(
+                f"{agent_id!r} is not an agent's id", hint="an id has letters, digits, _ and - only"
+            )
+        return f"agents/{agent_id}/{verb}" if verb else f"agents/{agent_id}"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: tuple[tuple[str, str], ...] = (),
+        body: object | None = None,
+        seat: tuple[str, str] | None = None,
+        agent_id: str = "",
+    ) -> Steps[HttpRequest]:
+        """A request with credentials; `path` below `/v2/projects/{app}/`."""
+        known = seat or self._seats.get(agent_id, _ANY_SEAT)
+        headers: dict[str, str | Secret] = {"authorization": (yield from self._authorization(known))}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        url = f"{self._settings.base_url}/v2/projects/{self._settings.app_id}/{path}"
+        return HttpRequest(method, url, query, headers, body, self.pressure.limits.write_seconds)
+
+    def mint(
+        self, channel: str, uid: str, ttl: float, *, rtm: bool
+    ) -> Steps[tuple[Secret | str, float | None]]:
+        """A token for an agent, and when it expires (epoch seconds).
+
+        A mainland-China project without a certificate has no tokens: an empty one is sent (agora-api: join).
+        Raises `SecretUnavailable` without a certificate, and `ServiceError` when the clock is too far off.
+        """
+        if self._settings.certificate is None and self._settings.is_mainland_china:
+            return "", None
+        # uid "0" lets the service choose, so its token has to be good for any (agora-api: join). Only files
+        # can ask for that: an address's own uid is never 0.
+        anyone = uid == "0"
+        account = "" if anyone else uid
+        token, issued_at = yield from self._mint(channel, account, int(ttl), rtm=rtm, any_uid=anyone)
+        return token, float(issued_at + int(ttl))
+
+    def resolve(self, references: frozenset[SecretRef]) -> Steps[Mapping[SecretRef, Secret]]:
+        """The values of secrets; nothing is asked when there are none."""
+        if not references:
+            return {}
+        values: Mapping[SecretRef, Secret] = yield Resolve(references)
+        self._known.update(values.values())
+        return values
+
+    def once(self, request: HttpRequest) -> Steps[Result]:
+        """A mutating call, at most once."""
+        result = yield from self.pressure.once(request)
+        yield from self._learn(result)
+        return result
+
+    def fetch(self, request: HttpRequest) -> Steps[Result]:
+        """A read, retried while that may help."""
+        result = yield from self.pressure.read(request)
+        yield from self._learn(result)
+        return result
+
+    def read(self, what: str, request: HttpRequest, decode: Callable[[bytes, float], T]) -> Steps[T | None]:
+        """A read about one agent, decoded; None when the service says that there is no such agent.
+
+        A reply that makes no sense is asked for once more. `what` names the read in messages.
+        """
+        again = True
+        while True:
+            result = yield from self.fetch(request)
+            if errors.is_gone(result):
+                return None
+            if not isinstance(result, HttpReply) or result.status != errors.OK:
+                self.fail(what, result, request)
+            try:
+                return decode(result.body, (yield from self.now()))
+            except IncompleteRead as error:
+                if not again or not self.pressure.spend_retry():
+                    raise IncompleteRead(f"{what} failed: {error.message}", hint=error.hint) from None
+                again = False
+
+    def now(self) -> Steps[float]:
+        """The service's time, as well as we know it."""
+        return self.clock.correct((yield Now()))
+
+    def fail(self, what: str, result: Result, request: HttpRequest, *, mutating: bool = False) -> NoReturn:
+        """Raise what a result means."""
+        raise errors.call_failed(what, result, self.secrets(request), mutating=mutating)
+
+    @property
+    def known_secrets(self) -> frozenset[Secret]:
+        """Our own credentials and every secret that this run has sent to the service so far.
+
+        An agent's end may be told with a vendor's words, and a vendor may quote the key that it was given.
+        """
+        return frozenset(self._known)
+
+    def secrets(self, request: HttpRequest) -> Iterable[Secret]:
+        """Everything that must not come back in a text after this request."""
+        return self._known.union(wire.secrets_in(request))
+
+    def _learn(self, result: Result) -> Steps[None]:
+        if isinstance(result, HttpReply):
+            self.clock.learn(result.headers, (yield Now()))
+
+    def _authorization(self, seat: tuple[str, str]) -> Steps[Secret]:
+        if self._basic is not None:
+            return self._basic
+        channel, uid = seat
+        token, _ = yield from self._mint(channel, uid, HEADER_TTL, rtm=True, any_uid=uid == "0")
+        return Secret(f"agora token={token.reveal()}")
+
+    def _mint(
+        self, channel: str, account: str, ttl: int, *, rtm: bool, any_uid: bool
+    ) -> Steps[tuple[Secret, int]]:
+        certificate = self._settings.certificate
+        if certificate is None:
+            raise SecretUnavailable(
+                f"{settings.APP_CERTIFICATE} is not set, and no token can be minted without it",
+                hint="set it where this runs; it stands in the project's settings in Agora's console",
+            )
+        self.clock.require_close()
+        issued_at = int((yield Now()))
+        salt = 1 + int((yield Random()) * tokens.MAX_SALT)
+        token = tokens.mint(
+            self._settings.app_id,
+            certificate,
+            channel,
+            account,
+            ttl=ttl,
+            issued_at=issued_at,
+            salt=salt,
+            rtm=rtm,
+            any_uid=any_uid,
+        )
+        return token, issued_at
+
+
+def _basic(connection: AgoraSettings) -> Secret | None:
+    """HTTP's Basic scheme with the customer's credentials, good for every project of the account."""
+    if connection.customer_id is None or connection.customer_secret is None:
+        return None
+    pair = f"{connection.customer_id.reveal()}:{connection.customer_secret.reveal()}"
+    return Secret(f"Basic {b64encode(pair.encode()).decode()}")

@@ -1,0 +1,291 @@
+"""The verbs of one conversation: let an agent speak, stop it, put something to it, read what was said.
+
+Nothing here changes what a fleet is. Verbs that do something are sent once; a doubt about them is raised as
+`ServiceError`, which says so. Fields and limits: agora-api, "Endpoints" (OpenAPI v2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import Field
+
+from reconciler.errors import IncompleteRead, ServiceError, UsageError
+from reconciler.ports import HttpReply, Steps
+from reconciler.providers.agora import errors, replies
+from reconciler.providers.agora.client import AgoraClient
+from reconciler.providers.agora.replies import AgentId, Count, Reply, Stamp
+
+# agora-api: speak.
+MAX_SPOKEN_BYTES = 512
+# agora-api: turns.
+PAGE_SIZES = range(10, 201)
+MAX_PAGES = 1000
+
+
+class Priority(StrEnum):
+    """What a spoken text does to what the agent is at: the service's default is INTERRUPT."""
+
+    INTERRUPT = "INTERRUPT"
+    APPEND = "APPEND"
+    IGNORE = "IGNORE"
+
+
+class Reaction(StrEnum):
+    """What becomes of a thought when the agent is busy."""
+
+    INJECT = "inject"
+    INTERRUPT = "interrupt"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """Per thing that the agent may be at; None is the service's default. Only listening takes INJECT."""
+
+    listening: Reaction | None = None
+    thinking: Reaction | None = None
+    speaking: Reaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The service has taken a verb. The only reply that tells an agent's channel. `at` in epoch seconds."""
+
+    agent_id: str
+    channel: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One contribution; milliseconds since the session began, only known with a custom model."""
+
+    role: str
+    content: str
+    speech_start_ms: float | None = None
+    speech_end_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was said, oldest first: at most as many contributions as the agent keeps (`llm.max_history`)."""
+
+    agent_id: str
+    started_at: float
+    status: str
+    contents: tuple[Utterance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: what began and ended it, when (epoch milliseconds), and how long an answer took."""
+
+    turn_id: int
+    began_by: str = ""
+    began_at_ms: float | None = None
+    ended_by: str = ""
+    ended_at_ms: float | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """A session's turns, in the service's order."""
+
+    agent_id: str
+    name: str
+    channel: str
+    total: int
+    turns: tuple[Turn, ...]
+
+
+class _Heard(Reply):
+    agent_id: AgentId
+    channel: str = ""
+    start_ts: Stamp = 0
+
+
+class _Utterance(Reply):
+    role: str
+    content: str
+    speech_start_ms: Stamp | None = None
+    speech_end_ms: Stamp | None = None
+
+
+class _History(Reply):
+    agent_id: AgentId
+    start_ts: Stamp = 0
+    status: str = ""
+    contents: list[_Utterance] | None = None
+
+
+class _Begin(Reply):
+    type: str | None = None
+    start_at: Stamp | None = None
+
+
+class _End(Reply):
+    type: str | None = None
+    end_at: Stamp | None = None
+
+
+class _Metrics(Reply):
+    e2e_latency_ms: Stamp | None = None
+
+
+class _Turn(Reply):
+    turn_id: Stamp
+    start: _Begin | None = None
+    end: _End | None = None
+    metrics: _Metrics | None = None
+
+
+class _Pagination(Reply):
+    page_index: Count
+    is_last_page: bool
+
+
+class _Turns(Reply):
+    agent_id: AgentId
+    name: str | None = None
+    channel: str | None = None
+    total_turn_count: Count = 0
+    pagination: _Pagination
+    turns: list[_Turn] | None = Field(default=None)
+
+
+def speak(
+    client: AgoraClient, agent_id: str, text: str, *, priority: Priority | None, interruptable: bool | None
+) -> Steps[Heard]:
+    """Say a text, in UTF-8 at most 512 bytes; not possible with a multimodal model (`mllm`).
+
+    Raises `UsageError` for a text that the service would refuse, `ServiceError` when it was not taken or
+    nobody knows.
+    """
+    size = len(text.encode("utf-8", "replace"))
+    if not text.strip() or size > MAX_SPOKEN_BYTES:
+        raise UsageError(
+            f"a text of {size} bytes cannot be spoken",
+            hint=f"say something, in at most {MAX_SPOKEN_BYTES} bytes",
+        )
+    body = {"text": text, "priority": priority, "interruptable": interruptable}
+    return (yield from _tell(client, agent_id, "speak", body))
+
+
+def interrupt(client: AgoraClient, agent_id: str) -> Steps[Heard]:
+    """Stop what the agent is saying or thinking. Raises `ServiceError`."""
+    return (yield from _tell(client, agent_id, "interrupt"))
+
+
+def think(
+    client: AgoraClient,
+    agent_id: str,
+    text: str,
+    *,
+    on: Reactions | None,
+    interruptable: bool | None,
+    metadata: Mapping[str, str] | None,
+) -> Steps[Heard]:
+    """Put a text to the agent's model. Raises `UsageError` and `ServiceError` as `speak` does."""
+    on = on or Reactions()
+    if not text.strip():
+        raise UsageError("there is nothing to think about", hint="write a text")
+    if Reaction.INJECT in (on.thinking, on.speaking):
+        raise UsageError(
+            "a thought is injected only while the agent is listening", hint="use interrupt or ignore"
+        )
+    body = {
+        "text": text,
+        "on_listening_action": on.listening,
+        "on_thinking_action": on.thinking,
+        "on_speaking_action": on.speaking,
+        "interruptable": interruptable,
+        "metadata": None if metadata is None else dict(metadata),
+    }
+    return (yield from _tell(client, agent_id, "think", body))
+
+
+def history(client: AgoraClient, agent_id: str) -> Steps[History | None]:
+    """What was said to and by a running agent; None when there is none. Raises as reads do."""
+    request = yield from client.request("GET", client.agent_path(agent_id, "history"), agent_id=agent_id)
+
+    def decode(body: bytes, _: float) -> History:
+        reply = replies.parse(_History, body)
+        _require_same(agent_id, reply.agent_id)
+        said = (
+            Utterance(u.role, u.content, u.speech_start_ms, u.speech_end_ms) for u in reply.contents or ()
+        )
+        return History(reply.agent_id, float(reply.start_ts), reply.status, tuple(said))
+
+    return (yield from client.read(f"reading the history of agent {agent_id}", request, decode))
+
+
+def turns(client: AgoraClient, agent_id: str, page_size: int) -> Steps[Turns | None]:
+    """All turns, page after page; None when there is no such agent. Raises as reads do."""
+    if page_size not in PAGE_SIZES:
+        raise UsageError(
+            f"a page cannot have {page_size} turns", hint=f"use {PAGE_SIZES.start} to {PAGE_SIZES.stop - 1}"
+        )
+    what = f"reading the turns of agent {agent_id}"
+    found: list[Turn] = []
+    for index in range(1, MAX_PAGES + 1):
+        query = (("page_index", str(index)), ("page_size", str(page_size)))
+        path = client.agent_path(agent_id, "turns")
+        request = yield from client.request("GET", path, query=query, agent_id=agent_id)
+        reply = yield from client.read(what, request, lambda body, _: replies.parse(_Turns, body))
+        if reply is None:
+            return None
+        _require_same(agent_id, reply.agent_id)
+        if reply.pagination.page_index != index:
+            raise IncompleteRead(
+                f"{what} failed: page {index} was answered with {reply.pagination.page_index}"
+            )
+        found.extend(_turn(each) for each in reply.turns or ())
+        if reply.pagination.is_last_page:
+            return Turns(
+                agent_id, reply.name or "", reply.channel or "", reply.total_turn_count, tuple(found)
+            )
+    raise IncompleteRead(f"{what} failed: there are more than {MAX_PAGES} pages")
+
+
+def _tell(
+    client: AgoraClient, agent_id: str, verb: str, body: Mapping[str, object] | None = None
+) -> Steps[Heard]:
+    what = f"{verb} on agent {agent_id}"
+    said = None if body is None else {key: value for key, value in body.items() if value is not None}
+    request = yield from client.request(
+        "POST", client.agent_path(agent_id, verb), body=said, agent_id=agent_id
+    )
+    result = yield from client.once(request)
+    if errors.is_gone(result):
+        raise ServiceError(
+            f"{what} failed: there is no such agent, or it has ended", hint="list the live agents"
+        )
+    if not isinstance(result, HttpReply) or result.status != errors.OK:
+        client.fail(what, result, request, mutating=True)
+    try:
+        reply = replies.parse(_Heard, result.body)
+        _require_same(agent_id, reply.agent_id)
+    except IncompleteRead as error:
+        raise ServiceError(f"{what}: nobody knows whether it was heard ({error.message})") from None
+    return Heard(reply.agent_id, reply.channel, float(reply.start_ts))
+
+
+def _require_same(asked: str, answered: str) -> None:
+    if asked != answered:
+        raise IncompleteRead(f"asked about agent {asked}, the service answered about {answered}")
+
+
+def _turn(turn: _Turn) -> Turn:
+    begin, end = turn.start or _Begin(), turn.end or _End()
+    return Turn(
+        turn_id=int(turn.turn_id),
+        began_by=begin.type or "",
+        began_at_ms=begin.start_at,
+        ended_by=end.type or "",
+        ended_at_ms=end.end_at,
+        latency_ms=turn.metrics.e2e_latency_ms if turn.metrics else None,
+    )

@@ -1,0 +1,234 @@
+"""What failures mean: statuses, reasons and troubles become outcomes or exceptions, once and here.
+
+The one question for a mutating call is whether the service may have executed it. Only what proves that it did
+not is a refusal; everything that leaves a doubt is `Unknown`. The service documents its reasons but not which
+status each comes with (agora-api: "Errors"), so statuses decide and reasons only sharpen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import orjson
+
+from reconciler.errors import AuthenticationFailed, IncompleteRead, ServiceError
+from reconciler.model.secret import Secret
+from reconciler.ports import (
+    Conflict,
+    Declined,
+    Done,
+    Gone,
+    HttpFailure,
+    HttpReply,
+    HttpTrouble,
+    JoinOutcome,
+    LeaveOutcome,
+    Scope,
+    Unknown,
+    UpdateOutcome,
+)
+from reconciler.providers.agora import replies
+from reconciler.providers.agora.pressure import TOO_MANY, Result, Withheld
+from reconciler.providers.agora.redaction import LONGEST, clean
+
+OK = 200
+NOT_FOUND = 404
+CONFLICT = 409
+_AUTHENTICATION = frozenset({401, 403})
+
+# Statuses that prove that nothing was executed, and how far each refusal reaches. Besides the documented
+# ones: those with which HTTP refuses a message before anything acts on it (RFC 9110: 405, 406, 411, 413, 414,
+# 415; 431).
+_REFUSALS: Mapping[int, Scope] = MappingProxyType(
+    dict.fromkeys(_AUTHENTICATION, Scope.RUN)
+    | dict.fromkeys((400, 404, 405, 406, 411, 413, 414, 415, 422, 431), Scope.ADDRESS)
+)
+# A reason that the quota is used up, with whatever 4xx it comes (agora-api: "Contradictions", 11).
+_QUOTA_FOR_SURE = frozenset({"ResourceQuotaLimitExceeded"})
+_QUOTA = _QUOTA_FOR_SURE | {"ConcurrencyLimitExceeded"}
+
+_ADVICE_BY_REASON: Mapping[str, str] = MappingProxyType(
+    {
+        "ServiceNotEnabled": "enable Conversational AI for this project in Agora's console",
+        "AccountSuspended": "the account is suspended: see Agora's console",
+        "InvalidPermission": "the credentials have no right to this project",
+        "ResourceQuotaLimitExceeded": "leave other agents or have the quota raised (20 agents by default)",
+        "ConcurrencyLimitExceeded": "leave other agents or have the quota raised (20 agents by default)",
+    }
+)
+_ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
+    {
+        400: "correct the agent's properties",
+        401: "check AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, and that AGORA_APP_ID belongs to them",
+        403: "check in Agora's console that the project exists and has Conversational AI enabled",
+        404: "check AGORA_APP_ID, service.area and AGORA_AGENTS_API_BASE_URL",
+        422: "leave other agents or have the quota raised (20 agents by default)",
+    }
+)
+_LATER = "see whether the service is well and can be reached from here, and run again"
+# How the service says that an App ID is not one of this region (agora-api: "Base URLs").
+_WRONG_REGION = "check if the appid is valid"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What an error's body says, in whichever shape; unredacted. `is_agora` when it is a JSON object."""
+
+    detail: str = ""
+    reason: str = ""
+    agent_id: str | None = None
+    is_agora: bool = False
+
+
+def join_outcome(result: Result, now: float, secrets: Iterable[Secret]) -> JoinOutcome:
+    """What became of a join. `now` in the service's time; `secrets` are blanked out of every text."""
+    if isinstance(result, HttpReply) and result.status == OK:
+        try:
+            return replies.joined(result.body, now)
+        except IncompleteRead as error:
+            return Unknown(f"HTTP 200, but {error.message}")
+    if isinstance(result, HttpReply) and result.status == CONFLICT:
+        return Conflict(read_error(result.body).agent_id, _words(result, secrets))
+    return _refusal(result, secrets, quota_scope=Scope.JOINS)
+
+
+def update_outcome(result: Result, agent_id: str, secrets: Iterable[Secret]) -> UpdateOutcome:
+    """What became of an update."""
+    if isinstance(result, HttpReply) and result.status == OK:
+        try:
+            replies.check_updated(result.body, agent_id)
+        except IncompleteRead as error:
+            return Unknown(f"HTTP 200, but {error.message}")
+        return Done()
+    if is_gone(result):
+        return Gone()
+    return _refusal(result, secrets)
+
+
+def leave_outcome(result: Result, secrets: Iterable[Secret]) -> LeaveOutcome:
+    """What became of a leave; `Done` means accepted, since it is executed later (agora-api: "Lifecycle")."""
+    if isinstance(result, HttpReply) and result.status == OK:
+        try:
+            replies.check_left(result.body)
+        except IncompleteRead as error:
+            return Unknown(f"HTTP 200, but {error.message}")
+        return Done()
+    if is_gone(result):
+        return Gone()
+    return _refusal(result, secrets)
+
+
+def is_gone(result: Result) -> bool:
+    """Whether a reply about one agent says that there is no such agent.
+
+    A 404 that the service did not write (a proxy's page, a wrong address) says nothing about the agent.
+    """
+    return isinstance(result, HttpReply) and result.status == NOT_FOUND and read_error(result.body).is_agora
+
+
+def call_failed(
+    what: str, result: Result, secrets: Iterable[Secret], *, mutating: bool = False
+) -> ServiceError:
+    """The exception for a call without an outcome type of its own: reads, and the verbs of a conversation."""
+    text = f"{what} failed: {_words(result, secrets, advise=False)}"
+    if isinstance(result, HttpReply):
+        hint = _advice(result.status, read_error(result.body)) or _LATER
+        if result.status in _AUTHENTICATION:
+            return AuthenticationFailed(text, hint=hint)
+        if not mutating and result.status < 300:
+            return IncompleteRead(text, hint=hint)
+        if mutating and result.status not in _REFUSALS:
+            text += "; it may have been executed, and is not sent again"
+        return ServiceError(text, hint=hint)
+    if isinstance(result, HttpFailure):
+        if mutating and result.sent:
+            text += "; it may have been executed, and is not sent again"
+        if not mutating and result.trouble is HttpTrouble.TOO_LARGE:
+            return IncompleteRead(text, hint=_LATER)
+    return ServiceError(text, hint=_LATER)
+
+
+def read_error(body: bytes) -> ErrorBody:
+    """The error that a body describes: today's shape, the older ones, plain text or a proxy's page.
+
+    Shapes: agora-api, "Errors" and "Name conflict"; telephony's `{error_type, description}`. Never raises.
+    """
+    try:
+        tree: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ErrorBody(_plain(body))
+    if not isinstance(tree, dict):
+        return ErrorBody(_plain(body))
+    said = (tree.get(key) for key in ("detail", "message", "description"))
+    reason = next((each for key in ("reason", "error_type") if isinstance(each := tree.get(key), str)), "")
+    return ErrorBody(
+        detail=next((_string(each) for each in said if each), ""),
+        reason=reason[:100],
+        agent_id=next(
+            (each for key in ("agent_id", "taskId") if replies.is_agent_id(each := tree.get(key))), None
+        ),
+        is_agora=True,
+    )
+
+
+def _refusal(
+    result: Result, secrets: Iterable[Secret], *, quota_scope: Scope = Scope.ADDRESS
+) -> Declined | Unknown:
+    """A refusal where it is proven that nothing was executed, else `Unknown`."""
+    words = _words(result, secrets)
+    if isinstance(result, Withheld):
+        return Declined(Scope.RUN, words)
+    if isinstance(result, HttpFailure):
+        return Unknown(words) if result.sent else Declined(Scope.ADDRESS, words)
+    if _is_quota(result):
+        return Declined(quota_scope, words)
+    scope = _REFUSALS.get(result.status)
+    return Unknown(words) if scope is None else Declined(scope, words)
+
+
+def _is_quota(result: HttpReply) -> bool:
+    """Whether the quota is used up. A 429 that only says "too many at once" is about the pace."""
+    reason = read_error(result.body).reason
+    if result.status == TOO_MANY:
+        return reason in _QUOTA_FOR_SURE
+    return 400 <= result.status < 500 and (result.status == 422 or reason in _QUOTA)
+
+
+def _words(result: Result, secrets: Iterable[Secret], *, advise: bool = True) -> str:
+    """What happened, and what to do about it, in one line."""
+    if isinstance(result, Withheld):
+        return clean(f"not sent, since {result.reason}", secrets)
+    if isinstance(result, HttpFailure):
+        return clean(f"{result.trouble} ({result.detail})" if result.detail else str(result.trouble), secrets)
+    error = read_error(result.body)
+    head = f"HTTP {result.status} {error.reason}".rstrip()
+    text = clean(f"{head}: {error.detail}" if error.detail else head, secrets)
+    if 300 <= result.status < 400:
+        text += " (a redirect, which is never followed)"
+    advice = _advice(result.status, error) if advise else None
+    return f"{text}; {advice}" if advice else text
+
+
+def _advice(status: int, error: ErrorBody) -> str | None:
+    if _WRONG_REGION in error.detail:
+        return "check that service.area is the region in which the App ID was made"
+    if status == TOO_MANY and error.reason not in _QUOTA_FOR_SURE:
+        return None  # it is about the pace, which is slowed down by itself
+    if 300 <= status < 400:
+        return "check AGORA_AGENTS_API_BASE_URL"
+    return _ADVICE_BY_REASON.get(error.reason) or _ADVICE_BY_STATUS.get(status)
+
+
+def _plain(body: bytes) -> str:
+    """Text or a page without its markup; not yet redacted, so not cut short where a secret could stand."""
+    text = body[: LONGEST * 16].decode("utf-8", "replace")
+    if "<" in text:
+        text = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>|<[^<>]{0,300}>", " ", text)
+    return " ".join(text.split())[: LONGEST * 16]
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()[: LONGEST * 16]

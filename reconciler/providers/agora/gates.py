@@ -1,0 +1,165 @@
+"""The gates that a call passes: rate, breaker and retry budget, as plain arithmetic on times that are given.
+
+No effects here: `pressure` asks these and does the waiting. All times are those of one monotonic clock, in
+seconds. Mutable, one set per run; safe between tasks because a task is only ever switched at an effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard a run may press; no rate is documented (agora-api: limits), ours is modest.
+
+    Seconds throughout. `read_seconds` bounds a read with all its retries, from its first attempt on, so that
+    a read that keeps failing ends its command within half a minute.
+    """
+
+    calls_per_second: float = 50.0
+    burst: float = 50.0
+    slowest: float = 0.5
+    read_seconds: float = 25.0
+    attempt_seconds: float = 10.0
+    write_seconds: float = 30.0
+    first_backoff: float = 0.5
+    longest_backoff: float = 8.0
+    longest_hold: float = 20.0
+    retries_per_call: float = 0.2
+    spare_retries: int = 10
+    failures_to_open: int = 5
+    open_seconds: float = 10.0
+
+
+class Rate:
+    """A token bucket kept as one instant: when the next call would be due if calls came evenly.
+
+    Reservations are handed out in order, so that waiting tasks start one after the other instead of all at
+    once. When the service says that we are too fast the rate is halved, and it recovers with every success.
+    """
+
+    __slots__ = ("_due", "_held_until", "_limits", "_per_second", "holds")
+
+    RECOVERY = 1.02
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._per_second = limits.calls_per_second
+        self._due = float("-inf")
+        self._held_until = float("-inf")
+        self.holds = 0
+
+    @property
+    def per_second(self) -> float:
+        """The present pace."""
+        return self._per_second
+
+    def reserve(self, now: float) -> float:
+        """Take the next place; returns how long to wait for it. It is void once `holds` has changed."""
+        due = max(self._due, now)
+        self._due = due + 1.0 / self._per_second
+        return max(0.0, due - self._allowance - now)
+
+    def hold(self, now: float, seconds: float) -> None:
+        """Let nobody start for some seconds, and afterwards start evenly, at half the rate.
+
+        Answers to calls that were already under way when the first hold began do not halve the rate again.
+        """
+        if now >= self._held_until:
+            self._per_second = max(self._per_second / 2, self._limits.slowest)
+        self._held_until = max(self._held_until, now + seconds)
+        self._due = max(self._due, self._held_until + self._allowance)
+        self.holds += 1
+
+    def held_for(self, now: float) -> float:
+        """Seconds until the present hold ends; 0 when there is none."""
+        return max(0.0, self._held_until - now)
+
+    def succeeded(self) -> None:
+        """A call was taken: come a little nearer to the full pace again."""
+        if self._per_second < self._limits.calls_per_second:
+            self._per_second = min(self._per_second * self.RECOVERY, self._limits.calls_per_second)
+
+    @property
+    def _allowance(self) -> float:
+        share = self._per_second / self._limits.calls_per_second
+        return (max(1.0, self._limits.burst * share) - 1.0) / self._per_second
+
+
+class Breaker:
+    """Opens after some systemic failures in a row; lets one probe through when its pause is over."""
+
+    __slots__ = ("_cause", "_failures", "_limits", "_open_until", "_probe_until")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._failures = 0
+        self._open_until: float | None = None
+        self._probe_until = float("-inf")
+        self._cause = ""
+
+    @property
+    def cause(self) -> str:
+        """What the last failure was."""
+        return self._cause
+
+    @property
+    def failures(self) -> int:
+        """How many calls have failed in a row."""
+        return self._failures
+
+    def refuses_for(self, now: float) -> float:
+        """Seconds until a call may be tried; 0 when it may now."""
+        if self._open_until is None:
+            return 0.0
+        return max(self._open_until - now, self._probe_until - now, 0.0)
+
+    def enter(self, now: float) -> None:
+        """A call starts; while half-open it is the probe, and others are refused until it is answered.
+
+        The probe's claim ends by itself, so that a task that was killed in it does not shut the gate.
+        """
+        if self._open_until is not None:
+            self._probe_until = now + self._limits.write_seconds
+
+    def succeeded(self) -> None:
+        """The service answered: close, and count anew."""
+        self._failures = 0
+        self._open_until = None
+        self._probe_until = float("-inf")
+
+    def failed(self, now: float, cause: str) -> None:
+        """A call failed for a reason that would meet any other call too; `cause` is for people."""
+        self._failures += 1
+        self._cause = cause
+        if self._failures >= self._limits.failures_to_open:
+            self._open_until = now + self._limits.open_seconds
+            self._probe_until = float("-inf")
+
+
+class RetryBudget:
+    """How many retries a run may make in all: a few, and a share of its calls, so that no storm can grow."""
+
+    __slots__ = ("_calls", "_limits", "_retries")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._calls = 0
+        self._retries = 0
+
+    @property
+    def retries(self) -> int:
+        """How many were taken."""
+        return self._retries
+
+    def called(self) -> None:
+        """A call is made: the budget grows by its share."""
+        self._calls += 1
+
+    def take(self) -> bool:
+        """One retry, if there is one left."""
+        if self._retries >= self._limits.spare_retries + self._limits.retries_per_call * self._calls:
+            return False
+        self._retries += 1
+        return True

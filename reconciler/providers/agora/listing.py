@@ -1,0 +1,215 @@
+"""The list of agents: complete, or an error.
+
+Left to its defaults the service lists twenty running agents of the last two hours (agora-api: list), so
+window, states and page size are always asked for. What it refuses of that is not documented for every region:
+a run finds out once and remembers. Absence from this list is never more than a hint; presence is never proof
+of ownership.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.errors import IncompleteRead, ServiceError
+from reconciler.model.observed import ListedAgent
+from reconciler.ports import HttpReply, Steps
+from reconciler.providers.agora import errors, replies, settings
+from reconciler.providers.agora.client import AgoraClient
+from reconciler.providers.agora.clock import WARN_BEYOND
+
+HOUR = 3600
+# The end of the window lies a little ahead, so that an agent that was just started is not missed by a second.
+AHEAD = 60
+MAX_PAGES = 1000
+BAD_REQUEST = 400
+RECOVERING = "5"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is listed: agents in some states, started within `window` seconds.
+
+    States stand in the order of a life, so that an agent that moves on between two questions is seen twice
+    rather than never.
+    """
+
+    what: str
+    states: tuple[str, ...]
+    window: int
+
+
+# No agent lives longer than 72 h (agora-api: lifecycle); the rest is margin for clocks and late starts.
+LIVE = Subject("listing the live agents", ("1", RECOVERING, "2", "0", "3"), 80 * HOUR)
+# As far back as mainland China's service lists at all: 7 days, less a margin for clocks.
+ENDED = Subject("listing the ended agents", ("4", "6"), 7 * 24 * HOUR - HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way to ask: all states at once or one by one, with or without state 5, and the page size."""
+
+    commas: bool
+    recovering: bool
+    limit: int
+
+    def filters(self, states: tuple[str, ...]) -> tuple[str, ...]:
+        """The `state` filters to ask for, one after the other."""
+        known = tuple(state for state in states if self.recovering or state != RECOVERING)
+        return (",".join(sorted(known)),) if self.commas else known
+
+
+# From the best to the most modest. State 5 (RECOVERING) is no longer documented, but agents may be in it. The
+# largest page is undocumented: 100 is what other clients use, 20 the default.
+LADDER = tuple(
+    Dialect(commas, recovering, limit)
+    for commas in (True, False)
+    for limit in (100, 20)
+    for recovering in (True, False)
+)
+# Mainland China's service takes one state at a time (agora-api: list).
+_FIRST_WITHOUT_COMMAS = next(rung for rung, dialect in enumerate(LADDER) if not dialect.commas)
+
+
+class _Refused(Exception):  # noqa: N818  a question that was refused, not a failure
+    """The service refuses this dialect: a 400 to the first page."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Lister:
+    """Lists the agents of an App ID; remembers which dialect the service understands."""
+
+    __slots__ = ("_client", "_rung")
+
+    def __init__(self, client: AgoraClient) -> None:
+        self._client = client
+        self._rung = _FIRST_WITHOUT_COMMAS if client.settings.is_mainland_china else 0
+
+    def agents(self, subject: Subject, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+        """Every agent of the subject, oldest first.
+
+        A list that does not add up is read once more. Raises `IncompleteRead` when it still does not, and
+        `ServiceError` when the service cannot be asked.
+        """
+        if not self._client.settings.has_rest_credentials:
+            raise ServiceError(
+                f"{subject.what} needs {settings.CUSTOMER_ID} and {settings.CUSTOMER_SECRET}",
+                hint="a token is bound to one channel and cannot list; set both where this runs",
+            )
+        problem: IncompleteRead | None = None
+        for _ in range(3):
+            asked_by = self._client.clock.skew or 0.0
+            try:
+                found = yield from self._in_some_dialect(subject, channel, settled=problem is None)
+            except IncompleteRead as error:
+                if problem is not None or not self._client.pressure.spend_retry():
+                    raise
+                problem = error
+                continue
+            # The replies may have shown that our clock, and with it the window, was wrong.
+            if abs((self._client.clock.skew or 0.0) - asked_by) <= WARN_BEYOND:
+                return tuple(sorted(found.values(), key=lambda agent: (agent.started_at, agent.agent_id)))
+        raise IncompleteRead(
+            f"{subject.what} failed: the service's clock cannot be made out", hint="run again"
+        )
+
+    def _in_some_dialect(self, subject: Subject, channel: str | None, *, settled: bool) -> Steps[_Agents]:
+        first: ServiceError | None = None
+        for rung in range(self._rung, len(LADDER)):
+            try:
+                found = yield from self._all(subject, LADDER[rung], channel, settled=settled)
+            except _Refused as refusal:
+                first = first or refusal.error
+            else:
+                self._rung = rung
+                return found
+        assert first is not None, "the ladder is not empty"
+        raise first
+
+    def _all(
+        self, subject: Subject, dialect: Dialect, channel: str | None, *, settled: bool
+    ) -> Steps[_Agents]:
+        now = int((yield from self._client.now()))
+        window = (("from_time", str(now - subject.window)), ("to_time", str(now + AHEAD)))
+        where = (("channel", channel),) if channel is not None else ()
+        found: _Agents = {}
+        for state in dialect.filters(subject.states):
+            query = (*where, *window, ("state", state), ("limit", str(dialect.limit)))
+            part = yield from self._pages(subject.what, query, settled=settled)
+            for agent in part.values():
+                if found.get(agent.agent_id, agent).started_at != agent.started_at:
+                    raise IncompleteRead(
+                        f"{subject.what} failed: agent {agent.agent_id} is listed with two starts"
+                    )
+            found.update(part)
+        return found
+
+    def _pages(self, what: str, query: tuple[tuple[str, str], ...], *, settled: bool) -> Steps[_Agents]:
+        rows: _Agents = {}
+        totals: list[int] = []
+        shown: list[int] = []
+        cursors: set[str] = {""}
+        cursor = ""
+        while True:
+            page = yield from self._page(what, query, cursor)
+            for row in page.rows:
+                if rows.setdefault(row.agent_id, row) != row:
+                    raise IncompleteRead(f"{what} failed: agent {row.agent_id} is listed twice, differently")
+            totals.append(page.total)
+            shown.append(len(page.rows))
+            cursor = page.cursor
+            if not cursor:
+                break
+            if cursor in cursors:
+                raise IncompleteRead(
+                    f"{what} failed: the service leads round in a circle after {len(totals)} pages"
+                )
+            if len(totals) >= MAX_PAGES:
+                raise IncompleteRead(f"{what} failed: there are more than {MAX_PAGES} pages")
+            cursors.add(cursor)
+        _require_complete(what, len(rows), totals, shown, settled=settled)
+        return rows
+
+    def _page(self, what: str, query: tuple[tuple[str, str], ...], cursor: str) -> Steps[replies.Page]:
+        asked = (*query, ("cursor", cursor)) if cursor else query
+        request = yield from self._client.request("GET", "agents", query=asked)
+        result = yield from self._client.fetch(request)
+        if isinstance(result, HttpReply) and result.status == errors.OK:
+            try:
+                return replies.page(result.body, (yield from self._client.now()))
+            except IncompleteRead as error:
+                raise IncompleteRead(f"{what} failed: {error.message}", hint=error.hint) from None
+        if isinstance(result, HttpReply) and result.status == BAD_REQUEST:
+            problem = errors.call_failed(what, result, self._client.secrets(request))
+            if cursor:  # it takes the question and refuses its own cursor: half a list
+                raise IncompleteRead(problem.message, hint=problem.hint)
+            raise _Refused(problem)
+        self._client.fail(what, result, request)
+
+
+_Agents = dict[str, ListedAgent]
+
+
+def _require_complete(what: str, found: int, totals: list[int], shown: list[int], *, settled: bool) -> None:
+    """Compare what was collected with what the service counted.
+
+    The first reading must agree exactly with every page. In the second one a few agents may come and go from
+    page to page, as they do on a busy App ID: then the count must lie between the lowest and the highest
+    total. What `total` counts is undocumented (agora-api: list): where each of several pages counts just
+    itself, and is right, the list adds up too.
+    """
+    low, high = min(totals), max(totals)
+    few = high - low <= max(2, high // 20)
+    if (
+        found == low == high
+        or (few and not settled and low <= found <= high)
+        or (len(totals) > 1 and totals == shown)
+    ):
+        return
+    counted = str(low) if low == high else f"{low} to {high}"
+    raise IncompleteRead(
+        f"{what} failed: the service counts {counted} but shows {found}",
+        hint="nothing was decided; run again",
+    )

@@ -1,0 +1,222 @@
+"""Politeness: every call of a run passes here, is paced, and, if it only reads, is tried again.
+
+Sans-I/O: waiting, chance and the clock are effects. A mutating call is performed at most once; whether it may
+be sent again is for the protocol above to decide, since only that knows what became of it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from reconciler.ports import (
+    Elapsed,
+    Http,
+    HttpFailure,
+    HttpReply,
+    HttpRequest,
+    HttpTrouble,
+    Random,
+    Sleep,
+    Steps,
+    Stopping,
+)
+from reconciler.providers.agora.clock import parse_date
+from reconciler.providers.agora.gates import Breaker, Limits, Rate, RetryBudget
+
+TOO_MANY = 429
+UNAVAILABLE = 503
+# Statuses of a read that may be different the next time (agora-api: errors; 408 and 425 are HTTP's own).
+_PASSING = frozenset({408, 425, TOO_MANY})
+_SYSTEMIC = frozenset({HttpTrouble.CONNECT, HttpTrouble.TIMEOUT, HttpTrouble.BROKEN})
+_SECONDS = re.compile(r"\d{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The call was not made: nothing left this machine. After `again_in` seconds another may be tried."""
+
+    reason: str
+    again_in: float = 0.0
+
+
+Result: TypeAlias = HttpReply | HttpFailure | Withheld
+
+_STOPPING = Withheld("the run is stopping")
+_TOO_LATE = Withheld("there was no time left for another attempt")
+
+
+class Pressure:
+    """The gates of one run, and the only place that yields `Http`."""
+
+    __slots__ = ("_breaker", "_budget", "_limits", "_rate", "_too_many")
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._rate = Rate(self._limits)
+        self._breaker = Breaker(self._limits)
+        self._budget = RetryBudget(self._limits)
+        self._too_many = 0
+
+    @property
+    def limits(self) -> Limits:
+        """How hard this run may press."""
+        return self._limits
+
+    @property
+    def retries(self) -> int:
+        """Retries made so far, for whoever reports."""
+        return self._budget.retries
+
+    @property
+    def calls_per_second(self) -> float:
+        """The pace at present: lower than the limit after the service has said that we were too fast."""
+        return self._rate.per_second
+
+    def once(self, request: HttpRequest) -> Steps[Result]:
+        """Perform a call at most once, when its turn has come."""
+        self._budget.called()
+        withheld = yield from self._admit()
+        if withheld is not None:
+            return withheld
+        return (yield from self._send(request))
+
+    def read(self, request: HttpRequest) -> Steps[Result]:
+        """Perform a read, again while it fails in passing and time and budget last; the last result counts.
+
+        A first attempt is refused at once while the breaker is open; a read that is being retried waits for
+        the breaker's next probe if its time allows.
+        """
+        self._budget.called()
+        withheld = yield from self._admit()
+        if withheld is not None:
+            return withheld
+        started = yield Elapsed()
+        ends = started + self._limits.read_seconds
+        attempt, now = 1, started
+        while True:
+            result = yield from self._send(
+                replace(request, deadline=min(self._limits.attempt_seconds, ends - now))
+            )
+            if not is_passing(result):
+                return result
+            pause = yield from self._backoff(attempt)
+            again = yield from self._wait(pause, ends)
+            if not again or not self._budget.take():
+                return result
+            now = yield Elapsed()
+            if ends - now <= 0:
+                return result
+            attempt += 1
+
+    def spend_retry(self) -> bool:
+        """Take one retry from the budget for a reply that came but could not be used."""
+        return self._budget.take()
+
+    def _admit(self, until: float = math.inf) -> Steps[Withheld | None]:
+        """Wait for a place, not beyond `until`; None when the call may, and then must, be sent at once."""
+        now = yield Elapsed()
+        while True:
+            if refused := self._breaker.refuses_for(now):
+                return self._broken(refused)
+            if (delay := self._rate.reserve(now)) > 0:
+                if now + delay >= until:
+                    return _TOO_LATE
+                holds = self._rate.holds
+                yield Sleep(delay)
+                if (yield Stopping()):
+                    return _STOPPING
+                now = yield Elapsed()
+                if holds != self._rate.holds:
+                    continue
+                if refused := self._breaker.refuses_for(now):
+                    return self._broken(refused)
+            self._breaker.enter(now)
+            return None
+
+    def _wait(self, pause: float, ends: float) -> Steps[bool]:
+        """Wait `pause` seconds and for a place; False when a retry would start after `ends`, or at all."""
+        while True:
+            now = yield Elapsed()
+            pause = max(pause, self._rate.held_for(now))
+            if now + pause >= ends:
+                return False
+            yield Sleep(pause)
+            if (yield Stopping()):
+                return False
+            withheld = yield from self._admit(ends)
+            if withheld is None:
+                return True
+            if withheld.again_in <= 0:
+                return False
+            pause = withheld.again_in + (yield Random()) * self._limits.first_backoff
+
+    def _send(self, request: HttpRequest) -> Steps[HttpReply | HttpFailure]:
+        result: HttpReply | HttpFailure = yield Http(request)
+        now = yield Elapsed()
+        if isinstance(result, HttpFailure):
+            if result.trouble in _SYSTEMIC:
+                self._breaker.failed(now, _cause(result))
+        elif result.status >= 500:
+            self._breaker.failed(now, f"HTTP {result.status}")
+        else:
+            self._breaker.succeeded()
+        if isinstance(result, HttpReply):
+            yield from self._heed(result, now)
+        return result
+
+    def _heed(self, reply: HttpReply, now: float) -> Steps[None]:
+        """Slow down when asked to; a `Retry-After` holds back every call of the run, not only this one."""
+        if reply.status not in (TOO_MANY, UNAVAILABLE):
+            self._too_many = 0
+            if reply.status < 500:
+                self._rate.succeeded()
+            return
+        asked = retry_after(reply.headers)
+        if asked is None and reply.status == UNAVAILABLE:
+            return
+        if asked is None:
+            self._too_many += 1
+            longest = min(self._limits.longest_hold, self._limits.first_backoff * 2.0**self._too_many)
+            asked = longest * (0.5 + (yield Random()) / 2)
+        self._rate.hold(now, min(asked, self._limits.longest_hold))
+
+    def _backoff(self, attempt: int) -> Steps[float]:
+        """Full jitter: anything up to an exponentially growing pause."""
+        longest = min(self._limits.longest_backoff, self._limits.first_backoff * 2.0 ** (attempt - 1))
+        return float((yield Random()) * longest)
+
+    def _broken(self, again_in: float) -> Withheld:
+        return Withheld(
+            f"{self._breaker.failures} calls in a row failed, the last one with {self._breaker.cause}",
+            again_in,
+        )
+
+
+def is_passing(result: Result) -> bool:
+    """Whether a read that ended so may be worth another attempt."""
+    if isinstance(result, HttpReply):
+        return result.status in _PASSING or result.status >= 500
+    return isinstance(result, HttpFailure) and result.trouble in _SYSTEMIC
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a reply asks us to wait; None for none, garbage or a time that has passed.
+
+    A date is read against the reply's own `Date`: the two come from one clock, ours may differ.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        seconds = parse_date(text) - parse_date(headers["date"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return seconds if seconds >= 0 else None
+
+
+def _cause(failure: HttpFailure) -> str:
+    return f"{failure.trouble} ({failure.detail[:120]})" if failure.detail else str(failure.trouble)

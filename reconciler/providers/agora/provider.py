@@ -1,0 +1,193 @@
+"""`ports.Provider` for Agora: the verbs of a fleet, and those of one conversation.
+
+Mutating calls are never retried in here, reads always are; see `pressure`. One instance serves one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.errors import IncompleteRead
+from reconciler.model.ability import Capabilities
+from reconciler.model.observed import ListedAgent, ObservedAgent
+from reconciler.model.secret import Secret
+from reconciler.ports import (
+    JoinOrder,
+    JoinOutcome,
+    LeaveOutcome,
+    Prepared,
+    Steps,
+    UpdateOrder,
+    UpdateOutcome,
+)
+from reconciler.providers.agora import conversation, errors, listing, replies, wire
+from reconciler.providers.agora.client import AgoraClient
+from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.listing import Lister
+from reconciler.providers.agora.settings import AgoraSettings
+
+# How many ended agents of one channel are queried to find a name at most.
+MOST_ENDED = 50
+
+
+class AgoraProvider:
+    """One App ID on one service, for one run."""
+
+    __slots__ = ("_able", "_client", "_lister")
+
+    def __init__(self, settings: AgoraSettings, limits: Limits | None = None) -> None:
+        self._client = AgoraClient(settings, limits)
+        self._lister = Lister(self._client)
+        self._able = wire.capabilities(mainland_china=settings.is_mainland_china)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this service can do to a running agent (it is less in mainland China)."""
+        return self._able
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the service's clock is ahead of ours, by its replies; None before the first."""
+        return self._client.clock.skew
+
+    @property
+    def clock_warning(self) -> str | None:
+        """What to tell people about this machine's clock, if anything."""
+        return self._client.clock.warning
+
+    @property
+    def retries(self) -> int:
+        """How many reads were sent again so far."""
+        return self._client.pressure.retries
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+        """Every agent that is not terminal, oldest first; complete, or an error (see `ports.Observer`)."""
+        listed = yield from self._lister.agents(listing.LIVE, channel)
+        return tuple(agent for agent in listed if not agent.status.is_terminal)
+
+    def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
+        """One agent by id; None when the service says that it has none."""
+        request = yield from self._client.request("GET", self._client.agent_path(agent_id), agent_id=agent_id)
+        return (
+            yield from self._client.read(
+                f"asking for agent {agent_id}",
+                request,
+                lambda body, now: replies.agent(body, agent_id, now, self._client.known_secrets),
+            )
+        )
+
+    def has_ended(self, name: str, *, channel: str) -> Steps[bool]:
+        """Whether one of the channel's last ended agents bore a name; False where that cannot be told.
+
+        The list gives no names (agora-api: list), so the newest ended agents are queried, up to a bound.
+        """
+        try:
+            ended = yield from self._lister.agents(listing.ENDED, channel)
+        except IncompleteRead:
+            return False
+        for row in reversed(ended[-MOST_ENDED:]):
+            agent = yield from self.query(row.agent_id)
+            if agent is not None and agent.name == name and agent.status.is_terminal:
+                return True
+        return False
+
+    # --- changing -------------------------------------------------------------------------------------------
+
+    def prepare_join(self, order: JoinOrder) -> Steps[Prepared]:
+        """Resolve the secrets of a join and mint its token; nothing is sent.
+
+        Raises `SecretUnavailable` for a secret or the certificate, `UsageError` for an order that no service
+        would take, `ServiceError` when this machine's clock is too far off to mint.
+        """
+        values = yield from self._client.resolve(wire.find_references(order.body.properties))
+        token, expires_at = yield from self._client.mint(
+            order.channel, order.uid, order.token_ttl, rtm=wire.wants_rtm(order)
+        )
+        body = wire.join_body(order, token, values)
+        request = yield from self._client.request("POST", "join", body=body, seat=(order.channel, order.uid))
+        return Prepared(request, values, expires_at)
+
+    def join(self, prepared: Prepared) -> Steps[JoinOutcome]:
+        """Send a join once. Every doubt is `Unknown`: the service may start the agent later."""
+        result = yield from self._client.once(prepared.request)
+        return errors.join_outcome(
+            result, (yield from self._client.now()), self._client.secrets(prepared.request)
+        )
+
+    def prepare_update(self, order: UpdateOrder) -> Steps[Prepared]:
+        """Resolve an update's secrets, mint its token if it sends one; raises as `prepare_join` does."""
+        path = self._client.agent_path(order.agent_id, "update")
+        self._client.remember(order.agent_id, order.channel, order.uid)
+        values = yield from self._client.resolve(wire.find_references(*order.values.values()))
+        token: Secret | None = None
+        expires_at: float | None = None
+        if order.token_ttl is not None:
+            minted, expires_at = yield from self._client.mint(
+                order.channel, order.uid, order.token_ttl, rtm=order.rtm
+            )
+            token = (
+                minted if isinstance(minted, Secret) else None
+            )  # a project without tokens has none to renew
+        body = wire.update_body(order, self._able, token, values)
+        request = yield from self._client.request("POST", path, body=body, seat=(order.channel, order.uid))
+        return Prepared(request, values, expires_at)
+
+    def update(self, prepared: Prepared) -> Steps[UpdateOutcome]:
+        """Send an update once; sending the same again is harmless, since every value in it is complete."""
+        result = yield from self._client.once(prepared.request)
+        agent_id = prepared.request.url.rsplit("/", 2)[-2]
+        return errors.update_outcome(result, agent_id, self._client.secrets(prepared.request))
+
+    def leave(self, agent_id: str) -> Steps[LeaveOutcome]:
+        """Ask an agent to leave, once. `Done` is accepted: it stops later (agora-api: lifecycle)."""
+        path = self._client.agent_path(agent_id, "leave")
+        request = yield from self._client.request("POST", path, agent_id=agent_id)
+        result = yield from self._client.once(request)
+        return errors.leave_outcome(result, self._client.secrets(request))
+
+    # --- talking --------------------------------------------------------------------------------------------
+
+    def speak(
+        self,
+        agent_id: str,
+        text: str,
+        *,
+        priority: conversation.Priority | None = None,
+        interruptable: bool | None = None,
+    ) -> Steps[conversation.Heard]:
+        """Let an agent say a text of at most 512 bytes; see `conversation.speak`."""
+        return conversation.speak(
+            self._client, agent_id, text, priority=priority, interruptable=interruptable
+        )
+
+    def interrupt(self, agent_id: str) -> Steps[conversation.Heard]:
+        """Stop an agent's present speech or thought."""
+        return conversation.interrupt(self._client, agent_id)
+
+    def think(
+        self,
+        agent_id: str,
+        text: str,
+        *,
+        on: conversation.Reactions | None = None,
+        interruptable: bool | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Steps[conversation.Heard]:
+        """Put a text before an agent's model as if it had been said to it; see `conversation.think`."""
+        return conversation.think(
+            self._client, agent_id, text, on=on, interruptable=interruptable, metadata=metadata
+        )
+
+    def history(self, agent_id: str) -> Steps[conversation.History | None]:
+        """What was said so far to and by a running agent; None when there is no such agent."""
+        return conversation.history(self._client, agent_id)
+
+    def turns(self, agent_id: str, *, page_size: int = 50) -> Steps[conversation.Turns | None]:
+        """Every turn of a session of the last 7 days; None when there is no such agent."""
+        return conversation.turns(self._client, agent_id, page_size)
+
+    def seat(self, agent_id: str, channel: str, uid: str) -> None:
+        """Say where an agent sits, so that a call on it can go with a token of its own."""
+        self._client.remember(agent_id, channel, uid)

@@ -1,0 +1,214 @@
+"""What the service answers: bytes become our values here, or the reply is refused as a whole.
+
+Strict about what we use (types, ids, times, depth), indifferent to keys that we do not know. Field names:
+agora-api, "Endpoints" (OpenAPI v2). Every function raises `IncompleteRead` and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import orjson
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from reconciler.errors import IncompleteRead
+from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
+from reconciler.model.secret import Secret
+from reconciler.ports import Joined
+from reconciler.providers.agora.redaction import clean
+
+MAX_DEPTH = 50
+# How far in the future a time of the service may lie before we call it nonsense.
+FUTURE = 3600.0
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+class Reply(BaseModel):
+    """The beginning of every reply's model: no coercion, unknown keys pass."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+Stamp = Annotated[int | float, Field(ge=0, lt=2**53, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Row(Reply):
+    agent_id: AgentId
+    status: str
+    start_ts: Stamp
+
+
+class _Rows(Reply):
+    rows: list[_Row] = Field(alias="list")
+    count: Count | None = None
+
+
+class _Meta(Reply):
+    total: Count
+    cursor: Annotated[str, StringConstraints(max_length=1024)] | None = None
+
+
+class _Listing(Reply):
+    data: _Rows
+    meta: _Meta
+    status: str | None = None
+
+
+class _Agent(Reply):
+    agent_id: AgentId
+    status: str
+    start_ts: Stamp
+    stop_ts: Stamp | None = None
+    name: str | None = None
+    message: str | None = None
+
+
+class _Started(Reply):
+    """A join's reply. Only the id is indispensable: without it a strange timestamp would cost the agent."""
+
+    agent_id: AgentId
+    status: object = None
+    create_ts: object = None
+
+
+class _Changed(Reply):
+    # Mainland China says `state` where the rest of the world says `status` (agora-api: "Contradictions").
+    agent_id: AgentId
+    status: str | None = Field(default=None, validation_alias=AliasChoices("status", "state"))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the list: `total` counts all pages, `cursor` is empty on the last one."""
+
+    rows: tuple[ListedAgent, ...]
+    total: int
+    cursor: str
+
+
+def is_agent_id(text: object) -> bool:
+    """Whether a text may be put into a path as an agent's id."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
+def page(body: bytes, now: float) -> Page:
+    """One page of the list of agents. `now` is the service's time, in epoch seconds."""
+    reply = parse(_Listing, body)
+    if reply.status not in (None, "ok"):
+        raise IncompleteRead(f'the list says of itself "{clean(str(reply.status), ())}" instead of "ok"')
+    if reply.data.count is not None and reply.data.count != len(reply.data.rows):
+        raise IncompleteRead(f"the list holds {len(reply.data.rows)} agents but says {reply.data.count}")
+    rows = tuple(
+        ListedAgent(row.agent_id, AgentStatus.of(row.status), sane_time(row.start_ts, now))
+        for row in reply.data.rows
+    )
+    return Page(rows, reply.meta.total, reply.meta.cursor or "")
+
+
+def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()) -> ObservedAgent:
+    """One agent by query; the reply must speak of the agent that was asked for. Its message shows no
+    `secrets`.
+    """
+    reply = parse(_Agent, body)
+    if reply.agent_id != agent_id:
+        raise IncompleteRead(f"asked for agent {agent_id}, the service answered with {reply.agent_id}")
+    return ObservedAgent(
+        agent_id=reply.agent_id,
+        status=AgentStatus.of(reply.status),
+        started_at=sane_time(reply.start_ts, now),
+        name=reply.name or None,
+        stopped_at=sane_time(reply.stop_ts, now) if reply.stop_ts else None,
+        message=clean(reply.message, secrets) if reply.message else "",
+    )
+
+
+def joined(body: bytes, now: float) -> Joined:
+    """An accepted join. Any status may come (agora-api: join); a time that makes no sense is replaced by
+    `now`.
+    """
+    reply = parse(_Started, body)
+    created = reply.create_ts
+    usable = (
+        isinstance(created, (int, float)) and not isinstance(created, bool) and 0 < created <= now + FUTURE
+    )
+    return Joined(
+        agent_id=reply.agent_id,
+        status=AgentStatus.of(reply.status) if isinstance(reply.status, str) else AgentStatus.UNKNOWN,
+        started_at=float(created) if usable else now,  # type: ignore[arg-type]  # a number, just checked
+    )
+
+
+def check_updated(body: bytes, agent_id: str) -> None:
+    """Accept the reply to an update, which must name the agent that was to be changed."""
+    reply = parse(_Changed, body)
+    if reply.agent_id != agent_id:
+        raise IncompleteRead(f"updated agent {agent_id}, the service answered with {reply.agent_id}")
+
+
+def check_left(body: bytes) -> None:
+    """Accept the reply to a leave: nothing, or an object (agora-api: "Contradictions", 5)."""
+    if body.strip():
+        parse(Reply, body)
+
+
+Model = TypeVar("Model", bound=Reply)
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """A reply's bytes as a model; the message of a refusal never quotes the reply."""
+    tree = read_json(body)
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the reply"
+        raise IncompleteRead(
+            f"the service's reply makes no sense at {place}: {first['msg'].lower()}"
+        ) from None
+
+
+def read_json(body: bytes) -> object:
+    """JSON of bounded depth."""
+    try:
+        tree: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        kind = "empty" if not body.strip() else "not JSON"
+        raise IncompleteRead(f"the service's reply is {kind} ({len(body)} bytes)") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deep(tree):
+        raise IncompleteRead(f"the service's reply is nested deeper than {MAX_DEPTH}")
+    return tree
+
+
+def sane_time(stamp: float, now: float) -> float:
+    """An instant of the service in epoch seconds, refused when it lies in the future."""
+    if stamp > now + FUTURE:
+        raise IncompleteRead(
+            f"the service's reply holds a time {stamp - now:.0f} seconds in the future",
+            hint="check this machine's clock",
+        )
+    return float(stamp)
+
+
+def _is_deep(tree: object) -> bool:
+    """Level by level, without recursion."""
+    level: list[object] = [tree]
+    for _ in range(MAX_DEPTH):
+        below: list[object] = [
+            child for node in level for child in _children(node) if isinstance(child, (dict, list))
+        ]
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _children(node: object) -> Iterable[object]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()

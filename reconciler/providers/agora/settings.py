@@ -1,0 +1,188 @@
+"""Which service, as whom: the settings of one connection, from the environment and nowhere else.
+
+A fleet's files may name the area and the App ID; the ID is only compared. Hosts and credentials can never be
+set from files, so that a change to them cannot send credentials elsewhere. Messages name variables, never
+values.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from urllib.parse import SplitResult, urlsplit
+
+from reconciler.errors import UsageError
+from reconciler.model.secret import Secret
+from reconciler.providers.agora.tokens import is_credential
+
+APP_ID = "AGORA_APP_ID"
+APP_CERTIFICATE = "AGORA_APP_CERTIFICATE"
+CUSTOMER_ID = "AGORA_CUSTOMER_ID"
+CUSTOMER_SECRET = "AGORA_CUSTOMER_SECRET"  # noqa: S105  a variable's name
+BASE_URL = "AGORA_AGENTS_API_BASE_URL"
+
+CN = "CN"
+GLOBAL_PATH = "/api/conversational-ai-agent"
+CN_PATH = "/cn/api/conversational-ai-agent"
+# agora-api: "Base URLs" (OpenAPI v2 servers; the regional hosts are those of the official SDK).
+HOSTS: Mapping[str | None, str] = MappingProxyType(
+    {
+        None: "https://api.agora.io",
+        "US": "https://api-us-west-1.agora.io",
+        "EU": "https://api-eu-west-1.agora.io",
+        "AP": "https://api-ap-southeast-1.agora.io",
+        CN: "https://api-cn-east-1.sd-rtn.com",
+    }
+)
+
+
+class Purpose(StrEnum):
+    """What the settings are for, since a plan needs fewer credentials than an apply."""
+
+    OBSERVE = "observe"  # list and query: the REST credentials
+    CHANGE = "change"  # join, update, leave as well: also the certificate, which mints tokens
+    TALK = "talk"  # verbs on one agent: either of the two will do
+
+
+@dataclass(frozen=True, slots=True)
+class AgoraSettings:
+    """One App ID on one service. `base_url` ends before `/v2`; `area` is None for the global host."""
+
+    app_id: str
+    certificate: Secret | None = None
+    customer_id: Secret | None = None
+    customer_secret: Secret | None = None
+    area: str | None = None
+    base_url: str = HOSTS[None] + GLOBAL_PATH
+
+    @property
+    def is_mainland_china(self) -> bool:
+        """A service of its own: other defaults, other limits (agora-api: list, update, "Contradictions")."""
+        return self.area == CN
+
+    @property
+    def has_rest_credentials(self) -> bool:
+        """Whether there are credentials that are good for the whole account, not for one channel only."""
+        return self.customer_id is not None and self.customer_secret is not None
+
+
+def from_environment(
+    env: Mapping[str, str],
+    area: str | None = None,
+    app_id_in_file: str | None = None,
+    *,
+    purpose: Purpose = Purpose.CHANGE,
+) -> AgoraSettings:
+    """The settings that an environment gives.
+
+    Raises `UsageError` naming every variable that is missing or malformed at once, or saying that the files
+    are meant for another App ID.
+    """
+    if area not in HOSTS:
+        known = ", ".join(sorted(each for each in HOSTS if each))
+        raise UsageError(f'there is no area "{area}"', hint=f"service.area is one of {known}, or left out")
+    _refuse_missing(env, area, purpose)
+    _refuse_malformed(env)
+    app_id = env[APP_ID]
+    if app_id_in_file is not None and app_id_in_file != app_id:
+        raise UsageError(
+            f"these files are for App ID {app_id_in_file}, but {APP_ID} is {app_id}",
+            hint="use the environment that belongs to these files, or change service.app_id in them",
+        )
+    return AgoraSettings(
+        app_id=app_id,
+        certificate=_secret(env, APP_CERTIFICATE),
+        customer_id=_secret(env, CUSTOMER_ID),
+        customer_secret=_secret(env, CUSTOMER_SECRET),
+        area=area,
+        base_url=base_url(env.get(BASE_URL), area),
+    )
+
+
+def base_url(override: str | None, area: str | None) -> str:
+    """The address before `/v2`: the area's own, or the override with the area's path behind it.
+
+    The path is appended as the official SDK does (agora-api: "Base URLs"). Raises `UsageError` unless the
+    override is https, or plain http to this machine.
+    """
+    path = CN_PATH if area == CN else GLOBAL_PATH
+    if override is None or not override.strip():
+        return HOSTS[area] + path
+    parts = _parse(override.strip())
+    if parts is None:
+        raise UsageError(
+            f"{BASE_URL} is not an address that credentials may be sent to",
+            hint="use https://host, or http:// with localhost, 127.0.0.1 or [::1]; no user, no query",
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
+
+
+def _parse(address: str) -> SplitResult | None:
+    """An address taken apart; None when it is malformed or unsafe."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port != 0 and _is_safe(parts) else None
+    except ValueError:
+        return None
+
+
+def _is_safe(parts: SplitResult) -> bool:
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_missing(env: Mapping[str, str], area: str | None, purpose: Purpose) -> None:
+    has = {name for name in (APP_ID, APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET) if env.get(name)}
+    rest = (CUSTOMER_ID, CUSTOMER_SECRET)
+    # A mainland-China project may be without a certificate; its token is then empty (agora-api: join).
+    certificate = () if area == CN else (APP_CERTIFICATE,)
+    needed: tuple[str, ...] = (APP_ID, *rest)
+    if purpose is Purpose.CHANGE:
+        needed = (APP_ID, *certificate, *rest)
+    elif purpose is Purpose.TALK and APP_CERTIFICATE in has and not has.intersection(rest):
+        needed = (APP_ID,)
+    missing = [name for name in needed if name not in has]
+    if missing:
+        raise UsageError(
+            f"missing in the environment: {', '.join(missing)}",
+            hint="set them where this runs; App ID and certificate stand in the project's settings, "
+            "the customer's ID and secret under RESTful API in Agora's console",
+        )
+
+
+def _refuse_malformed(env: Mapping[str, str]) -> None:
+    present = [name for name in (APP_ID, APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET) if env.get(name)]
+    problems = [
+        f"{name} has white space or control characters in it" for name in present if not _is_clean(env[name])
+    ]
+    problems += [
+        f"{name} is not 32 hexadecimal digits (it has {len(env[name])} characters)"
+        for name in (APP_ID, APP_CERTIFICATE)
+        if name in present and _is_clean(env[name]) and not is_credential(env[name])
+    ]
+    if ":" in env.get(CUSTOMER_ID, ""):
+        problems.append(f"{CUSTOMER_ID} contains a colon, which HTTP's Basic scheme cannot carry")
+    if problems:
+        raise UsageError("; ".join(problems), hint="copy the value anew from Agora's console")
+
+
+def _is_clean(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def _secret(env: Mapping[str, str], name: str) -> Secret | None:
+    value = env.get(name)
+    return Secret(value) if value else None

@@ -1,0 +1,143 @@
+"""What we send: orders become request bodies, with token and secrets filled in.
+
+The values of secrets stay `Secret` objects inside the body; they are revealed where the bytes are made, and
+nowhere before. Field names and their meaning: agora-api, "join" and "update" (OpenAPI v2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from reconciler.errors import UsageError
+from reconciler.model.ability import Capabilities
+from reconciler.model.secret import MARK, Secret, SecretRef, references, substitute
+from reconciler.model.tree import Path, Tree, dotted, value_at
+from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
+
+HOUR = 3600.0
+_NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})
+
+# agora-api: "update matrix"; lifetimes: "Lifecycle", "Authentication"; price: "Billing".
+_WORLDWIDE: frozenset[Path] = frozenset({("llm", "system_messages"), ("llm", "params"), ("mllm", "params")})
+# mllm.params is not among what mainland China's service documents as updatable.
+_MAINLAND_CHINA = _WORLDWIDE - {("mllm", "params")}
+
+# A body ready to be encoded: a tree with `Secret` leaves.
+Filled: TypeAlias = "dict[str, Filled] | list[Filled] | Secret | str | int | float | bool | None"
+
+
+def capabilities(*, mainland_china: bool) -> Capabilities:
+    """What the service can do to a running agent."""
+    return Capabilities(
+        updatable=_MAINLAND_CHINA if mainland_china else _WORLDWIDE,
+        max_lifetime=72 * HOUR,
+        max_token_ttl=24 * HOUR,
+        usd_per_minute=0.10,
+    )
+
+
+def find_references(*trees: Tree) -> frozenset[SecretRef]:
+    """Every secret that has to be resolved before these trees can be sent."""
+    found: set[SecretRef] = set()
+    for tree in trees:
+        for text in _marked(tree):
+            found.update(references(text))
+    return frozenset(found)
+
+
+def join_body(
+    order: JoinOrder, token: Secret | str, values: Mapping[SecretRef, Secret] = _NO_VALUES
+) -> Filled:
+    """The body of a join: what the files write, with name, channel, uid and token put in."""
+    properties: dict[str, Filled] = {"channel": order.channel, "token": token, "agent_rtc_uid": order.uid}
+    for key, value in order.body.properties.items():
+        if key not in properties:
+            properties[key] = fill(value, values)
+    body: dict[str, Filled] = {"name": order.name}
+    if order.body.preset is not None:
+        body["preset"] = order.body.preset
+    if order.body.pipeline_id is not None:
+        body["pipeline_id"] = order.body.pipeline_id
+    body["properties"] = properties
+    return body
+
+
+def update_body(
+    order: UpdateOrder,
+    able: Capabilities,
+    token: Secret | None,
+    values: Mapping[SecretRef, Secret] = _NO_VALUES,
+) -> Filled:
+    """The body of an update: complete values only, since each replaces the old one as a whole.
+
+    Raises `UsageError` for an empty update and for a path that only a join can set: the service's answer to
+    such a key is undocumented (agora-api: update), so it is never sent.
+    """
+    if not order.values and token is None:
+        raise UsageError("an update without values and token would change nothing")
+    properties: dict[str, Filled] = {} if token is None else {"token": token}
+    for path in sorted(order.values, key=dotted):
+        if path not in able.updatable:
+            raise UsageError(f"{dotted(path)} cannot be changed on a running agent", hint="replace the agent")
+        node = properties
+        for part in path[:-1]:
+            below = node.setdefault(str(part), {})
+            assert isinstance(below, dict)  # no updatable path lies below another one
+            node = below
+        node[str(path[-1])] = fill(order.values[path], values)
+    return {"properties": properties}
+
+
+def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
+    """A copy of a tree in which each text that holds references is one secret."""
+    if isinstance(tree, str):
+        return substitute(tree, values) if MARK in tree else tree
+    if isinstance(tree, dict):
+        return {key: fill(value, values) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [fill(value, values) for value in tree]
+    if tree is None or isinstance(tree, (int, float)):
+        return tree
+    if isinstance(tree, Mapping):
+        return fill(dict(tree), values)
+    return fill(list(tree), values)
+
+
+def wants_rtm(order: JoinOrder) -> bool:
+    """Whether the agent talks over the messaging service too, for which its token must then be good."""
+    return value_at(order.body.properties, ("advanced_features", "enable_rtm")) is True
+
+
+def secrets_in(request: HttpRequest) -> Iterator[Secret]:
+    """Every secret that goes out with a request."""
+    for value in request.headers.values():
+        if isinstance(value, Secret):
+            yield value
+    yield from _secrets(request.body)
+
+
+def _secrets(node: object) -> Iterator[Secret]:
+    if isinstance(node, Secret):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _secrets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _secrets(value)
+
+
+def _marked(tree: Tree) -> Iterator[str]:
+    """Every text that may hold a reference. An explicit stack: this runs for each agent of a fleet."""
+    stack: list[Tree] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, str):
+            if MARK in node:
+                yield node
+        elif isinstance(node, Mapping):
+            stack.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            stack.extend(node)
