@@ -1,0 +1,184 @@
+"""Compiled blocks -> plain trees: loops run, conditions asked, every template rendered.
+
+One function from compiled blocks to plain data, with nothing of the files, of Jinja or of this process in its
+result: it can run in a child that may be killed, and hand its result over a pipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.config.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
+from reconciler.config.compose import Composer, declared_names
+from reconciler.config.layout import Section, names
+from reconciler.config.scopes import Level, Scope
+from reconciler.config.words import shown
+from reconciler.diagnostics import Diagnostics
+
+
+class TooMany(Exception):
+    """The files ask for more agents than anybody may; rendering ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One agent, rendered: which block it came from (by number), its choice of profiles, and its plain tree."""
+
+    block: int
+    profiles: tuple[str, ...]
+    protected: frozenset[str] | None
+    channel: Any
+    name: Any
+    tree: dict[str, Any]
+
+
+class Expansion:
+    """Runs the loops of all files for one fleet and environment; `root` is the scope of the fleet's variables."""
+
+    def __init__(self, composer: Composer, root: Scope, problems: Diagnostics, most: int) -> None:
+        self.composer = composer
+        self.root = root
+        self.shared = root.shared
+        self.problems = problems
+        self.most = most
+        self.instances: list[Instance] = []
+        self._blocks = 0
+        self._checked: set[int] = set()
+
+    def run(self, files: Sequence[CompiledFile]) -> list[Instance]:
+        """Every agent of every file, in the order of the files; blocks are numbered as `agent_blocks` lists them."""
+        with suppress(TooMany):
+            for file in files:
+                scope = Scope(self.shared, file.level, self.root, {})
+                for channel in file.channels:
+                    self._channel(channel, scope)
+        return self.instances
+
+    def _channel(self, channel: CompiledChannel, outer: Scope) -> None:
+        numbers = range(self._blocks, self._blocks + len(channel.agents))
+        self._blocks = numbers.stop
+        own = {} if channel.name is None else {"channel": channel.name}
+        for scope in self._items(channel.loop, channel.level, outer, own):
+            scope.ensure(("channel",))
+            if self._wanted(channel.loop, scope):
+                for number, agent in zip(numbers, channel.agents, strict=True):
+                    self._agent(number, agent, scope)
+
+    def _agent(self, number: int, agent: CompiledAgent, outer: Scope) -> None:
+        own = {} if agent.name is None else {"agent": agent.name}
+        for scope in self._items(agent.loop, agent.level, outer, own):
+            scope.ensure(("agent",))
+            if not self._wanted(agent.loop, scope):
+                continue
+            if len(self.instances) >= self.most:
+                self._report(agent.section, "name", "too-many-agents", f"more than {self.most:,} agents")
+                raise TooMany
+            self._body(number, agent, scope)
+
+    def _body(self, number: int, agent: CompiledAgent, scope: Scope) -> None:
+        profiles = self._profiles(agent, scope)
+        if profiles is None:
+            return
+        protected = None
+        body = self.composer.body(agent, profiles, None)
+        if body.declares is not None:
+            protected = declared_names(scope.render(body.declares, body.needs))
+            body = self.composer.body(agent, profiles, protected)
+        if body.protected and id(body) not in self._checked:
+            self._checked.add(id(body))
+            self._clash(body, scope)
+        before = self.shared.count
+        tree = scope.render(body.program, body.needs)
+        if self.shared.count == before:
+            self.instances.append(
+                Instance(
+                    number, profiles, protected, scope.names.get("channel"), scope.names.get("agent"), tree
+                )
+            )
+
+    def _profiles(self, agent: CompiledAgent, scope: Scope) -> tuple[str, ...] | None:
+        value = scope.render(agent.profile, agent.profile_needs)
+        chosen = tuple(names(value))
+        known = self.composer.profiles
+        where = agent.section.document
+        for name in chosen:
+            if name not in known:
+                self.problems.error(
+                    "unknown-profile",
+                    f'no profile is called "{name}"',
+                    where.value(agent.section.tree, "profile"),
+                    help=known.suggestion(name),
+                )
+                return None
+        if value is not None and not isinstance(value, (str, list)):
+            self.problems.error(
+                "wrong-type",
+                "profile must be a name or a list of names",
+                where.value(agent.section.tree, "profile"),
+            )
+            return None
+        return chosen
+
+    def _items(self, loop: Loop, level: Level, outer: Scope, own: dict[str, Any]) -> Iterator[Scope]:
+        """A scope for each item of a loop, or one where there is no loop."""
+        if not loop.repeats:
+            yield Scope(self.shared, level, outer, own)
+            return
+        before = self.shared.count
+        items = outer.render(loop.items, loop.items_needs)
+        if self.shared.count > before or loop.items_needs & self.shared.failed:
+            return
+        if isinstance(items, dict):
+            items = [{"key": key, "value": value} for key, value in items.items()]
+        if not isinstance(items, list):
+            self._report(
+                loop.section,
+                "for_each",
+                "wrong-type",
+                f"for_each must be a list or a mapping, not {shown(items)}",
+            )
+            return
+        name = loop.name
+        for index, item in enumerate(items):
+            scope = Scope(self.shared, level, outer, {**own, name: item})
+            scope.subject = (
+                f"{scope.subject}, {name}" if scope.subject else f"in item {index} of for_each, {name}"
+            )
+            yield scope
+
+    def _wanted(self, loop: Loop, scope: Scope) -> bool:
+        if loop.when is None:
+            return True
+        before = self.shared.count
+        value = scope.render(loop.when, loop.when_needs)
+        if value is True or value is False:
+            return value
+        if self.shared.count == before and not loop.when_needs & self.shared.failed:
+            self._report(
+                loop.section,
+                "when",
+                "not-boolean",
+                f"when must be true or false, not {shown(value)}",
+                help='compare: "{{ hotel.stars > 3 }}"; a text is never taken for true or false',
+            )
+        return False
+
+    def _clash(self, body: Body, scope: Scope) -> None:
+        for name in sorted(filter(scope.knows, body.protected)):
+            place = body.place(("properties", "llm", "template_variables", name))
+            self.problems.error(
+                "runtime-variable-clash",
+                f'"{name}" is a variable of the fleet and of llm.template_variables',
+                place.span if place is not None else None,
+                why=f"nobody could tell which of the two {{{{{name}}}}} means",
+                help="rename one of them",
+            )
+
+    def _report(
+        self, section: Section | None, key: str, rule: str, summary: str, help: str | None = None
+    ) -> None:
+        where = section.document.value(section.tree, key) if section is not None else None
+        self.problems.error(rule, summary, where, help=help, path=key)

@@ -1,0 +1,250 @@
+"""A fleet's directory -> `DesiredFleet`, or every problem at once.
+
+documents -> compose -> expand -> parse -> rules, in that order; the collector of garbage is off meanwhile, since
+nothing made here is garbage and looking for it costs more than the work.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from reconciler.config.blocks import CompiledAgent, agent_blocks
+from reconciler.config.compose import Composer
+from reconciler.config.documents import FLEET_FILE, FileLimits, Files, Unreadable
+from reconciler.config.expand import Expansion, Instance
+from reconciler.config.faults import diagnostic_of
+from reconciler.config.layout import FleetFile, Section, read_agents
+from reconciler.config.loaded import Loaded
+from reconciler.config.merge import Layer
+from reconciler.config.parse import Parser
+from reconciler.config.reading import Reader
+from reconciler.config.rules import Rules
+from reconciler.config.scopes import Scope, Shared
+from reconciler.config.settings import parse_limits, parse_service
+from reconciler.config.templates import Templates, is_free
+from reconciler.config.trouble import Trouble
+from reconciler.config.yaml_scalars import scalar
+from reconciler.diagnostics import Diagnostics, did_you_mean
+from reconciler.errors import InvalidConfig
+from reconciler.model.address import ENVIRONMENT, FLEET, Address, Owner
+from reconciler.model.fingerprint import digest
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.spec import AgentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """Bounds on a load; raised by whoever runs the tool, never by the files."""
+
+    files: FileLimits = field(default_factory=FileLimits)
+    agents: int = 1_000_000
+
+
+def load(
+    directory: FilePath,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    limits: LoadLimits | None = None,
+) -> DesiredFleet:
+    """The fleet that a directory declares for one environment.
+
+    `variables` are `--var`s, their values YAML scalars. Raises `InvalidConfig` with every problem that could be
+    found; warnings are in the fleet.
+    """
+    return load_all(directory, environment=environment, variables=variables, limits=limits).fleet
+
+
+def load_all(
+    directory: FilePath,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    limits: LoadLimits | None = None,
+) -> Loaded:
+    """`load`, with what `trace` needs beside the fleet."""
+    with _without_collector():
+        return _Loading(directory, environment, variables or {}, limits or LoadLimits()).run()
+
+
+def environments(directory: FilePath) -> tuple[str, ...]:
+    """The names of the environments that a fleet declares, in its own order."""
+    return tuple(Reader(Files(directory), Diagnostics()).fleet().environments)
+
+
+def read_source(directory: FilePath, file: str) -> str | None:
+    """The text of one of the fleet's files, for reports that show it; None where it cannot be read."""
+    try:
+        return Files(directory).text(file)
+    except Unreadable:
+        return None
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _Loading:
+    """One load: its steps share the files, the problems and the templates."""
+
+    def __init__(
+        self, directory: FilePath, environment: str | None, variables: Mapping[str, str], limits: LoadLimits
+    ) -> None:
+        self.environment = environment
+        self.given = variables
+        self.problems = Diagnostics()
+        self.limits = limits
+        self.files = Files(directory, limits.files)
+        self.shared = Shared(Templates(self.files, self.problems))
+        self.used: set[str] = set()
+
+    def run(self) -> Loaded:
+        reader = Reader(self.files, self.problems)
+        fleet = reader.fleet()
+        fixed = self._fixed()
+        self._check_names(fleet)
+        composer = Composer(fleet, self.environment, fixed, self.shared, self.problems)
+        builtins = {"fleet": fleet.section.get("fleet"), "environment": self.environment, **fixed}
+        root = Scope(self.shared, composer.globals, None, builtins)
+        own = read_agents(fleet.section.document, self.problems, section=FLEET_FILE)
+        compiled = [composer.file(own, variables=False)]
+        self.used = reader.used
+        for document in reader.agents(fleet, self.shared.templates, root):
+            compiled.append(composer.file(read_agents(document, self.problems)))
+        instances = Expansion(composer, root, self.problems, self.limits.agents).run(compiled)
+        self._report_faults()
+        self._check_fixed(fixed, fleet)
+        loaded = self._parsed(fleet, composer, agent_blocks(compiled), instances)
+        self.files.texts.clear()
+        if self.problems.has_errors:
+            raise InvalidConfig(self.problems.sorted())
+        return loaded
+
+    def _fixed(self) -> dict[str, Any]:
+        """`--var`, parsed."""
+        fixed: dict[str, Any] = {}
+        for name, text in self.given.items():
+            if not is_free(name):
+                self.problems.error("variable-name", f'--var: a variable cannot be called "{name}"', None)
+                continue
+            try:
+                fixed[name] = scalar(text)
+            except ValueError as error:
+                self.problems.error(
+                    "yaml-number", f"--var {name}: {error}", None, help="quote it for YAML too"
+                )
+        return fixed
+
+    def _check_names(self, fleet: FleetFile) -> None:
+        document, tree = fleet.section.document, fleet.section.tree
+        name = tree.get("fleet")
+        if isinstance(name, str) and name.__class__ is str and not FLEET.fullmatch(name):
+            self.problems.error(
+                "fleet-name",
+                f'"{name}" cannot be the name of a fleet',
+                document.value(tree, "fleet"),
+                why="it is a part of every agent's name on the service",
+                help="at most 20 lower-case letters, digits and -, beginning with a letter",
+            )
+        for each in fleet.environments:
+            if not ENVIRONMENT.fullmatch(each):
+                self.problems.error(
+                    "environment-name",
+                    f'"{each}" cannot be the name of an environment',
+                    document.key(tree["environments"], each),
+                    why="it is a part of every agent's name on the service",
+                    help="at most 8 lower-case letters, digits and -, beginning with a letter",
+                )
+        if self.environment is not None and self.environment not in fleet.environments:
+            known = ", ".join(fleet.environments) or "none"
+            self.problems.error(
+                "unknown-environment",
+                f'this fleet has no environment "{self.environment}"',
+                document.key(tree, "environments") if "environments" in tree else document.at(tree),
+                help=did_you_mean(self.environment, fleet.environments) or f"declared: {known}",
+            )
+
+    def _check_fixed(self, fixed: Mapping[str, Any], fleet: FleetFile) -> None:
+        """A `--var` that nothing declares or uses is a slip of the pen."""
+        sections = [fleet.section, *(each for each in fleet.environments.values() if each is not None)]
+        declared = {name for each in sections if (part := each.sub("variables")) for name in part.tree}
+        used = self.shared.templates.names_used() | declared | self.used
+        for name in fixed:
+            if name not in used and not self.problems.has_errors:
+                help = did_you_mean(name, used) or f"declared: {', '.join(sorted(declared)) or 'none'}"
+                summary = f"--var {name}: nothing uses a variable of this name"
+                self.problems.error("unknown-variable", summary, None, help=help)
+
+    def _report_faults(self) -> None:
+        for found in self.shared.faults:
+            self.problems.add(diagnostic_of(found, self.files))
+
+    def _parsed(
+        self, fleet: FleetFile, composer: Composer, blocks: list[CompiledAgent], instances: list[Instance]
+    ) -> Loaded:
+        settings = fleet.environments.get(self.environment) if self.environment is not None else None
+        service = parse_service(_layers("service", fleet.section, settings), self.problems)
+        limits = parse_limits(_layers("limits", fleet.section, settings), self.problems)
+        owner = Owner(str(fleet.section.get("fleet")), self.environment)
+        parser, rules = Parser(), Rules(owner, service.area)
+        agents: dict[Address, AgentSpec] = {}
+        origins: dict[Address, Instance] = {}
+        loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
+        for instance in instances:
+            spec, troubles = parser.agent(instance.channel, instance.name, instance.tree)
+            if spec is not None:
+                troubles += rules.agent(spec)
+            if troubles:
+                self._report(loaded, instance, troubles)
+            if spec is not None:
+                if spec.address in agents:
+                    self._duplicate(loaded, instance, spec.address)
+                agents[spec.address] = spec
+                origins.setdefault(spec.address, instance)
+        for address, trouble in rules.fleet(agents):
+            self._report(loaded, origins[address], [trouble])
+        warnings = tuple(each for each in self.problems.sorted() if not each.is_error)
+        loaded.fleet = DesiredFleet(owner, agents, service, limits, self._digest(), loaded.locate, warnings)
+        return loaded
+
+    def _report(self, loaded: Loaded, instance: Instance, troubles: list[Trouble]) -> None:
+        for trouble in troubles:
+            self.problems.add(trouble.diagnostic(loaded.place(instance, trouble.path)))
+
+    def _duplicate(self, loaded: Loaded, instance: Instance, address: Address) -> None:
+        first = loaded.locate(address, ())
+        here = loaded.place(instance, ())
+        self.problems.error(
+            "duplicate-address",
+            f"{address} is declared twice",
+            here,
+            why="an address is one agent",
+            help="rename one of the two, or let the loop's names differ",
+            related=((first, "first declared here"),) if first is not None and first != here else (),
+        )
+
+    def _digest(self) -> str:
+        return digest(
+            {"files": self.files.digests, "environment": self.environment, "variables": dict(self.given)}
+        )
+
+
+def _layers(key: str, *sections: Section | None) -> list[Layer]:
+    """The mappings under one key, from the lowest to the highest."""
+    return [
+        Layer(key, part.document, part.tree)
+        for section in sections
+        if section is not None and (part := section.sub(key)) is not None
+    ]

@@ -1,0 +1,136 @@
+"""The fleet's files as documents: fleet.yaml, what it includes, and whole-file templates rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.config.documents import (
+    DEFAULT_INCLUDE,
+    FLEET_FILE,
+    TEMPLATE_SUFFIX,
+    Document,
+    Files,
+    Unreadable,
+    clashes,
+    included,
+    read_document,
+)
+from reconciler.config.layout import FleetFile, names, read_fleet
+from reconciler.config.scopes import Scope
+from reconciler.config.template_errors import TemplateFault, offer
+from reconciler.config.templates import Templates
+from reconciler.config.wholefile import FileTemplate
+from reconciler.diagnostics import Diagnostics, Span
+from reconciler.errors import InvalidConfig
+
+
+class Reader:
+    """Reads the documents of one fleet; every problem goes to `problems`."""
+
+    def __init__(self, files: Files, problems: Diagnostics) -> None:
+        self.files = files
+        self.problems = problems
+        self.used: set[str] = set()  # by whole-file templates
+
+    def fleet(self) -> FleetFile:
+        """fleet.yaml; without it nothing else can be said, so its absence is raised."""
+        document = None
+        if self.files.exists(FLEET_FILE):
+            document = self._document(FLEET_FILE, None)
+        else:
+            self.problems.error(
+                "no-fleet",
+                f"there is no {FLEET_FILE} in {self.files.directory}",
+                None,
+                help="name the fleet's directory, or make one with 'reconciler init'",
+            )
+        if document is None:
+            raise InvalidConfig(self.problems.sorted())
+        return read_fleet(document, self.problems)
+
+    def agents(self, fleet: FleetFile, templates: Templates, scope: Scope) -> Iterator[Document]:
+        """The included files in the order of their names; `scope` has the names for whole-file templates."""
+        for name, where in self._included(fleet):
+            if name.endswith(TEMPLATE_SUFFIX):
+                document = self._rendered(name, where, templates, scope)
+            else:
+                document = self._document(name, where)
+            if document is not None:
+                yield document
+
+    def _included(self, fleet: FleetFile) -> list[tuple[str, Span | None]]:
+        """The names of all included files, sorted, with the place of the pattern that names them."""
+        document, tree = fleet.section.document, fleet.section.tree
+        written = names(tree.get("include"))
+        found: dict[str, Span | None] = {}
+        for index, pattern in enumerate(written or DEFAULT_INCLUDE):
+            where = None
+            if written:
+                value = tree["include"]
+                where = (
+                    document.value(value, index)
+                    if isinstance(value, list)
+                    else document.value(tree, "include")
+                )
+            try:
+                matching = included(self.files, [pattern])
+            except Unreadable as error:
+                self.problems.error(error.rule, error.summary, where, help=error.help)
+                continue
+            if written and not matching:
+                help = self.files.suggestion(pattern) or "correct the pattern, or remove it"
+                self.problems.error("include-nothing", f'no file matches "{pattern}"', where, help=help)
+            for name in matching:
+                found.setdefault(name, where)
+        for one, other in clashes(sorted(found)):
+            self.problems.error(
+                "file-name", f"{one} and {other} are one file where letters have no case", Span(other)
+            )
+        return sorted(found.items())
+
+    def _rendered(self, name: str, where: Span | None, templates: Templates, scope: Scope) -> Document | None:
+        """A whole-file template as a document."""
+        try:
+            template = FileTemplate(self.files, templates.globals, name)
+            self.used |= template.needs
+            rendered = template.render(scope.names_for(template.needs))
+        except Unreadable as error:
+            self.problems.error(error.rule, error.summary, _where(error, name, where), help=error.help)
+            return None
+        except TemplateFault as fault:
+            if not fault.reported:
+                help = offer(fault.missing, scope.visible()) if fault.missing else fault.help
+                self.problems.error(
+                    fault.rule, fault.summary, Span(fault.file or name, fault.line), help=help
+                )
+            return None
+        document = read_document(
+            self.files, name, self.problems, rendered=rendered.text, template_line=rendered.template_line
+        )
+        return self._rooted(document, name)
+
+    def _document(self, name: str, where: Span | None) -> Document | None:
+        """A document whose root is a mapping; else a problem and None."""
+        try:
+            document = read_document(self.files, name, self.problems)
+        except Unreadable as error:
+            self.problems.error(error.rule, error.summary, _where(error, name, where), help=error.help)
+            return None
+        return self._rooted(document, name)
+
+    def _rooted(self, document: Document | None, name: str) -> Document | None:
+        if document is None or isinstance(document.root, dict):
+            return document
+        if document.root is None:
+            if not document.parsed.troubles:
+                help = "write its keys, or remove the file"
+                self.problems.error("yaml-empty", f"{name} is empty", Span(name), help=help)
+            return None
+        kind = "a list" if isinstance(document.root, list) else "a single value"
+        self.problems.error("wrong-type", f"{name} must be a mapping of keys, not {kind}", Span(name))
+        return None
+
+
+def _where(error: Unreadable, name: str, named_at: Span | None) -> Span:
+    """The line of a file that was read, else the place that names the file."""
+    return Span(name, error.line, error.column) if error.line else named_at or Span(name)

@@ -1,0 +1,34 @@
+"""What the lifecycle may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.config.rules.registry import Subject, agent_rule
+from reconciler.config.trouble import Trouble, warning
+from reconciler.model.tree import Path, dotted, starts_with
+
+# The service replaces these as a whole, so that a part of them can neither be kept back nor be compared.
+WHOLE_VALUES: tuple[Path, ...] = (("llm", "system_messages"), ("llm", "params"), ("mllm", "params"))
+
+
+@agent_rule()
+def ignored_paths(subject: Subject) -> Iterator[Trouble]:
+    """An ignored path names something that is sent and compared by itself."""
+    for index, path in enumerate(subject.spec.lifecycle.ignore_changes):
+        where: Path = ("lifecycle", "ignore_changes", index)
+        whole = next((each for each in WHOLE_VALUES if starts_with(path, each) and path != each), None)
+        if whole is None and any(isinstance(part, int) for part in path):
+            whole = path[: next(number for number, part in enumerate(path) if isinstance(part, int))]
+        if whole is not None:
+            yield Trouble(
+                "ignored-path",
+                f"{dotted(path)} cannot be ignored by itself",
+                where,
+                f"ignore {dotted(whole)}, or nothing of it",
+                f"{dotted(whole)} is always sent as a whole",
+            )
+        elif path == ("agent_rtc_uid",):
+            yield warning(
+                "ignored-uid", "an ignored agent_rtc_uid is still the uid that tokens are made for", where
+            )

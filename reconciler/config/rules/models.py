@@ -1,0 +1,198 @@
+"""Speech and language models: what must be there, what excludes what, and who is offered where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from reconciler.config.rules.registry import Subject, agent_rule
+from reconciler.config.trouble import Trouble, warning
+from reconciler.config.words import shown
+from reconciler.diagnostics import did_you_mean
+from reconciler.model.fleet import Area
+from reconciler.model.properties import (
+    CN_ONLY,
+    CN_VENDORS,
+    PRESETS,
+    PREVIEW_ONLY,
+    SLOTS,
+    VENDORS,
+    Slot,
+    missing_params,
+    preset_slots,
+    vendor_of,
+)
+from reconciler.model.tree import dotted
+
+# Hosts that refuse a request without a model.
+_NEED_MODEL = frozenset(
+    {"api.openai.com", "api.x.ai", "api.anthropic.com", "api.groq.com", "api.deepseek.com"}
+)
+_MODEL_IN_URL = ("/deployments/", "/models/", "/model/")
+
+
+@agent_rule()
+def slots(subject: Subject) -> Iterator[Trouble]:
+    """An agent has a language model and a voice, or a model that is both."""
+    body = subject.spec.body
+    if body.pipeline_id is not None or subject.flag("mllm", "enable"):
+        return
+    given = preset_slots(body.preset)
+    for slot in ("llm", "tts"):
+        if slot not in subject.properties and slot not in given:
+            yield Trouble(
+                "missing-slot",
+                f"the agent has no {slot}",
+                (),
+                f"write properties.{slot}, use a profile that has it, or name a pipeline_id",
+                "llm and tts are required, unless a pipeline or preset brings them or mllm is enabled",
+            )
+
+
+@agent_rule()
+def required_params(subject: Subject) -> Iterator[Trouble]:
+    """What a vendor must be given is given."""
+    body = subject.spec.body
+    for slot in SLOTS:
+        if slot not in subject.properties:
+            continue
+        for path in missing_params(slot, subject.properties, body.preset, pipeline_id=body.pipeline_id):
+            vendor = vendor_of(slot, subject.properties)
+            yield Trouble(
+                "missing-params",
+                f"{dotted(path)} is missing" + (f"; {vendor} needs it" if vendor else ""),
+                ("properties", slot),
+                f"write {dotted(path)}" if path[-1] != "vendor" else f"one of {', '.join(VENDORS[slot])}",
+            )
+
+
+@agent_rule("llm")
+def partial_llm_params(subject: Subject) -> Iterator[Trouble]:
+    """`llm.params` is always replaced as a whole, so it must name the model by itself."""
+    llm, body = subject.part("llm"), subject.spec.body
+    params, url = llm.get("params"), llm.get("url")
+    if (
+        body.pipeline_id is not None
+        or "llm" in preset_slots(body.preset)
+        or llm.get("credential_mode") == "managed"
+    ):
+        return
+    if isinstance(params, dict) and params.get("model") or llm.get("model") or subject.flag("mllm", "enable"):
+        return
+    if not isinstance(url, str) or any(part in url for part in _MODEL_IN_URL):
+        return
+    known = _host(url) in _NEED_MODEL or llm.get("style") == "anthropic"
+    if known or (params and llm.get("vendor") != "custom" and llm.get("style") != "dify"):
+        report = Trouble if known else warning
+        yield report(
+            "partial-llm-params",
+            "llm.params names no model",
+            ("properties", "llm", "params") if "params" in llm else ("properties", "llm"),
+            "write llm.params.model",
+            "params reach the model as they stand, and an update replaces all of them",
+        )
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+@agent_rule("mllm")
+def mllm_excludes(subject: Subject) -> Iterator[Trouble]:
+    """A model that hears and speaks by itself takes the place of asr, llm and tts."""
+    mllm = subject.part("mllm")
+    if mllm.get("enable") is not True:
+        if mllm and not subject.flag("advanced_features", "enable_mllm"):
+            yield warning(
+                "mllm-not-enabled",
+                "mllm is written but not enabled",
+                ("properties", "mllm"),
+                "write mllm.enable: true",
+            )
+        return
+    for slot in ("asr", "llm", "tts"):
+        if slot in subject.properties:
+            yield warning(
+                "mllm-excludes",
+                f"{slot} has no effect beside an enabled mllm",
+                ("properties", slot),
+                f"remove it with {slot}: null",
+            )
+    if subject.flag("avatar", "enable"):
+        yield warning(
+            "avatar-with-mllm",
+            "an avatar beside an enabled mllm may be refused",
+            ("properties", "avatar"),
+            why="the release notes allow it, the vendor's own SDK refuses it",
+        )
+
+
+@agent_rule()
+def regions(subject: Subject) -> Iterator[Trouble]:
+    """Mainland China's service and the other one do not offer the same vendors."""
+    china = subject.area is Area.CN
+    for slot in SLOTS:
+        if slot not in subject.properties:
+            continue
+        vendor = vendor_of(slot, subject.properties)
+        path = ("properties", slot, "vendor")
+        if vendor in CN_ONLY[slot] and not china:
+            yield _elsewhere(slot, vendor, "offered in mainland China only", path)
+        elif (
+            china
+            and "vendor" in subject.part(slot)
+            and vendor in VENDORS[slot]
+            and vendor not in CN_VENDORS[slot]
+        ):
+            yield _elsewhere(slot, vendor, "not offered in mainland China", path)
+        elif vendor in PREVIEW_ONLY[slot]:
+            yield warning(
+                "preview-vendor",
+                f"{slot}.vendor {vendor} is offered as a preview only, on a host of its own",
+                path,
+            )
+
+
+def _elsewhere(slot: Slot, vendor: str, where: str, path: tuple[str, ...]) -> Trouble:
+    return warning(
+        "vendor-region",
+        f"{slot}.vendor {vendor} is {where}",
+        path,
+        "choose another vendor, or set service.area",
+    )
+
+
+@agent_rule()
+def presets(subject: Subject) -> Iterator[Trouble]:
+    """`preset` is a list of known names, one of each kind."""
+    preset = subject.spec.body.preset
+    if preset is None:
+        return
+    yield warning(
+        "deprecated-property",
+        "preset is deprecated",
+        ("preset",),
+        "write credential_mode: managed in asr, llm or tts",
+    )
+    taken: dict[str, str] = {}
+    for name in (each.strip() for each in preset.split(",")):
+        if name not in PRESETS:
+            yield warning(
+                "unknown-preset",
+                f"preset {shown(name)} is not known",
+                ("preset",),
+                did_you_mean(name, PRESETS),
+            )
+            continue
+        slot = PRESETS[name][0]
+        if slot in taken:
+            yield Trouble(
+                "preset-twice",
+                f"the presets {taken[slot]} and {name} are both for {slot}",
+                ("preset",),
+                "keep one",
+            )
+        taken[slot] = name

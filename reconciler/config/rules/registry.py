@@ -1,0 +1,158 @@
+"""The register of rules, and the one pass over a fleet that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.config.rules.texts import NOTHING, Holds, examine
+from reconciler.config.trouble import Trouble
+from reconciler.model.address import Address, Owner
+from reconciler.model.fleet import Area
+from reconciler.model.spec import AgentSpec
+from reconciler.model.tree import Path
+
+AgentRule = Callable[["Subject"], Iterable[Trouble]]
+TextRule = Callable[["Subject", Path, str], Iterable[Trouble]]
+ValueRule = Callable[["Subject", Path, Any], Iterable[Trouble]]
+FleetRule = Callable[["Fleet"], Iterable[tuple[Address, Trouble]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One agent as a rule sees it."""
+
+    spec: AgentSpec
+    properties: Mapping[str, Any]
+    area: Area | None
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """A part of the properties that is a mapping; empty where it is none."""
+        value = self.properties.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def flag(self, part: str, name: str) -> bool:
+        return self.part(part).get(name) is True
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All agents as a rule sees them."""
+
+    owner: Owner
+    agents: Mapping[Address, AgentSpec]
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A node of the tree of watched paths: what lies below it, and the rules for the value right here."""
+
+    below: dict[str, _Watch] = field(default_factory=dict)
+    rules: list[ValueRule] = field(default_factory=list)
+
+    def step(self, key: object) -> _Watch | None:
+        return self.below.get(str(key)) or self.below.get("*")
+
+
+_AGENT: list[tuple[frozenset[str], AgentRule]] = []
+_FLEET: list[FleetRule] = []
+_TEXT: list[tuple[Holds, TextRule]] = []
+_WATCHED = _Watch()
+
+
+def agent_rule(*parts: str) -> Callable[[AgentRule], AgentRule]:
+    """Registers a rule about one agent; with parts, only for agents that write one of them in `properties`."""
+
+    def register(rule: AgentRule) -> AgentRule:
+        _AGENT.append((frozenset(parts), rule))
+        return rule
+
+    return register
+
+
+def value_rule(paths: Iterable[Path]) -> Callable[[ValueRule], ValueRule]:
+    """Registers a rule about the values at some paths of `properties`; `*` is any key or index."""
+
+    def register(rule: ValueRule) -> ValueRule:
+        for path in paths:
+            node = _WATCHED
+            for part in path:
+                node = node.below.setdefault(str(part), _Watch())
+            node.rules.append(rule)
+        return rule
+
+    return register
+
+
+def text_rule(holds: Holds) -> Callable[[TextRule], TextRule]:
+    """Registers a rule about every text that holds something."""
+
+    def register(rule: TextRule) -> TextRule:
+        _TEXT.append((holds, rule))
+        return rule
+
+    return register
+
+
+def fleet_rule(rule: FleetRule) -> FleetRule:
+    """Registers a rule about all agents together."""
+    _FLEET.append(rule)
+    return rule
+
+
+class Rules:
+    """Runs the registered rules over one fleet."""
+
+    def __init__(self, owner: Owner, area: Area | None) -> None:
+        self._owner = owner
+        self._area = area
+        self._texts: dict[str, Holds] = {}
+        self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
+
+    def agent(self, spec: AgentSpec) -> list[Trouble]:
+        """What the rules say about one agent."""
+        properties = spec.body.properties
+        subject = Subject(spec, properties, self._area)
+        found: list[Trouble] = []
+        for rule in self._rules_for(tuple(properties)):
+            found.extend(rule(subject))
+        self._walk(subject, (), properties, _WATCHED, found)
+        return found
+
+    def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Trouble]]:
+        """What the rules say about the agents together, each with the address that it concerns."""
+        fleet = Fleet(self._owner, agents)
+        for rule in _FLEET:
+            yield from rule(fleet)
+
+    def _rules_for(self, written: tuple[str, ...]) -> tuple[AgentRule, ...]:
+        """The rules that concern an agent with these parts; most agents have the same."""
+        chosen = self._chosen.get(written)
+        if chosen is None:
+            parts = frozenset(written)
+            chosen = tuple(rule for concerns, rule in _AGENT if not concerns or concerns & parts)
+            self._chosen[written] = chosen
+        return chosen
+
+    def _walk(
+        self, subject: Subject, path: Path, node: Any, watch: _Watch | None, found: list[Trouble]
+    ) -> None:
+        """Every value below a container, once: the rules that watch its path, and what its text holds."""
+        texts = self._texts
+        for key, value in node.items() if node.__class__ is dict else enumerate(node):
+            here = watch.step(key) if watch is not None else None
+            if here is not None:
+                for rule in here.rules:
+                    found.extend(rule(subject, (*path, key), value))
+            kind = value.__class__
+            if kind is str:
+                holds = texts.get(value)
+                if holds is None:
+                    holds = texts[value] = examine(value)
+                if holds is not NOTHING:
+                    for concerns, text_rule in _TEXT:
+                        if concerns & holds:
+                            found.extend(text_rule(subject, (*path, key), value))
+            elif kind is dict or kind is list:
+                self._walk(subject, (*path, key), value, here, found)

@@ -1,0 +1,135 @@
+"""Secrets: a reference where a credential belongs, and nowhere else; never a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.config.rules.registry import Subject, text_rule, value_rule
+from reconciler.config.rules.texts import (
+    KEY_LIKE,
+    LOOKS_LIKE_REFERENCE,
+    Holds,
+    broken_reference,
+    reserved_reference,
+)
+from reconciler.config.trouble import Trouble, warning
+from reconciler.config.words import shown
+from reconciler.config.yaml_scalars import unsafe_name
+from reconciler.model.properties import CREDENTIAL_PATHS, HEADER_PATHS, SLOTS, URL_PATHS
+from reconciler.model.secret import MARK
+from reconciler.model.tree import Path, dotted
+
+_CREDENTIAL_HEADER = re.compile(
+    r"auth|token|secret|cookie|password|credential|api-?key|^x-.*key$|^key$", re.IGNORECASE
+)
+# Texts that people write for people: anything may stand in them.
+_PROSE = frozenset(
+    "content greeting_message failure_message phrases template_variables messages system_messages instructions prompt "
+    "description trigger_keywords triggered_keywords labels keyterm phrase_list custom_vocabulary keywords".split()
+)
+
+
+@text_rule(Holds.BROKEN_REFERENCE)
+def malformed(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """What begins like a reference is one."""
+    yield Trouble(
+        "secret-malformed",
+        f"{dotted(path)}: {shown(broken_reference(text))} is not a secret reference",
+        ("properties", *path),
+        "write ref+env://NAME or ref+file://path; inside a text close it with +, as in Bearer ref+env://NAME+",
+    )
+
+
+@text_rule(Holds.RESERVED_REFERENCE)
+def reserved(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """The reconciler's own credentials are not for agents."""
+    yield Trouble(
+        "secret-reserved",
+        f"{dotted(path)} refers to {reserved_reference(text)}, which is not for agents",
+        ("properties", *path),
+        "keep the vendor's key under a name of its own",
+        "names that begin with AGORA_, and what leads around to them, are the reconciler's own",
+    )
+
+
+@text_rule(Holds.REFERENCE)
+def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """A reference stands where its value is used and never handed back."""
+    if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
+        return
+    if _is_one_of(path, CREDENTIAL_PATHS):
+        return
+    if _is_one_of(path, URL_PATHS) and MARK not in text.partition("?")[0]:
+        return
+    yield Trouble(
+        "secret-misplaced",
+        f"{dotted(path)} may not hold a secret reference",
+        ("properties", *path),
+        "references belong into credential fields, headers, a vendor's params and URL queries",
+        "elsewhere the value would be spoken, logged or handed back by the service",
+    )
+
+
+@text_rule(Holds.KEY)
+def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """A key in a free field, as far as keys can be told."""
+    if not _is_one_of(path, CREDENTIAL_PATHS):
+        yield warning(
+            "secret-like",
+            f"{dotted(path)} holds what looks like a key",
+            ("properties", *path),
+            "if it is one, revoke it, and write a reference in a credential field instead",
+        )
+
+
+@text_rule(Holds.BEYOND_ASCII)
+def invisible(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """Names, ids and addresses hold nothing that a reviewer cannot see."""
+    if _PROSE.intersection(map(str, path)) or re.search(r"\s", text):
+        return
+    odd = unsafe_name(text)
+    if odd is not None:
+        yield Trouble(
+            "invisible-character",
+            f"{dotted(path)} holds {odd}",
+            ("properties", *path),
+            "write it again by hand",
+            "a reviewer cannot see it",
+        )
+
+
+@value_rule(CREDENTIAL_PATHS)
+def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+    """A credential field holds a reference, or nothing."""
+    if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
+        return
+    if _is_one_of(path, HEADER_PATHS) and not _is_credential_header(path, value):
+        return
+    yield Trouble(
+        "literal-secret",
+        f"{dotted(path)} holds a value where a reference belongs",
+        ("properties", *path),
+        "write ref+env://NAME and set NAME where apply runs; if the value was a real key, revoke it",
+        "whoever can read the repository can read this",
+    )
+
+
+def _is_one_of(path: Path, patterns: frozenset[Path]) -> bool:
+    return any(
+        len(path) == len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True))
+        for pattern in patterns
+    )
+
+
+def _is_credential_header(path: Path, text: str) -> bool:
+    """Whether a header's value is a credential; `{{…}}` is filled in by the service."""
+    if "{{" in text:
+        return False
+    if path[-1] == "headers":
+        return (
+            re.search(r"authorization|api-key", text, re.IGNORECASE) is not None
+            or KEY_LIKE.search(text) is not None
+        )
+    return _CREDENTIAL_HEADER.search(str(path[-1])) is not None or KEY_LIKE.search(text) is not None

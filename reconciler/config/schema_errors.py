@@ -1,0 +1,169 @@
+"""What the model of `properties` refuses, in words for the person who wrote it.
+
+pydantic's errors in, problems out: the user's path, what is wrong, what to write. Unknown keys pass with a
+warning, because the service grows faster than this list; a misspelt vendor does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
+
+from reconciler.config.trouble import Trouble, warning
+from reconciler.config.words import shown
+from reconciler.diagnostics import did_you_mean
+from reconciler.model.properties import (
+    REMOVED_PATHS,
+    UNKNOWN_KEY,
+    UNKNOWN_VENDOR,
+    VENDOR_NOT_TEXT,
+    VENDORS,
+    known_keys,
+    user_path,
+)
+from reconciler.model.tree import MISSING, Path, dotted, value_at
+
+_RESERVED: Final[Mapping[Path, str]] = {
+    ("channel",): "name the channel in the channel block",
+    ("token",): "leave it out: tokens are made at the moment of the call",
+}
+
+
+class _Error(NamedTuple):
+    """One of pydantic's errors, with the user's path and value."""
+
+    kind: str
+    loc: tuple[int | str, ...]
+    path: Path
+    value: Any
+    context: Mapping[str, Any]
+    message: str
+
+    @property
+    def name(self) -> str:
+        return dotted(self.path) or "properties"
+
+    @property
+    def where(self) -> Path:
+        return ("properties", *self.path)
+
+
+def property_problems(error: ValidationError, properties: Mapping[str, Any]) -> list[Trouble]:
+    """Every problem of one agent's properties; paths begin with `properties`."""
+    return [
+        _explain(
+            _Error(
+                each["type"],
+                each["loc"],
+                path := user_path(each["loc"]),
+                None if (value := value_at(properties, path)) is MISSING else value,
+                each.get("ctx", {}),
+                each["msg"],
+            )
+        )
+        for each in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _explain(error: _Error) -> Trouble:
+    explain = _EXPLAINED.get(error.kind)
+    if explain is not None:
+        return explain(error)
+    wanted = _WANTED.get(error.kind)
+    if wanted is not None:
+        return _wrong_type(error, wanted)
+    size = _SIZES.get(error.kind)
+    if size is not None:
+        summary = f"{error.name} must have {size.format(**error.context)}"
+    else:
+        message = error.message.removeprefix("Input should ").removeprefix("Value error, ")
+        told = f"{shown(error.value)} must {message}" if message.startswith("be ") else message
+        summary = f"{error.name}: {told}"
+    return Trouble("invalid-property", summary, error.where)
+
+
+def _wrong_type(error: _Error, wanted: str) -> Trouble:
+    value, help = error.value, None
+    if wanted == _TEXT and isinstance(value, (int, float)):
+        written = shown(value).removeprefix("the number ")
+        help = f'quote it: "{written}"'
+        if isinstance(value, float):
+            help = "quote it, as it is written: 1.10 without quotes is the number 1.1"
+    elif isinstance(value, str) and wanted == _SWITCH:
+        help = "write true or false, in lower case and without quotes"
+    elif isinstance(value, str) and wanted in (_NUMBER, _WHOLE):
+        help = "remove the quotes; a template keeps its type when it is one {{ expression }} and nothing else"
+    return Trouble("wrong-type", f"{error.name} must be {wanted}, not {shown(value)}", error.where, help)
+
+
+def _unknown_key(error: _Error) -> Trouble:
+    if error.path in REMOVED_PATHS:
+        instead = REMOVED_PATHS[error.path]
+        help = f"use {instead}" if instead else "remove it"
+        return warning(
+            "removed-property", f"{error.name} is no longer part of the service", error.where, help
+        )
+    if error.path in _RESERVED:
+        summary = f"{error.name} cannot be written: it belongs to the reconciler"
+        return Trouble("reserved-property", summary, error.where, _RESERVED[error.path])
+    hint = did_you_mean(str(error.path[-1]), known_keys(error.loc))
+    return warning("unknown-property", f"{error.name} is not known; it is sent as it is", error.where, hint)
+
+
+def _unknown_vendor(error: _Error) -> Trouble:
+    vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
+    known = VENDORS[error.path[0]]  # type: ignore[index]  # one of the slots: only they have a vendor
+    summary, where = f"{error.path[0]}.vendor {shown(vendor)} is not known", (*error.where, "vendor")
+    hint = did_you_mean(str(vendor), known)
+    if hint is not None:
+        return Trouble("unknown-vendor", summary, where, hint)
+    help = f"known: {', '.join(sorted(known))}"
+    return warning("unknown-vendor", f"{summary}; it is sent as it is, unchecked", where, help)
+
+
+def _vendor_not_text(error: _Error) -> Trouble:
+    return Trouble("wrong-type", f"{error.name}.vendor must be a text", (*error.where, "vendor"), "quote it")
+
+
+def _missing(error: _Error) -> Trouble:
+    inside = dotted(error.path[:-1]) or "properties"
+    return Trouble("missing-property", f'"{error.path[-1]}" is missing in {inside}', error.where)
+
+
+def _unknown_word(error: _Error) -> Trouble:
+    expected = str(error.context.get("expected", ""))
+    words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+    hint = did_you_mean(error.value, words) if isinstance(error.value, str) else None
+    summary = f"{error.name}: {shown(error.value)} is not one of {', '.join(words)}"
+    return Trouble("unknown-word", summary, error.where, hint)
+
+
+_TEXT, _WHOLE, _NUMBER, _SWITCH = "a text", "a whole number", "a number", "true or false"
+
+# pydantic's error type -> what the service wants there.
+_WANTED: Final[Mapping[str, str]] = {
+    "string_type": _TEXT,
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "bool_type": _SWITCH,
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "typed_dict_type": "a mapping",
+}
+_SIZES: Final[Mapping[str, str]] = {
+    "too_short": "at least {min_length} item",
+    "too_long": "at most {max_length} items",
+    "string_too_short": "at least {min_length} character",
+    "string_too_long": "at most {max_length} characters",
+}
+_EXPLAINED: Final[Mapping[str, Callable[[_Error], Trouble]]] = {
+    UNKNOWN_KEY: _unknown_key,
+    UNKNOWN_VENDOR: _unknown_vendor,
+    VENDOR_NOT_TEXT: _vendor_not_text,
+    "missing": _missing,
+    "literal_error": _unknown_word,
+}

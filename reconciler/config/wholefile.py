@@ -1,0 +1,137 @@
+"""`*.yaml.j2`: a whole file rendered as text before it is read, with places that lead back to the template.
+
+Here a variable could bring structure along, so a text with anything that YAML might read as such must come as
+`| tojson`. To lead back, the file is rendered a second time with a mark before each line of the template; the
+marked text counts only when it is the same text otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2.lexer import Token, TokenStream
+from jinja2.meta import find_undeclared_variables
+
+from reconciler.config.documents import Files
+from reconciler.config.sandbox import Forbidden, Json, Sandbox, as_text
+from reconciler.config.template_check import check_includes, optional_names, parse
+from reconciler.config.template_errors import TemplateFault, fault_of
+from reconciler.config.templates import Loader, bounded
+
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+# What YAML would not read as the plain text that it is, in some context or other.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f{}\[\],\"'\\]|:(?:\s|$)|\s#|^[\s\-?:#&*!|>%@`]|\s$")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """The text of a rendered file, and the template's line for each of its lines."""
+
+    text: str
+    template_line: Callable[[int], int]
+
+
+def as_yaml(value: Any) -> str:
+    """A value inside of YAML text: what could bring structure along is refused."""
+    text = as_text(value)
+    if value.__class__ is str and _UNSAFE.search(text):
+        raise Forbidden(
+            "a text that YAML could read as structure; write {{ … | tojson }}, without quotes around it"
+        )
+    return text
+
+
+class _FileSandbox(Sandbox):
+    """Text templates whose values are checked for YAML; with `marked`, every line of the template is marked."""
+
+    marked = False
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> TokenStream:
+        stream = super()._tokenize(source, name, filename, state)
+        return TokenStream(_mark(stream), name, filename) if self.marked else stream
+
+
+class _MarkedSandbox(_FileSandbox):
+    marked = True
+
+
+def _mark(stream: Iterable[Token]) -> Iterator[Token]:
+    for token in stream:
+        if token.type == "data":
+            lines = token.value.split("\n")
+            marked = [f"{_OPEN}{token.lineno + number}{_CLOSE}{line}" for number, line in enumerate(lines)]
+            token = Token(token.lineno, "data", "\n".join(marked))
+        yield token
+
+
+class FileTemplate:
+    """One `*.yaml.j2`, parsed; `needs` are the variables that it uses."""
+
+    def __init__(self, files: Files, globals: Mapping[str, Any], name: str) -> None:
+        self.name = name
+        self._files = files
+        self._globals = globals
+        self._source = files.text(name)
+        tree = parse(self._sandbox(_FileSandbox), self._source)
+        self.needs = frozenset(find_undeclared_variables(tree)) | check_includes(
+            files, self._sandbox(_FileSandbox), tree
+        )
+        self._optional = optional_names(tree)
+
+    def render(self, names: Mapping[str, Any]) -> RenderedFile:
+        """The text with these names; raises `TemplateFault`."""
+        text = self._render(_FileSandbox, names)
+        return RenderedFile(text, _Lines(lambda: self._render(_MarkedSandbox, names), text))
+
+    def _render(self, kind: type[_FileSandbox], names: Mapping[str, Any]) -> str:
+        try:
+            template = self._sandbox(kind).from_string(self._source)
+            context = template.new_context(dict(names), shared=True)
+            return "".join(bounded(template.root_render_func(context), self._files.limits.file_bytes))
+        except (Exception, RecursionError, MemoryError) as error:
+            missing = self.needs - self._optional - names.keys()
+            raise fault_of(error, missing=missing) from None
+
+    def _sandbox(self, kind: type[_FileSandbox]) -> _FileSandbox:
+        return kind(self._globals, loader=Loader(self._files), finalize=as_yaml)
+
+
+class _Lines:
+    """Lines of the rendered text -> lines of the template; worked out when first asked."""
+
+    def __init__(self, marked: Callable[[], str], text: str) -> None:
+        self._marked = marked
+        self._text = text
+        self._starts: list[int] | None = None
+        self._lines: list[int] = []
+
+    def __call__(self, line: int) -> int:
+        if self._starts is None:
+            self._starts = self._work_out()
+        index = bisect_right(self._starts, line) - 1
+        return self._lines[index] if 0 <= index < len(self._lines) else line
+
+    def _work_out(self) -> list[int]:
+        try:
+            marked = self._marked()
+        except TemplateFault:
+            return []
+        if _MARK.sub("", marked) != self._text:
+            return []  # the template looks at its own text: no telling
+        starts = []
+        for number, rendered in enumerate(marked.split("\n"), start=1):
+            found = _MARK.findall(rendered)
+            if found:
+                starts.append(number)
+                self._lines.append(int(found[0]))
+        return starts
+
+
+__all__ = ["FileTemplate", "Json", "RenderedFile"]

@@ -1,0 +1,64 @@
+"""What a text means: YAML 1.2's few types, what is a template, and which characters nobody should meet.
+
+Numbers without a leading zero, `true`, `false` and `null` have a type; everything else is text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+
+WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+DIGITS = frozenset("-0123456789")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<fraction>\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+INTEGERS = range(-(2**63), 2**64)
+
+_INVISIBLE = ("Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+class Templated(str):
+    """A text that Jinja has to look at."""
+
+    __slots__ = ()
+
+
+def is_template(text: str) -> bool:
+    """Whether Jinja would see anything but text here."""
+    return "{" in text and ("{{" in text or "{%" in text or "{#" in text)
+
+
+def scalar(text: str) -> str | int | float | bool | None:
+    """A plain scalar as we read it; ValueError for a number that no service could take."""
+    value: str | int | float | bool | None = WORDS.get(text, text)
+    return number(text) if value is text and text[0] in DIGITS else value
+
+
+def number(text: str) -> str | int | float:
+    """A number without a leading zero, or the text itself; ValueError when it is out of range."""
+    match = NUMBER.fullmatch(text)
+    if match is None:
+        return text
+    if match["fraction"] is None and match["exponent"] is None:
+        if len(text) > 20 or int(text) not in INTEGERS:
+            raise ValueError(f"the number {_short(text)} does not fit into 64 bits")
+        return int(text)
+    value = float(text) if len(text) <= 400 else math.inf
+    if math.isinf(value):
+        raise ValueError(f"the number {_short(text)} is too large")
+    return value
+
+
+def unsafe_name(text: str) -> str | None:
+    """What makes a text unfit for a name, an id or a URL: what a reviewer could not see, or could not tell apart."""
+    if text.isascii() and text.isprintable():
+        return None
+    for character in text:
+        if unicodedata.category(character) in _INVISIBLE:
+            return f"the invisible character U+{ord(character):04X}"
+    return None if unicodedata.is_normalized("NFC", text) else "a letter that is not in its normal form (NFC)"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:20]}… ({len(text):,} characters)"
