@@ -314,6 +314,11 @@ class Observer(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the service's clock is ahead of ours; None while no reply has told it."""
+        ...
+
     def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
         """Every agent that is not terminal, of the App ID or of one channel: complete, or an error."""
         ...

@@ -172,8 +172,8 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     intended = _build(job, basis, provider)
     yield Emit(Planned(intended))
     confirm(intended, approved, basis.state.applying)
-    journal = Journal(StateView.of(basis.state))
-    context = Context(provider, job.fleet.owner, journal, job.settings)
+    journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
+    context = Context(provider, job.fleet.owner, journal, job.settings, gone=frozenset(basis.ended))
     try:
         begun, ended = _marks(approved)
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *begun)
@@ -231,7 +231,7 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
     known = frozenset(each.agent_id for each in basis.live)
     yield from execute(context, intended)
     if context.joined:
-        yield from await_started(context, dict(context.joined))
+        yield from await_started(context)
         yield from sweep(context, known)
     wanted = frozenset(
         address for address, spec in job.fleet.agents.items() if not spec.lifecycle.paused and not job.destroying

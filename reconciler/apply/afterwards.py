@@ -26,36 +26,45 @@ _FIRST_PAUSE = 120.0
 _LONGEST_PAUSE = 3600.0
 
 
-def await_started(context: Context, joined: dict[str, Address]) -> Steps[None]:
-    """Wait until the agents just joined run, for the settings' `wait` in all; say what became of each."""
-    waiting = dict(joined)
+def await_started(context: Context) -> Steps[None]:
+    """Wait until the agents just joined run, for the settings' `wait` in all; say what became of each.
+
+    A run that is told to stop does not wait: its agents are in the state, whatever they go on to do.
+    """
+    waiting = dict(context.joined)
     started: float = yield Elapsed()
     pause = 0.25
+    stopping = False
     while waiting:
         listed = {each.agent_id: each for each in (yield from context.provider.live_agents())}
         for agent_id in sorted(waiting):
             if (yield from _has_arrived(context, waiting[agent_id], agent_id, listed.get(agent_id))):
                 del waiting[agent_id]
         elapsed: float = yield Elapsed()
-        stopping: bool = yield Stopping()
+        stopping = yield Stopping()
         if not waiting or stopping or elapsed - started >= context.settings.wait:
             break
         yield Sleep(pause)
         pause = min(3.0, pause * 1.5)
-    for agent_id, address in sorted(waiting.items()):
+    if stopping and waiting:
+        yield from context.say(Notice(f"{len(waiting)} agents were joined and not yet seen running"))
+        return
+    for agent_id, (address, action) in sorted(waiting.items()):
         text = f"joined, but not running after {context.settings.wait:.0f} s"
-        yield from context.say(Finished(address, Action.JOIN, Result.UNKNOWN, text, agent_id))
+        yield from context.say(Finished(address, action, Result.UNKNOWN, text, agent_id))
 
 
-def _has_arrived(context: Context, address: Address, agent_id: str, row: ListedAgent | None) -> Steps[bool]:
+def _has_arrived(
+    context: Context, change: tuple[Address, Action], agent_id: str, row: ListedAgent | None
+) -> Steps[bool]:
     if row is not None:
         if row.status.is_settled:
-            yield from _note_success(context, address, agent_id)
+            yield from _note_success(context, change[0], agent_id)
         return row.status.is_settled
     agent = yield from context.provider.query(agent_id)
     if agent is not None and not agent.status.is_terminal:
         return agent.status.is_settled
-    yield from _note_failure(context, address, agent_id, agent)
+    yield from _note_failure(context, change, agent_id, agent)
     return True
 
 
@@ -66,9 +75,12 @@ def _note_success(context: Context, address: Address, agent_id: str) -> Steps[No
         yield from context.journal.write(PutRecord(replace(record, failures=0, retry_at=0.0)))
 
 
-def _note_failure(context: Context, address: Address, agent_id: str, agent: ObservedAgent | None) -> Steps[None]:
+def _note_failure(
+    context: Context, change: tuple[Address, Action], agent_id: str, agent: ObservedAgent | None
+) -> Steps[None]:
     """A joined agent that ended at once: count it, so that the next tries come slower and slower."""
     message = (agent.message or agent.status.value) if agent else "the service does not know it any more"
+    address, action = change
     record = context.journal.record(address)
     if record is not None and record.agent_id == agent_id:
         now: float = yield Now()
@@ -78,7 +90,8 @@ def _note_failure(context: Context, address: Address, agent_id: str, agent: Obse
         failed = replace(record, failures=failures, retry_at=now + pause if pause else 0.0)
         entry = Entry(now, address, "join", "failed", agent_id, message)
         yield from context.journal.write(PutRecord(failed), Append(entry))
-    yield from context.say(Finished(address, Action.JOIN, Result.FAILED, f"its agent ended at once: {message}", agent_id))
+    text = f"its agent ended at once: {message}"
+    yield from context.say(Finished(address, action, Result.FAILED, text, agent_id))
 
 
 def sweep(context: Context, known: frozenset[str]) -> Steps[None]:
@@ -115,7 +128,7 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
 
 
 def _close(context: Context, intent: Intent) -> Steps[None]:
-    now: float = yield Now()
+    now = yield from context.journal.now()
     since = intent.unknown_since if intent.unknown_since is not None else intent.created_at
     remaining = since + context.settings.grace - now
     if remaining > 0:
@@ -139,7 +152,7 @@ def _close_leave(context: Context, intent: Intent) -> Steps[None]:
     """
     agent = yield from context.provider.query(intent.agent_id)
     gone = agent is None or agent.status.is_terminal
-    now: float = yield Now()
+    now = yield from context.journal.now()
     record = context.journal.record(intent.address)
     known = record is not None and record.agent_id == intent.agent_id
     if gone or (known and now - intent.created_at >= context.settings.grace):

@@ -28,7 +28,6 @@ from reconciler.ports import (
     Gone,
     Joined,
     JoinOrder,
-    Now,
     Prepared,
     Random,
     Sleep,
@@ -56,6 +55,8 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
         prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
         if attempt == 0 and not resumed:
             yield from context.journal.intend(intent)
+        else:
+            intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
         match outcome:
             case Joined():
@@ -90,7 +91,7 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
 def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
     """A refusal speaks of one attempt only: an earlier one may still be executed until the grace is over."""
     intent = yield from context.journal.mark_unknown(intent)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     if intent.unknown_since is not None and now - intent.unknown_since >= context.settings.grace:
         if (yield from find_joined(context, intent)) is None:
             yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
@@ -119,8 +120,19 @@ def _joined(context: Context, intent: Intent, outcome: Joined, prepared: Prepare
 
 
 def _kept_in_mind(context: Context, record: Record) -> Steps[list[Write]]:
-    now: float = yield Now()
-    return kept_in_mind(context.journal.record(record.address), record, now)
+    now = yield from context.journal.now()
+    old = context.journal.record(record.address)
+    return kept_in_mind(old, record, now) if old is not None and old.agent_id not in context.gone else []
+
+
+def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
+    """Give up a join that cannot be sent again, once it can no longer be executed late and nobody bears its name."""
+    since = intent.unknown_since if intent.unknown_since is not None else intent.created_at
+    now = yield from context.journal.now()
+    if now - since < context.settings.grace or (yield from find_joined(context, intent)) is not None:
+        return False
+    yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
+    return True
 
 
 def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
@@ -177,9 +189,8 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
     spent = yield from context.provider.has_ended(intent.name, channel=intent.address.channel)
-    now: float = yield Now()
-    waited = intent.unknown_since is not None and now - intent.unknown_since >= context.settings.grace
-    if spent or waited:
+    now = yield from context.journal.now()
+    if spent or _is_outwaited(intent, now, context.settings.grace):
         return (yield from _next_generation(context, intent))
     yield from context.journal.mark_unknown(intent)
     raise ChangeFailed(
@@ -189,12 +200,22 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     )
 
 
+def _is_outwaited(intent: Intent, now: float, grace: float) -> bool:
+    """Whether whatever the name was once sent for would be seen by now: executed late, and listed late.
+
+    Seen from the first look on; from the intent on, where a crash left nobody to look.
+    """
+    if intent.unknown_since is not None:
+        return now - intent.unknown_since >= grace
+    return now - intent.created_at >= 2 * grace
+
+
 def _next_generation(context: Context, intent: Intent) -> Steps[Intent]:
     """Give up a spent name for the next one, in one write."""
     parsed = AgentName.parse(intent.name)
     assert parsed is not None, "intents hold names of ours"
     generation = context.journal.next_generation(intent.address, intent.generation)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     name = str(AgentName.make(parsed.owner, intent.address, parsed.revision, generation))
     fresh = replace(intent, name=name, generation=generation, created_at=now, unknown_since=None, attempt=1)
     yield from context.journal.write(
@@ -245,12 +266,14 @@ def update(
         return None
     rtm = value_at(record.body.properties, ("advanced_features", "enable_rtm")) is True
     order = UpdateOrder(record.agent_id, address.channel, record.uid, values, token_ttl, rtm)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     intent = Intent(Operation.UPDATE, address, record.name, now, agent_id=record.agent_id)
     for attempt in range(context.settings.attempts):
         prepared = yield from context.provider.prepare_update(order)
         if attempt == 0:
             yield from context.journal.intend(intent)
+        else:
+            intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.update(prepared)
         match outcome:
             case Done():
@@ -323,13 +346,15 @@ def leave(context: Context, agent_id: str, address: Address, name: str) -> Steps
 
     The intent stays open until the end is proven (`await_gone`).
     """
-    now: float = yield Now()
+    now = yield from context.journal.now()
     intent = Intent(Operation.LEAVE, address, name, now, agent_id=agent_id)
     if (yield from prove_ours(context, agent_id, address, name)) is None:
         yield from _gone(context, intent)
         return
     yield from context.journal.intend(intent)
     for attempt in range(context.settings.attempts):
+        if attempt:
+            intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.leave(agent_id)
         match outcome:
             case Done() | Gone():

@@ -8,6 +8,7 @@ from reconciler.apply.events import Event, Ledger
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
+from reconciler.plan.change import Action
 from reconciler.ports import Emit, Provider, Scope, Steps, Stopping
 
 
@@ -40,7 +41,11 @@ class ChangeSkipped(ReconcilerError):
 
 @dataclass(slots=True)
 class Context:
-    """One run. `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up)."""
+    """One run. `joined` are the agents that it started, with the changes for which it did.
+
+    `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up). `gone` are the
+    agents that were proven to have ended before anything was done.
+    """
 
     provider: Provider
     owner: Owner
@@ -48,8 +53,9 @@ class Context:
     settings: Settings = field(default_factory=Settings)
     halted: str | None = None
     joins_halted: str | None = None
-    joined: dict[str, Address] = field(default_factory=dict)
+    joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    gone: frozenset[str] = frozenset()
 
     def say(self, event: Event) -> Steps[None]:
         """Tell whoever watches, and the ledger."""

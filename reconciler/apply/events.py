@@ -62,6 +62,11 @@ class Notice:
 Event: TypeAlias = Started | Progress | Finished | Notice
 
 
+def _key(event: Finished) -> tuple[Address, Action, str]:
+    """One row a change, the latest word on it; several agents may leave one address."""
+    return (event.address, event.action, event.agent_id if event.action is Action.LEAVE else "")
+
+
 @dataclass(slots=True)
 class Ledger:
     """Every change with what came of it; always printed, also after a crash of the run or an interruption."""
@@ -74,7 +79,7 @@ class Ledger:
     def note(self, event: Event) -> None:
         match event:
             case Finished():
-                self.rows[(event.address, event.action, event.agent_id)] = event
+                self.rows[_key(event)] = event
             case Notice(text):
                 self.notices.append(text)
             case Started() | Progress():

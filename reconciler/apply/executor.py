@@ -153,31 +153,42 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
         raise ChangeSkipped(context.joins_halted)
     spec = _spec(change)
     intent = context.journal.join_intent(spec.address)
+    if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
+        # The files have given its seat to another address since: it cannot be sent again, only outwaited.
+        if not (yield from calls.is_given_up(context, intent)):
+            raise _seat_taken(intent, holder)
+        intent = None
     resumed = intent is not None
     if intent is None:
         intent = yield from _new_intent(context, change, spec, other_uid=other_uid)
-    yield from _require_free_seat(context, intent)
+        if (holder := (yield from _seat_holder(context, intent))) is not None:
+            raise _seat_taken(intent, holder)
     failures = change.failures if isinstance(change, Join) else 0
     yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
     record = yield from calls.join(
         context, intent, token_ttl=spec.lifecycle.token_ttl, resumed=resumed, failures=failures
     )
-    context.joined[record.agent_id] = spec.address
+    context.joined[record.agent_id] = (spec.address, action_of(change))
     if resumed or record.unsent:
         yield from _bring_up_to_date(context, spec, record)
 
 
-def _require_free_seat(context: Context, intent: Intent) -> Steps[None]:
-    """No join beside another agent of ours with the same uid: its own change may have failed or been cut short."""
+def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
+    """The other address whose agent has the intent's uid: its own change may have failed or been cut short."""
+    seat = (intent.address.channel, intent.uid)
     for record in sorted(context.journal.view.records.values(), key=lambda each: each.address):
-        if record.address == intent.address or (record.address.channel, record.uid) != (intent.address.channel, intent.uid):
-            continue
-        agent = yield from context.provider.query(record.agent_id)
-        if agent is not None and not agent.status.is_terminal:
-            raise ChangeFailed(
-                f"uid {intent.uid} is still held by the agent of {record.address} in this channel",
-                hint="the next apply joins it once that agent has left",
-            )
+        if record.address != intent.address and (record.address.channel, record.uid) == seat:
+            agent = yield from context.provider.query(record.agent_id)
+            if agent is not None and not agent.status.is_terminal:
+                return record.address
+    return None
+
+
+def _seat_taken(intent: Intent, holder: Address) -> ChangeFailed:
+    return ChangeFailed(
+        f"uid {intent.uid} is still held by the agent of {holder} in this channel",
+        hint="the next apply joins it once that agent has left, or the interrupted join is sure to have failed",
+    )
 
 
 def _new_intent(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:
@@ -185,7 +196,7 @@ def _new_intent(context: Context, change: Change, spec: AgentSpec, *, other_uid:
     parsed = AgentName.parse(target.name) if target else None
     generation = context.journal.next_generation(spec.address, parsed.generation if parsed else 0)
     revision = spec.revision(context.provider.capabilities)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     uid = spec.uid(context.owner)
     if other_uid and target is not None and target.uid == uid:
         uid = default_uid(context.owner, replace(spec.address, name=f"{spec.address.name}~"))

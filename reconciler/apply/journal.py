@@ -5,9 +5,10 @@ The view here and the store's bytes change together: a write is folded in only a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.record import Entry, Intent, Operation, Record
@@ -19,14 +20,31 @@ from reconciler.ports import Commit, Now, Steps
 class Journal:
     """The state of one run. Every method that writes returns only when the write is durable."""
 
-    def __init__(self, view: StateView) -> None:
+    def __init__(self, view: StateView, skew: Callable[[], float | None] = lambda: None) -> None:
         self.view = view
+        self._skew = skew
+        self._lost: StateError | StateLocked | None = None
+
+    def now(self) -> Steps[float]:
+        """The service's time, as well as it is known: machines whose clocks differ read each other's notes."""
+        here: float = yield Now()
+        return here + (self._skew() or 0.0)
 
     def write(self, *writes: Write) -> Steps[None]:
-        """Make writes durable, then true here. Raises `StateError` or `StateLocked`: then nothing may follow."""
-        if writes:
+        """Make writes durable, then true here. Raises `StateError` or `StateLocked`: then nothing may follow.
+
+        Nor does it: a disk that has failed once is not believed again by this run, whichever task asks.
+        """
+        if not writes:
+            return
+        if self._lost is not None:
+            raise self._lost
+        try:
             yield Commit(writes)
-            self.view.absorb(writes)
+        except (StateError, StateLocked) as problem:
+            self._lost = problem
+            raise
+        self.view.absorb(writes)
 
     def record(self, address: Address) -> Record | None:
         return self.view.records.get(address)
@@ -55,18 +73,24 @@ class Journal:
             claims = (PutGeneration(intent.address, intent.generation),)
         yield from self.write(PutIntent(intent), *claims)
 
+    def repeat(self, intent: Intent) -> Steps[Intent]:
+        """Note that a call is made once more: a writer whose state another has moved on learns of it here."""
+        repeated = replace(intent, attempt=intent.attempt + 1)
+        yield from self.write(PutIntent(repeated))
+        return repeated
+
     def mark_unknown(self, intent: Intent) -> Steps[Intent]:
         """Note that the outcome of a call is unknown since now (or since it first became so)."""
         if intent.unknown_since is not None:
             return intent
-        now: float = yield Now()
+        now = yield from self.now()
         marked = replace(intent, unknown_since=now)
         yield from self.write(PutIntent(marked))
         return marked
 
     def conclude(self, intent: Intent, *outcome: Write, change: str, result: str, agent_id: str = "", detail: str = "") -> Steps[None]:
         """Note the outcome of a call: the intent goes, what came of it stays, in one write."""
-        now: float = yield Now()
+        now = yield from self.now()
         entry = Entry(now, intent.address, change, result, agent_id, detail)
         yield from self.write(*outcome, DropIntent(intent.key), Append(entry))
 

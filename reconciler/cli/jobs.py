@@ -22,7 +22,7 @@ _KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags that shape a plan, as click gives them."""
+    """The flags that shape a plan, as click gives them; a malformed one is refused before anything is read."""
 
     targets: Sequence[str] = ()
     excludes: Sequence[str] = ()
@@ -33,6 +33,9 @@ class Flags:
     parallelism: int = 10
     wait: float = 120.0
     lock_timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        self.policy()
 
     def selection(self) -> Selection:
         return Selection(tuple(self.targets), tuple(self.excludes), tuple(self.replaces))

@@ -81,6 +81,8 @@ class Session:
             raise KeyboardInterrupt from None
         finally:
             await sender.aclose()
+            if self.provider.clock_warning:
+                self.output.say(f"warning: {self.provider.clock_warning} [clock]")
 
     def __enter__(self) -> Session:
         return self

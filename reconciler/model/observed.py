@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from reconciler.model.address import AgentName, Owner
 
@@ -53,7 +54,7 @@ class ListedAgent:
     started_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ObservedAgent:
     """One agent as a query shows it. Times in epoch seconds; `message` is the service's word on its end."""
 
@@ -64,8 +65,9 @@ class ObservedAgent:
     stopped_at: float | None = None
     message: str = ""
 
-    @property
+    @cached_property
     def parsed(self) -> AgentName | None:
+        """The queried name taken apart; asked for again and again, so read once."""
         return AgentName.parse(self.name) if self.name else None
 
     def bears(self, owner: Owner) -> bool:

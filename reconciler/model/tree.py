@@ -48,10 +48,12 @@ def value_at(tree: Tree, path: Path) -> Tree | _Missing:
 
 def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:
     """Every leaf with its path, in the tree's own order; an empty container is a leaf."""
-    if isinstance(tree, Mapping) and tree:
+    if isinstance(tree, str) or not tree:
+        yield path, tree
+    elif isinstance(tree, Mapping):
         for key, value in tree.items():
             yield from leaves(value, (*path, key))
-    elif isinstance(tree, Sequence) and not isinstance(tree, str) and tree:
+    elif isinstance(tree, Sequence):
         for index, value in enumerate(tree):
             yield from leaves(value, (*path, index))
     else:

@@ -43,7 +43,7 @@ def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
     def is_ours(agent: ObservedAgent) -> bool:
         if agent.agent_id in released:
             return False
-        return agent.bears(basis.owner) or (agent.name is not None and recorded.get(agent.agent_id) == agent.name)
+        return (agent.name is not None and recorded.get(agent.agent_id) == agent.name) or agent.bears(basis.owner)
 
     return is_ours
 
@@ -88,7 +88,8 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
             if not running:
                 return None
             found = joined_record(intent, running[0].agent_id, running[0].started_at, sent=False)
-            return [PutRecord(found), *kept_in_mind(record, found, basis.now)]
+            may_run = record is not None and basis.agent(record.agent_id) is not None
+            return [PutRecord(found), *(kept_in_mind(record, found, basis.now) if may_run else [])]
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
                 return []

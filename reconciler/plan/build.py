@@ -152,7 +152,8 @@ def _assemble(
     fleet: DesiredFleet, basis: Basis, able: Capabilities, changes: tuple[Change, ...], policy: Policy
 ) -> Plan:
     cost = cost_of(changes, basis, fleet.limits, able.usd_per_minute)
-    risky = dangers(fleet, basis, policy) if any(not isinstance(each, Keep) for each in changes) else ()
+    kept = frozenset(each.address for each in changes if isinstance(each, Keep) and not each.spec.lifecycle.ignore_changes)
+    risky = dangers(fleet, basis, policy, kept) if any(not isinstance(each, Keep) for each in changes) else ()
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
     secret_refusal = allowed_dangers(risky)
     if secret_refusal is not None:

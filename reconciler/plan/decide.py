@@ -165,7 +165,7 @@ def _in_place(
         text = "what its in-place fields hold is not known; they are sent once"
         values = _sendable(want, facts.able)
         return Update(facts.address, want, Reason(Because.UNSENT, text), target, values, diffs)
-    values = _changed(want, record, facts.able)
+    values = _changed(want, record, facts.able) if diffs else {}
     if values:
         paths = ", ".join(describe(("properties", *path)) for path in values)
         return Update(facts.address, want, Reason(Because.FIELDS, f"{paths} changes in place"), target, values, diffs)
@@ -176,7 +176,10 @@ def _in_place(
         return Update(facts.address, want, Reason(Because.FIELDS, "only its record changes"), target, {}, diffs)
     if token_is_due(record, want.lifecycle, facts.now):
         return Renew(facts.address, want, Reason(Because.TOKEN, "its token is past half of its life"), target)
-    return Keep(facts.address, want, Reason(Because.IN_SYNC, "in sync"), target)
+    return Keep(facts.address, want, _IN_SYNC, target)
+
+
+_IN_SYNC = Reason(Because.IN_SYNC, "in sync")
 
 
 def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:

@@ -1,7 +1,7 @@
 """Two bodies -> the field differences between them.
 
-Equal values never reach deepdiff: it costs milliseconds, and a fleet is mostly equal. What is left after the
-equal subtrees are cut away is small, and deepdiff aligns its lists as people would.
+Mappings are compared key by key, and equal values are never entered: a fleet is mostly equal. Only lists that
+differ reach deepdiff, which aligns them as people would and costs milliseconds.
 """
 
 from __future__ import annotations
@@ -40,25 +40,40 @@ class FieldDiff:
 
 def field_diffs(before: Tree, after: Tree) -> tuple[FieldDiff, ...]:
     """Every difference of two trees, in the order of their paths; empty when they are equal."""
+    return tuple(sorted(_rows((), before, after), key=_order))
+
+
+def _rows(path: Path, before: Tree, after: Tree) -> Iterator[FieldDiff]:
     if before == after:
-        return ()
-    pruned_before, pruned_after = _prune(before, after)
-    return tuple(sorted(_rows(pruned_before, pruned_after, before, after), key=_order))
-
-
-def _prune(before: Tree, after: Tree) -> tuple[Tree, Tree]:
-    """Both trees without what they share: equal values under equal keys, all the way down."""
+        return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        left: dict[str, Tree] = {}
-        right: dict[str, Tree] = {}
         for key, value in before.items():
-            if key not in after:
-                left[key] = _shorten(value)
-            elif value != after[key]:
-                left[key], right[key] = _prune(value, after[key])
-        right.update({key: _shorten(value) for key, value in after.items() if key not in before})
-        return left, right
-    return _shorten(before), _shorten(after)
+            if key in after:
+                yield from _rows((*path, key), value, after[key])
+            else:
+                yield FieldDiff((*path, key), value, ABSENT)
+        for key in after:
+            if key not in before:
+                yield FieldDiff((*path, key), ABSENT, after[key])
+    elif isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
+        yield from _aligned(path, before, after)
+    else:
+        yield FieldDiff(path, before, after)
+
+
+def _aligned(path: Path, before: Tree, after: Tree) -> Iterator[FieldDiff]:
+    from deepdiff import DeepDiff  # a quarter of a second to import: only for lists that changed
+
+    for level in (level for found in DeepDiff(_shorten(before), _shorten(after), view="tree").values() for level in found):
+        old_path: Path = tuple(level.path(output_format="list"))
+        new_path: Path = tuple(level.path(output_format="list", use_t2=True))
+        old, new = value_at(before, old_path), value_at(after, new_path)
+        kind = level.report_type
+        yield FieldDiff(
+            (*path, *(new_path if kind.endswith("added") else old_path)),
+            ABSENT if kind.endswith("added") or old is MISSING else old,  # type: ignore[arg-type]  # not MISSING
+            ABSENT if kind.endswith("removed") or new is MISSING else new,  # type: ignore[arg-type]  # not MISSING
+        )
 
 
 def _shorten(value: Tree) -> Tree:
@@ -69,21 +84,6 @@ def _shorten(value: Tree) -> Tree:
     if isinstance(value, (list, tuple)):
         return [_shorten(each) for each in value]
     return value
-
-
-def _rows(left: Tree, right: Tree, before: Tree, after: Tree) -> Iterator[FieldDiff]:
-    from deepdiff import DeepDiff  # a quarter of a second to import: only for what changed
-
-    for level in (level for found in DeepDiff(left, right, view="tree").values() for level in found):
-        old_path: Path = tuple(level.path(output_format="list"))
-        new_path: Path = tuple(level.path(output_format="list", use_t2=True))
-        old, new = value_at(before, old_path), value_at(after, new_path)
-        kind = level.report_type
-        yield FieldDiff(
-            new_path if kind.endswith("added") else old_path,
-            ABSENT if kind.endswith("added") or old is MISSING else old,  # type: ignore[arg-type]  # not MISSING
-            ABSENT if kind.endswith("removed") or new is MISSING else new,  # type: ignore[arg-type]  # not MISSING
-        )
 
 
 def _order(row: FieldDiff) -> tuple[tuple[int, str], ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
@@ -33,7 +34,7 @@ def gather_facts(
     renamed = _renamed(fleet, records)
     homes = _by_address(fleet, basis, renamed)
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
-    for address in sorted(addresses):
+    for address in sorted(addresses, key=attrgetter("channel", "name")):
         old = renamed.get(address)
         record = records.get(address) or (records.get(old) if old else None)
         agents = homes.get(address, [])
@@ -76,19 +77,20 @@ def _renamed(fleet: DesiredFleet, records: Mapping[Address, Record]) -> dict[Add
 def _by_address(
     fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Address]
 ) -> dict[Address, list[ObservedAgent]]:
-    digests = _digests(fleet, basis, renamed)
     by_id = {record.agent_id: address for address, record in basis.state.records.items()}
     forward = {old: new for new, old in renamed.items()}
     homes: dict[Address, list[ObservedAgent]] = defaultdict(list)
-    is_ours = ours(basis)
-    for agent in basis.live:
-        if not is_ours(agent):
-            continue
-        parsed = agent.parsed
+    unrecorded: list[ObservedAgent] = []
+    for agent in filter(ours(basis), basis.live):
         recorded = by_id.get(agent.agent_id)
-        if recorded is not None and (parsed is None or parsed.owner != basis.owner):
+        if recorded is not None:  # the record decides: a renamed agent goes on bearing its first address
             homes[forward.get(recorded, recorded)].append(agent)
-        elif parsed is not None:
+        else:
+            unrecorded.append(agent)
+    digests = _digests(fleet, basis, renamed) if unrecorded else {}
+    for agent in unrecorded:
+        parsed = agent.parsed
+        if parsed is not None:
             stand_in = Address(UNKNOWN_CHANNEL, f"{parsed.readable}.{parsed.address_digest}")
             homes[digests.get(parsed.address_digest, stand_in)].append(agent)
     return homes
@@ -96,7 +98,7 @@ def _by_address(
 
 def _digests(fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Address]) -> dict[str, Address]:
     """Address digest -> address, later sources winning: recorded, previously, declared."""
-    known = {each.digest: each for each in basis.state.records}
+    known = {each.digest: each for each in basis.state.records if each not in fleet.agents}
     known |= {each.address.digest: each.address for each in basis.state.intents}
     for address, spec in fleet.agents.items():
         earlier: Iterable[Address] = (each for each in spec.previously if each not in fleet.agents)

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.secret import tree_references
 from reconciler.model.spec import Body
@@ -81,11 +82,11 @@ def hold_by_policy(change: Change, policy: Policy) -> Change:
 def refusals(changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost) -> tuple[Refusal, ...]:
     """Every limit that the changes exceed, in a fixed order."""
     counts = Counter(action_of(each) for each in changes)
-    total = max(len(basis.state.records), _ours(basis))
     found: list[Refusal] = []
     for action, limit in ((Action.LEAVE, limits.leave), (Action.REPLACE, limits.replace), (Action.JOIN, limits.join)):
-        if limit is None or (action is Action.LEAVE and not policy.leave_is_limited):
+        if limit is None or not counts[action] or (action is Action.LEAVE and not policy.leave_is_limited):
             continue
+        total = max(len(basis.state.records), _ours(basis))
         found += _count(action, counts[action], limit, total, policy)
     if limits.quota is not None:
         found += _amount("quota", "live agents", cost.after, limits.quota, policy) if cost.after > cost.before else []
@@ -129,10 +130,19 @@ def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, usd_per_min
     return Cost(before, after, limits.usd_per_minute or usd_per_minute, limits.quota)
 
 
-def dangers(fleet: DesiredFleet, basis: Basis, policy: Policy) -> tuple[Danger, ...]:
-    """The references whose value would go to a host to which no recorded agent sends it."""
-    known = _destinations(record.body for record in basis.state.records.values())
-    wanted = _destinations(spec.body for spec in fleet.agents.values())
+def dangers(fleet: DesiredFleet, basis: Basis, policy: Policy, kept: frozenset[Address]) -> tuple[Danger, ...]:
+    """The references whose value would go to a host to which no recorded agent sends it.
+
+    The bodies of the `kept` are what is recorded of them: they send nothing new. All records are read only when
+    one of the others sends something that its own record does not.
+    """
+    bodies = {address: record.body for address, record in basis.state.records.items()}
+    others = [address for address in fleet.agents if address not in kept]
+    wanted = _destinations(fleet.agents[address].body for address in others)
+    before = _destinations(bodies[address] for address in others if address in bodies)
+    if not bodies or all(hosts <= before.get(reference, set()) for reference, hosts in wanted.items()):
+        return ()
+    known = _destinations(bodies.values())
     return tuple(
         Danger(reference, host, tuple(sorted(known[reference])), host in policy.allow_hosts)
         for reference in sorted(wanted)

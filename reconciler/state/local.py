@@ -187,10 +187,12 @@ class LocalStore:
         fresh = self.path.with_suffix(f".new-{os.getpid()}")
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = sqlite3.connect(fresh, isolation_level=None)
-        connection.executescript(f"pragma journal_mode = wal; pragma synchronous = full; begin; {_TABLES}")
+        connection.executescript(f"pragma synchronous = full; begin; {_TABLES}")
         meta = {"format": str(FORMAT), "lineage": str(uuid.uuid4()), "serial": "0"}
         connection.executemany("insert into meta values (?, ?)", meta.items())
         connection.execute("commit")
+        # Last, so that nothing of it lies in a second file: what closing fails to carry over would not move along.
+        connection.execute("pragma journal_mode = wal")
         connection.close()
         os.replace(fresh, self.path)
         directory = os.open(self.path.parent, os.O_RDONLY)

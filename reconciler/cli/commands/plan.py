@@ -42,8 +42,9 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
     out, detailed, explain = flags.pop("out"), flags.pop("detailed_exitcode"), flags.pop("explain")
     secrets = flags.pop("check_secrets")
+    chosen = Flags(**flags)
     with wiring.open_session(directory, environment, variables, output) as session:
-        job = make_job(session, Flags(**flags))
+        job = make_job(session, chosen)
         try:
             plan = session.run(workflow.plan(job, session.provider, check_secrets=secrets))
         except Refused as problem:

@@ -41,6 +41,16 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
         if good:
             output.result(f"{directory} is valid: {good}.")
     else:
-        renderers = {"json": problems.render_json, "github": problems.render_github, "sarif": problems.render_sarif}
-        output.result(renderers[style](found))
+        output.result(_rendered(found, style, path))
     return int(ExitCode.DONE if good else ExitCode.ERROR)
+
+
+def _rendered(found: Any, style: str, directory: Path) -> str:
+    from reconciler.report import problems
+
+    if style == "json":
+        return problems.render_json(found)
+    # Annotations count from the root of the repository, where the command runs in CI.
+    root = "" if directory.is_absolute() else directory.as_posix()
+    renderers = {"github": problems.render_github, "sarif": problems.render_sarif}
+    return renderers[style](found, root="" if root == "." else root)

@@ -1,0 +1,298 @@
+"""The command line as a user meets it: exit codes, streams, terminals, typos, interruption, the embedded service."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FLEET = """\
+fleet: demo
+limits: {quota: 500, leave: 100%}
+variables:
+  rooms: "{{ load('rooms.json') }}"
+defaults:
+  properties:
+    remote_rtc_uids: ["*"]
+    idle_timeout: 0
+    tts: {vendor: microsoft, params: {key: ref+env://TTS_KEY, region: eastus, voice_name: en-US-AvaNeural}}
+    llm:
+      url: https://api.openai.com/v1/chat/completions
+      api_key: ref+env://OPENAI_API_KEY
+      system_messages: [{role: system, content: Be kind.}]
+      params: {model: gpt-4o-mini}
+environments:
+  prod: {service: {kind: agora}}
+channels:
+  - channel: "{{ room }}"
+    for_each: "{{ rooms }}"
+    as: room
+    agents: [{name: desk}]
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
+    rooms(tmp_path, "one", "two")
+    return tmp_path
+
+
+def rooms(directory: Path, *names: str) -> None:
+    (directory / "rooms.json").write_text(json.dumps(names), encoding="utf-8")
+
+
+def edit(directory: Path, old: str, new: str) -> None:
+    path = directory / "fleet.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("AGORA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "reconciler", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**clean, **environment},
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_way_of_a_new_user(tmp_path: Path) -> None:
+    home = tmp_path / "my-fleet"
+    assert run("init", home).returncode == 0
+    assert run("validate", home).returncode == 0
+    assert run("plan", home, "--detailed-exitcode").returncode == 2
+    applied = run("apply", home, "--auto-approve")
+    assert applied.returncode == 0, applied.stderr
+    assert "1 joined" in applied.stdout
+    assert run("plan", home, "--detailed-exitcode").returncode == 0
+    assert run("drift", home).returncode == 0
+    assert "lobby/greeter" in run("status", home).stdout
+    assert run("speak", "lobby/greeter", "Hello", "-C", home).returncode == 0
+    assert "Hello" in run("history", "lobby/greeter", "-C", home).stdout
+    assert run("destroy", home, "--auto-approve").returncode == 0
+    assert run("plan", home, "--detailed-exitcode").returncode == 2
+
+
+def test_init_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text("mine", encoding="utf-8")
+    refused = run("init", tmp_path)
+    assert (refused.returncode, (tmp_path / "fleet.yaml").read_text(encoding="utf-8")) == (1, "mine")
+    assert not (tmp_path / "agents").exists()
+
+
+def test_a_plan_writes_nothing(fleet: Path) -> None:
+    before = sorted(fleet.rglob("*"))
+    assert run("plan", fleet).returncode == 0
+    assert run("drift", fleet).returncode == 2
+    assert sorted(fleet.rglob("*")) == before
+
+
+def test_two_plans_are_the_same_bytes_whatever_the_hash_seed(fleet: Path) -> None:
+    rooms(fleet, *[f"room-{number}" for number in range(30)])
+    for style in ("text", "json", "markdown"):
+        seen = {run("plan", fleet, "--format", style, PYTHONHASHSEED=str(seed)).stdout for seed in range(3)}
+        assert len(seen) == 1
+
+
+def test_results_go_to_stdout_and_the_rest_to_stderr(fleet: Path) -> None:
+    applied = run("apply", fleet, "--auto-approve", "--format", "json")
+    lines = [json.loads(line) for line in applied.stdout.splitlines()]
+    assert lines[0]["type"] == "planned"
+    assert {line["type"] for line in lines} >= {"change_started", "change_finished"}
+
+
+def test_without_a_terminal_apply_wants_consent(fleet: Path) -> None:
+    refused = run("apply", fleet)
+    assert refused.returncode == 1
+    assert "--auto-approve" in refused.stderr
+    assert not (fleet / ".reconciler").exists()
+
+
+def test_no_colours_in_a_pipe(fleet: Path) -> None:
+    assert "\x1b" not in run("plan", fleet).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["aplly"], 'Did you mean "apply"'),
+        (["plan", "--taget", "x"], "No such option"),
+        (["plan", "nowhere"], "nowhere"),
+        (["apply", "--auto-approve", "--only", "jion"], "--only knows"),
+        (["apply", "--auto-approve", "--allow", "leaves=3"], "no limit"),
+        (["apply", "--auto-approve", "--wait", "soon"], "not a duration"),
+        (["show", "lobby"], "not an address"),
+    ],
+)
+def test_a_typo_is_a_message_and_exit_code_1(arguments: list[str], word: str, tmp_path: Path) -> None:
+    answer = run(*arguments)
+    assert answer.returncode == 1
+    assert word in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_published_exit_codes(fleet: Path) -> None:
+    assert run("apply", fleet, "--auto-approve").returncode == 0
+    saved = fleet / "saved.plan"
+    rooms(fleet, "one", "two", "three")
+    assert run("plan", fleet, "--out", saved).returncode == 0
+    rooms(fleet, "one", "two", "three", "four")
+    assert run("apply", fleet, "--plan", saved).returncode == 3
+    rooms(fleet, "one", "two", "three")
+    assert run("apply", fleet, "--plan", saved).returncode == 0
+    edit(fleet, "leave: 100%", "leave: 0")
+    rooms(fleet, "one")
+    refused = run("apply", fleet, "--auto-approve")
+    assert refused.returncode == 5
+    assert "--allow leave=2" in refused.stderr
+    rooms(fleet)
+    assert run("apply", fleet, "--auto-approve").returncode == 5
+    assert run("plan", fleet).returncode == 1
+    rooms(fleet, "one", "two", "three")
+    edit(fleet, "- {name: desk}", "- {name: desk}")
+    edit(fleet, "[{name: desk}]", "[{name: desk, lifecycle: {protect: true}, properties: {idle_timeout: 5}}]")
+    assert run("apply", fleet, "--auto-approve").returncode == 6
+
+
+def test_a_held_state_is_exit_code_4_and_says_who_holds_it(fleet: Path) -> None:
+    run("apply", fleet, "--auto-approve")
+    code = (
+        "import sys; from pathlib import Path; from reconciler.state.local import LocalStore\n"
+        "store = LocalStore(Path(sys.argv[1])); store.acquire('ada@laptop', 0)\n"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    path = fleet / ".reconciler" / "default.state"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        answer = run("apply", fleet, "--auto-approve", "--lock-timeout", "0.2s")
+        other.kill()
+    assert answer.returncode == 4
+    assert "ada@laptop" in answer.stderr
+
+
+def test_a_damaged_plan_file_is_a_message(fleet: Path) -> None:
+    saved = fleet / "saved.plan"
+    saved.write_bytes(b"PK\x03\x04")
+    answer = run("apply", fleet, "--plan", saved)
+    assert answer.returncode == 1
+    assert "plan again" in answer.stderr
+
+
+def test_a_plan_of_another_environment_is_refused(fleet: Path) -> None:
+    edit(fleet, "prod: {service: {kind: agora}}", "test: {}")
+    saved = fleet / "saved.plan"
+    run("plan", fleet, "--out", saved)
+    assert run("apply", fleet, "-e", "test", "--plan", saved).returncode == 3
+
+
+def test_the_real_service_names_every_missing_variable_at_once(fleet: Path) -> None:
+    answer = run("plan", fleet, "-e", "prod", AGORA_APP_ID="")
+    assert answer.returncode == 1
+    for name in ("AGORA_APP_ID", "AGORA_CUSTOMER_ID", "AGORA_CUSTOMER_SECRET"):
+        assert name in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_apply_ends_in_order_and_goes_on_later(fleet: Path, number: signal.Signals) -> None:
+    rooms(fleet, *[f"room-{index}" for index in range(300)])
+    command = [sys.executable, "-m", "reconciler", "apply", str(fleet), "--auto-approve", "--parallelism", "2"]
+    results = fleet / "results.txt"
+    with (
+        results.open("w", encoding="utf-8") as stdout,
+        subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True) as apply,
+    ):
+        assert apply.stderr is not None
+        for line in apply.stderr:
+            if line.endswith(": joined\n"):
+                break
+        started = time.monotonic()
+        apply.send_signal(number)
+        apply.communicate(timeout=20)
+        took = time.monotonic() - started
+    output = results.read_text(encoding="utf-8")
+    assert apply.returncode == 128 + number
+    assert took < 10
+    assert "interrupted" in output
+    assert run("apply", fleet, "--auto-approve").returncode == 0
+    assert run("plan", fleet, "--detailed-exitcode").returncode == 0
+
+
+@pytest.fixture
+def served() -> Iterator[dict[str, str]]:
+    """`reconciler simulator` on a loopback port, and the environment of its clients."""
+    credentials = {
+        "AGORA_APP_ID": "0123456789abcdef0123456789abcdef",
+        "AGORA_APP_CERTIFICATE": "fedcba9876543210fedcba9876543210",
+        "AGORA_CUSTOMER_ID": "customer",
+        "AGORA_CUSTOMER_SECRET": "customer-secret",
+    }
+    command = [sys.executable, "-m", "reconciler", "simulator", "--port", "0", "--switch", "quota=500"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **credentials}
+    ) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().removeprefix("listening on ").strip()
+        yield {**credentials, "AGORA_AGENTS_API_BASE_URL": url, "TTS_KEY": "t", "OPENAI_API_KEY": "o"}
+        server.send_signal(signal.SIGINT)
+        server.wait(10)
+
+
+def test_the_same_fleet_drives_a_service_over_a_socket(fleet: Path, served: dict[str, str]) -> None:
+    applied = run("apply", fleet, "-e", "prod", "--auto-approve", **served)
+    assert applied.returncode == 0, applied.stderr
+    assert run("plan", fleet, "-e", "prod", "--detailed-exitcode", **served).returncode == 0
+    for path in (fleet / ".reconciler").iterdir():
+        path.unlink()
+    adopted = run("plan", fleet, "-e", "prod", **served)
+    assert "2 to adopt" in adopted.stdout
+    assert run("apply", fleet, "-e", "prod", "--auto-approve", **served).returncode == 0
+    assert run("plan", fleet, "-e", "prod", "--detailed-exitcode", **served).returncode == 0
+
+
+def test_wrong_credentials_stop_the_run_with_a_message(fleet: Path, served: dict[str, str]) -> None:
+    answer = run("plan", fleet, "-e", "prod", **{**served, "AGORA_CUSTOMER_SECRET": "guess"})
+    assert answer.returncode == 1
+    assert "401" in answer.stderr
+    assert "guess" not in answer.stderr
+
+
+def test_a_secret_without_a_value_fails_its_address_and_never_shows(fleet: Path, served: dict[str, str]) -> None:
+    without = {key: value for key, value in served.items() if key != "TTS_KEY"}
+    answer = run("apply", fleet, "-e", "prod", "--auto-approve", **without)
+    assert answer.returncode == 6
+    assert "ref+env://TTS_KEY" in answer.stdout + answer.stderr
+
+
+def test_at_a_terminal_apply_asks_and_no_means_no(fleet: Path) -> None:
+    for word, code, joined in (("no", 130, False), ("yes", 0, True)):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.environ.pop("CI", None)
+            os.execv(sys.executable, [sys.executable, "-m", "reconciler", "apply", str(fleet)])
+        seen = b""
+        while b"is accepted" not in seen:
+            seen += os.read(terminal, 4096)
+        os.write(terminal, word.encode() + b"\n")
+        try:
+            while chunk := os.read(terminal, 4096):
+                seen += chunk
+        except OSError:
+            pass
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == code, seen.decode(errors="replace")
+        assert (fleet / ".reconciler" / "default.state").exists() is joined
