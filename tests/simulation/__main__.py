@@ -1,0 +1,114 @@
+"""`python -m tests.simulation`: the campaign of a pull request, a long one, or one thing replayed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Parse the command line and run it; 0 when every invariant held and every path was taken."""
+    arguments = _parser().parse_args()
+    if arguments.command == "mutant":
+        return _mutant(arguments.key)
+    # imported late: a mutant must be planted before anything of the package is imported
+    from . import campaign
+    from .sometimes import never_seen
+
+    match arguments.command:
+        case "pr":
+            total = campaign.run(campaign.pull_request(arguments.seeds), workers=arguments.workers)
+        case "long":
+            pieces = campaign.long_haul(arguments.first_seed)
+            total = campaign.run(pieces, workers=arguments.workers, minutes=arguments.minutes)
+        case "seed":
+            return _seed(arguments.seed, trace=arguments.trace)
+        case "crash" | "fate" | "row":
+            words = " ".join([arguments.command, f'"{arguments.name}"', *arguments.rest])
+            total = campaign.replay(words)
+            print("\n".join(total.failures) or "it holds")
+            return 1 if total.failures else 0
+        case other:
+            raise ValueError(f"there is no command {other}")
+    text = campaign.report(total)
+    if arguments.report is not None:
+        arguments.report.write_text(text)
+    missing = never_seen(total.seen)
+    print(text.split("\n## Paths taken")[0])
+    return 1 if total.failures or missing else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    pr = commands.add_parser("pr", help="the numbers of a pull request")
+    pr.add_argument("--seeds", type=int, default=6000)
+    long = commands.add_parser("long", help="until the time is up")
+    long.add_argument("--minutes", type=float, required=True)
+    long.add_argument("--first-seed", type=int, default=1_000_000)
+    for each in (pr, long):
+        each.add_argument("--workers", type=int, default=os.cpu_count() or 2)
+        each.add_argument("--report", type=Path)
+    seed = commands.add_parser("seed", help="one life again")
+    seed.add_argument("seed", type=int)
+    seed.add_argument("--trace", action="store_true", help="print its history")
+    for name in ("crash", "fate", "row"):
+        one = commands.add_parser(name, help=f"one {name} again, as a failure prints it")
+        one.add_argument("name")
+        one.add_argument("rest", nargs="*")
+    commands.add_parser("mutant", help="one planted bug").add_argument("key")
+    return parser
+
+
+def _seed(seed: int, *, trace: bool) -> int:
+    from .seeds import live  # noqa: PLC0415
+
+    outcome, world = live(seed, trace=trace)
+    if world.history is not None:
+        sys.stdout.writelines(world.history)
+    print(
+        f"seed {seed}: {outcome.problem or 'it holds'} ({outcome.runs} runs, history {outcome.fingerprint})"
+    )
+    return 1 if outcome.problem else 0
+
+
+def _mutant(key: str) -> int:
+    """Plant one bug, and say as JSON what has caught it: a directed check, or a seed."""
+    from . import mutants  # noqa: PLC0415
+
+    mutant = mutants.plant(key)
+    caught = None if mutant.pending else _caught_by(mutant.check, mutants.BUDGET)
+    print(json.dumps({"key": key, "caught": caught is not None, "by": caught, "pending": mutant.pending}))
+    return 0 if caught is not None or mutant.pending else 1
+
+
+def _caught_by(check: str, budget: int) -> str | None:
+    from .checks import CHECKS  # noqa: PLC0415
+    from .seeds import live  # noqa: PLC0415
+
+    if check:
+        problem = CHECKS[check]()
+        return f"check {check}: {problem[:120]}" if problem is not None else None
+    for seed in range(budget):
+        problem = live(seed)[0].problem
+        if problem is not None:
+            return f"seed {seed} ({seed + 1} needed): {problem[:120]}"
+    return _caught_by_rows()
+
+
+def _caught_by_rows() -> str | None:
+    from .rows import ROWS  # noqa: PLC0415
+
+    for row in ROWS:
+        try:
+            row.run()
+        except Exception as problem:
+            return f"row {row.name}: {problem}"[:160]
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

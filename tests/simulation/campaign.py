@@ -1,0 +1,282 @@
+"""The campaign: pieces of work over all cores, added up into one report. Nothing here decides what is right.
+
+A piece is a few seeds, the crash points of a scenario, some crash pairs, rows of the fault matrix, or one planted bug.
+Pieces run in processes of their own; what comes back are counts and failures with the command that replays each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from . import mutants
+from .driver import Crash, Point
+from .faults import KINDS
+from .invariants import Violation
+from .rows import BY_ROW, ROWS
+from .scenarios import BY_NAME, SCENARIOS, Scenario, calls_of, crash_points, crashed, sampled_pairs, troubled
+from .seeds import live
+from .sometimes import Seen, never_seen
+from .world import Universe
+
+REGRESSIONS = Path(__file__).with_name("regressions.txt")
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of some work: how much of each kind, what was seen, and what failed."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    seen: Seen = field(default_factory=Seen)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.done.update(other.done)
+        self.seen.update(other.seen)
+        self.failures += other.failures
+
+    def failed(self, what: str, problem: object, replay: str) -> None:
+        self.failures.append(f"{what}: {problem}\n    replay: python -m tests.simulation {replay}")
+
+
+# --- pieces ------------------------------------------------------------------------------------------------------
+
+
+def seeds(first: int, count: int) -> Tally:
+    """Random lives. One of a hundred is lived twice, and must leave the same history."""
+    tally = Tally()
+    for seed in range(first, first + count):
+        outcome, _world = live(seed)
+        tally.seen.update(outcome.seen)
+        tally.done.update({"seeds": 1, "runs": outcome.runs, "events": outcome.events})
+        tally.done["lives with several writers"] += outcome.writers > 1
+        if outcome.problem is not None:
+            tally.failed(f"seed {seed}", outcome.problem, f"seed {seed} --trace")
+        if seed % 100 == 0:
+            tally.done["seeds lived twice"] += 1
+            if live(seed)[0].fingerprint != outcome.fingerprint:
+                tally.failed(f"seed {seed}", "two lives of one seed differ", f"seed {seed}")
+    return tally
+
+
+def _attempt(tally: Tally, kind: str, what: str, replay: str, run: Callable[[], Universe]) -> None:
+    tally.done[kind] += 1
+    try:
+        tally.seen.update(run().seen)
+    except Exception as problem:
+        tally.failed(what, problem if isinstance(problem, Violation) else repr(problem), replay)
+
+
+def points(name: str) -> Tally:
+    """Every single crash point of a scenario."""
+    tally, scenario = Tally(), BY_NAME[name]
+    for crash in crash_points(scenario):
+        where = f'crash "{name}" {crash.effect}:{crash.point}'
+        _attempt(tally, "crash points", where, where, partial(crashed, scenario, (crash,)))
+    return tally
+
+
+def pairs(count: int, seed: int) -> Tally:
+    """Crash pairs, by chance."""
+    tally = Tally()
+    for scenario, both in sampled_pairs(count, seed):
+        where = f'crash "{scenario.name}" ' + " ".join(f"{each.effect}:{each.point}" for each in both)
+        _attempt(tally, "crash pairs", where, where, partial(crashed, scenario, both))
+    return tally
+
+
+def all_rows() -> Tally:
+    """Every directed row of the fault matrix."""
+    tally = Tally()
+    for row in ROWS:
+        _attempt(tally, "fault rows", f"row {row.name}", f'row "{row.name}"', row.run)
+    return tally
+
+
+def fates(name: str, share: float, seed: int) -> Tally:
+    """Every fate at every call of a scenario, or a share of them by chance."""
+    tally, scenario, chance = Tally(), BY_NAME[name], random.Random(f"{seed}{name}")
+    for number, call in enumerate(calls_of(scenario)):
+        for kind in KINDS[call.operation]:
+            if chance.random() < share:
+                where = f'fate "{name}" {number} {kind}'
+                _attempt(tally, "fates at calls", where, where, partial(one_fate, scenario, number, kind))
+    return tally
+
+
+def one_fate(scenario: Scenario, number: int, kind: str, *, trace: bool = False) -> Universe:
+    """One fate at one call; its parameters follow from the three."""
+    operation = calls_of(scenario)[number].operation
+    chosen = KINDS[operation][kind](random.Random(f"{scenario.name}{number}{kind}"))
+    return troubled(scenario, number, kind, chosen, trace=trace)[0]
+
+
+def planted(key: str) -> Tally:
+    """One planted bug, in a process of its own: it must be caught."""
+    tally = Tally()
+    command = [sys.executable, "-m", "tests.simulation", "mutant", key]
+    answer = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=_environment()
+    )
+    lines = answer.stdout.strip().splitlines()
+    told = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {"error": answer.stderr[-600:]}
+    tally.done["planted bugs"] += 1
+    if told.get("caught"):
+        tally.done["planted bugs caught"] += 1
+        tally.done[f"{key} caught by {told['by']}"] += 1
+    elif told.get("pending"):
+        tally.done[f"{key} pending: {told['pending']}"] += 1
+    else:
+        tally.failed(
+            f"{key} ({mutants.BY_KEY[key].title})", told.get("error") or "not caught", f"mutant {key}"
+        )
+    return tally
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def regressions() -> Tally:
+    """What has failed once, first and for ever."""
+    tally = Tally()
+    for line in REGRESSIONS.read_text().splitlines():
+        words = line.split("#")[0].strip()
+        if words:
+            tally.add(replay(words))
+            tally.done["regressions"] += 1
+    return tally
+
+
+def replay(words: str) -> Tally:
+    """One line of the regression list: `seed N`, `crash "scenario" 3:torn`, `fate "scenario" 4 late`, `row "name"`."""
+    import shlex  # noqa: PLC0415  only for the list
+
+    verb, *rest = shlex.split(words)
+    tally = Tally()
+    match verb:
+        case "seed":
+            return seeds(int(rest[0]), 1)
+        case "crash":
+            both = tuple(parse_crash(each) for each in rest[1:])
+            _attempt(tally, "crash points", words, words, lambda: crashed(BY_NAME[rest[0]], both))
+        case "fate":
+            _attempt(
+                tally,
+                "fates at calls",
+                words,
+                words,
+                lambda: one_fate(BY_NAME[rest[0]], int(rest[1]), rest[2]),
+            )
+        case "row":
+            _attempt(tally, "fault rows", words, words, BY_ROW[rest[0]].run)
+        case _:
+            raise ValueError(f"regressions.txt: {words!r}")
+    return tally
+
+
+def parse_crash(text: str) -> Crash:
+    """A crash point as it is printed: `17:torn`."""
+    effect, _, point = text.partition(":")
+    return Crash(int(effect), Point(point))
+
+
+# --- all of it -----------------------------------------------------------------------------------------------------
+
+Piece = tuple[Callable[..., Tally], tuple[object, ...]]
+
+
+def pull_request(seed_count: int = 6000, pair_count: int = 2400) -> Iterator[Piece]:
+    """The numbers of a pull request."""
+    yield regressions, ()
+    yield all_rows, ()
+    for mutant in mutants.MUTANTS:
+        yield planted, (mutant.key,)
+    for scenario in SCENARIOS:
+        yield points, (scenario.name,)
+        yield fates, (scenario.name, 0.5, 1)
+    for number in range(0, pair_count, 200):
+        yield pairs, (200, number)
+    for first in range(0, seed_count, 100):
+        yield seeds, (first, 100)
+
+
+def long_haul(first_seed: int) -> Iterator[Piece]:
+    """Everything once and in full, then new seeds and pairs until the time is up."""
+    yield from pull_request(seed_count=0)
+    for scenario in SCENARIOS:
+        yield fates, (scenario.name, 1.0, 2)
+    number = 0
+    while True:
+        yield seeds, (first_seed + number * 200, 200)
+        yield pairs, (100, 1_000_000 + first_seed + number)
+        number += 1
+
+
+def run(
+    pieces: Iterable[Piece], *, workers: int, minutes: float | None = None, say: Callable[[str], None] = print
+) -> Tally:
+    """Run pieces side by side until they or the time are used up."""
+    total, started = Tally(), time.monotonic()
+    waiting = iter(pieces)
+    with ProcessPoolExecutor(workers) as pool:
+        running: set[Future[Tally]] = set()
+        told = started
+        while True:
+            late = minutes is not None and time.monotonic() - started > minutes * 60
+            while len(running) < workers * 2 and not late and (piece := next(waiting, None)) is not None:
+                running.add(pool.submit(piece[0], *piece[1]))
+            if not running:
+                break
+            done = {each for each in running if each.done()}
+            running -= done
+            for each in done:
+                total.add(each.result())
+            if not done:
+                time.sleep(0.02)
+            if time.monotonic() - told > 15:
+                told = time.monotonic()
+                say(f"{told - started:5.0f} s: {_brief(total)}")
+    total.done["seconds"] = round(time.monotonic() - started)
+    return total
+
+
+def _brief(total: Tally) -> str:
+    names = (
+        "seeds",
+        "runs",
+        "crash points",
+        "crash pairs",
+        "fault rows",
+        "fates at calls",
+        "planted bugs caught",
+    )
+    return ", ".join(f"{total.done[name]:,} {name}" for name in names) + f"; {len(total.failures)} failures"
+
+
+def report(total: Tally, *, coverage: bool = True) -> str:
+    """The report, as Markdown."""
+    missing = never_seen(total.seen) if coverage else []
+    lines = ["# Simulation campaign", ""]
+    lines += [f"- {name}: {count:,}" for name, count in sorted(total.done.items())]
+    lines += ["", f"## Failures: {len(total.failures)}", "", *(f"- {each}" for each in total.failures)]
+    lines += ["", f"## Paths never taken: {len(missing)}", "", *(f"- {each}" for each in missing)]
+    lines += [
+        "",
+        "## Paths taken",
+        "",
+        *(f"- {name}: {count:,}" for name, count in sorted(total.seen.items())),
+        "",
+    ]
+    return "\n".join(lines)

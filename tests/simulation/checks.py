@@ -1,0 +1,81 @@
+"""Directed checks for what no random life can meet; each returns the problem that it finds, or None.
+
+They must all be silent on the real code, and each must speak up for the planted bugs that name it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from reconciler.driver.http import HttpxSender
+from reconciler.model.secret import Secret
+from reconciler.ports import HttpReply, HttpRequest
+
+from . import disk
+from .rows import BY_ROW
+
+
+def _row(name: str) -> Callable[[], str | None]:
+    def check() -> str | None:
+        try:
+            BY_ROW[name].run()
+        except Exception as problem:
+            return f"{type(problem).__name__}: {problem}"
+        return None
+
+    return check
+
+
+def redirect() -> str | None:
+    """The production sender follows no redirect: whatever host a reply names, our credentials stay here."""
+    visited: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            visited.append(self.path)
+            self.send_response(302 if self.path == "/first" else 200)
+            self.send_header("location", f"http://localhost:{server.server_port}/second")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Silence."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    async def ask() -> object:
+        sender = HttpxSender()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/first"
+            return await sender.send(HttpRequest("GET", url, headers={"authorization": Secret("Basic x")}), 0)
+        finally:
+            await sender.aclose()
+
+    try:
+        reply = asyncio.run(ask())
+    finally:
+        server.shutdown()
+        server.server_close()
+    if visited != ["/first"] or not isinstance(reply, HttpReply) or reply.status != 302:
+        return f"a redirect was followed: {visited}"
+    return None
+
+
+CHECKS: dict[str, Callable[[], str | None]] = {
+    "disk": disk.check,
+    "redirect": redirect,
+    "echoed secret": _row("secrets: the service echoes them"),
+    "digests": _row("secrets: digests are keyed"),
+    "empty fleet": _row("plan: empty fleet"),
+    "old agents": _row("list live: agents of three hours ago, state lost"),
+    "starting agent": _row("join: response lost, the agent still starts"),
+    "short list": _row("list live: short, every time"),
+    "list times out": _row("list live: timeout, every time"),
+    "foreign holder": _row("join: 409 with a foreign holder (agent_id)"),
+    "flaky reads": _row("reads: each fails once"),
+    "approved": _row("plan: approved, then edited"),
+}

@@ -1,0 +1,85 @@
+"""After the storm: what must become true, and in how many passes.
+
+Two passes bring a fleet to what the files ask, whatever was interrupted; the third makes no mutating call and leaves
+the state's bytes as they are; and two plans of the same inputs are the same.
+"""
+
+from __future__ import annotations
+
+from reconciler.apply.events import Ledger
+from reconciler.plan.change import action_of
+from reconciler.workflow import Approved, Job
+
+from .driver import Process
+from .faults import LATEST, Weather
+from .fleets import HOUR
+from .invariants import Violation
+from .world import Universe
+
+# How long it may take until a machine can know: the longest backoff after failures, the longest lag, the latest call.
+SETTLING = HOUR + LATEST + 60.0
+
+
+def calm(world: Universe) -> None:
+    """No more faults; what is under way stays under way."""
+    world.note("quiet")
+    world.weather = Weather()
+    world.network.script = None
+    world.store.failure_rate = 0.0
+    world.store.fail_next = 0
+    world.locks.broken = False
+    world.simulator.set_switches(quota=100, requests_per_second=0.0)
+
+
+def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = False) -> int:
+    """Two passes that must bring the fleet home, and a third that must do nothing; returns how many runs it took."""
+    world.time.run_for(SETTLING)
+    world.checker.check_world()
+    first = run_through(world, job, approve=approve)
+    world.time.run_for(pause)
+    second = run_through(world, job)
+    problem = next(world.checker.unsettled(job), None)
+    if problem is not None:
+        raise Violation("I5", f"after two passes in the quiet {problem} ({_told(first, second)})")
+    _idle(world, job)
+    return 5 + approve
+
+
+def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
+    """One apply with a good clock and no crash, which must end by itself and without an error.
+
+    With `approve`, a plan is made first, and exactly that is applied.
+    """
+    approved = None
+    if approve:
+        seen = world.run("plan", job).result
+        approved = Approved(seen.digest)
+    process = world.run("apply", job, approved=approved)
+    if process.error is not None:
+        raise Violation("I5", f"a pass in the quiet: {process.error!r}") from process.error
+    return process
+
+
+def _idle(world: Universe, job: Job) -> None:
+    if any(world.checker.seat_is_protected(spec, job) for spec in job.fleet.agents.values()):
+        return  # the files ask for what their own protection forbids: each pass tries, and says so
+    before, calls = world.store.bytes(), world.checker.mutations
+    run_through(world, job)
+    if world.checker.mutations != calls:
+        raise Violation(
+            "I5", f"the third pass in the quiet made {world.checker.mutations - calls} mutating calls"
+        )
+    if world.store.bytes() != before:
+        raise Violation("I5", "the third pass in the quiet changed the state")
+    plans = [world.run("plan", job).result for _ in range(2)]
+    shown = [[(each.address, action_of(each), each.reason) for each in plan.changes] for plan in plans]
+    if plans[0].digest != plans[1].digest or shown[0] != shown[1]:
+        raise Violation("I10", "two plans of the same inputs differ")
+    if world.checker.weak_overlaps:
+        world.seen.hit("I1: a weak service let two live at once, and it was repaired")
+
+
+def _told(*processes: Process) -> str:
+    ledgers = [each.result for each in processes if isinstance(each.result, Ledger)]
+    rows = [row for ledger in ledgers for row in ledger.finished if row.result != "done"]
+    return "; ".join(f"{row.address} {row.action} {row.result}: {row.detail[:120]}" for row in rows[:3])

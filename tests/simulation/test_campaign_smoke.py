@@ -1,0 +1,78 @@
+"""A slice of the campaign for every test run: enough to notice that something has broken, not to prove anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from . import campaign, disk, mutants
+from .checks import CHECKS
+from .scenarios import SCENARIOS, crash_points, crashed
+from .seeds import live
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_failed_once_holds() -> None:
+    assert campaign.regressions().failures == []
+
+
+def test_random_lives() -> None:
+    assert [outcome.problem for seed in range(100) if (outcome := live(seed)[0]).problem] == []
+
+
+def test_every_row_of_the_fault_matrix() -> None:
+    assert campaign.all_rows().failures == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
+def test_crash_points(scenario: object) -> None:
+    for crash in list(crash_points(scenario))[::7]:  # type: ignore[arg-type]  # ids are for people
+        crashed(scenario, (crash,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name != "disk"])
+def test_directed_checks(name: str) -> None:
+    assert CHECKS[name]() is None
+
+
+def test_the_disk_may_crash_anywhere() -> None:
+    assert list(disk.crashes(commits=3, subsets=2)) == []
+
+
+def test_every_operation_of_the_disk_may_fail() -> None:
+    assert list(disk.failures(commits=2)) == []
+
+
+def test_one_seed_has_one_history_whatever_the_hash_seed() -> None:
+    command = [sys.executable, "-m", "tests.simulation", "seed", "11"]
+    told = {
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(told) == 1
+
+
+def test_planted_bugs_are_still_in_their_places() -> None:
+    """Every snippet is found; whether each bug is caught is the campaign's business."""
+    for mutant in mutants.MUTANTS:
+        by_module: dict[str, list[mutants.Edit]] = {}
+        for edit in mutant.edits:
+            by_module.setdefault(edit.module, []).append(edit)
+        for module, edits in by_module.items():
+            source = (ROOT / (module.replace(".", "/") + ".py")).read_text()
+            assert mutants.rewritten(source, edits) != source, mutant.key
+
+
+@pytest.mark.parametrize("key", ["B7", "B29"])
+def test_a_planted_bug_is_caught(key: str) -> None:
+    assert campaign.planted(key).done["planted bugs caught"] == 1

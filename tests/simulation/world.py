@@ -1,0 +1,406 @@
+"""One simulated world: the service, the network to it, what is durable, the runs, and what watches them all."""
+
+from __future__ import annotations
+
+import random
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from reconciler import workflow
+from reconciler.errors import StateError
+from reconciler.model.address import Owner
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.record import Record, State
+from reconciler.model.secret import Secret
+from reconciler.model.spec import AgentSpec, Body
+from reconciler.model.writes import Write
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.providers.agora.provider import AgoraProvider
+from reconciler.providers.agora.settings import AgoraSettings
+from reconciler.providers.agora.tokens import mint
+from reconciler.simulator import (
+    Agent,
+    Credentials,
+    Fate,
+    Operation,
+    Outage,
+    OutageKind,
+    Request,
+    Response,
+    Simulator,
+    Switches,
+)
+from reconciler.simulator import (
+    MemoryStore as Shelf,
+)
+from reconciler.state.document import intent_row, record_row
+from reconciler.state.memory import MemoryStore
+
+from .clock import Timeline
+from .driver import Clocks, Crash, Fiber, Locks, Process
+from .faults import Weather
+from .invariants import Checker, parsed
+from .sometimes import Seen
+
+APP_ID = "0123456789abcdef0123456789abcdef"
+CERTIFICATE = "fedcba9876543210fedcba9876543210"
+CUSTOMER = ("customer", "canary-customer-secret")
+_SETTINGS = AgoraSettings(
+    app_id=APP_ID,
+    certificate=Secret(CERTIFICATE),
+    customer_id=Secret(CUSTOMER[0]),
+    customer_secret=Secret(CUSTOMER[1]),
+)
+# Read here with eyes of our own: what arrives is not compared with what the client thinks it sends.
+_REFERENCE = re.compile(r"ref\+env://([A-Z_]+)\+?")
+OWNER = Owner("sim", "test")
+STRANGER = Body(
+    {
+        "remote_rtc_uids": ["*"],
+        "idle_timeout": 0,
+        "tts": {"vendor": "microsoft", "params": {"key": "k", "region": "eastus", "voice_name": "x"}},
+        "llm": {"url": "https://llm.example.com/"},
+    }
+)
+_CREDENTIALS = Credentials(APP_ID, CERTIFICATE, *CUSTOMER)
+
+
+class Universe:
+    """Everything that there is for one seed. `note` writes the history, by which two runs are compared."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        switches: Mapping[str, object] | None = None,
+        weather: Weather | None = None,
+        trace: bool = False,
+    ) -> None:
+        self.chance = random.Random(seed)
+        self.time = Timeline(self.chance)
+        self.simulator = Simulator(
+            Shelf(seed="simulation", log_length=1),
+            clock=lambda: self.time.now,
+            credentials=_CREDENTIALS,
+            switches=Switches().with_settings(switches or {}),
+        )
+        self.weather = weather or Weather()
+        self.seen = Seen()
+        self.store = Durable(self)
+        self.locks = Locks(self)
+        self.network = Network(self)
+        self.processes: list[Process] = []
+        self.history: list[str] | None = [] if trace else None
+        self._digest = blake2b(digest_size=16)
+        self.owner = OWNER
+        self.fleets: list[DesiredFleet] = []
+        self.checker = Checker(self)
+
+    def every_spec(self) -> Iterator[AgentSpec]:
+        """What the files have ever asked for in this world."""
+        for fleet in self.fleets:
+            yield from fleet.agents.values()
+
+    def filled(self, body: Body) -> dict[str, object]:
+        """A body's properties as they arrive at the service, secrets in place."""
+        text = orjson.dumps(body.properties).decode()
+        filled = orjson.loads(_REFERENCE.sub(lambda found: self.secret(found[1]), text))
+        filled.pop("agent_rtc_uid", None)
+        return filled  # type: ignore[no-any-return]  # an object, since properties are
+
+    def note(self, text: str) -> None:
+        """Add a line to the history."""
+        line = f"{self.time.now:.6f} {text}\n"
+        self._digest.update(line.encode())
+        if self.history is not None:
+            self.history.append(line)
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of the history: the same for the same seed, or something is not deterministic."""
+        return self._digest.hexdigest()
+
+    @staticmethod
+    def secret(reference: str) -> str:
+        """The value behind a reference; unmistakable wherever it turns up."""
+        return f"canary-{reference.rsplit('/', 1)[-1]}"
+
+    def join_stranger(self, name: str, channel: str, uid: str) -> str:
+        """Somebody else's agent, started behind our back; returns its id."""
+        token = mint(
+            APP_ID, Secret(CERTIFICATE), channel, uid, ttl=86_400, issued_at=int(self.time.now), salt=1
+        )
+        properties = self.filled(STRANGER) | {
+            "channel": channel,
+            "agent_rtc_uid": uid,
+            "token": token.reveal(),
+        }
+        body = orjson.dumps({"name": name, "properties": properties})
+        basic = b64encode(":".join(CUSTOMER).encode()).decode()
+        path = f"/api/conversational-ai-agent/v2/projects/{APP_ID}/join"
+        told = self.simulator.handle(Request("POST", path, "", {"authorization": f"Basic {basic}"}, body))
+        answer = told.response if isinstance(told, Outage) else told
+        assert answer is not None and answer.status == 200, told
+        return str(orjson.loads(answer.body)["agent_id"])
+
+    # --- runs
+
+    def launch(
+        self,
+        verb: str,
+        job: workflow.Job,
+        *,
+        clocks: Clocks | None = None,
+        crash: Crash | None = None,
+        crash_rate: float = 0.0,
+        approved: workflow.Approved | None = None,
+    ) -> Process:
+        """Start a run of a verb on a machine of its own: nothing is shared with other runs but what is durable."""
+        process = Process(self, f"{verb}{len(self.processes)}", clocks or Clocks(), crash, crash_rate)
+        self.processes.append(process)
+        provider = AgoraProvider(_SETTINGS)
+        self.note(f"{process.label} started")
+        if job.fleet not in self.fleets[-1:]:
+            self.fleets.append(job.fleet)
+        self.checker.began(process, verb, job, provider)
+        match verb:
+            case "apply":
+                process.start(workflow.apply(job, provider, approved=approved))
+            case "plan":
+                process.start(workflow.plan(job, provider))
+            case "drift":
+                process.start(workflow.drift(job, provider))
+            case _:
+                raise ValueError(f"there is no verb {verb}")
+        return process
+
+    def finish(self) -> None:
+        """Let every run come to its end."""
+        self.time.run(lambda: not any(each.alive for each in self.processes))
+        self.processes.clear()
+
+    def run(self, verb: str, job: workflow.Job, **how: object) -> Process:
+        """Start a run, and let everything come to its end."""
+        process = self.launch(verb, job, **how)  # type: ignore[arg-type]  # passed through
+        self.finish()
+        return process
+
+
+class Durable(MemoryStore):
+    """What survives: the engine's own store in memory, behind a disk that can fail.
+
+    A failing commit either came to nothing or is durable although its writer was told that it failed (an fsync
+    that reports an error says nothing about the bytes).
+    """
+
+    def __init__(self, world: Universe) -> None:
+        super().__init__()
+        self._world = world
+        self.fail_next = 0
+        self.fail_at = -1
+        self.failed = 0
+        self.damaged = False
+        self.failure_rate = 0.0
+        self.commits = 0
+
+    def commit(self, writes: Sequence[Write], *, expected: int) -> int:
+        self.commits += 1
+        if self.failure_rate and self._world.chance.random() < self.failure_rate:
+            self.fail_next = 1
+        if self.commits == self.fail_at:
+            self.fail_next = 1
+        if self.fail_next and expected == self._view.serial:
+            self.fail_next -= 1
+            self.failed += 1
+            landed = self._world.chance.random() < 0.5
+            if landed:
+                super().commit(writes, expected=expected)
+            self._world.seen.hit(f"disk: the write failed, {'durable' if landed else 'lost'}")
+            raise StateError("the state cannot be written: no space left on device")
+        return super().commit(writes, expected=expected)
+
+    def read(self) -> State:
+        if self.damaged:
+            raise StateError("the state is damaged: the row of a record does not match its checksum")
+        return super().read()
+
+    def lose(self) -> None:
+        """The state file is gone."""
+        super().__init__()
+
+    def rekey(self, key: bytes) -> None:
+        """Start an empty state under another key for digests."""
+        super().__init__(State(lineage="memory", serial=0, secret_key=key))
+
+    # --- looking, without copying the whole state
+
+    @property
+    def serial(self) -> int:
+        return self._view.serial
+
+    def intends(self, call: Call) -> bool:
+        """Whether an intent for this very call is durable."""
+        return f"{call.operation}:{call.name or call.agent_id}" in self._view.intents
+
+    def covers(self, agent: Agent) -> bool:
+        """Whether an agent is recorded by its id, or an intent holds its id or its exact name."""
+        intents = self._view.intents
+        return (
+            self.record_of(agent.agent_id) is not None
+            or f"join:{agent.name}" in intents
+            or f"leave:{agent.agent_id}" in intents
+        )
+
+    def record_of(self, agent_id: str) -> Record | None:
+        return next((each for each in self._view.records.values() if each.agent_id == agent_id), None)
+
+    def adopted(self, agent_id: str, name: str) -> bool:
+        record = self.record_of(agent_id)
+        return record is not None and record.name == name
+
+    def slot(self, agent: Agent) -> str:
+        """The address that an agent is at: that of its record, else the one in its name; as a digest."""
+        record = self.record_of(agent.agent_id)
+        name = parsed(agent.name)
+        return record.address.digest if record else name.address_digest if name else agent.name
+
+    def bytes(self) -> bytes:
+        """The whole state as bytes, as far as anybody could tell two states apart."""
+        return state_bytes(super().read())
+
+
+def state_bytes(state: State) -> bytes:
+    """A state as bytes: rows in their stored form, in order."""
+    blobs: dict[bytes, bytes] = {}
+    parts = [f"{state.lineage} {state.serial} {state.pins} {state.applying}".encode()]
+    parts += [record_row(state.records[each], blobs) for each in sorted(state.records)]
+    parts += [intent_row(each, blobs) for each in state.intents]
+    parts += [f"{each}={state.generations[each]}".encode() for each in sorted(state.generations)]
+    parts += [repr(state.foreign[each]).encode() for each in sorted(state.foreign)]
+    parts += [each.encode() for each in sorted(state.released)]
+    parts += [blobs[each] for each in sorted(blobs)]
+    return b"\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request on its way, as far as the checks care."""
+
+    process: Process
+    operation: Operation
+    agent_id: str
+    name: str
+    request: HttpRequest
+    body: bytes
+
+
+class Network:
+    """Between a process and the service: time, loss, and whatever fate the weather sends."""
+
+    def __init__(self, world: Universe) -> None:
+        self._world = world
+        self.script: Callable[[Call], tuple[str, Fate] | None] | None = None
+        self.sent_names: set[str] = set()
+
+    def send(
+        self,
+        process: Process,
+        fiber: Fiber,
+        request: HttpRequest,
+        answer: Callable[[HttpReply | HttpFailure], None],
+    ) -> None:
+        """Carry a request there and its answer back. It arrives whether or not its sender still lives."""
+        world = self._world
+        call = _call(process, request)
+        world.checker.sent(call, fiber)
+        if call.name:
+            self.sent_names.add(call.name)
+        sent_at = world.time.now
+        there, back = world.chance.uniform(0.005, 0.08), world.chance.uniform(0.005, 0.08)
+
+        def arrive() -> None:
+            befallen = self.script(call) if self.script else world.weather.fate(call.operation, world.chance)
+            name, chosen = befallen or ("ok", None)
+            outcome = world.simulator.handle(_wire(request, call.body), fate=chosen)
+            told = _told(outcome)
+            world.note(f"{process.label} {call.operation} {call.name or call.agent_id} {name} -> {told}")
+            world.seen.fate(call.operation, name)
+            if name == "late":
+                self._await_late(call)
+            world.checker.arrived(call, name)
+            seconds, reply = _reply(outcome, request)
+            seconds = max(seconds, there + back)
+            if seconds >= request.deadline:
+                seconds, reply = request.deadline, HttpFailure(HttpTrouble.TIMEOUT, sent=True)
+            world.time.at(sent_at + seconds, lambda: answer(reply))
+
+        world.time.after(there, arrive)
+
+    def _await_late(self, call: Call) -> None:
+        due = self._world.simulator.next_due()
+
+        def execute() -> None:
+            self._world.simulator.settle()
+            self._world.note(f"late {call.operation} {call.name or call.agent_id}")
+            self._world.checker.arrived(call, "executed late")
+
+        if due is not None:
+            self._world.time.at(due, execute)
+
+
+def _call(process: Process, request: HttpRequest) -> Call:
+    steps = urlsplit(request.url).path.split("/")
+    body = b"" if request.body is None else orjson.dumps(request.body, default=_revealed)
+    if steps[-1] == "join":
+        return Call(process, Operation.JOIN, "", orjson.loads(body)["name"], request, body)
+    if steps[-1] in ("leave", "update"):
+        return Call(process, Operation(steps[-1]), steps[-2], "", request, body)
+    if steps[-1] == "agents":
+        return Call(process, Operation.LIST, "", "", request, body)
+    return Call(process, Operation.QUERY, steps[-1], "", request, body)
+
+
+def _wire(request: HttpRequest, body: bytes) -> Request:
+    query = "&".join(f"{quote(key)}={quote(value, safe='')}" for key, value in request.query)
+    headers = {key.lower(): _revealed(value) for key, value in request.headers.items()}
+    return Request(request.method, urlsplit(request.url).path, query, headers, body)
+
+
+def _revealed(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"a request cannot hold a {type(value).__name__}")
+
+
+def _told(outcome: Response | Outage) -> str:
+    return str(outcome.status) if isinstance(outcome, Response) else outcome.kind.value
+
+
+def _reply(outcome: Response | Outage, request: HttpRequest) -> tuple[float, HttpReply | HttpFailure]:
+    """What the client gets to see, and after how many seconds."""
+    if isinstance(outcome, Response):
+        if len(outcome.body) > request.max_body:
+            return 0.0, HttpFailure(HttpTrouble.TOO_LARGE, sent=True)
+        return 0.0, HttpReply(
+            outcome.status, {name.lower(): value for name, value in outcome.headers}, outcome.body
+        )
+    answer = outcome.response
+    match outcome.kind:
+        case OutageKind.UNREACHABLE:
+            return 0.0, HttpFailure(HttpTrouble.CONNECT, sent=False)
+        case OutageKind.SLOW if answer is not None:
+            return outcome.seconds, _reply(answer, request)[1]
+        case OutageKind.DRIP if answer is not None:
+            return outcome.seconds * max(1, len(answer.body)), _reply(answer, request)[1]
+        case OutageKind.SILENCE:
+            return request.deadline, HttpFailure(HttpTrouble.TIMEOUT, sent=True)
+        case _:
+            return 0.0, HttpFailure(HttpTrouble.BROKEN, sent=True)
