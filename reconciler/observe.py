@@ -22,8 +22,9 @@ def observe(
     observer: Observer, state: State, owner: Owner, channels: Iterable[str], *, parallelism: int
 ) -> Steps[Basis]:
     """The basis of a plan. Raises what the observer raises, so that nothing is ever decided from a bad read."""
-    now: float = yield Now()
     listed = yield from observer.live_agents()
+    here: float = yield Now()
+    now = here + (observer.clock_skew or 0.0)  # ages are the service's own: its clock ends agents and tokens
     names = _names(state)
     strangers = [each.agent_id for each in listed if each.agent_id not in names]
     listed_ids = {each.agent_id for each in listed}
@@ -95,11 +96,8 @@ def _places(
     """The channels of foreign agents, where they are ours to know: the list filters by channel, and says no more."""
     known = {each.agent_id: each.channel for each in state.foreign.values() if each.channel}
     places = {each.agent_id: known[each.agent_id] for each in live if each.agent_id in known}
-    recorded = {each.agent_id for each in state.records.values()}
-    seen = set(state.foreign)
-    strangers = {
-        each.agent_id for each in live if not each.bears(owner) and each.agent_id not in recorded | seen
-    }
+    seen = {each.agent_id for each in state.records.values()} | set(state.foreign)
+    strangers = {each.agent_id for each in live if each.agent_id not in seen and not each.bears(owner)}
     wanted = sorted(set(channels))
     if not strangers or len(wanted) > _PLACED_CHANNELS:
         return places
@@ -115,5 +113,5 @@ def foreign_seen(basis: Basis) -> tuple[Foreign, ...]:
     return tuple(
         Foreign(each.agent_id, each.name, basis.channels.get(each.agent_id))
         for each in basis.live
-        if each.name and not each.bears(basis.owner) and each.agent_id not in recorded
+        if each.name and each.agent_id not in recorded and not each.bears(basis.owner)
     )

@@ -320,7 +320,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
         if running is not None and not running.status.is_terminal:
             raise UsageError(
                 f"{address} has a running agent already ({current.agent_id})",
-                hint=f"`reconciler forget {address}` releases it first",
+                hint=f"`reconciler forget {address}` releases it first; it then runs on, unmanaged, until somebody ends it",
             )
     record = _adopted_record(job, spec, agent)
     journal = Journal(StateView.of(state))

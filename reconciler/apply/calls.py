@@ -53,11 +53,14 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
     """
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
+        before = intent
         if attempt == 0 and not resumed:
             yield from context.journal.intend(intent)
         else:
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
+        if isinstance(outcome, (Conflict, Declined)):  # this attempt was not executed: what is in doubt is older
+            intent = replace(intent, unknown_since=before.unknown_since)
         match outcome:
             case Joined():
                 return (yield from _joined(context, intent, outcome, prepared, failures))
@@ -90,11 +93,13 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
 
 def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
     """A refusal speaks of one attempt only: an earlier one may still be executed until the grace is over."""
-    intent = yield from context.journal.mark_unknown(intent)
     now = yield from context.journal.now()
-    if intent.unknown_since is not None and now - intent.unknown_since >= context.settings.grace:
-        if (yield from find_joined(context, intent)) is None:
-            yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
+    intent = replace(intent, unknown_since=now if intent.unknown_since is None else intent.unknown_since)
+    yield from context.journal.write(PutIntent(intent))
+    if intent.unknown_since is None or now - intent.unknown_since < context.settings.grace:
+        return
+    if (yield from find_joined(context, intent)) is None:
+        yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
 
 
 def _order(intent: Intent, token_ttl: float) -> JoinOrder:
@@ -192,7 +197,8 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     now = yield from context.journal.now()
     if spent or _is_outwaited(intent, now, context.settings.grace):
         return (yield from _next_generation(context, intent))
-    yield from context.journal.mark_unknown(intent)
+    since = now if intent.unknown_since is None else intent.unknown_since
+    yield from context.journal.write(PutIntent(replace(intent, unknown_since=since)))
     raise ChangeFailed(
         f"the service reports a conflict, but no agent bears the name {intent.name}: {conflict.detail}",
         hint=f"another agent may hold the same uid in channel {intent.address.channel}: `reconciler status` lists "
@@ -255,6 +261,7 @@ def update(
     ignored: tuple[Path, ...],
     token_ttl: float | None,
     protect: bool,
+    unsent: bool,
     change: str,
 ) -> Steps[Record | None]:
     """Send complete values (and a token) to a running agent; None when it turned out to be gone.
@@ -277,7 +284,7 @@ def update(
         outcome = yield from context.provider.update(prepared)
         match outcome:
             case Done():
-                after = _updated(context, record, desired, ignored, prepared, protect)
+                after = _updated(context, replace(record, protect=protect, unsent=unsent), desired, ignored, prepared)
                 yield from context.journal.conclude(
                     intent, PutRecord(after), change=change, result="done", agent_id=record.agent_id
                 )
@@ -300,7 +307,7 @@ def update(
 
 
 def _updated(
-    context: Context, record: Record, desired: Body, ignored: tuple[Path, ...], prepared: Prepared, protect: bool
+    context: Context, record: Record, desired: Body, ignored: tuple[Path, ...], prepared: Prepared
 ) -> Record:
     """The record after an update: the body as it was sent, ignored values as they were."""
     secrets = {**record.secrets, **context.journal.secret_digests(prepared.secrets)}
@@ -309,8 +316,6 @@ def _updated(
         body=with_ignored(desired, record.body, ignored),
         token_expires_at=prepared.token_expires_at or record.token_expires_at,
         secrets=secrets,
-        unsent=False,
-        protect=protect,
     )
 
 

@@ -21,7 +21,7 @@ from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import DropRecord, PutGeneration, PutRecord, Write
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Change, Hold, Join, Rotate, action_of, spec_of, target_of
+from reconciler.plan.change import Change, Hold, Join, Renew, Rotate, action_of, spec_of, target_of
 from reconciler.plan.decide import Facts, decide, token_is_due
 from reconciler.plan.steps import (
     AwaitGone,
@@ -158,6 +158,11 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
         if not (yield from calls.is_given_up(context, intent)):
             raise _seat_taken(intent, holder)
         intent = None
+    for earlier in spec.previously:
+        # Renamed while a join was under way: the agent may yet turn up at the earlier address.
+        open_join = context.journal.join_intent(earlier)
+        if open_join is not None and not (yield from calls.is_given_up(context, open_join)):
+            raise ChangeFailed(f"an interrupted join of {earlier} may still be executed", hint="run apply again")
     resumed = intent is not None
     if intent is None:
         intent = yield from _new_intent(context, change, spec, other_uid=other_uid)
@@ -174,13 +179,17 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
 
 
 def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
-    """The other address whose agent has the intent's uid: its own change may have failed or been cut short."""
+    """The other address whose agent has the intent's uid, or may yet have it: an interrupted join counts too."""
     seat = (intent.address.channel, intent.uid)
     for record in sorted(context.journal.view.records.values(), key=lambda each: each.address):
         if record.address != intent.address and (record.address.channel, record.uid) == seat:
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record.address
+    for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
+        taken = other.operation is Operation.JOIN and (other.address.channel, other.uid) == seat
+        if taken and other.address != intent.address and not (yield from calls.is_given_up(context, other)):
+            return other.address
     return None
 
 
@@ -232,14 +241,16 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
     record = yield from _settled_record(context, change)
     now: float = yield Now()
     with_token = token or record.unsent or token_is_due(record, spec.lifecycle, now)
+    renewing = isinstance(change, Renew)  # only the token goes out: what the files want besides may be held
     done = yield from calls.update(
         context,
         record,
-        spec.body,
+        record.body if renewing else spec.body,
         values,
         ignored=spec.lifecycle.ignore_changes,
         token_ttl=spec.lifecycle.token_ttl if with_token else None,
-        protect=spec.lifecycle.protect,
+        protect=record.protect if renewing else spec.lifecycle.protect,
+        unsent=record.unsent and renewing,
         change=action_of(change).value,
     )
     if done is None:

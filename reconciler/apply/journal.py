@@ -74,8 +74,12 @@ class Journal:
         yield from self.write(PutIntent(intent), *claims)
 
     def repeat(self, intent: Intent) -> Steps[Intent]:
-        """Note that a call is made once more: a writer whose state another has moved on learns of it here."""
-        repeated = replace(intent, attempt=intent.attempt + 1)
+        """Note that a call is made once more: a writer whose state another has moved on learns of it here.
+
+        From now on a join may be executed late once more.
+        """
+        since = (yield from self.now()) if intent.operation is Operation.JOIN else None
+        repeated = replace(intent, attempt=intent.attempt + 1, unknown_since=since)
         yield from self.write(PutIntent(repeated))
         return repeated
 

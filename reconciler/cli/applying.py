@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import click
 
 from reconciler import workflow
-from reconciler.apply.events import Ledger
+from reconciler.apply.events import Finished, Ledger, Notice, Result, Started
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
-from reconciler.cli.output import Output
+from reconciler.cli.output import Output, write
 from reconciler.cli.progress import watcher
 from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
-from reconciler.plan.planfile import SavedPlan, load
+from reconciler.model.address import Address
+from reconciler.plan.change import Action
+from reconciler.plan.planfile import LARGEST, SavedPlan, load
 from reconciler.providers.agora.settings import Purpose
 from reconciler.report import documents, text
 from reconciler.report import ledger as ledger_report
@@ -45,6 +48,7 @@ def run_apply(
 ) -> int:
     """Apply (or destroy) a fleet; returns the exit code."""
     _require_consent(approval, output, destroying=destroying)
+    _require_assertions()
     with wiring.open_session(directory, environment, variables, output, purpose=Purpose.CHANGE) as session:
         saved = _saved(approval, flags, session)
         job = make_job(session, flags, destroying=destroying)
@@ -57,9 +61,47 @@ def run_apply(
             if approved is None:
                 return int(ExitCode.DONE)
         with watcher(output, style, show_plan=not asked) as on_event:
-            ledger = session.run(workflow.apply(job, session.provider, approved=approved), on_event=on_event)
+            steps = workflow.apply(job, session.provider, approved=approved)
+            notes = _Notes(on_event)
+            try:
+                ledger = session.run(steps, on_event=notes.take, keeps_result=True)
+            except (wiring.Interrupted, OSError, RuntimeError, ValueError, TypeError, AssertionError, LookupError):
+                # Ended at once, or by a bug of ours: what was done until then is told all the same.
+                if notes.is_begun:
+                    _report(notes.ledger(), output, style)
+                raise
         _report(ledger, output, style)
         return _exit_code(ledger, session)
+
+
+class _Notes:
+    """What an apply has said so far, for a summary of a run that could not give its own."""
+
+    def __init__(self, on_event: Callable[[Any], None]) -> None:
+        self._on_event = on_event
+        self._ledger = Ledger(interrupted=True)
+        self._open: dict[tuple[Address, Action], Started] = {}
+
+    @property
+    def is_begun(self) -> bool:
+        return bool(self._open or self._ledger.rows)
+
+    def take(self, event: Any) -> None:
+        """Note an event and pass it on."""
+        if isinstance(event, Started):
+            self._open[event.address, event.action] = event
+        elif isinstance(event, (Finished, Notice)):
+            self._ledger.note(event)
+            if isinstance(event, Finished):
+                self._open.pop((event.address, event.action), None)
+        self._on_event(event)
+
+    def ledger(self) -> Ledger:
+        """The ledger, with what was begun and not ended as of unknown outcome."""
+        for (address, action) in self._open:
+            text = "ended in the middle; the next apply looks first"
+            self._ledger.note(Finished(address, action, Result.UNKNOWN, text))
+        return self._ledger
 
 
 def _require_consent(approval: Approval, output: Output, *, destroying: bool) -> None:
@@ -67,6 +109,14 @@ def _require_consent(approval: Approval, output: Output, *, destroying: bool) ->
         return
     flag = "--auto-approve" if destroying else "--auto-approve or --plan FILE"
     raise UsageError(f"there is no terminal to ask at; say {flag}", hint="nothing was done")
+
+
+def _require_assertions() -> None:
+    if not __debug__:
+        raise UsageError(
+            "Python runs with -O or PYTHONOPTIMIZE, which takes out the checks that an apply relies on",
+            hint="run it without; nothing was done",
+        )
 
 
 def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPlan | None:
@@ -77,7 +127,8 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
             "--plan applies what was planned: selections and limits are part of the plan",
             hint="give --target, --only, --allow and the like to `plan --out`",
         )
-    saved = load(Path(approval.plan_file).read_bytes())
+    with Path(approval.plan_file).open("rb") as file:
+        saved = load(file.read(LARGEST + 1))
     saved.check_owner(session.fleet.owner)
     return saved
 
@@ -91,7 +142,7 @@ def _ask(session: wiring.Session, job: Job, output: Output) -> Approved | None:
         return None if not plan.pending and not plan.interrupted else approved
     workflow.confirm(plan, approved)
     expected = job.fleet.owner.fleet if job.destroying else "yes"
-    click.echo(f'\nOnly "{expected}" is accepted: ', nl=False, err=True)
+    write(f'\nOnly "{expected}" is accepted: ', err=True)
     if sys.stdin.readline().strip() != expected:
         raise click.Abort
     return approved

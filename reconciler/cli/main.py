@@ -5,11 +5,12 @@ Commands are imported when they run, so that `--help` and completion need click 
 
 from __future__ import annotations
 
+import gc
 import importlib
-import os
+import io
 import sys
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import click
@@ -89,13 +90,12 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    sys.excepthook = _last_words
+    # A command reads much and throws little away: looking for garbage costs more than the garbage. What changes
+    # the world lives longer, and collects again once its plan stands (`wiring`).
+    gc.disable()
     code = run(arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read us has gone; nothing is lost, and the interpreter must not complain on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(_finished(code))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -105,17 +105,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
-        problem.show()
-        return 1
+        shown = io.StringIO()
+        problem.show(shown)
+        return _say(shown.getvalue(), 1)
     except click.Abort:
-        click.echo("aborted; nothing was done", err=True)
-        return 130
+        return _say("aborted; nothing was done\n", 130)
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        return 130
+        return _say("interrupted\n", 130)
     except BrokenPipeError:
         return 1
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001  the last wall: a bug of ours is a message too
         return _report(problem)
 
 
@@ -123,7 +122,29 @@ def _code(result: Any) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _report(problem: Exception) -> int:
+def _say(text: str, code: int) -> int:
+    from reconciler.cli.output import write
+
+    write(text, err=True)
+    return code
+
+
+def _report(problem: BaseException) -> int:
     from reconciler.cli.output import show_error
 
     return show_error(problem)
+
+
+def _finished(code: int) -> int:
+    """The exit code, once everything is written: results that are lost (a full disk) are no success."""
+    from reconciler.cli.output import finish
+
+    lost = finish()
+    if lost is not None:
+        _say(f"error: not all results could be written: {type(lost).__name__} [output]\n", 1)
+    return code or 1 if lost is not None else code
+
+
+def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    """Python's own last words would show more than --debug does, and past the wall."""
+    _report(problem)

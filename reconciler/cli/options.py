@@ -10,11 +10,14 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)?")
+_LONGEST = 366 * 86400.0
+_COUNT = re.compile(r"[0-9]{1,7}")
+_MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
 _SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A duration such as `120s`, `2m` or `1h`; its value is in seconds."""
 
     name = "duration"
@@ -25,10 +28,13 @@ class Duration(click.ParamType):
         match = _DURATION.fullmatch(str(value).strip())
         if match is None:
             self.fail(f'"{value}" is not a duration; write 30s, 2m or 1h', param, ctx)
-        return float(match[1]) * _SECONDS[match[2]]
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        if seconds > _LONGEST:
+            self.fail(f'"{value}" is longer than a year', param, ctx)
+        return seconds
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A `KEY=VALUE`."""
 
     name = "key=value"
@@ -126,13 +132,23 @@ def read_allows(allows: Sequence[tuple[str, str]]) -> tuple[dict[str, float], fr
     hosts: set[str] = set()
     for key, value in allows:
         if key == SECRET_HOST:
+            if not value.strip():
+                raise click.BadParameter("--allow secret-host wants a host, as the plan's danger line names it")
             hosts.add(value)
             continue
         name = key.replace("-", "_")
         if name not in LIMITS:
             raise click.BadParameter(f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST))}')
-        try:
-            limits[name] = float(value)
-        except ValueError:
-            raise click.BadParameter(f'--allow {key} wants a number, not "{value}"') from None
+        if name in limits:
+            raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")
+        limits[name] = _read_amount(name, value)
     return limits, frozenset(hosts)
+
+
+def _read_amount(name: str, value: str) -> float:
+    """A raised limit. Anything but plain digits is refused: `nan`, `inf` or `1e9` would lift a limit altogether."""
+    amount = _MONEY if name == "usd_per_day" else _COUNT
+    if amount.fullmatch(value) is None:
+        what = "an amount such as 500 or 499.50" if amount is _MONEY else "a whole number such as 5"
+        raise click.BadParameter(f'--allow {name} wants {what}, not "{value[:40]}"')
+    return float(value)

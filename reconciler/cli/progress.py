@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from reconciler.cli.output import Output
-from reconciler.report import documents, json_plan, progress, text
+from reconciler.cli.output import MaskedStream, Output
+from reconciler.report import documents, json_plan, markdown, progress, text
 from reconciler.workflow import Planned
 
 
@@ -17,34 +17,36 @@ def watcher(output: Output, style: str, *, show_plan: bool) -> Iterator[Callable
     if style == "json":
         yield lambda event: output.result(_json_line(event))
         return
-    if not output.is_live:
-        yield lambda event: _plain(output, event, show_plan=show_plan)
+    if style == "markdown" or not output.is_live:
+        yield lambda event: _plain(output, event, style, show_plan=show_plan)
         return
     from rich.console import Console
 
     from reconciler.report.live import LiveProgress
 
-    console = Console(stderr=True, no_color=not output.colour(err=True))
+    console = Console(file=MaskedStream(), no_color=not output.colour(err=True))
     live: LiveProgress | None = None
     with ExitStack() as stack:
 
         def handle(event: Any) -> None:
             nonlocal live
             if isinstance(event, Planned):
-                _plain(output, event, show_plan=show_plan)
+                _plain(output, event, style, show_plan=show_plan)
                 if event.plan.acts:
                     live = stack.enter_context(LiveProgress(console, len(event.plan.acts)))
             elif live is not None:
                 live.handle(event)
             else:
-                _plain(output, event, show_plan=show_plan)
+                _plain(output, event, style, show_plan=show_plan)
 
         yield handle
 
 
-def _plain(output: Output, event: Any, *, show_plan: bool) -> None:
+def _plain(output: Output, event: Any, style: str, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
-        if show_plan:
+        if show_plan and style == "markdown":
+            output.result(markdown.render_plan(event.plan))
+        elif show_plan:
             output.result(text.render_plan(event.plan, colour=output.colour()))
         return
     line = progress.line(event)

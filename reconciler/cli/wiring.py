@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import getpass
 import os
+import resource
 import signal
 import socket
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+import click
 
 from reconciler.cli.output import Output
+from reconciler.cli.wall import WALL
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
-from reconciler.errors import InvalidConfig, StateError
+from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet, ServiceKind
-from reconciler.model.secret import Secret
-from reconciler.ports import SecretSource, Steps
+from reconciler.model.secret import Secret, SecretRef
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.providers.agora.settings import AgoraSettings, Purpose, from_environment
+from reconciler.providers.agora.settings import (
+    APP_CERTIFICATE,
+    CUSTOMER_ID,
+    CUSTOMER_SECRET,
+    AgoraSettings,
+    Purpose,
+    from_environment,
+)
+from reconciler.providers.agora.wire import secrets_in
 from reconciler.state.local import LocalStore
+from reconciler.state.seen import seen_directory
+from reconciler.workflow import Planned
 
 T = TypeVar("T")
 
@@ -37,6 +53,17 @@ _EMBEDDED = AgoraSettings(
     customer_secret=Secret("embedded"),
 )
 _EMBEDDED_QUOTA = 20
+_CREDENTIALS = (APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How long a run that is ended at once may take to say so, seconds.
+_LAST_WORDS = 0.5
+
+
+class Interrupted(click.exceptions.Exit):
+    """The run was stopped by a signal, and says so by its exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
 
 
 @dataclass(slots=True)
@@ -53,44 +80,74 @@ class Session:
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
 
-    def run(self, steps: Steps[T], *, on_event: Callable[[Any], None] | None = None) -> T:
-        """Perform steps. SIGINT and SIGTERM stop the run in order; a second one ends it at once."""
-        return asyncio.run(self._run(steps, on_event))
+    def run(
+        self, steps: Steps[T], *, on_event: Callable[[Any], None] | None = None, keeps_result: bool = False
+    ) -> T:
+        """Perform steps. SIGINT, SIGTERM and SIGHUP stop the run in order; a second one ends it at once.
+
+        Raises `Interrupted` after a signal, unless the steps ended in order and `keeps_result` asks for what they
+        gave: that of an apply tells what was done.
+        """
+        try:
+            result = asyncio.run(self._run(steps, on_event))
+        except (ReconcilerError, asyncio.CancelledError):
+            if self.interrupted_by is not None:
+                raise Interrupted(self.interrupted_by) from None
+            raise
+        if self.interrupted_by is not None and not keeps_result:
+            raise Interrupted(self.interrupted_by)
+        return result
 
     async def _run(self, steps: Steps[T], on_event: Callable[[Any], None] | None) -> T:
         sender = self.sender()
         driver = Driver(
-            sender, store=self.store, secrets=self.secrets, on_event=on_event, holder=_holder(self.fleet)
+            sender, store=self.store, secrets=self.secrets, on_event=_heard(on_event), holder=_holder(self.fleet)
         )
         task = asyncio.ensure_future(driver.run(steps))
         loop = asyncio.get_running_loop()
+        # What is left of a call that was cut short has nobody to tell, and may quote what it sent.
+        loop.set_exception_handler(lambda *_: None)
 
         def interrupt(number: int) -> None:
             if self.interrupted_by is not None:
                 task.cancel()
+                # A thread that waits for another program cannot be cancelled, and is not waited for.
+                loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
             self.output.say("stopping: nothing new is started; once more ends at once (the intents are on disk)")
             driver.stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt, number)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in the background, mean it
+                loop.add_signal_handler(number, interrupt, number)
         try:
             return await task
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
         finally:
             await sender.aclose()
             if self.provider.clock_warning:
                 self.output.say(f"warning: {self.provider.clock_warning} [clock]")
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.store.close()
+
+
+def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read."""
+
+    def handle(event: Any) -> None:
+        if isinstance(event, Planned) and not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+        if on_event is not None:
+            on_event(event)
+
+    return handle
 
 
 def load_fleet(directory: str, environment: str | None, variables: tuple[tuple[str, str], ...], output: Output) -> DesiredFleet:
@@ -118,8 +175,10 @@ def open_session(
     """A session for a fleet: the embedded simulator or the real service, as its files say."""
     fleet = load_fleet(directory, environment, variables, output)
     path = Path(directory)
-    sources = SecretSources(os.environ, path)
-    store = LocalStore(state_path(path, environment))
+    _leave_no_core()
+    WALL.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
+    sources = _Remembering(SecretSources(os.environ, path))
+    store = LocalStore(state_path(path, environment), seen=seen_directory(os.environ))
     if fleet.service.kind is ServiceKind.SIMULATOR:
         provider = AgoraProvider(_EMBEDDED, _unlimited())
         sender = _embedded(path, fleet, purpose)
@@ -128,12 +187,49 @@ def open_session(
     settings = from_environment(os.environ, area, fleet.service.app_id, purpose=purpose)
     from reconciler.driver.http import HttpxSender
 
-    return Session(path, fleet, AgoraProvider(settings), settings.app_id, HttpxSender, store, sources, output)
+    def attentive() -> Sender:
+        return _Attentive(HttpxSender())
+
+    return Session(path, fleet, AgoraProvider(settings), settings.app_id, attentive, store, sources, output)
+
+
+class _Remembering:
+    """`ports.SecretSource` that tells the wall what it gives away."""
+
+    def __init__(self, sources: SecretSource) -> None:
+        self._sources = sources
+
+    def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
+        values = self._sources.resolve(references)
+        WALL.learn_all(values.values())
+        return values
+
+
+class _Attentive:
+    """`driver.loop.Sender` that tells the wall every secret before it goes out, minted tokens among them."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        WALL.learn_all(secrets_in(request))
+        return await self._sender.send(request, worker)
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+
+def _leave_no_core() -> None:
+    """A crash must not leave the memory of a process that holds credentials on a disk."""
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def state_path(directory: Path, environment: str | None) -> Path:
     """Where the state of a fleet's environment lies."""
-    return directory / STATE_DIRECTORY / f"{environment or 'default'}.state"
+    # An environment may be called "default", and is another one than none.
+    name = "env-default" if environment == "default" else environment or "default"
+    return directory / STATE_DIRECTORY / f"{name}.state"
 
 
 def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable[[], Sender]:
@@ -144,12 +240,12 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
     from reconciler.cli.embedded import EmbeddedSender
     from reconciler.simulator import MemoryStore, Simulator, SqliteStore, UnreadableWorld
 
-    world = directory / STATE_DIRECTORY / "simulator.world"
-    if purpose is Purpose.CHANGE:
-        world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    world = directory / STATE_DIRECTORY / f"{fleet.owner.environment or 'default'}.world"
     try:
+        if purpose is Purpose.CHANGE:
+            world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         simulator = Simulator(SqliteStore(world) if world.parent.is_dir() else MemoryStore())
-    except (UnreadableWorld, OSError) as problem:
+    except (UnreadableWorld, OSError, sqlite3.Error) as problem:
         raise StateError(f"the simulated world {world} cannot be used: {problem}", hint="move it away") from problem
     quota = max(fleet.limits.quota or 0, _EMBEDDED_QUOTA)
     if simulator.switches.quota != quota:

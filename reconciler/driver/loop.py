@@ -7,12 +7,14 @@ write; stopping cuts waits short and gives calls in flight a moment to end.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.writes import Write
 from reconciler.ports import (
     Commit,
@@ -40,8 +42,12 @@ from reconciler.ports import (
 
 T = TypeVar("T")
 
-# How long a call in flight may go on after the run was told to stop, seconds: the state must be durable in two.
+# How long calls may go on after the run was told to stop, all of them together, seconds: the state must be durable
+# in two.
 _LAST_CALL = 1.2
+# How often the state's lock is tried while somebody else has it, seconds.
+_LOCK_PAUSE = 0.1
+_READS = frozenset({"GET", "HEAD"})
 
 
 class Sender(Protocol):
@@ -72,12 +78,15 @@ class Driver:
         self._secrets = secrets
         self._on_event = on_event
         self._clock = clock
-        self._random = random.Random()
+        self._random = random.Random()  # noqa: S311  for jitter and salts, not for keys
         self._stop = asyncio.Event()
+        self._last_moment = math.inf
         self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
 
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let calls in flight end within a moment."""
+        if not self._stop.is_set():
+            self._last_moment = time.monotonic() + _LAST_CALL
         self._stop.set()
 
     @property
@@ -128,38 +137,46 @@ class Driver:
                 self._serial = state.serial
                 return state
             case Lock(timeout):
-                return await asyncio.to_thread(self._state_store().acquire, self._holder, timeout)
+                return await self._lock(timeout)
             case Unlock():
                 return self._state_store().release()
 
     async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        """Perform a request. Once the run is stopping nothing that changes anything leaves any more."""
+        if self._stop.is_set() and request.method not in _READS:
+            return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
         call = asyncio.ensure_future(self._sender.send(request, worker))
+        if await self._ends(call):
+            return call.result()
+        return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
+
+    async def _ends(self, work: asyncio.Future[Any]) -> bool:
+        """Wait for some work; False when the run was told to stop and its last moment came first."""
         stop = asyncio.ensure_future(self._stop.wait())
         try:
-            await asyncio.wait({call, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not call.done():
-                await asyncio.wait({call}, timeout=_LAST_CALL)
-            if call.done():
-                return call.result()
-            return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await asyncio.wait({work}, timeout=max(0.0, self._last_moment - time.monotonic()))
+            return work.done()
         finally:
             stop.cancel()
-            if not call.done():
-                call.cancel()
+            if not work.done():
+                work.cancel()
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            pass
 
     async def _resolve(self, references: Any) -> Any:
         if self._secrets is None or not references:
             return {}
-        return await asyncio.to_thread(self._secrets.resolve, references)
+        work = asyncio.ensure_future(asyncio.to_thread(self._secrets.resolve, references))
+        if await self._ends(work):
+            return work.result()
+        raise SecretUnavailable("interrupted while the values of secrets were asked for")
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
         """Workers take tasks in order; each has a connection of its own. One worker is enough for one task."""
@@ -170,7 +187,7 @@ class Driver:
             for place in places:
                 try:
                     results[place] = await self.run(tasks[place](), worker=worker)
-                except Exception as raised:
+                except Exception as raised:  # noqa: BLE001  the result of one task, for whoever gathers
                     results[place] = raised
 
         await asyncio.gather(*(work(worker) for worker in range(min(limit, len(tasks)))))
@@ -182,6 +199,17 @@ class Driver:
         if self._store is None:
             raise ReconcilerError("this command works without a state")
         return self._store
+
+    async def _lock(self, timeout: float) -> None:
+        """Wait for the lock in short tries, so that stopping cuts the wait short."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return await asyncio.to_thread(self._state_store().acquire, self._holder, 0.0)
+            except StateLocked as problem:
+                if self._stop.is_set() or time.monotonic() >= deadline:
+                    raise StateLocked(f"{problem.message}; waited {timeout:.0f} s", hint=problem.hint) from None
+            await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
 
     async def _commit(self, writes: Sequence[Write]) -> None:
         """Join the batch that is written once everything that is ready now has had its turn."""
@@ -197,7 +225,7 @@ class Driver:
         try:
             every = [write for writes, _ in batch for write in writes]
             self._serial = self._state_store().commit(every, expected=self._serial)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  handed to every task of the batch
             for _, done in batch:
                 if not done.done():
                     done.set_exception(problem)

@@ -14,6 +14,7 @@ import orjson
 
 from reconciler.errors import SecretUnavailable
 from reconciler.model.secret import Secret, SecretRef
+from reconciler.ports import SecretSource
 
 # The credentials of the service itself are never a vendor's secret: a fleet that asks for one is an exfiltration.
 RESERVED = "AGORA_"
@@ -77,7 +78,7 @@ class SecretSources:
             return {}
         question = orjson.dumps({str(place): each.text for place, each in enumerate(references)})
         try:
-            answer = subprocess.run(  # fixed arguments; the references go in as data
+            answer = subprocess.run(  # noqa: S603  fixed arguments; the references go in as data
                 [command, "eval", "-f", "-", "-o", "json"],
                 input=question,
                 capture_output=True,
@@ -94,7 +95,7 @@ class SecretSources:
 class StandIns:
     """`ports.SecretSource` for the embedded simulator: what has no value here gets a stand-in, which nobody checks."""
 
-    def __init__(self, sources: SecretSources) -> None:
+    def __init__(self, sources: SecretSource) -> None:
         self._sources = sources
 
     def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:

@@ -15,7 +15,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import Action, Change, Keep, Renew, action_of, diffs_of, target_of
-from reconciler.plan.decide import decide, duplicates
+from reconciler.plan.decide import beside, decide, duplicates
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import foreign_agents, gather_facts
 from reconciler.plan.guard import Cost, Danger, Policy, Refusal, allowed_dangers, cost_of, dangers, hold_by_policy, refusals
@@ -143,7 +143,11 @@ def build_plan(
             continue
         change = decide(facts)
         if change is not None:
-            changes.append(hold_by_policy(change, policy))
+            held = hold_by_policy(change, policy)
+            changes.append(held)
+            renewal = beside(held, facts)
+            if renewal is not None:
+                changes.append(hold_by_policy(renewal, policy))
         changes += (hold_by_policy(each, policy) for each in duplicates(facts))
     return _assemble(fleet, basis, able, tuple(changes), policy)
 

@@ -66,6 +66,20 @@ def decide(facts: Facts) -> Change | None:
     return _unwanted(facts)
 
 
+def beside(change: Change, facts: Facts) -> Renew | None:
+    """The renewal that goes on beside a change that is held: no hold lets a token run out."""
+    if not isinstance(change, Hold) or not isinstance(change.change, (Update, Replace, Rotate)):
+        return None
+    inner = change.change
+    record = inner.target.record
+    if record is None or facts.found_at is not None:
+        return None
+    if not token_is_due(record, inner.spec.lifecycle, facts.now):
+        return None
+    text = "its token is past half of its life, and no hold lets it run out"
+    return Renew(facts.address, inner.spec, Reason(Because.TOKEN, text), inner.target)
+
+
 def duplicates(facts: Facts) -> tuple[Leave, ...]:
     """The agents beside the one that is kept at an address: each is left."""
     reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
@@ -148,14 +162,21 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     if facts.forced:
         return _guarded(Replace(facts.address, want, _FORCED, target, diffs), want.lifecycle.protect)
     if old_age:
-        hours = f"{want.lifecycle.rotate_after / 3600:g} h"
-        text = f"it is older than {hours}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
+        text = f"it is older than {_span(want.lifecycle.rotate_after)}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
         return Rotate(facts.address, want, Reason(Because.AGE, text), target, diffs)
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
         return _guarded(Replace(facts.address, want, reason, target, diffs), want.lifecycle.protect)
     return _in_place(facts, want, record, target, diffs)
+
+
+def _span(seconds: float) -> str:
+    """A span of time in the largest unit that gives a whole number."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _in_place(

@@ -137,10 +137,12 @@ def dangers(fleet: DesiredFleet, basis: Basis, policy: Policy, kept: frozenset[A
     one of the others sends something that its own record does not.
     """
     bodies = {address: record.body for address, record in basis.state.records.items()}
+    if not bodies:
+        return ()
     others = [address for address in fleet.agents if address not in kept]
     wanted = _destinations(fleet.agents[address].body for address in others)
     before = _destinations(bodies[address] for address in others if address in bodies)
-    if not bodies or all(hosts <= before.get(reference, set()) for reference, hosts in wanted.items()):
+    if all(hosts <= before.get(reference, set()) for reference, hosts in wanted.items()):
         return ()
     known = _destinations(bodies.values())
     return tuple(

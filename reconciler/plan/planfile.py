@@ -1,7 +1,8 @@
 """A saved plan: what was approved, as data. Nothing in the file is ever executed or trusted.
 
 An apply re-derives its plan from the files, the state and the service, and compares digests; the file only says
-which digest somebody has seen, under which selection, and which rows it stood for.
+which digest somebody has seen, under which selection, and which rows it stood for. A checksum over all of it
+shows damage and careless edits: no limit is raised and no host allowed by a plan that was not written so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler.errors import StalePlan, UsageError
 from reconciler.model.address import Owner
+from reconciler.model.fingerprint import digest
 from reconciler.plan.build import Plan, Selection
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
@@ -53,6 +55,7 @@ class _PlanDocument(_Document):
     selection: _SelectionDocument
     policy: _PolicyDocument
     rows: list[_Row]
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,12 @@ def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
         ),
         rows=[_Row(action=action, address=address) for action, address in sorted(plan.rows)],
     )
-    return orjson.dumps(document.model_dump(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    whole = document.model_dump() | {"check": _check(document)}
+    return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _check(document: _PlanDocument) -> str:
+    return digest(document.model_dump(exclude={"check"}), size=16)
 
 
 def load(data: bytes) -> SavedPlan:
@@ -103,18 +111,25 @@ def load(data: bytes) -> SavedPlan:
         raise UsageError("the plan file is too large to be one", hint="`reconciler plan --out FILE` writes one")
     try:
         document = _PlanDocument.model_validate(orjson.loads(data))
-        only = document.policy.only
-        policy = Policy(
-            document.policy.allow,
-            frozenset(document.policy.allow_hosts),
-            None if only is None else frozenset(Action(each) for each in only),
-            document.policy.prune_unrecorded,
-        )
-    except (ValidationError, ValueError) as problem:
+        if document.check != _check(document):
+            raise ValueError("the checksum does not agree")
+        return _saved(document)
+    except (ValidationError, ValueError, RecursionError):
+        # What is wrong in detail may quote the file, whatever it is.
         raise UsageError(
             "the plan file is damaged, or not a plan of this version of reconciler; nothing was done",
             hint="plan again: `reconciler plan --out FILE`",
-        ) from problem
+        ) from None
+
+
+def _saved(document: _PlanDocument) -> SavedPlan:
+    only = document.policy.only
+    policy = Policy(
+        document.policy.allow,
+        frozenset(document.policy.allow_hosts),
+        None if only is None else frozenset(Action(each) for each in only),
+        document.policy.prune_unrecorded,
+    )
     chosen = document.selection
     return SavedPlan(
         Owner(document.fleet, document.environment),

@@ -15,6 +15,7 @@ from reconciler.model.tree import Path, Tree
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
     Adopt,
+    Because,
     Change,
     Forget,
     Hold,
@@ -94,14 +95,14 @@ def steps_of(change: Change) -> tuple[Step, ...]:
         case Join():
             return (*(AwaitGone(each) for each in change.awaits), CallJoin())
         case Replace() | Rotate():
-            leave: tuple[Step, ...] = (CallLeave(change.target), AwaitGone(change.target.agent_id))
             if overlaps(change):
-                return (CallJoin(other_uid=True), AwaitRunning(), *leave)
-            return (*leave, CallJoin())
+                return (CallJoin(other_uid=True), AwaitRunning(), *_leave(change))
+            return (*_leave(change), CallJoin())
         case Leave():
-            return (CallLeave(change.target), AwaitGone(change.target.agent_id))
+            return _leave(change)
         case Update():
-            return (CallUpdate(change.values),) if change.values else (Remember(),)
+            calls = change.values or change.reason.because is Because.UNSENT
+            return (CallUpdate(change.values),) if calls else (Remember(),)
         case Renew():
             return (CallUpdate({}, token=True),)
         case Adopt():
@@ -114,6 +115,10 @@ def steps_of(change: Change) -> tuple[Step, ...]:
             return ()
         case _:
             assert_never(change)
+
+
+def _leave(change: Replace | Rotate | Leave) -> tuple[Step, ...]:
+    return (CallLeave(change.target), AwaitGone(change.target.agent_id))
 
 
 def overlaps(change: Replace | Rotate) -> bool:
@@ -151,18 +156,19 @@ def _programs(changes: Iterable[Change]) -> tuple[Program, ...]:
 def _program(changes: Sequence[Change]) -> Program:
     """One channel: leaves, then replacements, then joins, then what touches nobody's seat.
 
-    Where a replacement needs the uid of another agent that is replaced too, the leaves of both come first.
+    Where a replacement needs the uid of another agent that is replaced too, the leaves of all come first: then
+    not even join-first can have both.
     """
     ranked = sorted(changes, key=lambda each: (_RANK[type(each)], each.address))
-    replaced = [each for each in ranked if isinstance(each, (Replace, Rotate)) and not overlaps(each)]
+    replaced = [each for each in ranked if isinstance(each, (Replace, Rotate))]
     held = {each.target.uid: each for each in replaced if each.target.uid}
     tangled = any(
         each.spec.body.uid in held and held[each.spec.body.uid] is not each for each in replaced if each.spec.body.uid
     )
     if not tangled:
         return tuple(Task(each, steps_of(each)) for each in ranked)
-    first = tuple(Task(each, steps_of(each)[:-1]) for each in replaced)
-    rest = tuple(Task(each, steps_of(each)[-1:] if each in replaced else steps_of(each)) for each in ranked)
+    first = tuple(Task(each, _leave(each)) for each in replaced)
+    rest = tuple(Task(each, (CallJoin(),) if each in replaced else steps_of(each)) for each in ranked)
     leaves = tuple(each for each in rest if isinstance(each.change, Leave))
     return (*leaves, *first, *(each for each in rest if not isinstance(each.change, Leave)))
 

@@ -89,6 +89,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
             for each in plan.refusals
         ],
         "interrupted": plan.interrupted,
+        "new_secrets": [{"reference": reference, "agents": count} for reference, count in plan.new_secrets],
         "resource_changes": [change_tree(plan, each) for each in changes],
         "unmanaged": [unmanaged_tree(each) for each in plan.unmanaged],
         "unmanaged_elsewhere": plan.elsewhere,

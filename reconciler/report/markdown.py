@@ -45,7 +45,12 @@ _DIFF_SIGNS = {"~": "!"}
 def render_plan(plan: Plan, *, budget: int = BUDGET) -> str:
     """A plan as a comment of at most `budget` characters."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
-    notes = (sentences.running(plan.cost), sentences.interrupted(plan), sentences.warnings(plan))
+    notes = (
+        sentences.running(plan.cost),
+        sentences.interrupted(plan),
+        sentences.new_secrets(plan),
+        sentences.warnings(plan),
+    )
     last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
     shown = [*map(prose, filter(None, notes)), last]
     return render_changes(plan, change_rows(plan), title=("plan", headline), notes=shown, budget=budget)

@@ -110,6 +110,13 @@ class DangerTree(TypedDict):
     allowed: bool
 
 
+class NewSecret(TypedDict):
+    """A reference with a new value behind it, and how many agents still have the old one (`--check-secrets`)."""
+
+    reference: str
+    agents: int
+
+
 class RefusalTree(TypedDict):
     """A limit that refuses the apply as a whole."""
 
@@ -145,6 +152,7 @@ class PlanDocument(TypedDict):
     dangers: list[DangerTree]
     refusals: list[RefusalTree]
     interrupted: int
+    new_secrets: list[NewSecret]
     resource_changes: list[ResourceChange]
     unmanaged: list[UnmanagedTree]
     unmanaged_elsewhere: int

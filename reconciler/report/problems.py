@@ -5,7 +5,8 @@ Machines read `problem_formats`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from reconciler.diagnostics import Diagnostic, Span
@@ -30,6 +31,10 @@ ReadSource: TypeAlias = Callable[[str], str | None]
 LinesOf: TypeAlias = Callable[[str], "list[str] | None"]
 
 _CONTEXT = 2
+# Rules whose place is a secret in plain text.
+_ABOUT_SECRETS = frozenset({"literal-secret", "secret-like"})
+# The key in front of a value: it may be shown, the value may not.
+_KEY = re.compile(r"[\w.\"'-]+:\s+")
 _WIDEST = 160
 
 
@@ -38,7 +43,8 @@ def render_text(diagnostics: Iterable[Diagnostic], read_source: ReadSource, *, c
     found = sorted(diagnostics, key=Diagnostic.sort_key)
     style = Style(colour)
     sources: dict[str, list[str] | None] = {}
-    blocks = ["\n".join(_problem(each, style, _cached(sources, read_source))) for each in found]
+    lines_of = _cached(sources, read_source, _hidden(found))
+    blocks = ["\n".join(_problem(each, style, lines_of)) for each in found]
     return "\n\n".join([*blocks, summary(found)]) + "\n"
 
 
@@ -103,13 +109,35 @@ def _window(line: str, column: int) -> tuple[str, int]:
     return line[start : start + _WIDEST], min(max(column - start, 1), _WIDEST + 1)
 
 
-def _cached(known: dict[str, list[str] | None], read: ReadSource) -> LinesOf:
-    """The lines of a file, read once however many problems it has."""
+def _hidden(found: Iterable[Diagnostic]) -> dict[tuple[str, int], int]:
+    """Where lines hold a secret that somebody wrote into the files: file and line, with the column to cut at.
+
+    The report of such a mistake is read by more people than the file, in logs that are kept.
+    """
+    cuts: dict[tuple[str, int], int] = {}
+    for each in found:
+        if each.where is not None and each.rule in _ABOUT_SECRETS:
+            place = (each.where.file, each.where.line)
+            cuts[place] = min(each.where.column, cuts.get(place, each.where.column))
+    return cuts
+
+
+def _cut(line: str, column: int) -> str:
+    key = _KEY.match(line, column - 1)
+    return f"{line[: key.end() if key else column - 1]}(hidden)"
+
+
+def _cached(known: dict[str, list[str] | None], read: ReadSource, cuts: Mapping[tuple[str, int], int]) -> LinesOf:
+    """The lines of a file, read once however many problems it has, and cut where they hold a secret."""
 
     def lines_of(file: str) -> list[str] | None:
         if file not in known:
             text = read(file)
             known[file] = None if text is None else text.replace("\r\n", "\n").split("\n")
+            for (place, number), column in cuts.items():
+                lines = known[file]
+                if place == file and lines is not None and number <= len(lines):
+                    lines[number - 1] = _cut(lines[number - 1], column)
         return known[file]
 
     return lines_of

@@ -154,6 +154,14 @@ def no_changes(plan: Plan) -> str:
     return f"No changes. {plural(count, 'agent runs', 'agents run')} as the files say."
 
 
+def new_secrets(plan: Plan) -> str:
+    """The references with new values behind them, which are no change by themselves; empty where none is known."""
+    if not plan.new_secrets:
+        return ""
+    agents = [f"{reference} ({plural(count, 'agent', 'agents')})" for reference, count in plan.new_secrets]
+    return f"New values, not sent to running agents: {', '.join(agents)}. `apply --replace GLOB` sends them now."
+
+
 def interrupted(plan: Plan) -> str:
     """What an earlier run left open, if anything."""
     if not plan.interrupted:

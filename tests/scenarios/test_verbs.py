@@ -462,3 +462,44 @@ def test_agents_that_leave_make_room_for_agents_that_join(virtual: Virtual) -> N
     wanted = fleet(agent("c/x"), agent("d/x"))
     assert apply(virtual, wanted).is_complete
     assert sorted(each.channel for each in virtual.live()) == ["c", "d"]
+
+
+def test_no_hold_lets_a_token_run_out(virtual: Virtual) -> None:
+    kept = Lifecycle(protect=True)
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=kept)))
+    voice = virtual.live()[0].properties["tts"]
+    wanted = fleet(agent("lobby/greeter", lifecycle=kept, tts={"params": {"voice_name": "en-US-EmmaNeural"}}))
+    virtual.now += 13 * HOUR
+    token = virtual.live()[0].properties["token"]
+    assert [action_of(each).value for each in plan(virtual, wanted).changes] == ["hold", "renew"]
+    apply(virtual, wanted)
+    assert virtual.live()[0].properties["token"] != token
+    assert virtual.live()[0].properties["tts"] == voice
+    assert [action_of(each).value for each in plan(virtual, wanted).changes] == ["hold"], "the edit is still held"
+
+
+def test_a_keep_alive_run_renews_beside_edits_that_it_holds(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    wanted = fleet(agent("lobby/greeter", llm={"system_messages": [{"role": "system", "content": "New."}]}))
+    alive = Policy(only=frozenset({Action.RENEW, Action.ROTATE, Action.JOIN}))
+    for _ in range(4):
+        virtual.now += 13 * HOUR
+        apply(virtual, wanted, policy=alive)
+        assert len(virtual.live()) == 1
+        assert virtual.live()[0].properties["llm"]["system_messages"][0]["content"] == "You are kind."
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "update"}
+
+
+def test_an_agent_without_in_place_fields_is_taken_back_once(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter", llm={"system_messages": None, "params": None}))
+    apply(virtual, wanted)
+    virtual.state = MemoryStore()
+    apply(virtual, wanted)
+    assert converged(virtual, wanted)
+
+
+def test_ages_are_those_of_the_service_whose_clock_ends_agents(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    virtual.service.advance(61 * HOUR)
+    assert actions(plan(virtual, wanted))["lobby/greeter"] in {"rotate", "join"}

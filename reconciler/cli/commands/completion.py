@@ -17,7 +17,8 @@ def command(shell: str) -> None:
     reconciler completion fish > ~/.config/fish/completions/reconciler.fish
     """
     from reconciler.cli.main import cli
+    from reconciler.cli.output import write
 
     kind = get_completion_class(shell)
     assert kind is not None, "the choices are click's own shells"
-    click.echo(kind(cli, {}, "reconciler", "_RECONCILER_COMPLETE").source())
+    write(kind(cli, {}, "reconciler", "_RECONCILER_COMPLETE").source() + "\n")

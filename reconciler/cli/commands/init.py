@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -70,6 +71,7 @@ def command(directory: str) -> int:
     reconciler init my-fleet
     reconciler plan my-fleet
     """
+    from reconciler.cli.output import write
     from reconciler.errors import UsageError
 
     root = Path(directory)
@@ -80,17 +82,19 @@ def command(directory: str) -> int:
         "prompts/greeter.md": _PROMPT,
         ".gitignore": _IGNORE,
     }
-    taken = [each for each in files if (root / each).exists() and each != ".gitignore"]
+    # A link that leads nowhere is there, too: writing through it would write somewhere else.
+    taken = [each for each in files if os.path.lexists(root / each) and each != ".gitignore"]
     if taken:
         raise UsageError(f"{root / taken[0]} is there already; nothing was written", hint="init never overwrites")
     for file, text in files.items():
         path = root / file
-        if path.exists():
+        if os.path.lexists(path):
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        click.echo(f"wrote {path}")
-    click.echo(f"next: reconciler plan {directory}")
+        with path.open("x", encoding="utf-8") as new:
+            new.write(text)
+        write(f"wrote {path}\n")
+    write(f"next: reconciler plan {directory}\n")
     return 0
 
 

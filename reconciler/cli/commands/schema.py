@@ -14,8 +14,9 @@ def command(name: str) -> int:
     reconciler schema fleet > fleet.schema.json      for editors: `# yaml-language-server: $schema=…`
     reconciler schema plan                           what `plan --format json` prints
     """
+    from reconciler.cli.output import write
     from reconciler.cli.schemas import SCHEMAS
     from reconciler.report.documents import to_json
 
-    click.echo(to_json(SCHEMAS[name]()), nl=False)
+    write(to_json(SCHEMAS[name]()))
     return 0

@@ -40,12 +40,15 @@ def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None,
 
 
 def _announce(port: int) -> None:
-    click.echo(f"listening on http://127.0.0.1:{port}")
+    from reconciler.cli.output import write
+
+    write(f"listening on http://127.0.0.1:{port}\n")
 
 
 def _list_switches() -> None:
+    from reconciler.cli.output import write
     from reconciler.simulator.switches import declarations
 
     for each in declarations().values():
         kind = " | ".join(map(str, each.choices)) if each.choices else "number"
-        click.echo(f"{each.name}={each.default}  ({kind})\n    {each.meaning}")
+        write(f"{each.name}={each.default}  ({kind})\n    {each.meaning}\n")

@@ -32,7 +32,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     path = Path(directory)
     try:
         fleet = config.load(path, environment=environment, variables=dict(variables))
-        found, good = fleet.warnings, f"{len(fleet.agents)} agents in {len(fleet.channels)} channels"
+        found, good = fleet.warnings, _counted(len(fleet.agents), len(fleet.channels))
     except InvalidConfig as problem:
         found, good = problem.diagnostics, ""
     if style == "text":
@@ -43,6 +43,12 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     else:
         output.result(_rendered(found, style, path))
     return int(ExitCode.DONE if good else ExitCode.ERROR)
+
+
+def _counted(agents: int, channels: int) -> str:
+    from reconciler.report.sentences import plural
+
+    return f"{plural(agents, 'agent', 'agents')} in {plural(channels, 'channel', 'channels')}"
 
 
 def _rendered(found: Any, style: str, directory: Path) -> str:

@@ -10,4 +10,6 @@ from reconciler import __version__
 @click.command("version", short_help="Print the version.")
 def command() -> None:
     """Print the version."""
-    click.echo(f"reconciler {__version__}")
+    from reconciler.cli.output import write
+
+    write(f"reconciler {__version__}\n")
