@@ -6,7 +6,6 @@ A diagnostic is data. Printing it (text, JSON, annotations, SARIF) belongs to `r
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -97,5 +96,7 @@ class Diagnostics:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The sentence that offers the nearest known word, or None when nothing is near."""
+    import difflib  # only for those who made a mistake
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f'did you mean "{near[0]}"?' if near else None

@@ -6,7 +6,6 @@ remembered by digest, so that the fleet's digest covers all that was read. Nothi
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import re
@@ -14,7 +13,7 @@ import stat
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from reconciler.config.yaml_errors import Trouble
@@ -27,6 +26,7 @@ DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
 TEMPLATE_SUFFIX = ".j2"
 YAML_SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2")
 
+_WILD = re.compile(r"[*?\[]")
 _FILE_NAME = re.compile(r"[\w .@+/-]+")
 # In bytes, because that is many times faster: control characters, line breaks that only YAML takes for such, BOMs.
 _CONTROL_BYTES = bytes(each for each in range(32) if each not in b"\t\n\r") + b"\x7f"
@@ -63,7 +63,7 @@ class Files:
 
     def __init__(self, directory: Path, limits: FileLimits | None = None) -> None:
         self.directory = directory
-        self.root = os.path.realpath(directory)
+        self.root = directory.resolve()
         self.limits = limits or FileLimits()
         self.texts: dict[str, str] = {}
         self.digests: dict[str, str] = {}
@@ -76,50 +76,54 @@ class Files:
             known = self.texts[name] = _decoded(self._bytes(name), name)
         return known
 
+    def forget(self, name: str) -> None:
+        """Let the text of a file go; should it be asked for again, it is read again."""
+        self.texts.pop(name, None)
+
     def exists(self, name: str) -> bool:
-        return os.path.lexists(os.path.join(self.root, name))
+        path = self.root / name
+        return path.exists() or path.is_symlink()
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a glob pattern names, sorted; raises `Unreadable` for a pattern that leaves the directory."""
         _check_relative(pattern, "pattern")
-        found = glob.glob(pattern, root_dir=self.root, recursive=True)
-        names = sorted(PurePosixPath(name).as_posix() for name in found)
-        return [name for name in names if not os.path.isdir(os.path.join(self.root, name))]
+        if not _WILD.search(pattern):
+            return [pattern] if self.exists(pattern) else []
+        found = (path for path in self.root.glob(pattern) if not path.is_dir())
+        names = sorted(path.relative_to(self.root).as_posix() for path in found)
+        return [name for name in names if "/." not in f"/{name}"]  # hidden files are nobody's agents
 
     def suggestion(self, name: str) -> str | None:
         """The nearest name in the folder where `name` was sought."""
-        folder = os.path.dirname(name)
+        folder = (self.root / name).parent
         try:
-            present = sorted(os.listdir(os.path.join(self.root, folder)))
-        except OSError:
+            present = sorted(each.relative_to(self.root).as_posix() for each in folder.iterdir())
+        except (OSError, ValueError):
             return None
-        return did_you_mean(name, [f"{folder}/{each}" if folder else each for each in present])
+        return did_you_mean(name, present)
 
     def _bytes(self, name: str) -> bytes:
         _check_relative(name, "file name")
-        real = os.path.realpath(os.path.join(self.root, name))
-        if real != self.root and not real.startswith(self.root + os.sep):
-            raise Unreadable(
-                "file-outside",
-                f"{name} leads out of the fleet's directory",
-                "copy the file into the directory",
-            )
         try:
+            real = (self.root / name).resolve()
+            if not real.is_relative_to(self.root):
+                summary = f"{name} leads out of the fleet's directory"
+                raise Unreadable("file-outside", summary, "copy the file into the directory")
             data = self._read(real, name)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise Unreadable(
-                "file-unreadable", f"cannot read {name}: {reason}", self.suggestion(name)
-            ) from None
+        except (OSError, RuntimeError) as error:  # a circle of links is the latter
+            number = error.errno if isinstance(error, OSError) else None
+            reason = os.strerror(number) if number else "it leads back to itself"
+            summary = f"cannot read {name}: {reason}"
+            raise Unreadable("file-unreadable", summary, self.suggestion(name)) from None
         self._total += len(data)
         if self._total > self.limits.total_bytes:
             raise Unreadable(
                 "file-size", f"the fleet's files are larger than {self.limits.total_bytes:,} bytes together"
             )
-        self.digests[name] = hashlib.blake2b(data, digest_size=16).hexdigest()
+        self.digests.setdefault(name, hashlib.blake2b(data, digest_size=16).hexdigest())
         return data
 
-    def _read(self, path: str, name: str) -> bytes:
+    def _read(self, path: Path, name: str) -> bytes:
         # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
@@ -219,9 +223,6 @@ class Document:
         """Where the value of a key, or an item of a list, begins."""
         return self.span(self.parsed.place(container, key))
 
-    def owns(self, container: object) -> bool:
-        return id(container) in self.parsed.marks
-
 
 def read_document(
     files: Files,
@@ -238,6 +239,7 @@ def read_document(
     """
     text = files.text(name) if rendered is None else rendered
     parsed = parse_yaml(text, limits=files.limits.yaml, inert=inert)
+    files.forget(name)
     document = Document(name, parsed, template_line)
     for each in parsed.troubles:
         problems.add(_diagnostic(document, each, text if rendered is not None else None))

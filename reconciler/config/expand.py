@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.config.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
 from reconciler.config.compose import Composer, declared_names
 from reconciler.config.layout import Section, names
+from reconciler.config.sandbox import Missing
 from reconciler.config.scopes import Level, Scope
 from reconciler.config.words import shown
 from reconciler.diagnostics import Diagnostics
@@ -92,7 +93,7 @@ class Expansion:
             self._clash(body, scope)
         before = self.shared.count
         tree = scope.render(body.program, body.needs)
-        if self.shared.count == before:
+        if self.shared.count == before and not _has_failed(scope, "channel", "agent"):
             self.instances.append(
                 Instance(
                     number, profiles, protected, scope.names.get("channel"), scope.names.get("agent"), tree
@@ -182,3 +183,8 @@ class Expansion:
     ) -> None:
         where = section.document.value(section.tree, key) if section is not None else None
         self.problems.error(rule, summary, where, help=help, path=key)
+
+
+def _has_failed(scope: Scope, *names: str) -> bool:
+    """Whether one of the names could not be evaluated, which was said then."""
+    return any(isinstance(scope.names.get(name), Missing) for name in names)

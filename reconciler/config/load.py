@@ -121,8 +121,8 @@ class _Loading:
         own = read_agents(fleet.section.document, self.problems, section=FLEET_FILE)
         compiled = [composer.file(own, variables=False)]
         self.used = reader.used
-        for document in reader.agents(fleet, self.shared.templates, root):
-            compiled.append(composer.file(read_agents(document, self.problems)))
+        documents = reader.agents(fleet, self.shared.templates, root)
+        compiled += [composer.file(read_agents(document, self.problems)) for document in documents]
         instances = Expansion(composer, root, self.problems, self.limits.agents).run(compiled)
         self._report_faults()
         self._check_fixed(fixed, fleet)

@@ -142,6 +142,10 @@ def render(program: Program, rendering: Rendering) -> Any:
     return program.render(rendering) if isinstance(program, PARTS) else program
 
 
+def _nothing_protected(path: Path) -> frozenset[str]:
+    return frozenset()
+
+
 @dataclass(slots=True)
 class Compiler:
     """Compiles the trees of one origin and gathers the names that they need.
@@ -152,7 +156,7 @@ class Compiler:
     templates: Templates
     origin: Origin
     fault: Callable[[Origin, Path, TemplateFault], None]
-    protected: Callable[[Path], frozenset[str]] = lambda path: frozenset()
+    protected: Callable[[Path], frozenset[str]] = _nothing_protected
     keep_null: bool = False
     needs: set[str] = field(default_factory=set)
 

@@ -21,6 +21,9 @@ from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import BlockReference, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
+from jinja2.utils import missing
+
+from reconciler.config.words import listed
 
 MAX_TEXT = 1024 * 1024
 MAX_ITEMS = 100_000
@@ -29,27 +32,27 @@ MAX_BITS = 128
 
 # The methods of data that have no effect and whose result is not much larger than what they are given.
 METHODS: Mapping[type, frozenset[str]] = {
-    str: frozenset(
+    str: listed(
         "capitalize casefold count endswith find isalnum isalpha isdigit islower isnumeric isspace isupper "
         "lower lstrip partition removeprefix removesuffix rpartition rsplit rstrip split splitlines startswith "
-        "strip swapcase title upper".split()
+        "strip swapcase title upper"
     ),
     dict: frozenset({"get", "items", "keys", "values"}),
     list: frozenset({"count", "index"}),
     tuple: frozenset({"count", "index"}),
 }
-_LOOP = frozenset(
-    "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0".split()
+_LOOP = listed(
+    "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0"
 )
-_KEPT_FILTERS = (
+_KEPT_FILTERS = listed(
     "abs capitalize count d default dictsort first float groupby int items last length list lower map max min "
     "reject rejectattr replace reverse round select selectattr sort string sum title trim truncate unique upper "
     "urlencode wordcount"
-).split()
-_KEPT_TESTS = (
+)
+_KEPT_TESTS = listed(
     "boolean defined divisibleby eq equalto even false float ge gt greaterthan in integer iterable le lessthan "
     "lower lt mapping ne none number odd sameas sequence string true undefined upper != < <= == > >="
-).split()
+)
 
 # Well-known names that are absent on purpose, with the reason to give.
 ABSENT: Mapping[str, str] = {
@@ -85,7 +88,7 @@ class Missing(StrictUndefined):
     __slots__ = ()
 
     def __init__(
-        self, hint: str | None = None, obj: Any = None, name: str | None = None, exc: Any = None
+        self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = None
     ) -> None:
         super().__init__(hint, obj, name, partial(NotThere, obj, name))  # type: ignore[arg-type]  # makes the exception
 
@@ -99,7 +102,7 @@ class Json(str):
 class _Code(CodeGenerator):
     """Jinja's code, with `~` going through the sandbox like every other operator."""
 
-    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802  # found by this name
         self.write("environment.joined((")
         for each in node.nodes:
             self.visit(each, frame)

@@ -21,7 +21,7 @@ Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE: Final = {"$ref": "#/$defs/template"}
-_ABOUT: Final = ("title", "description", "deprecated", "examples")
+_ABOUT: Final[tuple[str, ...]] = ("title", "description", "deprecated", "examples")
 
 
 def fleet_schema() -> Schema:
@@ -112,13 +112,10 @@ def _authored(node: Any, *, top: bool = False) -> Any:
 def _or_template(schema: Schema) -> Schema:
     """A schema, or a template, or null; what says something about the value stays outside."""
     if "anyOf" in schema:
-        schema = {**schema, "anyOf": [*schema["anyOf"], _TEMPLATE, {"type": "null"}]}
-        return schema
+        return {**schema, "anyOf": [*schema["anyOf"], _TEMPLATE, {"type": "null"}]}
     if not (schema.keys() & {"type", "enum", "const", "$ref"}):
         return schema
-    outside = {
-        key: schema[key] for key in ("title", "description", "deprecated", "examples") if key in schema
-    }
+    outside: Schema = {key: value for key, value in schema.items() if key in _ABOUT}
     inside = {key: value for key, value in schema.items() if key not in outside}
     return {**outside, "anyOf": [inside, _TEMPLATE, {"type": "null"}]}
 

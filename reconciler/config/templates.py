@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from jinja2 import BaseLoader, TemplateNotFound, nodes
 from jinja2.meta import find_undeclared_variables
-from jinja2.runtime import Context, Undefined
+from jinja2.runtime import Context
 
 from reconciler.config.data import DataFiles
 from reconciler.config.documents import Files, Unreadable
@@ -38,6 +38,7 @@ _KEEPS_NAMES: tuple[type[nodes.Node], ...] = (
     nodes.Extends,
 )
 _REPEATS: tuple[type[nodes.Node], ...] = (nodes.For, nodes.Include, nodes.CallBlock, nodes.Call, nodes.Block)
+_EXACT = frozenset({str, int, float, bool, type(None), dict, list})
 _FROM_DATA = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)
 
 
@@ -51,15 +52,15 @@ class Template:
     """One compiled text. `names` are the variables that it may need, `bare` the variable that it only repeats."""
 
     __slots__ = (
-        "_checked",
+        "_from_data",
         "_jinja",
         "_optional",
         "_own_names",
         "_repeats",
         "_run",
         "bare",
-        "native",
         "names",
+        "native",
         "text",
     )
 
@@ -76,7 +77,7 @@ class Template:
         self._repeats = _has(tree, _REPEATS)
         expression = _single_expression(tree) if native else None
         self.bare = expression.name if isinstance(expression, nodes.Name) else None
-        self._checked = native and not _is_from_data(expression)
+        self._from_data = _is_from_data(expression)
 
     def render(self, context: Context) -> Any:
         """The value in one context; raises `TemplateFault`."""
@@ -85,13 +86,13 @@ class Template:
         try:
             if self.native:
                 [value] = self._run(context)
-                return plain(value) if self._checked or isinstance(value, Undefined) else value
+                return value if value.__class__ in _EXACT and self._from_data else plain(value)
             if self._repeats:
                 return "".join(bounded(self._run(context)))
             text = "".join(self._run(context))
         except TemplateFault:
             raise
-        except (Exception, RecursionError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001  # an expression may raise anything
             missing = self.names - self._optional - context.parent.keys()
             raise fault_of(error, missing=missing) from None
         if len(text) > MAX_TEXT:
@@ -165,7 +166,7 @@ class _Compiler:
         tree.set_environment(environment)
         try:
             return Template(text, environment.from_string(tree), tree, names, native)
-        except (Exception, RecursionError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001  # an expression may raise anything
             raise fault_of(error) from None
 
 
@@ -235,7 +236,7 @@ def _has(tree: nodes.Template, kinds: tuple[type[nodes.Node], ...]) -> bool:
 
 def _is_from_data(expression: nodes.Expr | None) -> bool:
     """Whether a value can only be a part of the variables, which are plain already."""
-    if not isinstance(expression, _FROM_DATA):
+    if not isinstance(expression, _FROM_DATA) or isinstance(expression, nodes.Const):
         return False
     return all(isinstance(node, _FROM_DATA) for node in expression.find_all(nodes.Expr))
 

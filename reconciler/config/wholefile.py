@@ -65,10 +65,12 @@ class _MarkedSandbox(_FileSandbox):
 def _mark(stream: Iterable[Token]) -> Iterator[Token]:
     for token in stream:
         if token.type == "data":
-            lines = token.value.split("\n")
-            marked = [f"{_OPEN}{token.lineno + number}{_CLOSE}{line}" for number, line in enumerate(lines)]
-            token = Token(token.lineno, "data", "\n".join(marked))
-        yield token
+            lines = enumerate(token.value.split("\n"), start=token.lineno)
+            yield Token(
+                token.lineno, "data", "\n".join(f"{_OPEN}{number}{_CLOSE}{line}" for number, line in lines)
+            )
+        else:
+            yield token
 
 
 class FileTemplate:
@@ -95,7 +97,7 @@ class FileTemplate:
             template = self._sandbox(kind).from_string(self._source)
             context = template.new_context(dict(names), shared=True)
             return "".join(bounded(template.root_render_func(context), self._files.limits.file_bytes))
-        except (Exception, RecursionError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001  # an expression may raise anything
             missing = self.needs - self._optional - names.keys()
             raise fault_of(error, missing=missing) from None
 

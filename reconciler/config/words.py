@@ -6,7 +6,6 @@ Each reader takes a value and gives the parsed one, or raises `Wrong` with what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -108,5 +107,6 @@ def shown(value: object) -> str:
     return "a list" if isinstance(value, list) else f"the number {value}"
 
 
-def one_of(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+def listed(text: str) -> frozenset[str]:
+    """The words of a text as a set: for tables that are easier to read so."""
+    return frozenset(text.split())

@@ -25,10 +25,12 @@ Place = tuple[int, int]
 
 
 def bad_number(at: Place, summary: str) -> Trouble:
+    """A number that no service could take."""
     return Trouble("yaml-number", *at, summary, help="quote it if it is a text")
 
 
 def control_character(at: Place, text: str) -> Trouble:
+    """A character that came in by an escape and does not show."""
     found = CONTROL.search(text)
     code = ord(found[0]) if found else 0
     return Trouble(
@@ -40,6 +42,7 @@ def control_character(at: Place, text: str) -> Trouble:
 
 
 def bad_tag(at: Place, tag: str) -> Trouble:
+    """A tag that is not one of the core."""
     return Trouble(
         "yaml-tag",
         *at,
@@ -50,17 +53,20 @@ def bad_tag(at: Place, tag: str) -> Trouble:
 
 
 def broken_tag(at: Place, tag: str, text: str) -> Trouble:
+    """A core tag that its text does not keep."""
     return Trouble(
         "yaml-tag", *at, f'"{text[:60]}" is not what the tag {_shown(tag)} promises', help="leave the tag out"
     )
 
 
 def bad_key(at: Place, text: str) -> Trouble:
+    """A number, a switch or nothing where a key is due."""
     help = f'quote it: "{text}"' if text else "give the key a name"
     return Trouble("yaml-key", *at, f"the key {text[:60] or 'null'} is not a text", help=help)
 
 
 def container_key(at: Place) -> Trouble:
+    """A list, a mapping or an alias where a key is due."""
     return Trouble(
         "yaml-key",
         *at,
@@ -70,6 +76,7 @@ def container_key(at: Place) -> Trouble:
 
 
 def duplicate_key(at: Place, key: str, first: Place) -> Trouble:
+    """A key that the mapping has already."""
     return Trouble(
         "duplicate-key",
         *at,
@@ -81,12 +88,14 @@ def duplicate_key(at: Place, key: str, first: Place) -> Trouble:
 
 
 def second_merge(at: Place) -> Trouble:
+    """A second `<<` in one mapping."""
     return Trouble(
         "duplicate-key", *at, 'duplicate key "<<"', help="merge several mappings as <<: [*one, *two]"
     )
 
 
 def ambiguous_merge(at: Place, key: str) -> Trouble:
+    """A key that two merged mappings give."""
     return Trouble(
         "duplicate-key",
         *at,
@@ -96,12 +105,14 @@ def ambiguous_merge(at: Place, key: str) -> Trouble:
 
 
 def bad_merge(at: Place) -> Trouble:
+    """A `<<` over something else than mappings."""
     return Trouble(
         "yaml-merge", *at, "<< can merge only mappings", help="name a mapping's anchor, or a list of them"
     )
 
 
 def second_document(at: Place) -> Trouble:
+    """More than one document."""
     return Trouble(
         "yaml-documents",
         *at,
@@ -112,6 +123,7 @@ def second_document(at: Place) -> Trouble:
 
 
 def unquoted_template(at: Place, opening: str = "{{") -> Trouble:
+    """Braces that YAML takes for its own."""
     closing = {"{{": "}}", "{%": "%}"}[opening]
     help = f'write "{opening} … {closing}", with the quotes'
     if opening == "{%":
@@ -126,16 +138,19 @@ def unquoted_template(at: Place, opening: str = "{{") -> Trouble:
 
 
 def too_deep(at: Place, depth: int) -> Trouble:
+    """More levels than anybody can read."""
     return Trouble("yaml-depth", *at, f"nested more than {depth} levels deep", help="flatten the structure")
 
 
 def too_large(at: Place, nodes: int) -> Trouble:
+    """More values than a file may hold."""
     return Trouble(
         "yaml-size", *at, f"the file holds more than {nodes:,} values", help="use for_each, or split the file"
     )
 
 
 def recursive_alias(at: Place, name: str) -> Trouble:
+    """An alias inside of what it names."""
     return Trouble(
         "yaml-alias",
         *at,
@@ -145,10 +160,12 @@ def recursive_alias(at: Place, name: str) -> Trouble:
 
 
 def unknown_alias(at: Place, name: str) -> Trouble:
+    """An alias of nothing."""
     return Trouble("yaml-alias", *at, f"no anchor &{name} before this alias", help=f"define &{name} above")
 
 
 def expansion(at: Place, expanded: int, written: int) -> Trouble:
+    """Aliases that are a bomb."""
     return Trouble(
         "yaml-expansion",
         *at,

@@ -16,10 +16,12 @@ from yaml import events
 
 from reconciler.config import yaml_errors as errors
 from reconciler.config.yaml_errors import Trouble
+from reconciler.config.yaml_frame import DROP, MERGE, NO_KEY, Frame
+from reconciler.config.yaml_merge import Merges
 from reconciler.config.yaml_parser import EventSource, event_source
 from reconciler.config.yaml_scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
 from reconciler.config.yaml_syntax import explain_syntax
-from reconciler.config.yaml_tree import COLUMN_BITS, PAIR_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
+from reconciler.config.yaml_tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
 
 _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
     f"{errors.CORE_TAG}str": (str,),
@@ -28,13 +30,13 @@ _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
     f"{errors.CORE_TAG}bool": (bool,),
     f"{errors.CORE_TAG}null": (type(None),),
 }
-_CONTAINER_TAGS = (None, f"{errors.CORE_TAG}map", f"{errors.CORE_TAG}seq")
+_CONTAINER_TAGS = (f"{errors.CORE_TAG}map", f"{errors.CORE_TAG}seq")
 # An expansion that is this much larger than the file itself is a bomb, whatever the file says.
 _EXPANSION_FLOOR = 10_000
 _EXPANSION_RATIO = 100
 
 
-_LEFT_OPEN = frozenset({OpenMap, OpenList, Templated})
+_LEFT_OPEN: frozenset[type] = frozenset({OpenMap, OpenList, Templated})
 
 
 def parse_yaml(text: str, *, limits: YamlLimits | None = None, inert: bool = False) -> Parsed:
@@ -54,28 +56,6 @@ class _TooMuch(Exception):
     """A bound was passed: nothing more of this file is read."""
 
 
-_NO_KEY = object()  # a mapping waits for a key, or this is a list
-_MERGE = object()  # the key was `<<`
-_DROP = object()  # the key was written before: its value is read and let go
-
-
-class _Frame:
-    """One container being read."""
-
-    __slots__ = ("anchor", "into", "key", "key_mark", "left_open", "marks", "merges", "size", "takes_keys")
-
-    def __init__(self, into: Any, start: int, anchor: str | None) -> None:
-        self.into = into
-        self.takes_keys = into.__class__ is dict
-        self.marks = [start]
-        self.anchor = anchor
-        self.key: Any = _NO_KEY
-        self.key_mark = 0
-        self.left_open = False
-        self.merges: list[tuple[Any, int]] | None = None
-        self.size = 0
-
-
 class _Builder:
     """Takes events and gives a tree; `self.frame` is the innermost container."""
 
@@ -84,29 +64,32 @@ class _Builder:
         self.inert = inert
         self.parsed = Parsed()
         self.troubles = self.parsed.troubles
-        self.stack: list[_Frame] = [_Frame([], 0, None)]
+        self.stack: list[Frame] = [Frame([], 0, None)]
         self.frame = self.stack[0]
         self.anchors: dict[str, tuple[Any, int]] = {}
+        self.merges = Merges(self.parsed)
         self.opening: set[str] = set()
         self.nodes = 0
         self.expanded = 0
         self.documents = 0
         self.handlers: dict[type, Callable[[Any], None]] = {
-            events.MappingStartEvent: self.open_mapping,
+            events.MappingStartEvent: self.open,
             events.MappingEndEvent: self.close,
-            events.SequenceStartEvent: self.open_sequence,
+            events.SequenceStartEvent: self.open,
             events.SequenceEndEvent: self.close,
             events.AliasEvent: self.alias,
             events.DocumentStartEvent: self.document,
         }
 
-    def run(self, source: EventSource) -> None:
+    def run(self, source: EventSource) -> None:  # noqa: PLR0915  # see below
         """Read all events; the tree is in `parsed` afterwards.
 
         Long because it is the hottest loop of a load: scalars, nine events of ten, are read without a call.
         """
         get, handlers, inert = source.get_event, self.handlers, self.inert
+        names: dict[str, str] = {}  # each key once: most mappings have the same
         frame = self.frame
+        into, marks, takes_keys, key, key_mark = frame.state
         while True:
             event = get()
             kind = event.__class__
@@ -115,45 +98,53 @@ class _Builder:
                     break
                 handler = handlers.get(kind)
                 if handler is not None:
+                    frame.key, frame.key_mark = key, key_mark
                     handler(event)
                     frame = self.frame
+                    into, marks, takes_keys, key, key_mark = frame.state
                 continue
             mark = event.start_mark
             at = mark.line << COLUMN_BITS | mark.column
             value = event.value
-            plain = event.implicit[0]
-            odd = (
-                event.tag is not None
-                or event.anchor is not None
-                or (event.style == '"' and not value.isprintable())
-            )
-            if frame.takes_keys and frame.key is _NO_KEY:
-                if odd or value in frame.into or (plain and (value in _ODD_KEYS or value[0] in DIGITS)):
-                    self.odd_key(event, value, at)
+            style = event.style
+            odd = event.anchor or event.tag or (style == '"' and not value.isprintable())
+            if takes_keys and key is NO_KEY:
+                if odd or value in into or (not style and (value in _ODD_KEYS or value[0] in DIGITS)):
+                    key, key_mark = self.odd_key(event, value, at), at
                 else:
-                    frame.key, frame.key_mark = value, at
+                    key, key_mark = names.setdefault(value, value), at
                 continue
             if odd:
                 value = self.odd_scalar(event, value, at)
-            elif plain:
+            elif not style:
                 known = WORDS.get(value, value)
                 if known is not value:
                     value = known
                 elif value[0] in DIGITS:
                     value = self.checked_number(value, at)
             if value is None:
-                if frame.takes_keys and not inert:
+                if takes_keys and not inert:
                     frame.left_open = True
             elif value.__class__ is str and "{" in value and not inert and is_template(value):
                 value = Templated(value)
                 frame.left_open = True
-            if event.anchor is not None:
+            if odd and event.anchor is not None:
                 self.anchors[event.anchor] = (value, 1)
-            self.put(frame, value, at)
+            if not takes_keys:
+                into.append(value)
+                marks.append(at)
+                continue
+            if key.__class__ is str:
+                into[key] = value
+                marks.append(key_mark)
+                marks.append(at)
+            elif key is MERGE:
+                self.merges.remember(frame, value, at)
+            key = NO_KEY
         roots = self.stack[0].into
         self.parsed.root = roots[0] if roots else None
 
-    def put(self, frame: _Frame, value: Any, at: int) -> None:
+    def put(self, frame: Frame, value: Any, at: int) -> None:
         """A value is complete: into its container."""
         key = frame.key
         if not frame.takes_keys:
@@ -162,10 +153,11 @@ class _Builder:
             return
         if key.__class__ is str:
             frame.into[key] = value
-            frame.marks.append(frame.key_mark << PAIR_BITS | at)
-        elif key is _MERGE:
-            self.merge_from(frame, value, at)
-        frame.key = _NO_KEY
+            frame.marks.append(frame.key_mark)
+            frame.marks.append(at)
+        elif key is MERGE:
+            self.merges.remember(frame, value, at)
+        frame.key = NO_KEY
 
     def checked_number(self, text: str, at: int) -> str | int | float | None:
         try:
@@ -191,7 +183,7 @@ class _Builder:
             self.troubles.append(errors.broken_tag(unpack(at), event.tag, text))
         return value
 
-    def odd_key(self, event: Any, text: str, at: int) -> None:
+    def odd_key(self, event: Any, text: str, at: int) -> object:
         """A key that needs a second look: `<<`, one that was written before, one that is not a text."""
         frame = self.frame
         if event.implicit[0] and text == "<<":
@@ -199,8 +191,7 @@ class _Builder:
                 frame.merges = []
             else:
                 self.troubles.append(errors.second_merge(unpack(at)))
-            frame.key = _MERGE
-            return
+            return MERGE
         if event.implicit[0] and (text in WORDS or NUMBER.fullmatch(text)):
             self.troubles.append(errors.bad_key(unpack(at), text))
         if CONTROL.search(text):
@@ -210,27 +201,22 @@ class _Builder:
         if event.anchor is not None:
             self.anchors[event.anchor] = (text, 1)
         if text in frame.into:
-            first = frame.marks[1 + list(frame.into).index(text)] >> PAIR_BITS
+            first = frame.marks[1 + 2 * list(frame.into).index(text)]
             self.troubles.append(errors.duplicate_key(unpack(at), text, unpack(first)))
-            frame.key = _DROP
-            return
-        frame.key, frame.key_mark = text, at
+            return DROP
+        return text
 
     def document(self, event: Any) -> None:
         self.documents += 1
         if self.documents > 1:
             self.stop(errors.second_document(unpack(_mark(event))))
 
-    def open_mapping(self, event: Any) -> None:
-        self.open(event, {})
-
-    def open_sequence(self, event: Any) -> None:
-        self.open(event, [])
-
-    def open(self, event: Any, into: Any) -> None:
-        at = _mark(event)
-        frame = self.frame
-        if frame.takes_keys and frame.key is _NO_KEY:
+    def open(self, event: Any) -> None:
+        """A container begins."""
+        mark, frame = event.start_mark, self.frame
+        at = mark.line << COLUMN_BITS | mark.column
+        into: Any = {} if event.__class__ is events.MappingStartEvent else []
+        if frame.takes_keys and frame.key is NO_KEY:
             # `{{ x }}` without quotes is, to YAML, a mapping whose key is a mapping.
             template = into.__class__ is dict and event.flow_style and at - frame.marks[0] == 1
             self.stop(
@@ -238,13 +224,13 @@ class _Builder:
                 if template
                 else errors.container_key(unpack(at))
             )
-        if event.tag not in _CONTAINER_TAGS:
+        if event.tag is not None and event.tag not in _CONTAINER_TAGS:
             self.troubles.append(errors.bad_tag(unpack(at), event.tag))
         if len(self.stack) > self.limits.depth:
             self.stop(errors.too_deep(unpack(at), self.limits.depth))
         if event.anchor is not None:
             self.opening.add(event.anchor)
-        self.frame = _Frame(into, at, event.anchor)
+        self.frame = Frame(into, at, event.anchor)
         self.stack.append(self.frame)
 
     def close(self, event: Any) -> None:
@@ -253,11 +239,14 @@ class _Builder:
         frame = self.frame = self.stack[-1]
         value = child.into
         if child.merges is not None:
-            self.merge(child)
+            self.merges.apply(child)
         if child.left_open:
             value = OpenMap(value) if child.takes_keys else OpenList(value)
             frame.left_open = True
-        self.parsed.marks[id(value)] = child.marks
+        places = self.parsed.places
+        self.parsed.containers.append(id(value))
+        self.parsed.offsets.append(len(places))
+        places.fromlist(child.marks)
         self.nodes += len(value) + 1
         if self.nodes > self.limits.nodes:
             self.stop(errors.too_large(unpack(child.marks[0]), self.limits.nodes))
@@ -265,6 +254,7 @@ class _Builder:
         frame.size += size
         if child.anchor is not None:
             self.anchors[child.anchor] = (value, size)
+            self.merges.anchor(value)
             self.opening.discard(child.anchor)
         self.put(frame, value, child.marks[0])
 
@@ -272,7 +262,7 @@ class _Builder:
         """An alias shares what its anchor named; what it would expand to is counted against a budget."""
         at = _mark(event)
         frame = self.frame
-        if frame.takes_keys and frame.key is _NO_KEY:
+        if frame.takes_keys and frame.key is NO_KEY:
             self.stop(errors.container_key(unpack(at)))
         value: Any
         value, size = self.anchors.get(event.anchor, (None, 1))
@@ -288,31 +278,6 @@ class _Builder:
         if value.__class__ in _LEFT_OPEN or (value is None and not self.inert and frame.takes_keys):
             frame.left_open = True
         self.put(frame, value, at)
-
-    def merge_from(self, frame: _Frame, value: Any, at: int) -> None:
-        """Remember what `<<` names until the mapping is complete: written keys win over merged ones."""
-        assert frame.merges is not None
-        for source in value if isinstance(value, list) else [value]:
-            if isinstance(source, dict):
-                frame.merges.append((source, at))
-            else:
-                self.troubles.append(errors.bad_merge(unpack(at)))
-
-    def merge(self, frame: _Frame) -> None:
-        written, merged = set(frame.into), set[str]()
-        for source, at in frame.merges or ():
-            marks = self.parsed.marks[id(source)]
-            for index, (key, value) in enumerate(source.items(), start=1):
-                if key in written:
-                    continue
-                if key in merged:
-                    self.troubles.append(errors.ambiguous_merge(unpack(at), key))
-                    continue
-                merged.add(key)
-                frame.into[key] = value
-                frame.marks.append(marks[index])
-            if source.__class__ is OpenMap:
-                frame.left_open = True
 
     def stop(self, trouble: Trouble) -> None:
         self.troubles.append(trouble)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,9 +11,6 @@ from reconciler.config.yaml_errors import Trouble
 # One place packed into an integer: the lower bits are the column, the rest the line (both from 0).
 COLUMN_BITS: Final = 24
 _COLUMN_MASK: Final = (1 << COLUMN_BITS) - 1
-# In the marks of a mapping, key and value share one integer.
-PAIR_BITS: Final = 48
-_PAIR_MASK: Final = (1 << PAIR_BITS) - 1
 
 
 class OpenMap(dict[str, Any]):
@@ -37,27 +35,41 @@ class YamlLimits:
 
 @dataclass(slots=True)
 class Parsed:
-    """The tree of one text, the marks of its containers by identity, and what is wrong with it."""
+    """The tree of one text, the places of everything in it, and what is wrong with it.
+
+    `places` are the marks of all containers, one after the other: of a mapping its beginning, then key and value
+    in turn; of a list its beginning, then its items. `containers` are the containers by identity, and `offsets`
+    where the marks of each begin. Arrays, because there are millions; an index of them is made when first asked.
+    """
 
     root: Any = None
-    marks: dict[int, list[int]] = field(default_factory=dict)
+    places: array[int] = field(default_factory=lambda: array("Q"))
+    containers: array[int] = field(default_factory=lambda: array("Q"))
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
     troubles: list[Trouble] = field(default_factory=list)
+    _index: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def _offset(self, container: object) -> int:
+        if not self._index:
+            self._index.update(zip(self.containers, self.offsets, strict=True))
+        return self._index[id(container)]
 
     def start(self, container: object) -> tuple[int, int]:
         """Where a container begins: line and column from 0."""
-        return unpack(self.marks[id(container)][0])
+        return unpack(self.places[self._offset(container)])
 
     def place(self, container: Any, key: str | int) -> tuple[int, int]:
         """Where the value under `key` begins."""
-        marks = self.marks[id(container)]
+        offset = self._offset(container)
         if isinstance(container, dict):
-            return unpack(marks[1 + list(container).index(str(key))] & _PAIR_MASK)
-        return unpack(marks[1 + int(key)])
+            return unpack(self.places[offset + 2 + 2 * list(container).index(str(key))])
+        return unpack(self.places[offset + 1 + int(key)])
 
     def key_place(self, container: Any, key: str | int) -> tuple[int, int]:
         """Where the key itself stands; for a list, the item."""
         if isinstance(container, dict):
-            return unpack(self.marks[id(container)][1 + list(container).index(str(key))] >> PAIR_BITS)
+            offset = self._offset(container)
+            return unpack(self.places[offset + 1 + 2 * list(container).index(str(key))])
         return self.place(container, key)
 
 

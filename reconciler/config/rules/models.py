@@ -77,7 +77,11 @@ def partial_llm_params(subject: Subject) -> Iterator[Trouble]:
         or llm.get("credential_mode") == "managed"
     ):
         return
-    if isinstance(params, dict) and params.get("model") or llm.get("model") or subject.flag("mllm", "enable"):
+    if (
+        (isinstance(params, dict) and params.get("model"))
+        or llm.get("model")
+        or subject.flag("mllm", "enable")
+    ):
         return
     if not isinstance(url, str) or any(part in url for part in _MODEL_IN_URL):
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.config.rules.texts import NOTHING, Holds, examine
+from reconciler.config.rules.texts import Holds, examine
 from reconciler.config.trouble import Trouble
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Area
@@ -46,19 +46,25 @@ class Fleet:
 
 @dataclass(slots=True)
 class _Watch:
-    """A node of the tree of watched paths: what lies below it, and the rules for the value right here."""
+    """A node of the tree of watched paths: what lies below it, by key or under any key, and the rules right here."""
 
-    below: dict[str, _Watch] = field(default_factory=dict)
+    below: dict[str | int, _Watch] = field(default_factory=dict)
+    any: _Watch | None = None
     rules: list[ValueRule] = field(default_factory=list)
 
-    def step(self, key: object) -> _Watch | None:
-        return self.below.get(str(key)) or self.below.get("*")
+    def make(self, part: str | int) -> _Watch:
+        """The node below, made if need be."""
+        if part != "*":
+            return self.below.setdefault(part, _Watch())
+        self.any = self.any or _Watch()
+        return self.any
 
 
 _AGENT: list[tuple[frozenset[str], AgentRule]] = []
 _FLEET: list[FleetRule] = []
-_TEXT: list[tuple[Holds, TextRule]] = []
+_TEXT: list[tuple[int, TextRule]] = []
 _WATCHED = _Watch()
+_NOTHING: dict[str | int, _Watch] = {}
 
 
 def agent_rule(*parts: str) -> Callable[[AgentRule], AgentRule]:
@@ -78,7 +84,7 @@ def value_rule(paths: Iterable[Path]) -> Callable[[ValueRule], ValueRule]:
         for path in paths:
             node = _WATCHED
             for part in path:
-                node = node.below.setdefault(str(part), _Watch())
+                node = node.make(part)
             node.rules.append(rule)
         return rule
 
@@ -89,7 +95,7 @@ def text_rule(holds: Holds) -> Callable[[TextRule], TextRule]:
     """Registers a rule about every text that holds something."""
 
     def register(rule: TextRule) -> TextRule:
-        _TEXT.append((holds, rule))
+        _TEXT.append((int(holds), rule))
         return rule
 
     return register
@@ -107,7 +113,7 @@ class Rules:
     def __init__(self, owner: Owner, area: Area | None) -> None:
         self._owner = owner
         self._area = area
-        self._texts: dict[str, Holds] = {}
+        self._texts: dict[str, int] = {}
         self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
 
     def agent(self, spec: AgentSpec) -> list[Trouble]:
@@ -140,9 +146,10 @@ class Rules:
     ) -> None:
         """Every value below a container, once: the rules that watch its path, and what its text holds."""
         texts = self._texts
+        below, any_key = (watch.below, watch.any) if watch is not None else (_NOTHING, None)
         for key, value in node.items() if node.__class__ is dict else enumerate(node):
-            here = watch.step(key) if watch is not None else None
-            if here is not None:
+            here = below.get(key, any_key)
+            if here is not None and here.rules:
                 for rule in here.rules:
                     found.extend(rule(subject, (*path, key), value))
             kind = value.__class__
@@ -150,7 +157,7 @@ class Rules:
                 holds = texts.get(value)
                 if holds is None:
                     holds = texts[value] = examine(value)
-                if holds is not NOTHING:
+                if holds:
                     for concerns, text_rule in _TEXT:
                         if concerns & holds:
                             found.extend(text_rule(subject, (*path, key), value))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from reconciler.config.rules.paths import PathSet
 from reconciler.config.rules.registry import Subject, text_rule, value_rule
 from reconciler.config.rules.texts import (
     KEY_LIKE,
@@ -15,7 +16,7 @@ from reconciler.config.rules.texts import (
     reserved_reference,
 )
 from reconciler.config.trouble import Trouble, warning
-from reconciler.config.words import shown
+from reconciler.config.words import listed, shown
 from reconciler.config.yaml_scalars import unsafe_name
 from reconciler.model.properties import CREDENTIAL_PATHS, HEADER_PATHS, SLOTS, URL_PATHS
 from reconciler.model.secret import MARK
@@ -24,10 +25,13 @@ from reconciler.model.tree import Path, dotted
 _CREDENTIAL_HEADER = re.compile(
     r"auth|token|secret|cookie|password|credential|api-?key|^x-.*key$|^key$", re.IGNORECASE
 )
+_CREDENTIALS = PathSet(CREDENTIAL_PATHS)
+_HEADERS = PathSet(HEADER_PATHS)
+_URLS = PathSet(URL_PATHS)
 # Texts that people write for people: anything may stand in them.
-_PROSE = frozenset(
+_PROSE = listed(
     "content greeting_message failure_message phrases template_variables messages system_messages instructions prompt "
-    "description trigger_keywords triggered_keywords labels keyterm phrase_list custom_vocabulary keywords".split()
+    "description trigger_keywords triggered_keywords labels keyterm phrase_list custom_vocabulary keywords"
 )
 
 
@@ -59,9 +63,9 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
     """A reference stands where its value is used and never handed back."""
     if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
         return
-    if _is_one_of(path, CREDENTIAL_PATHS):
+    if path in _CREDENTIALS:
         return
-    if _is_one_of(path, URL_PATHS) and MARK not in text.partition("?")[0]:
+    if path in _URLS and MARK not in text.partition("?")[0]:
         return
     yield Trouble(
         "secret-misplaced",
@@ -75,7 +79,7 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 @text_rule(Holds.KEY)
 def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
     """A key in a free field, as far as keys can be told."""
-    if not _is_one_of(path, CREDENTIAL_PATHS):
+    if path not in _CREDENTIALS:
         yield warning(
             "secret-like",
             f"{dotted(path)} holds what looks like a key",
@@ -105,7 +109,7 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
     """A credential field holds a reference, or nothing."""
     if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
         return
-    if _is_one_of(path, HEADER_PATHS) and not _is_credential_header(path, value):
+    if path in _HEADERS and not _is_credential_header(path, value):
         return
     yield Trouble(
         "literal-secret",
@@ -113,13 +117,6 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
         ("properties", *path),
         "write ref+env://NAME and set NAME where apply runs; if the value was a real key, revoke it",
         "whoever can read the repository can read this",
-    )
-
-
-def _is_one_of(path: Path, patterns: frozenset[Path]) -> bool:
-    return any(
-        len(path) == len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True))
-        for pattern in patterns
     )
 
 

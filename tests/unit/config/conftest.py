@@ -36,7 +36,9 @@ def write(tmp_path: Path) -> Write:
     """Write a fleet: the text of fleet.yaml (name and good defaults are added), and other files by path."""
 
     def write(text: str = "", files: Mapping[str, str | bytes] | None = None, *, plain: bool = False) -> Path:
-        (tmp_path / "fleet.yaml").write_text(text if plain else f"fleet: test\n{GOOD}{text}", encoding="utf-8")
+        (tmp_path / "fleet.yaml").write_text(
+            text if plain else f"fleet: test\n{GOOD}{text}", encoding="utf-8"
+        )
         for name, content in (files or {}).items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +52,9 @@ def write(tmp_path: Path) -> Write:
 def loaded(write: Write) -> Load:
     """Write and load a fleet that is right."""
 
-    def loaded(text: str = "", files: Mapping[str, str | bytes] | None = None, **options: Any) -> DesiredFleet:
+    def loaded(
+        text: str = "", files: Mapping[str, str | bytes] | None = None, **options: Any
+    ) -> DesiredFleet:
         plain = options.pop("plain", False)
         return load(write(text, files, plain=plain), **options)
 

@@ -1,0 +1,141 @@
+"""The fleet's directory as a border: nothing outside is read, nothing but regular files, nothing too large."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.config.documents import FileLimits, Files, Unreadable, clashes, included, read_document
+from reconciler.diagnostics import Diagnostics, Span
+
+
+def refused(files: Files, name: str) -> str:
+    with pytest.raises(Unreadable) as raised:
+        files.text(name)
+    return raised.value.rule
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/passwd", "../x.yaml", "a/../../x.yaml", "~/x.yaml", "C:/x.yaml", "a\\..\\x.yaml", "", "//x"],
+)
+def test_26_paths_that_leave(tmp_path: Path, name: str) -> None:
+    assert refused(Files(tmp_path), name) == "file-outside"
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nb.yaml", "a\x00.yaml", "{{ x }}.yaml", "a\u202e.yaml", "e\u0301.yaml", "$(id).yaml"]
+)
+def test_26_names_with_odd_characters(tmp_path: Path, name: str) -> None:
+    assert refused(Files(tmp_path), name) == "file-name"
+
+
+def test_26_a_link_that_leaves(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    fleet = tmp_path / "fleet"
+    fleet.mkdir()
+    (fleet / "link.yaml").symlink_to(tmp_path / "secret")
+    (fleet / "folder").symlink_to(tmp_path)
+    assert refused(Files(fleet), "link.yaml") == "file-outside"
+    assert refused(Files(fleet), "folder/secret") == "file-outside"
+
+
+def test_26_a_link_that_stays(tmp_path: Path) -> None:
+    (tmp_path / "real.yaml").write_text("a: 1")
+    (tmp_path / "link.yaml").symlink_to("real.yaml")
+    assert Files(tmp_path).text("link.yaml") == "a: 1"
+
+
+def test_26_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to("b.yaml")
+    (tmp_path / "b.yaml").symlink_to("a.yaml")
+    assert refused(Files(tmp_path), "a.yaml") == "file-unreadable"
+
+
+def test_26_no_pipes_devices_or_folders(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    assert refused(Files(tmp_path), "pipe.yaml") == "file-kind"
+    assert refused(Files(tmp_path), "folder.yaml") in ("file-kind", "file-unreadable")
+
+
+def test_26_names_that_differ_by_case(tmp_path: Path) -> None:
+    assert clashes(["a.yaml", "A.yaml", "b.yaml"]) == [("a.yaml", "A.yaml")]
+
+
+def test_4_sizes_are_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a" * 11)
+    (tmp_path / "b.yaml").write_text("b" * 10)
+    assert refused(Files(tmp_path, FileLimits(file_bytes=10)), "a.yaml") == "file-size"
+    files = Files(tmp_path, FileLimits(total_bytes=20))
+    assert files.text("b.yaml")
+    assert refused(files, "a.yaml") == "file-size"
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "line"),
+    [
+        *(
+            (b"\xff\xfea\x00", "file-encoding", 0),
+            (b"a: \xfc\n", "file-encoding", 1),
+            (b"a\n\xed\xa0\x80", "file-encoding", 2),
+        ),
+        *(
+            (b"abcd\x00", "control-character", 1),
+            (b"a\nb\x1b[0m", "control-character", 2),
+            (b"\xc2\x85", "control-character", 1),
+        ),
+        *(("a\u2028b".encode(), "control-character", 1), ("a\n\ufeffb".encode(), "control-character", 2)),
+    ],
+)
+def test_14_bytes_that_are_no_text(tmp_path: Path, data: bytes, rule: str, line: int) -> None:
+    (tmp_path / "a.yaml").write_bytes(data)
+    with pytest.raises(Unreadable) as raised:
+        Files(tmp_path).text("a.yaml")
+    assert (raised.value.rule, raised.value.line) == (rule, line)
+
+
+def test_a_mark_of_byte_order_at_the_start_is_harmless(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfa: 1")
+    assert Files(tmp_path).text("a.yaml") == "a: 1"
+
+
+def test_every_file_is_read_once_and_remembered(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1")
+    files = Files(tmp_path)
+    files.text("a.yaml")
+    (tmp_path / "a.yaml").write_text("a: 2")
+    assert files.text("a.yaml") == "a: 1"
+    assert list(files.digests) == ["a.yaml"]
+
+
+def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "hotels.yaml").write_text("[]")
+    with pytest.raises(Unreadable) as raised:
+        Files(tmp_path).text("data/hotel.yaml")
+    assert raised.value.help == 'did you mean "data/hotels.yaml"?'
+
+
+def test_patterns_name_files_in_order(tmp_path: Path) -> None:
+    for name in ("agents/b.yaml", "agents/a.yaml", "agents/deep/c.yaml", "fleet.yaml", "agents/.hidden.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    files = Files(tmp_path)
+    assert included(files, ["agents/*.yaml"]) == ["agents/a.yaml", "agents/b.yaml"]
+    assert included(files, ["**/*.yaml"]) == ["agents/a.yaml", "agents/b.yaml", "agents/deep/c.yaml"]
+    with pytest.raises(Unreadable):
+        included(files, ["../*.yaml"])
+
+
+def test_places_are_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a:\n  b: [1, 2]\n")
+    document = read_document(Files(tmp_path), "a.yaml", Diagnostics())
+    assert document is not None
+    inner = document.root["a"]
+    assert document.key(document.root, "a") == Span("a.yaml", 1, 1)
+    assert document.value(inner, "b") == Span("a.yaml", 2, 6)
+    assert document.value(inner["b"], 1) == Span("a.yaml", 2, 10)
+    assert document.at(inner) == Span("a.yaml", 2, 3)

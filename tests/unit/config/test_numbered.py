@@ -1,0 +1,69 @@
+"""The list of bad inputs, item by item: which bad fleets and tests hold it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CASES = HERE.parents[1] / "bad_fleets"
+
+# 9.1, as far as it is about files: item -> bad fleets that are refused (or warned about, where the item says so).
+FILES = {
+    1: "duplicate-key duplicate-key--deep duplicate-key--across-merge",
+    2: "yaml-expansion",
+    3: "yaml-alias",
+    4: "yaml-depth",
+    6: "yaml-tag",
+    7: "wrong-type--properties",
+    8: "yaml-number",
+    9: "yaml-key yaml-key--list",
+    10: "yaml-documents yaml-syntax--junk",
+    11: "yaml-empty wrong-type--root",
+    12: "yaml-syntax yaml-syntax--tab yaml-syntax--quote yaml-syntax--bracket",
+    13: "unquoted-template unquoted-template--tail unquoted-template--block",
+    14: "control-character control-character--raw control-character--bom file-encoding file-encoding--utf16",
+    15: "invisible-character url-malformed",
+    16: "unknown-key unknown-property unknown-word unknown-vendor wrong-type deprecated-property removed-property",
+    17: "fleet-name environment-name agent-name channel-name channel-name--long",
+    18: "duplicate-address uid-clash uid-zero uid-not-numeric uid-range uid-range--zero",
+    19: "invalid-property remote-uids-missing remote-uids-many",
+    20: "invalid-property bad-duration bad-duration--unit",
+    21: "bad-duration bad-limit",
+    22: "literal-secret url-userinfo secret-like",
+    23: "secret-malformed secret-reserved secret-misplaced",
+    24: "url-scheme url-private url-userinfo url-malformed",
+    26: "file-outside file-outside--link file-name file-name--odd",
+    27: "template-include template-include--cycle include-nothing file-unreadable profile-cycle",
+    28: "app-id",
+    29: "partial-llm-params ignored-path",
+}
+# 9.2: what it is about -> bad fleets.
+TEMPLATES = {
+    "undefined": "undefined-variable undefined-variable--file",
+    "syntax": "template-syntax template-syntax--included",
+    "attributes, operators, range, helpers": "template-forbidden",
+    "recursion and size": "template-size template-include--cycle variable-cycle",
+    "includes": "template-include",
+    "invalid yaml": "yaml-syntax--rendered",
+    "structure": "template-forbidden--structure",
+    "secrets": "template-secret",
+    "file names": "file-name--odd",
+}
+# Items that cannot be a file in a repository have a test here instead.
+NUMBERED = {2, 3, 4, 5, 14, 26}
+
+
+@pytest.mark.parametrize("cases", [*FILES.values(), *TEMPLATES.values()], ids=[*map(str, FILES), *TEMPLATES])
+def test_every_item_has_its_bad_fleets(cases: str) -> None:
+    for name in cases.split():
+        assert f" {name.split('--')[0]}" in (CASES / name / "expected.txt").read_text()
+
+
+def test_every_item_has_its_test() -> None:
+    tests = "".join(path.read_text() for path in HERE.glob("test_*.py"))
+    assert {int(number) for number in re.findall(r"def test_(\d+)_", tests)} >= NUMBERED
+    # 25 and 30 compare with what runs, so they are the plan's.
+    assert set(FILES) | NUMBERED == set(range(1, 30)) - {25}
