@@ -16,6 +16,7 @@ from jinja2 import BaseLoader, TemplateNotFound, nodes
 from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import Context
 
+from reconciler.config.clock_limit import time_limit
 from reconciler.config.data import DataFiles
 from reconciler.config.documents import Files, Unreadable
 from reconciler.config.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
@@ -84,11 +85,16 @@ class Template:
         if self._own_names:
             context = self._jinja.new_context(context.parent, shared=True)
         try:
-            if self.native:
+            if self._from_data:
                 [value] = self._run(context)
-                return value if value.__class__ in _EXACT and self._from_data else plain(value)
+                return value if value.__class__ in _EXACT else plain(value)
+            if self.native:
+                with time_limit():
+                    [value] = self._run(context)
+                    return plain(value)
             if self._repeats:
-                return "".join(bounded(self._run(context)))
+                with time_limit():
+                    return "".join(bounded(self._run(context)))
             text = "".join(self._run(context))
         except TemplateFault:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
 from jinja2.runtime import Undefined
@@ -13,6 +14,8 @@ from reconciler.config.sandbox import Forbidden
 from reconciler.config.yaml_scalars import INTEGERS
 
 MAX_DEPTH: Final = 50
+# Enough for the data of a hundred thousand agents; a hundred bytes or so each.
+MAX_NODES: Final = 5_000_000
 
 # What an expression may give that is a list in all but name.
 _LISTS: tuple[type[Iterable[Any]], ...] = (
@@ -21,8 +24,12 @@ _LISTS: tuple[type[Iterable[Any]], ...] = (
 )
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """A value as plain data of exact types; raises for what is no data."""
+def plain(value: Any) -> Any:
+    """A value as plain data of exact types; raises for what is no data, or too much of it."""
+    return _plain(value, 0, [MAX_NODES])
+
+
+def _plain(value: Any, depth: int, room: list[int]) -> Any:
     kind = value.__class__
     if value is None or kind is bool or kind is str:
         return value
@@ -40,10 +47,17 @@ def plain(value: Any, depth: int = 0) -> Any:
         raise Forbidden(f"a value nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, types.GeneratorType):
+        value = list(islice(value, room[0] + 1))
+    if isinstance(value, (*_LISTS, dict)):
+        # One list, repeated by reference, costs nothing until it is copied: count before copying.
+        room[0] -= len(value)  # type: ignore[arg-type]  # a generator is a list by now
+        if room[0] < 0:
+            raise Forbidden(f"a value of more than {MAX_NODES:,} parts")
     if isinstance(value, _LISTS):
-        return [plain(each, depth + 1) for each in value]
+        return [_plain(each, depth + 1, room) for each in value]
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise Forbidden("a mapping with keys that are not texts")
-        return {str(key): plain(each, depth + 1) for key, each in value.items()}
+        return {str(key): _plain(each, depth + 1, room) for key, each in value.items()}
     raise Forbidden(f"a {type(value).__name__}, which is no data")

@@ -69,6 +69,7 @@ RULES: Final[Mapping[str, str]] = {
     "template-secret": "references stand outside of template expressions",
     "template-size": "a template's text and nesting are bounded",
     "template-syntax": "a template is well-formed",
+    "template-time": "a template's time is bounded",
     "too-many-agents": "the number of agents is bounded",
     "tools-not-enabled": "tools do nothing until they are enabled",
     "uid-clash": "agents of one channel have different uids",

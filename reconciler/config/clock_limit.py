@@ -1,0 +1,40 @@
+"""A limit on the time that one template may take: sizes are bounded by the sandbox, repetition only by this.
+
+A timer of the kernel interrupts the interpreter between two of its steps, and the sandbox lets no single step be
+long. Where there is no such timer (another thread, another system) sizes remain the only bound.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from reconciler.config.template_errors import TemplateFault
+
+MAX_SECONDS = 3.0
+
+
+@contextmanager
+def time_limit(seconds: float = MAX_SECONDS) -> Iterator[None]:
+    """Raise `TemplateFault` in the block once it has taken that long."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise TemplateFault(
+        "template-time",
+        f"the template takes longer than {MAX_SECONDS:g} s",
+        help="repeat less: a loop within a loop multiplies",
+    )
