@@ -1,0 +1,158 @@
+"""The project around the package: one version everywhere, complete releases, and files fit to be published."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import reconciler
+
+ROOT = Path(__file__).parent.parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WORKFLOWS = sorted([*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob("examples/*/.github/workflows/*.yml")])
+LOCK = (ROOT / ".ci" / "requirements.txt").read_text(encoding="utf-8")
+
+
+def tracked() -> list[Path]:
+    """What is published: the files that git knows, or all that it would take in."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [path for each in done.stdout.split("\0") if each and (path := ROOT / each).is_file()]
+
+
+# --- version --------------------------------------------------------------------------------------------------
+
+
+def test_one_version() -> None:
+    assert PROJECT["project"]["version"] == reconciler.__version__
+    head = rf"^## \[{re.escape(reconciler.__version__)}\] - (unreleased|\d{{4}}-\d\d-\d\d)$"
+    assert re.search(head, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_license_is_there() -> None:
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+# --- dependencies ---------------------------------------------------------------------------------------------
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_lock_has_every_dependency_pinned_and_hashed() -> None:
+    project = PROJECT["project"]
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["dev"],
+        *PROJECT["build-system"]["requires"],
+    ]
+    names = {normalised(re.split(r"[^A-Za-z0-9._-]", each)[0]) for each in wanted}
+    entries = [each for each in re.split(r"\n(?=[a-z])", LOCK) if not each.startswith("#")]
+    locked = {each.partition("==")[0] for each in entries}
+    assert names <= locked, "run .ci/lock --keep"
+    assert all("--hash=sha256:" in each for each in entries)
+    assert not re.search(r"://|^-|@ ", LOCK, re.MULTILINE), "a lock names packages, not places"
+
+
+# --- workflows ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_has_least_privilege_and_pinned_actions(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert "permissions" in job
+        assert "timeout-minutes" in job
+        for step in job["steps"]:
+            action = step.get("uses", "")
+            assert not action or re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40}", action), action
+            if action.startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+            assert "${{" not in step.get("run", ""), "expressions reach a script through its environment"
+    for line in text.splitlines():
+        assert "uses:" not in line or re.search(r"# v\d+\.\d+\.\d+$", line), (
+            "the version stands beside the commit"
+        )
+    assert "pull_request_target" not in text
+
+
+def test_ci_runs_what_is_supported() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    versions = workflow["jobs"]["check"]["strategy"]["matrix"]["python"]
+    for version in versions:
+        assert f"Programming Language :: Python :: {version}" in PROJECT["project"]["classifiers"]
+    assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
+
+
+# --- what is published ----------------------------------------------------------------------------------------
+
+# Spelled in pieces, or this file would be the first to fail.
+PLACES = re.compile(
+    "|".join(
+        (
+            r"\.\./" + "shared",
+            r"(?<![\w.-])/" + r"work/(main|shared|venv|\.library)",
+            "/root/" + r"\.",
+            "/opt/" + "(pypi|wheels)",
+            r"(files\.pythonhosted|(?<!test\.)py" + r"pi)\.org",
+            r"\b(product|architecture|reliability|field-notes|performance|agora-" + r"api)\.md\b",
+        )
+    )
+)
+
+
+def test_nothing_names_the_place_where_it_was_made() -> None:
+    found: list[str] = []
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if PLACES.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
+    assert found == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken: list[str] = []
+    for path in tracked():
+        if path.suffix != ".md" or "golden" in path.parts:
+            continue
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            if "://" not in target and not (path.parent / target).exists():
+                broken.append(f"{path.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def test_the_wheel_is_complete(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    schemas = {path.name for path in (ROOT / "schemas" / "agora").glob("*.json")}
+    assert schemas
+    assert {f"reconciler/simulator/schemas/{each}" for each in schemas} <= names
+    assert "reconciler/py.typed" in names
+    assert any(each.endswith("/licenses/LICENSE") for each in names)
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "reconciler").rglob("*.py")}
+    assert modules <= names
+    assert not [each for each in names if each.startswith(("tests/", "examples/"))]
