@@ -14,7 +14,7 @@ from reconciler.model.fingerprint import short_digest
 FLEET = re.compile(r"[a-z][a-z0-9-]{0,19}")
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,7}")
 AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-# RTC channel names: fewer than 64 bytes of this set (agora-api: join, "generic RTC rule"); the slash is ours.
+# RTC channel names: fewer than 64 bytes of this set (v2 API reference: join, "generic RTC rule"); the slash is ours.
 CHANNEL = re.compile(r"[A-Za-z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]{1,63}")
 
 NAME_LIMIT = 64

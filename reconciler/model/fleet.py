@@ -21,7 +21,7 @@ class ServiceKind(StrEnum):
 
 
 class Area(StrEnum):
-    """The service's areas; mainland China is a service of its own (agora-api: base URLs)."""
+    """The service's areas; mainland China is a service of its own (v2 API reference: base URLs)."""
 
     US = "US"
     EU = "EU"

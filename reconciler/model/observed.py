@@ -1,6 +1,6 @@
 """What the service says is alive: its rows, translated and never interpreted.
 
-The list gives id, status and creation time; the name comes only from a query (agora-api: list, query). Which
+The list gives id, status and creation time; the name comes only from a query (v2 API reference: list, query). Which
 agents are ours is decided here too, since the name alone proves it.
 """
 
@@ -14,7 +14,7 @@ from reconciler.model.address import AgentName, Owner
 
 
 class AgentStatus(StrEnum):
-    """The service's states (agora-api: lifecycle); UNKNOWN stands for a word that we have never seen."""
+    """The service's states (v2 API reference: lifecycle); UNKNOWN stands for a word that we have never seen."""
 
     IDLE = "IDLE"
     STARTING = "STARTING"

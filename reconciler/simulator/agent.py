@@ -15,7 +15,7 @@ import orjson
 
 
 class Status(IntEnum):
-    """The documented states and their numbers (agora-api: lifecycle; RECOVERING is gone from current
+    """The documented states and their numbers (v2 API reference: lifecycle; RECOVERING is gone from current
     pages)."""
 
     IDLE = 0
@@ -99,7 +99,7 @@ class Agent:
 def first_end(
     lifetime_until: float, token_until: float | None, idle_at: float | None, doom: End | None = None
 ) -> End:
-    """The earliest of everything that may end an agent (agora-api: lifecycle, messages of event 102)."""
+    """The earliest of everything that may end an agent (v2 API reference: lifecycle, messages of event 102)."""
     end = End(lifetime_until, Status.STOPPED, "Task lifetime limit exceeded")
     if token_until is not None and token_until < end.at:
         end = End(token_until, Status.FAILED, "RTC connection error")

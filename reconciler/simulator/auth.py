@@ -1,7 +1,7 @@
 """Who is asking: Basic credentials and AccessToken2, decoded and verified by this module's own reading of
 them.
 
-Layout of a token (agora-api: authentication, from the vendor's SDK): "007" + base64(zlib(str(signature) +
+Layout of a token (v2 API reference: authentication, from the vendor's SDK): "007" + base64(zlib(str(signature) +
 info)), info = str(app id) u32(issued) u32(lives) u32(salt) u16(services) services; little-endian, str = u16
 length + bytes.
 """
@@ -22,7 +22,7 @@ from reconciler.simulator.messages import Reason, Refused
 RTC, RTM = 1, 2
 _JOIN_CHANNEL = 1  # RTC's first privilege
 _LOGIN = 1  # RTM's first privilege
-_LONGEST_LIFE = 86400  # agora-api: token rules, 24 h
+_LONGEST_LIFE = 86400  # v2 API reference: token rules, 24 h
 _LONGEST_TOKEN = 8192
 _LONGEST_CONTENT = 65536
 _APP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -189,7 +189,7 @@ def bind(token: Token, *, channel: str, uid: str, needs_rtm: bool) -> None:
 
 
 def _allows(account: str | None, uid: str) -> bool:
-    # an empty account is a token for uid 0, which fits every uid (agora-api: AccessToken2 layout)
+    # an empty account is a token for uid 0, which fits every uid (v2 API reference: AccessToken2 layout)
     return account in {"", uid} or (uid == "0" and account == "0")
 
 

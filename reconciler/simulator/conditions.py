@@ -35,7 +35,7 @@ def uses_mllm(properties: _Object) -> bool:
 
 
 def _token_is_required(_body: _Object, properties: _Object, area: str) -> Problem | None:
-    # agora-api, contradiction 15: required by the global pages, optional without a certificate in CN
+    # v2 API reference, contradiction 15: required by the global pages, optional without a certificate in CN
     return missing("token", "") if area != "cn" and "token" not in properties else None
 
 

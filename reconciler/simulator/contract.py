@@ -2,7 +2,7 @@
 functions.
 
 Those files are written by hand from the vendor's pages. Conditions between fields are in `conditions.py`. A
-body that breaks the contract is answered with the documented 400 (agora-api: errors).
+body that breaks the contract is answered with the documented 400 (v2 API reference: errors).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _REASONS = {
     503: Reason.SERVICE_UNAVAILABLE,
     504: Reason.TASK_OPERATION_TIMEOUT,
 }
-"""The obvious pairing of statuses and reasons (agora-api: errors; the mapping itself is not documented)."""
+"""The obvious pairing of statuses and reasons (v2 API reference: errors; the mapping itself is not documented)."""
 
 
 @dataclass(frozen=True, slots=True)

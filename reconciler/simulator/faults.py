@@ -17,7 +17,7 @@ class FaultError(ValueError):
 
 
 class Operation(StrEnum):
-    """The calls of the v2 API that the simulator knows (agora-api: endpoints)."""
+    """The calls of the v2 API that the simulator knows (v2 API reference: endpoints)."""
 
     JOIN = "join"
     LEAVE = "leave"

@@ -1,4 +1,4 @@
-"""The list: what its query means, and what a page looks like (agora-api: list).
+"""The list: what its query means, and what a page looks like (v2 API reference: list).
 
 The awkward defaults are the documented ones: two hours back, RUNNING only, twenty to a page, and items that
 tell neither name nor channel.

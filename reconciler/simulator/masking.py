@@ -1,6 +1,6 @@
 """What of an agent's properties may be shown or kept on a disk: everything but what may be a credential.
 
-Vendors name their keys as they like (agora-api: join, secrets), so a text stays only under a name that is
+Vendors name their keys as they like (v2 API reference: join, secrets), so a text stays only under a name that is
 known to hold no secret, and an address loses its query and user. Numbers, truth values and shapes always
 stay.
 """

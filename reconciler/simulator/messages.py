@@ -73,7 +73,7 @@ class Outage:
 
 
 class Reason(StrEnum):
-    """The documented values of `reason` (agora-api: errors, reference of v2.7; the last one is older and of
+    """The documented values of `reason` (v2 API reference: errors, reference of v2.7; the last one is older and of
     CN)."""
 
     SERVICE_NOT_ENABLED = "ServiceNotEnabled"
@@ -100,7 +100,7 @@ BODY_REASONS = frozenset(
 
 
 class Refused(Exception):  # noqa: N818  an answer of the service, no error of ours
-    """The service says no: an HTTP status and the body `{"detail", "reason"}` (agora-api: errors)."""
+    """The service says no: an HTTP status and the body `{"detail", "reason"}` (v2 API reference: errors)."""
 
     def __init__(
         self,

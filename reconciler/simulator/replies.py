@@ -1,4 +1,4 @@
-"""The bodies of successful replies about one agent, and of refusals (agora-api: endpoints, errors)."""
+"""The bodies of successful replies about one agent, and of refusals (v2 API reference: endpoints, errors)."""
 
 from __future__ import annotations
 

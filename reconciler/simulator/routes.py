@@ -258,7 +258,7 @@ def _tell(call: Call, world: World, caller: Caller) -> Response:
 def _history(call: Call, world: World, caller: Caller) -> Response:
     _bound(call, world, caller)
     agent = world.present(call.place, call.agent_id)
-    if agent.status_at(world.now) is not Status.RUNNING:  # agora-api: endpoints, RUNNING agents only
+    if agent.status_at(world.now) is not Status.RUNNING:  # v2 API reference: endpoints, RUNNING agents only
         raise world.not_found()
     return json_response(replies.history(agent, world))
 

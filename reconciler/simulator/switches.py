@@ -41,7 +41,7 @@ class Switches:
     # --- names and conflicts
     name_scope: Annotated[
         Literal["project", "channel"],
-        "Where a name is unique: three documents, three statements (agora-api: contradiction 1).",
+        "Where a name is unique: three documents, three statements (v2 API reference: contradiction 1).",
     ] = "project"
     name_reuse: Annotated[
         Literal["immediately", "after_seconds", "never"],
@@ -58,9 +58,9 @@ class Switches:
     ] = "accepted"
 
     # --- quota and rate
-    quota: Annotated[int, AtLeast(0), "Concurrent agents per App ID (agora-api: limits, 20 by default)."] = 20
+    quota: Annotated[int, AtLeast(0), "Concurrent agents per App ID (v2 API reference: limits, 20 by default)."] = 20
     quota_status: Annotated[
-        Literal[422, 429], "The status beyond the quota (agora-api: contradiction 11)."
+        Literal[422, 429], "The status beyond the quota (v2 API reference: contradiction 11)."
     ] = 422
     requests_per_second: Annotated[
         float, AtLeast(0), "Requests a second before 429; 0 is no limit (C12)."
@@ -101,7 +101,7 @@ class Switches:
 
     # --- life
     join_status: Annotated[
-        Literal["RUNNING", "STARTING", "IDLE"], "The status in the reply to a join (agora-api: join)."
+        Literal["RUNNING", "STARTING", "IDLE"], "The status in the reply to a join (v2 API reference: join)."
     ] = "RUNNING"
     start_seconds: Annotated[Seconds, "From the join to RUNNING."] = 0.3
     stop_seconds: Annotated[Seconds, "From STOPPING to STOPPED: leave is asynchronous since v2.3."] = 0.2
@@ -109,7 +109,7 @@ class Switches:
     connecting_timeout_seconds: Annotated[
         Seconds, "A start that takes longer is FAILED with `Connecting for too long`."
     ] = 60.0
-    lifetime_seconds: Annotated[float, AtLeast(1), "The longest session (agora-api: lifecycle, 72 h)."] = (
+    lifetime_seconds: Annotated[float, AtLeast(1), "The longest session (v2 API reference: lifecycle, 72 h)."] = (
         259200.0
     )
     idle_before_first_join: Annotated[

@@ -48,7 +48,7 @@ class World:
         """Starts an agent from a body that keeps to the contract; `raw` is that body's bytes."""
         if self.switches.area not in {"any", place.area}:
             detail = (
-                "allocate failed, please check if the appid is valid"  # agora-api: base URLs, wrong region
+                "allocate failed, please check if the appid is valid"  # v2 API reference: base URLs, wrong region
             )
             raise Refused(400, Reason.RESOURCE_ALLOCATION_FAILED, detail)
         properties = body["properties"]
@@ -146,7 +146,7 @@ class World:
     # --- one agent
 
     def present(self, place: Place, agent_id: str) -> Agent:
-        """The agent while it lives; else 404 (agora-api: errors, 'not found or has exited')."""
+        """The agent while it lives; else 404 (v2 API reference: errors, 'not found or has exited')."""
         agent = self.shelf.find(place.project, agent_id)
         if agent is None or not agent.live_at(self.now):
             raise self.not_found()
@@ -251,7 +251,7 @@ class World:
         self.shelf.put(replace(agent, shown=status))
 
     def users_left(self, channel: str) -> None:
-        """All users have left a channel: its agents' idle clocks begin to run (agora-api: lifecycle,
+        """All users have left a channel: its agents' idle clocks begin to run (v2 API reference: lifecycle,
         idle)."""
         for agent in self.shelf.in_channel(channel, self.now):
             timeout = agent.properties.get("idle_timeout", 30)
@@ -272,7 +272,7 @@ _WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
 
 
 def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
-    """Applies an update to `properties` (agora-api: update matrix): each listed field is replaced whole."""
+    """Applies an update to `properties` (v2 API reference: update matrix): each listed field is replaced whole."""
     applies_all = switches.update_unknown_keys == "apply"
     for slot, value in wanted.items():
         listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()

@@ -85,7 +85,7 @@ def test_switches(service: Service) -> None:
         "value": 20,
         "default": 20,
         "choices": None,
-        "meaning": "Concurrent agents per App ID (agora-api: limits, 20 by default).",
+        "meaning": "Concurrent agents per App ID (v2 API reference: limits, 20 by default).",
     }
     assert asked(service, "POST", "switches", {"quota": 1, "name_scope": "channel"}).body["quota"] == 1
     assert service.simulator.switches.name_scope == "channel"

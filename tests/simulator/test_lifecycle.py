@@ -1,4 +1,4 @@
-"""An agent's life: documented states, ends and their words (agora-api: lifecycle)."""
+"""An agent's life: documented states, ends and their words (v2 API reference: lifecycle)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list and its awkward defaults (agora-api: list)."""
+"""The list and its awkward defaults (v2 API reference: list)."""
 
 from __future__ import annotations
 

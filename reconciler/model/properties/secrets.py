@@ -145,7 +145,7 @@ def _symbol(path: Path, tree: Any) -> str:
 def _addresses(path: Path, tree: Any) -> Iterator[Path]:
     """The addresses that may govern a path."""
     match path:
-        case _ if _is_one_of(path, URL_PATHS):
+        case _ if _is_url(path):
             yield path
         case ("llm" | "mllm", "mcp_servers", int(), *_):
             yield (*path[:3], "endpoint")
@@ -167,11 +167,11 @@ def _anything_like_an_address(slot: str, tree: Any) -> Iterator[Path]:
             yield (slot, *below)
 
 
-def _is_one_of(path: Path, patterns: frozenset[Path]) -> bool:
-    return any(
-        len(path) == len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True))
-        for pattern in patterns
-    )
+def _is_url(path: Path) -> bool:
+    nodes = [_URLS]
+    for part in path:
+        nodes = [below for node in nodes for below in (node.get(str(part)), node.get("*")) if below]
+    return any(_END in node for node in nodes)
 
 
 def _host(url: str) -> str:

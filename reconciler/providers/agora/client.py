@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 # A token in a header is good for the one call; long enough for clocks that differ as much as we allow.
 HEADER_TTL = 600
-# Whose token stops an agent that one knows by its id only: the official SDK's own choice (agora-api:
+# Whose token stops an agent that one knows by its id only: the official SDK's own choice (v2 API reference:
 # authentication, "Whether the channel in the header token is checked").
 _ANY_SEAT = ("stop", "0")
 
@@ -81,12 +81,12 @@ class AgoraClient:
     ) -> Steps[tuple[Secret | str, float | None]]:
         """A token for an agent, and when it expires (epoch seconds).
 
-        A mainland-China project without a certificate has no tokens: an empty one is sent (agora-api: join).
+        A mainland-China project without a certificate has no tokens: an empty one is sent (v2 API reference: join).
         Raises `SecretUnavailable` without a certificate, and `ServiceError` when the clock is too far off.
         """
         if self._settings.certificate is None and self._settings.is_mainland_china:
             return "", None
-        # uid "0" lets the service choose, so its token has to be good for any (agora-api: join). Only files
+        # uid "0" lets the service choose, so its token has to be good for any (v2 API reference: join). Only files
         # can ask for that: an address's own uid is never 0.
         anyone = uid == "0"
         account = "" if anyone else uid

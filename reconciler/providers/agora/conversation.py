@@ -1,7 +1,7 @@
 """The verbs of one conversation: let an agent speak, stop it, put something to it, read what was said.
 
 Nothing here changes what a fleet is. Verbs that do something are sent once; a doubt about them is raised as
-`ServiceError`, which says so. Fields and limits: agora-api, "Endpoints" (OpenAPI v2).
+`ServiceError`, which says so. Fields and limits: v2 API reference, "Endpoints" (OpenAPI v2).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.replies import AgentId, Count, Reply, Stamp
 
-# agora-api: speak.
+# v2 API reference: speak.
 MAX_SPOKEN_BYTES = 512
-# agora-api: turns.
+# v2 API reference: turns.
 PAGE_SIZES = range(10, 201)
 MAX_PAGES = 1000
 

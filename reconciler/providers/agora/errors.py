@@ -2,7 +2,7 @@
 
 The one question for a mutating call is whether the service may have executed it. Only what proves that it did
 not is a refusal; everything that leaves a doubt is `Unknown`. The service documents its reasons but not which
-status each comes with (agora-api: "Errors"), so statuses decide and reasons only sharpen.
+status each comes with (v2 API reference: "Errors"), so statuses decide and reasons only sharpen.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _REFUSALS: Mapping[int, Scope] = MappingProxyType(
     dict.fromkeys(_AUTHENTICATION, Scope.RUN)
     | dict.fromkeys((400, 404, 405, 406, 411, 413, 414, 415, 422, 431), Scope.ADDRESS)
 )
-# A reason that the quota is used up, with whatever 4xx it comes (agora-api: "Contradictions", 11).
+# A reason that the quota is used up, with whatever 4xx it comes (v2 API reference: "Contradictions", 11).
 _QUOTA_FOR_SURE = frozenset({"ResourceQuotaLimitExceeded"})
 _QUOTA = _QUOTA_FOR_SURE | {"ConcurrencyLimitExceeded"}
 
@@ -69,7 +69,7 @@ _ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
     }
 )
 _LATER = "see whether the service is well and can be reached from here, and run again"
-# How the service says that an App ID is not one of this region (agora-api: "Base URLs").
+# How the service says that an App ID is not one of this region (v2 API reference: "Base URLs").
 _WRONG_REGION = "check if the appid is valid"
 
 
@@ -109,7 +109,7 @@ def update_outcome(result: Result, agent_id: str, secrets: Iterable[Secret]) -> 
 
 
 def leave_outcome(result: Result, secrets: Iterable[Secret]) -> LeaveOutcome:
-    """What became of a leave; `Done` means accepted, since it is executed later (agora-api: "Lifecycle")."""
+    """What became of a leave; `Done` means accepted, since it is executed later (v2 API reference: "Lifecycle")."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
             replies.check_left(result.body)
@@ -154,7 +154,7 @@ def call_failed(
 def read_error(body: bytes) -> ErrorBody:
     """The error that a body describes: today's shape, the older ones, plain text or a proxy's page.
 
-    Shapes: agora-api, "Errors" and "Name conflict"; telephony's `{error_type, description}`. Never raises.
+    Shapes: v2 API reference, "Errors" and "Name conflict"; telephony's `{error_type, description}`. Never raises.
     """
     try:
         tree: object = orjson.loads(body)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How hard a run may press; no rate is documented (agora-api: limits), ours is modest.
+    """How hard a run may press; no rate is documented (v2 API reference: limits), ours is modest.
 
     Seconds throughout. `read_seconds` bounds a read with all its retries, from its first attempt on, so that
     a read that keeps failing ends its command within half a minute.

@@ -1,6 +1,6 @@
 """The list of agents: complete, or an error.
 
-Left to its defaults the service lists twenty running agents of the last two hours (agora-api: list), so
+Left to its defaults the service lists twenty running agents of the last two hours (v2 API reference: list), so
 window, states and page size are always asked for. What it refuses of that is not documented for every region:
 a run finds out once and remembers. Absence from this list is never more than a hint; presence is never proof
 of ownership.
@@ -38,7 +38,7 @@ class Subject:
     window: int
 
 
-# No agent lives longer than 72 h (agora-api: lifecycle); the rest is margin for clocks and late starts.
+# No agent lives longer than 72 h (v2 API reference: lifecycle); the rest is margin for clocks and late starts.
 LIVE = Subject("listing the live agents", ("1", RECOVERING, "2", "0", "3"), 80 * HOUR)
 # As far back as mainland China's service lists at all: 7 days, less a margin for clocks.
 ENDED = Subject("listing the ended agents", ("4", "6"), 7 * 24 * HOUR - HOUR)
@@ -66,7 +66,7 @@ LADDER = tuple(
     for limit in (100, 20)
     for recovering in (True, False)
 )
-# Mainland China's service takes one state at a time (agora-api: list).
+# Mainland China's service takes one state at a time (v2 API reference: list).
 _FIRST_WITHOUT_COMMAS = next(rung for rung, dialect in enumerate(LADDER) if not dialect.commas)
 
 
@@ -197,7 +197,7 @@ def _require_complete(what: str, found: int, totals: list[int], shown: list[int]
 
     The first reading must agree exactly with every page. In the second one a few agents may come and go from
     page to page, as they do on a busy App ID: then the count must lie between the lowest and the highest
-    total. What `total` counts is undocumented (agora-api: list): where each of several pages counts just
+    total. What `total` counts is undocumented (v2 API reference: list): where each of several pages counts just
     itself, and is right, the list adds up too.
     """
     low, high = min(totals), max(totals)

@@ -29,7 +29,7 @@ from reconciler.providers.agora.gates import Breaker, Limits, Rate, RetryBudget
 
 TOO_MANY = 429
 UNAVAILABLE = 503
-# Statuses of a read that may be different the next time (agora-api: errors; 408 and 425 are HTTP's own).
+# Statuses of a read that may be different the next time (v2 API reference: errors; 408 and 425 are HTTP's own).
 _PASSING = frozenset({408, 425, TOO_MANY})
 _SYSTEMIC = frozenset({HttpTrouble.CONNECT, HttpTrouble.TIMEOUT, HttpTrouble.BROKEN})
 _SECONDS = re.compile(r"\d{1,9}")

@@ -81,7 +81,7 @@ class AgoraProvider:
     def has_ended(self, name: str, *, channel: str) -> Steps[bool]:
         """Whether one of the channel's last ended agents bore a name; False where that cannot be told.
 
-        The list gives no names (agora-api: list), so the newest ended agents are queried, up to a bound.
+        The list gives no names (v2 API reference: list), so the newest ended agents are queried, up to a bound.
         """
         try:
             ended = yield from self._lister.agents(listing.ENDED, channel)
@@ -141,7 +141,7 @@ class AgoraProvider:
         return errors.update_outcome(result, agent_id, self._client.secrets(prepared.request))
 
     def leave(self, agent_id: str) -> Steps[LeaveOutcome]:
-        """Ask an agent to leave, once. `Done` is accepted: it stops later (agora-api: lifecycle)."""
+        """Ask an agent to leave, once. `Done` is accepted: it stops later (v2 API reference: lifecycle)."""
         path = self._client.agent_path(agent_id, "leave")
         request = yield from self._client.request("POST", path, agent_id=agent_id)
         result = yield from self._client.once(request)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from reconciler.model.secret import Secret
+from reconciler.model.wall import Wall
 
 LONGEST = 300
 # Shorter values are guessed as easily as read, and blanking them out would shred every message.
@@ -40,15 +41,17 @@ def clean(text: str, secrets: Iterable[Secret]) -> str:
 
 
 def redact(text: str, secrets: Iterable[Secret]) -> str:
-    """The text without any of these secrets, in the forms in which services quote them."""
-    for secret in sorted({each.reveal() for each in secrets}, key=len, reverse=True):
+    """The text without any of these secrets, in the forms in which services quote them, and parts of those."""
+    wall = Wall()
+    for secret in sorted({each.reveal() for each in secrets} if text else (), key=len, reverse=True):
+        wall.learn(secret)
         if len(secret) < _SHORTEST_SECRET:
             continue
         for form in _forms(secret):
             text = text.replace(form, Secret.MASK)
         if len(secret) >= 2 * _TELLING:
             text = _without_ends(text, secret)
-    return _LOOKS_SECRET.sub(Secret.MASK, text)
+    return _LOOKS_SECRET.sub(Secret.MASK, wall.mask(text))
 
 
 def visible(text: str) -> str:

@@ -1,7 +1,7 @@
 """What the service answers: bytes become our values here, or the reply is refused as a whole.
 
 Strict about what we use (types, ids, times, depth), indifferent to keys that we do not know. Field names:
-agora-api, "Endpoints" (OpenAPI v2). Every function raises `IncompleteRead` and nothing else.
+v2 API reference, "Endpoints" (OpenAPI v2). Every function raises `IncompleteRead` and nothing else.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Started(Reply):
 
 
 class _Changed(Reply):
-    # Mainland China says `state` where the rest of the world says `status` (agora-api: "Contradictions").
+    # Mainland China says `state` where the rest of the world says `status` (v2 API reference: "Contradictions").
     agent_id: AgentId
     status: str | None = Field(default=None, validation_alias=AliasChoices("status", "state"))
 
@@ -129,7 +129,7 @@ def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()
 
 
 def joined(body: bytes, now: float) -> Joined:
-    """An accepted join. Any status may come (agora-api: join); a time that makes no sense is replaced by
+    """An accepted join. Any status may come (v2 API reference: join); a time that makes no sense is replaced by
     `now`.
     """
     reply = parse(_Started, body)
@@ -152,7 +152,7 @@ def check_updated(body: bytes, agent_id: str) -> None:
 
 
 def check_left(body: bytes) -> None:
-    """Accept the reply to a leave: nothing, or an object (agora-api: "Contradictions", 5)."""
+    """Accept the reply to a leave: nothing, or an object (v2 API reference: "Contradictions", 5)."""
     if body.strip():
         parse(Reply, body)
 

@@ -27,7 +27,7 @@ BASE_URL = "AGORA_AGENTS_API_BASE_URL"
 CN = "CN"
 GLOBAL_PATH = "/api/conversational-ai-agent"
 CN_PATH = "/cn/api/conversational-ai-agent"
-# agora-api: "Base URLs" (OpenAPI v2 servers; the regional hosts are those of the official SDK).
+# v2 API reference: "Base URLs" (OpenAPI v2 servers; the regional hosts are those of the official SDK).
 HOSTS: Mapping[str | None, str] = MappingProxyType(
     {
         None: "https://api.agora.io",
@@ -60,7 +60,7 @@ class AgoraSettings:
 
     @property
     def is_mainland_china(self) -> bool:
-        """A service of its own: other defaults, other limits (agora-api: list, update, "Contradictions")."""
+        """A service of its own: other defaults, other limits (v2 API reference: list, update, "Contradictions")."""
         return self.area == CN
 
     @property
@@ -105,7 +105,7 @@ def from_environment(
 def base_url(override: str | None, area: str | None) -> str:
     """The address before `/v2`: the area's own, or the override with the area's path behind it.
 
-    The path is appended as the official SDK does (agora-api: "Base URLs"). Raises `UsageError` unless the
+    The path is appended as the official SDK does (v2 API reference: "Base URLs"). Raises `UsageError` unless the
     override is https, or plain http to this machine.
     """
     path = CN_PATH if area == CN else GLOBAL_PATH
@@ -147,7 +147,7 @@ def _is_loopback(host: str) -> bool:
 def _refuse_missing(env: Mapping[str, str], area: str | None, purpose: Purpose) -> None:
     has = {name for name in (APP_ID, APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET) if env.get(name)}
     rest = (CUSTOMER_ID, CUSTOMER_SECRET)
-    # A mainland-China project may be without a certificate; its token is then empty (agora-api: join).
+    # A mainland-China project may be without a certificate; its token is then empty (v2 API reference: join).
     certificate = () if area == CN else (APP_CERTIFICATE,)
     needed: tuple[str, ...] = (APP_ID, *rest)
     if purpose is Purpose.CHANGE:

@@ -1,7 +1,7 @@
 """Minting of access tokens of the "007" kind: pure arithmetic on what it is given, no clock, no randomness.
 
 A token says that one account may join one channel until it expires. It is made and used within one call, and
-never stored. Layout and privileges: agora-api, "Authentication" (AccessToken2), which comes from Agora's own
+never stored. Layout and privileges: v2 API reference, "Authentication" (AccessToken2), which comes from Agora's own
 published builders.
 """
 
@@ -18,7 +18,7 @@ from reconciler.errors import UsageError
 from reconciler.model.secret import Secret
 
 VERSION = "007"
-# The service refuses tokens that live longer (agora-api: authentication, limits).
+# The service refuses tokens that live longer (v2 API reference: authentication, limits).
 MAX_TTL = 86_400
 MAX_SALT = 99_999_999
 

@@ -1,7 +1,7 @@
 """What we send: orders become request bodies, with token and secrets filled in.
 
 The values of secrets stay `Secret` objects inside the body; they are revealed where the bytes are made, and
-nowhere before. Field names and their meaning: agora-api, "join" and "update" (OpenAPI v2).
+nowhere before. Field names and their meaning: v2 API reference, "join" and "update" (OpenAPI v2).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
 HOUR = 3600.0
 _NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})
 
-# agora-api: "update matrix"; lifetimes: "Lifecycle", "Authentication"; price: "Billing".
+# v2 API reference: "update matrix"; lifetimes: "Lifecycle", "Authentication"; price: "Billing".
 _WORLDWIDE: frozenset[Path] = frozenset({("llm", "system_messages"), ("llm", "params"), ("mllm", "params")})
 # mllm.params is not among what mainland China's service documents as updatable.
 _MAINLAND_CHINA = _WORLDWIDE - {("mllm", "params")}
@@ -73,7 +73,7 @@ def update_body(
     """The body of an update: complete values only, since each replaces the old one as a whole.
 
     Raises `UsageError` for an empty update and for a path that only a join can set: the service's answer to
-    such a key is undocumented (agora-api: update), so it is never sent.
+    such a key is undocumented (v2 API reference: update), so it is never sent.
     """
     if not order.values and token is None:
         raise UsageError("an update without values and token would change nothing")

@@ -142,7 +142,8 @@ def test_equal_prompts_are_stored_once(path: Path) -> None:
 
     from reconciler.model.address import Address
 
-    store.commit([PutRecord(replace(RECORD, address=Address("c", f"a{n}"))) for n in range(200)], expected=0)
+    records = [replace(RECORD, address=Address("c", f"a{n}"), agent_id=f"A{n}") for n in range(200)]
+    store.commit([PutRecord(each) for each in records], expected=0)
     connection = sqlite3.connect(path)
     (blobs,) = connection.execute("select count(*) from blobs").fetchone()
     connection.close()
