@@ -69,7 +69,9 @@ class InvalidConfig(ReconcilerError):
         self.directory = directory
         self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
         errors = sum(1 for each in self.diagnostics if each.is_error)
-        super().__init__(f"the fleet's files have {errors} error{'s' if errors != 1 else ''}; nothing was done")
+        super().__init__(
+            f"the fleet's files have {errors} error{'s' if errors != 1 else ''}; nothing was done"
+        )
 
 
 class ServiceError(ReconcilerError):

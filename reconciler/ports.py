@@ -159,7 +159,19 @@ class Gather:
 
 
 Effect: TypeAlias = (
-    Http | Now | Elapsed | Sleep | Random | Stopping | Resolve | Lock | Unlock | ReadState | Commit | Emit | Gather
+    Http
+    | Now
+    | Elapsed
+    | Sleep
+    | Random
+    | Stopping
+    | Resolve
+    | Lock
+    | Unlock
+    | ReadState
+    | Commit
+    | Emit
+    | Gather
 )
 Steps: TypeAlias = Generator[Effect, Any, T]
 

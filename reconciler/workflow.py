@@ -16,11 +16,11 @@ from reconciler.apply.events import Ledger, Notice
 from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, UsageError
-from reconciler.model.address import Address
+from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
-from reconciler.model.record import Entry, Pins, Record, State
+from reconciler.model.record import Entry, Operation, Pins, Record, State
 from reconciler.model.secret import Secret, SecretRef, tree_references
 from reconciler.model.spec import AgentSpec, Lifecycle
 from reconciler.model.writes import (
@@ -43,7 +43,6 @@ from reconciler.plan.build import Plan, Selection, build_plan
 from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
 from reconciler.plan.guard import Policy
 from reconciler.ports import Emit, Lock, Now, Observer, Provider, ReadState, Resolve, Steps, Stopping, Unlock
-
 
 T = TypeVar("T")
 
@@ -121,7 +120,19 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
 
 
 def check_pins(state: State, pins: Pins) -> None:
-    """Refuse a state that belongs to another fleet, environment, service or App ID."""
+    """Refuse a state that belongs to another fleet, environment, service or App ID, or would have us claim others.
+
+    An intent to join finds its agent by the name in it; a name without our mark is a name that we never gave.
+    """
+    mark = Owner(pins.fleet, pins.environment)
+    for intent in state.intents:
+        claimed = AgentName.parse(intent.name)
+        if intent.operation is Operation.JOIN and (claimed is None or claimed.owner != mark):
+            raise StateError(
+                f"the state means to join {intent.address} as {intent.name!r}, which is no name of {mark}; nothing was done",
+                hint="somebody has edited it: put a good copy back, or move the file away: the next plan finds every "
+                "agent again by its name",
+            )
     if state.pins is None:
         return
     for name in ("fleet", "environment", "service", "app_id"):
@@ -181,7 +192,9 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
         if context.ledger.is_complete:
             yield from journal.write(*ended)
     except ReconcilerError as problem:
-        yield from context.say(Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else "")))
+        yield from context.say(
+            Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+        )
         context.ledger.broken = problem
     context.ledger.interrupted = yield Stopping()
     return context.ledger
@@ -189,7 +202,11 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
 
 def confirm(intended: Plan, approved: Approved | None, applying: str | None = None) -> None:
     """Refuse what was not approved, and what a limit forbids; only then may anything be done."""
-    if approved is not None and approved.digest != intended.digest and not _resumes(intended, approved, applying):
+    if (
+        approved is not None
+        and approved.digest != intended.digest
+        and not _resumes(intended, approved, applying)
+    ):
         raise StalePlan(
             "what would be done now is not what was approved; nothing was done",
             hint=_what_moved(intended, approved),
@@ -215,7 +232,10 @@ def _what_moved(intended: Plan, approved: Approved) -> str:
         return "the files or variables have changed since: plan again, and approve that"
     added = sorted(f"{action} {address}" for action, address in intended.rows - approved.rows)
     gone = sorted(f"{action} {address}" for action, address in approved.rows - intended.rows)
-    moved = [f"now also: {', '.join(added[:5])}" if added else "", f"not any more: {', '.join(gone[:5])}" if gone else ""]
+    moved = [
+        f"now also: {', '.join(added[:5])}" if added else "",
+        f"not any more: {', '.join(gone[:5])}" if gone else "",
+    ]
     told = "; ".join(each for each in moved if each) if approved.files is not None else ""
     return f"{told or 'the agents or the state have moved on'}: plan again, and approve that"
 
@@ -234,7 +254,9 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
         yield from await_started(context)
         yield from sweep(context, known)
     wanted = frozenset(
-        address for address, spec in job.fleet.agents.items() if not spec.lifecycle.paused and not job.destroying
+        address
+        for address, spec in job.fleet.agents.items()
+        if not spec.lifecycle.paused and not job.destroying
     )
     if context.halted is None:
         yield from close_unwanted(context, wanted)
@@ -271,7 +293,9 @@ def drift(job: Job, observer: Observer) -> Steps[Drift]:
     basis, _ = yield from look(job, observer)
     files = _build(job, basis, observer)
     applied = _as_applied(job.fleet, basis.state)
-    world = build_plan(applied, basis, observer.capabilities, selection=job.selection, policy=job.policy, allow_empty=True)
+    world = build_plan(
+        applied, basis, observer.capabilities, selection=job.selection, policy=job.policy, allow_empty=True
+    )
     moved = tuple(each for each in world.changes if _is_drift(each))
     drifted = {each.address for each in moved}
     besides = sum(1 for each in files.pending if each.address not in drifted)
@@ -284,7 +308,9 @@ def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
     agents: dict[Address, AgentSpec] = {}
     for address, record in state.records.items():
         declared = fleet.agents.get(address)
-        lifecycle = replace(declared.lifecycle if declared else Lifecycle(), protect=record.protect, paused=False)
+        lifecycle = replace(
+            declared.lifecycle if declared else Lifecycle(), protect=record.protect, paused=False
+        )
         agents[address] = AgentSpec(address, record.body, lifecycle)
     return replace(fleet, agents=agents)
 
@@ -309,7 +335,9 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     check_pins(state, job.pins)
     spec = job.fleet.agents.get(address)
     if spec is None:
-        raise UsageError(f"the files do not declare {address}", hint="declare it first; adopt then takes the agent over")
+        raise UsageError(
+            f"the files do not declare {address}", hint="declare it first; adopt then takes the agent over"
+        )
     holder = next((each for each in state.records.values() if each.agent_id == agent_id), None)
     if holder is not None:
         raise UsageError(f"agent {agent_id} is recorded as {holder.address} already")
@@ -327,14 +355,18 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     now: float = yield Now()
     pins: tuple[Write, ...] = () if state.pins is not None else (PutPins(job.pins),)
     entry = Entry(now, address, "adopt", "done", agent_id)
-    yield from journal.write(*pins, PutRecord(record), DropForeign(agent_id), DropReleased(agent_id), Append(entry))
+    yield from journal.write(
+        *pins, PutRecord(record), DropForeign(agent_id), DropReleased(agent_id), Append(entry)
+    )
     return record
 
 
 def _running(observer: Observer, agent_id: str) -> Steps[ObservedAgent]:
     agent = yield from observer.query(agent_id)
     if agent is None:
-        raise UsageError(f"the service does not know an agent {agent_id}", hint="`reconciler status` lists what runs")
+        raise UsageError(
+            f"the service does not know an agent {agent_id}", hint="`reconciler status` lists what runs"
+        )
     if not agent.status.is_live:
         raise UsageError(f"agent {agent_id} is {agent.status}; only a running agent can be adopted")
     return agent
@@ -367,7 +399,9 @@ def _forget(job: Job, address: Address) -> Steps[Record]:
     record = state.records.get(address)
     if record is None:
         known = ", ".join(str(each) for each in sorted(state.records)[:5])
-        raise UsageError(f"the state has no record of {address}", hint=f"it has {known}" if known else "it is empty")
+        raise UsageError(
+            f"the state has no record of {address}", hint=f"it has {known}" if known else "it is empty"
+        )
     now: float = yield Now()
     journal = Journal(StateView.of(state))
     yield from journal.write(

@@ -122,7 +122,9 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
             try:
                 yield from _close(context, intent)
             except ReconcilerError as problem:
-                yield from context.say(Finished(intent.address, Action.LEAVE, Result.UNKNOWN, problem.message))
+                yield from context.say(
+                    Finished(intent.address, Action.LEAVE, Result.UNKNOWN, problem.message)
+                )
         elif intent.operation is Operation.LEAVE:
             yield from _close_leave(context, intent)
 

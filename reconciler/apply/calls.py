@@ -46,7 +46,9 @@ def backoff(attempt: int) -> Steps[None]:
 # --- join -----------------------------------------------------------------------------------------------------
 
 
-def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, failures: int = 0) -> Steps[Record]:
+def join(
+    context: Context, intent: Intent, *, token_ttl: float, resumed: bool, failures: int = 0
+) -> Steps[Record]:
     """Start the agent of a join intent, whatever happened to it before; returns its durable record.
 
     Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
@@ -59,7 +61,9 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
         else:
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
-        if isinstance(outcome, (Conflict, Declined)):  # this attempt was not executed: what is in doubt is older
+        if isinstance(
+            outcome, (Conflict, Declined)
+        ):  # this attempt was not executed: what is in doubt is older
             intent = replace(intent, unknown_since=before.unknown_since)
         match outcome:
             case Joined():
@@ -77,7 +81,9 @@ def join(context: Context, intent: Intent, *, token_ttl: float, resumed: bool, f
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 intent = yield from context.journal.mark_unknown(intent)
-                yield from context.say(Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking"))
+                yield from context.say(
+                    Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
+                )
                 record = yield from find_joined(context, intent)
                 if record is not None:
                     return record
@@ -107,7 +113,9 @@ def _order(intent: Intent, token_ttl: float) -> JoinOrder:
     return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
 
 
-def _joined(context: Context, intent: Intent, outcome: Joined, prepared: Prepared, failures: int) -> Steps[Record]:
+def _joined(
+    context: Context, intent: Intent, outcome: Joined, prepared: Prepared, failures: int
+) -> Steps[Record]:
     record = joined_record(
         intent,
         outcome.agent_id,
@@ -185,7 +193,9 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
         if agent is None and intent.unknown_since is None:
-            return (yield from _next_generation(context, intent))  # its holder has ended, and nothing else is under way
+            return (
+                yield from _next_generation(context, intent)
+            )  # its holder has ended, and nothing else is under way
         if agent is not None and agent.name == intent.name:
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
@@ -284,14 +294,20 @@ def update(
         outcome = yield from context.provider.update(prepared)
         match outcome:
             case Done():
-                after = _updated(context, replace(record, protect=protect, unsent=unsent), desired, ignored, prepared)
+                after = _updated(
+                    context, replace(record, protect=protect, unsent=unsent), desired, ignored, prepared
+                )
                 yield from context.journal.conclude(
                     intent, PutRecord(after), change=change, result="done", agent_id=record.agent_id
                 )
                 return after
             case Gone():
                 yield from context.journal.conclude(
-                    intent, change=change, result="failed", agent_id=record.agent_id, detail="the agent is gone"
+                    intent,
+                    change=change,
+                    result="failed",
+                    agent_id=record.agent_id,
+                    detail="the agent is gone",
                 )
                 return None
             case Declined(scope, detail):
@@ -303,7 +319,9 @@ def update(
                 yield from backoff(attempt)
             case _:
                 assert_never(outcome)
-    raise ChangeFailed("nobody knows whether the update was executed; the next apply sends it again", unknown=True)
+    raise ChangeFailed(
+        "nobody knows whether the update was executed; the next apply sends it again", unknown=True
+    )
 
 
 def _updated(
@@ -379,7 +397,9 @@ def leave(context: Context, agent_id: str, address: Address, name: str) -> Steps
                 yield from backoff(attempt)
             case _:
                 assert_never(outcome)
-    raise ChangeFailed("nobody knows whether the leave was executed; the next apply looks again", unknown=True)
+    raise ChangeFailed(
+        "nobody knows whether the leave was executed; the next apply looks again", unknown=True
+    )
 
 
 def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]:
@@ -417,5 +437,3 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(2.0, pause * 1.6)
-
-

@@ -17,7 +17,7 @@ class Settings:
     """How an apply goes about it. Durations in seconds.
 
     `wait` is how long to wait for agents to run, `farewell` for one to end (a graceful farewell may take 120 s,
-    agora-api: lifecycle). `grace` is how long after a lost reply the service may still execute the call.
+    v2 API reference: lifecycle). `grace` is how long after a lost reply the service may still execute the call.
     """
 
     parallelism: int = 10
@@ -80,5 +80,3 @@ class Context:
             case Scope.ADDRESS:
                 pass
         return ChangeFailed(detail)
-
-

@@ -87,7 +87,9 @@ class Ledger:
 
     @property
     def finished(self) -> tuple[Finished, ...]:
-        return tuple(self.rows[key] for key in sorted(self.rows, key=lambda key: (key[0], key[1].value, key[2])))
+        return tuple(
+            self.rows[key] for key in sorted(self.rows, key=lambda key: (key[0], key[1].value, key[2]))
+        )
 
     def counts(self) -> Mapping[Result, int]:
         counts = dict.fromkeys(Result, 0)

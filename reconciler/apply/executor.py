@@ -162,7 +162,9 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
         # Renamed while a join was under way: the agent may yet turn up at the earlier address.
         open_join = context.journal.join_intent(earlier)
         if open_join is not None and not (yield from calls.is_given_up(context, open_join)):
-            raise ChangeFailed(f"an interrupted join of {earlier} may still be executed", hint="run apply again")
+            raise ChangeFailed(
+                f"an interrupted join of {earlier} may still be executed", hint="run apply again"
+            )
     resumed = intent is not None
     if intent is None:
         intent = yield from _new_intent(context, change, spec, other_uid=other_uid)
@@ -181,8 +183,8 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
 def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
     """The other address whose agent has the intent's uid, or may yet have it: an interrupted join counts too."""
     seat = (intent.address.channel, intent.uid)
-    for record in sorted(context.journal.view.records.values(), key=lambda each: each.address):
-        if record.address != intent.address and (record.address.channel, record.uid) == seat:
+    for record in context.journal.neighbours(intent.address):
+        if record.uid == intent.uid:
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record.address
@@ -310,7 +312,9 @@ def _taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
 def _forget(context: Context, change: Change) -> Steps[None]:
     record = context.journal.record(change.address)
     if record is not None:
-        yield from context.journal.write(PutGeneration(change.address, record.generation), DropRecord(change.address))
+        yield from context.journal.write(
+            PutGeneration(change.address, record.generation), DropRecord(change.address)
+        )
 
 
 # --- waiting for what was started -------------------------------------------------------------------------------
@@ -330,5 +334,7 @@ def _await_running(context: Context, change: Change) -> Steps[None]:
             return
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.wait:
-            raise ChangeFailed(f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now")
+            raise ChangeFailed(
+                f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now"
+            )
         yield Sleep(0.5)

@@ -5,6 +5,7 @@ The view here and the store's bytes change together: a write is folded in only a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.secret import Secret, SecretRef
-from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, StateView, Write
+from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, PutRecord, StateView, Write
 from reconciler.ports import Commit, Now, Steps
 
 
@@ -24,6 +25,9 @@ class Journal:
         self.view = view
         self._skew = skew
         self._lost: StateError | StateLocked | None = None
+        self._channels: dict[str, set[Address]] = defaultdict(set)
+        for address in view.records:
+            self._channels[address.channel].add(address)
 
     def now(self) -> Steps[float]:
         """The service's time, as well as it is known: machines whose clocks differ read each other's notes."""
@@ -45,9 +49,21 @@ class Journal:
             self._lost = problem
             raise
         self.view.absorb(writes)
+        for each in writes:
+            if isinstance(each, PutRecord):
+                self._channels[each.record.address.channel].add(each.record.address)
 
     def record(self, address: Address) -> Record | None:
         return self.view.records.get(address)
+
+    def neighbours(self, address: Address) -> list[Record]:
+        """The other records of an address's channel, in the order of their addresses."""
+        records = self.view.records
+        return [
+            records[each]
+            for each in sorted(self._channels[address.channel])
+            if each in records and each != address
+        ]
 
     def join_intent(self, address: Address) -> Intent | None:
         """The open join of an address, if an earlier run left one."""
@@ -92,7 +108,9 @@ class Journal:
         yield from self.write(PutIntent(marked))
         return marked
 
-    def conclude(self, intent: Intent, *outcome: Write, change: str, result: str, agent_id: str = "", detail: str = "") -> Steps[None]:
+    def conclude(
+        self, intent: Intent, *outcome: Write, change: str, result: str, agent_id: str = "", detail: str = ""
+    ) -> Steps[None]:
         """Note the outcome of a call: the intent goes, what came of it stays, in one write."""
         now = yield from self.now()
         entry = Entry(now, intent.address, change, result, agent_id, detail)

@@ -65,7 +65,15 @@ def run_apply(
             notes = _Notes(on_event)
             try:
                 ledger = session.run(steps, on_event=notes.take, keeps_result=True)
-            except (wiring.Interrupted, OSError, RuntimeError, ValueError, TypeError, AssertionError, LookupError):
+            except (
+                wiring.Interrupted,
+                OSError,
+                RuntimeError,
+                ValueError,
+                TypeError,
+                AssertionError,
+                LookupError,
+            ):
                 # Ended at once, or by a bug of ours: what was done until then is told all the same.
                 if notes.is_begun:
                     _report(notes.ledger(), output, style)
@@ -98,7 +106,7 @@ class _Notes:
 
     def ledger(self) -> Ledger:
         """The ledger, with what was begun and not ended as of unknown outcome."""
-        for (address, action) in self._open:
+        for address, action in self._open:
             text = "ended in the middle; the next apply looks first"
             self._ledger.note(Finished(address, action, Result.UNKNOWN, text))
         return self._ledger
@@ -122,7 +130,14 @@ def _require_assertions() -> None:
 def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPlan | None:
     if approval.plan_file is None:
         return None
-    if flags.targets or flags.excludes or flags.replaces or flags.only or flags.allows or flags.prune_unrecorded:
+    if (
+        flags.targets
+        or flags.excludes
+        or flags.replaces
+        or flags.only
+        or flags.allows
+        or flags.prune_unrecorded
+    ):
         raise UsageError(
             "--plan applies what was planned: selections and limits are part of the plan",
             hint="give --target, --only, --allow and the like to `plan --out`",
@@ -166,5 +181,3 @@ def _exit_code(ledger: Ledger, session: wiring.Session) -> int:
     if isinstance(ledger.broken, (StateError, ReconcilerError)):
         return int(ExitCode.INCOMPLETE)
     return int(ExitCode.DONE if ledger.is_complete else ExitCode.INCOMPLETE)
-
-

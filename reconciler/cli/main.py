@@ -60,7 +60,9 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             import difflib
 
@@ -107,7 +109,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as problem:
         shown = io.StringIO()
         problem.show(shown)
-        return _say(shown.getvalue(), 1)
+        return _say(_harmless(shown.getvalue()), 1)
     except click.Abort:
         return _say("aborted; nothing was done\n", 130)
     except KeyboardInterrupt:
@@ -127,6 +129,13 @@ def _say(text: str, code: int) -> int:
 
     write(text, err=True)
     return code
+
+
+def _harmless(text: str) -> str:
+    """Arguments come from anywhere; what is wrong with one is said without letting it move the cursor."""
+    from reconciler.report.escape import visible
+
+    return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def _report(problem: BaseException) -> int:

@@ -34,18 +34,53 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
         return seconds
 
 
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A text that can be written down: arguments may hold bytes that are no text in any encoding."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{ascii(text)} is not UTF-8", param, ctx)
+        return text
+
+
 class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A `KEY=VALUE`."""
 
     name = "key=value"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
         if isinstance(value, tuple):
             return value
-        key, equals, text = str(value).partition("=")
+        key, equals, text = Name().convert(value, param, ctx).partition("=")
         if not equals or not key.strip():
             self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
         return key.strip(), text
+
+
+class Variable(Pair):
+    """A `KEY=VALUE` of `--var`: nothing that looks like a key, since every process can read our arguments."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        key, text = super().convert(value, param, ctx)
+        from reconciler.config.rules.texts import KEY_LIKE
+
+        if KEY_LIKE.search(text):
+            self.fail(
+                f"--var {key} holds what looks like a key, and arguments can be read by everybody; if it is one, revoke "
+                "it, and write a reference (ref+env://NAME) in the fleet's files",
+                param,
+                ctx,
+            )
+        return key, text
 
 
 def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -67,9 +102,21 @@ directory_option = click.option(
 )
 
 fleet_options = stacked(
-    click.option("-e", "--env", "environment", metavar="NAME", help="The environment, one of `environments:`."),
     click.option(
-        "--var", "variables", type=Pair(), multiple=True, metavar="KEY=VALUE", help="Set a variable; repeatable."
+        "-e",
+        "--env",
+        "environment",
+        type=Name(),
+        metavar="NAME",
+        help="The environment, one of `environments:`.",
+    ),
+    click.option(
+        "--var",
+        "variables",
+        type=Variable(),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a variable; repeatable.",
     ),
 )
 
@@ -85,9 +132,15 @@ selection_options = stacked(
         "--target", "targets", multiple=True, metavar="GLOB", help="Only addresses that match; repeatable."
     ),
     click.option(
-        "--exclude", "excludes", multiple=True, metavar="GLOB", help="Not the addresses that match; repeatable."
+        "--exclude",
+        "excludes",
+        multiple=True,
+        metavar="GLOB",
+        help="Not the addresses that match; repeatable.",
     ),
-    click.option("--replace", "replaces", multiple=True, metavar="GLOB", help="Replace what matches in any case."),
+    click.option(
+        "--replace", "replaces", multiple=True, metavar="GLOB", help="Replace what matches in any case."
+    ),
 )
 
 policy_options = stacked(
@@ -103,22 +156,37 @@ policy_options = stacked(
         "--only", metavar="KINDS", help="Do these kinds of change and hold the rest: renew,rotate,join."
     ),
     click.option(
-        "--prune-unrecorded", is_flag=True, help="Leave agents with our mark that neither files nor state know."
+        "--prune-unrecorded",
+        is_flag=True,
+        help="Leave agents with our mark that neither files nor state know.",
     ),
 )
 
 parallelism_option = click.option(
-    "--parallelism", type=click.IntRange(1, 200), default=10, show_default=True, help="Calls at a time, reads included."
+    "--parallelism",
+    type=click.IntRange(1, 200),
+    default=10,
+    show_default=True,
+    help="Calls at a time, reads included.",
 )
 lock_option = click.option(
-    "--lock-timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for the state's lock."
+    "--lock-timeout",
+    type=Duration(),
+    default="60s",
+    show_default=True,
+    help="How long to wait for the state's lock.",
 )
 
 
 def format_option(*formats: str) -> Callable[[Command], Command]:
     """`--format` with the formats that a command really has; the first is the default."""
     return click.option(
-        "--format", "style", type=click.Choice(formats), default=formats[0], show_default=True, help="Output format."
+        "--format",
+        "style",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Output format.",
     )
 
 
@@ -133,12 +201,16 @@ def read_allows(allows: Sequence[tuple[str, str]]) -> tuple[dict[str, float], fr
     for key, value in allows:
         if key == SECRET_HOST:
             if not value.strip():
-                raise click.BadParameter("--allow secret-host wants a host, as the plan's danger line names it")
+                raise click.BadParameter(
+                    "--allow secret-host wants a host, as the plan's danger line names it"
+                )
             hosts.add(value)
             continue
         name = key.replace("-", "_")
         if name not in LIMITS:
-            raise click.BadParameter(f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST))}')
+            raise click.BadParameter(
+                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST))}'
+            )
         if name in limits:
             raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")
         limits[name] = _read_amount(name, value)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -34,7 +36,7 @@ class Output:
     debug: bool = False
 
     def __post_init__(self) -> None:
-        global _current
+        global _current  # noqa: PLW0603  a process runs one command, and its errors end up here
         _current = self
 
     def colour(self, *, err: bool = False) -> bool:
@@ -54,9 +56,9 @@ class Output:
         wanted = not os.environ.get("CI") and not self.quiet
         return wanted and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
-    def result(self, text: str) -> None:
-        """Print a result."""
-        write(_as_lines(text))
+    def result(self, text: str, *, commands: bool = False) -> None:
+        """Print a result; `commands` says that it is made of GitHub's workflow commands, and to be read as such."""
+        write(_as_lines(text), commands=commands)
 
     def say(self, text: str) -> None:
         """Say something beside the result."""
@@ -74,13 +76,18 @@ class Output:
 
 # The way of printing of the command that runs, for errors that end it; a process runs one command.
 _current = Output()
+# What GitHub's runner takes for a command to itself in a job's log: a prompt must not mask words of the plan.
+_COMMAND = re.compile(r"(?m)(^[^\S\n]*|(?=##\[))(::|##\[)")
 # What could not be written, per stream; asked for once, at the end.
 _lost: dict[bool, OSError | ValueError] = {}
 
 
-def write(text: str, *, err: bool = False) -> None:
+def write(text: str, *, err: bool = False, commands: bool = False) -> None:
     """Write to a stream, masked."""
-    _write(sys.stderr if err else sys.stdout, text, err=err)
+    stream = sys.stderr if err else sys.stdout
+    if not commands and os.environ.get("GITHUB_ACTIONS") == "true" and not _is_file(stream):
+        text = _COMMAND.sub(lambda found: f"{found[1]}\\u{{{ord(found[2][0]):x}}}{found[2][1:]}", text)
+    _write(stream, text, err=err)
 
 
 def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
@@ -131,6 +138,14 @@ class MaskedStream(io.StringIO):
 
     def fileno(self) -> int:
         return self._stream.fileno()
+
+
+def _is_file(stream: TextIO | None) -> bool:
+    """Whether what is written goes to a file, which nobody reads commands from."""
+    try:
+        return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -1,6 +1,6 @@
 """The schemas that the product publishes, by name; `schemas/` holds what these give, and a test keeps it fresh.
 
-    python -m reconciler.cli.schemas schemas
+python -m reconciler.cli.schemas schemas
 """
 
 from __future__ import annotations

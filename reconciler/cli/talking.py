@@ -17,7 +17,9 @@ from reconciler.report import documents
 Call = Callable[[AgoraProvider, str], Steps[Any]]
 
 
-def talk(address: str, call: Call, directory: str, environment: str | None, variables: Any, style: str, flags: Any) -> int:
+def talk(
+    address: str, call: Call, directory: str, environment: str | None, variables: Any, style: str, flags: Any
+) -> int:
     """Make one call on the agent of an address, and print what the service says."""
     output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
     where = parse_address(address)

@@ -101,7 +101,11 @@ class Session:
     async def _run(self, steps: Steps[T], on_event: Callable[[Any], None] | None) -> T:
         sender = self.sender()
         driver = Driver(
-            sender, store=self.store, secrets=self.secrets, on_event=_heard(on_event), holder=_holder(self.fleet)
+            sender,
+            store=self.store,
+            secrets=self.secrets,
+            on_event=_heard(on_event),
+            holder=_holder(self.fleet),
         )
         task = asyncio.ensure_future(driver.run(steps))
         loop = asyncio.get_running_loop()
@@ -115,7 +119,9 @@ class Session:
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
-            self.output.say("stopping: nothing new is started; once more ends at once (the intents are on disk)")
+            self.output.say(
+                "stopping: nothing new is started; once more ends at once (the intents are on disk)"
+            )
             driver.stop()
 
         for number in _SIGNALS:
@@ -150,7 +156,9 @@ def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
     return handle
 
 
-def load_fleet(directory: str, environment: str | None, variables: tuple[tuple[str, str], ...], output: Output) -> DesiredFleet:
+def load_fleet(
+    directory: str, environment: str | None, variables: tuple[tuple[str, str], ...], output: Output
+) -> DesiredFleet:
     """The desired fleet of a directory; its warnings are shown, its errors raised."""
     from reconciler import config
 
@@ -246,7 +254,9 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
             world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         simulator = Simulator(SqliteStore(world) if world.parent.is_dir() else MemoryStore())
     except (UnreadableWorld, OSError, sqlite3.Error) as problem:
-        raise StateError(f"the simulated world {world} cannot be used: {problem}", hint="move it away") from problem
+        raise StateError(
+            f"the simulated world {world} cannot be used: {problem}", hint="move it away"
+        ) from problem
     quota = max(fleet.limits.quota or 0, _EMBEDDED_QUOTA)
     if simulator.switches.quota != quota:
         simulator.set_switches(quota=quota)
@@ -270,5 +280,3 @@ def _timestamp() -> str:
     import time
 
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-
-

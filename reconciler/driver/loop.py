@@ -7,10 +7,9 @@ write; stopping cuts waits short and gives calls in flight a moment to end.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -80,13 +79,16 @@ class Driver:
         self._clock = clock
         self._random = random.Random()  # noqa: S311  for jitter and salts, not for keys
         self._stop = asyncio.Event()
-        self._last_moment = math.inf
+        self._last_moment: float | None = None
+        self._limits: set[asyncio.Timeout] = set()
         self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
 
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let calls in flight end within a moment."""
         if not self._stop.is_set():
-            self._last_moment = time.monotonic() + _LAST_CALL
+            self._last_moment = asyncio.get_running_loop().time() + _LAST_CALL
+            for limit in self._limits:
+                limit.reschedule(self._last_moment)
         self._stop.set()
 
     @property
@@ -145,23 +147,19 @@ class Driver:
         """Perform a request. Once the run is stopping nothing that changes anything leaves any more."""
         if self._stop.is_set() and request.method not in _READS:
             return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
-        call = asyncio.ensure_future(self._sender.send(request, worker))
-        if await self._ends(call):
-            return call.result()
-        return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
-
-    async def _ends(self, work: asyncio.Future[Any]) -> bool:
-        """Wait for some work; False when the run was told to stop and its last moment came first."""
-        stop = asyncio.ensure_future(self._stop.wait())
         try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await asyncio.wait({work}, timeout=max(0.0, self._last_moment - time.monotonic()))
-            return work.done()
-        finally:
-            stop.cancel()
-            if not work.done():
-                work.cancel()
+            return await self._ended(self._sender.send(request, worker))
+        except TimeoutError:
+            return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
+
+    async def _ended(self, work: Awaitable[T]) -> T:
+        """What some work gives; it is cancelled, with a `TimeoutError`, when the last moment of the run comes first."""
+        async with asyncio.timeout_at(self._last_moment) as limit:
+            self._limits.add(limit)
+            try:
+                return await work
+            finally:
+                self._limits.remove(limit)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -173,10 +171,12 @@ class Driver:
     async def _resolve(self, references: Any) -> Any:
         if self._secrets is None or not references:
             return {}
-        work = asyncio.ensure_future(asyncio.to_thread(self._secrets.resolve, references))
-        if await self._ends(work):
-            return work.result()
-        raise SecretUnavailable("interrupted while the values of secrets were asked for")
+        if all(each.scheme == "env" for each in references):
+            return self._secrets.resolve(references)  # nothing to wait for
+        try:
+            return await self._ended(asyncio.to_thread(self._secrets.resolve, references))
+        except TimeoutError:
+            raise SecretUnavailable("interrupted while the values of secrets were asked for") from None
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
         """Workers take tasks in order; each has a connection of its own. One worker is enough for one task."""
@@ -208,7 +208,9 @@ class Driver:
                 return await asyncio.to_thread(self._state_store().acquire, self._holder, 0.0)
             except StateLocked as problem:
                 if self._stop.is_set() or time.monotonic() >= deadline:
-                    raise StateLocked(f"{problem.message}; waited {timeout:.0f} s", hint=problem.hint) from None
+                    raise StateLocked(
+                        f"{problem.message}; waited {timeout:.0f} s", hint=problem.hint
+                    ) from None
             await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
 
     async def _commit(self, writes: Sequence[Write]) -> None:
@@ -233,5 +235,3 @@ class Driver:
         for _, done in batch:
             if not done.done():
                 done.set_result(None)
-
-

@@ -74,7 +74,9 @@ class SecretSources:
             return {}
         command = shutil.which("vals")
         if command is None:
-            problems += [f"{each}: the scheme needs the `vals` command, which is not installed" for each in references]
+            problems += [
+                f"{each}: the scheme needs the `vals` command, which is not installed" for each in references
+            ]
             return {}
         question = orjson.dumps({str(place): each.text for place, each in enumerate(references)})
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from posixpath import normpath
 
 from reconciler.model.tree import Path, Tree, leaves
 
@@ -63,6 +64,11 @@ class SecretRef:
     def path(self) -> str:
         return self.text[self.text.index("://") + 3 :]
 
+    @property
+    def source(self) -> str:
+        """What it refers to, however it is written: two ways to write one file's path are one secret."""
+        return f"{MARK}file://{normpath(self.path)}" if self.scheme == "file" else self.text
+
     def __str__(self) -> str:
         return self.text
 
@@ -85,5 +91,7 @@ def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
 def substitute(text: str, values: Mapping[SecretRef, Secret]) -> Secret:
     """The text with each reference replaced by its value: a secret as a whole."""
     return Secret(
-        _REFERENCE.sub(lambda match: values[SecretRef(f"ref+{match['scheme']}://{match['path']}")].reveal(), text)
+        _REFERENCE.sub(
+            lambda match: values[SecretRef(f"ref+{match['scheme']}://{match['path']}")].reveal(), text
+        )
     )

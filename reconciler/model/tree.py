@@ -37,12 +37,14 @@ def dotted(path: Path) -> str:
 def value_at(tree: Tree, path: Path) -> Tree | _Missing:
     """The value at a path, or MISSING."""
     for part in path:
-        if isinstance(tree, Mapping) and isinstance(part, str) and part in tree:
-            tree = tree[part]
-        elif isinstance(tree, Sequence) and not isinstance(tree, str) and isinstance(part, int) and part < len(tree):
+        if isinstance(part, str):
+            if not isinstance(tree, Mapping) or part not in tree:
+                return MISSING
             tree = tree[part]
         else:
-            return MISSING
+            if isinstance(tree, str) or not isinstance(tree, Sequence) or part >= len(tree):
+                return MISSING
+            tree = tree[part]
     return tree
 
 

@@ -43,7 +43,9 @@ def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
     def is_ours(agent: ObservedAgent) -> bool:
         if agent.agent_id in released:
             return False
-        return (agent.name is not None and recorded.get(agent.agent_id) == agent.name) or agent.bears(basis.owner)
+        return (agent.name is not None and recorded.get(agent.agent_id) == agent.name) or agent.bears(
+            basis.owner
+        )
 
     return is_ours
 
@@ -82,7 +84,11 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
     match intent.operation:
         case Operation.JOIN:
             running = sorted(
-                (each for each in basis.live if each.name == intent.name and each.status is not AgentStatus.STOPPING),
+                (
+                    each
+                    for each in basis.live
+                    if each.name == intent.name and each.status is not AgentStatus.STOPPING
+                ),
                 key=lambda each: (each.started_at, each.agent_id),
             )
             if not running:

@@ -18,7 +18,17 @@ from reconciler.plan.change import Action, Change, Keep, Renew, action_of, diffs
 from reconciler.plan.decide import beside, decide, duplicates
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import foreign_agents, gather_facts
-from reconciler.plan.guard import Cost, Danger, Policy, Refusal, allowed_dangers, cost_of, dangers, hold_by_policy, refusals
+from reconciler.plan.guard import (
+    Cost,
+    Danger,
+    Policy,
+    Refusal,
+    allowed_dangers,
+    cost_of,
+    dangers,
+    hold_by_policy,
+    refusals,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,9 @@ def _decided(change: Change) -> dict[str, object]:
         "address": str(change.address),
         "reason": change.reason.because.value,
         "agent": target.agent_id if target else None,
-        "diffs": [[list(map(str, each.path)), _side(each.before), _side(each.after)] for each in diffs_of(change)],
+        "diffs": [
+            [list(map(str, each.path)), _side(each.before), _side(each.after)] for each in diffs_of(change)
+        ],
     }
     return row
 
@@ -156,7 +168,9 @@ def _assemble(
     fleet: DesiredFleet, basis: Basis, able: Capabilities, changes: tuple[Change, ...], policy: Policy
 ) -> Plan:
     cost = cost_of(changes, basis, fleet.limits, able.usd_per_minute)
-    kept = frozenset(each.address for each in changes if isinstance(each, Keep) and not each.spec.lifecycle.ignore_changes)
+    kept = frozenset(
+        each.address for each in changes if isinstance(each, Keep) and not each.spec.lifecycle.ignore_changes
+    )
     risky = dangers(fleet, basis, policy, kept) if any(not isinstance(each, Keep) for each in changes) else ()
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
     secret_refusal = allowed_dangers(risky)
@@ -186,7 +200,11 @@ def _assemble(
 
 def _check_selectors(selection: Selection, addresses: list[Address]) -> None:
     texts = [str(each) for each in addresses]
-    groups = (("--target", selection.targets), ("--exclude", selection.excludes), ("--replace", selection.replaces))
+    groups = (
+        ("--target", selection.targets),
+        ("--exclude", selection.excludes),
+        ("--replace", selection.replaces),
+    )
     for flag, patterns in groups:
         for pattern in patterns:
             if not any(fnmatchcase(text, pattern) for text in texts):

@@ -96,7 +96,9 @@ def _wanted(facts: Facts, want: AgentSpec) -> Change:
     record = facts.record
     if record is not None and record.agent_id == agent.agent_id:
         return _recorded(facts, want, record, Target(agent, record, record.uid))
-    return _unrecorded(facts, want, Target(agent, None, want.body.uid or default_uid(facts.owner, _home(facts))))
+    return _unrecorded(
+        facts, want, Target(agent, None, want.body.uid or default_uid(facts.owner, _home(facts)))
+    )
 
 
 def _absent(facts: Facts, want: AgentSpec) -> Change:
@@ -125,7 +127,7 @@ def _why_absent(facts: Facts) -> Reason:
     return Reason(Because.STOPPED_OUTSIDE, "its agent was stopped outside this tool")
 
 
-# The service's own words for how an agent ended (agora-api: webhook event 102, documented messages).
+# The service's own words for how an agent ended (v2 API reference: webhook event 102, documented messages).
 _ENDS = (
     (Because.EXPIRED, "Task lifetime limit exceeded", "its agent reached the service's 72 h limit"),
     (Because.IDLE, "Idle for too long", "its agent ended because nobody was in the channel"),
@@ -147,7 +149,9 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
         values = _sendable(want, facts.able)
         return Adopt(facts.address, want, Reason(Because.STATE_LOST, text), target, values)
     text = "it runs, is not in the state, and was started with other join-only fields"
-    return _guarded(Replace(facts.address, want, Reason(Because.OTHER_REVISION, text), target), want.lifecycle.protect)
+    return _guarded(
+        Replace(facts.address, want, Reason(Because.OTHER_REVISION, text), target), want.lifecycle.protect
+    )
 
 
 _FORCED = Reason(Because.FORCED, "--replace asks for it")
@@ -189,12 +193,16 @@ def _in_place(
     values = _changed(want, record, facts.able) if diffs else {}
     if values:
         paths = ", ".join(describe(("properties", *path)) for path in values)
-        return Update(facts.address, want, Reason(Because.FIELDS, f"{paths} changes in place"), target, values, diffs)
+        return Update(
+            facts.address, want, Reason(Because.FIELDS, f"{paths} changes in place"), target, values, diffs
+        )
     if facts.found_at is not None:
         text = f"renamed from {facts.found_at}; the running agent is kept"
         return Adopt(facts.address, want, Reason(Because.RENAMED, text), target, {})
     if diffs:
-        return Update(facts.address, want, Reason(Because.FIELDS, "only its record changes"), target, {}, diffs)
+        return Update(
+            facts.address, want, Reason(Because.FIELDS, "only its record changes"), target, {}, diffs
+        )
     if token_is_due(record, want.lifecycle, facts.now):
         return Renew(facts.address, want, Reason(Because.TOKEN, "its token is past half of its life"), target)
     return Keep(facts.address, want, _IN_SYNC, target)
@@ -284,7 +292,11 @@ def _unwanted(facts: Facts) -> Change | None:
     if not facts.running:
         if record is None or facts.stopping:
             return None
-        return Forget(facts.address, Reason(Because.ALREADY_GONE, "its agent is gone, and the files do not want it"), record)
+        return Forget(
+            facts.address,
+            Reason(Because.ALREADY_GONE, "its agent is gone, and the files do not want it"),
+            record,
+        )
     agent = facts.running[0]
     known = record if record is not None and record.agent_id == agent.agent_id else None
     target = Target(agent, known, known.uid if known else "")
@@ -297,7 +309,8 @@ def _unwanted(facts: Facts) -> Change | None:
         text = "it bears our mark but is not in the state; another checkout may want it (--prune-unrecorded leaves it)"
         return Hold(leave, Reason(Because.UNRECORDED, text))
     if known.protect:
-        text = "it is protected; the protection outlives its block (declare it with `protect: false` to lift it)"
+        text = (
+            "it is protected; the protection outlives its block (declare it with `protect: false` to lift it)"
+        )
         return Hold(leave, Reason(Because.PROTECTED, text))
     return leave
-

@@ -64,7 +64,11 @@ def _rows(path: Path, before: Tree, after: Tree) -> Iterator[FieldDiff]:
 def _aligned(path: Path, before: Tree, after: Tree) -> Iterator[FieldDiff]:
     from deepdiff import DeepDiff  # a quarter of a second to import: only for lists that changed
 
-    for level in (level for found in DeepDiff(_shorten(before), _shorten(after), view="tree").values() for level in found):
+    for level in (
+        level
+        for found in DeepDiff(_shorten(before), _shorten(after), view="tree").values()
+        for level in found
+    ):
         old_path: Path = tuple(level.path(output_format="list"))
         new_path: Path = tuple(level.path(output_format="list", use_t2=True))
         old, new = value_at(before, old_path), value_at(after, new_path)

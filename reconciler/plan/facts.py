@@ -38,7 +38,9 @@ def gather_facts(
         old = renamed.get(address)
         record = records.get(address) or (records.get(old) if old else None)
         agents = homes.get(address, [])
-        running = sorted((each for each in agents if each.status.is_live), key=lambda each: _rank(each, record))
+        running = sorted(
+            (each for each in agents if each.status.is_live), key=lambda each: _rank(each, record)
+        )
         found = _found_at(address, old, record, running[0] if running else None, fleet)
         yield Facts(
             owner=basis.owner,
@@ -115,7 +117,11 @@ def _rank(agent: ObservedAgent, record: Record | None) -> tuple[bool, bool, floa
 
 
 def _found_at(
-    address: Address, old: Address | None, record: Record | None, agent: ObservedAgent | None, fleet: DesiredFleet
+    address: Address,
+    old: Address | None,
+    record: Record | None,
+    agent: ObservedAgent | None,
+    fleet: DesiredFleet,
 ) -> Address | None:
     """The earlier address of the kept agent, if it is known under one."""
     if agent is None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.properties import secret_destination
 from reconciler.model.secret import tree_references
 from reconciler.model.spec import Body
-from reconciler.model.properties import secret_destination
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, action_of
 
@@ -79,17 +79,27 @@ def hold_by_policy(change: Change, policy: Policy) -> Change:
     return Hold(change, Reason(Because.NOT_IN_ONLY, f"--only leaves {action_of(change)} out"))
 
 
-def refusals(changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost) -> tuple[Refusal, ...]:
+def refusals(
+    changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost
+) -> tuple[Refusal, ...]:
     """Every limit that the changes exceed, in a fixed order."""
     counts = Counter(action_of(each) for each in changes)
     found: list[Refusal] = []
-    for action, limit in ((Action.LEAVE, limits.leave), (Action.REPLACE, limits.replace), (Action.JOIN, limits.join)):
+    for action, limit in (
+        (Action.LEAVE, limits.leave),
+        (Action.REPLACE, limits.replace),
+        (Action.JOIN, limits.join),
+    ):
         if limit is None or not counts[action] or (action is Action.LEAVE and not policy.leave_is_limited):
             continue
         total = max(len(basis.state.records), _ours(basis))
         found += _count(action, counts[action], limit, total, policy)
     if limits.quota is not None:
-        found += _amount("quota", "live agents", cost.after, limits.quota, policy) if cost.after > cost.before else []
+        found += (
+            _amount("quota", "live agents", cost.after, limits.quota, policy)
+            if cost.after > cost.before
+            else []
+        )
     if limits.usd_per_day is not None and cost.usd_change > 0:
         found += _amount("usd_per_day", "USD a day", cost.usd_per_day, limits.usd_per_day, policy)
     return tuple(found)
@@ -130,7 +140,9 @@ def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, usd_per_min
     return Cost(before, after, limits.usd_per_minute or usd_per_minute, limits.quota)
 
 
-def dangers(fleet: DesiredFleet, basis: Basis, policy: Policy, kept: frozenset[Address]) -> tuple[Danger, ...]:
+def dangers(
+    fleet: DesiredFleet, basis: Basis, policy: Policy, kept: frozenset[Address]
+) -> tuple[Danger, ...]:
     """The references whose value would go to a host to which no recorded agent sends it.
 
     The bodies of the `kept` are what is recorded of them: they send nothing new. All records are read only when
@@ -165,7 +177,7 @@ def _destinations(bodies: Iterable[Body]) -> dict[str, set[str]]:
             seen.add(id(subtree))
             keep.append(subtree)
             for path, reference in tree_references(subtree):
-                found[reference.text].add(secret_destination((part, *path), body.properties))
+                found[reference.source].add(secret_destination((part, *path), body.properties))
     return found
 
 

@@ -87,7 +87,9 @@ def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
         digest=plan.digest,
         files=plan.fleet_digest,
         selection=_SelectionDocument(
-            targets=list(selection.targets), excludes=list(selection.excludes), replaces=list(selection.replaces)
+            targets=list(selection.targets),
+            excludes=list(selection.excludes),
+            replaces=list(selection.replaces),
         ),
         policy=_PolicyDocument(
             allow=dict(sorted(policy.allow.items())),
@@ -108,7 +110,9 @@ def _check(document: _PlanDocument) -> str:
 def load(data: bytes) -> SavedPlan:
     """The plan of a file's bytes; `UsageError` for anything that is not one of this format."""
     if len(data) > LARGEST:
-        raise UsageError("the plan file is too large to be one", hint="`reconciler plan --out FILE` writes one")
+        raise UsageError(
+            "the plan file is too large to be one", hint="`reconciler plan --out FILE` writes one"
+        )
     try:
         document = _PlanDocument.model_validate(orjson.loads(data))
         if document.check != _check(document):

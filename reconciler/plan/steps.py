@@ -163,7 +163,9 @@ def _program(changes: Sequence[Change]) -> Program:
     replaced = [each for each in ranked if isinstance(each, (Replace, Rotate))]
     held = {each.target.uid: each for each in replaced if each.target.uid}
     tangled = any(
-        each.spec.body.uid in held and held[each.spec.body.uid] is not each for each in replaced if each.spec.body.uid
+        each.spec.body.uid in held and held[each.spec.body.uid] is not each
+        for each in replaced
+        if each.spec.body.uid
     )
     if not tangled:
         return tuple(Task(each, steps_of(each)) for each in ranked)

@@ -42,7 +42,8 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
         tree["files"] = portrait.spec.body.tree()
     if history:
         tree["history"] = [
-            f"{_time(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}" for each in history
+            f"{_time(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
+            for each in history
         ]
     return tree
 

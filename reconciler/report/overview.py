@@ -18,7 +18,11 @@ def status_of(plan: Plan, basis: Basis, able: Capabilities) -> Status:
         rows=tuple(_row(change, basis, able) for change in plan.changes),
         unmanaged=tuple(
             UnmanagedRow(
-                each.channel or "", each.agent.agent_id, each.agent.name or "", each.agent.status, _age(each.agent, basis)
+                each.channel or "",
+                each.agent.agent_id,
+                each.agent.name or "",
+                each.agent.status,
+                _age(each.agent, basis),
             )
             for each in plan.unmanaged
         ),

@@ -127,7 +127,9 @@ def _cut(line: str, column: int) -> str:
     return f"{line[: key.end() if key else column - 1]}(hidden)"
 
 
-def _cached(known: dict[str, list[str] | None], read: ReadSource, cuts: Mapping[tuple[str, int], int]) -> LinesOf:
+def _cached(
+    known: dict[str, list[str] | None], read: ReadSource, cuts: Mapping[tuple[str, int], int]
+) -> LinesOf:
     """The lines of a file, read once however many problems it has, and cut where they hold a secret."""
 
     def lines_of(file: str) -> list[str] | None:

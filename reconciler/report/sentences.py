@@ -159,7 +159,9 @@ def new_secrets(plan: Plan) -> str:
     if not plan.new_secrets:
         return ""
     agents = [f"{reference} ({plural(count, 'agent', 'agents')})" for reference, count in plan.new_secrets]
-    return f"New values, not sent to running agents: {', '.join(agents)}. `apply --replace GLOB` sends them now."
+    return (
+        f"New values, not sent to running agents: {', '.join(agents)}. `apply --replace GLOB` sends them now."
+    )
 
 
 def interrupted(plan: Plan) -> str:

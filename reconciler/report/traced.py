@@ -36,7 +36,9 @@ class Traced(Protocol):
 
 def render(found: Iterable[Traced]) -> str:
     """Per agent, one line a value: path, value, place, layer."""
-    blocks = ("\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address))
+    blocks = (
+        "\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address)
+    )
     return "\n\n".join(blocks)
 
 

@@ -51,7 +51,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # a port brings asyncio along, which a plan against the embedded simulator does not need
     if name in {"run_in_thread", "serve"}:
-        from reconciler.simulator import server  # noqa: PLC0415  see above
+        from reconciler.simulator import server
 
         return getattr(server, name)
     raise AttributeError(name)

@@ -48,7 +48,7 @@ class Credentials:
         )
 
 
-class InvalidToken(ValueError):  # noqa: N818  says what the token is
+class InvalidToken(ValueError):
     """A token that does not hold; the message says why, without the token."""
 
 

@@ -26,7 +26,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 _LAST_REQUESTS = 200
 
 
-class _Rejected(Exception):  # noqa: N818  an answer, no error of ours
+class _Rejected(Exception):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status

@@ -121,7 +121,7 @@ class MemoryStore:
         self._live[agent.project].add(agent.number)
         self.put(agent)
 
-    def put(self, agent: Agent, *, rewritten: bool = False) -> None:  # noqa: ARG002  bodies cost nothing here
+    def put(self, agent: Agent, *, rewritten: bool = False) -> None:
         """Keeps a new version of an agent."""
         self._revision += 1
         self._agents[agent.number] = agent

@@ -99,7 +99,7 @@ BODY_REASONS = frozenset(
 )
 
 
-class Refused(Exception):  # noqa: N818  an answer of the service, no error of ours
+class Refused(Exception):
     """The service says no: an HTTP status and the body `{"detail", "reason"}` (v2 API reference: errors)."""
 
     def __init__(

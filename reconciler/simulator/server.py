@@ -79,7 +79,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _server(simulator: Simulator) -> uvicorn.Server:
-    import uvicorn  # noqa: PLC0415  a tenth of a second that only servers need
+    import uvicorn
 
     doors: _Doors = {}
     return uvicorn.Server(
@@ -101,7 +101,7 @@ def _server(simulator: Simulator) -> uvicorn.Server:
 
 def _watched(doors: _Doors) -> type[asyncio.Protocol]:
     """uvicorn's protocol, with the connections' transports on record: ASGI has no word for breaking one."""
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol  # noqa: PLC0415  as above
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses the class at run time
         def connection_made(self, transport: asyncio.Transport) -> None:

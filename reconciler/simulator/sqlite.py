@@ -34,7 +34,7 @@ FORMAT = 1
 _WAIT_SECONDS = 60.0
 
 
-class UnreadableWorld(ValueError):  # noqa: N818  says what the file is
+class UnreadableWorld(ValueError):
     """The file is no world of this version; the message says what to do."""
 
 

@@ -58,7 +58,9 @@ class Switches:
     ] = "accepted"
 
     # --- quota and rate
-    quota: Annotated[int, AtLeast(0), "Concurrent agents per App ID (v2 API reference: limits, 20 by default)."] = 20
+    quota: Annotated[
+        int, AtLeast(0), "Concurrent agents per App ID (v2 API reference: limits, 20 by default)."
+    ] = 20
     quota_status: Annotated[
         Literal[422, 429], "The status beyond the quota (v2 API reference: contradiction 11)."
     ] = 422
@@ -109,9 +111,9 @@ class Switches:
     connecting_timeout_seconds: Annotated[
         Seconds, "A start that takes longer is FAILED with `Connecting for too long`."
     ] = 60.0
-    lifetime_seconds: Annotated[float, AtLeast(1), "The longest session (v2 API reference: lifecycle, 72 h)."] = (
-        259200.0
-    )
+    lifetime_seconds: Annotated[
+        float, AtLeast(1), "The longest session (v2 API reference: lifecycle, 72 h)."
+    ] = 259200.0
     idle_before_first_join: Annotated[
         Literal["waits", "runs"], "Whether the idle clock runs before any user has joined."
     ] = "waits"
@@ -267,7 +269,7 @@ def _as_number(value: object, number: type[int | float]) -> int | float | None:
 
 def _nearest(name: str, names: Iterable[str]) -> str:
     # difflib is only worth its import when somebody has mistyped
-    from difflib import get_close_matches  # noqa: PLC0415  see above
+    from difflib import get_close_matches
 
     known = list(names)
     near = get_close_matches(name, known, n=1)

@@ -47,9 +47,7 @@ class World:
     def join(self, place: Place, body: Mapping[str, Any], raw: bytes) -> Agent:
         """Starts an agent from a body that keeps to the contract; `raw` is that body's bytes."""
         if self.switches.area not in {"any", place.area}:
-            detail = (
-                "allocate failed, please check if the appid is valid"  # v2 API reference: base URLs, wrong region
-            )
+            detail = "allocate failed, please check if the appid is valid"  # v2 API reference: base URLs, wrong region
             raise Refused(400, Reason.RESOURCE_ALLOCATION_FAILED, detail)
         properties = body["properties"]
         self._refuse_conflicts(place.project, body["name"], properties)

@@ -37,9 +37,23 @@ from reconciler.model.writes import (
     PutReleased,
     Write,
 )
-from reconciler.state.document import FORMAT, Blobs, damaged, intent_row, read_intent, read_record, record_row
+from reconciler.state.checks import address_of, check, older, other_lineage
+from reconciler.state.document import (
+    FORMAT,
+    Blobs,
+    Parts,
+    damaged,
+    intent_row,
+    pack,
+    read_intent,
+    read_record,
+    record_row,
+)
+from reconciler.state.seen import Seen, SeenFile
 
 T = TypeVar("T")
+
+_SHORTEST_KEY, _LARGEST_KEY = 32, 1024
 
 _TABLES = """
 create table meta (key text primary key, value text not null) without rowid;
@@ -58,43 +72,67 @@ create index history_by_address on history (address, id);
 class LocalStore:
     """`ports.StateStore` in one SQLite file. Reading never creates anything."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, seen: Path | None = None) -> None:
         self.path = path
+        # Where this machine keeps how far its states have come; None where it does not.
+        self._seen = SeenFile(seen, path) if seen is not None else None
+        self._latest: Seen | None = None
         self._lock_path = path.with_suffix(".lock")
         self._key_path = path.parent / "secret.key"
         self._connection: sqlite3.Connection | None = None
+        # The blobs that are known to be in the file: most writes speak of few others.
+        self._stored: set[bytes] = set()
+        self._blobs = Blobs()
         self._lock: int | None = None
 
     # --- reading
 
     def read(self) -> State:
         if not self.path.exists():
-            return State(lineage="", serial=0, secret_key=self._secret_key(create=False))
+            key = self._guarded(lambda: self._secret_key(create=False))
+            return State(lineage="", serial=0, secret_key=key)
         return self._guarded(self._read)
 
     def _read(self) -> State:
         connection = self._open(create=False)
         meta = dict(connection.execute("select key, value from meta"))
         _check_format(meta, self.path)
-        fetch = _blob_reader(connection)
-        records = [read_record(key, row, fetch) for key, row in connection.execute("select key, row from records")]
+        blobs = dict(connection.execute("select key, data from blobs"))
+        self._stored = set(blobs)
+        parts = Parts(blobs)
+        records = [
+            read_record(key, row, parts) for key, row in connection.execute("select key, row from records")
+        ]
         intents = [
-            read_intent(key, row, fetch) for key, row in connection.execute("select key, row from intents order by key")
+            read_intent(key, row, parts)
+            for key, row in connection.execute("select key, row from intents order by key")
         ]
         generations = connection.execute("select address, generation from generations")
         foreign = connection.execute("select agent_id, name, channel from foreign_agents")
-        return State(
+        state = State(
             lineage=meta["lineage"],
             serial=int(meta["serial"]),
             secret_key=self._secret_key(create=False),
             pins=_read_pins(meta.get("pins")),
             records={each.address: each for each in records},
             intents=tuple(intents),
-            generations={_address(address): generation for address, generation in generations},
+            generations={
+                address_of(address): _generation(address, number) for address, number in generations
+            },
             foreign={row[0]: Foreign(*row) for row in foreign},
             released=frozenset(row[0] for row in connection.execute("select agent_id from released")),
             applying=meta.get("applying") or None,
         )
+        check(state)
+        self._check_seen(Seen(state.lineage, state.serial))
+        return state
+
+    def _check_seen(self, now: Seen) -> None:
+        before = self._seen.read() if self._seen is not None else None
+        if before is not None and before.lineage != now.lineage:
+            raise other_lineage(self.path)
+        if before is not None and now.serial < before.serial:
+            raise older(self.path, now.serial, before.serial)
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
         if not self.path.exists():
@@ -106,10 +144,10 @@ class LocalStore:
         _check_format(dict(connection.execute("select key, value from meta")), self.path)
         where, values = ("where address = ? ", [str(address)]) if address else ("", [])
         rows = connection.execute(
-            f"select at, address, change, result, agent_id, detail from history {where}order by id desc limit ?",
+            f"select at, address, change, result, agent_id, detail from history {where}order by id desc limit ?",  # noqa: S608  one of two literals
             [*values, limit],
         )
-        return tuple(Entry(row[0], _address(row[1]), *row[2:]) for row in rows)
+        return tuple(Entry(row[0], address_of(row[1]), *row[2:]) for row in rows)
 
     # --- writing
 
@@ -118,6 +156,8 @@ class LocalStore:
 
     def _commit(self, writes: Sequence[Write], expected: int) -> int:
         connection = self._open(create=True)
+        # What a failed commit has seen is not known to be stored: then the next one starts anew.
+        blobs, self._blobs = self._blobs, Blobs()
         with _transaction(connection):
             serial = int(connection.execute("select value from meta where key = 'serial'").fetchone()[0])
             if serial != expected:
@@ -126,14 +166,24 @@ class LocalStore:
                     hint="nothing more was done; run the same command again",
                 )
             for write in writes:
-                _execute(connection, write)
+                connection.execute(*_statement(write, blobs))
+            fresh = [key for key in blobs if key not in self._stored]
+            connection.executemany(
+                "insert or ignore into blobs values (?, ?)", [(key, pack(blobs[key])) for key in fresh]
+            )
             connection.execute("update meta set value = ? where key = 'serial'", [str(serial + 1)])
+        self._stored.update(fresh)
+        blobs.clear()
+        self._blobs = blobs
+        if self._latest is not None:
+            self._latest = Seen(self._latest.lineage, serial + 1)
         return serial + 1
 
     def acquire(self, holder: str, timeout: float) -> None:
         self._make_directory()
         deadline = time.monotonic() + timeout
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        # A link in the lock's place would have us empty whatever it leads to.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         lock = self._guarded(lambda: os.open(self._lock_path, flags, 0o600))
         while True:
             try:
@@ -144,18 +194,37 @@ class LocalStore:
                     held_by = os.pread(lock, 4096, 0).decode(errors="replace").strip() or "another process"
                     os.close(lock)
                     raise StateLocked(
-                        f"the state is held by {held_by}; waited {timeout:.0f} s",
+                        f"the state is held by {held_by}",
                         hint="the lock ends with its process; wait with a longer --lock-timeout",
                     ) from None
                 time.sleep(0.05)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, holder.encode(), 0)
         self._lock = lock
-        self._guarded(lambda: self._open(create=True))
-        self._guarded(lambda: self._secret_key(create=True))
+        try:
+            self._guarded(lambda: self._take(holder))
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, holder: str) -> None:
+        assert self._lock is not None, "the lock is held"
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, holder.encode(errors="replace"), 0)
+        is_new = not self.path.exists()
+        connection = self._open(create=True)
+        self._secret_key(create=True)
+        meta = dict(connection.execute("select key, value from meta"))
+        _check_format(meta, self.path)
+        found = Seen(meta["lineage"], int(meta["serial"]))
+        if is_new and self._seen is not None:
+            self._seen.write(found)
+        self._check_seen(found)
+        self._latest = found
 
     def release(self) -> None:
         if self._lock is not None:
+            if self._seen is not None and self._latest is not None:
+                self._seen.write(self._latest)
+            self._latest = None
             os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
@@ -175,7 +244,13 @@ class LocalStore:
             self._create()
         writable = os.access(self.path.parent, os.W_OK) and os.access(self.path, os.W_OK)
         mode = "rw" if writable else "ro&immutable=1"
-        connection = sqlite3.connect(f"file:{_quoted(self.path)}?mode={mode}", uri=True, isolation_level=None, timeout=5, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"file:{_quoted(self.path)}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=5,
+            check_same_thread=False,
+        )
         connection.execute("pragma synchronous = full")
         self._connection = connection
         return connection
@@ -194,7 +269,7 @@ class LocalStore:
         # Last, so that nothing of it lies in a second file: what closing fails to carry over would not move along.
         connection.execute("pragma journal_mode = wal")
         connection.close()
-        os.replace(fresh, self.path)
+        fresh.replace(self.path)
         directory = os.open(self.path.parent, os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
@@ -208,12 +283,33 @@ class LocalStore:
     def _secret_key(self, *, create: bool) -> bytes:
         """The key for digests of secret values; without a key file, one for this process only."""
         if not self._key_path.exists() and create:
-            key = os.open(self._key_path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+            self._create_key()
+        if not self._key_path.exists():
+            return b""
+        with self._key_path.open("rb") as file:
+            key = file.read(_LARGEST_KEY + 1)
+        if not _SHORTEST_KEY <= len(key) <= _LARGEST_KEY:
+            raise StateError(
+                f"the key file {self._key_path} has {len(key)} bytes, and is no key",
+                hint="remove it: a new one is made, and `plan --check-secrets` then calls every value new once",
+            )
+        return key
+
+    def _create_key(self) -> None:
+        """Put a new key in place whole: half a key, or none, would make digests that anybody can compute."""
+        fresh = self._key_path.with_suffix(f".new-{os.getpid()}")
+        key = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
             os.write(key, secrets.token_hex(32).encode())
+            os.fsync(key)
+        finally:
             os.close(key)
-        if self._key_path.exists():
-            return self._key_path.read_bytes()
-        return b""
+        try:
+            os.link(fresh, self._key_path)
+        except FileExistsError:
+            pass  # another process was faster, or something stands there: it is read next
+        finally:
+            fresh.unlink()
 
     def _guarded(self, action: Callable[[], T]) -> T:
         """Run an action on the file; what SQLite and the disk say becomes an error that says what to do."""
@@ -222,10 +318,16 @@ class LocalStore:
         except sqlite3.DatabaseError as problem:
             text = str(problem)
             if isinstance(problem, sqlite3.OperationalError) and ("locked" in text or "busy" in text):
-                raise StateLocked(f"{self.path} is in use by another process", hint="run it again") from problem
-            if isinstance(problem, sqlite3.OperationalError):
+                raise StateLocked(
+                    f"{self.path} is in use by another process", hint="run it again"
+                ) from problem
+            if isinstance(problem, sqlite3.OperationalError) and not text.startswith(
+                ("no such", "malformed")
+            ):
                 raise _unwritable(self.path, problem) from problem
             raise damaged(f"{self.path}: {text}") from problem
+        except UnicodeDecodeError as problem:  # SQLite's own words, quoting what it could not read
+            raise damaged(f"{self.path} holds bytes that are no text") from problem
         except OSError as problem:
             raise _unwritable(self.path, problem) from problem
 
@@ -239,13 +341,23 @@ def _unwritable(path: Path, problem: Exception) -> StateError:
 
 def _check_format(meta: dict[str, str], path: Path) -> None:
     found = meta.get("format", "")
-    if not found.isdigit() or "lineage" not in meta or not meta.get("serial", "").isdigit():
+    if not (_is_number(found) and _is_number(meta.get("serial")) and isinstance(meta.get("lineage"), str)):
         raise damaged(f"{path} does not say what it is")
     if int(found) > FORMAT:
         raise StateError(
             f"the state {path} has format {found}, and this reconciler knows {FORMAT}",
             hint="a newer reconciler wrote it; upgrade this one. Nothing was changed",
         )
+
+
+def _is_number(text: object) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 17
+
+
+def _generation(address: str, number: object) -> int:
+    if not isinstance(number, int) or number < 0:
+        raise damaged(f"the generation of {address[:80]!r} is not a number")
+    return number
 
 
 @contextmanager
@@ -259,28 +371,13 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("commit")
 
 
-def _blob_reader(connection: sqlite3.Connection) -> Callable[[bytes], bytes]:
-    blobs: dict[bytes, bytes] = dict(connection.execute("select key, data from blobs").fetchall())
-
-    def fetch(key: bytes) -> bytes:
-        if key not in blobs:
-            raise damaged(f"blob {key.hex()} is missing")
-        return blobs[key]
-
-    return fetch
-
-
-def _execute(connection: sqlite3.Connection, write: Write) -> None:
-    blobs: Blobs = {}
-    statement, values = _statement(write, blobs)
-    connection.executemany("insert or ignore into blobs values (?, ?)", blobs.items())
-    connection.execute(statement, values)
-
-
 def _statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
     match write:
         case PutRecord(record):
-            return "insert or replace into records values (?, ?)", [str(record.address), record_row(record, blobs)]
+            return "insert or replace into records values (?, ?)", [
+                str(record.address),
+                record_row(record, blobs),
+            ]
         case DropRecord(address):
             return "delete from records where key = ?", [str(address)]
         case PutIntent(intent):
@@ -309,7 +406,14 @@ def _statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
             return "insert or replace into meta values ('applying', ?)", [digest or ""]
         case Append(entry):
             sql = "insert into history (at, address, change, result, agent_id, detail) values (?, ?, ?, ?, ?, ?)"
-            return sql, [entry.at, str(entry.address), entry.change, entry.result, entry.agent_id, entry.detail]
+            return sql, [
+                entry.at,
+                str(entry.address),
+                entry.change,
+                entry.result,
+                entry.agent_id,
+                entry.detail,
+            ]
         case _:
             assert_never(write)
 
@@ -319,14 +423,9 @@ def _read_pins(text: str | None) -> Pins | None:
         return None
     try:
         fleet, environment, service, app_id = orjson.loads(text)
-    except ValueError as problem:
+    except (ValueError, TypeError) as problem:
         raise damaged("its pins are not of this format") from problem
     return Pins(fleet, environment, service, app_id)
-
-
-def _address(text: str) -> Address:
-    channel, _, name = text.rpartition("/")
-    return Address(channel, name)
 
 
 def _quoted(path: Path) -> str:

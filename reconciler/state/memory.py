@@ -21,7 +21,9 @@ class MemoryStore:
         return self._view.frozen()
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
-        entries = [each for each in reversed(self._view.history) if address is None or each.address == address]
+        entries = [
+            each for each in reversed(self._view.history) if address is None or each.address == address
+        ]
         return tuple(entries[:limit])
 
     def commit(self, writes: Sequence[Write], *, expected: int) -> int:

@@ -48,7 +48,7 @@ class AgoraBench:
         self._limits = limits
         self.provider = AgoraProvider(settings, limits)
         self.set_quota(2 * MANY)
-        simulator.set_switches(rtc_token="refused")  # noqa: S106
+        simulator.set_switches(rtc_token="refused")
 
     def renew(self) -> None:
         self.provider = AgoraProvider(self._settings, self._limits)

@@ -45,7 +45,9 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def agent(address: str, *, previously: tuple[str, ...] = (), lifecycle: Lifecycle | None = None, **changes: Any) -> AgentSpec:
+def agent(
+    address: str, *, previously: tuple[str, ...] = (), lifecycle: Lifecycle | None = None, **changes: Any
+) -> AgentSpec:
     """An agent at an address, with changes to its properties."""
     return AgentSpec(
         Address.parse(address),

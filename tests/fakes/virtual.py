@@ -138,7 +138,9 @@ class Virtual:
         query = "&".join(f"{quote(key)}={quote(value, safe='')}" for key, value in request.query)
         headers = {key.lower(): _reveal(value) for key, value in request.headers.items()}
         body = b"" if request.body is None else orjson.dumps(request.body, default=_reveal)
-        answer = self.service.handle(Request(request.method, urlsplit(request.url).path, query, headers, body))
+        answer = self.service.handle(
+            Request(request.method, urlsplit(request.url).path, query, headers, body)
+        )
         if isinstance(answer, Outage):
             return HttpFailure(HttpTrouble.BROKEN, sent=True)
         return HttpReply(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)

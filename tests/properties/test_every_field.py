@@ -43,11 +43,15 @@ VALUES: dict[str, tuple[Any, Any]] = {
 }
 # What a field needs beside itself, or the service refuses it.
 BESIDE: dict[str, dict[str, Any]] = {
-    "filler_words.content.static_config": {"filler_words": {"content": {"static_config": {"phrases": ["hm"]}}}},
+    "filler_words.content.static_config": {
+        "filler_words": {"content": {"static_config": {"phrases": ["hm"]}}}
+    },
     "geofence.exclude_area": {"geofence": {"area": "GLOBAL"}},
     "llm.greeting_audio_url": {"llm": {"greeting_message": "Hello"}},
     "parameters.silence_config.timeout_ms": {"parameters": {"silence_config": {"content": "Still there?"}}},
-    "turn_detection.config.start_of_speech": {"turn_detection": {"config": {"start_of_speech": {"mode": "vad"}}}},
+    "turn_detection.config.start_of_speech": {
+        "turn_detection": {"config": {"start_of_speech": {"mode": "vad"}}}
+    },
 }
 
 
@@ -76,7 +80,9 @@ def wanted_with(field: str, value: Any) -> DesiredFleet:
     for prefix, beside in BESIDE.items():
         if field.startswith(prefix):
             changes = beside
-    return fleet(agent("lobby/greeter", **merged(changes, tree_of(field, value) if value is not None else {})))
+    return fleet(
+        agent("lobby/greeter", **merged(changes, tree_of(field, value) if value is not None else {}))
+    )
 
 
 def tree_of(field: str, value: Any) -> dict[str, Any]:

@@ -210,7 +210,16 @@ def test_the_real_service_names_every_missing_variable_at_once(fleet: Path) -> N
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_apply_ends_in_order_and_goes_on_later(fleet: Path, number: signal.Signals) -> None:
     rooms(fleet, *[f"room-{index}" for index in range(300)])
-    command = [sys.executable, "-m", "reconciler", "apply", str(fleet), "--auto-approve", "--parallelism", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "reconciler",
+        "apply",
+        str(fleet),
+        "--auto-approve",
+        "--parallelism",
+        "2",
+    ]
     results = fleet / "results.txt"
     with (
         results.open("w", encoding="utf-8") as stdout,
@@ -243,7 +252,11 @@ def served() -> Iterator[dict[str, str]]:
     }
     command = [sys.executable, "-m", "reconciler", "simulator", "--port", "0", "--switch", "quota=500"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **credentials}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **credentials},
     ) as server:
         assert server.stdout is not None
         url = server.stdout.readline().removeprefix("listening on ").strip()
@@ -271,7 +284,9 @@ def test_wrong_credentials_stop_the_run_with_a_message(fleet: Path, served: dict
     assert "guess" not in answer.stderr
 
 
-def test_a_secret_without_a_value_fails_its_address_and_never_shows(fleet: Path, served: dict[str, str]) -> None:
+def test_a_secret_without_a_value_fails_its_address_and_never_shows(
+    fleet: Path, served: dict[str, str]
+) -> None:
     without = {key: value for key, value in served.items() if key != "TTS_KEY"}
     answer = run("apply", fleet, "-e", "prod", "--auto-approve", **without)
     assert answer.returncode == 6

@@ -59,7 +59,9 @@ def test_planning_changes_nothing_anywhere(virtual: Virtual) -> None:
 def test_a_prompt_changes_in_place_and_nobody_is_hung_up_on(virtual: Virtual) -> None:
     apply(virtual, fleet(agent("lobby/greeter")))
     before = virtual.live()[0].agent_id
-    wanted = fleet(agent("lobby/greeter", llm={"system_messages": [{"role": "system", "content": "Be brief."}]}))
+    wanted = fleet(
+        agent("lobby/greeter", llm={"system_messages": [{"role": "system", "content": "Be brief."}]})
+    )
     assert actions(plan(virtual, wanted)) == {"lobby/greeter": "update"}
     apply(virtual, wanted)
     (running,) = virtual.live()
@@ -320,7 +322,11 @@ def test_adopt_refuses_what_makes_no_sense(virtual: Virtual) -> None:
     wanted = fleet(agent("lobby/greeter"))
     apply(virtual, wanted)
     (running,) = virtual.live()
-    for address, agent_id in (("lobby/nobody", running.agent_id), ("lobby/greeter", running.agent_id), ("lobby/greeter", "NOBODY")):
+    for address, agent_id in (
+        ("lobby/nobody", running.agent_id),
+        ("lobby/greeter", running.agent_id),
+        ("lobby/greeter", "NOBODY"),
+    ):
         with pytest.raises(UsageError):
             virtual.run(
                 workflow.adopt(virtual.job(wanted), virtual.provider(), Address.parse(address), agent_id)
@@ -378,7 +384,11 @@ def test_destroy_works_without_a_state(virtual: Virtual) -> None:
 
 def test_a_selector_that_matches_nothing_is_an_error(virtual: Virtual) -> None:
     wanted = fleet(agent("lobby/greeter"))
-    for selection in (Selection(targets=("loby/*",)), Selection(excludes=("x",)), Selection(replaces=("x/*",))):
+    for selection in (
+        Selection(targets=("loby/*",)),
+        Selection(excludes=("x",)),
+        Selection(replaces=("x/*",)),
+    ):
         with pytest.raises(UsageError, match="matches no agent"):
             plan(virtual, wanted, selection=selection)
 
@@ -428,7 +438,7 @@ def test_a_secret_that_would_go_to_another_host_wants_a_word(virtual: Virtual) -
     wanted = fleet(agent("lobby/greeter", llm={"url": "https://evil.example/v1"}))
     (danger,) = plan(virtual, wanted).dangers
     assert (danger.reference, danger.host) == ("ref+env://OPENAI_API_KEY", "evil.example")
-    with pytest.raises(Refused, match="secret-host=evil.example"):
+    with pytest.raises(Refused, match=r"secret-host=evil\.example"):
         apply(virtual, wanted)
     apply(virtual, wanted, policy=Policy(allow_hosts=frozenset({"evil.example"})))
     assert virtual.live()[0].properties["llm"]["url"] == "https://evil.example/v1"
@@ -475,7 +485,9 @@ def test_no_hold_lets_a_token_run_out(virtual: Virtual) -> None:
     apply(virtual, wanted)
     assert virtual.live()[0].properties["token"] != token
     assert virtual.live()[0].properties["tts"] == voice
-    assert [action_of(each).value for each in plan(virtual, wanted).changes] == ["hold"], "the edit is still held"
+    assert [action_of(each).value for each in plan(virtual, wanted).changes] == ["hold"], (
+        "the edit is still held"
+    )
 
 
 def test_a_keep_alive_run_renews_beside_edits_that_it_holds(virtual: Virtual) -> None:

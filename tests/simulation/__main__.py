@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seed(seed: int, *, trace: bool) -> int:
-    from .seeds import live  # noqa: PLC0415
+    from .seeds import live
 
     outcome, world = live(seed, trace=trace)
     if world.history is not None:
@@ -77,7 +77,7 @@ def _seed(seed: int, *, trace: bool) -> int:
 
 def _mutant(key: str) -> int:
     """Plant one bug, and say as JSON what has caught it: a directed check, or a seed."""
-    from . import mutants  # noqa: PLC0415
+    from . import mutants
 
     mutant = mutants.plant(key)
     caught = None if mutant.pending else _caught_by(mutant.check, mutants.BUDGET)
@@ -86,8 +86,8 @@ def _mutant(key: str) -> int:
 
 
 def _caught_by(check: str, budget: int) -> str | None:
-    from .checks import CHECKS  # noqa: PLC0415
-    from .seeds import live  # noqa: PLC0415
+    from .checks import CHECKS
+    from .seeds import live
 
     if check:
         problem = CHECKS[check]()
@@ -100,7 +100,7 @@ def _caught_by(check: str, budget: int) -> str | None:
 
 
 def _caught_by_rows() -> str | None:
-    from .rows import ROWS  # noqa: PLC0415
+    from .rows import ROWS
 
     for row in ROWS:
         try:

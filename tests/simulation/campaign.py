@@ -161,7 +161,7 @@ def regressions() -> Tally:
 
 def replay(words: str) -> Tally:
     """One line of the regression list: `seed N`, `crash "scenario" 3:torn`, `fate "scenario" 4 late`, `row "name"`."""
-    import shlex  # noqa: PLC0415  only for the list
+    import shlex
 
     verb, *rest = shlex.split(words)
     tally = Tally()

@@ -361,8 +361,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "reconciler.workflow",
-                "if approved is not None and approved.digest != intended.digest and",
-                "if False and",
+                "        approved is not None\n        and approved.digest != intended.digest\n",
+                "        False\n",
             ),
         ),
         check="approved",

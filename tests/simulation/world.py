@@ -39,7 +39,7 @@ from reconciler.simulator import (
 from reconciler.simulator import (
     MemoryStore as Shelf,
 )
-from reconciler.state.document import intent_row, record_row
+from reconciler.state.document import Blobs, intent_row, record_row
 from reconciler.state.memory import MemoryStore
 
 from .clock import Timeline
@@ -277,7 +277,7 @@ class Durable(MemoryStore):
 
 def state_bytes(state: State) -> bytes:
     """A state as bytes: rows in their stored form, in order."""
-    blobs: dict[bytes, bytes] = {}
+    blobs = Blobs()
     parts = [f"{state.lineage} {state.serial} {state.pins} {state.applying}".encode()]
     parts += [record_row(state.records[each], blobs) for each in sorted(state.records)]
     parts += [intent_row(each, blobs) for each in state.intents]

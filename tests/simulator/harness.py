@@ -32,11 +32,11 @@ BASES = {"global": "/api/conversational-ai-agent", "cn": "/cn/api/conversational
 LIVE = "0,1,2,3"
 
 
-def basic(customer_id: str = "customer", secret: str = "secret") -> str:  # noqa: S107  nobody's
+def basic(customer_id: str = "customer", secret: str = "secret") -> str:
     return "Basic " + base64.b64encode(f"{customer_id}:{secret}".encode()).decode()
 
 
-def token(  # noqa: PLR0913  what a token holds
+def token(
     channel: str = "lobby",
     uid: str = "1001",
     *,

@@ -72,7 +72,7 @@ def answered(outcome: object) -> None:
     authorization=AUTHORIZATION,
     body=st.binary(max_size=60) | JSON.map(lambda value: str(value).encode()) | DIGESTIBLE.map(orjson.dumps),
 )
-def test_any_request(  # noqa: PLR0913  what a request has
+def test_any_request(
     *, method: str, path: str, query: str, headers: dict[str, str], authorization: str, body: bytes
 ) -> None:
     simulator = Simulator(clock=lambda: NOON)

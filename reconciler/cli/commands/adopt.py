@@ -16,7 +16,9 @@ from reconciler.cli import options
 @options.fleet_options
 @options.lock_option
 @options.output_options
-def command(address: str, agent_id: str, directory: str, environment: str | None, variables: Any, **flags: Any) -> int:
+def command(
+    address: str, agent_id: str, directory: str, environment: str | None, variables: Any, **flags: Any
+) -> int:
     """Record a running agent that this tool did not start as the agent of a declared address.
 
     Nothing is sent and nobody is hung up on: its join-only fields count as declared, and the next apply sends
@@ -36,5 +38,7 @@ def command(address: str, agent_id: str, directory: str, environment: str | None
     with wiring.open_session(directory, environment, variables, output) as session:
         job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))
         record = session.run(workflow.adopt(job, session.provider, where, agent_id))
-    output.result(f"adopted agent {record.agent_id} as {where}; the next apply sends its in-place fields once")
+    output.result(
+        f"adopted agent {record.agent_id} as {where}; the next apply sends its in-place fields once"
+    )
     return 0

@@ -15,9 +15,19 @@ from reconciler.cli import options
 @options.format_option("text", "json", "markdown")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option(
-    "--plan", "plan_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Apply this plan or refuse."
+    "--plan",
+    "plan_file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Apply this plan or refuse.",
 )
-@click.option("--wait", type=options.Duration(), default="120s", show_default=True, help="How long agents may take to run.")
+@click.option(
+    "--wait",
+    type=options.Duration(),
+    default="120s",
+    show_default=True,
+    help="How long agents may take to run.",
+)
 @options.selection_options
 @options.policy_options
 @options.parallelism_option

@@ -30,4 +30,6 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
 
     output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
     approval = Approval(flags.pop("auto_approve"))
-    return run_apply(directory, environment, variables, Flags(**flags), approval, output, style, destroying=True)
+    return run_apply(
+        directory, environment, variables, Flags(**flags), approval, output, style, destroying=True
+    )

@@ -31,5 +31,7 @@ def command(address: str, directory: str, environment: str | None, variables: An
     with wiring.open_session(directory, environment, variables, output) as session:
         job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))
         record = session.run(workflow.forget(job, where))
-    output.result(f"forgot {where}; agent {record.agent_id} is not ours any more, and runs on if it still ran")
+    output.result(
+        f"forgot {where}; agent {record.agent_id} is not ours any more, and runs on if it still ran"
+    )
     return 0

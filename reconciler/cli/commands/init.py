@@ -73,6 +73,7 @@ def command(directory: str) -> int:
     """
     from reconciler.cli.output import write
     from reconciler.errors import UsageError
+    from reconciler.report.escape import visible
 
     root = Path(directory)
     name = _fleet_name(root.resolve().name)
@@ -85,7 +86,9 @@ def command(directory: str) -> int:
     # A link that leads nowhere is there, too: writing through it would write somewhere else.
     taken = [each for each in files if os.path.lexists(root / each) and each != ".gitignore"]
     if taken:
-        raise UsageError(f"{root / taken[0]} is there already; nothing was written", hint="init never overwrites")
+        raise UsageError(
+            f"{root / taken[0]} is there already; nothing was written", hint="init never overwrites"
+        )
     for file, text in files.items():
         path = root / file
         if os.path.lexists(path):
@@ -93,8 +96,8 @@ def command(directory: str) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as new:
             new.write(text)
-        write(f"wrote {path}\n")
-    write(f"next: reconciler plan {directory}\n")
+        write(f"wrote {visible(str(path))}\n")
+    write(f"next: reconciler plan {visible(directory)}\n")
     return 0
 
 

@@ -14,10 +14,14 @@ from reconciler.cli import options
 @options.directory_argument
 @options.fleet_options
 @options.format_option("text", "json", "markdown")
-@click.option("--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for `apply --plan FILE`.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for `apply --plan FILE`."
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are present.")
 @click.option("--explain", is_flag=True, help="Show the steps of each change.")
-@click.option("--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only).")
+@click.option(
+    "--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only)."
+)
 @options.selection_options
 @options.policy_options
 @options.parallelism_option
@@ -38,6 +42,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.cli.output import Output
     from reconciler.errors import ExitCode, ReconcilerError, Refused
     from reconciler.plan.planfile import save
+    from reconciler.report.escape import visible
 
     output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
     out, detailed, explain = flags.pop("out"), flags.pop("detailed_exitcode"), flags.pop("explain")
@@ -52,7 +57,8 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
             raise ReconcilerError(problem.message, hint=problem.hint) from problem
     if out is not None:
         Path(out).write_bytes(save(plan, job.selection, job.policy))
-        output.say(f"saved the plan to {out}; `reconciler apply --plan {out}` applies it or refuses")
+        shown = visible(str(out))
+        output.say(f"saved the plan to {shown}; `reconciler apply --plan {shown}` applies it or refuses")
     output.result(_rendered(plan, style, explain=explain, colour=output.colour()))
     return int(ExitCode.CHANGES if detailed and plan.pending else ExitCode.DONE)
 

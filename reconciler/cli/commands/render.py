@@ -16,7 +16,9 @@ from reconciler.cli import options
 @options.format_option("yaml", "json")
 @click.option("--trace", is_flag=True, help="Name the file, line and layer of every value.")
 @options.output_options
-def command(directory: str, environment: str | None, variables: Any, style: str, trace: bool, **flags: Any) -> int:
+def command(
+    directory: str, environment: str | None, variables: Any, style: str, trace: bool, **flags: Any
+) -> int:
     """Print every agent as it stands after templates, profiles and environments. Offline; secrets as references.
 
     \b

@@ -15,7 +15,9 @@ from reconciler.cli import options
 @options.fleet_options
 @options.format_option("yaml", "json")
 @options.output_options
-def command(address: str, directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+def command(
+    address: str, directory: str, environment: str | None, variables: Any, style: str, **flags: Any
+) -> int:
     """Show what files, state and service say of one agent, and the last changes that were made to it.
 
     \b

@@ -11,7 +11,14 @@ from reconciler.cli import options
 
 @click.command("simulator", short_help="Serve the embedded service on loopback.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: a free port.")
-@click.option("--switch", "switches", type=options.Pair(), multiple=True, metavar="NAME=VALUE", help="Set a switch; repeatable.")
+@click.option(
+    "--switch",
+    "switches",
+    type=options.Pair(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a switch; repeatable.",
+)
 @click.option("--world", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the world in this file.")
 @click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
 def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None, list_switches: bool) -> int:
@@ -30,7 +37,9 @@ def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None,
     if list_switches:
         _list_switches()
         return 0
-    simulator = Simulator(SqliteStore(world) if world else MemoryStore(), credentials=Credentials.from_environment(os.environ))
+    simulator = Simulator(
+        SqliteStore(world) if world else MemoryStore(), credentials=Credentials.from_environment(os.environ)
+    )
     try:
         simulator.set_switches(dict(switches))
     except SwitchError as problem:

@@ -15,7 +15,9 @@ from reconciler.cli import options
 @options.fleet_options
 @options.format_option("text", "json")
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
-@click.option("--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often.")
+@click.option(
+    "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
+)
 @options.parallelism_option
 @options.output_options
 def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
@@ -40,7 +42,9 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
             found = overview.status_of(plan, basis, session.provider.capabilities)
             if flags["watch"] and output.colour():
                 click.clear()
-            output.result(documents.to_json(report.tree(found)) if style == "json" else report.render_text(found))
+            output.result(
+                documents.to_json(report.tree(found)) if style == "json" else report.render_text(found)
+            )
             if not flags["watch"]:
                 return 0
             time.sleep(flags["interval"])

@@ -27,6 +27,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.cli.output import Output, source_reader
     from reconciler.errors import ExitCode, InvalidConfig
     from reconciler.report import problems
+    from reconciler.report.escape import visible
 
     output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
     path = Path(directory)
@@ -39,9 +40,9 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
         if found:
             output.result(problems.render_text(found, source_reader(path), colour=output.colour()))
         if good:
-            output.result(f"{directory} is valid: {good}.")
+            output.result(f"{visible(directory)} is valid: {good}.")
     else:
-        output.result(_rendered(found, style, path))
+        output.result(_rendered(found, style, path), commands=style == "github")
     return int(ExitCode.DONE if good else ExitCode.ERROR)
 
 

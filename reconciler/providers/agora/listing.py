@@ -70,7 +70,7 @@ LADDER = tuple(
 _FIRST_WITHOUT_COMMAS = next(rung for rung, dialect in enumerate(LADDER) if not dialect.commas)
 
 
-class _Refused(Exception):  # noqa: N818  a question that was refused, not a failure
+class _Refused(Exception):
     """The service refuses this dialect: a 400 to the first page."""
 
     def __init__(self, error: ServiceError) -> None:

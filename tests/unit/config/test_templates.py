@@ -307,4 +307,4 @@ def test_text_without_braces_is_itself(text: str) -> None:
     try:
         assert render(templates, text) == text
     except TemplateFault as found:
-        assert found.rule == "control-character"  # noqa: PT017
+        assert found.rule == "control-character"

@@ -91,7 +91,7 @@ class Hand:
                         break
             except StopIteration as end:
                 results[place] = end.value
-            except Exception as raised:  # noqa: BLE001  whatever it is, it is the result
+            except Exception as raised:
                 results[place] = raised
         return results
 

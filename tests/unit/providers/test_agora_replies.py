@@ -149,7 +149,7 @@ SCALARS = st.one_of(
     st.just(AGENT),
 )
 KEYS = st.sampled_from(
-    "agent_id taskId status state start_ts create_ts stop_ts name message detail reason data list meta "  # noqa: SIM905
+    "agent_id taskId status state start_ts create_ts stop_ts name message detail reason data list meta "
     "cursor total count contents turns pagination page_index is_last_page".split()
 )
 TREES = st.recursive(

@@ -1,0 +1,205 @@
+"""What is measured in a process of its own, since a command is one too: prints what it found as JSON.
+
+python -m tests.benchmarks.child load DIRECTORY
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from reconciler import config, workflow
+from reconciler.apply.context import Settings
+from reconciler.apply.events import Finished
+from reconciler.cli.output import Output
+from reconciler.cli.wiring import Session
+from reconciler.driver.http import HttpxSender
+from reconciler.driver.secrets import SecretSources, StandIns
+from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.record import Entry, State
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Keep
+from reconciler.plan.guard import Policy
+from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.provider import AgoraProvider
+from reconciler.workflow import Planned
+from tests.benchmarks import by_hand
+from tests.benchmarks.measure import peak_bytes
+from tests.benchmarks.settled import ABLE, ACCOUNT, CannedService, store_of
+
+UNHURRIED = Limits(calls_per_second=1e9, burst=1e9)
+
+
+class _Timed:
+    """The reading half of a store that remembers how long the reading took."""
+
+    def __init__(self, directory: Path) -> None:
+        self._store = store_of(directory)
+        self.seconds = 0.0
+
+    def read(self) -> State:
+        began = time.process_time()
+        state = self._store.read()
+        self.seconds += time.process_time() - began
+        return state
+
+    def history(self, address: Address | None, limit: int) -> list[Entry]:
+        return list(self._store.history(address, limit))
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _loaded(directory: Path) -> DesiredFleet:
+    """Load, render, validate, digest."""
+    fleet = config.load(directory)
+    for spec in fleet.agents.values():
+        spec.revision(ABLE)
+    return fleet
+
+
+def _load(directory: Path) -> dict[str, Any]:
+    began = time.process_time()
+    fleet = _loaded(directory)
+    return {"seconds": time.process_time() - began, "agents": len(fleet.agents), "peak": peak_bytes()}
+
+
+def _load_by_hand(directory: Path) -> dict[str, Any]:
+    began = time.process_time()
+    agents = by_hand.load_for_each(directory)
+    return {"seconds": time.process_time() - began, "agents": agents, "peak": peak_bytes()}
+
+
+def _events_by_hand(directory: Path) -> dict[str, Any]:
+    trees = [dict(spec.body.properties) for spec in config.load(directory).agents.values()]
+    began = time.process_time()
+    by_hand.read_events(directory)
+    for tree in trees:
+        by_hand.check(tree)
+    return {"seconds": time.process_time() - began, "agents": len(trees), "peak": peak_bytes()}
+
+
+def _plan(directory: Path) -> dict[str, Any]:
+    """Load and plan, as the command does, against a service whose list lies ready."""
+    idle = peak_bytes()
+    began = time.process_time()
+    fleet = config.load(directory)
+    loaded = time.process_time() - began
+    store, service = _Timed(directory), CannedService(directory)
+    provider = AgoraProvider(ACCOUNT, UNHURRIED)
+    session = Session(
+        directory,
+        fleet,
+        provider,
+        ACCOUNT.app_id,
+        lambda: service,
+        store,
+        SecretSources({}, directory),
+        Output(),  # type: ignore[arg-type]  # reads only
+    )
+    plan = session.run(workflow.plan(workflow.Job(fleet, ACCOUNT.app_id), provider))
+    seconds = time.process_time() - began
+    return {
+        "seconds": seconds,
+        "load": loaded,
+        "state": store.seconds,
+        "agents": len(fleet.agents),
+        "pending": sum(1 for each in plan.changes if not isinstance(each, Keep)),
+        "calls": service.calls,
+        "peak": peak_bytes(),
+        "idle": idle,
+        "rendered": _rendered_bytes(fleet, plan) if "--size" in sys.argv else 0,
+        "deepdiff": "deepdiff" in sys.modules,
+    }
+
+
+def _rendered_bytes(fleet: DesiredFleet, plan: Plan) -> int:
+    """The fleet as JSON, each distinct prompt once."""
+    prompts: set[str] = set()
+    size = 0
+    for spec in fleet.agents.values():
+        text = json.dumps(spec.body.tree(), ensure_ascii=False)
+        llm: Any = spec.body.properties.get("llm", {})
+        for message in llm.get("system_messages", ()):
+            prompt = message.get("content", "")
+            size -= len(json.dumps(prompt, ensure_ascii=False)) if prompt in prompts else 0
+            prompts.add(prompt)
+        size += len(text.encode()) + len(str(spec.address)) + 4
+    assert plan.fleet is fleet
+    return size
+
+
+def _apply(directory: Path) -> dict[str, Any]:
+    """Join every agent of a fleet at a port, from an empty state; `changes` until the last change was recorded."""
+    port, parallelism = sys.argv[3:5]
+    fleet = config.load(directory)
+    provider = AgoraProvider(replace(ACCOUNT, base_url=f"http://127.0.0.1:{port}"), UNHURRIED)
+    marks: dict[str, float] = {}
+
+    def note(event: object) -> None:
+        if isinstance(event, (Planned, Finished)):
+            marks[type(event).__name__] = time.perf_counter()
+
+    with TemporaryDirectory() as state:
+        session = Session(
+            directory,
+            fleet,
+            provider,
+            ACCOUNT.app_id,
+            HttpxSender,
+            store_of(Path(state)),
+            StandIns(SecretSources({}, directory)),
+            Output(),
+        )
+        settings = Settings(parallelism=int(parallelism))
+        job = workflow.Job(fleet, ACCOUNT.app_id, policy=Policy(allow={"join": 1e9}), settings=settings)
+        ledger = session.run(workflow.apply(job, provider), on_event=note)
+        ended = time.perf_counter()
+        session.store.close()
+    assert ledger.is_complete, ledger.finished[:3]
+    return {
+        "agents": len(fleet.agents),
+        "changes": marks["Finished"] - marks["Planned"],
+        "whole": ended - marks["Planned"],
+    }
+
+
+def _post_by_hand(directory: Path) -> dict[str, Any]:
+    """Post the same bodies with the bare client: one connection for each worker, nothing else."""
+    port, parallelism = sys.argv[3:5]
+    fleet = config.load(directory)
+    bodies = [by_hand.join_body(spec) for spec in fleet.agents.values()]
+    began = time.perf_counter()
+    asyncio.run(
+        by_hand.post(f"http://127.0.0.1:{port}/v2/projects/{ACCOUNT.app_id}/join", bodies, int(parallelism))
+    )
+    return {"agents": len(bodies), "changes": time.perf_counter() - began}
+
+
+TASKS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
+    "load": _load,
+    "load-by-hand": _load_by_hand,
+    "events-by-hand": _events_by_hand,
+    "plan": _plan,
+    "apply": _apply,
+    "post-by-hand": _post_by_hand,
+}
+
+
+def main() -> None:
+    """Run one task, without the collector of garbage, as the command does."""
+    gc.disable()
+    print(json.dumps(TASKS[sys.argv[1]](Path(sys.argv[2]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The table: what is measured, against what, and how much it may be. A goal without a figure was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One line of the table. `key` is how measurements name it."""
+
+    key: str
+    work: str
+    floor: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement of a goal: `case` where it has several, `ours` and `floor` as people read them."""
+
+    key: str
+    ours: str
+    floor: str
+    ratio: float | None
+    met: bool
+    case: str = ""
+
+
+GOALS: tuple[Goal, ...] = (
+    Goal("help", "`--help`, `version`, completion", '`python -c "import click"`', "≤ 1.25 ×"),
+    Goal(
+        "start",
+        "`plan` of ten agents, embedded simulator",
+        "importing the packages that a plan needs",
+        "≤ 1.5 ×",
+    ),
+    Goal(
+        "for-each",
+        "load, render, validate, digest: one `for_each`, 18 templates each",
+        "the four steps by hand",
+        "≤ 1.5 ×",
+    ),
+    Goal(
+        "spelled",
+        "the same, spelled out in 100 files",
+        "libyaml's events, and the four steps by hand",
+        "≤ 1.5 ×",
+    ),
+    Goal("plan", "load and plan, 1 % changed, state loaded", "the load alone", "≤ 1.3 ×"),
+    Goal("growth", "load, state and plan, from 1,000 to 100,000 agents", "linear", "exponent ≤ 1.05"),
+    Goal("memory", "peak of that", "the rendered fleet as JSON, each distinct prompt once", "≤ 4 ×"),
+    Goal("memory-100k", "peak of that, 100,000 agents", "–", "≤ 2.5 GiB"),
+    Goal(
+        "calls",
+        "calls of a plan, counted by the simulator",
+        "pages of the list, and ids never seen before",
+        "exactly that",
+    ),
+    Goal(
+        "apply",
+        "apply, local server",
+        "the bare HTTP client, same arrangement, same bodies",
+        "≥ 85 % of its calls a second",
+    ),
+    Goal("even", "apply, the slowest parallelism", "the best one", "≥ 80 %"),
+    Goal("latency", "apply, 50 ms of latency, parallelism 50", "calls × latency ÷ parallelism", "≤ 1.3 ×"),
+    Goal(
+        "durable",
+        "making one change durable, 10,000 agents in the state",
+        "one SQLite commit (WAL, FULL)",
+        "≤ 2 ×",
+    ),
+    Goal("flat", "the same", "with 100 agents in the state", "flat (≤ 1.25 ×)"),
+    Goal("size", "size of the state, 10,000 agents, one prompt of 4 KB", "–", "≤ 1 KB an agent"),
+    Goal("diff", "the field differences of one changed agent", "–", "≤ 1.5 ms"),
+    Goal("no-deepdiff", "a plan in which nothing changed", "–", "never imports deepdiff"),
+    Goal(
+        "octodns",
+        "load and plan from `for_each`, nothing changed",
+        "`octodns-sync` of as many A records",
+        "≤ 0.25 ×",
+    ),
+)
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """Every goal with its figures, as Markdown."""
+    lines = [
+        "| work | floor, in the same run | ours | floor | ratio | goal | met |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for goal in GOALS:
+        found = [each for each in figures if each.key == goal.key]
+        lines += [_line(goal, each) for each in found] or [
+            _row(goal.work, goal.floor, "–", "–", "–", goal.text, "not measured")
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(goal: Goal, figure: Figure) -> str:
+    work = f"{goal.work}: {figure.case}" if figure.case else goal.work
+    ratio = "–" if figure.ratio is None else f"{figure.ratio:.2f}"
+    return _row(
+        work, goal.floor, figure.ours, figure.floor, ratio, goal.text, "yes" if figure.met else "**no**"
+    )
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def missed(figures: Iterable[Figure]) -> list[str]:
+    """The keys of the goals that were measured and not met."""
+    return sorted({each.key for each in figures if not each.met})

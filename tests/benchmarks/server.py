@@ -1,0 +1,127 @@
+"""The least of a service that an apply can work with: canned replies over HTTP/1.1, so that it is never the limit.
+
+    python -m tests.benchmarks.server 0.05        prints its port, and answers after 50 ms
+
+It joins whatever is posted, lists what was joined as running, and checks nothing. One process, no framework.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs
+
+from tests.benchmarks.measure import ROOT
+
+_PAGE = 100
+
+
+class _Service:
+    """What was joined; `calls` counts requests."""
+
+    def __init__(self) -> None:
+        self.started: list[int] = []
+        self.calls = 0
+
+    def answer(self, line: str) -> bytes:
+        """The reply to a request line."""
+        method, target, _ = line.split(" ", 2)
+        path, _, query = target.partition("?")
+        if path == "/calls":
+            return _reply({"calls": self.calls})
+        if path == "/reset":
+            self.started, self.calls = [], 0
+            return _reply({})
+        self.calls += 1
+        if method == "POST":
+            self.started.append(int(time.time()))
+            return _reply(
+                {"agent_id": _id(len(self.started) - 1), "create_ts": self.started[-1], "status": "RUNNING"}
+            )
+        if path.endswith("/agents"):
+            return self._page(parse_qs(query))
+        number = int(path.rpartition("A")[2])
+        return _reply(
+            {"agent_id": _id(number), "status": "RUNNING", "start_ts": self.started[number], "name": "-"}
+        )
+
+    def _page(self, query: dict[str, list[str]]) -> bytes:
+        first = int(query.get("cursor", ["0"])[0])
+        shown = range(first, min(first + _PAGE, len(self.started)))
+        rows = [
+            {"agent_id": _id(each), "status": "RUNNING", "start_ts": self.started[each]} for each in shown
+        ]
+        rest = str(shown.stop) if shown.stop < len(self.started) else ""
+        return _reply(
+            {"data": {"count": len(rows), "list": rows}, "meta": {"cursor": rest, "total": len(self.started)}}
+        )
+
+
+def _id(number: int) -> str:
+    return f"1NT29X10YHxxxxxWJOXLYHNYBA{number:06d}"
+
+
+def _reply(content: object) -> bytes:
+    body = json.dumps(content).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+
+
+class _Connection(asyncio.Protocol):
+    """Requests of one connection, one after the other."""
+
+    def __init__(self, service: _Service, latency: float) -> None:
+        self._service = service
+        self._latency = latency
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head = self._received[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 : (head + b"\r\n").find(b"\r\n", at)]) if at >= 0 else 0
+            if len(self._received) < end + 4 + length:
+                return
+            line = self._received[: self._received.find(b"\r\n")].decode()
+            self._received = self._received[end + 4 + length :]
+            asyncio.get_running_loop().call_later(self._latency, self._answer, line)
+
+    def _answer(self, line: str) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(self._service.answer(line))
+
+
+async def _serve(latency: float) -> None:
+    service = _Service()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(service, latency), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def running(latency: float = 0.0) -> Iterator[int]:
+    """A server in a process of its own, for as long as the block; its port."""
+    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(float(sys.argv[1])))

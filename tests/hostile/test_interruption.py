@@ -1,0 +1,225 @@
+"""Stopped at any moment: nothing new starts, the state is durable within two seconds, the next run goes on.
+
+Real processes and real signals, against a service over a socket whose answers hang.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.simulator import Simulator
+from reconciler.state.local import LocalStore
+from tests.hostile import canaries
+from tests.hostile.bench import mutating
+
+# Two seconds until the state is durable, and what a loaded machine needs to end a process.
+SOON = 4.0
+FLEET = """\
+fleet: demo
+service: {kind: agora}
+limits: {leave: 100%, quota: 500}
+channels:
+  - channel: "{{ room }}"
+    for_each: [a, b, c, d, e, f]
+    as: room
+    agents:
+      - name: desk
+        properties:
+          remote_rtc_uids: ["*"]
+          idle_timeout: 0
+          tts: {vendor: microsoft, params: {key: ref+env://CANARY_TTS, region: eastus, voice_name: en-US-AvaNeural}}
+          llm:
+            url: https://api.openai.com/v1/chat/completions
+            api_key: ref+env://CANARY_LLM
+            system_messages: [{role: system, content: Be kind.}]
+            params: {model: gpt-4o-mini}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in canaries.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AGORA_APP_ID", canaries.APP_ID)
+    (tmp_path / "fleet.yaml").write_text(FLEET, encoding="utf-8")
+    return tmp_path
+
+
+@contextmanager
+def started(home: Path, *words: str, prefix: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+    command = [*prefix, sys.executable, "-m", "reconciler", *words]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def finish(home: Path) -> None:
+    """Once nobody interferes any more: one apply ends it, and nothing is left to do."""
+    for words, code in ((("apply", "--auto-approve"), 0), (("plan", "--detailed-exitcode"), 0)):
+        answer = subprocess.run(
+            [sys.executable, "-m", "reconciler", *words],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert answer.returncode == code, answer.stdout + answer.stderr
+
+
+def until(condition: object, seconds: float = 20.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen[str], *numbers: signal.Signals) -> tuple[float, str]:
+    begun = time.monotonic()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.15)
+    out, err = process.communicate(timeout=20)
+    said = out + err
+    assert "Traceback" not in said, said
+    assert list(canaries.hits(said.encode())) == []
+    return time.monotonic() - begun, said
+
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("times", [1, 2])
+def test_while_every_join_hangs(home: Path, service: Simulator, number: signal.Signals, times: int) -> None:
+    service.set_script([{"on": "join", "count": 0, "fate": "lose_response"}])
+    with started(home, "apply", "--auto-approve", "--parallelism", "2") as process:
+        until(lambda: mutating(service).get("join", 0) == 2)
+        took, said = stop(process, *[number] * times)
+    assert process.returncode == CODES[number], said
+    assert took < SOON + 0.15 * times
+    assert mutating(service) == {"join": 2}
+    assert "interrupted" in said
+    assert len(LocalStore(home / ".reconciler" / "default.state").read().intents) == 2
+    service.set_script([])
+    finish(home)
+    assert sorted(each.channel for each in service.world.live()) == list("abcdef")
+
+
+@pytest.mark.parametrize("on", ["list", "query"])
+def test_while_a_read_hangs(home: Path, service: Simulator, on: str) -> None:
+    service.set_script([{"on": on, "count": 0, "fate": "drop_request"}])
+    if on == "query":
+        service.set_script([])
+        finish(home)
+        service.set_script([{"on": "query", "count": 0, "fate": "drop_request"}])
+        (home / ".reconciler" / "default.state").unlink()
+    before = service.tally().get(on, 0)
+    for words in (("plan",), ("apply", "--auto-approve"), ("drift",)):
+        with started(home, *words) as process:
+            until(lambda: service.tally().get(on, 0) > before)
+            took, said = stop(process, signal.SIGINT)
+        before = service.tally()[on]
+        assert process.returncode == 130, said
+        assert took < SOON
+
+
+def test_while_it_waits_for_agents_to_run(home: Path, service: Simulator) -> None:
+    service.set_switches(start_seconds=600, join_status="STARTING", connecting_timeout_seconds=6000)
+    with started(home, "apply", "--auto-approve") as process:
+        until(lambda: service.tally().get("list", 0) >= 3)
+        took, said = stop(process, signal.SIGTERM)
+    assert process.returncode == 143
+    assert took < SOON
+    assert "6 joined" in said
+    state = LocalStore(home / ".reconciler" / "default.state").read()
+    assert (len(state.records), state.intents) == (6, ())
+
+
+def test_while_it_waits_for_the_lock(home: Path, service: Simulator) -> None:
+    (home / ".reconciler").mkdir()
+    with (home / ".reconciler" / "default.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("ada@laptop")
+        lock.flush()
+        for words in (("apply", "--auto-approve"), ("forget", "a/desk")):
+            with started(home, *words, "--lock-timeout", "10m") as process:
+                time.sleep(1.5)
+                assert process.poll() is None
+                took, said = stop(process, signal.SIGINT)
+            assert process.returncode == 130, said
+            assert took < SOON
+    assert mutating(service) == {}
+
+
+def test_while_another_program_is_asked_for_a_secret(
+    home: Path, service: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    vals = tools / "vals"
+    vals.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 25\n", encoding="utf-8")
+    vals.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    path = home / "fleet.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("ref+env://CANARY_LLM", "ref+vault://a/b"), encoding="utf-8"
+    )
+    with started(home, "apply", "--auto-approve") as process:
+        until((tmp_path / "asked").exists)
+        took, _ = stop(process, signal.SIGTERM, signal.SIGTERM)
+    assert process.returncode == 143
+    assert took < SOON
+    assert mutating(service) == {}
+
+
+def test_what_nohup_ignores_is_ignored(home: Path, service: Simulator) -> None:
+    service.set_switches(latency_seconds=0.3)
+    with started(home, "apply", "--auto-approve", prefix=("nohup",)) as process:
+        until(lambda: mutating(service).get("join", 0) >= 1)
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert len(service.world.live()) == 6
+
+
+def test_at_the_prompt(home: Path, service: Simulator) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.pop("CI", None)
+        os.chdir(home)
+        os.execv(sys.executable, [sys.executable, "-m", "reconciler", "apply"])
+    seen = b""
+    while b"is accepted" not in seen:
+        assert select.select([terminal], [], [], 20)[0]
+        seen += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    begun = time.monotonic()
+    try:
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    except OSError:
+        pass
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, seen
+    assert time.monotonic() - begun < SOON
+    assert b"Traceback" not in seen
+    assert mutating(service) == {}
+    assert not (home / ".reconciler").exists()

@@ -1,0 +1,395 @@
+"""A state that somebody has damaged, edited, swapped or put back: a message that says what to do, no foreign harm."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from reconciler import workflow
+from reconciler.errors import ReconcilerError, StateError
+from reconciler.model.address import Address, Owner
+from reconciler.model.record import Intent, Operation, Record, State
+from reconciler.model.spec import Body
+from reconciler.model.writes import PutGeneration, PutRecord
+from reconciler.state import document
+from reconciler.state.local import LocalStore
+from reconciler.state.memory import MemoryStore
+from tests.contracts.state_store import RECORD
+from tests.fakes.fleets import agent, fleet, properties
+from tests.fakes.virtual import Virtual
+from tests.hostile.bench import LONG, Bench
+
+DAMAGES = 10_000 if LONG else 400
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Path:
+    return tmp_path / "seen"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".reconciler" / "default.state"
+
+
+def run(path: Path, seen: Path | None, *writes: PutRecord | PutGeneration) -> None:
+    """One run: take the lock, write, give it back."""
+    store = LocalStore(path, seen=seen)
+    store.acquire("a test", 0)
+    serial = store.read().serial
+    for write in writes:
+        serial = store.commit([write], expected=serial)
+    store.close()
+
+
+def backup(path: Path, to: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    shutil.copy(path, to)
+
+
+def restore(copy: Path, path: Path) -> None:
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+    shutil.copy(copy, path)
+
+
+# --- older than seen, other than seen ---------------------------------------------------------------------------
+
+
+def test_an_older_copy_put_back_is_refused_by_plan_and_apply(path: Path, seen: Path, tmp_path: Path) -> None:
+    run(path, seen, PutRecord(RECORD))
+    backup(path, tmp_path / "copy")
+    run(path, seen, PutGeneration(RECORD.address, 2), PutGeneration(RECORD.address, 3))
+    restore(tmp_path / "copy", path)
+    for act in (lambda store: store.read(), lambda store: store.acquire("we", 0)):
+        store = LocalStore(path, seen=seen)
+        with pytest.raises(StateError, match="older than it was") as refusal:
+            act(store)
+        assert refusal.value.hint is not None
+        assert "move the file away" in refusal.value.hint
+        store.close()
+    path.unlink()
+    run(path, seen)
+    assert LocalStore(path, seen=seen).read().records == {}
+
+
+def test_another_state_in_its_place_is_refused(path: Path, seen: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / "default.state"
+    run(other, None, PutRecord(RECORD))
+    run(path, seen)
+    backup(other, tmp_path / "copy")
+    restore(tmp_path / "copy", path)
+    with pytest.raises(StateError, match="not the one"):
+        LocalStore(path, seen=seen).read()
+
+
+def test_a_fresh_machine_takes_any_state_and_nothing_is_kept_where_nothing_can_be(
+    path: Path, tmp_path: Path
+) -> None:
+    run(path, None, PutRecord(RECORD))
+    assert LocalStore(path, seen=tmp_path / "new").read().records
+    assert not (tmp_path / "new").exists()
+    blocked = tmp_path / "blocked"
+    blocked.write_text("", encoding="utf-8")
+    run(path, blocked, PutGeneration(RECORD.address, 2))
+    assert LocalStore(path, seen=blocked).read().serial == 2
+
+
+@pytest.mark.parametrize("junk", [b"", b"{}", b"[]", b'{"lineage": 1, "serial": "x"}', b"\xff", b"{" * 5000])
+def test_a_damaged_note_of_what_was_seen_refuses_nothing(path: Path, seen: Path, junk: bytes) -> None:
+    run(path, seen, PutRecord(RECORD))
+    (note,) = seen.iterdir()
+    note.write_bytes(junk)
+    assert LocalStore(path, seen=seen).read().records
+
+
+def test_the_same_at_the_command_line(bench: Bench) -> None:
+    home = bench.home / "demo"
+    assert bench.run("init", home).code == 0
+    assert bench.run("apply", home, "--auto-approve").code == 0
+    state = home / ".reconciler" / "default.state"
+    backup(state, bench.home / "copy")
+    assert bench.run("apply", home, "--auto-approve", "--replace", "*").code == 0
+    restore(bench.home / "copy", state)
+    for command in (["plan"], ["apply", "--auto-approve"], ["destroy", "--auto-approve"], ["status"]):
+        answer = bench.run(*command, home)
+        assert answer.code == 1
+        assert "older than it was" in answer.err
+    for each in state.parent.glob("default.state*"):
+        each.unlink()
+    assert "1 to adopt" in bench.run("plan", home).out
+    assert bench.run("apply", home, "--auto-approve").code == 0
+    assert bench.run("plan", home, "--detailed-exitcode").code == 0
+
+
+# --- damaged and edited ------------------------------------------------------------------------------------------
+
+
+def test_whatever_byte_is_damaged_the_state_is_the_old_one_or_a_message(path: Path, tmp_path: Path) -> None:
+    run(path, None, PutRecord(RECORD), PutGeneration(RECORD.address, 3))
+    backup(path, tmp_path / "copy")
+    good = LocalStore(path).read()
+    data = (tmp_path / "copy").read_bytes()
+    chance = random.Random(7)
+    told = 0
+    for _ in range(DAMAGES):
+        at = chance.randrange(len(data))
+        cut = data[: at + 1] if chance.random() < 0.1 else data
+        mutant = cut[:at] + bytes([cut[at] ^ 1 << chance.randrange(8)]) + cut[at + 1 :]
+        for each in path.parent.glob("default.state*"):
+            each.unlink()
+        path.write_bytes(mutant)
+        store = LocalStore(path)
+        try:
+            found = store.read()
+            assert found.records == good.records
+        except ReconcilerError:
+            told += 1
+        finally:
+            store.close()
+    assert told
+
+
+def sql(path: Path, statement: str, *values: object) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement, values)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "update meta set value = '99999999999999999999' where key = 'serial'",
+        "update meta set value = '-4' where key = 'serial'",
+        "update meta set value = '²' where key = 'serial'",
+        "update meta set value = '²' where key = 'format'",
+        "update meta set value = x'ff' where key = 'lineage'",
+        "insert or replace into meta values ('pins', '7')",
+        "insert or replace into meta values ('pins', '[1, 2]')",
+        "insert or replace into meta values ('pins', '{')",
+        "insert into generations values ('no address', 1)",
+        "insert into generations values ('lobby/x', 'many')",
+        "insert into generations values ('lobby/x', -5)",
+        "update records set row = 'text'",
+        "update records set row = x''",
+        "update records set row = 7",
+        "update records set key = x'00'",
+        "drop table records",
+        "drop table meta",
+        "drop table intents",
+    ],
+)
+def test_an_edited_state_is_called_damaged(path: Path, edit: str) -> None:
+    run(path, None, PutRecord(RECORD))
+    sql(path, edit)
+    with pytest.raises(StateError, match="damaged") as refusal:
+        LocalStore(path).read()
+    assert refusal.value.hint is not None
+    assert "move the file away" in refusal.value.hint
+
+
+def _record(**changes: object) -> Record:
+    return replace(RECORD, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("records", "intents"),
+    [
+        ([_record(address=Address("lobby", "a")), _record(address=Address("lobby", "b"))], []),
+        ([_record(agent_id="../../v1/projects/x")], []),
+        ([_record(agent_id="")], []),
+        ([_record(agent_id="A" * 200)], []),
+        ([_record(generation=-1)], []),
+        ([], [Intent(Operation.JOIN, RECORD.address, "not ours", 1.0, generation=1, uid="7", body=Body({}))]),
+        (
+            [],
+            [Intent(Operation.JOIN, RECORD.address, RECORD.name, 1.0, generation=0, uid="7", body=Body({}))],
+        ),
+        ([], [Intent(Operation.JOIN, RECORD.address, RECORD.name, 1.0, generation=1, uid="7")]),
+        ([], [Intent(Operation.LEAVE, RECORD.address, RECORD.name, 1.0, agent_id="a/../b")]),
+    ],
+)
+def test_a_state_edited_with_its_checksums_is_called_damaged(
+    path: Path, records: list[Record], intents: list[Intent]
+) -> None:
+    run(path, None)
+    blobs = document.Blobs()
+    for record in records:
+        sql(
+            path, "insert into records values (?, ?)", str(record.address), document.record_row(record, blobs)
+        )
+    for intent in intents:
+        sql(path, "insert into intents values (?, ?)", intent.key, document.intent_row(intent, blobs))
+    for key, data in blobs.items():
+        sql(path, "insert or ignore into blobs values (?, ?)", key, document.pack(data))
+    with pytest.raises(StateError, match="damaged"):
+        LocalStore(path).read()
+
+
+def test_a_row_that_unpacks_to_more_than_anybody_writes_is_called_damaged(path: Path) -> None:
+    run(path, None)
+    bomb = document.seal("lobby/a", b'{"address": "' + b"a" * 80_000_000 + b'"}')
+    assert len(bomb) < 200_000
+    sql(path, "insert into records values (?, ?)", "lobby/a", bomb)
+    with pytest.raises(StateError, match="unpacks to more"):
+        LocalStore(path).read()
+
+
+def test_a_key_that_is_none_is_refused_and_no_unkeyed_digest_is_made(path: Path) -> None:
+    run(path, None)
+    key = path.parent / "secret.key"
+    for junk in (b"", b"short", b"x" * 5000):
+        key.write_bytes(junk)
+        with pytest.raises(StateError, match="is no key"):
+            LocalStore(path).acquire("we", 0)
+    key.unlink()
+    key.mkdir()
+    with pytest.raises(StateError):
+        LocalStore(path).acquire("we", 0)
+    assert not list(path.parent.glob("*.new-*"))
+
+
+def test_a_link_in_the_place_of_the_lock_does_not_lead_us_to_another_file(path: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious", encoding="utf-8")
+    path.parent.mkdir()
+    path.with_suffix(".lock").symlink_to(precious)
+    with pytest.raises(StateError):
+        LocalStore(path).acquire("we", 0)
+    assert precious.read_text(encoding="utf-8") == "precious"
+
+
+def test_a_lock_that_was_taken_for_a_bad_state_is_given_back(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("<<<<<<< HEAD\n", encoding="utf-8")
+    first = LocalStore(path)
+    with pytest.raises(StateError):
+        first.acquire("we", 0)
+    path.unlink()
+    run(path, None)
+
+
+def test_a_directory_in_its_place_is_a_message(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StateError):
+        LocalStore(path).read()
+    os.rmdir(path)
+    run(path, None)
+
+
+# --- a state that lies about agents --------------------------------------------------------------------------------
+
+
+def lied_to(change: Callable[[State, Virtual], State]) -> tuple[Virtual, set[str]]:
+    """A service with an agent of ours and one of somebody else, and a state that somebody has edited."""
+    virtual = Virtual()
+    stranger = Virtual()
+    stranger.service = virtual.service
+    stranger.run(
+        workflow.apply(stranger.job(fleet(agent("lobby/theirs"), owner=Owner("other"))), stranger.provider())
+    )
+    foreign = {each.agent_id for each in virtual.live()}
+    virtual.run(
+        workflow.apply(virtual.job(fleet(agent("lobby/greeter"), agent("bar/waiter"))), virtual.provider())
+    )
+    virtual.state = MemoryStore(change(virtual.state.read(), virtual))
+    return virtual, foreign
+
+
+def _foreign(virtual: Virtual) -> str:
+    return next(each.agent_id for each in virtual.live() if each.name.startswith("other."))
+
+
+LIES: dict[str, Callable[[State, Virtual], State]] = {
+    "no records": lambda state, _: replace(state, records={}),
+    "half the records": lambda state, _: replace(state, records=dict(list(state.records.items())[:1])),
+    "a foreign id in our record": lambda state, virtual: replace(
+        state,
+        records={
+            key: replace(each, agent_id=_foreign(virtual)) for key, each in list(state.records.items())[:1]
+        },
+    ),
+    "a foreign id under an address that nobody wants": lambda state, virtual: replace(
+        state,
+        records={
+            **state.records,
+            Address("lobby", "gone"): replace(
+                next(iter(state.records.values())),
+                address=Address("lobby", "gone"),
+                agent_id=_foreign(virtual),
+            ),
+        },
+    ),
+    "a leave intent for a foreign agent": lambda state, virtual: replace(
+        state,
+        intents=(Intent(Operation.LEAVE, Address("lobby", "gone"), "x", 1.0, agent_id=_foreign(virtual)),),
+    ),
+    "an update intent for a foreign agent": lambda state, virtual: replace(
+        state,
+        intents=(
+            Intent(Operation.UPDATE, Address("lobby", "greeter"), "x", 1.0, agent_id=_foreign(virtual)),
+        ),
+    ),
+    "a join intent with a foreign name": lambda state, virtual: replace(
+        state,
+        intents=(
+            Intent(
+                Operation.JOIN,
+                Address("lobby", "gone"),
+                next(each.name for each in virtual.live() if each.name.startswith("other.")),
+                1.0,
+                generation=1,
+                uid="7",
+                body=Body(properties()),
+            ),
+        ),
+    ),
+    "other names": lambda state, _: replace(
+        state,
+        records={
+            key: replace(each, name="other.-.x.0123456789.101234567.g1")
+            for key, each in state.records.items()
+        },
+    ),
+    "ids that nobody has": lambda state, _: replace(
+        state,
+        records={
+            key: replace(each, agent_id=f"A{number}")
+            for number, (key, each) in enumerate(state.records.items())
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_no_lie_of_a_state_harms_a_foreign_agent(lie: str) -> None:
+    virtual, foreign = lied_to(LIES[lie])
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    before = {each.agent_id: each.properties for each in virtual.live() if each.agent_id in foreign}
+    for destroying in (False, False, True):
+        try:
+            virtual.run(workflow.apply(virtual.job(wanted, destroying=destroying), virtual.provider()))
+        except ReconcilerError:
+            virtual.state.release()
+        left = {each.agent_id: each.properties for each in virtual.live() if each.agent_id in foreign}
+        assert left == before
+    ours = [each for each in virtual.live() if each.agent_id not in foreign]
+    assert len({(each.channel, each.uid) for each in ours}) == len(ours)
+
+
+def test_the_note_of_what_was_seen_names_no_secret_and_is_ours_alone(path: Path, seen: Path) -> None:
+    run(path, seen, PutRecord(RECORD))
+    (note,) = seen.iterdir()
+    assert sorted(orjson.loads(note.read_bytes())) == ["lineage", "serial", "state"]
+    assert note.stat().st_mode & 0o077 == 0
