@@ -49,6 +49,7 @@ from reconciler.state.document import (
     read_record,
     record_row,
 )
+from reconciler.state.packing import pack
 from reconciler.state.seen import Seen, SeenFile
 
 T = TypeVar("T")

@@ -49,7 +49,7 @@ class Bench:
         answer = Answer(code, seen.out, seen.err)
         assert code in EXIT_CODES, answer
         assert "Traceback (most recent call last)" not in answer.said or "--debug" in arguments, answer
-        assert "[internal]" not in answer.err, answer
+        assert "[internal]" not in answer.err, (arguments, answer)
         return answer
 
 

@@ -14,7 +14,7 @@ from reconciler.cli.main import COMMANDS
 from tests.hostile.bench import EXIT_CODES, LONG, Bench
 from tests.hostile.test_plan_files import FILES
 
-ARGUMENTS = 5_000 if LONG else 200
+ARGUMENTS = 20_000 if LONG else 1_000
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202e\u200b\r::error::owned"
 
 
@@ -375,7 +375,7 @@ _VALUES = [
         "{x}",
         "{{ x }}",
         "é" * 300,
-        "\ud800",
+        "\udcff",
         "x" * 10_000,
         "$(id)",
         "ref+env://HOME",

@@ -19,7 +19,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.record import Intent, Operation, Record, State
 from reconciler.model.spec import Body
 from reconciler.model.writes import PutGeneration, PutRecord
-from reconciler.state import document
+from reconciler.state import document, packing
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 from tests.contracts.state_store import RECORD
@@ -232,7 +232,7 @@ def test_a_state_edited_with_its_checksums_is_called_damaged(
     for intent in intents:
         sql(path, "insert into intents values (?, ?)", intent.key, document.intent_row(intent, blobs))
     for key, data in blobs.items():
-        sql(path, "insert or ignore into blobs values (?, ?)", key, document.pack(data))
+        sql(path, "insert or ignore into blobs values (?, ?)", key, packing.pack(data))
     with pytest.raises(StateError, match="damaged"):
         LocalStore(path).read()
 
