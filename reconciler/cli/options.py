@@ -44,7 +44,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         try:
             text.encode()
         except UnicodeEncodeError:
-            self.fail(f"{ascii(text)} is not UTF-8", param, ctx)
+            self.fail(f"{text!a} is not UTF-8", param, ctx)
         return text
 
 

@@ -44,7 +44,6 @@ from reconciler.state.document import (
     Parts,
     damaged,
     intent_row,
-    pack,
     read_intent,
     read_record,
     record_row,
