@@ -61,9 +61,8 @@ def join(
         else:
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
-        if isinstance(
-            outcome, (Conflict, Declined)
-        ):  # this attempt was not executed: what is in doubt is older
+        if isinstance(outcome, (Conflict, Declined)):
+            # This attempt was not executed: what is in doubt is older.
             intent = replace(intent, unknown_since=before.unknown_since)
         match outcome:
             case Joined():
@@ -193,9 +192,8 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
         if agent is None and intent.unknown_since is None:
-            return (
-                yield from _next_generation(context, intent)
-            )  # its holder has ended, and nothing else is under way
+            # Its holder has ended, and nothing else is under way.
+            return (yield from _next_generation(context, intent))
         if agent is not None and agent.name == intent.name:
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
