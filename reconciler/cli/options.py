@@ -127,6 +127,27 @@ output_options = stacked(
     click.option("--debug", is_flag=True, help="Show a traceback where something breaks."),
 )
 
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """`--format` with the formats that a command really has; the first is the default."""
+    return click.option(
+        "--format",
+        "style",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="Output format.",
+    )
+
+
+# What every command on one running agent takes besides its own arguments; `talking.talk` reads it.
+talking_options = stacked(
+    directory_option,
+    fleet_options,
+    format_option("yaml", "json"),
+    output_options,
+)
+
 selection_options = stacked(
     click.option(
         "--target", "targets", multiple=True, metavar="GLOB", help="Only addresses that match; repeatable."
@@ -176,18 +197,6 @@ lock_option = click.option(
     show_default=True,
     help="How long to wait for the state's lock.",
 )
-
-
-def format_option(*formats: str) -> Callable[[Command], Command]:
-    """`--format` with the formats that a command really has; the first is the default."""
-    return click.option(
-        "--format",
-        "style",
-        type=click.Choice(formats),
-        default=formats[0],
-        show_default=True,
-        help="Output format.",
-    )
 
 
 LIMITS = ("leave", "replace", "join", "quota", "usd_per_day")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.cli.wall import WALL
 from reconciler.diagnostics import Diagnostic
@@ -38,6 +38,11 @@ class Output:
     def __post_init__(self) -> None:
         global _current  # noqa: PLW0603  a process runs one command, and its errors end up here
         _current = self
+
+    @classmethod
+    def taken_from(cls, flags: dict[str, Any]) -> Output:
+        """The output that a command's `options.output_options` ask for; they are taken out of its flags."""
+        return cls(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
 
     def colour(self, *, err: bool = False) -> bool:
         """Whether a stream takes colours: a terminal that was not asked to do without (NO_COLOR, TERM=dumb)."""

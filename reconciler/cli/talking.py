@@ -17,13 +17,14 @@ from reconciler.report import documents
 Call = Callable[[AgoraProvider, str], Steps[Any]]
 
 
-def talk(
-    address: str, call: Call, directory: str, environment: str | None, variables: Any, style: str, flags: Any
-) -> int:
-    """Make one call on the agent of an address, and print what the service says."""
-    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+def talk(address: str, call: Call, flags: dict[str, Any]) -> int:
+    """Make one call on the agent of an address, and print what the service says.
+
+    `flags` are those of `options.talking_options`.
+    """
+    output = Output.taken_from(flags)
     where = parse_address(address)
-    with wiring.open_session(directory, environment, variables, output) as session:
+    with wiring.open_session(flags["directory"], flags["environment"], flags["variables"], output) as session:
         job = make_job(session, Flags())
 
         def steps() -> Steps[Any]:
@@ -34,5 +35,5 @@ def talk(
 
         reply = session.run(steps())
     tree = asdict(reply) if reply is not None else {}
-    output.result(documents.to_json(tree) if style == "json" else documents.to_yaml(tree))
+    output.result(documents.to_json(tree) if flags["style"] == "json" else documents.to_yaml(tree))
     return 0

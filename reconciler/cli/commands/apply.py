@@ -47,6 +47,6 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.cli.jobs import Flags
     from reconciler.cli.output import Output
 
-    output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
+    output = Output.taken_from(flags)
     approval = Approval(flags.pop("auto_approve"), flags.pop("plan_file"))
     return run_apply(directory, environment, variables, Flags(**flags), approval, output, style)

@@ -28,7 +28,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.cli.jobs import Flags
     from reconciler.cli.output import Output
 
-    output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
+    output = Output.taken_from(flags)
     approval = Approval(flags.pop("auto_approve"))
     return run_apply(
         directory, environment, variables, Flags(**flags), approval, output, style, destroying=True

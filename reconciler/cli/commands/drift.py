@@ -28,7 +28,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.cli.output import Output
     from reconciler.errors import ExitCode, ReconcilerError, Refused
 
-    output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
+    output = Output.taken_from(flags)
     with wiring.open_session(directory, environment, variables, output) as session:
         try:
             found = session.run(workflow.drift(make_job(session, Flags(**flags)), session.provider))

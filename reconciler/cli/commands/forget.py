@@ -26,7 +26,7 @@ def command(address: str, directory: str, environment: str | None, variables: An
     from reconciler.cli.jobs import Flags, make_job, parse_address
     from reconciler.cli.output import Output
 
-    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    output = Output.taken_from(flags)
     where = parse_address(address)
     with wiring.open_session(directory, environment, variables, output) as session:
         job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))

@@ -11,18 +11,8 @@ from reconciler.cli import options
 
 @click.command("interrupt", short_help="Stop an agent's present speech.")
 @click.argument("address")
-@options.directory_option
-@options.fleet_options
-@options.format_option("yaml", "json")
-@options.output_options
-def command(
-    address: str,
-    directory: str,
-    environment: str | None,
-    variables: Any,
-    style: str,
-    **flags: Any,
-) -> int:
+@options.talking_options
+def command(address: str, **flags: Any) -> int:
     """Stop what an agent is saying or thinking.
 
     \b
@@ -30,12 +20,4 @@ def command(
     """
     from reconciler.cli.talking import talk
 
-    return talk(
-        address,
-        lambda provider, agent_id: provider.interrupt(agent_id),
-        directory,
-        environment,
-        variables,
-        style,
-        flags,
-    )
+    return talk(address, lambda provider, agent_id: provider.interrupt(agent_id), flags)

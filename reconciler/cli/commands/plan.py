@@ -44,7 +44,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.plan.planfile import save
     from reconciler.report.escape import visible
 
-    output = Output(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
+    output = Output.taken_from(flags)
     out, detailed, explain = flags.pop("out"), flags.pop("detailed_exitcode"), flags.pop("explain")
     secrets = flags.pop("check_secrets")
     chosen = Flags(**flags)

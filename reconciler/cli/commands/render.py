@@ -30,7 +30,7 @@ def command(
     from reconciler.cli.wiring import load_fleet
     from reconciler.report import documents, traced
 
-    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    output = Output.taken_from(flags)
     if trace:
         found = config.trace(Path(directory), environment=environment, variables=dict(variables))
         output.result(traced.render(found))

@@ -30,7 +30,7 @@ def command(
     from reconciler.cli.output import Output
     from reconciler.report import documents, one
 
-    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    output = Output.taken_from(flags)
     where = parse_address(address)
     with wiring.open_session(directory, environment, variables, output) as session:
         portrait = session.run(workflow.portrait(make_job(session, Flags()), session.provider, where))

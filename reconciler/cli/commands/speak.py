@@ -19,20 +19,8 @@ from reconciler.cli import options
     show_default=True,
     help="Cut in, wait for the end of what is said, or only when nothing is said.",
 )
-@options.directory_option
-@options.fleet_options
-@options.format_option("yaml", "json")
-@options.output_options
-def command(
-    address: str,
-    text: str,
-    priority: str,
-    directory: str,
-    environment: str | None,
-    variables: Any,
-    style: str,
-    **flags: Any,
-) -> int:
+@options.talking_options
+def command(address: str, text: str, priority: str, **flags: Any) -> int:
     """Let an agent say a text of at most 512 bytes.
 
     \b
@@ -43,11 +31,5 @@ def command(
     from reconciler.providers.agora.conversation import Priority
 
     return talk(
-        address,
-        lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)),
-        directory,
-        environment,
-        variables,
-        style,
-        flags,
+        address, lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)), flags
     )

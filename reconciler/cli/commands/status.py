@@ -34,7 +34,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.report import documents, overview
     from reconciler.report import status as report
 
-    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    output = Output.taken_from(flags)
     with wiring.open_session(directory, environment, variables, output) as session:
         while True:
             job = make_job(session, Flags(parallelism=flags["parallelism"]))

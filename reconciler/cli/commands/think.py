@@ -12,19 +12,8 @@ from reconciler.cli import options
 @click.command("think", short_help="Put a text before an agent's model.")
 @click.argument("address")
 @click.argument("text")
-@options.directory_option
-@options.fleet_options
-@options.format_option("yaml", "json")
-@options.output_options
-def command(
-    address: str,
-    text: str,
-    directory: str,
-    environment: str | None,
-    variables: Any,
-    style: str,
-    **flags: Any,
-) -> int:
+@options.talking_options
+def command(address: str, text: str, **flags: Any) -> int:
     """Put a text before an agent's model as if somebody had said it; the agent answers.
 
     \b
@@ -32,12 +21,4 @@ def command(
     """
     from reconciler.cli.talking import talk
 
-    return talk(
-        address,
-        lambda provider, agent_id: provider.think(agent_id, text),
-        directory,
-        environment,
-        variables,
-        style,
-        flags,
-    )
+    return talk(address, lambda provider, agent_id: provider.think(agent_id, text), flags)

@@ -11,18 +11,8 @@ from reconciler.cli import options
 
 @click.command("turns", short_help="Print the turns of an agent's session.")
 @click.argument("address")
-@options.directory_option
-@options.fleet_options
-@options.format_option("yaml", "json")
-@options.output_options
-def command(
-    address: str,
-    directory: str,
-    environment: str | None,
-    variables: Any,
-    style: str,
-    **flags: Any,
-) -> int:
+@options.talking_options
+def command(address: str, **flags: Any) -> int:
     """Print the turns of an agent's session, with their latencies where the service gives them.
 
     \b
@@ -30,12 +20,4 @@ def command(
     """
     from reconciler.cli.talking import talk
 
-    return talk(
-        address,
-        lambda provider, agent_id: provider.turns(agent_id),
-        directory,
-        environment,
-        variables,
-        style,
-        flags,
-    )
+    return talk(address, lambda provider, agent_id: provider.turns(agent_id), flags)

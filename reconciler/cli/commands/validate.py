@@ -29,7 +29,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler.report import problems
     from reconciler.report.escape import visible
 
-    output = Output(flags["no_color"], flags["quiet"], flags["verbose"], flags["debug"])
+    output = Output.taken_from(flags)
     path = Path(directory)
     try:
         fleet = config.load(path, environment=environment, variables=dict(variables))
