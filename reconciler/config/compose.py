@@ -195,16 +195,18 @@ class Composer:
             known = agent.bodies[key] = self._body(agent, profiles, protected)
         return known
 
+    def layers(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> tuple[Layer, ...]:
+        """What an agent's body is made of for a choice of profiles, the lowest layer first."""
+        layers = (*self._base(profiles)[0], Layer("agent", agent.section.document, agent.section.tree))
+        return (*layers, self.overrides) if self.overrides is not None else layers
+
     def _body(
         self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None
     ) -> Body:
-        section = agent.section
-        lower, base = self._base(profiles)
-        tree = merged(base, _part_of_body(section.tree))
-        layers = (*lower, Layer("agent", section.document, section.tree))
+        layers = self.layers(agent, profiles)
+        tree = merged(self._base(profiles)[1], _part_of_body(agent.section.tree))
         if self.overrides is not None:
             tree = merged(tree, _part_of_body(self.overrides.tree))
-            layers = (*layers, self.overrides)
         body = Body(layers)
         declared = _declaration(tree)
         if protected is None and (isinstance(declared, Stack) or declared.__class__ is Templated):

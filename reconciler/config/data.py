@@ -12,8 +12,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reconciler.config.clock_limit import no_limit
 from reconciler.config.documents import Files, read_document
 from reconciler.config.sandbox import Forbidden
+from reconciler.config.worker import Progress
 from reconciler.config.yaml_scalars import CONTROL, INTEGERS
 from reconciler.diagnostics import Diagnostics, Span
 
@@ -27,9 +29,10 @@ class DataDamaged(Exception):
 class DataFiles:
     """The `load` function of templates."""
 
-    def __init__(self, files: Files, problems: Diagnostics) -> None:
+    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
         self._files = files
         self._problems = problems
+        self._progress = progress
         self._loaded: dict[str, Any] = {}
 
     def load(self, name: object) -> Any:
@@ -49,7 +52,10 @@ class DataFiles:
                 f'load("{name}"): only {", ".join(_READERS)} files that are not hidden can be loaded'
             )
         before = len(self._problems.found)
-        data = reader(self._files, name, self._problems)
+        with no_limit():
+            self._progress.reads(len(self._files.text(name)))
+            data = reader(self._files, name, self._problems)
+        self._files.forget(name)
         if len(self._problems.found) > before:
             raise DataDamaged(name)
         return data

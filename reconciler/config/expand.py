@@ -1,13 +1,12 @@
 """Compiled blocks -> plain trees: loops run, conditions asked, every template rendered.
 
-One function from compiled blocks to plain data, with nothing of the files, of Jinja or of this process in its
-result: it can run in a child that may be killed, and hand its result over a pipe.
+From compiled blocks to plain data, with nothing of the files, of Jinja or of this process in its result: it runs
+in a `worker` that may be killed, and hands over what it has as it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,11 @@ from reconciler.config.layout import Section, names
 from reconciler.config.sandbox import Missing
 from reconciler.config.scopes import Level, Scope
 from reconciler.config.words import shown
+from reconciler.config.worker import Progress
 from reconciler.diagnostics import Diagnostics
+
+# How many agents are handed over together: what they share is sent once.
+BATCH = 256
 
 
 class TooMany(Exception):
@@ -30,7 +33,6 @@ class Instance:
 
     block: int
     profiles: tuple[str, ...]
-    protected: frozenset[str] | None
     channel: Any
     name: Any
     tree: dict[str, Any]
@@ -39,50 +41,72 @@ class Instance:
 class Expansion:
     """Runs the loops of all files for one fleet and environment; `root` is the scope of the fleet's variables."""
 
-    def __init__(self, composer: Composer, root: Scope, problems: Diagnostics, most: int) -> None:
+    def __init__(
+        self, composer: Composer, root: Scope, problems: Diagnostics, progress: Progress, most: int
+    ) -> None:
         self.composer = composer
         self.root = root
         self.shared = root.shared
         self.problems = problems
+        self.progress = progress
         self.most = most
-        self.instances: list[Instance] = []
+        self._made = 0
         self._blocks = 0
         self._checked: set[int] = set()
 
-    def run(self, files: Sequence[CompiledFile]) -> list[Instance]:
+    def run(self, files: Sequence[CompiledFile]) -> Iterator[list[Instance]]:
         """Every agent of every file, in the order of the files; blocks are numbered as `agent_blocks` lists them."""
-        with suppress(TooMany):
-            for file in files:
-                scope = Scope(self.shared, file.level, self.root, {})
-                for channel in file.channels:
-                    self._channel(channel, scope)
-        return self.instances
+        batch: list[Instance] = []
+        try:
+            for instance in self._instances(files):
+                batch.append(instance)
+                if len(batch) >= BATCH:
+                    yield batch
+                    batch = []
+        except TooMany:
+            pass
+        yield batch
 
-    def _channel(self, channel: CompiledChannel, outer: Scope) -> None:
-        numbers = range(self._blocks, self._blocks + len(channel.agents))
-        self._blocks = numbers.stop
+    def _instances(self, files: Sequence[CompiledFile]) -> Iterator[Instance]:
+        for file in files:
+            outer = Scope(self.shared, file.level, self.root, {})
+            for channel in file.channels:
+                numbers = range(self._blocks, self._blocks + len(channel.agents))
+                self._blocks = numbers.stop
+                self.progress.at(numbers.start)
+                for scope in self._channels(channel, outer):
+                    for number, agent in zip(numbers, channel.agents, strict=True):
+                        self.progress.at(number)
+                        for each in self._agents(agent, scope):
+                            instance = self._instance(number, agent, each)
+                            self.progress.at(number)
+                            if instance is not None:
+                                yield instance
+
+    def _channels(self, channel: CompiledChannel, outer: Scope) -> Iterator[Scope]:
         own = {} if channel.name is None else {"channel": channel.name}
         for scope in self._items(channel.loop, channel.level, outer, own):
             scope.ensure(("channel",))
             if self._wanted(channel.loop, scope):
-                for number, agent in zip(numbers, channel.agents, strict=True):
-                    self._agent(number, agent, scope)
+                yield scope
 
-    def _agent(self, number: int, agent: CompiledAgent, outer: Scope) -> None:
+    def _agents(self, agent: CompiledAgent, outer: Scope) -> Iterator[Scope]:
         own = {} if agent.name is None else {"agent": agent.name}
         for scope in self._items(agent.loop, agent.level, outer, own):
             scope.ensure(("agent",))
             if not self._wanted(agent.loop, scope):
                 continue
-            if len(self.instances) >= self.most:
+            self._made += 1
+            if self._made > self.most:
                 self._report(agent.section, "name", "too-many-agents", f"more than {self.most:,} agents")
                 raise TooMany
-            self._body(number, agent, scope)
+            yield scope
 
-    def _body(self, number: int, agent: CompiledAgent, scope: Scope) -> None:
+    def _instance(self, number: int, agent: CompiledAgent, scope: Scope) -> Instance | None:
+        """One agent rendered; None where that failed, which was said."""
         profiles = self._profiles(agent, scope)
         if profiles is None:
-            return
+            return None
         protected = None
         body = self.composer.body(agent, profiles, None)
         if body.declares is not None:
@@ -93,12 +117,10 @@ class Expansion:
             self._clash(body, scope)
         before = self.shared.count
         tree = scope.render(body.program, body.needs)
-        if self.shared.count == before and not _has_failed(scope, "channel", "agent"):
-            self.instances.append(
-                Instance(
-                    number, profiles, protected, scope.names.get("channel"), scope.names.get("agent"), tree
-                )
-            )
+        if self.shared.count > before or _has_failed(scope, "channel", "agent"):
+            return None
+        channel, name = scope.names.get("channel"), scope.names.get("agent")
+        return Instance(number, profiles, channel, name, tree)
 
     def _profiles(self, agent: CompiledAgent, scope: Scope) -> tuple[str, ...] | None:
         value = scope.render(agent.profile, agent.profile_needs)

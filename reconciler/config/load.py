@@ -1,13 +1,14 @@
 """A fleet's directory -> `DesiredFleet`, or every problem at once.
 
-documents -> compose -> expand -> parse -> rules, in that order; the collector of garbage is off meanwhile, since
-nothing made here is garbage and looking for it costs more than the work.
+documents -> compose -> render -> parse -> rules, in that order. Agents are rendered in a process of their own, and
+parsed here as they come. The collector of garbage is off meanwhile, since nothing made here is garbage and looking
+for it costs more than the work.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -17,17 +18,18 @@ from reconciler.config.blocks import CompiledAgent, agent_blocks
 from reconciler.config.compose import Composer
 from reconciler.config.documents import FLEET_FILE, FileLimits, Files, Unreadable
 from reconciler.config.expand import Expansion, Instance
-from reconciler.config.faults import diagnostic_of
 from reconciler.config.layout import FleetFile, Section, read_agents
 from reconciler.config.loaded import Loaded
 from reconciler.config.merge import Layer
 from reconciler.config.parse import Parser
 from reconciler.config.reading import Reader
+from reconciler.config.rendering import Rendering
 from reconciler.config.rules import Rules
 from reconciler.config.scopes import Scope, Shared
 from reconciler.config.settings import parse_limits, parse_service
 from reconciler.config.templates import Templates, is_free
 from reconciler.config.trouble import Trouble
+from reconciler.config.worker import WorkerLimits
 from reconciler.config.yaml_scalars import scalar
 from reconciler.diagnostics import Diagnostics, did_you_mean
 from reconciler.errors import InvalidConfig
@@ -42,6 +44,7 @@ class LoadLimits:
     """Bounds on a load; raised by whoever runs the tool, never by the files."""
 
     files: FileLimits = field(default_factory=FileLimits)
+    rendering: WorkerLimits = field(default_factory=WorkerLimits)
     agents: int = 1_000_000
 
 
@@ -107,8 +110,8 @@ class _Loading:
         self.problems = Diagnostics()
         self.limits = limits
         self.files = Files(directory, limits.files)
-        self.shared = Shared(Templates(self.files, self.problems))
-        self.used: set[str] = set()
+        self.rendering = Rendering(self.files, self.problems, limits.rendering)
+        self.shared = Shared(Templates(self.files, self.problems, self.rendering.worker.progress))
 
     def run(self) -> Loaded:
         reader = Reader(self.files, self.problems)
@@ -120,13 +123,14 @@ class _Loading:
         root = Scope(self.shared, composer.globals, None, builtins)
         own = read_agents(fleet.section.document, self.problems, section=FLEET_FILE)
         compiled = [composer.file(own, variables=False)]
-        self.used = reader.used
-        documents = reader.agents(fleet, self.shared.templates, root)
+        documents = reader.agents(fleet, lambda name, where: self.rendering.file(name, where, root))
         compiled += [composer.file(read_agents(document, self.problems)) for document in documents]
-        instances = Expansion(composer, root, self.problems, self.limits.agents).run(compiled)
-        self._report_faults()
-        self._check_fixed(fixed, fleet)
+        expansion = Expansion(
+            composer, root, self.problems, self.rendering.worker.progress, self.limits.agents
+        )
+        instances = self.rendering.agents(expansion, compiled)
         loaded = self._parsed(fleet, composer, agent_blocks(compiled), instances)
+        self._check_fixed(fixed, fleet)
         self.files.texts.clear()
         if self.problems.has_errors:
             raise InvalidConfig(self.problems.sorted())
@@ -180,19 +184,15 @@ class _Loading:
         """A `--var` that nothing declares or uses is a slip of the pen."""
         sections = [fleet.section, *(each for each in fleet.environments.values() if each is not None)]
         declared = {name for each in sections if (part := each.sub("variables")) for name in part.tree}
-        used = self.shared.templates.names_used() | declared | self.used
+        used = self.rendering.names | declared
         for name in fixed:
             if name not in used and not self.problems.has_errors:
                 help = did_you_mean(name, used) or f"declared: {', '.join(sorted(declared)) or 'none'}"
                 summary = f"--var {name}: nothing uses a variable of this name"
                 self.problems.error("unknown-variable", summary, None, help=help)
 
-    def _report_faults(self) -> None:
-        for found in self.shared.faults:
-            self.problems.add(diagnostic_of(found, self.files))
-
     def _parsed(
-        self, fleet: FleetFile, composer: Composer, blocks: list[CompiledAgent], instances: list[Instance]
+        self, fleet: FleetFile, composer: Composer, blocks: list[CompiledAgent], instances: Iterable[Instance]
     ) -> Loaded:
         settings = fleet.environments.get(self.environment) if self.environment is not None else None
         service = parse_service(_layers("service", fleet.section, settings), self.problems)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.config.blocks import Body, CompiledAgent
+from reconciler.config.blocks import CompiledAgent
 from reconciler.config.compose import Composer
 from reconciler.config.expand import Instance
+from reconciler.config.merge import Layer, deciding
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
@@ -22,9 +23,8 @@ class Loaded:
     blocks: list[CompiledAgent]
     composer: Composer
 
-    def body(self, instance: Instance) -> Body:
-        agent = self.blocks[instance.block]
-        return self.composer.body(agent, instance.profiles, instance.protected)
+    def layers(self, instance: Instance) -> tuple[Layer, ...]:
+        return self.composer.layers(self.blocks[instance.block], instance.profiles)
 
     def locate(self, address: Address, path: Path) -> Span | None:
         """The place that decided the value at a path of an agent's body; the agent's own for the empty path."""
@@ -36,9 +36,9 @@ class Loaded:
         block = self.blocks[instance.block]
         if path == ("channel",):
             return block.channel.document.value(block.channel.tree, "channel")
-        body = self.body(instance)
+        layers = self.layers(instance)
         while path:
-            place = body.place(path)
+            place = deciding(layers, path)
             if place is not None:
                 return place.span
             path = path[:-1]  # what is missing is missing in what is there

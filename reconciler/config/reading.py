@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from reconciler.config.documents import (
     DEFAULT_INCLUDE,
@@ -16,10 +16,7 @@ from reconciler.config.documents import (
     read_document,
 )
 from reconciler.config.layout import FleetFile, names, read_fleet
-from reconciler.config.scopes import Scope
-from reconciler.config.template_errors import TemplateFault, offer
-from reconciler.config.templates import Templates
-from reconciler.config.wholefile import FileTemplate
+from reconciler.config.wholefile import RenderedFile
 from reconciler.diagnostics import Diagnostics, Span
 from reconciler.errors import InvalidConfig
 
@@ -30,7 +27,6 @@ class Reader:
     def __init__(self, files: Files, problems: Diagnostics) -> None:
         self.files = files
         self.problems = problems
-        self.used: set[str] = set()  # by whole-file templates
 
     def fleet(self) -> FleetFile:
         """fleet.yaml; without it nothing else can be said, so its absence is raised."""
@@ -48,13 +44,16 @@ class Reader:
             raise InvalidConfig(self.problems.sorted())
         return read_fleet(document, self.problems)
 
-    def agents(self, fleet: FleetFile, templates: Templates, scope: Scope) -> Iterator[Document]:
-        """The included files in the order of their names; `scope` has the names for whole-file templates."""
+    def agents(
+        self, fleet: FleetFile, rendered: Callable[[str, Span | None], RenderedFile | None]
+    ) -> Iterator[Document]:
+        """The included files in the order of their names; `rendered` renders a whole-file template."""
         for name, where in self._included(fleet):
-            if name.endswith(TEMPLATE_SUFFIX):
-                document = self._rendered(name, where, templates, scope)
-            else:
+            document = None
+            if not name.endswith(TEMPLATE_SUFFIX):
                 document = self._document(name, where)
+            elif (made := rendered(name, where)) is not None:
+                document = self._document(name, where, made)
             if document is not None:
                 yield document
 
@@ -88,33 +87,18 @@ class Reader:
             )
         return sorted(found.items())
 
-    def _rendered(self, name: str, where: Span | None, templates: Templates, scope: Scope) -> Document | None:
-        """A whole-file template as a document."""
+    def _document(self, name: str, where: Span | None, made: RenderedFile | None = None) -> Document | None:
+        """A document whose root is a mapping; else a problem and None. `made` is what a template rendered to."""
         try:
-            template = FileTemplate(self.files, templates.globals, name)
-            self.used |= template.needs
-            rendered = template.render(scope.names_for(template.needs))
-        except Unreadable as error:
-            self.problems.error(error.rule, error.summary, _where(error, name, where), help=error.help)
-            return None
-        except TemplateFault as fault:
-            if not fault.reported:
-                help = offer(fault.missing, scope.visible()) if fault.missing else fault.help
-                self.problems.error(
-                    fault.rule, fault.summary, Span(fault.file or name, fault.line), help=help
+            if made is None:
+                document = read_document(self.files, name, self.problems)
+            else:
+                document = read_document(
+                    self.files, name, self.problems, rendered=made.text, template_line=made.template_line
                 )
-            return None
-        document = read_document(
-            self.files, name, self.problems, rendered=rendered.text, template_line=rendered.template_line
-        )
-        return self._rooted(document, name)
-
-    def _document(self, name: str, where: Span | None) -> Document | None:
-        """A document whose root is a mapping; else a problem and None."""
-        try:
-            document = read_document(self.files, name, self.problems)
         except Unreadable as error:
-            self.problems.error(error.rule, error.summary, _where(error, name, where), help=error.help)
+            at = Span(name, error.line, error.column) if error.line else where or Span(name)
+            self.problems.error(error.rule, error.summary, at, help=error.help)
             return None
         return self._rooted(document, name)
 
@@ -129,8 +113,3 @@ class Reader:
         kind = "a list" if isinstance(document.root, list) else "a single value"
         self.problems.error("wrong-type", f"{name} must be a mapping of keys, not {kind}", Span(name))
         return None
-
-
-def _where(error: Unreadable, name: str, named_at: Span | None) -> Span:
-    """The line of a file that was read, else the place that names the file."""
-    return Span(name, error.line, error.column) if error.line else named_at or Span(name)

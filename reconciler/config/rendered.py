@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from reconciler.config.blocks import Body
 from reconciler.config.expand import Instance
 from reconciler.config.load import LoadLimits, load_all
 from reconciler.config.loaded import Loaded
-from reconciler.config.merge import Place
+from reconciler.config.merge import Layer, Place, deciding
 from reconciler.config.template_errors import TemplateFault
 from reconciler.config.words import as_duration
 from reconciler.config.yaml_scalars import Templated
@@ -61,16 +60,21 @@ def trace(
     found: list[Traced] = []
     for address in sorted(loaded.instances):
         instance = loaded.instances[address]
-        body = loaded.body(instance)
+        layers = loaded.layers(instance)
         for path, value in leaves(instance.tree):
-            found.append(_traced(loaded, instance, body, address, path, value))
+            found.append(_traced(loaded, instance, layers, address, path, value))
     return tuple(found)
 
 
 def _traced(
-    loaded: Loaded, instance: Instance, body: Body, address: Address, path: Path, value: Tree
+    loaded: Loaded,
+    instance: Instance,
+    layers: tuple[Layer, ...],
+    address: Address,
+    path: Path,
+    value: Tree,
 ) -> Traced:
-    place = body.place(path)
+    place = deciding(layers, path)
     if place is None:
         return Traced(address, path, value, loaded.place(instance, ()), "agent")
     variable = _repeated(loaded, place)

@@ -100,7 +100,14 @@ class Json(str):
 
 
 class _Code(CodeGenerator):
-    """Jinja's code, with `~` going through the sandbox like every other operator."""
+    """Jinja's code, with `~` going through the sandbox like every other operator, and nothing run by compiling."""
+
+    def _output_child_to_const(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> str:
+        if isinstance(node, nodes.TemplateData):
+            return super()._output_child_to_const(node, frame, finalize)
+        raise nodes.Impossible
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802  # found by this name
         self.write("environment.joined((")
@@ -131,6 +138,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=-1,
             keep_trailing_newline=True,
             autoescape=False,
+            optimized=False,
             **options,
         )
         self.globals = dict(globals)

@@ -9,6 +9,7 @@ from jinja2 import TemplateNotFound, TemplateSyntaxError
 from jinja2.environment import Template as JinjaTemplate
 from jinja2.exceptions import SecurityError, UndefinedError
 
+from reconciler.config.clock_limit import TooLong
 from reconciler.config.data import DataDamaged
 from reconciler.config.documents import Unreadable
 from reconciler.config.sandbox import Forbidden, NotThere
@@ -74,6 +75,10 @@ def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
             message = (error.message or "").rstrip(".")
             return TemplateFault(
                 "template-syntax", f"not a template: {message}", line=error.lineno, file=error.name
+            )
+        case TooLong():
+            return TemplateFault(
+                "template-time", str(error), help="repeat less: a loop within a loop multiplies"
             )
         case RecursionError() | MemoryError():
             return TemplateFault("template-size", "the template nests too deeply or needs too much memory")

@@ -23,6 +23,7 @@ from reconciler.config.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox,
 from reconciler.config.template_check import check_includes, optional_names, parse
 from reconciler.config.template_errors import TemplateFault, fault_of
 from reconciler.config.values import plain
+from reconciler.config.worker import Progress
 from reconciler.diagnostics import Diagnostics
 
 RESERVED = frozenset(
@@ -109,9 +110,10 @@ class Template:
 class Templates:
     """Compiles texts, each once for each set of protected names."""
 
-    def __init__(self, files: Files, problems: Diagnostics) -> None:
+    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
         self._files = files
-        self.globals: dict[str, Callable[..., Any]] = {**GLOBALS, "load": DataFiles(files, problems).load}
+        data = DataFiles(files, problems, progress)
+        self.globals: dict[str, Callable[..., Any]] = {**GLOBALS, "load": data.load}
         self._compilers: dict[frozenset[str], _Compiler] = {}
 
     def compile(self, text: str, protected: frozenset[str] = frozenset()) -> Template:

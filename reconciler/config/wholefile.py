@@ -2,20 +2,21 @@
 
 Here a variable could bring structure along, so a text with anything that YAML might read as such must come as
 `| tojson`. To lead back, the file is rendered a second time with a mark before each line of the template; the
-marked text counts only when it is the same text otherwise.
+marked text counts only when it is the same text otherwise. What a file renders to is plain data (see `worker`).
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2.lexer import Token, TokenStream
 from jinja2.meta import find_undeclared_variables
 
+from reconciler.config.clock_limit import time_limit
 from reconciler.config.documents import Files
 from reconciler.config.sandbox import Forbidden, Json, Sandbox, as_text
 from reconciler.config.template_check import check_includes, optional_names, parse
@@ -30,10 +31,16 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f{}\[\],\"'\\]|:(?:\s|$)|\s#|^[\s\-?:#&
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """The text of a rendered file, and the template's line for each of its lines."""
+    """The text of a rendered file, and where its lines come from: at each of `starts` begins one of `lines`."""
 
     text: str
-    template_line: Callable[[int], int]
+    starts: tuple[int, ...]
+    lines: tuple[int, ...]
+
+    def template_line(self, line: int) -> int:
+        """The template's line for a line of the text."""
+        index = bisect_right(self.starts, line) - 1
+        return self.lines[index] if index >= 0 else line
 
 
 def as_yaml(value: Any) -> str:
@@ -89,8 +96,21 @@ class FileTemplate:
 
     def render(self, names: Mapping[str, Any]) -> RenderedFile:
         """The text with these names; raises `TemplateFault`."""
-        text = self._render(_FileSandbox, names)
-        return RenderedFile(text, _Lines(lambda: self._render(_MarkedSandbox, names), text))
+        with time_limit():
+            text = self._render(_FileSandbox, names)
+        try:
+            with time_limit():
+                marked = self._render(_MarkedSandbox, names)
+        except TemplateFault:
+            marked = ""
+        if _MARK.sub("", marked) != text:
+            return RenderedFile(text, (), ())  # the template looks at its own text: no telling
+        found = [
+            (number, int(mark[1]))
+            for number, line in enumerate(marked.split("\n"), start=1)
+            if (mark := _MARK.search(line))
+        ]
+        return RenderedFile(text, tuple(number for number, _ in found), tuple(line for _, line in found))
 
     def _render(self, kind: type[_FileSandbox], names: Mapping[str, Any]) -> str:
         try:
@@ -103,37 +123,6 @@ class FileTemplate:
 
     def _sandbox(self, kind: type[_FileSandbox]) -> _FileSandbox:
         return kind(self._globals, loader=Loader(self._files), finalize=as_yaml)
-
-
-class _Lines:
-    """Lines of the rendered text -> lines of the template; worked out when first asked."""
-
-    def __init__(self, marked: Callable[[], str], text: str) -> None:
-        self._marked = marked
-        self._text = text
-        self._starts: list[int] | None = None
-        self._lines: list[int] = []
-
-    def __call__(self, line: int) -> int:
-        if self._starts is None:
-            self._starts = self._work_out()
-        index = bisect_right(self._starts, line) - 1
-        return self._lines[index] if 0 <= index < len(self._lines) else line
-
-    def _work_out(self) -> list[int]:
-        try:
-            marked = self._marked()
-        except TemplateFault:
-            return []
-        if _MARK.sub("", marked) != self._text:
-            return []  # the template looks at its own text: no telling
-        starts = []
-        for number, rendered in enumerate(marked.split("\n"), start=1):
-            found = _MARK.findall(rendered)
-            if found:
-                starts.append(number)
-                self._lines.append(int(found[0]))
-        return starts
 
 
 __all__ = ["FileTemplate", "Json", "RenderedFile"]

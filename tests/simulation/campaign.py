@@ -242,7 +242,10 @@ def run(
             done = {each for each in running if each.done()}
             running -= done
             for each in done:
-                total.add(each.result())
+                tally = each.result()
+                total.add(tally)
+                for failure in tally.failures:  # at once: a long campaign is not waited for
+                    say(failure)
             if not done:
                 time.sleep(0.02)
             if time.monotonic() - told > 15:

@@ -13,6 +13,7 @@ from reconciler.config.documents import Files
 from reconciler.config.sandbox import METHODS
 from reconciler.config.template_errors import TemplateFault
 from reconciler.config.templates import Templates
+from reconciler.config.worker import Progress
 from reconciler.diagnostics import Diagnostics
 
 NAMES: dict[str, Any] = {
@@ -36,7 +37,7 @@ def templates(tmp_path: Path) -> Templates:
     (tmp_path / "hotels.json").write_text('{"a": [1, 2.5, null]}')
     (tmp_path / "hotels.csv").write_text('id,name\n1,Ritz\n2,"a, b"\n')
     (tmp_path / ".hidden.yaml").write_text("a: 1")
-    return Templates(Files(tmp_path), Diagnostics())
+    return Templates(Files(tmp_path), Diagnostics(), Progress())
 
 
 def render(templates: Templates, text: str, protected: frozenset[str] = frozenset()) -> Any:
@@ -303,7 +304,7 @@ def test_methods_that_templates_may_call_change_nothing() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}\r"), max_size=30))
 def test_text_without_braces_is_itself(text: str) -> None:
-    templates = Templates(Files(Path()), Diagnostics())
+    templates = Templates(Files(Path()), Diagnostics(), Progress())
     try:
         assert render(templates, text) == text
     except TemplateFault as found:
