@@ -20,7 +20,7 @@ from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
-from reconciler.model.record import Entry, Operation, Pins, Record, State
+from reconciler.model.record import Entry, Pins, Record, State
 from reconciler.model.secret import Secret, SecretRef, tree_references
 from reconciler.model.spec import AgentSpec, Lifecycle
 from reconciler.model.writes import (
@@ -116,7 +116,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
     basis = yield from observe(
         observer, state, job.fleet.owner, job.fleet.channels, parallelism=job.settings.parallelism
     )
-    return settle(basis)
+    return settle(basis, job.settings.grace)
 
 
 def check_pins(state: State, pins: Pins) -> None:
@@ -127,7 +127,7 @@ def check_pins(state: State, pins: Pins) -> None:
     mark = Owner(pins.fleet, pins.environment)
     for intent in state.intents:
         claimed = AgentName.parse(intent.name)
-        if intent.operation is Operation.JOIN and (claimed is None or claimed.owner != mark):
+        if intent.is_of_a_join and (claimed is None or claimed.owner != mark):
             raise StateError(
                 f"the state means to join {intent.address} as {intent.name!r}, which is no name of {mark}; nothing was done",
                 hint="somebody has edited it: put a good copy back, or move the file away: the next plan finds every "

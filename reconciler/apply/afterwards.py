@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from reconciler.apply import calls
+from reconciler.apply import calls, joining
 from reconciler.apply.context import Context
-from reconciler.apply.events import Finished, Notice, Progress, Result
+from reconciler.apply.events import Finished, Notice, Result
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
@@ -118,7 +118,9 @@ def sweep(context: Context, known: frozenset[str]) -> Steps[None]:
 def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
     """Open joins of an earlier run that nobody wants any more: outwait the grace, look, leave, drop."""
     for intent in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
-        if intent.operation is Operation.JOIN and intent.address not in wanted:
+        if intent.is_of_a_join and intent.address not in wanted:
+            if intent.operation is Operation.ECHO and context.journal.record(intent.address) is not None:
+                continue  # its agent is held, and keeps the name
             try:
                 yield from _close(context, intent)
             except ReconcilerError as problem:
@@ -130,15 +132,9 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
 
 
 def _close(context: Context, intent: Intent) -> Steps[None]:
-    now = yield from context.journal.now()
-    since = intent.unknown_since if intent.unknown_since is not None else intent.created_at
-    remaining = since + context.settings.grace - now
-    if remaining > 0:
-        text = f"waiting {remaining:.0f} s: an interrupted join of {intent.name} may still be executed"
-        yield from context.say(Progress(intent.address, text))
-        yield Sleep(remaining)
+    yield from joining.outwait(context, intent)
     yield from context.check_open()
-    record: Record | None = yield from calls.find_joined(context, intent)
+    record: Record | None = yield from joining.find_joined(context, intent)
     if record is None:
         yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
         return

@@ -9,7 +9,7 @@ from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
 from reconciler.plan.change import Action
-from reconciler.ports import Emit, Provider, Scope, Steps, Stopping
+from reconciler.ports import Emit, Provider, Random, Scope, Sleep, Steps, Stopping
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +80,9 @@ class Context:
             case Scope.ADDRESS:
                 pass
         return ChangeFailed(detail)
+
+
+def backoff(attempt: int) -> Steps[None]:
+    """Wait before the next attempt: full jitter, so that a fleet does not come back in step."""
+    share: float = yield Random()
+    yield Sleep(min(8.0, 0.5 * 2**attempt) * (0.5 + share / 2))

@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.apply import calls
+from reconciler.apply import calls, joining, starting
 from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
-from reconciler.model.address import Address, AgentName, default_uid
+from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
-from reconciler.model.record import Intent, Operation, Record
+from reconciler.model.record import Record
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
-from reconciler.model.writes import DropRecord, PutGeneration, PutRecord, Write
+from reconciler.model.writes import DropRecord, PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Change, Hold, Join, Renew, Rotate, action_of, spec_of, target_of
+from reconciler.plan.change import Change, Hold, Join, Leave, Renew, Rotate, action_of, spec_of, target_of
 from reconciler.plan.decide import Facts, decide, token_is_due
 from reconciler.plan.steps import (
     AwaitGone,
@@ -118,6 +118,9 @@ def _finished(change: Change, result: Result, detail: str) -> Finished:
 def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
     match step:
         case CallLeave(target):
+            echo = context.journal.echo(_recorded_at(change))
+            if echo is not None and not isinstance(change, Leave):
+                yield from joining.outwait(context, echo)  # while it lives, nobody else can have its name
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
             yield from calls.leave(context, target.agent_id, _recorded_at(change), target.name)
         case AwaitGone(agent_id):
@@ -152,75 +155,15 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     if context.joins_halted:
         raise ChangeSkipped(context.joins_halted)
     spec = _spec(change)
-    intent = context.journal.join_intent(spec.address)
-    if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
-        # The files have given its seat to another address since: it cannot be sent again, only outwaited.
-        if not (yield from calls.is_given_up(context, intent)):
-            raise _seat_taken(intent, holder)
-        intent = None
-    for earlier in spec.previously:
-        # Renamed while a join was under way: the agent may yet turn up at the earlier address.
-        open_join = context.journal.join_intent(earlier)
-        if open_join is not None and not (yield from calls.is_given_up(context, open_join)):
-            raise ChangeFailed(
-                f"an interrupted join of {earlier} may still be executed", hint="run apply again"
-            )
-    resumed = intent is not None
-    if intent is None:
-        intent = yield from _new_intent(context, change, spec, other_uid=other_uid)
-        if (holder := (yield from _seat_holder(context, intent))) is not None:
-            raise _seat_taken(intent, holder)
+    intent, resumed = yield from starting.join_of(context, change, spec, other_uid=other_uid)
     failures = change.failures if isinstance(change, Join) else 0
     yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
-    record = yield from calls.join(
+    record = yield from joining.join(
         context, intent, token_ttl=spec.lifecycle.token_ttl, resumed=resumed, failures=failures
     )
     context.joined[record.agent_id] = (spec.address, action_of(change))
     if resumed or record.unsent:
         yield from _bring_up_to_date(context, spec, record)
-
-
-def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
-    """The other address whose agent has the intent's uid, or may yet have it: an interrupted join counts too."""
-    seat = (intent.address.channel, intent.uid)
-    for record in context.journal.neighbours(intent.address):
-        if record.uid == intent.uid:
-            agent = yield from context.provider.query(record.agent_id)
-            if agent is not None and not agent.status.is_terminal:
-                return record.address
-    for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
-        taken = other.operation is Operation.JOIN and (other.address.channel, other.uid) == seat
-        if taken and other.address != intent.address and not (yield from calls.is_given_up(context, other)):
-            return other.address
-    return None
-
-
-def _seat_taken(intent: Intent, holder: Address) -> ChangeFailed:
-    return ChangeFailed(
-        f"uid {intent.uid} is still held by the agent of {holder} in this channel",
-        hint="the next apply joins it once that agent has left, or the interrupted join is sure to have failed",
-    )
-
-
-def _new_intent(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:
-    target = target_of(change)
-    parsed = AgentName.parse(target.name) if target else None
-    generation = context.journal.next_generation(spec.address, parsed.generation if parsed else 0)
-    revision = spec.revision(context.provider.capabilities)
-    now = yield from context.journal.now()
-    uid = spec.uid(context.owner)
-    if other_uid and target is not None and target.uid == uid:
-        uid = default_uid(context.owner, replace(spec.address, name=f"{spec.address.name}~"))
-    return Intent(
-        Operation.JOIN,
-        spec.address,
-        str(AgentName.make(context.owner, spec.address, revision, generation)),
-        created_at=now,
-        generation=generation,
-        uid=uid,
-        body=spec.body,
-        protect=spec.lifecycle.protect,
-    )
 
 
 def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:
@@ -289,6 +232,8 @@ def _remember(context: Context, change: Change) -> Steps[None]:
     writes: list[Write] = [PutRecord(replace(known, address=spec.address, protect=spec.lifecycle.protect))]
     if known.address != spec.address:
         writes += [DropRecord(known.address), PutGeneration(spec.address, known.generation)]
+        echo = context.journal.echo(known.address)
+        writes += [PutIntent(replace(echo, address=spec.address))] if echo is not None else []
     yield from context.journal.write(*writes)
 
 

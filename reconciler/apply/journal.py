@@ -65,6 +65,13 @@ class Journal:
             if each in records and each != address
         ]
 
+    def uid_of(self, agent_id: str, address: Address) -> str:
+        """The uid of an agent that an address has, or has had until a moment ago; empty where it is not known."""
+        known = (self.view.records.get(address), *self.view.intents.values())
+        return next(
+            (each.uid for each in known if each is not None and each.agent_id == agent_id and each.uid), ""
+        )
+
     def join_intent(self, address: Address) -> Intent | None:
         """The open join of an address, if an earlier run left one."""
         return next(
@@ -74,6 +81,15 @@ class Journal:
                 if each.operation is Operation.JOIN and each.address == address
             ),
             None,
+        )
+
+    def echo(self, address: Address) -> Intent | None:
+        """What may still be executed late at an address, if a join of it was sent several times."""
+        echoes = (each for each in self.view.intents.values() if each.operation is Operation.ECHO)
+        return max(
+            (each for each in echoes if each.address == address),
+            key=lambda each: each.generation,
+            default=None,
         )
 
     def next_generation(self, address: Address, seen: int = 0) -> int:

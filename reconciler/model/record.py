@@ -7,7 +7,7 @@ seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.model.address import Address
@@ -41,11 +41,12 @@ class Record:
 
 
 class Operation(StrEnum):
-    """What an intent is about to do."""
+    """What an intent is about to do; an echo is no call to come, but one that may still be executed late."""
 
     JOIN = "join"
     UPDATE = "update"
     LEAVE = "leave"
+    ECHO = "echo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Intent:
     A join intent holds the exact name and body, so that a crash at any instant leaves enough to find the agent
     and to send the same again. Leave and update hold the agent's id. `unknown_since` is when the outcome became
     unknown (a lost reply): the grace for late executions counts from there.
+
+    A join that was sent several times leaves an echo when it has succeeded: an earlier copy may still be executed,
+    once the name is free again.
     """
 
     operation: Operation
@@ -72,7 +76,21 @@ class Intent:
     @property
     def key(self) -> str:
         """What makes two intents the same: a join by its name, the others by the agent that they touch."""
-        return f"{self.operation}:{self.name if self.operation is Operation.JOIN else self.agent_id}"
+        return f"{self.operation}:{self.name if self.is_of_a_join else self.agent_id}"
+
+    @property
+    def is_of_a_join(self) -> bool:
+        """Whether it holds a name that an agent may yet turn up under."""
+        return self.operation in (Operation.JOIN, Operation.ECHO)
+
+    @property
+    def in_doubt_since(self) -> float:
+        """From when on the service may execute, late, what was sent."""
+        return self.created_at if self.unknown_since is None else self.unknown_since
+
+    def as_join(self) -> Intent:
+        """The join of an echo, to be sent again under the same name."""
+        return replace(self, operation=Operation.JOIN)
 
 
 @dataclass(frozen=True, slots=True)

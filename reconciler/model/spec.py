@@ -7,7 +7,7 @@ written. Defaults of *ours* (lifecycle, the RTC uid) are filled where they are r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -73,20 +73,29 @@ class AgentSpec:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     previously: tuple[Address, ...] = ()
 
-    def uid(self, owner: Owner) -> str:
-        """The RTC uid of a new agent: the written one, else the address's own."""
+    def uid(self, owner: Owner, *, shifted: bool = False) -> str:
+        """The RTC uid of a new agent: the written one, else the address's own.
+
+        `shifted` gives its second one, for a seat beside the first.
+        """
+        if shifted:
+            return default_uid(owner, replace(self.address, name=f"{self.address.name}~"))
         return self.body.uid or default_uid(owner, self.address)
 
     @cached_property
-    def _revisions(self) -> dict[frozenset[Path], str]:
+    def _revisions(self) -> dict[tuple[frozenset[Path], bool], str]:
         return {}
 
-    def revision(self, able: Capabilities) -> str:
-        """The versioned digest of what only a join can set, ignored paths left out."""
-        known = self._revisions.get(able.updatable)
+    def revision(self, able: Capabilities, *, shifted: bool = False) -> str:
+        """The versioned digest of what only a join can set, ignored paths left out.
+
+        No read of the service tells an agent's uid, so an agent at a shifted one says so in its digest.
+        """
+        known = self._revisions.get((able.updatable, shifted))
         if known is None:
-            known = revision_of(canonical(join_only(self.body, able, self.lifecycle.ignore_changes)))
-            self._revisions[able.updatable] = known
+            fields = join_only(self.body, able, self.lifecycle.ignore_changes)
+            known = revision_of(canonical({**fields, "shifted": True} if shifted else fields))
+            self._revisions[able.updatable, shifted] = known
         return known
 
 

@@ -50,19 +50,20 @@ def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
     return is_ours
 
 
-def settle(basis: Basis) -> tuple[Basis, tuple[Write, ...]]:
+def settle(basis: Basis, grace: float) -> tuple[Basis, tuple[Write, ...]]:
     """The basis with every intent settled whose outcome the observation proves, and the writes that say so.
 
     A join whose agent runs becomes its record. A leave whose agent is proven gone takes the record with it. An
     update of unknown outcome leaves a record whose in-place values are to be sent again. What stays open is a
-    join that nobody has seen yet, and a leave whose agent still runs.
+    join that nobody has seen yet, and a leave whose agent still runs; and an echo, for twice the `grace` (seconds):
+    as long as it may be executed late, and then be listed late.
     """
     state = basis.state
     records = dict(state.records)
     open_intents: list[Intent] = []
     writes: list[Write] = []
     for intent in state.intents:
-        settled = _settle_one(intent, basis, records)
+        settled = _settle_one(intent, basis, records, grace)
         if settled is None:
             open_intents.append(intent)
         else:
@@ -79,23 +80,26 @@ def settle(basis: Basis) -> tuple[Basis, tuple[Write, ...]]:
     return replace(basis, state=replace(state, records=records, intents=tuple(open_intents))), tuple(writes)
 
 
-def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record]) -> list[Write] | None:
+def _settle_one(
+    intent: Intent, basis: Basis, records: Mapping[Address, Record], grace: float
+) -> list[Write] | None:
     record = records.get(intent.address)
     match intent.operation:
         case Operation.JOIN:
-            running = sorted(
-                (
-                    each
-                    for each in basis.live
-                    if each.name == intent.name and each.status is not AgentStatus.STOPPING
-                ),
-                key=lambda each: (each.started_at, each.agent_id),
-            )
+            running = _bearers(intent.name, basis)
             if not running:
                 return None
             found = joined_record(intent, running[0].agent_id, running[0].started_at, sent=False)
             may_run = record is not None and basis.agent(record.agent_id) is not None
-            return [PutRecord(found), *(kept_in_mind(record, found, basis.now) if may_run else [])]
+            echo = echo_of(intent, intent.in_doubt_since) if intent.attempt > 1 else []
+            return [PutRecord(found), *(kept_in_mind(record, found, basis.now) if may_run else []), *echo]
+        case Operation.ECHO:
+            known = {each.agent_id for each in records.values() if each.name == intent.name}
+            late = [each for each in _bearers(intent.name, basis) if each.agent_id not in known]
+            if late and (record is None or basis.agent(record.agent_id) is None):
+                return [PutRecord(joined_record(intent, late[0].agent_id, late[0].started_at, sent=False))]
+            is_over = not late and basis.now - intent.in_doubt_since >= 2 * grace
+            return [] if is_over else None
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
                 return []
@@ -107,11 +111,24 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
             return [DropRecord(intent.address)] if same else []
 
 
+def _bearers(name: str, basis: Basis) -> list[ObservedAgent]:
+    """The agents of a name that run, the oldest first."""
+    found = (each for each in basis.live if each.name == name and each.status is not AgentStatus.STOPPING)
+    return sorted(found, key=lambda each: (each.started_at, each.agent_id))
+
+
+def echo_of(intent: Intent, since: float) -> list[Write]:
+    """What remembers that a copy of a join which has succeeded may still be executed, sent at `since` at the latest."""
+    return [PutIntent(replace(intent, operation=Operation.ECHO, unknown_since=since))]
+
+
 def kept_in_mind(old: Record | None, new: Record, now: float) -> list[Write]:
     """What remembers the agent whose record a new one takes the place of: join-first, it may still run."""
     if old is None or old.agent_id == new.agent_id:
         return []
-    return [PutIntent(Intent(Operation.LEAVE, old.address, old.name, now, agent_id=old.agent_id))]
+    return [
+        PutIntent(Intent(Operation.LEAVE, old.address, old.name, now, agent_id=old.agent_id, uid=old.uid))
+    ]
 
 
 def joined_record(

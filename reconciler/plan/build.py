@@ -13,6 +13,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Operation
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import Action, Change, Keep, Renew, action_of, diffs_of, target_of
 from reconciler.plan.decide import beside, decide, duplicates
@@ -192,7 +193,7 @@ def _assemble(
         dangers=risky,
         unmanaged=unmanaged,
         elsewhere=len(foreign) - len(unmanaged),
-        interrupted=len(basis.state.intents),
+        interrupted=sum(1 for each in basis.state.intents if each.operation is not Operation.ECHO),
         warnings=fleet.warnings,
         fleet=fleet,
     )

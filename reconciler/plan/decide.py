@@ -6,10 +6,10 @@ is in `guard`; this is what the facts of one address ask for, with its own prote
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.model.ability import Capabilities
-from reconciler.model.address import REVISION_VERSION, Address, Owner, default_uid
+from reconciler.model.address import REVISION_VERSION, Address, Owner
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
 from reconciler.model.spec import UID, AgentSpec, Body, Lifecycle, describe
@@ -96,9 +96,15 @@ def _wanted(facts: Facts, want: AgentSpec) -> Change:
     record = facts.record
     if record is not None and record.agent_id == agent.agent_id:
         return _recorded(facts, want, record, Target(agent, record, record.uid))
-    return _unrecorded(
-        facts, want, Target(agent, None, want.body.uid or default_uid(facts.owner, _home(facts)))
-    )
+    return _unrecorded(facts, want, Target(agent, None, _uid_by_name(facts, want, agent)))
+
+
+def _uid_by_name(facts: Facts, want: AgentSpec, agent: ObservedAgent) -> str:
+    """The uid of an agent that is known by its name alone: the digest in it tells whether it was shifted."""
+    home = replace(want, address=_home(facts))
+    parsed = agent.parsed
+    shifted = parsed is not None and parsed.revision == home.revision(facts.able, shifted=True)
+    return home.uid(facts.owner, shifted=shifted)
 
 
 def _absent(facts: Facts, want: AgentSpec) -> Change:
@@ -144,7 +150,7 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
         text = "it was started by another version of reconciler, whose digest cannot be compared"
         return Hold(Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target), _AS_IS)
     moved = facts.found_at is not None and facts.found_at.channel != facts.address.channel
-    if revision == want.revision(facts.able) and not moved:
+    if revision in (want.revision(facts.able), want.revision(facts.able, shifted=True)) and not moved:
         text = "it runs but is not in the state; taken back without a hang-up"
         values = _sendable(want, facts.able)
         return Adopt(facts.address, want, Reason(Because.STATE_LOST, text), target, values)

@@ -10,12 +10,21 @@ import re
 
 from reconciler.errors import StateError
 from reconciler.model.address import Address, AgentName
-from reconciler.model.record import Intent, Operation, State
-from reconciler.state.document import damaged
+from reconciler.model.record import Intent, State
+from reconciler.state.rows import damaged
 
 # What the service's ids look like (reliability: T9); an id is put into addresses of requests.
 _AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _LARGEST = 2**53
+# A name has room for ten digits; once a second it takes thirty years to come here.
+MOST_GENERATIONS = 10**9
+# The last second of the year 9999, which is as far as dates go.
+_LAST_MOMENT = 253_402_300_799
+
+
+def is_time(stamp: object) -> bool:
+    """Whether it is an instant that can be written as a date, or none."""
+    return stamp is None or (isinstance(stamp, (int, float)) and 0 <= stamp <= _LAST_MOMENT)
 
 
 def check(state: State) -> None:
@@ -24,7 +33,12 @@ def check(state: State) -> None:
         raise damaged(f"its serial is {state.serial}")
     seen: dict[str, Address] = {}
     for record in state.records.values():
-        if _AGENT_ID.fullmatch(record.agent_id) is None or record.generation < 0:
+        times = record.started_at, record.token_expires_at, record.retry_at
+        if (
+            _AGENT_ID.fullmatch(record.agent_id) is None
+            or not 0 <= record.generation <= MOST_GENERATIONS
+            or not all(map(is_time, times))
+        ):
             raise damaged(f"the record of {record.address} is not of this format")
         other = seen.setdefault(record.agent_id, record.address)
         if other != record.address:
@@ -34,22 +48,16 @@ def check(state: State) -> None:
 
 
 def _check_intent(intent: Intent) -> None:
-    if intent.operation is Operation.JOIN:
+    if intent.is_of_a_join:
         is_good = (
-            intent.body is not None and intent.generation >= 1 and AgentName.parse(intent.name) is not None
+            intent.body is not None
+            and 1 <= intent.generation <= MOST_GENERATIONS
+            and AgentName.parse(intent.name) is not None
         )
     else:
         is_good = _AGENT_ID.fullmatch(intent.agent_id) is not None
-    if not is_good:
+    if not (is_good and is_time(intent.created_at) and is_time(intent.unknown_since)):
         raise damaged(f"the intent {intent.key} is not of this format")
-
-
-def address_of(text: str) -> Address:
-    """The address in a row; `StateError` when it is none."""
-    channel, slash, name = text.rpartition("/")
-    if not slash or not channel or not name:
-        raise damaged(f"{text[:80]!r} is not an address")
-    return Address(channel, name)
 
 
 def older(path: object, serial: int, seen: int) -> StateError:

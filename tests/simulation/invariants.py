@@ -114,7 +114,7 @@ class Checker:
 
     def read(self, process: Process, state: State) -> None:
         """What a run has read: open intents' names are its to settle."""
-        self._runs[process].names |= {each.name for each in state.intents if each.operation is Intended.JOIN}
+        self._runs[process].names |= {each.name for each in state.intents if each.is_of_a_join}
 
     def locked(self, process: Process) -> None:
         others = [
@@ -478,14 +478,27 @@ class Checker:
                 yield f"{agent.name} ({agent.agent_id}) runs, and nobody wants it"
 
     def seat_is_protected(self, spec: AgentSpec, job: Job) -> bool:
-        """Whether a protected agent holds the uid that the files want for another: it stays, and is shown as held."""
+        """Whether a protected agent holds the uid that the files want for another: it stays, and is shown as held.
+
+        Its block may be gone: the protection outlives it. An agent of ours that no state knows stays likewise.
+        """
         seat = (spec.address.channel, spec.uid(job.fleet.owner))
         holders = {
             self._world.store.slot(each)
             for each in self._world.simulator.world.live()
             if (each.channel, each.uid) == seat
         }
-        return any(
+        outlived = {
+            record.address.digest
+            for address, record in self._world.store.read().records.items()
+            if record.protect and address not in job.fleet.agents
+        }
+        declared = {each.digest for at, other in job.fleet.agents.items() for each in (at, *other.previously)}
+        recorded = {record.address.digest for record in self._world.store.read().records.values()}
+        held = {
+            each for each in holders if each not in declared | recorded
+        }  # ours, and nobody knows its address
+        return bool(holders & outlived or held) or any(
             other.lifecycle.protect
             and address != spec.address
             and holders & {each.digest for each in (address, *other.previously)}
@@ -499,5 +512,9 @@ class Checker:
         record = self._world.store.record_of(agent.agent_id)
         if record is None:
             return False
-        spec = job.fleet.agents.get(record.address)
-        return spec.lifecycle.protect if spec is not None else record.protect
+        heirs = [
+            spec
+            for address, spec in job.fleet.agents.items()
+            if record.address in (address, *spec.previously)
+        ]
+        return any(each.lifecycle.protect for each in heirs) if heirs else record.protect

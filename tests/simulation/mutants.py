@@ -43,6 +43,10 @@ def _calls(old: str, new: str) -> Edit:
     return Edit("reconciler.apply.calls", old, new)
 
 
+def _joining(old: str, new: str) -> Edit:
+    return Edit("reconciler.apply.joining", old, new)
+
+
 def _listing(old: str, new: str) -> Edit:
     return Edit("reconciler.providers.agora.listing", old, new)
 
@@ -55,7 +59,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B1",
         "random name suffix",
         (
-            _calls(
+            _joining(
                 "        prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))\n",
                 "        luck = yield Random()\n"
                 "        order = replace(_order(intent, token_ttl), name=f'{intent.name}{int(luck * 999)}')\n"
@@ -67,7 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B2",
         "rename on 409",
         (
-            _calls(
+            _joining(
                 "                found = yield from _resolve_conflict(context, intent, outcome)\n",
                 "                found = yield from _next_generation(context, intent)\n",
             ),
@@ -77,7 +81,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B3",
         "409 is an error",
         (
-            _calls(
+            _joining(
                 "                found = yield from _resolve_conflict(context, intent, outcome)\n",
                 '                yield from context.journal.conclude(intent, change="join", result="failed")\n'
                 "                raise ChangeFailed(outcome.detail)\n",
@@ -111,7 +115,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B7",
         "intent after the call",
         (
-            _calls(
+            _joining(
                 "            yield from context.journal.intend(intent)\n        else:\n"
                 "            intent = yield from context.journal.repeat(intent)\n"
                 "        outcome = yield from context.provider.join(prepared)\n",
@@ -192,7 +196,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B15",
         "retry 504 with a new generation",
         (
-            _calls(
+            _joining(
                 "                intent = yield from context.journal.mark_unknown(intent)\n"
                 "                yield from context.say(",
                 "                intent = yield from _next_generation(context, intent)\n"
@@ -236,7 +240,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B18",
         "drop an unknown intent at once",
         (
-            _calls(
+            _joining(
                 "                if record is not None:\n                    return record\n                yield from backoff(attempt)\n",
                 "                if record is not None:\n                    return record\n"
                 '                yield from context.journal.conclude(intent, change="join", result="failed")\n'
@@ -248,7 +252,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "B19",
         "adopt whoever a 409 names",
         (
-            _calls(
+            _joining(
                 "        if agent is not None and agent.name == intent.name:\n",
                 "        if agent is not None:\n",
             ),

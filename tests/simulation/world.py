@@ -254,6 +254,7 @@ class Durable(MemoryStore):
         return (
             self.record_of(agent.agent_id) is not None
             or f"join:{agent.name}" in intents
+            or f"echo:{agent.name}" in intents
             or f"leave:{agent.agent_id}" in intents
         )
 

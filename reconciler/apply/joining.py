@@ -1,0 +1,257 @@
+"""The protocol of a join, through every way it can go wrong: at most one agent of a name, and none that is lost.
+
+The rules: an intent is durable before the call leaves; an unknown outcome is resolved by name, never by guessing;
+the same name is sent again, never another one, until nothing that was sent can be executed late any more.
+
+A name protects only while an agent bears it. What was sent several times and then succeeded may be executed once
+more when that agent has ended: an *echo* remembers the name until the grace is over. An address with an echo joins
+under that name again, and an agent that is replaced is not left before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from reconciler.apply.context import ChangeFailed, Context, backoff
+from reconciler.apply.events import Progress
+from reconciler.model.address import AgentName
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Intent, Record
+from reconciler.model.writes import DropIntent, PutGeneration, PutIntent, PutRecord, Write
+from reconciler.plan.basis import echo_of, joined_record, kept_in_mind
+from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Sleep, Steps, Unknown
+
+# The hour from which generations are counted that no state remembers (2026-01-01 00:00 UTC).
+_FIRST_HOUR: Final = 1_767_225_600.0
+
+
+def join(
+    context: Context, intent: Intent, *, token_ttl: float, resumed: bool, failures: int = 0
+) -> Steps[Record]:
+    """Start the agent of a join intent, whatever happened to it before; returns its durable record.
+
+    Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
+    """
+    doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
+    for attempt in range(context.settings.attempts):
+        prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
+        before = intent
+        if attempt == 0 and not resumed:
+            yield from context.journal.intend(intent)
+        else:
+            intent = yield from context.journal.repeat(intent)
+        outcome = yield from context.provider.join(prepared)
+        if isinstance(outcome, (Conflict, Declined)):
+            # This attempt was not executed: what is in doubt is older.
+            intent = replace(intent, unknown_since=before.unknown_since)
+        match outcome:
+            case Joined():
+                return (yield from _joined(context, intent, outcome, prepared, failures, doubt))
+            case Conflict():
+                found = yield from _resolve_conflict(context, intent, outcome)
+                if isinstance(found, Record):
+                    return found
+                intent, resumed, doubt = found, True, None
+            case Declined(scope, detail):
+                if resumed or intent.unknown_since is not None:
+                    yield from _keep_in_doubt(context, intent, detail)
+                else:
+                    yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
+                raise context.declined(scope, detail)
+            case Unknown(detail):
+                intent = yield from context.journal.mark_unknown(intent)
+                yield from context.say(
+                    Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
+                )
+                doubt = intent.unknown_since
+                record = yield from find_joined(context, intent)
+                if record is not None:
+                    return record
+                yield from backoff(attempt)
+            case _:
+                assert_never(outcome)
+    raise ChangeFailed(
+        f"nobody knows whether the join of {intent.name} was executed",
+        unknown=True,
+        hint="the next apply looks for it by that name first; it cannot be started twice",
+    )
+
+
+def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
+    """A refusal speaks of one attempt only: an earlier one may still be executed until the grace is over."""
+    now = yield from context.journal.now()
+    intent = replace(intent, unknown_since=now if intent.unknown_since is None else intent.unknown_since)
+    yield from context.journal.write(PutIntent(intent))
+    if intent.unknown_since is None or now - intent.unknown_since < context.settings.grace:
+        return
+    if (yield from find_joined(context, intent)) is None:
+        yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
+
+
+def _order(intent: Intent, token_ttl: float) -> JoinOrder:
+    assert intent.body is not None, "a join intent holds its body"
+    return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
+
+
+def _joined(
+    context: Context,
+    intent: Intent,
+    outcome: Joined,
+    prepared: Prepared,
+    failures: int,
+    doubt: float | None,
+) -> Steps[Record]:
+    record = joined_record(
+        intent,
+        outcome.agent_id,
+        outcome.started_at,
+        sent=True,
+        token_expires_at=prepared.token_expires_at,
+        secrets=context.journal.secret_digests(prepared.secrets),
+        failures=failures,
+    )
+    predecessor = yield from _kept_in_mind(context, record)
+    echo = echo_of(intent, doubt) if doubt is not None else []
+    yield from context.journal.conclude(
+        intent, PutRecord(record), *predecessor, *echo, change="join", result="done", agent_id=record.agent_id
+    )
+    return record
+
+
+def _kept_in_mind(context: Context, record: Record) -> Steps[list[Write]]:
+    now = yield from context.journal.now()
+    old = context.journal.record(record.address)
+    return kept_in_mind(old, record, now) if old is not None and old.agent_id not in context.gone else []
+
+
+def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
+    """Give up a join that cannot be sent again, once it can no longer be executed late and nobody bears its name."""
+    now = yield from context.journal.now()
+    if (
+        now - intent.in_doubt_since < context.settings.grace
+        or (yield from find_joined(context, intent)) is not None
+    ):
+        return False
+    yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
+    return True
+
+
+def outwait(context: Context, intent: Intent) -> Steps[bool]:
+    """Wait until nothing that was sent for a join can be executed late any more; whether that took any time."""
+    now = yield from context.journal.now()
+    remaining = intent.in_doubt_since + context.settings.grace - now
+    if remaining <= 0:
+        return False
+    text = f"waiting {remaining:.0f} s: an interrupted join of {intent.name} may still be executed"
+    yield from context.say(Progress(intent.address, text))
+    yield Sleep(remaining)
+    yield from context.check_open()
+    return True
+
+
+def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
+    """Look for the agent of a join intent by its exact name, and put it into the state if it runs."""
+    holder = yield from _holder(context, intent.name, intent.address.channel)
+    if holder is None:
+        return None
+    return (yield from _take_back(context, intent, holder))
+
+
+def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[Record]:
+    record = joined_record(intent, agent.agent_id, agent.started_at, sent=False)
+    predecessor = yield from _kept_in_mind(context, record)
+    yield from context.journal.conclude(
+        intent,
+        PutRecord(record),
+        *predecessor,
+        *(echo_of(intent, intent.in_doubt_since) if intent.attempt > 1 else []),
+        change="join",
+        result="done",
+        agent_id=record.agent_id,
+        detail="found by its name",
+    )
+    return record
+
+
+def _holder(context: Context, name: str, channel: str) -> Steps[ObservedAgent | None]:
+    """The live agent that bears a name; the oldest where a weak server let two have it."""
+    listed = yield from context.provider.live_agents(channel=channel)
+    found: list[ObservedAgent] = []
+    known = {each.agent_id for each in context.journal.view.records.values() if each.name != name}
+    for row in listed:
+        if row.agent_id in known:
+            continue
+        agent = yield from context.provider.query(row.agent_id)
+        if agent is not None and agent.name == name and not agent.status.is_terminal:
+            found.append(agent)
+    return min(found, key=lambda each: (each.started_at, each.agent_id), default=None)
+
+
+def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | Intent]:
+    """What a 409 means: ours runs (taken back), or the name is spent (the next generation), or neither (failed).
+
+    A name that nobody bears is only given up after a second complete look, at least the grace after the first.
+    """
+    if conflict.agent_id is not None:
+        agent = yield from context.provider.query(conflict.agent_id)
+        if agent is None and intent.unknown_since is None:
+            # Its holder has ended, and nothing else is under way.
+            return (yield from _next_generation(context, intent))
+        if agent is not None and agent.name == intent.name:
+            if not agent.status.is_terminal:
+                return (yield from _take_back(context, intent, agent))
+            return (yield from _give_up(context, intent))
+    holder = yield from _holder(context, intent.name, intent.address.channel)
+    if holder is not None:
+        return (yield from _take_back(context, intent, holder))
+    spent = yield from context.provider.has_ended(intent.name, channel=intent.address.channel)
+    now = yield from context.journal.now()
+    if spent or _is_outwaited(intent, now, context.settings.grace):
+        return (yield from _give_up(context, intent))
+    since = now if intent.unknown_since is None else intent.unknown_since
+    yield from context.journal.write(PutIntent(replace(intent, unknown_since=since)))
+    raise ChangeFailed(
+        f"the service reports a conflict, but no agent bears the name {intent.name}: {conflict.detail}",
+        hint=f"another agent may hold the same uid in channel {intent.address.channel}: `reconciler status` lists "
+        "unmanaged agents, `reconciler adopt` takes one over, `apply --prune-unrecorded` leaves one of ours that the "
+        "state has forgotten",
+    )
+
+
+def _is_outwaited(intent: Intent, now: float, grace: float) -> bool:
+    """Whether whatever the name was once sent for would be seen by now: executed late, and listed late.
+
+    Seen from the first look on; from the intent on, where a crash left nobody to look.
+    """
+    if intent.unknown_since is not None:
+        return now - intent.unknown_since >= grace
+    return now - intent.created_at >= 2 * grace
+
+
+def _give_up(context: Context, intent: Intent) -> Steps[Record | Intent]:
+    """Give up a spent name, once nothing that was sent under it can be executed late any more."""
+    if intent.unknown_since is not None and (yield from outwait(context, intent)):
+        found = yield from find_joined(context, intent)
+        if found is not None:
+            return found
+    return (yield from _next_generation(context, intent))
+
+
+def _next_generation(context: Context, intent: Intent) -> Steps[Intent]:
+    """A spent name's successor, in one write.
+
+    A name that was spent without our knowledge says that the state has forgotten some (it was lost): the hour gives
+    a number that is beyond them, so that they need not be tried one by one.
+    """
+    parsed = AgentName.parse(intent.name)
+    assert parsed is not None, "intents hold names of ours"
+    generation = context.journal.next_generation(intent.address, intent.generation)
+    now = yield from context.journal.now()
+    generation = max(generation, int((now - _FIRST_HOUR) // 3600))
+    name = str(AgentName.make(parsed.owner, intent.address, parsed.revision, generation))
+    fresh = replace(intent, name=name, generation=generation, created_at=now, unknown_since=None, attempt=1)
+    yield from context.journal.write(
+        DropIntent(intent.key), PutIntent(fresh), PutGeneration(fresh.address, fresh.generation)
+    )
+    return fresh

@@ -1,0 +1,132 @@
+"""Which join an address needs: one that an earlier run left open, or a new one, at a seat that nobody has.
+
+A seat is a channel and a uid. Nothing here calls the service to change anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.apply import joining
+from reconciler.apply.context import ChangeFailed, Context
+from reconciler.model.address import Address, AgentName
+from reconciler.model.record import Intent, Operation
+from reconciler.model.spec import AgentSpec
+from reconciler.plan.change import Change, Replace, Rotate, target_of
+from reconciler.ports import Steps
+
+
+def join_of(
+    context: Context, change: Change, spec: AgentSpec, *, other_uid: bool
+) -> Steps[tuple[Intent, bool]]:
+    """The join to send, and whether something of that name may have been sent before.
+
+    Raises `ChangeFailed` where the seat is taken, or the agent may yet turn up elsewhere.
+    """
+    intent = context.journal.join_intent(spec.address)
+    if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
+        # The files have given its seat to another address since: it cannot be sent again, only outwaited.
+        if not (yield from joining.is_given_up(context, intent)):
+            raise _seat_taken(intent, holder)
+        intent = None
+    for earlier in spec.previously:
+        # Renamed while a join was under way: the agent may yet turn up at the earlier address.
+        open_join = context.journal.join_intent(earlier)
+        if open_join is not None and not (yield from joining.is_given_up(context, open_join)):
+            raise ChangeFailed(
+                f"an interrupted join of {earlier} may still be executed", hint="run apply again"
+            )
+    if intent is None and not isinstance(change, (Replace, Rotate)):
+        intent = yield from _echoed(context, spec)
+    if intent is not None:
+        return intent, True
+    return (yield from _new_join(context, change, spec, other_uid=other_uid)), False
+
+
+def _echoed(context: Context, spec: AgentSpec) -> Steps[Intent | None]:
+    """The join of an agent that has ended, of which a copy may still be executed: its name is sent once more.
+
+    Where the name is no longer the address's own (it was renamed), the copy is outwaited instead.
+    """
+    echo = context.journal.echo(spec.address)
+    now = yield from context.journal.now()
+    if echo is None or now - echo.in_doubt_since >= context.settings.grace:
+        return None
+    parsed = AgentName.parse(echo.name)
+    holder = yield from _seat_holder(context, echo)
+    if parsed is not None and parsed.address_digest == spec.address.digest and holder is None:
+        return echo.as_join()
+    yield from joining.outwait(context, echo)
+    return None
+
+
+def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:
+    """A join of the next generation at a free seat. An agent whose uid the files leave open has a second seat.
+
+    It takes that one beside its predecessor, or where an agent that was renamed has kept the first.
+    """
+    taken: ChangeFailed | None = None
+    target = target_of(change)
+    for shifted in _seats(
+        spec, beside=other_uid and target is not None and target.uid == spec.uid(context.owner)
+    ):
+        intent = yield from _intent(context, change, spec, shifted=shifted)
+        holder = yield from _seat_holder(context, intent)
+        if holder is None:
+            return intent
+        taken = taken or _seat_taken(intent, holder)
+    assert taken is not None, "there is at least one seat"
+    raise taken
+
+
+def _seats(spec: AgentSpec, *, beside: bool) -> Iterator[bool]:
+    """Whether to shift the uid: the seats to try, in this order."""
+    if not beside:
+        yield False
+    if beside or spec.body.uid is None:
+        yield True
+
+
+def _intent(context: Context, change: Change, spec: AgentSpec, *, shifted: bool) -> Steps[Intent]:
+    target = target_of(change)
+    parsed = AgentName.parse(target.name) if target else None
+    generation = context.journal.next_generation(spec.address, parsed.generation if parsed else 0)
+    revision = spec.revision(context.provider.capabilities, shifted=shifted)
+    now = yield from context.journal.now()
+    return Intent(
+        Operation.JOIN,
+        spec.address,
+        str(AgentName.make(context.owner, spec.address, revision, generation)),
+        created_at=now,
+        generation=generation,
+        uid=spec.uid(context.owner, shifted=shifted),
+        body=spec.body,
+        protect=spec.lifecycle.protect,
+    )
+
+
+def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
+    """Whose agent has the intent's uid, or may yet have it: an interrupted join counts, and so does one that leaves."""
+    seat = (intent.address.channel, intent.uid)
+    for record in context.journal.neighbours(intent.address):
+        if record.uid == intent.uid:
+            agent = yield from context.provider.query(record.agent_id)
+            if agent is not None and not agent.status.is_terminal:
+                return record.address
+    for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
+        if (other.address.channel, other.uid) != seat:
+            continue
+        if other.operation is Operation.LEAVE:
+            agent = yield from context.provider.query(other.agent_id)
+            if agent is not None and not agent.status.is_terminal:
+                return other.address
+        elif other.address != intent.address and not (yield from joining.is_given_up(context, other)):
+            return other.address
+    return None
+
+
+def _seat_taken(intent: Intent, holder: Address) -> ChangeFailed:
+    return ChangeFailed(
+        f"uid {intent.uid} is still held by the agent of {holder} in this channel",
+        hint="the next apply joins it once that agent has left, or the interrupted join is sure to have failed",
+    )
