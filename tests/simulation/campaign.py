@@ -16,15 +16,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+
+from reconciler.simulator import Fate, Operation
 
 from . import mutants
 from .driver import Crash, Point
 from .faults import KINDS
 from .invariants import Violation
 from .rows import BY_ROW, ROWS
-from .scenarios import BY_NAME, SCENARIOS, Scenario, calls_of, crash_points, crashed, sampled_pairs, troubled
+from .scenarios import (
+    BY_NAME,
+    SCENARIOS,
+    Scenario,
+    calls_of,
+    crash_points,
+    crashed,
+    sampled_pairs,
+    second_crashes,
+    troubled,
+)
 from .seeds import live
 from .sometimes import Seen, never_seen
 from .world import Universe
@@ -96,6 +108,15 @@ def pairs(count: int, seed: int) -> Tally:
     return tally
 
 
+def all_pairs(name: str, first: Crash) -> Tally:
+    """Every second crash after a first one."""
+    tally, scenario = Tally(), BY_NAME[name]
+    for second in second_crashes(scenario, first):
+        where = f'crash "{name}" {first.effect}:{first.point} {second.effect}:{second.point}'
+        _attempt(tally, "crash pairs", where, where, partial(crashed, scenario, (first, second)))
+    return tally
+
+
 def all_rows() -> Tally:
     """Every directed row of the fault matrix."""
     tally = Tally()
@@ -115,11 +136,32 @@ def fates(name: str, share: float, seed: int) -> Tally:
     return tally
 
 
-def one_fate(scenario: Scenario, number: int, kind: str, *, trace: bool = False) -> Universe:
-    """One fate at one call; its parameters follow from the three."""
-    operation = calls_of(scenario)[number].operation
-    chosen = KINDS[operation][kind](random.Random(f"{scenario.name}{number}{kind}"))
-    return troubled(scenario, number, kind, chosen, trace=trace)[0]
+def one_fate(scenario: Scenario, number: int, kind: str, crash: Crash | None = None) -> Universe:
+    """One fate at one call, and perhaps a crash besides; its parameters follow from the first three."""
+    return troubled(scenario, number, kind, _chosen(scenario, number, kind), crash=crash)[0]
+
+
+@cache
+def _operation(name: str, number: int) -> Operation:
+    return calls_of(BY_NAME[name])[number].operation
+
+
+def _chosen(scenario: Scenario, number: int, kind: str) -> Fate:
+    operation = _operation(scenario.name, number)
+    return KINDS[operation][kind](random.Random(f"{scenario.name}{number}{kind}"))
+
+
+def fates_and_crashes(name: str, number: int) -> Tally:
+    """Every fate at one call of a scenario, with every crash point of the run that met it."""
+    tally, scenario = Tally(), BY_NAME[name]
+    for kind in KINDS[calls_of(scenario)[number].operation]:
+        _, met = troubled(scenario, number, kind, _chosen(scenario, number, kind))
+        for effect in range(met.effects):
+            for point in Point:
+                where = f'fate "{name}" {number} {kind} {effect}:{point}'
+                run = partial(one_fate, scenario, number, kind, Crash(effect, point))
+                _attempt(tally, "fates with crashes", where, where, run)
+    return tally
 
 
 def planted(key: str) -> Tally:
@@ -177,7 +219,7 @@ def replay(words: str) -> Tally:
                 "fates at calls",
                 words,
                 words,
-                lambda: one_fate(BY_NAME[rest[0]], int(rest[1]), rest[2]),
+                lambda: one_fate(BY_NAME[rest[0]], int(rest[1]), rest[2], *map(parse_crash, rest[3:])),
             )
         case "row":
             _attempt(tally, "fault rows", words, words, BY_ROW[rest[0]].run)
@@ -224,6 +266,16 @@ def long_haul(first_seed: int) -> Iterator[Piece]:
         number += 1
 
 
+def everything() -> Iterator[Piece]:
+    """Every crash pair of every scenario, and every fate at every call with every crash point."""
+    for scenario in SCENARIOS:
+        for first in crash_points(scenario):
+            yield all_pairs, (scenario.name, first)
+    for scenario in SCENARIOS:
+        for number in range(len(calls_of(scenario))):
+            yield fates_and_crashes, (scenario.name, number)
+
+
 def run(
     pieces: Iterable[Piece], *, workers: int, minutes: float | None = None, say: Callable[[str], None] = print
 ) -> Tally:
@@ -261,6 +313,7 @@ def _brief(total: Tally) -> str:
         "runs",
         "crash points",
         "crash pairs",
+        "fates with crashes",
         "fault rows",
         "fates at calls",
         "planted bugs caught",

@@ -176,6 +176,15 @@ def crashed(
     return world
 
 
+def second_crashes(scenario: Scenario, first: Crash) -> Iterator[Crash]:
+    """Every crash point of the run that recovers from a crash."""
+    world = scenario.prepared()
+    world.run("apply", scenario.job, crash=first)
+    for effect in range(world.run("apply", scenario.job).effects):
+        for point in Point:
+            yield Crash(effect, point)
+
+
 def sampled_pairs(count: int, seed: int) -> Iterator[tuple[Scenario, tuple[Crash, Crash]]]:
     """Pairs of crash points, by chance, over all scenarios."""
     chance = random.Random(seed)
@@ -205,12 +214,21 @@ def calls_of(scenario: Scenario) -> list[Call]:
 
 
 def troubled(
-    scenario: Scenario, number: int, name: str, chosen: Fate, *, trace: bool = False
+    scenario: Scenario,
+    number: int,
+    name: str,
+    chosen: Fate,
+    *,
+    crash: Crash | None = None,
+    trace: bool = False,
 ) -> tuple[Universe, Process]:
-    """Let the `number`-th call of the run under test meet a fate; then let it settle. Raises `Violation`."""
+    """Let the `number`-th call of the run under test meet a fate, and perhaps a crash befall the run besides.
+
+    Then let it settle. Raises `Violation`.
+    """
     world = scenario.prepared(trace=trace)
     calls = iter(range(1_000_000))
     world.network.script = lambda call: (name, chosen) if next(calls) == number else None
-    process = world.run("apply", scenario.job)
+    process = world.run("apply", scenario.job, crash=crash)
     scenario.finish(world)
     return world, process
