@@ -32,15 +32,17 @@ from reconciler.ports import (
 # --- proof ----------------------------------------------------------------------------------------------------
 
 
-def prove_ours(context: Context, agent_id: str, address: Address, name: str) -> Steps[ObservedAgent | None]:
+def prove_ours(
+    context: Context, agent_id: str, address: Address, adopted_as: str = ""
+) -> Steps[ObservedAgent | None]:
     """The agent, shown to be ours by a query of this run; None when it is gone.
 
-    Raises `ChangeFailed` when it is not ours: then nothing touches it, whatever the state says.
+    It bears our mark, or the name under which it was adopted. Raises `ChangeFailed` when it is not ours: then nothing touches it, whatever the state says.
     """
     agent = yield from context.provider.query(agent_id)
     if agent is None or agent.status.is_terminal:
         return None
-    if agent.bears(context.owner) or (name and agent.name == name):
+    if agent.bears(context.owner) or (adopted_as and agent.name == adopted_as):
         return agent
     raise ChangeFailed(
         f"agent {agent_id} does not bear our mark any more (its name is {agent.name!r}); it was not touched",
@@ -68,7 +70,7 @@ def update(
     An update is a whole value, so one of unknown outcome is simply sent again.
     """
     address = record.address
-    if (yield from prove_ours(context, record.agent_id, address, record.name)) is None:
+    if (yield from prove_ours(context, record.agent_id, address, record.adopted_as)) is None:
         return None
     rtm = value_at(record.body.properties, ("advanced_features", "enable_rtm")) is True
     order = UpdateOrder(record.agent_id, address.channel, record.uid, values, token_ttl, rtm)
@@ -153,7 +155,9 @@ def _copied(into: Tree, source: Tree, path: Path) -> Tree:
 # --- leave ----------------------------------------------------------------------------------------------------
 
 
-def leave(context: Context, agent_id: str, address: Address, name: str) -> Steps[None]:
+def leave(
+    context: Context, agent_id: str, address: Address, name: str, *, adopted_as: str = ""
+) -> Steps[None]:
     """Ask the service to end an agent that is ours; returns when it has accepted, or the agent is gone.
 
     The intent stays open until the end is proven (`await_gone`).
@@ -161,7 +165,7 @@ def leave(context: Context, agent_id: str, address: Address, name: str) -> Steps
     now = yield from context.journal.now()
     uid = context.journal.uid_of(agent_id, address)
     intent = Intent(Operation.LEAVE, address, name, now, agent_id=agent_id, uid=uid)
-    if (yield from prove_ours(context, agent_id, address, name)) is None:
+    if (yield from prove_ours(context, agent_id, address, adopted_as)) is None:
         yield from _gone(context, intent)
         return
     yield from context.journal.intend(intent)

@@ -122,7 +122,10 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
             if echo is not None and not isinstance(change, Leave):
                 yield from joining.outwait(context, echo)  # while it lives, nobody else can have its name
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
-            yield from calls.leave(context, target.agent_id, _recorded_at(change), target.name)
+            adopted_as = target.record.adopted_as if target.record else ""
+            yield from calls.leave(
+                context, target.agent_id, _recorded_at(change), target.name, adopted_as=adopted_as
+            )
         case AwaitGone(agent_id):
             yield from calls.await_gone(context, agent_id, _recorded_at(change))
         case CallJoin(other_uid):
@@ -224,7 +227,7 @@ def _remember(context: Context, change: Change) -> Steps[None]:
     assert target is not None, "only running agents are remembered"
     known = target.record
     if known is None:
-        agent = yield from calls.prove_ours(context, target.agent_id, spec.address, target.name)
+        agent = yield from calls.prove_ours(context, target.agent_id, spec.address)
         if agent is None:
             raise ChangeFailed("its agent ended meanwhile", hint="the next apply joins it anew")
         yield from context.journal.write(PutRecord(_taken_back(spec, agent, target.uid)))

@@ -39,6 +39,11 @@ class Record:
     failures: int = 0
     retry_at: float = 0.0
 
+    @property
+    def adopted_as(self) -> str:
+        """The name of an adopted agent, which is all that proves it ours; empty for one that we started."""
+        return self.name if self.declared else ""
+
 
 class Operation(StrEnum):
     """What an intent is about to do; an echo is no call to come, but one that may still be executed late."""

@@ -36,8 +36,11 @@ class Basis:
 
 
 def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
-    """The test for being ours: a queried name with our mark, or the id and name of a record (an adopted agent)."""
-    recorded = {record.agent_id: record.name for record in basis.state.records.values()}
+    """The test for being ours: a queried name with our mark, or the id and name of an adopted agent's record.
+
+    Any other record is no proof: what we started bears our mark.
+    """
+    recorded = {record.agent_id: record.adopted_as for record in basis.state.records.values()}
     released = basis.state.released
 
     def is_ours(agent: ObservedAgent) -> bool:

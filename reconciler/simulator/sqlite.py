@@ -6,9 +6,10 @@ power cut may lose the last seconds of a pretended world.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike, fspath
 
 import orjson
@@ -56,6 +57,10 @@ class SqliteStore(SqliteDiary):
     ) -> None:
         self._path = fspath(path)
         self._settings: tuple[int, Settings] | None = None
+        if self._path != ":memory:":
+            # what it holds is masked, and still nobody else's business
+            with suppress(OSError):  # SQLite says it better
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         # the simulator's lock keeps threads apart
         database = sqlite3.connect(
             self._path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False

@@ -230,7 +230,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "leave without a query that shows whose it is",
         (
             _calls(
-                "    if (yield from prove_ours(context, agent_id, address, name)) is None:\n"
+                "    if (yield from prove_ours(context, agent_id, address, adopted_as)) is None:\n"
                 "        yield from _gone(context, intent)\n        return\n",
                 "",
             ),

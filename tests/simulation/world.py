@@ -263,7 +263,7 @@ class Durable(MemoryStore):
 
     def adopted(self, agent_id: str, name: str) -> bool:
         record = self.record_of(agent_id)
-        return record is not None and record.name == name
+        return record is not None and record.adopted_as == name
 
     def slot(self, agent: Agent) -> str:
         """The address that an agent is at: that of its record, else the one in its name; as a digest."""

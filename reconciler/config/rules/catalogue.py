@@ -61,6 +61,7 @@ RULES: Final[Mapping[str, str]] = {
     "secret-malformed": "what begins like a reference is one",
     "secret-misplaced": "references stand where their values are used and never handed back",
     "secret-reserved": "the reconciler's own credentials are not for agents",
+    "secret-server": "where secrets are asked for is not for the files to say",
     "silence-content-missing": "breaking the silence needs words",
     "template-failed": "a template's expression can be evaluated",
     "template-forbidden": "a template uses only what templates may use",

@@ -14,6 +14,7 @@ from reconciler.config.rules.texts import (
     Holds,
     broken_reference,
     reserved_reference,
+    server_in,
 )
 from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import listed, shown
@@ -55,6 +56,18 @@ def reserved(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
         ("properties", *path),
         "keep the vendor's key under a name of its own",
         "names that begin with AGORA_, and what leads around to them, are the reconciler's own",
+    )
+
+
+@text_rule(Holds.SERVER)
+def server(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """Where secrets are asked for is not for the files to say: the credentials for that go along."""
+    yield Trouble(
+        "secret-server",
+        f"{dotted(path)}: {server_in(text)} may name the server that is asked for the secret",
+        ("properties", *path),
+        "set the server where apply runs, as in VAULT_ADDR",
+        "whoever can change the files could have the credentials of that server sent to another one",
     )
 
 

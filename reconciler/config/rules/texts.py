@@ -25,6 +25,29 @@ KEY_LIKE: Final = re.compile(
 # Schemes that hand out our own environment, and files that do.
 _OWN_SCHEMES: Final = frozenset({"envsubst", "echo"})
 _OWN_FILES: Final = ("/proc/", "/dev/", "/sys/")
+# `vals` logs in at whatever server a reference names, with the credentials of whoever runs apply. These parameters
+# say what is read there and how, and no more (vals: README, "Supported Backends"); these schemes name the server in
+# their path.
+_READING: Final = frozenset(
+    [
+        "decode",
+        "encode",
+        "format",
+        "key_type",
+        "mode",
+        "profile",
+        "recursive",
+        "region",
+        "role_arn",
+        "singleparam",
+        "trim_nl",
+        "version",
+        "version_id",
+        "version_stage",
+        "workspace",
+    ]
+)
+_SERVER_SCHEMES: Final = frozenset({"gitlab", "http", "https", "httpjson"})
 
 
 class Holds(IntFlag):
@@ -35,6 +58,7 @@ class Holds(IntFlag):
     RESERVED_REFERENCE = 4
     KEY = 8
     BEYOND_ASCII = 16
+    SERVER = 32
 
 
 NOTHING: Final = 0
@@ -76,6 +100,20 @@ def reserved_reference(text: str) -> SecretRef | None:
     return None
 
 
+def server_in(text: str) -> str | None:
+    """The part of a reference that names the server which is asked for the secret, or might."""
+    for reference in references(text):
+        if reference.scheme in ("env", "file"):
+            continue
+        if reference.scheme in _SERVER_SCHEMES:
+            return f"the scheme {reference.scheme}"
+        for each in reference.path.partition("#")[0].partition("?")[2].split("&"):
+            name = each.partition("=")[0]
+            if name and name.lower() not in _READING:
+                return f"the parameter {name}"
+    return None
+
+
 def _has_key_prefix(text: str) -> bool:
     for prefix in _KEY_PREFIXES:  # noqa: SIM110  # a generator costs more than the search
         if prefix in text:
@@ -86,7 +124,9 @@ def _has_key_prefix(text: str) -> bool:
 def _judged(text: str) -> int:
     if broken_reference(text) is not None:
         return Holds.BROKEN_REFERENCE
-    return NOTHING if reserved_reference(text) is None else Holds.RESERVED_REFERENCE
+    if reserved_reference(text) is not None:
+        return Holds.RESERVED_REFERENCE
+    return NOTHING if server_in(text) is None else Holds.SERVER
 
 
 def _name(reference: SecretRef) -> str:
