@@ -76,6 +76,7 @@ def update(
     order = UpdateOrder(record.agent_id, address.channel, record.uid, values, token_ttl, rtm)
     now = yield from context.journal.now()
     intent = Intent(Operation.UPDATE, address, record.name, now, agent_id=record.agent_id)
+    why = ""
     for attempt in range(context.settings.attempts):
         prepared = yield from context.provider.prepare_update(order)
         if attempt == 0:
@@ -106,12 +107,13 @@ def update(
                     intent, change=change, result="failed", agent_id=record.agent_id, detail=detail
                 )
                 raise context.declined(scope, detail)
-            case Unknown():
+            case Unknown(detail):
+                why = detail
                 yield from backoff(attempt)
             case _:
                 assert_never(outcome)
     raise ChangeFailed(
-        "nobody knows whether the update was executed; the next apply sends it again", unknown=True
+        f"nobody knows whether the update was executed: {why}; the next apply sends it again", unknown=True
     )
 
 
@@ -169,6 +171,7 @@ def leave(
         yield from _gone(context, intent)
         return
     yield from context.journal.intend(intent)
+    why = ""
     for attempt in range(context.settings.attempts):
         if attempt:
             intent = yield from context.journal.repeat(intent)
@@ -184,7 +187,8 @@ def leave(
                         intent, change="leave", result="failed", agent_id=agent_id, detail=detail
                     )
                 raise context.declined(scope, detail)
-            case Unknown():
+            case Unknown(detail):
+                why = detail
                 agent = yield from context.provider.query(agent_id)
                 if agent is None or agent.status.is_terminal or not agent.status.is_live:
                     return
@@ -192,7 +196,7 @@ def leave(
             case _:
                 assert_never(outcome)
     raise ChangeFailed(
-        "nobody knows whether the leave was executed; the next apply looks again", unknown=True
+        f"nobody knows whether the leave was executed: {why}; the next apply looks again", unknown=True
     )
 
 
@@ -216,6 +220,7 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
 
 
 def _gone(context: Context, intent: Intent) -> Steps[None]:
+    context.joined.pop(intent.agent_id, None)  # started and replaced by one run: nobody waits for it
     record = context.journal.record(intent.address)
     drops: list[Write] = []
     if record is not None and record.agent_id == intent.agent_id:

@@ -119,7 +119,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
     match step:
         case CallLeave(target):
             echo = context.journal.echo(_recorded_at(change))
-            if echo is not None and not isinstance(change, Leave):
+            if echo is not None and echo.name == target.name and not isinstance(change, Leave):
                 yield from joining.outwait(context, echo)  # while it lives, nobody else can have its name
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
             adopted_as = target.record.adopted_as if target.record else ""

@@ -33,7 +33,13 @@ def join(
 
     Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
     """
+    if intent.refused_since is not None:
+        found = yield from _second_look(context, intent)
+        if isinstance(found, Record):
+            return found
+        intent = found
     doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
+    why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
         before = intent
@@ -60,6 +66,7 @@ def join(
                     yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
                 raise context.declined(scope, detail)
             case Unknown(detail):
+                why = detail
                 intent = yield from context.journal.mark_unknown(intent)
                 yield from context.say(
                     Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
@@ -72,7 +79,7 @@ def join(
             case _:
                 assert_never(outcome)
     raise ChangeFailed(
-        f"nobody knows whether the join of {intent.name} was executed",
+        f"nobody knows whether the join of {intent.name} was executed: {why}",
         unknown=True,
         hint="the next apply looks for it by that name first; it cannot be started twice",
     )
@@ -191,13 +198,14 @@ def _holder(context: Context, name: str, channel: str) -> Steps[ObservedAgent | 
 def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | Intent]:
     """What a 409 means: ours runs (taken back), or the name is spent (the next generation), or neither (failed).
 
-    A name that nobody bears is only given up after a second complete look, at least the grace after the first.
+    A refusal may be that of a copy of this very call, whose agent no list shows yet: where nobody is seen to bear the
+    name, it is not sent again, and given up after a second look, at least the grace after this one.
     """
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
         if agent is None and intent.unknown_since is None:
             # Its holder has ended, and nothing else is under way.
-            return (yield from _next_generation(context, intent))
+            return (yield from _give_up(context, intent))
         if agent is not None and agent.name == intent.name:
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
@@ -205,28 +213,31 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     holder = yield from _holder(context, intent.name, intent.address.channel)
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
-    spent = yield from context.provider.has_ended(intent.name, channel=intent.address.channel)
-    now = yield from context.journal.now()
-    if spent or _is_outwaited(intent, now, context.settings.grace):
+    if (yield from context.provider.has_ended(intent.name, channel=intent.address.channel)):
         return (yield from _give_up(context, intent))
-    since = now if intent.unknown_since is None else intent.unknown_since
-    yield from context.journal.write(PutIntent(replace(intent, unknown_since=since)))
-    raise ChangeFailed(
-        f"the service reports a conflict, but no agent bears the name {intent.name}: {conflict.detail}",
+    now = yield from context.journal.now()
+    yield from context.journal.write(PutIntent(replace(intent, unknown_since=now, refused_since=now)))
+    raise _nobody_bears(intent, conflict.detail)
+
+
+def _second_look(context: Context, intent: Intent) -> Steps[Record | Intent]:
+    """What became of a name that was taken while nobody was seen to bear it."""
+    found = yield from find_joined(context, intent)
+    if found is not None:
+        return found
+    now = yield from context.journal.now()
+    if now - intent.in_doubt_since < context.settings.grace:
+        raise _nobody_bears(intent, "the name is looked for once more, a while after it was refused")
+    return (yield from _next_generation(context, intent, intent.in_doubt_since))
+
+
+def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
+    return ChangeFailed(
+        f"the service reports a conflict, but no agent bears the name {intent.name}: {detail}",
         hint=f"another agent may hold the same uid in channel {intent.address.channel}: `reconciler status` lists "
         "unmanaged agents, `reconciler adopt` takes one over, `apply --prune-unrecorded` leaves one of ours that the "
         "state has forgotten",
     )
-
-
-def _is_outwaited(intent: Intent, now: float, grace: float) -> bool:
-    """Whether whatever the name was once sent for would be seen by now: executed late, and listed late.
-
-    Seen from the first look on; from the intent on, where a crash left nobody to look.
-    """
-    if intent.unknown_since is not None:
-        return now - intent.unknown_since >= grace
-    return now - intent.created_at >= 2 * grace
 
 
 def _give_up(context: Context, intent: Intent) -> Steps[Record | Intent]:
@@ -235,11 +246,12 @@ def _give_up(context: Context, intent: Intent) -> Steps[Record | Intent]:
         found = yield from find_joined(context, intent)
         if found is not None:
             return found
-    return (yield from _next_generation(context, intent))
+    now = yield from context.journal.now()
+    return (yield from _next_generation(context, intent, now))
 
 
-def _next_generation(context: Context, intent: Intent) -> Steps[Intent]:
-    """A spent name's successor, in one write.
+def _next_generation(context: Context, intent: Intent, sent_at: float) -> Steps[Intent]:
+    """A spent name's successor, in one write. The name was sent at `sent_at` at the latest, which is remembered.
 
     A name that was spent without our knowledge says that the state has forgotten some (it was lost): the hour gives
     a number that is beyond them, so that they need not be tried one by one.
@@ -250,8 +262,19 @@ def _next_generation(context: Context, intent: Intent) -> Steps[Intent]:
     now = yield from context.journal.now()
     generation = max(generation, int((now - _FIRST_HOUR) // 3600))
     name = str(AgentName.make(parsed.owner, intent.address, parsed.revision, generation))
-    fresh = replace(intent, name=name, generation=generation, created_at=now, unknown_since=None, attempt=1)
+    fresh = replace(
+        intent,
+        name=name,
+        generation=generation,
+        created_at=now,
+        unknown_since=None,
+        refused_since=None,
+        attempt=1,
+    )
     yield from context.journal.write(
-        DropIntent(intent.key), PutIntent(fresh), PutGeneration(fresh.address, fresh.generation)
+        DropIntent(intent.key),
+        PutIntent(fresh),
+        PutGeneration(fresh.address, fresh.generation),
+        *echo_of(intent, sent_at),
     )
     return fresh

@@ -92,6 +92,12 @@ class Journal:
             default=None,
         )
 
+    def has_given_up(self, intent: Intent) -> bool:
+        """Whether an echo is of a name that had a successor: it is looked out for, and not counted on."""
+        return intent.operation is Operation.ECHO and intent.generation < self.view.generations.get(
+            intent.address, 0
+        )
+
     def next_generation(self, address: Address, seen: int = 0) -> int:
         """One more than any generation that this address is known to have used."""
         record = self.view.records.get(address)

@@ -52,6 +52,8 @@ def _echoed(context: Context, spec: AgentSpec) -> Steps[Intent | None]:
     now = yield from context.journal.now()
     if echo is None or now - echo.in_doubt_since >= context.settings.grace:
         return None
+    if context.journal.has_given_up(echo):
+        return None
     parsed = AgentName.parse(echo.name)
     holder = yield from _seat_holder(context, echo)
     if parsed is not None and parsed.address_digest == spec.address.digest and holder is None:
@@ -114,7 +116,7 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
             if agent is not None and not agent.status.is_terminal:
                 return record.address
     for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
-        if (other.address.channel, other.uid) != seat:
+        if (other.address.channel, other.uid) != seat or context.journal.has_given_up(other):
             continue
         if other.operation is Operation.LEAVE:
             agent = yield from context.provider.query(other.agent_id)

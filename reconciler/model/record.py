@@ -62,6 +62,8 @@ class Intent:
     and to send the same again. Leave and update hold the agent's id. `unknown_since` is when the outcome became
     unknown (a lost reply): the grace for late executions counts from there.
 
+    `refused_since` is when the service first said that the name is taken while nobody was seen to bear it.
+
     A join that was sent several times leaves an echo when it has succeeded: an earlier copy may still be executed,
     once the name is free again.
     """
@@ -77,6 +79,7 @@ class Intent:
     protect: bool = False
     attempt: int = 1
     unknown_since: float | None = None
+    refused_since: float | None = None
 
     @property
     def key(self) -> str:
@@ -133,7 +136,7 @@ class Pins:
 class State:
     """The whole state at one version: `lineage` says which history, `serial` which version of it.
 
-    `applying` is the digest of a saved plan whose apply has begun and not ended.
+    `applying` is the mark of a saved plan whose apply has begun and not ended.
     """
 
     lineage: str

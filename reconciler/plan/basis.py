@@ -122,7 +122,7 @@ def _bearers(name: str, basis: Basis) -> list[ObservedAgent]:
 
 def echo_of(intent: Intent, since: float) -> list[Write]:
     """What remembers that a copy of a join which has succeeded may still be executed, sent at `since` at the latest."""
-    return [PutIntent(replace(intent, operation=Operation.ECHO, unknown_since=since))]
+    return [PutIntent(replace(intent, operation=Operation.ECHO, unknown_since=since, refused_since=None))]
 
 
 def kept_in_mind(old: Record | None, new: Record, now: float) -> list[Write]:

@@ -161,12 +161,23 @@ class Checker:
             isinstance(result, Ledger)
             and result.is_complete
             and not run.disturbed
+            and not self._ended_by_themselves(process.started)
             and self.strict
             and not self.lagging
         ):
             problem = next(self.unsettled(run.job), None)
             if problem is not None:
                 raise Violation("I16", f"a run says that all is done, but {problem}")
+
+    def _ended_by_themselves(self, since: float) -> bool:
+        """Whether an agent of ours came to its end since then without being asked: no run can know of it yet."""
+        now = self._world.time.now
+        ends = (
+            agent.end.at
+            for agent in self._world.simulator.world.agents()
+            if agent.left_at is None and self._world.store.record_of(agent.agent_id) is not None
+        )
+        return any(since <= each <= now for each in ends)
 
     # --- what runs say
 

@@ -73,7 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _joining(
                 "                found = yield from _resolve_conflict(context, intent, outcome)\n",
-                "                found = yield from _next_generation(context, intent)\n",
+                "                found = yield from _next_generation(context, intent, 0.0)\n",
             ),
         ),
     ),
@@ -199,7 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
             _joining(
                 "                intent = yield from context.journal.mark_unknown(intent)\n"
                 "                yield from context.say(",
-                "                intent = yield from _next_generation(context, intent)\n"
+                "                intent = yield from _next_generation(context, intent, 0.0)\n"
                 "                yield from context.say(",
             ),
         ),

@@ -112,6 +112,7 @@ class _Life:
         self.fleet = random_fleet(chance)
         self.world.checker.lagging = bool(switches["list_lag_seconds"])
         self.lost = False
+        self.names_are_spent = switches["name_reuse"] != "immediately"
         self.runs = 0
         self.strangers: list[str] = []
 
@@ -185,7 +186,7 @@ class _Life:
             self.runs += 1
         # A name that is spent, of which nobody tells anything any more, is given up after a second look, at least
         # the grace after the first.
-        pause = self.settings.grace + 1.0 if self.lost else 0.0
+        pause = self.settings.grace + 1.0 if self.lost or self.names_are_spent else 0.0
         self.runs += settle(self.world, self._job(), pause=pause, approve=self.chance.random() < 0.3)
 
 
