@@ -108,8 +108,10 @@ def _check(data: Any) -> None:
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for each in level:
-            if isinstance(each, (dict, list)):
-                below.extend(each.values() if isinstance(each, dict) else each)
+            if isinstance(each, dict):
+                below += [*each, *each.values()]
+            elif isinstance(each, list):
+                below += each
             elif isinstance(each, str) and CONTROL.search(each):
                 raise ValueError("a text holds a control character")
         if not below:

@@ -18,7 +18,7 @@ from jinja2.environment import TemplateModule
 from jinja2.exceptions import UndefinedError
 from jinja2.filters import FILTERS
 from jinja2.nativetypes import NativeCodeGenerator
-from jinja2.runtime import BlockReference, LoopContext, Macro
+from jinja2.runtime import BlockReference, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.utils import missing
@@ -49,6 +49,7 @@ _KEPT_FILTERS = listed(
     "reject rejectattr replace reverse round select selectattr sort string sum title trim truncate unique upper "
     "urlencode wordcount"
 )
+_TEXT_FILTERS = listed("capitalize lower string title trim upper urlencode wordcount")
 _KEPT_TESTS = listed(
     "boolean defined divisibleby eq equalto even false float ge gt greaterthan in integer iterable le lessthan "
     "lower lt mapping ne none number odd sameas sequence string true undefined upper != < <= == > >="
@@ -142,7 +143,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
             **options,
         )
         self.globals = dict(globals)
-        self.filters = {**{name: FILTERS[name] for name in _KEPT_FILTERS}, **_OWN_FILTERS}
+        self.filters = {
+            **{name: FILTERS[name] for name in _KEPT_FILTERS},
+            **{name: _of_text(FILTERS[name]) for name in _TEXT_FILTERS},
+            **_OWN_FILTERS,
+        }
         self.tests = {name: TESTS[name] for name in _KEPT_TESTS}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -162,13 +167,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """`a[b]` of mappings, lists and texts."""
+        if not isinstance(argument, _KEYS):
+            raise Forbidden(f"a {type(argument).__name__} as a key; use a text or a number")
         try:
             return obj[argument]
         except (KeyError, IndexError, TypeError):
             return (
                 self.getattr(obj, argument)
                 if isinstance(argument, str)
-                else self.undefined(obj=obj, name=argument)
+                else self.undefined(obj=obj, name=argument)  # type: ignore[arg-type]  # Jinja's own takes any key
             )
 
     def is_safe_callable(self, obj: Any) -> bool:
@@ -212,6 +219,11 @@ def as_text(value: Any) -> str:
     raise Forbidden(f"a {type(value).__name__} inside a text")
 
 
+def _of_text(filter: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of texts, which takes nothing that has no obvious text form: a function shows where it lies in memory."""
+    return lambda value, *rest, **named: filter(as_text(value), *rest, **named)
+
+
 def _bound(size: int) -> None:
     if size > MAX_TEXT:
         raise Forbidden(f"a text or list of more than {MAX_TEXT:,} items")
@@ -242,10 +254,12 @@ def _power(left: Any, right: Any) -> NoReturn:
     raise Forbidden("the operator ** is not available")
 
 
+_KEYS: tuple[type, ...] = (str, int, float, slice, Undefined, types.NoneType)
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"+": _plus, "*": _times, "%": _modulo, "**": _power}
 
 
-def _tojson(value: Any) -> Json:
+def tojson(value: Any) -> Json:
+    """A value as complete JSON."""
     if isinstance(value, types.GeneratorType):
         value = list(value)
     return Json(json.dumps(value, ensure_ascii=False, allow_nan=False))
@@ -284,7 +298,7 @@ def _range(*bounds: int) -> range:
 
 
 _OWN_FILTERS: Mapping[str, Callable[..., Any]] = {
-    "tojson": _tojson,
+    "tojson": tojson,
     "join": _join,
     "replace": _replace,
     "indent": _indent,

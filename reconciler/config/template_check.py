@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jinja2 import TemplateSyntaxError, nodes
-from jinja2.meta import find_undeclared_variables
+from jinja2 import nodes
+from jinja2.meta import TrackingCodeGenerator
 
 from reconciler.config.documents import Files, Unreadable
 from reconciler.config.sandbox import ABSENT, Sandbox
@@ -23,16 +23,37 @@ _INCLUDE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]*(?:/[A-Za-z0-9_][A-Za-z
 
 
 def parse(environment: Sandbox, text: str) -> nodes.Template:
-    """The tree of a template, checked for what it may not name; raises `TemplateFault`."""
+    """The tree of a template, checked for what it may not name, and whether Jinja can compile it.
+
+    Raises `TemplateFault`.
+    """
     if len(text) > MAX_SOURCE:
         raise TemplateFault("template-size", f"a template of more than {MAX_SOURCE:,} characters")
     try:
         tree = environment.parse(text)
         for node in tree.find_all(nodes.Node):
             _check(environment, node)
-    except (TemplateSyntaxError, RecursionError, MemoryError) as error:
+        names_in(tree)
+    except Exception as error:  # noqa: BLE001  # Jinja's compiler fails in as many ways as Python's
         raise fault_of(error) from None
     return tree
+
+
+class _Names(TrackingCodeGenerator):
+    """Jinja's search for names, which works nothing out on the way."""
+
+    def __init__(self, tree: nodes.Template) -> None:
+        assert tree.environment is not None, "a parsed tree knows its environment"
+        super().__init__(tree.environment)
+        self.optimizer = None
+        self.name = None
+
+
+def names_in(tree: nodes.Template) -> frozenset[str]:
+    """The variables that a template may need."""
+    search = _Names(tree)
+    search.visit(tree)
+    return frozenset(search.undeclared_identifiers)
 
 
 def _check(environment: Sandbox, node: nodes.Node) -> None:
@@ -42,6 +63,10 @@ def _check(environment: Sandbox, node: nodes.Node) -> None:
         raise _absent("test", node.name, environment.tests, node.lineno)
     if isinstance(node, nodes.Name) and node.name == "self":
         raise TemplateFault("template-forbidden", 'the name "self" is not for templates', line=node.lineno)
+    if isinstance(node, nodes.EvalContextModifier):
+        raise TemplateFault(
+            "template-forbidden", "nothing is escaped here", line=node.lineno, help="remove the tag"
+        )
     if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
         raise TemplateFault(
             "template-forbidden",
@@ -117,7 +142,7 @@ def check_includes(
             ) from None
         try:
             included = parse(environment, text)
-            needs |= find_undeclared_variables(included)
+            needs |= names_in(included)
             needs |= check_includes(files, environment, included, (*path, name))
         except TemplateFault as fault:
             fault.file = fault.file or name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 
@@ -14,6 +15,9 @@ from reconciler.config.data import DataDamaged
 from reconciler.config.documents import Unreadable
 from reconciler.config.sandbox import Forbidden, NotThere
 from reconciler.diagnostics import did_you_mean
+
+# What Python shows of an object is another one in each run.
+_ADDRESS = re.compile(r"<.* at 0x[0-9a-f]+>+")
 
 
 class TemplateFault(Exception):
@@ -83,7 +87,7 @@ def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
         case RecursionError() | MemoryError():
             return TemplateFault("template-size", "the template nests too deeply or needs too much memory")
         case _:
-            message = str(error).split("\n")[0] or type(error).__name__
+            message = _ADDRESS.sub("a function", str(error).split("\n")[0]) or type(error).__name__
             return TemplateFault("template-failed", f"the expression fails: {message}")
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 import jinja2
 from jinja2 import BaseLoader, TemplateNotFound, nodes
-from jinja2.meta import find_undeclared_variables
 from jinja2.runtime import Context
 
 from reconciler.config.clock_limit import time_limit
 from reconciler.config.data import DataFiles
 from reconciler.config.documents import Files, Unreadable
 from reconciler.config.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
-from reconciler.config.template_check import check_includes, optional_names, parse
+from reconciler.config.template_check import check_includes, names_in, optional_names, parse
 from reconciler.config.template_errors import TemplateFault, fault_of
 from reconciler.config.values import plain
 from reconciler.config.worker import Progress
@@ -168,7 +167,7 @@ class _Compiler:
 
     def _compile(self, text: str) -> Template:
         tree = parse(self.native, text)
-        names = frozenset(find_undeclared_variables(tree)) | check_includes(self._files, self.text, tree)
+        names = names_in(tree) | check_includes(self._files, self.text, tree)
         native = _single_expression(tree) is not None
         environment = self.native if native else self.text
         tree.set_environment(environment)

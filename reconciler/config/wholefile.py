@@ -13,18 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import nodes
 from jinja2.lexer import Token, TokenStream
-from jinja2.meta import find_undeclared_variables
 
 from reconciler.config.clock_limit import time_limit
 from reconciler.config.documents import Files
-from reconciler.config.sandbox import Forbidden, Json, Sandbox, as_text
-from reconciler.config.template_check import check_includes, optional_names, parse
+from reconciler.config.sandbox import Forbidden, Json, Sandbox, as_text, tojson
+from reconciler.config.template_check import check_includes, names_in, optional_names, parse
 from reconciler.config.template_errors import TemplateFault, fault_of
 from reconciler.config.templates import Loader, bounded
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+# What a value of the rendered file would be taken for a template by.
+_BRACE = re.compile(r"\{(?=[{%#])")
 # What YAML would not read as the plain text that it is, in some context or other.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f{}\[\],\"'\\]|:(?:\s|$)|\s#|^[\s\-?:#&*!|>%@`]|\s$")
 
@@ -46,17 +48,26 @@ class RenderedFile:
 def as_yaml(value: Any) -> str:
     """A value inside of YAML text: what could bring structure along is refused."""
     text = as_text(value)
-    if value.__class__ is str and _UNSAFE.search(text):
+    if isinstance(value, str) and not isinstance(value, Json) and _UNSAFE.search(text):
         raise Forbidden(
             "a text that YAML could read as structure; write {{ … | tojson }}, without quotes around it"
         )
     return text
 
 
+def _tojson(value: Any) -> Json:
+    """JSON whose texts stay as they are when the values of the rendered file are rendered in their turn."""
+    return Json(_BRACE.sub("{{ '{' }}", tojson(value)))
+
+
 class _FileSandbox(Sandbox):
     """Text templates whose values are checked for YAML; with `marked`, every line of the template is marked."""
 
     marked = False
+
+    def __init__(self, globals: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(globals, **options)
+        self.filters["tojson"] = _tojson
 
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
@@ -80,6 +91,22 @@ def _mark(stream: Iterable[Token]) -> Iterator[Token]:
             yield token
 
 
+def _check_quotes(tree: nodes.Template) -> None:
+    """`"{{ … | tojson }}"` closes the quotes that it stands in: what follows would be structure."""
+    for output in tree.find_all(nodes.Output):
+        before: nodes.Node | None = None
+        for node in output.nodes:
+            quoted = isinstance(before, nodes.TemplateData) and before.data.endswith(('"', "'"))
+            if quoted and isinstance(node, nodes.Filter) and node.name == "tojson":
+                raise TemplateFault(
+                    "template-forbidden",
+                    "tojson inside quotes: it brings its own",
+                    line=node.lineno,
+                    help="write {{ … | tojson }}, without quotes around it",
+                )
+            before = node
+
+
 class FileTemplate:
     """One `*.yaml.j2`, parsed; `needs` are the variables that it uses."""
 
@@ -89,9 +116,8 @@ class FileTemplate:
         self._globals = globals
         self._source = files.text(name)
         tree = parse(self._sandbox(_FileSandbox), self._source)
-        self.needs = frozenset(find_undeclared_variables(tree)) | check_includes(
-            files, self._sandbox(_FileSandbox), tree
-        )
+        _check_quotes(tree)
+        self.needs = names_in(tree) | check_includes(files, self._sandbox(_FileSandbox), tree)
         self._optional = optional_names(tree)
 
     def render(self, names: Mapping[str, Any]) -> RenderedFile:

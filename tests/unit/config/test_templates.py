@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.config import load
 from reconciler.config.documents import Files
 from reconciler.config.sandbox import METHODS
 from reconciler.config.template_errors import TemplateFault
 from reconciler.config.templates import Templates
 from reconciler.config.worker import Progress
 from reconciler.diagnostics import Diagnostics
+from reconciler.errors import InvalidConfig
 
 NAMES: dict[str, Any] = {
     "text": "abc",
@@ -309,3 +311,48 @@ def test_text_without_braces_is_itself(text: str) -> None:
         assert render(templates, text) == text
     except TemplateFault as found:
         assert found.rule == "control-character"
+
+
+# --- what the corpus of injections found -----------------------------------------------------------------------------
+
+
+def problems_of(tmp_path: Path, files: dict[str, str]) -> list[str]:
+    """The rules that complain about a fleet."""
+    for name, text in {"fleet.yaml": "fleet: f\n", **files}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    try:
+        load(tmp_path)
+    except InvalidConfig as error:
+        return sorted({each.rule for each in error.diagnostics if each.is_error})
+    return []
+
+
+def test_quotes_around_tojson_are_refused(tmp_path: Path) -> None:
+    """A text with a comma would have become a second key."""
+    agents = "channels:\n- {channel: lobby, agents: [{name: a, x: \"{{ ', evil: ' | tojson }}\"}]}\n"
+    assert problems_of(tmp_path, {"agents/a.yaml.j2": agents}) == ["template-forbidden"]
+
+
+def test_escaping_cannot_be_switched_on(tmp_path: Path) -> None:
+    text = "{% autoescape true %}{% set e %}{% endset %}x: {{ e + 'a\\nb: c' }}{% endautoescape %}\n"
+    assert problems_of(tmp_path, {"agents/a.yaml.j2": text}) == ["template-forbidden"]
+
+
+@pytest.mark.parametrize("data", ['{"a\\u001b[2J": 1}', '{"a": "\\ud800"}', '{"\\ud800": 1}'])
+def test_data_hold_no_control_character_anywhere(tmp_path: Path, data: str) -> None:
+    fleet = "fleet: f\nvariables: {d: \"{{ load('d.json') }}\"}\nchannels: [{channel: '{{ d }}', agents: [{name: a}]}]\n"
+    assert problems_of(tmp_path, {"d.json": data, "fleet.yaml": fleet}) == ["data-file"]
+
+
+def test_data_in_a_whole_file_are_not_rendered_again(tmp_path: Path) -> None:
+    text = (
+        "channels:\n- channel: lobby\n  agents:\n  - name: a\n    properties:\n      remote_rtc_uids: ['*']\n"
+        "      llm: {url: 'https://api.openai.com/v1', api_key: ref+env://K, params: {model: m},"
+        " greeting_message: {{ v | tojson }}}\n"
+        "      tts: {vendor: microsoft, params: {key: ref+env://T, region: eastus, voice_name: x}}\n"
+    )
+    fleet = "fleet: f\nvariables: {v: '{% raw %}{{ 7*7 }} {{ channel }}{% endraw %}'}\n"
+    problems_of(tmp_path, {"agents/a.yaml.j2": text, "fleet.yaml": fleet})
+    [spec] = load(tmp_path).agents.values()
+    assert spec.body.properties["llm"]["greeting_message"] == "{{ 7*7 }} {{ channel }}"  # type: ignore[index,call-overload]
