@@ -38,14 +38,20 @@ def in_turns(work: Callable[[], float], floor: Callable[[], float], turns: int) 
     )
 
 
+def cpu_time() -> float:
+    """The CPU time of this process so far, its ended children included: templates run in one."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def cpu_seconds(action: Callable[[], object]) -> float:
     """The CPU time of an action in this process, without the collector of garbage."""
     gc.collect()
     gc.disable()
     try:
-        began = time.process_time()
+        began = cpu_time()
         action()
-        return time.process_time() - began
+        return cpu_time() - began
     finally:
         gc.enable()
 
