@@ -33,12 +33,12 @@ def join(
 
     Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
     """
+    doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
     if intent.refused_since is not None:
         found = yield from _second_look(context, intent)
         if isinstance(found, Record):
             return found
-        intent = found
-    doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
+        intent, doubt = found, None
     why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
@@ -228,7 +228,7 @@ def _second_look(context: Context, intent: Intent) -> Steps[Record | Intent]:
     now = yield from context.journal.now()
     if now - intent.in_doubt_since < context.settings.grace:
         raise _nobody_bears(intent, "the name is looked for once more, a while after it was refused")
-    return (yield from _next_generation(context, intent, intent.in_doubt_since))
+    return (yield from _next_generation(context, intent, None))
 
 
 def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
@@ -250,8 +250,8 @@ def _give_up(context: Context, intent: Intent) -> Steps[Record | Intent]:
     return (yield from _next_generation(context, intent, now))
 
 
-def _next_generation(context: Context, intent: Intent, sent_at: float) -> Steps[Intent]:
-    """A spent name's successor, in one write. The name was sent at `sent_at` at the latest, which is remembered.
+def _next_generation(context: Context, intent: Intent, sent_at: float | None) -> Steps[Intent]:
+    """A spent name's successor, in one write. Where the name was sent just now, at `sent_at`, that is remembered.
 
     A name that was spent without our knowledge says that the state has forgotten some (it was lost): the hour gives
     a number that is beyond them, so that they need not be tried one by one.
@@ -275,6 +275,6 @@ def _next_generation(context: Context, intent: Intent, sent_at: float) -> Steps[
         DropIntent(intent.key),
         PutIntent(fresh),
         PutGeneration(fresh.address, fresh.generation),
-        *echo_of(intent, sent_at),
+        *(echo_of(intent, sent_at) if sent_at is not None else []),
     )
     return fresh
