@@ -205,7 +205,20 @@ class StateStore(StateReader, Protocol):
         ...
 
     def acquire(self, holder: str, timeout: float) -> None:
-        """Take the exclusive right to write, waiting up to `timeout` seconds; `StateLocked` names the holder."""
+        """Take the exclusive right to write, waiting up to `timeout` seconds; `StateLocked` names the holder.
+
+        The right ends with its process, or when its holder gives no sign of life for a whole lease: whoever has
+        waited that long, by a clock of its own, takes over.
+        """
+        ...
+
+    @property
+    def renewal_seconds(self) -> float:
+        """How often the holder gives a sign of life."""
+        ...
+
+    def renew(self) -> None:
+        """Give a sign of life, if the right is held; raises `StateLocked` when somebody has taken over."""
         ...
 
     def release(self) -> None:

@@ -82,6 +82,7 @@ class Driver:
         self._last_moment: float | None = None
         self._limits: set[asyncio.Timeout] = set()
         self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
+        self._renewal: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let calls in flight end within a moment."""
@@ -141,7 +142,7 @@ class Driver:
             case Lock(timeout):
                 return await self._lock(timeout)
             case Unlock():
-                return self._state_store().release()
+                return self._unlock()
 
     async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
         """Perform a request. Once the run is stopping nothing that changes anything leaves any more."""
@@ -205,13 +206,29 @@ class Driver:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                return await asyncio.to_thread(self._state_store().acquire, self._holder, 0.0)
+                await asyncio.to_thread(self._state_store().acquire, self._holder, 0.0)
+                self._renewal = asyncio.ensure_future(self._renew())
+                return
             except StateLocked as problem:
                 if self._stop.is_set() or time.monotonic() >= deadline:
                     raise StateLocked(
                         f"{problem.message}; waited {timeout:.0f} s", hint=problem.hint
                     ) from None
             await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
+
+    async def _renew(self) -> None:
+        """Signs of life for as long as the lock is held; when it was taken over, the next write says so."""
+        store = self._state_store()
+        with suppress(ReconcilerError):
+            while True:
+                await asyncio.sleep(store.renewal_seconds)
+                store.renew()
+
+    def _unlock(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+        self._state_store().release()
 
     async def _commit(self, writes: Sequence[Write]) -> None:
         """Join the batch that is written once everything that is ready now has had its turn."""

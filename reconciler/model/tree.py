@@ -6,7 +6,7 @@ ever changed in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 Tree: TypeAlias = "Mapping[str, Tree] | Sequence[Tree] | str | int | float | bool | None"
@@ -46,6 +46,25 @@ def value_at(tree: Tree, path: Path) -> Tree | _Missing:
                 return MISSING
             tree = tree[part]
     return tree
+
+
+def is_deeper(tree: object, depth: int) -> bool:
+    """Whether dicts and lists are nested in more than so many levels; without recursion."""
+    level: list[object] = [tree]
+    for _ in range(depth):
+        below: list[object] = [
+            each for node in level for each in _children(node) if isinstance(each, (dict, list))
+        ]
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _children(node: object) -> Iterable[object]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:

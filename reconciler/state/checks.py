@@ -33,13 +33,12 @@ def check(state: State) -> None:
         raise damaged(f"its serial is {state.serial}")
     seen: dict[str, Address] = {}
     for record in state.records.values():
-        times = record.started_at, record.token_expires_at, record.retry_at
-        if (
-            _AGENT_ID.fullmatch(record.agent_id) is None
-            or not 0 <= record.generation <= MOST_GENERATIONS
-            or not all(map(is_time, times))
-        ):
-            raise damaged(f"the record of {record.address} is not of this format")
+        if _AGENT_ID.fullmatch(record.agent_id) is None:
+            raise damaged(f"the record of {record.address} has {record.agent_id[:40]!r} for an agent's id")
+        if not 0 <= record.generation <= MOST_GENERATIONS:
+            raise damaged(f"the record of {record.address} has the generation {record.generation}")
+        if not all(map(is_time, (record.started_at, record.token_expires_at, record.retry_at))):
+            raise damaged(f"the record of {record.address} has a time that is none")
         other = seen.setdefault(record.agent_id, record.address)
         if other != record.address:
             raise damaged(f"agent {record.agent_id} is recorded at {other} and at {record.address}")
@@ -48,16 +47,21 @@ def check(state: State) -> None:
 
 
 def _check_intent(intent: Intent) -> None:
-    if intent.is_of_a_join:
-        is_good = (
-            intent.body is not None
-            and 1 <= intent.generation <= MOST_GENERATIONS
-            and AgentName.parse(intent.name) is not None
+    wrong = ""
+    if not (is_time(intent.created_at) and is_time(intent.unknown_since)):
+        wrong = "has a time that is none"
+    elif not intent.is_of_a_join:
+        wrong = (
+            "" if _AGENT_ID.fullmatch(intent.agent_id) else f"has {intent.agent_id[:40]!r} for an agent's id"
         )
-    else:
-        is_good = _AGENT_ID.fullmatch(intent.agent_id) is not None
-    if not (is_good and is_time(intent.created_at) and is_time(intent.unknown_since)):
-        raise damaged(f"the intent {intent.key} is not of this format")
+    elif AgentName.parse(intent.name) is None:
+        wrong = f"has {intent.name[:80]!r} for an agent's name"
+    elif not 1 <= intent.generation <= MOST_GENERATIONS:
+        wrong = f"has the generation {intent.generation}"
+    elif intent.body is None:
+        wrong = "has no body to send"
+    if wrong:
+        raise damaged(f"the intent to {intent.operation} {intent.address} {wrong}")
 
 
 def older(path: object, serial: int, seen: int) -> StateError:

@@ -8,6 +8,7 @@ with the words that most of them share. Stores decide where rows and blobs lie; 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -15,23 +16,21 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler.errors import StateError
-from reconciler.model.address import Address
 from reconciler.model.fingerprint import canonical
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import Body
 from reconciler.model.tree import Tree
-from reconciler.state.packing import pack, unpack
+from reconciler.state.rows import CHECK_SIZE, address_of, damaged, loads, seal, unpacked, unseal
 
 FORMAT = 1
 _LONG_TEXT = 160
 _BLOB = "$blob"
 # In the bytes of whatever holds a reference, or a key that must not be taken for one.
 _MARKED = b'$blob":'
-_CHECK_SIZE = 8
 _CONTAINERS = (dict, list)
 
 _MOST_PARTS = 100_000
+_KEY = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 class Blobs(dict[bytes, bytes]):
@@ -105,47 +104,13 @@ class _IntentDocument(_Document):
     protect: bool = False
     attempt: int = 1
     unknown_since: float | None = None
+    refused_since: float | None = None
 
 
+T = TypeVar("T")
 _AnyDocument = TypeVar("_AnyDocument", bound=_Document)
 
 # --- rows -----------------------------------------------------------------------------------------------------
-
-
-def seal(key: str, document: bytes) -> bytes:
-    """A row's bytes, packed, with their checksum in front; the checksum also covers the row's key."""
-    packed = pack(document)
-    return _check(key, packed) + packed
-
-
-def unseal(key: object, row: object) -> bytes:
-    """The document of a row; `StateError` when it is not what was written."""
-    if not isinstance(key, str) or not isinstance(row, bytes):  # SQLite keeps any type in any column
-        raise damaged("a row is not of this format")
-    packed = row[_CHECK_SIZE:]
-    if row[:_CHECK_SIZE] != _check(key, packed):
-        raise damaged(f"the row of {key} does not match its checksum")
-    return _unpacked(packed)
-
-
-def damaged(what: str) -> StateError:
-    """The error for a state whose bytes are not what was written: it is never taken for an empty one."""
-    return StateError(
-        f"the state is damaged: {what}",
-        hint="nothing was changed; put a good copy back, or move the file away: the next plan finds every agent "
-        "again by its name",
-    )
-
-
-def _check(key: str, packed: bytes) -> bytes:
-    return hashlib.blake2b(packed, digest_size=_CHECK_SIZE, key=key.encode()[:64], person=b"state").digest()
-
-
-def _unpacked(packed: bytes) -> bytes:
-    try:
-        return unpack(packed)
-    except ValueError as problem:
-        raise damaged(str(problem)) from problem
 
 
 def record_row(record: Record, blobs: Blobs) -> bytes:
@@ -172,8 +137,8 @@ def record_row(record: Record, blobs: Blobs) -> bytes:
 def read_record(key: str, row: bytes, parts: Parts) -> Record:
     """The record of a row; `StateError` when the row is damaged."""
     found = _validated(_RecordDocument, key, row)
-    values = {**found.__dict__, "address": _address(found.address), "body": parts.body(found.body)}
-    return Record(**values)
+    values = {**found.__dict__, "address": address_of(found.address), "body": parts.body(found.body)}
+    return _of_key(key, str(found.address), Record(**values))
 
 
 def intent_row(intent: Intent, blobs: Blobs) -> bytes:
@@ -190,6 +155,7 @@ def intent_row(intent: Intent, blobs: Blobs) -> bytes:
         "protect": intent.protect,
         "attempt": intent.attempt,
         "unknown_since": intent.unknown_since,
+        "refused_since": intent.refused_since,
     }
     return seal(intent.key, orjson.dumps(_without_defaults(document, _IntentDocument)))
 
@@ -197,30 +163,34 @@ def intent_row(intent: Intent, blobs: Blobs) -> bytes:
 def read_intent(key: str, row: bytes, parts: Parts) -> Intent:
     """The intent of a row; `StateError` when the row is damaged."""
     found = _validated(_IntentDocument, key, row)
-    values = {**found.__dict__, "address": _address(found.address)}
+    values = {**found.__dict__, "address": address_of(found.address)}
     values["body"] = parts.body(found.body) if found.body is not None else None
     if found.operation not in Operation.__members__.values():
         raise damaged(f"intent {key} is about an unknown operation {found.operation!r}")
     values["operation"] = Operation(found.operation)
-    return Intent(**values)
+    intent = Intent(**values)
+    return _of_key(key, intent.key, intent)
+
+
+def _of_key(key: str, own: str, value: T) -> T:
+    """The value of a row, which lies where its key says: another one would never be overwritten or dropped."""
+    if key != own:
+        raise damaged(f"the row of {key} is about {own[:80]}")
+    return value
 
 
 def _validated(kind: type[_AnyDocument], key: str, row: bytes) -> _AnyDocument:
     try:
-        return kind.model_validate(orjson.loads(unseal(key, row)))
-    except (ValidationError, orjson.JSONDecodeError) as problem:
-        raise damaged(f"the row of {key} is not of this format") from problem
+        return kind.model_validate(loads(unseal(key, row), f"the row of {key}"))
+    except ValidationError as problem:
+        place = ".".join(map(str, problem.errors(include_url=False, include_input=False)[0]["loc"]))
+        raise damaged(f"the row of {key} is not of this format{f', at {place}' if place else ''}") from None
 
 
 def _without_defaults(document: Mapping[str, object], kind: type[_Document]) -> dict[str, object]:
     """The document without what the format fills in anyway: most rows are half as long."""
     defaults = kind.defaults()
     return {key: value for key, value in document.items() if key not in defaults or value != defaults[key]}
-
-
-def _address(text: str) -> Address:
-    channel, _, name = text.rpartition("/")
-    return Address(channel, name)
 
 
 # --- bodies ---------------------------------------------------------------------------------------------------
@@ -287,13 +257,20 @@ class Parts:
 
     def body(self, document: _BodyDocument) -> Body:
         """A body with its references followed."""
-        properties = {_unescaped(key): self._texts_in(value) for key, value in document.properties.items()}
+        properties = {_unescaped(key): self._value(value) for key, value in document.properties.items()}
         return Body(properties, document.preset, document.pipeline_id)
 
+    def _value(self, value: Any) -> Any:
+        return self._part(value[_BLOB]) if _is_reference(value) else self._texts_in(value)
+
     def _texts_in(self, value: Any) -> Any:
+        """The tree with its long texts in their places; nothing but a text is ever stored apart from a part."""
         if value.__class__ is dict:
-            if len(value) == 1 and isinstance(value.get(_BLOB), str):
-                return self._part(value[_BLOB])
+            if _is_reference(value):
+                part = self._part(value[_BLOB])
+                if not isinstance(part, str):
+                    raise damaged(f"blob {value[_BLOB][:80]} is not a text")
+                return part
             return {
                 _unescaped(key): self._texts_in(each) if each.__class__ in _CONTAINERS else each
                 for key, each in value.items()
@@ -304,15 +281,19 @@ class Parts:
 
     def _part(self, key: str) -> Any:
         if key not in self._known:
-            packed = self._packed.get(bytes.fromhex(key))
+            packed = self._packed.get(bytes.fromhex(key)) if _KEY.fullmatch(key) else None
             if packed is None:
-                raise damaged(f"blob {key} is missing")
-            data = _unpacked(packed)
+                raise damaged(f"blob {key[:80]} is missing")
+            data = unpacked(packed, f"blob {key}")
             if _blob_key(data).hex() != key:
                 raise damaged(f"blob {key} does not match its digest")
-            tree = orjson.loads(data)
+            tree = loads(data, f"blob {key}")
             self._known[key] = self._texts_in(tree) if _MARKED in data else tree
         return self._known[key]
+
+
+def _is_reference(value: Any) -> bool:
+    return value.__class__ is dict and len(value) == 1 and isinstance(value.get(_BLOB), str)
 
 
 # --- the schema -----------------------------------------------------------------------------------------------
@@ -324,7 +305,7 @@ def state_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "reconciler state",
         "description": f"The documents in a state of format {FORMAT}: rows of the tables `records` and `intents`, "
-        f"each packed behind {_CHECK_SIZE} bytes of checksum; {_BLOB} refers to the table `blobs`.",
+        f"each packed behind {CHECK_SIZE} bytes of checksum; {_BLOB} refers to the table `blobs`.",
         "type": "object",
         "$defs": {},
         "properties": {},

@@ -6,7 +6,6 @@ Rows and blobs are `document`'s; here is where they lie. The key for digests of 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -21,7 +20,7 @@ import orjson
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
-from reconciler.model.record import Entry, Foreign, Pins, State
+from reconciler.model.record import Entry, Pins, State
 from reconciler.model.writes import (
     Append,
     DropForeign,
@@ -37,57 +36,51 @@ from reconciler.model.writes import (
     PutReleased,
     Write,
 )
-from reconciler.state.checks import address_of, check, older, other_lineage
+from reconciler.state.checks import MOST_GENERATIONS, check, older, other_lineage
 from reconciler.state.document import (
     FORMAT,
     Blobs,
     Parts,
-    damaged,
     intent_row,
     read_intent,
     read_record,
     record_row,
 )
+from reconciler.state.lease import LEASE_SECONDS, SIGNS_IN_A_LEASE, FileLease
 from reconciler.state.packing import pack
+from reconciler.state.place import check_place, check_writable, exposures, what_stands_there
+from reconciler.state.rows import Damaged, address_of, damaged
 from reconciler.state.seen import Seen, SeenFile
+from reconciler.state.tables import TABLES, check_tables, entry, foreign, text
 
 T = TypeVar("T")
 
 _SHORTEST_KEY, _LARGEST_KEY = 32, 1024
 
-_TABLES = """
-create table meta (key text primary key, value text not null) without rowid;
-create table records (key text primary key, row blob not null) without rowid;
-create table intents (key text primary key, row blob not null) without rowid;
-create table blobs (key blob primary key, data blob not null) without rowid;
-create table generations (address text primary key, generation integer not null) without rowid;
-create table foreign_agents (agent_id text primary key, name text not null, channel text) without rowid;
-create table released (agent_id text primary key) without rowid;
-create table history (id integer primary key, at real not null, address text not null, change text not null,
-  result text not null, agent_id text not null, detail text not null);
-create index history_by_address on history (address, id);
-"""
-
 
 class LocalStore:
     """`ports.StateStore` in one SQLite file. Reading never creates anything."""
 
-    def __init__(self, path: Path, *, seen: Path | None = None) -> None:
+    def __init__(self, path: Path, *, seen: Path | None = None, lease: float = LEASE_SECONDS) -> None:
         self.path = path
         # Where this machine keeps how far its states have come; None where it does not.
         self._seen = SeenFile(seen, path) if seen is not None else None
         self._latest: Seen | None = None
-        self._lock_path = path.with_suffix(".lock")
+        self._lease = FileLease(path.with_suffix(".lock"), lease)
         self._key_path = path.parent / "secret.key"
         self._connection: sqlite3.Connection | None = None
         # The blobs that are known to be in the file: most writes speak of few others.
         self._stored: set[bytes] = set()
         self._blobs = Blobs()
-        self._lock: int | None = None
+
+    def exposures(self) -> list[str]:
+        """What is open to others and should not be, for people."""
+        return exposures(self.path, self._key_path)
 
     # --- reading
 
     def read(self) -> State:
+        self._guarded(lambda: check_place(self.path))
         if not self.path.exists():
             key = self._guarded(lambda: self._secret_key(create=False))
             return State(lineage="", serial=0, secret_key=key)
@@ -108,7 +101,7 @@ class LocalStore:
             for key, row in connection.execute("select key, row from intents order by key")
         ]
         generations = connection.execute("select address, generation from generations")
-        foreign = connection.execute("select agent_id, name, channel from foreign_agents")
+        strangers = connection.execute("select agent_id, name, channel from foreign_agents")
         state = State(
             lineage=meta["lineage"],
             serial=int(meta["serial"]),
@@ -119,12 +112,15 @@ class LocalStore:
             generations={
                 address_of(address): _generation(address, number) for address, number in generations
             },
-            foreign={row[0]: Foreign(*row) for row in foreign},
-            released=frozenset(row[0] for row in connection.execute("select agent_id from released")),
+            foreign={each.agent_id: each for each in map(foreign, strangers)},
+            released=frozenset(text(row[0]) for row in connection.execute("select agent_id from released")),
             applying=meta.get("applying") or None,
         )
         check(state)
-        self._check_seen(Seen(state.lineage, state.serial))
+        seen = Seen(state.lineage, state.serial)
+        self._check_seen(seen)
+        if self._lease.is_held:  # only now is it known to be a state: what damage says is not kept
+            self._latest = seen
         return state
 
     def _check_seen(self, now: Seen) -> None:
@@ -147,7 +143,7 @@ class LocalStore:
             f"select at, address, change, result, agent_id, detail from history {where}order by id desc limit ?",  # noqa: S608  one of two literals
             [*values, limit],
         )
-        return tuple(Entry(row[0], address_of(row[1]), *row[2:]) for row in rows)
+        return tuple(map(entry, rows))
 
     # --- writing
 
@@ -155,6 +151,7 @@ class LocalStore:
         return self._guarded(lambda: self._commit(writes, expected))
 
     def _commit(self, writes: Sequence[Write], expected: int) -> int:
+        self._lease.check()
         connection = self._open(create=True)
         # What a failed commit has seen is not known to be stored: then the next one starts anew.
         blobs, self._blobs = self._blobs, Blobs()
@@ -180,36 +177,34 @@ class LocalStore:
         return serial + 1
 
     def acquire(self, holder: str, timeout: float) -> None:
+        self._guarded(lambda: check_place(self.path))
         self._make_directory()
         deadline = time.monotonic() + timeout
-        # A link in the lock's place would have us empty whatever it leads to.
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        lock = self._guarded(lambda: os.open(self._lock_path, flags, 0o600))
-        while True:
+        while not self._lease.is_held:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
+                self._guarded(lambda: self._lease.take(holder))
+            except StateLocked:
                 if time.monotonic() >= deadline:
-                    held_by = os.pread(lock, 4096, 0).decode(errors="replace").strip() or "another process"
-                    os.close(lock)
-                    raise StateLocked(
-                        f"the state is held by {held_by}",
-                        hint="the lock ends with its process; wait with a longer --lock-timeout",
-                    ) from None
+                    raise
                 time.sleep(0.05)
-        self._lock = lock
         try:
-            self._guarded(lambda: self._take(holder))
+            self._guarded(self._begin)
         except BaseException:
             self.release()
             raise
 
-    def _take(self, holder: str) -> None:
-        assert self._lock is not None, "the lock is held"
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, holder.encode(errors="replace"), 0)
+    @property
+    def renewal_seconds(self) -> float:
+        return self._lease.lease / SIGNS_IN_A_LEASE
+
+    def renew(self) -> None:
+        if self._lease.is_held:
+            self._guarded(self._lease.renew)
+
+    def _begin(self) -> None:
         is_new = not self.path.exists()
+        if not is_new:
+            check_writable(self.path)
         connection = self._open(create=True)
         self._secret_key(create=True)
         meta = dict(connection.execute("select key, value from meta"))
@@ -218,16 +213,16 @@ class LocalStore:
         if is_new and self._seen is not None:
             self._seen.write(found)
         self._check_seen(found)
-        self._latest = found
 
     def release(self) -> None:
-        if self._lock is not None:
-            if self._seen is not None and self._latest is not None:
+        if not self._lease.is_held:
+            return
+        try:
+            if self._seen is not None and self._latest is not None and self._lease.is_in_place:
                 self._seen.write(self._latest)
+        finally:
             self._latest = None
-            os.ftruncate(self._lock, 0)
-            os.close(self._lock)
-            self._lock = None
+            self._lease.release()
 
     def close(self) -> None:
         if self._connection is not None:
@@ -251,6 +246,11 @@ class LocalStore:
             timeout=5,
             check_same_thread=False,
         )
+        try:
+            check_tables(connection)
+        except BaseException:
+            connection.close()
+            raise
         connection.execute("pragma synchronous = full")
         self._connection = connection
         return connection
@@ -262,7 +262,7 @@ class LocalStore:
         fresh = self.path.with_suffix(f".new-{os.getpid()}")
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = sqlite3.connect(fresh, isolation_level=None)
-        connection.executescript(f"pragma synchronous = full; begin; {_TABLES}")
+        connection.executescript(f"pragma synchronous = full; begin; {TABLES}")
         meta = {"format": str(FORMAT), "lineage": str(uuid.uuid4()), "serial": "0"}
         connection.executemany("insert into meta values (?, ?)", meta.items())
         connection.execute("commit")
@@ -277,6 +277,11 @@ class LocalStore:
     def _make_directory(self) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as problem:
+            raise StateError(
+                f"the state {self.path} cannot be written: {self.path.parent} is no directory; nothing was done",
+                hint="move it away",
+            ) from problem
         except OSError as problem:
             raise _unwritable(self.path, problem) from problem
 
@@ -315,6 +320,8 @@ class LocalStore:
         """Run an action on the file; what SQLite and the disk say becomes an error that says what to do."""
         try:
             return action()
+        except Damaged as problem:
+            raise Damaged(what_stands_there(self.path) or problem.what, self.path) from problem
         except sqlite3.DatabaseError as problem:
             text = str(problem)
             if isinstance(problem, sqlite3.OperationalError) and ("locked" in text or "busy" in text):
@@ -325,24 +332,26 @@ class LocalStore:
                 ("no such", "malformed")
             ):
                 raise _unwritable(self.path, problem) from problem
-            raise damaged(f"{self.path}: {text}") from problem
+            raise Damaged(what_stands_there(self.path) or text, self.path) from problem
         except UnicodeDecodeError as problem:  # SQLite's own words, quoting what it could not read
-            raise damaged(f"{self.path} holds bytes that are no text") from problem
+            raise Damaged("it holds bytes that are no text", self.path) from problem
         except OSError as problem:
             raise _unwritable(self.path, problem) from problem
 
 
 def _unwritable(path: Path, problem: Exception) -> StateError:
+    words = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
     return StateError(
-        f"the state {path} cannot be written or read: {problem}",
+        f"the state {path} cannot be written or read: {words}",
         hint="no further call was made; free the disk or fix the permissions, then run the same command again",
     )
 
 
 def _check_format(meta: dict[str, str], path: Path) -> None:
     found = meta.get("format", "")
-    if not (_is_number(found) and _is_number(meta.get("serial")) and isinstance(meta.get("lineage"), str)):
-        raise damaged(f"{path} does not say what it is")
+    are_texts = all(isinstance(each, str) for each in meta.values())
+    if not (are_texts and _is_number(found) and _is_number(meta.get("serial")) and "lineage" in meta):
+        raise damaged("it does not say what it is")
     if int(found) > FORMAT:
         raise StateError(
             f"the state {path} has format {found}, and this reconciler knows {FORMAT}",
@@ -355,8 +364,8 @@ def _is_number(text: object) -> bool:
 
 
 def _generation(address: str, number: object) -> int:
-    if not isinstance(number, int) or number < 0:
-        raise damaged(f"the generation of {address[:80]!r} is not a number")
+    if not isinstance(number, int) or not 0 <= number <= MOST_GENERATIONS:
+        raise damaged(f"the generation of {str(address)[:80]!r} is not a number")
     return number
 
 
@@ -422,9 +431,11 @@ def _read_pins(text: str | None) -> Pins | None:
     if text is None:
         return None
     try:
-        fleet, environment, service, app_id = orjson.loads(text)
+        fleet, environment, service, app_id = pins = orjson.loads(text)
     except (ValueError, TypeError) as problem:
         raise damaged("its pins are not of this format") from problem
+    if not all(each is None or isinstance(each, str) for each in pins):
+        raise damaged("its pins are not of this format")
     return Pins(fleet, environment, service, app_id)
 
 

@@ -38,6 +38,13 @@ class MemoryStore:
             raise StateLocked(f"the state is held by {self._holder}; waited {timeout:.0f} s")
         self._holder = holder
 
+    @property
+    def renewal_seconds(self) -> float:
+        return 60.0
+
+    def renew(self) -> None:
+        """What lives in one process ends with it."""
+
     def release(self) -> None:
         self._holder = None
 

@@ -42,7 +42,7 @@ def unpack(packed: bytes) -> bytes:
     try:
         data = unpacker.decompress(packed, LARGEST)
     except zlib.error as problem:
-        raise ValueError("something in it cannot be unpacked") from problem
+        raise ValueError("cannot be unpacked") from problem
     if unpacker.unconsumed_tail:
-        raise ValueError("something in it unpacks to more than any run of ours writes")
+        raise ValueError("unpacks to more than any run of ours writes")
     return data

@@ -16,9 +16,9 @@ import pytest
 from reconciler import workflow
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.model.address import Address, Owner
-from reconciler.model.record import Intent, Operation, Record, State
+from reconciler.model.record import Entry, Intent, Operation, Record, State
 from reconciler.model.spec import Body
-from reconciler.model.writes import PutGeneration, PutRecord
+from reconciler.model.writes import Append, PutGeneration, PutRecord
 from reconciler.state import document, packing
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
@@ -28,6 +28,15 @@ from tests.fakes.virtual import Virtual
 from tests.hostile.bench import LONG, Bench
 
 DAMAGES = 10_000 if LONG else 400
+ROW = {
+    "address": "lobby/greeter",
+    "agent_id": "A1",
+    "name": RECORD.name,
+    "generation": 1,
+    "uid": "7",
+    "body": {"properties": {}},
+    "started_at": 1.5,
+}
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / ".reconciler" / "default.state"
 
 
-def run(path: Path, seen: Path | None, *writes: PutRecord | PutGeneration) -> None:
+def run(path: Path, seen: Path | None, *writes: Append | PutRecord | PutGeneration) -> None:
     """One run: take the lock, write, give it back."""
     store = LocalStore(path, seen=seen)
     store.acquire("a test", 0)
@@ -185,6 +194,15 @@ def sql(path: Path, statement: str, *values: object) -> None:
         "update records set row = x''",
         "update records set row = 7",
         "update records set key = x'00'",
+        "insert or replace into meta values ('pins', '[1, 2, 3, 4]')",
+        "insert or replace into meta values ('applying', x'00')",
+        "insert into generations values (x'00', 1)",
+        "insert into generations values ('lobby/x', 9223372036854775807)",
+        "insert into foreign_agents values ('A9', x'ff', null)",
+        "insert into foreign_agents values ('A9', 'name', x'07')",
+        "insert into released values (x'00')",
+        "create trigger t after update on meta begin delete from records; end",
+        "create view v as select * from records",
         "drop table records",
         "drop table meta",
         "drop table intents",
@@ -211,6 +229,10 @@ def _record(**changes: object) -> Record:
         ([_record(agent_id="")], []),
         ([_record(agent_id="A" * 200)], []),
         ([_record(generation=-1)], []),
+        ([_record(generation=10**12)], []),
+        ([_record(started_at=1e300)], []),
+        ([_record(token_expires_at=-1.0)], []),
+        ([_record(address=Address("", "greeter"))], []),
         ([], [Intent(Operation.JOIN, RECORD.address, "not ours", 1.0, generation=1, uid="7", body=Body({}))]),
         (
             [],
@@ -218,6 +240,7 @@ def _record(**changes: object) -> Record:
         ),
         ([], [Intent(Operation.JOIN, RECORD.address, RECORD.name, 1.0, generation=1, uid="7")]),
         ([], [Intent(Operation.LEAVE, RECORD.address, RECORD.name, 1.0, agent_id="a/../b")]),
+        ([], [Intent(Operation.LEAVE, RECORD.address, RECORD.name, 1e18, agent_id="A1")]),
     ],
 )
 def test_a_state_edited_with_its_checksums_is_called_damaged(
@@ -235,6 +258,52 @@ def test_a_state_edited_with_its_checksums_is_called_damaged(
         sql(path, "insert or ignore into blobs values (?, ?)", key, packing.pack(data))
     with pytest.raises(StateError, match="damaged"):
         LocalStore(path).read()
+
+
+@pytest.mark.parametrize(
+    ("part", "blobs"),
+    [
+        ({"$blob": "no digest"}, []),
+        ({"$blob": "00" * 12}, []),
+        (None, [b"no JSON"]),
+        (None, [b"1e999"]),
+        (None, [b"[" * 200 + b"]" * 200]),
+        # parts of parts of parts would be little to write, and without end to read
+        (None, [b'[{"$blob": "%b"}, {"$blob": "%b"}]', b'["a"]']),
+    ],
+)
+def test_a_part_that_nobody_has_written_is_called_damaged(
+    path: Path, part: object, blobs: list[bytes]
+) -> None:
+    run(path, None)
+    below = b""
+    for data in reversed(blobs):
+        whole = data % (below, below) if b"%b" in data else data
+        key = document._blob_key(whole)
+        sql(path, "insert into blobs values (?, ?)", key, packing.pack(whole))
+        below = key.hex().encode()
+    row = {**ROW, "body": {"properties": {"llm": part or {"$blob": below.decode()}}}}
+    key = str(RECORD.address)
+    sql(path, "insert into records values (?, ?)", key, document.seal(key, orjson.dumps(row)))
+    with pytest.raises(StateError, match="damaged"):
+        LocalStore(path).read()
+
+
+def test_a_row_under_the_key_of_another_is_called_damaged(path: Path) -> None:
+    run(path, None)
+    sql(path, "insert into records values (?, ?)", "bar/x", document.seal("bar/x", orjson.dumps(ROW)))
+    with pytest.raises(StateError, match="is about lobby/greeter"):
+        LocalStore(path).read()
+
+
+@pytest.mark.parametrize(
+    "edit", ["at = 1e300", "at = 'x'", "address = x'00'", "address = 'x'", "change = x'00'"]
+)
+def test_an_edited_history_is_called_damaged(path: Path, edit: str) -> None:
+    run(path, None, Append(Entry(1.0, RECORD.address, "join", "done")))
+    sql(path, f"update history set {edit}")
+    with pytest.raises(StateError, match="damaged"):
+        LocalStore(path).history(None, 10)
 
 
 def test_a_row_that_unpacks_to_more_than_anybody_writes_is_called_damaged(path: Path) -> None:

@@ -1,0 +1,162 @@
+"""The exclusive right to write a state file: a lock that ends with its process, and a lease that ends by itself.
+
+The system gives a lock back however its process ends. A process that lives and does nothing (stopped, asleep with its
+machine) would keep it for ever; so whoever holds it gives a sign of life every few seconds, and whoever waits for a
+whole lease without seeing one, by a clock of its own, takes over. Nobody ever has to unlock anything by hand.
+
+The lock is courtesy: what a writer that was taken over from still tries is refused (`check`), and what slips in
+between is refused by the serial.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from reconciler.errors import StateLocked
+
+LEASE_SECONDS: Final = 60.0
+SIGNS_IN_A_LEASE: Final = 6
+_LONGEST: Final = 4096
+
+
+class FileLease:
+    """The lease on the file `path`, for one holder; `lease` in seconds. Its folder must exist when it is taken."""
+
+    def __init__(self, path: Path, lease: float = LEASE_SECONDS) -> None:
+        self.path = path
+        self.lease = lease
+        self._descriptor: int | None = None
+        self._holder = ""
+        self._signs = 0
+        self._seen: tuple[int, bytes] | None = None
+        self._seen_at = 0.0
+
+    @property
+    def is_held(self) -> bool:
+        return self._descriptor is not None
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether it is held, and nobody has taken over."""
+        return self._descriptor is not None and self._is_in_place(self._descriptor)
+
+    def take(self, holder: str) -> None:
+        """Take it now, or raise `StateLocked` with who has it and when that ends. Raises `OSError` for a bad place."""
+        while self._descriptor is None:
+            descriptor = self._open()
+            try:
+                if self._locks(descriptor):
+                    self._descriptor = descriptor
+                    self._holder = holder
+                    self.renew()
+                    return
+                found = (os.fstat(descriptor).st_ino, os.pread(descriptor, _LONGEST, 0))
+            finally:
+                if self._descriptor is None:
+                    os.close(descriptor)
+            if found != self._seen:
+                self._seen, self._seen_at = found, time.monotonic()
+            if time.monotonic() - self._seen_at < self.lease:
+                raise self._held_by(found[1])
+            self._take_over(found)
+
+    def renew(self) -> None:
+        """Give a sign of life; raises `StateLocked` when somebody has taken over."""
+        self.check()
+        assert self._descriptor is not None, "only what is held is renewed"
+        self._signs += 1
+        told = orjson.dumps({"holder": self._holder, "signs": self._signs})
+        os.pwrite(self._descriptor, told, 0)
+        os.ftruncate(self._descriptor, len(told))
+
+    def check(self) -> None:
+        """Raise `StateLocked` when somebody has taken over."""
+        if self.is_held and not self.is_in_place:
+            raise StateLocked(
+                f"the state was taken over by {_holder_in(self._read())}: this run gave no sign of life for "
+                f"{self.lease:.0f} s",
+                hint="nothing more was done; run the same command again",
+            )
+
+    def release(self) -> None:
+        """Give it back; harmless when it is not held."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    # --- the file
+
+    def _open(self) -> int:
+        # A link in the lock's place would have us empty whatever it leads to.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self.path, flags, 0o600)
+
+    def _locks(self, descriptor: int) -> bool:
+        """Whether the lock could be had, of the file that is in place now."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return self._is_in_place(descriptor)
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        try:
+            there = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(descriptor)
+        return (there.st_ino, there.st_dev) == (mine.st_ino, mine.st_dev) and stat.S_ISREG(there.st_mode)
+
+    def _read(self) -> bytes:
+        try:
+            return self.path.read_bytes()[:_LONGEST]
+        except OSError:
+            return b""
+
+    def _take_over(self, expired: tuple[int, bytes]) -> None:
+        """Take the file of an expired lease away, unless it has moved on since; one taker at a time."""
+        with _alone_in(self.path.parent):
+            try:
+                now = (self.path.lstat().st_ino, self._read())
+            except FileNotFoundError:
+                return
+            if now == expired:
+                self.path.unlink()
+
+    def _held_by(self, told: bytes) -> StateLocked:
+        silent = time.monotonic() - self._seen_at
+        return StateLocked(
+            f"the state is held by {_holder_in(told)}; last sign of life {silent:.0f} s ago or less, and its lease "
+            f"ends after {self.lease:.0f} s without one",
+            hint="the lock ends with its process; wait with a longer --lock-timeout",
+        )
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder_in(told: bytes) -> str:
+    """Who a lock file says has it; it may be half written, or an older version's plain text."""
+    try:
+        found = orjson.loads(told)
+    except ValueError:
+        return told.decode(errors="replace").strip() or "another process"
+    holder = found.get("holder") if isinstance(found, dict) else None
+    return holder if isinstance(holder, str) and holder else "another process"

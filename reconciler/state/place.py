@@ -1,0 +1,110 @@
+"""Where a local state may lie: on a disk of this machine, in a directory that nobody else can write; what lies there.
+
+SQLite's WAL is memory that processes of one machine share; over a network two runs would both believe that they hold
+it. Who can write the directory can put another state in the place of ours.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from reconciler.errors import StateError
+
+# Linux's list of what is mounted where; other systems have none, and there nothing is known.
+MOUNTS = Path("/proc/self/mounts")
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"})
+# What Windows and its disks show as everybody's, whatever is asked for.
+_WITHOUT_MODES = frozenset({"9p", "drvfs", "vfat", "exfat", "ntfs", "ntfs3", "fuseblk"})
+_MAGIC = b"SQLite format 3\x00"
+_CONFLICT = re.compile(rb"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a state on a network file system, or in a directory that others can write."""
+    kind = _file_system(path.parent)
+    if kind in _NETWORK:
+        raise StateError(
+            f"the state {path} lies on a network file system ({kind}), where two runs can both believe that they hold "
+            "it; nothing was done",
+            hint="keep the fleet's directory on a local disk of the one machine that applies it",
+        )
+    with suppress(FileNotFoundError, NotADirectoryError):
+        found = path.parent.stat()
+        mode = found.st_mode
+        others = stat.S_IWOTH if is_private(found.st_gid) else stat.S_IWOTH | stat.S_IWGRP
+        if mode & others and stat.S_ISDIR(mode) and kind not in _WITHOUT_MODES:
+            raise StateError(
+                f"the directory {path.parent} can be written by others (mode {stat.S_IMODE(mode):04o}), who could put "
+                "another state there; nothing was done",
+                hint=f"chmod 700 {path.parent}, and look at the next plan before you apply it",
+            )
+
+
+def is_private(group: int) -> bool:
+    """Whether a group is that of this user alone, as most systems make one for each: then it is nobody else."""
+    try:
+        found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a state that can be read and not written, before anybody is asked anything."""
+    locked = next((each for each in (path.parent, path) if not os.access(each, os.W_OK)), None)
+    if locked is not None:
+        raise StateError(
+            f"the state {path} is read-only here: {locked} cannot be written by this user; nothing was done",
+            hint="run as the user who owns it, or give it back to this one (chown)",
+        )
+
+
+def exposures(*files: Path) -> list[str]:
+    """What to tell people about files that more than their owner can read or write."""
+    found = []
+    for path in files:
+        with suppress(OSError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077 and _file_system(path.parent) not in _WITHOUT_MODES:
+                found.append(f"{path} is open to others (mode {mode:04o}): chmod 600 {path}")
+    return found
+
+
+def what_stands_there(path: Path) -> str:
+    """What is in the place of a state that is no SQLite file; empty where it is one."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(65_536)
+        if head.startswith(_MAGIC):
+            return ""
+        if _CONFLICT.search(head):
+            return "it holds the conflict markers of a merge, so it has been in Git, where no state belongs"
+        return "it is empty" if not head else "it is not an SQLite file"
+    return ""
+
+
+def _file_system(directory: Path) -> str:
+    """The kind of file system that a directory lies on; empty where that cannot be told."""
+    try:
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    place, best, kind = os.path.realpath(directory), "", ""
+    for line in lines:
+        _, point, found, *_ = [*line.split(" "), "", "", ""]
+        point = _unescaped(point)
+        is_above = place == point or place.startswith(point.rstrip("/") + "/")
+        if is_above and len(point) >= len(best):  # of two at one place, the later one covers the other
+            best, kind = point, found
+    return kind
+
+
+def _unescaped(text: str) -> str:
+    for escaped, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(escaped, character)
+    return text
