@@ -128,8 +128,9 @@ class Worker:
     def _forked(self, work: Callable[[], Iterator[Any]]) -> tuple[int, int]:
         """A child that does the work, and the end of a pipe from which to read what it sends."""
         reading, writing = os.pipe()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed by whoever started us
+                stream.flush()
         with warnings.catch_warnings():
             # Threads of others do not come along, and the child touches nothing that they could hold.
             warnings.simplefilter("ignore", DeprecationWarning)
