@@ -17,7 +17,7 @@ from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, UsageError
 from reconciler.model.address import Address, AgentName, Owner
-from reconciler.model.fingerprint import keyed_digest
+from reconciler.model.fingerprint import digest, keyed_digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Entry, Pins, Record, State
@@ -45,6 +45,10 @@ from reconciler.plan.guard import Policy
 from reconciler.ports import Emit, Lock, Now, Observer, Provider, ReadState, Resolve, Steps, Stopping, Unlock
 
 T = TypeVar("T")
+
+# How far an intent may lie ahead of the service's clock, seconds: no machine whose clock is off by more mints tokens.
+_MOST_AHEAD = 3600.0
+_GOOD_COPY = "put a good copy back, or move the file away: the next plan finds every agent again by its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,20 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
     basis = yield from observe(
         observer, state, job.fleet.owner, job.fleet.channels, parallelism=job.settings.parallelism
     )
+    _check_times(basis)
     return settle(basis, job.settings.grace)
+
+
+def _check_times(basis: Basis) -> None:
+    """Refuse a state that means to do what lies ahead of the service's clock: its waits would never end."""
+    for intent in basis.state.intents:
+        ahead = max(intent.created_at, intent.unknown_since or 0.0) - basis.now
+        if ahead > _MOST_AHEAD:
+            raise StateError(
+                f"the state means to {intent.operation} {intent.address} since a time {ahead / 3600:.0f} h in the future: "
+                "somebody has edited it, or a clock was wrong; nothing was done",
+                hint=_GOOD_COPY,
+            )
 
 
 def check_pins(state: State, pins: Pins) -> None:
@@ -130,18 +147,20 @@ def check_pins(state: State, pins: Pins) -> None:
         if intent.is_of_a_join and (claimed is None or claimed.owner != mark):
             raise StateError(
                 f"the state means to join {intent.address} as {intent.name!r}, which is no name of {mark}; nothing was done",
-                hint="somebody has edited it: put a good copy back, or move the file away: the next plan finds every "
-                "agent again by its name",
+                hint=f"somebody has edited it: {_GOOD_COPY}",
             )
     if state.pins is None:
         return
-    for name in ("fleet", "environment", "service", "app_id"):
+    for name, label in _PINNED.items():
         mine, its = getattr(pins, name), getattr(state.pins, name)
         if mine != its:
             raise StateError(
-                f"the state belongs to {name.replace('_', ' ')} {its!r}, and this run is for {mine!r}; nothing was done",
+                f"the state belongs to {label} {its or '(none)'}, and this run is for {mine or '(none)'}; nothing was done",
                 hint="check the directory, --env and AGORA_APP_ID; a fleet that really moves starts with a new state",
             )
+
+
+_PINNED = {"fleet": "fleet", "environment": "environment", "service": "service", "app_id": "App ID"}
 
 
 def _build(job: Job, basis: Basis, observer: Observer) -> Plan:
@@ -182,11 +201,13 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     basis, settled = yield from look(job, provider)
     intended = _build(job, basis, provider)
     yield Emit(Planned(intended))
-    confirm(intended, approved, basis.state.applying)
+    confirm(
+        intended, approved, is_begun=approved is not None and basis.state.applying == _mark(job, approved)
+    )
     journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
     context = Context(provider, job.fleet.owner, journal, job.settings, gone=frozenset(basis.ended))
     try:
-        begun, ended = _marks(approved)
+        begun, ended = _marks(job, approved)
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *begun)
         yield from _carry_out(context, job, basis, intended)
         if context.ledger.is_complete:
@@ -200,24 +221,41 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     return context.ledger
 
 
-def confirm(intended: Plan, approved: Approved | None, applying: str | None = None) -> None:
-    """Refuse what was not approved, and what a limit forbids; only then may anything be done."""
+def confirm(intended: Plan, approved: Approved | None, *, is_begun: bool = False) -> None:
+    """Refuse what was not approved, and what a limit forbids; only then may anything be done.
+
+    `is_begun` says that an apply of what was approved has begun, and not ended.
+    """
     if (
         approved is not None
         and approved.digest != intended.digest
-        and not _resumes(intended, approved, applying)
+        and not (is_begun and _resumes(intended, approved))
     ):
         raise StalePlan(
             "what would be done now is not what was approved; nothing was done",
             hint=_what_moved(intended, approved),
         )
+    if approved is not None and approved.files is not None and approved.digest == intended.digest:
+        _check_rows(intended, approved)
     if intended.refusals:
         raise Refused("; ".join(each.text for each in intended.refusals), hint="nothing was done")
 
 
-def _resumes(intended: Plan, approved: Approved, applying: str | None) -> bool:
+def _check_rows(intended: Plan, approved: Approved) -> None:
+    """Refuse a saved plan that lists other changes than its digest stands for. Renewals fall due by the clock."""
+    odd = sorted(
+        f"{action} {address}" for action, address in intended.rows ^ approved.rows if action != "renew"
+    )
+    if odd:
+        raise StalePlan(
+            f"the plan file and its digest disagree about {', '.join(odd[:5])}; nothing was done",
+            hint="somebody has edited it: plan again, and approve that",
+        )
+
+
+def _resumes(intended: Plan, approved: Approved) -> bool:
     """Whether this is the rest of a saved plan whose apply was interrupted: the same files, and nothing besides."""
-    if applying != approved.digest or approved.files != intended.fleet_digest or not intended.acts:
+    if approved.files != intended.fleet_digest or not intended.acts:
         return False
     restarted = {("join", address) for action, address in approved.rows if action in _RESTARTS}
     return intended.rows <= approved.rows | restarted
@@ -230,6 +268,8 @@ _RESTARTS = frozenset({"replace", "rotate", "update", "renew"})
 def _what_moved(intended: Plan, approved: Approved) -> str:
     if approved.files is not None and approved.files != intended.fleet_digest:
         return "the files or variables have changed since: plan again, and approve that"
+    if approved.files is not None and not intended.pending:
+        return "nothing of it is left to do: it was applied already, or the same was done otherwise"
     added = sorted(f"{action} {address}" for action, address in intended.rows - approved.rows)
     gone = sorted(f"{action} {address}" for action, address in approved.rows - intended.rows)
     moved = [
@@ -240,11 +280,29 @@ def _what_moved(intended: Plan, approved: Approved) -> str:
     return f"{told or 'the agents or the state have moved on'}: plan again, and approve that"
 
 
-def _marks(approved: Approved | None) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
+def _marks(job: Job, approved: Approved | None) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
     """The writes that say that a saved plan's apply has begun, and that it has ended."""
     if approved is None or approved.files is None:
         return (), ()
-    return (PutApplying(approved.digest),), (PutApplying(None),)
+    return (PutApplying(_mark(job, approved)),), (PutApplying(None),)
+
+
+def _mark(job: Job, approved: Approved) -> str:
+    """What the apply of a saved plan is known by. A plan that was edited after it had begun is another one."""
+    policy = job.policy
+    return digest(
+        [
+            [approved.digest, approved.files, sorted(approved.rows)],
+            [job.selection.targets, job.selection.excludes, job.selection.replaces],
+            [
+                dict(policy.allow),
+                sorted(policy.allow_hosts),
+                None if policy.only is None else sorted(policy.only),
+            ],
+            policy.prune_unrecorded,
+        ],
+        size=32,
+    )
 
 
 def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:

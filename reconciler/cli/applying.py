@@ -130,20 +130,33 @@ def _require_assertions() -> None:
 def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPlan | None:
     if approval.plan_file is None:
         return None
-    if (
-        flags.targets
-        or flags.excludes
-        or flags.replaces
-        or flags.only
-        or flags.allows
-        or flags.prune_unrecorded
-    ):
+    from reconciler.config.rules.texts import KEY_LIKE
+
+    given = [
+        name
+        for name, is_given in (
+            ("--target", flags.targets),
+            ("--exclude", flags.excludes),
+            ("--replace", flags.replaces),
+            ("--only", flags.only),
+            ("--allow", flags.allows),
+            ("--prune-unrecorded", flags.prune_unrecorded),
+        )
+        if is_given
+    ]
+    if given:
         raise UsageError(
-            "--plan applies what was planned: selections and limits are part of the plan",
-            hint="give --target, --only, --allow and the like to `plan --out`",
+            f"--plan applies what was planned, and {', '.join(given)} would make it something else; nothing was done",
+            hint="give it to `reconciler plan --out FILE`, and approve that plan",
         )
     with Path(approval.plan_file).open("rb") as file:
-        saved = load(file.read(LARGEST + 1))
+        data = file.read(LARGEST + 1)
+    saved = load(data, approval.plan_file)
+    if KEY_LIKE.search(data.decode()):
+        raise UsageError(
+            f"the plan file {approval.plan_file} holds what looks like a key, which no plan needs; nothing was done",
+            hint="if it is one, revoke it: plans are shown around; then plan again: `reconciler plan --out FILE`",
+        )
     saved.check_owner(session.fleet.owner)
     return saved
 

@@ -108,7 +108,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.ClickException as problem:
         shown = io.StringIO()
-        problem.show(shown)
+        _in_our_words(problem).show(shown)
         return _say(_harmless(shown.getvalue()), 1)
     except click.Abort:
         return _say("aborted; nothing was done\n", 130)
@@ -118,6 +118,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as problem:  # noqa: BLE001  the last wall: a bug of ours is a message too
         return _report(problem)
+
+
+def _in_our_words(problem: click.ClickException) -> click.ClickException:
+    """Click says this one differently from release to release."""
+    if not isinstance(problem, click.NoSuchOption):
+        return problem
+    near = ", ".join(sorted(problem.possibilities or ())[:3])
+    hint = f" Did you mean {near}?" if near else ""
+    return click.UsageError(f"No such option {problem.option_name}.{hint}", problem.ctx)
 
 
 def _code(result: Any) -> int:

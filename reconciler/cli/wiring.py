@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 import click
 
 from reconciler.cli.output import Output
+from reconciler.cli.pull_requests import refuse_unmerged
 from reconciler.cli.wall import WALL
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
@@ -187,10 +188,14 @@ def open_session(
     WALL.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
     sources = _Remembering(SecretSources(os.environ, path))
     store = LocalStore(state_path(path, environment), seen=seen_directory(os.environ))
+    for each in store.exposures():
+        output.say(f"warning: {each} [state]")
     if fleet.service.kind is ServiceKind.SIMULATOR:
         provider = AgoraProvider(_EMBEDDED, _unlimited())
         sender = _embedded(path, fleet, purpose)
         return Session(path, fleet, provider, _EMBEDDED.app_id, sender, store, StandIns(sources), output)
+    if purpose is Purpose.CHANGE:
+        refuse_unmerged(os.environ)
     area = fleet.service.area.value if fleet.service.area else None
     settings = from_environment(os.environ, area, fleet.service.app_id, purpose=purpose)
     from reconciler.driver.http import HttpxSender

@@ -22,6 +22,7 @@ from reconciler.plan.guard import Policy
 
 FORMAT: Literal["reconciler-plan-1"] = "reconciler-plan-1"
 LARGEST = 64 * 1024 * 1024
+_AGAIN = "plan again, and approve that: `reconciler plan --out FILE`"
 
 
 class _Document(BaseModel):
@@ -107,22 +108,33 @@ def _check(document: _PlanDocument) -> str:
     return digest(document.model_dump(exclude={"check"}), size=16)
 
 
-def load(data: bytes) -> SavedPlan:
-    """The plan of a file's bytes; `UsageError` for anything that is not one of this format."""
+def load(data: bytes, name: str = "") -> SavedPlan:
+    """The plan of a file's bytes; `UsageError` for anything that is not one of this format. `name` is the file's."""
+    what = f"the plan file {name}".rstrip()
     if len(data) > LARGEST:
+        raise UsageError(f"{what} is too large to be one; nothing was done", hint=_AGAIN)
+    try:
+        tree = orjson.loads(data)
+    except (orjson.JSONDecodeError, RecursionError):
         raise UsageError(
-            "the plan file is too large to be one", hint="`reconciler plan --out FILE` writes one"
+            f"{what} is not JSON, and so no plan of ours; nothing was done", hint=_AGAIN
+        ) from None
+    found = tree.get("format") if isinstance(tree, dict) else None
+    if isinstance(found, str) and found != FORMAT:
+        raise UsageError(
+            f'{what} has the format "{found[:40]}", and this reconciler knows "{FORMAT}"; nothing was done',
+            hint="apply it with the release that wrote it, or plan again with this one: `reconciler plan --out FILE`",
         )
     try:
-        document = _PlanDocument.model_validate(orjson.loads(data))
+        document = _PlanDocument.model_validate(tree)
         if document.check != _check(document):
             raise ValueError("the checksum does not agree")
         return _saved(document)
     except (ValidationError, ValueError, RecursionError):
         # What is wrong in detail may quote the file, whatever it is.
         raise UsageError(
-            "the plan file is damaged, or not a plan of this version of reconciler; nothing was done",
-            hint="plan again: `reconciler plan --out FILE`",
+            f"{what} is damaged, or somebody has edited it: it is not what `plan --out` wrote; nothing was done",
+            hint=_AGAIN,
         ) from None
 
 
@@ -141,5 +153,5 @@ def _saved(document: _PlanDocument) -> SavedPlan:
         document.files,
         Selection(tuple(chosen.targets), tuple(chosen.excludes), tuple(chosen.replaces)),
         policy,
-        frozenset((row.action, row.address) for row in document.rows),
+        frozenset((Action(row.action).value, row.address) for row in document.rows),
     )

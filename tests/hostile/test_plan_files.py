@@ -197,12 +197,39 @@ def test_an_interrupted_plan_is_not_resumed_for_other_files() -> None:
     saved = load(planned(virtual, wanted))
     virtual.service.set_script([{"on": "join", "channel": "lobby", "fate": "refuse", "status": 400}])
     apply(virtual, wanted, saved)
-    assert virtual.state.read().applying == saved.digest
+    assert virtual.state.read().applying is not None
     moved = fleet(agent("lobby/greeter", idle_timeout=9), agent("bar/waiter"))
     before = dict(virtual.sent)
     with pytest.raises(StalePlan):
         apply(virtual, moved, saved)
     assert virtual.sent == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: tree["selection"].update(excludes=["bar/*"]),
+        lambda tree: tree["selection"].update(replaces=["*"]),
+        lambda tree: tree["rows"].append({"action": "leave", "address": "spa/host"}),
+        lambda tree: tree["policy"].update(allow={"join": 99.0}),
+    ],
+    ids=["selection", "replaces", "rows", "policy"],
+)
+def test_an_interrupted_plan_that_was_edited_since_is_not_gone_on_with(
+    change: Callable[[dict[str, object]], object],
+) -> None:
+    virtual = Virtual()
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    data = planned(virtual, wanted)
+    virtual.service.set_script([{"on": "join", "channel": "lobby", "fate": "refuse", "status": 400}])
+    apply(virtual, wanted, load(data))
+    virtual.service.set_script([])
+    before = dict(virtual.sent)
+    with pytest.raises((StalePlan, UsageError)):
+        apply(virtual, wanted, load(resealed(data, change)))
+    assert virtual.sent == before
+    apply(virtual, wanted, load(data))
+    assert len(virtual.live()) == 2
 
 
 def test_a_plan_older_than_the_states_progress_is_stale() -> None:

@@ -429,7 +429,7 @@ def test_a_state_of_another_project_is_refused(virtual: Virtual) -> None:
     wanted = fleet(agent("lobby/greeter"))
     apply(virtual, wanted)
     job = workflow.Job(wanted, app_id="ffffffffffffffffffffffffffffffff")
-    with pytest.raises(StateError, match="app id"):
+    with pytest.raises(StateError, match="App ID"):
         virtual.run(workflow.plan(job, virtual.provider()))
 
 

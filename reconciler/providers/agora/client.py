@@ -126,10 +126,12 @@ class AgoraClient:
             if not isinstance(result, HttpReply) or result.status != errors.OK:
                 self.fail(what, result, request)
             try:
-                return decode(result.body, (yield from self.now()))
+                return decode(replies.content(result), (yield from self.now()))
             except IncompleteRead as error:
                 if not again or not self.pressure.spend_retry():
-                    raise IncompleteRead(f"{what} failed: {error.message}", hint=error.hint) from None
+                    raise IncompleteRead(
+                        f"{what} failed: {error.message}", hint=error.hint or replies.AGAIN
+                    ) from None
                 again = False
 
     def now(self) -> Steps[float]:

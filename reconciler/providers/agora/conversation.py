@@ -267,7 +267,7 @@ def _tell(
     if not isinstance(result, HttpReply) or result.status != errors.OK:
         client.fail(what, result, request, mutating=True)
     try:
-        reply = replies.parse(_Heard, result.body)
+        reply = replies.parse(_Heard, replies.content(result))
         _require_same(agent_id, reply.agent_id)
     except IncompleteRead as error:
         raise ServiceError(f"{what}: nobody knows whether it was heard ({error.message})") from None

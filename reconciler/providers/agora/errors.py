@@ -31,10 +31,13 @@ from reconciler.ports import (
     UpdateOutcome,
 )
 from reconciler.providers.agora import replies
-from reconciler.providers.agora.pressure import TOO_MANY, Result, Withheld
+from reconciler.providers.agora.pressure import TOO_MANY, Result, Withheld, retry_after
 from reconciler.providers.agora.redaction import LONGEST, clean
 
 OK = 200
+BAD_REQUEST = 400
+# A pause that no run waits for, seconds.
+_LONG = 20.0
 NOT_FOUND = 404
 CONFLICT = 409
 _AUTHENTICATION = frozenset({401, 403})
@@ -61,7 +64,7 @@ _ADVICE_BY_REASON: Mapping[str, str] = MappingProxyType(
 )
 _ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
     {
-        400: "correct the agent's properties",
+        BAD_REQUEST: "correct the agent's properties",
         401: "check AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, and that AGORA_APP_ID belongs to them",
         403: "check in Agora's console that the project exists and has Conversational AI enabled",
         404: "check AGORA_APP_ID, service.area and AGORA_AGENTS_API_BASE_URL",
@@ -69,6 +72,7 @@ _ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
     }
 )
 _LATER = "see whether the service is well and can be reached from here, and run again"
+_SLOWER = "too many calls at a time: run again later, or with a lower --parallelism"
 # How the service says that an App ID is not one of this region (v2 API reference: "Base URLs").
 _WRONG_REGION = "check if the appid is valid"
 
@@ -87,7 +91,7 @@ def join_outcome(result: Result, now: float, secrets: Iterable[Secret]) -> JoinO
     """What became of a join. `now` in the service's time; `secrets` are blanked out of every text."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
-            return replies.joined(result.body, now)
+            return replies.joined(replies.content(result), now)
         except IncompleteRead as error:
             return Unknown(f"HTTP 200, but {error.message}")
     if isinstance(result, HttpReply) and result.status == CONFLICT:
@@ -99,7 +103,7 @@ def update_outcome(result: Result, agent_id: str, secrets: Iterable[Secret]) -> 
     """What became of an update."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
-            replies.check_updated(result.body, agent_id)
+            replies.check_updated(replies.content(result), agent_id)
         except IncompleteRead as error:
             return Unknown(f"HTTP 200, but {error.message}")
         return Done()
@@ -112,7 +116,7 @@ def leave_outcome(result: Result, secrets: Iterable[Secret]) -> LeaveOutcome:
     """What became of a leave; `Done` means accepted, since it is executed later (v2 API reference: "Lifecycle")."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
-            replies.check_left(result.body)
+            replies.check_left(replies.content(result))
         except IncompleteRead as error:
             return Unknown(f"HTTP 200, but {error.message}")
         return Done()
@@ -136,6 +140,10 @@ def call_failed(
     text = f"{what} failed: {_words(result, secrets, advise=False)}"
     if isinstance(result, HttpReply):
         hint = _advice(result.status, read_error(result.body)) or _LATER
+        if result.status == TOO_MANY:
+            hint = _SLOWER
+        elif result.status == BAD_REQUEST:  # the advice for it is about what a join sends
+            hint = _LATER
         if result.status in _AUTHENTICATION:
             return AuthenticationFailed(text, hint=hint)
         if not mutating and result.status < 300:
@@ -206,10 +214,23 @@ def _words(result: Result, secrets: Iterable[Secret], *, advise: bool = True) ->
     error = read_error(result.body)
     head = f"HTTP {result.status} {error.reason}".rstrip()
     text = clean(f"{head}: {error.detail}" if error.detail else head, secrets)
-    if 300 <= result.status < 400:
-        text += " (a redirect, which is never followed)"
+    text += _remark(result)
     advice = _advice(result.status, error) if advise else None
     return f"{text}; {advice}" if advice else text
+
+
+def _remark(reply: HttpReply) -> str:
+    """What has to be said about a reply besides its own words."""
+    if OK < reply.status < 300:
+        return " (only 200 is taken for an answer)"
+    if 300 <= reply.status < 400:
+        return " (a redirect, which is never followed)"
+    if reply.status != TOO_MANY or not reply.headers.get("retry-after"):
+        return ""
+    seconds = retry_after(reply.headers)
+    if seconds is None:
+        return " (its Retry-After makes no sense, and was not waited for)"
+    return f" (it asks for a pause of {seconds:.0f} s, longer than a run waits)" if seconds > _LONG else ""
 
 
 def _advice(status: int, error: ErrorBody) -> str | None:
@@ -231,4 +252,9 @@ def _plain(body: bytes) -> str:
 
 
 def _string(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()[: LONGEST * 16]
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()[: LONGEST * 16]
+    except orjson.JSONEncodeError:  # it reads what is nested more deeply than what it writes
+        return ""

@@ -21,7 +21,6 @@ HOUR = 3600
 # The end of the window lies a little ahead, so that an agent that was just started is not missed by a second.
 AHEAD = 60
 MAX_PAGES = 1000
-BAD_REQUEST = 400
 RECOVERING = "5"
 
 
@@ -141,7 +140,8 @@ class Lister:
             for agent in part.values():
                 if found.get(agent.agent_id, agent).started_at != agent.started_at:
                     raise IncompleteRead(
-                        f"{subject.what} failed: agent {agent.agent_id} is listed with two starts"
+                        f"{subject.what} failed: agent {agent.agent_id} is listed with two starts",
+                        hint=replies.AGAIN,
                     )
             found.update(part)
         return found
@@ -156,7 +156,10 @@ class Lister:
             page = yield from self._page(what, query, cursor)
             for row in page.rows:
                 if rows.setdefault(row.agent_id, row) != row:
-                    raise IncompleteRead(f"{what} failed: agent {row.agent_id} is listed twice, differently")
+                    raise IncompleteRead(
+                        f"{what} failed: agent {row.agent_id} is listed twice, differently",
+                        hint=replies.AGAIN,
+                    )
             totals.append(page.total)
             shown.append(len(page.rows))
             cursor = page.cursor
@@ -164,10 +167,13 @@ class Lister:
                 break
             if cursor in cursors:
                 raise IncompleteRead(
-                    f"{what} failed: the service leads round in a circle after {len(totals)} pages"
+                    f"{what} failed: the service leads round in a circle after {len(totals)} pages",
+                    hint=replies.AGAIN,
                 )
             if len(totals) >= MAX_PAGES:
-                raise IncompleteRead(f"{what} failed: there are more than {MAX_PAGES} pages")
+                raise IncompleteRead(
+                    f"{what} failed: there are more than {MAX_PAGES} pages", hint=replies.AGAIN
+                )
             cursors.add(cursor)
         _require_complete(what, len(rows), totals, shown, settled=settled)
         return rows
@@ -178,10 +184,12 @@ class Lister:
         result = yield from self._client.fetch(request)
         if isinstance(result, HttpReply) and result.status == errors.OK:
             try:
-                return replies.page(result.body, (yield from self._client.now()))
+                return replies.page(replies.content(result), (yield from self._client.now()))
             except IncompleteRead as error:
-                raise IncompleteRead(f"{what} failed: {error.message}", hint=error.hint) from None
-        if isinstance(result, HttpReply) and result.status == BAD_REQUEST:
+                raise IncompleteRead(
+                    f"{what} failed: {error.message}", hint=error.hint or replies.AGAIN
+                ) from None
+        if isinstance(result, HttpReply) and result.status == errors.BAD_REQUEST:
             problem = errors.call_failed(what, result, self._client.secrets(request))
             if cursor:  # it takes the question and refuses its own cursor: half a list
                 raise IncompleteRead(problem.message, hint=problem.hint)
@@ -211,5 +219,5 @@ def _require_complete(what: str, found: int, totals: list[int], shown: list[int]
     counted = str(low) if low == high else f"{low} to {high}"
     raise IncompleteRead(
         f"{what} failed: the service counts {counted} but shows {found}",
-        hint="nothing was decided; run again",
+        hint=replies.AGAIN,
     )

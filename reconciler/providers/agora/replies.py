@@ -17,13 +17,31 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstrain
 from reconciler.errors import IncompleteRead
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.secret import Secret
-from reconciler.ports import Joined
+from reconciler.model.tree import is_deeper
+from reconciler.ports import HttpReply, Joined
 from reconciler.providers.agora.redaction import clean
 
 MAX_DEPTH = 50
+# What to do about a reply that makes no sense.
+AGAIN = (
+    "nothing was decided from it; run again, and if it stays so, see what answers at the service's address"
+)
 # How far in the future a time of the service may lie before we call it nonsense.
 FUTURE = 3600.0
 
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+# What is wrong, in words that mean something to whoever does not know our models.
+_WRONG = {
+    "missing": "it is missing",
+    "model_type": "it is not an object",
+    "list_type": "it is not a list",
+    "string_type": "it is not a text",
+    "string_pattern_mismatch": "it is not an id",
+    "int_type": "it is not a number",
+    "float_type": "it is not a number",
+    "greater_than_equal": "it is less than nothing",
+    "less_than": "it is beyond every calendar",
+}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -97,6 +115,20 @@ def is_agent_id(text: object) -> bool:
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
+def content(reply: HttpReply) -> bytes:
+    """What a reply holds, unless it says of itself that it is a page: that is a proxy's, whatever stands in it.
+
+    Other labels, or none, are taken: the service documents none, and the content has to make sense in any case.
+    """
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _PAGES and reply.body.strip():
+        raise IncompleteRead(
+            f"the service's reply is a page ({kind}), not JSON",
+            hint="something between here and the service answers in its place: a proxy, a portal, a wrong address",
+        )
+    return reply.body
+
+
 def page(body: bytes, now: float) -> Page:
     """One page of the list of agents. `now` is the service's time, in epoch seconds."""
     reply = parse(_Listing, body)
@@ -167,10 +199,10 @@ def parse(model: type[Model], body: bytes) -> Model:
         return model.model_validate(tree)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the reply"
-        raise IncompleteRead(
-            f"the service's reply makes no sense at {place}: {first['msg'].lower()}"
-        ) from None
+        # Where several types would do, the last part names the one that was tried.
+        place = ".".join(str(part) for part in first["loc"] if part not in ("int", "float")) or "the reply"
+        words = _WRONG.get(first["type"], first["msg"].lower())
+        raise IncompleteRead(f"the service's reply makes no sense at {place}: {words}") from None
 
 
 def read_json(body: bytes) -> object:
@@ -180,7 +212,7 @@ def read_json(body: bytes) -> object:
     except orjson.JSONDecodeError:
         kind = "empty" if not body.strip() else "not JSON"
         raise IncompleteRead(f"the service's reply is {kind} ({len(body)} bytes)") from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deep(tree):
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and is_deeper(tree, MAX_DEPTH):
         raise IncompleteRead(f"the service's reply is nested deeper than {MAX_DEPTH}")
     return tree
 
@@ -193,22 +225,3 @@ def sane_time(stamp: float, now: float) -> float:
             hint="check this machine's clock",
         )
     return float(stamp)
-
-
-def _is_deep(tree: object) -> bool:
-    """Level by level, without recursion."""
-    level: list[object] = [tree]
-    for _ in range(MAX_DEPTH):
-        below: list[object] = [
-            child for node in level for child in _children(node) if isinstance(child, (dict, list))
-        ]
-        if not below:
-            return False
-        level = below
-    return True
-
-
-def _children(node: object) -> Iterable[object]:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()

@@ -111,28 +111,31 @@ def base_url(override: str | None, area: str | None) -> str:
     path = CN_PATH if area == CN else GLOBAL_PATH
     if override is None or not override.strip():
         return HOSTS[area] + path
-    parts = _parse(override.strip())
-    if parts is None:
+    parts = _taken_apart(override.strip())
+    if isinstance(parts, str):
         raise UsageError(
-            f"{BASE_URL} is not an address that credentials may be sent to",
-            hint="use https://host, or http:// with localhost, 127.0.0.1 or [::1]; no user, no query",
+            f"{BASE_URL} is not an address that credentials may be sent to: it {parts}",
+            hint="use https://host, or http:// with localhost, 127.0.0.1 or [::1]; no user, no query; or leave it out",
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
 
 
-def _parse(address: str) -> SplitResult | None:
-    """An address taken apart; None when it is malformed or unsafe."""
+def _taken_apart(address: str) -> SplitResult | str:
+    """The parts of an address, or why it is not safe, without a word of it: it may hold a password."""
     try:
         parts = urlsplit(address)
-        return parts if parts.port != 0 and _is_safe(parts) else None
+        port = parts.port
     except ValueError:
-        return None
-
-
-def _is_safe(parts: SplitResult) -> bool:
-    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+        return "is malformed"
+    if "@" in parts.netloc:
+        return "names a user"
+    if not parts.hostname or port == 0:
+        return "is malformed" if parts.hostname else "names no host"
+    if parts.query or parts.fragment:
+        return "has a query or a fragment"
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        return parts
+    return "is not https, and not a service of this machine"
 
 
 def _is_loopback(host: str) -> bool:

@@ -260,7 +260,7 @@ def test_a_404_of_somebody_else_proves_only_that_nothing_was_done(body: bytes) -
         ),
         (error(404), ServiceError, "listing failed: HTTP 404: because"),
         (error(500), ServiceError, "listing failed: HTTP 500: because"),
-        (reply(204), IncompleteRead, "listing failed: HTTP 204"),
+        (reply(204), IncompleteRead, "listing failed: HTTP 204 (only 200 is taken for an answer)"),
         (failure(HttpTrouble.TIMEOUT), ServiceError, "listing failed: no answer in time"),
         (failure(HttpTrouble.TOO_LARGE), IncompleteRead, "listing failed: the answer was too large"),
         (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.errors import IncompleteRead, ReconcilerError
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.secret import Secret
-from reconciler.ports import Conflict, HttpReply, Joined
+from reconciler.ports import Conflict, Declined, HttpReply, Joined
 from reconciler.providers.agora import AgoraProvider, AgoraSettings, replies
 from reconciler.providers.agora.errors import join_outcome, leave_outcome, update_outcome
 from tests.unit.providers.hand import START, Hand
@@ -136,6 +136,12 @@ def test_nesting_is_bounded_at_fifty() -> None:
     assert replies.read_json(nested(50))
     with pytest.raises(IncompleteRead, match="deeper than 50"):
         replies.read_json(nested(51))
+
+
+def test_an_error_of_any_depth_is_an_outcome() -> None:
+    got = HttpReply(400, {}, b'{"detail": ' + b"[" * 500 + b"]" * 500 + b"}")
+    assert isinstance(join_outcome(got, START, ()), Declined)
+    assert isinstance(leave_outcome(got, ()), Declined)
 
 
 # --- fuzz ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""A change is planned on its pull request and applied once it is merged: on the request itself `apply` is refused.
+
+GitHub says in the environment what a job runs for. What cannot be read is taken for what nobody has merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from reconciler.errors import UsageError
+from reconciler.providers.agora.settings import BASE_URL
+
+_LARGEST = 64 * 1024 * 1024
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def refuse_unmerged(environment: Mapping[str, str]) -> None:
+    """Refuse a run for a pull request that is not merged, unless the service is one of this machine."""
+    name = environment.get("GITHUB_EVENT_NAME", "")
+    if not name.startswith("pull_request") or _is_here(environment.get(BASE_URL, "")):
+        return
+    request = _request(environment.get("GITHUB_EVENT_PATH", ""))
+    if request.get("merged") is True:
+        return
+    whose = " of a fork" if _repository(request, "head") != _repository(request, "base") else ""
+    raise UsageError(
+        f"this job runs for a pull request{whose} that is not merged (GITHUB_EVENT_NAME is {name[:40]}), and files that "
+        "nobody has approved are not applied; nothing was done",
+        hint="run `plan` here, and `apply` in the job for pushes to the branch that it is merged into",
+    )
+
+
+def _is_here(address: str) -> bool:
+    try:
+        return urlsplit(address.strip()).hostname in _LOOPBACK
+    except ValueError:
+        return False
+
+
+def _request(path: str) -> Mapping[str, Any]:
+    """The pull request of the event; empty where it cannot be told."""
+    import orjson
+
+    try:
+        with Path(path).open("rb") as file:
+            event = orjson.loads(file.read(_LARGEST))
+        request = event["pull_request"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
+def _repository(request: Mapping[str, Any], side: str) -> object:
+    try:
+        return request[side]["repo"]["full_name"]
+    except (KeyError, TypeError):  # the repository of a fork may be gone
+        return None
