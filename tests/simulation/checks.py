@@ -6,13 +6,18 @@ They must all be silent on the real code, and each must speak up for the planted
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from reconciler.driver.http import HttpxSender
+from reconciler.errors import StateLocked
 from reconciler.model.secret import Secret
 from reconciler.ports import HttpReply, HttpRequest
+from reconciler.state.lease import FileLease
 
 from . import disk
 from .rows import BY_ROW
@@ -65,8 +70,25 @@ def redirect() -> str | None:
     return None
 
 
+def lease() -> str | None:
+    """A lease is over when a whole one was watched without a sign of life, whatever the clocks on the wall say."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "the.lock"
+        holder = FileLease(path)
+        holder.take("who holds it")
+        os.utime(path, (0.0, 0.0))  # by the clock on the wall, that was in 1970
+        try:
+            FileLease(path).take("somebody in a hurry")
+        except StateLocked:
+            return None
+        finally:
+            holder.release()
+    return "a lease was taken over at the first look"
+
+
 CHECKS: dict[str, Callable[[], str | None]] = {
     "disk": disk.check,
+    "lease": lease,
     "redirect": redirect,
     "echoed secret": _row("secrets: the service echoes them"),
     "digests": _row("secrets: digests are keyed"),

@@ -297,15 +297,16 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "B23",
-        "wall clock for durations (there is no lease yet: waits and deadlines stand for it)",
+        "wall clock for the lease",
         (
             Edit(
-                "reconciler.providers.agora.pressure",
-                "        started = yield Elapsed()\n",
-                "        from reconciler.ports import Now\n        started = yield Now()\n",
+                "reconciler.state.lease",
+                "                self._seen, self._seen_at = found, time.monotonic()\n",
+                "                age = time.time() - os.fstat(os.open(self.path, os.O_RDONLY)).st_mtime\n"
+                "                self._seen, self._seen_at = found, time.monotonic() - age\n",
             ),
         ),
-        check="list times out",
+        check="lease",
     ),
     Mutant(
         "B24",
