@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.wall import Wall
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
+from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import Purpose
 from reconciler.providers.agora.wire import secrets_in
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
@@ -221,12 +224,22 @@ FATES: tuple[dict[str, object], ...] = (
     {"fate": "redirect"},
     {"fate": "oversize"},
     {"fate": "twice"},
+    # Silent ones; `IMPATIENT` keeps the test short.
+    {"fate": "drop_request"},
+    {"fate": "lose_response"},
+    {"fate": "late", "seconds": 0.2},
+    {"fate": "slow", "seconds": 2.0},
+    {"fate": "drip", "seconds": 0.2},
+    {"fate": "rate_limit", "retry_after": "seconds", "seconds": 1.0},
     {"fate": "doom", "seconds": 0.0, "message": "key " + canaries.ENVIRONMENT["CANARY_LLM"] + " was refused"},
     *(
         {"fate": "list_defect", "defect": defect}
         for defect in ("short", "cursor_loop", "data_null", "no_meta")
     ),
 )
+
+
+IMPATIENT = Limits(attempt_seconds=0.4, read_seconds=1.0, write_seconds=0.5, first_backoff=0.05)
 
 
 def _fault_id(fate: dict[str, object]) -> str:
@@ -238,6 +251,7 @@ def test_every_fault(bench: Bench, canary_fleet: Path, fate: dict[str, object]) 
     on = {"doom": "join", "list_defect": "list"}.get(str(fate["fate"]), "join,update,leave,speak,history")
     service = new_service(Recording)
     assert isinstance(service, Recording)
+    bench.patch.setattr(wiring, "AgoraProvider", partial(AgoraProvider, limits=IMPATIENT))
     runs = (
         ("apply", "--auto-approve", "--wait", "0s"),
         ("speak", "lobby/greeter", "hi"),
