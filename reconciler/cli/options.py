@@ -198,6 +198,12 @@ lock_option = click.option(
     help="How long to wait for the state's lock.",
 )
 
+grace_option = click.option(
+    "--grace",
+    type=Duration(),
+    help="How long after a lost reply the service may still execute the call: 300s, and 5s on the embedded simulator.",
+)
+
 
 LIMITS = ("leave", "replace", "join", "quota", "usd_per_day")
 SECRET_HOST = "secret-host"

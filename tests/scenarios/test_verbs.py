@@ -13,6 +13,7 @@ from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan, Selection
 from reconciler.plan.change import Action, action_of
 from reconciler.plan.guard import Policy
+from reconciler.simulator.auth import decode
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
@@ -157,6 +158,19 @@ def test_a_token_is_renewed_at_half_of_its_life(virtual: Virtual) -> None:
     assert actions(plan(virtual, wanted)) == {"lobby/greeter": "renew"}
     apply(virtual, wanted)
     assert virtual.live()[0].properties["token"] != token
+    assert converged(virtual, wanted)
+
+
+def test_a_week_of_cron_leaves_every_token_a_fifth_of_its_life(virtual: Virtual) -> None:
+    """Every four hours an apply; rotations, renewals and the service's 72 hours all come by."""
+    wanted = fleet(*(agent(f"lobby/greeter-{number}") for number in range(5)))
+    apply(virtual, wanted)
+    for _ in range(7 * 24 // 4):
+        virtual.now += 4 * HOUR
+        left = [decode(str(each.properties["token"])).expires_at - virtual.now for each in virtual.live()]
+        assert len(left) == 5
+        assert min(left) >= 24 * HOUR / 5
+        apply(virtual, wanted)
     assert converged(virtual, wanted)
 
 

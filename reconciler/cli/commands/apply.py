@@ -32,6 +32,7 @@ from reconciler.cli import options
 @options.policy_options
 @options.parallelism_option
 @options.lock_option
+@options.grace_option
 @options.output_options
 def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
     """Plan, show, ask, and do it. Interrupted at any instant, the next apply goes on where this one stopped.

@@ -16,6 +16,7 @@ from reconciler.cli import options
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
 @options.parallelism_option
 @options.lock_option
+@options.grace_option
 @options.output_options
 def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
     """End every agent of the fleet, protected ones excepted. The files stay as they are.
