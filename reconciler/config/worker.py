@@ -269,7 +269,7 @@ class _Answers:
 def _be_child(descriptor: int, work: Callable[[], Iterator[Any]], limits: WorkerLimits) -> NoReturn:
     """Do the work, send what it yields, and end without ever returning."""
     try:
-        _confine(descriptor, limits)
+        descriptor = _confined(descriptor, limits)
         for part in work():
             _send(descriptor, _PART, pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
         _send(descriptor, _DONE, b"")
@@ -289,13 +289,18 @@ def _send(descriptor: int, kind: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _confine(descriptor: int, limits: WorkerLimits) -> None:
-    """No environment, no files but the pipe, no terminal, nothing written, nothing started, bounded memory."""
-    import resource  # not there where there is no fork
+def _confined(descriptor: int, limits: WorkerLimits) -> int:
+    """No environment, no files but the pipe, no terminal, nothing written, nothing started, bounded memory.
+
+    Gives the pipe's descriptor: where standard streams are closed, it may have the number of one.
+    """
+    import fcntl  # not there where there is no fork
+    import resource
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
+    descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 3)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
@@ -306,6 +311,7 @@ def _confine(descriptor: int, limits: WorkerLimits) -> None:
     used = _address_space()
     if used:
         _bound_memory(used + limits.memory_bytes)
+    return descriptor
 
 
 def _bound_memory(size: int) -> None:

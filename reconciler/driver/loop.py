@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from reconciler.apply.events import Notice
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.writes import Write
 from reconciler.ports import (
@@ -202,8 +203,9 @@ class Driver:
         return self._store
 
     async def _lock(self, timeout: float) -> None:
-        """Wait for the lock in short tries, so that stopping cuts the wait short."""
+        """Wait for the lock in short tries, so that stopping cuts the wait short; whoever waits is told for whom."""
         deadline = time.monotonic() + timeout
+        told = False
         while True:
             try:
                 await asyncio.to_thread(self._state_store().acquire, self._holder, 0.0)
@@ -214,6 +216,9 @@ class Driver:
                     raise StateLocked(
                         f"{problem.message}; waited {timeout:.0f} s", hint=problem.hint
                     ) from None
+                if not told and self._on_event is not None:
+                    self._on_event(Notice(f"waiting up to {timeout:.0f} s: {problem.message}"))
+                    told = True
             await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
 
     async def _renew(self) -> None:

@@ -136,8 +136,8 @@ class FileLease:
     def _held_by(self, told: bytes) -> StateLocked:
         silent = time.monotonic() - self._seen_at
         return StateLocked(
-            f"the state is held by {_holder_in(told)}; last sign of life {silent:.0f} s ago or less, and its lease "
-            f"ends after {self.lease:.0f} s without one",
+            f"the state is held by {_holder_in(told)}; its lease ends after {self.lease:.0f} s without a sign of life, "
+            f"and {silent:.0f} s of silence were seen",
             hint="the lock ends with its process; wait with a longer --lock-timeout",
         )
 

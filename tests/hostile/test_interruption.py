@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,15 @@ def finish(home: Path) -> None:
             timeout=60,
         )
         assert answer.returncode == code, answer.stdout + answer.stderr
+
+
+def minds_signals(process: subprocess.Popen[str]) -> bool:
+    """Whether a process has got so far that it handles SIGTERM itself (Linux tells)."""
+    with suppress(OSError):
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 def until(condition: object, seconds: float = 20.0) -> None:
@@ -161,10 +171,12 @@ def test_while_it_waits_for_the_lock(home: Path, service: Simulator) -> None:
         lock.flush()
         for words in (("apply", "--auto-approve"), ("forget", "a/desk")):
             with started(home, *words, "--lock-timeout", "10m") as process:
-                time.sleep(1.5)
+                until(partial(minds_signals, process))
+                time.sleep(0.5)
                 assert process.poll() is None
                 took, said = stop(process, signal.SIGINT)
             assert process.returncode == 130, said
+            assert (words[0] != "apply") or "the state is held by ada@laptop" in said
             assert took < SOON
     assert mutating(service) == {}
 
