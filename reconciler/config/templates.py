@@ -8,6 +8,7 @@ Jinja parses it, in included prompts too. `sandbox` says what a template may do.
 from __future__ import annotations
 
 import keyword
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -172,7 +173,9 @@ class _Compiler:
         environment = self.native if native else self.text
         tree.set_environment(environment)
         try:
-            return Template(text, environment.from_string(tree), tree, names, native)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # Python's, about code that nobody wrote
+                return Template(text, environment.from_string(tree), tree, names, native)
         except Exception as error:  # noqa: BLE001  # an expression may raise anything
             raise fault_of(error) from None
 
