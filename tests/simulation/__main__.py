@@ -100,6 +100,8 @@ def _caught_by(check: str, budget: int) -> str | None:
         return f"check {check}: {problem[:120]}" if problem is not None else None
     for seed in range(budget):
         problem = live(seed)[0].problem
+        if problem is not None and "NameError" in problem:
+            raise AssertionError(f"the mutant does not run: {problem}")
         if problem is not None:
             return f"seed {seed} ({seed + 1} needed): {problem[:120]}"
     return _caught_by_rows()

@@ -61,7 +61,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _joining(
                 "        prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))\n",
-                "        luck = yield Random()\n"
+                "        from reconciler.ports import Random\n        luck = yield Random()\n"
                 "        order = replace(_order(intent, token_ttl), name=f'{intent.name}{int(luck * 999)}')\n"
                 "        prepared: Prepared = yield from context.provider.prepare_join(order)\n",
             ),
