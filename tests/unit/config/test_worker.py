@@ -45,18 +45,18 @@ class Other:
     text: str
 
 
-def worker(limits: WorkerLimits = TIGHT) -> Worker:
-    return Worker(limits, (Part,))
+def worker(limits: WorkerLimits | None = None) -> Worker:
+    return Worker(limits or WorkerLimits(), (Part,))
 
 
 def answer(work: Callable[[], Any]) -> Any:
     """What a function gives in a worker."""
-    [value] = worker(WorkerLimits()).run(lambda: iter([work()]))
+    [value] = worker().run(lambda: iter([work()]))
     return value
 
 
 def ended(work: Callable[[Worker], Iterator[Any]]) -> Ended:
-    made = worker()
+    made = worker(TIGHT)
     with pytest.raises(Ended) as caught:
         list(made.run(lambda: work(made)))
     with pytest.raises(ChildProcessError):
@@ -98,19 +98,19 @@ def test_progress_without_result_ends_it_too() -> None:
 
 def test_a_file_that_is_read_is_granted_its_time() -> None:
     def work(made: Worker) -> Iterator[int]:
-        made.progress.reads(MIB)
+        made.progress.reads(16 * MIB)
         time.sleep(1.0)
         yield 1
 
-    made = worker()
+    made = worker(TIGHT)
     assert list(made.run(lambda: work(made))) == [1]
 
 
 def test_a_slow_reader_is_nobody_s_fault() -> None:
-    made = worker()
+    made = worker(WorkerLimits(silence_seconds=2.0, seconds=2.0, seconds_an_item=0.0))
     got = []
     for each in made.run(lambda: iter(range(5))):
-        time.sleep(0.5)
+        time.sleep(0.6)
         got.append(each)
     assert got == [0, 1, 2, 3, 4]
 
