@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import re
 from collections.abc import Mapping
+from difflib import unified_diff
 from pathlib import Path
 
 from tests.numbered.register import GROUPS, ITEMS, of_group
@@ -76,8 +77,11 @@ def check(section: Section, *, update: bool) -> None:
     """Compare a section with the book, or write it there."""
     if update:
         _write(section)
-    hint = f"{section.number} is told otherwise: pytest --update-golden, and read what it writes"
-    assert section.text() == written().get(section.number), hint
+    told, known = section.text(), written().get(section.number, "")
+    difference = "\n".join(
+        unified_diff(known.splitlines(), told.splitlines(), "written", "told", lineterm="")
+    )
+    assert told == known, f"{section.number}: pytest --update-golden, and read what it writes\n{difference}"
 
 
 def _write(section: Section) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.wall import WALL
+from reconciler.model.wall import Wall
 from reconciler.simulator import Credentials, Simulator, run_in_thread
 from tests.hostile import canaries
 from tests.hostile.bench import Bench
@@ -23,6 +25,10 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
         if name.startswith(("AGORA_", "GITHUB_")) or name in {"CI", "NO_COLOR", "COLUMNS"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("seen")))
+    # What was secret once stays so for a process, and these tests share theirs with others.
+    fresh = Wall()
+    for name in vars(fresh):
+        monkeypatch.setattr(WALL, name, getattr(fresh, name))
 
 
 @pytest.fixture
