@@ -22,10 +22,10 @@ MAX_INCLUDES: Final = 10
 _INCLUDE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]*(?:/[A-Za-z0-9_][A-Za-z0-9._ -]*)*")
 
 
-def parse(environment: Sandbox, text: str) -> nodes.Template:
-    """The tree of a template, checked for what it may not name, and whether Jinja can compile it.
+def parse(environment: Sandbox, text: str) -> tuple[nodes.Template, frozenset[str]]:
+    """The tree of a template, checked for what it may not name, and the variables that it may need.
 
-    Raises `TemplateFault`.
+    Raises `TemplateFault`, also for what Jinja's compiler would refuse.
     """
     if len(text) > MAX_SOURCE:
         raise TemplateFault("template-size", f"a template of more than {MAX_SOURCE:,} characters")
@@ -33,10 +33,9 @@ def parse(environment: Sandbox, text: str) -> nodes.Template:
         tree = environment.parse(text)
         for node in tree.find_all(nodes.Node):
             _check(environment, node)
-        names_in(tree)
+        return tree, _names_in(tree)
     except Exception as error:  # noqa: BLE001  # Jinja's compiler fails in as many ways as Python's
         raise fault_of(error) from None
-    return tree
 
 
 class _Names(TrackingCodeGenerator):
@@ -49,8 +48,7 @@ class _Names(TrackingCodeGenerator):
         self.name = None
 
 
-def names_in(tree: nodes.Template) -> frozenset[str]:
-    """The variables that a template may need."""
+def _names_in(tree: nodes.Template) -> frozenset[str]:
     search = _Names(tree)
     search.visit(tree)
     return frozenset(search.undeclared_identifiers)
@@ -141,8 +139,8 @@ def check_includes(
                 "template-include", error.summary, line=node.lineno, help=error.help
             ) from None
         try:
-            included = parse(environment, text)
-            needs |= names_in(included)
+            included, names = parse(environment, text)
+            needs |= names
             needs |= check_includes(files, environment, included, (*path, name))
         except TemplateFault as fault:
             fault.file = fault.file or name

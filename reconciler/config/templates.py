@@ -20,7 +20,7 @@ from reconciler.config.clock_limit import time_limit
 from reconciler.config.data import DataFiles
 from reconciler.config.documents import Files, Unreadable
 from reconciler.config.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
-from reconciler.config.template_check import check_includes, names_in, optional_names, parse
+from reconciler.config.template_check import check_includes, optional_names, parse
 from reconciler.config.template_errors import TemplateFault, fault_of
 from reconciler.config.values import plain
 from reconciler.config.worker import Progress
@@ -167,8 +167,8 @@ class _Compiler:
                 yield from known.names
 
     def _compile(self, text: str) -> Template:
-        tree = parse(self.native, text)
-        names = names_in(tree) | check_includes(self._files, self.text, tree)
+        tree, names = parse(self.native, text)
+        names |= check_includes(self._files, self.text, tree)
         native = _single_expression(tree) is not None
         environment = self.native if native else self.text
         tree.set_environment(environment)

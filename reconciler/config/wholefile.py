@@ -19,7 +19,7 @@ from jinja2.lexer import Token, TokenStream
 from reconciler.config.clock_limit import time_limit
 from reconciler.config.documents import Files
 from reconciler.config.sandbox import Forbidden, Json, Sandbox, as_text, tojson
-from reconciler.config.template_check import check_includes, names_in, optional_names, parse
+from reconciler.config.template_check import check_includes, optional_names, parse
 from reconciler.config.template_errors import TemplateFault, fault_of
 from reconciler.config.templates import Loader, bounded
 
@@ -115,9 +115,9 @@ class FileTemplate:
         self._files = files
         self._globals = globals
         self._source = files.text(name)
-        tree = parse(self._sandbox(_FileSandbox), self._source)
+        tree, names = parse(self._sandbox(_FileSandbox), self._source)
         _check_quotes(tree)
-        self.needs = names_in(tree) | check_includes(files, self._sandbox(_FileSandbox), tree)
+        self.needs = names | check_includes(files, self._sandbox(_FileSandbox), tree)
         self._optional = optional_names(tree)
 
     def render(self, names: Mapping[str, Any]) -> RenderedFile:
