@@ -18,7 +18,7 @@ MAX_SECONDS = 3.0
 @contextmanager
 def time_limit(seconds: float = MAX_SECONDS) -> Iterator[None]:
     """Raise `TooLong` in the block once it has taken that long."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if not _has_timer():
         yield
         return
     before = signal.signal(signal.SIGALRM, _interrupt)
@@ -33,7 +33,7 @@ def time_limit(seconds: float = MAX_SECONDS) -> Iterator[None]:
 @contextmanager
 def no_limit() -> Iterator[None]:
     """Let the block take the time that it takes; what is left of the limit goes on after it."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if not _has_timer():
         yield
         return
     left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
@@ -41,6 +41,10 @@ def no_limit() -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+
+def _has_timer() -> bool:
+    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
 
 
 class TooLong(Exception):

@@ -57,6 +57,10 @@ class Unreadable(Exception):
         self.summary = summary
         self.help = help
 
+    def place(self, name: str, named_at: Span | None) -> Span:
+        """The line of a file that was read, else the place that names the file."""
+        return Span(name, self.line, self.column) if self.line else named_at or Span(name)
+
 
 class Files:
     """The files of one fleet's directory, each read at most once."""

@@ -97,8 +97,7 @@ class Reader:
                     self.files, name, self.problems, rendered=made.text, template_line=made.template_line
                 )
         except Unreadable as error:
-            at = Span(name, error.line, error.column) if error.line else where or Span(name)
-            self.problems.error(error.rule, error.summary, at, help=error.help)
+            self.problems.error(error.rule, error.summary, error.place(name, where), help=error.help)
             return None
         return self._rooted(document, name)
 

@@ -95,8 +95,7 @@ class Rendering:
             self.names |= template.needs
             yield template.render(root.names_for(template.needs))
         except Unreadable as error:
-            where = Span(name, error.line, error.column) if error.line else named_at or Span(name)
-            self.problems.error(error.rule, error.summary, where, help=error.help)
+            self.problems.error(error.rule, error.summary, error.place(name, named_at), help=error.help)
         except TemplateFault as fault:
             if not fault.reported:
                 help = offer(fault.missing, root.visible()) if fault.missing else fault.help
