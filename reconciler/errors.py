@@ -104,6 +104,11 @@ class StateError(ReconcilerError):
     rule = "state"
 
 
+def put_back(copy: str) -> str:
+    """What to do about a state that cannot be used; `copy` says which one to put in its place."""
+    return f"put {copy} back, or move the file away: the next plan finds every agent again by its name"
+
+
 class StalePlan(ReconcilerError):
     """What would be done now is not what was approved."""
 

@@ -15,7 +15,7 @@ from reconciler.apply.context import Context, Settings
 from reconciler.apply.events import Ledger, Notice
 from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
-from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, UsageError
+from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, UsageError, put_back
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fingerprint import digest, keyed_digest
 from reconciler.model.fleet import DesiredFleet
@@ -48,7 +48,6 @@ T = TypeVar("T")
 
 # How far an intent may lie ahead of the service's clock, seconds: no machine whose clock is off by more mints tokens.
 _MOST_AHEAD = 3600.0
-_GOOD_COPY = "put a good copy back, or move the file away: the next plan finds every agent again by its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def _check_times(basis: Basis) -> None:
             raise StateError(
                 f"the state means to {intent.operation} {intent.address} since a time {ahead / 3600:.0f} h in the future: "
                 "somebody has edited it, or a clock was wrong; nothing was done",
-                hint=_GOOD_COPY,
+                hint=put_back("a good copy"),
             )
 
 
@@ -147,7 +146,7 @@ def check_pins(state: State, pins: Pins) -> None:
         if intent.is_of_a_join and (claimed is None or claimed.owner != mark):
             raise StateError(
                 f"the state means to join {intent.address} as {intent.name!r}, which is no name of {mark}; nothing was done",
-                hint=f"somebody has edited it: {_GOOD_COPY}",
+                hint=f"somebody has edited it: {put_back('a good copy')}",
             )
     if state.pins is None:
         return

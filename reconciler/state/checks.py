@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from reconciler.errors import StateError
+from reconciler.errors import StateError, put_back
 from reconciler.model.address import Address, AgentName
 from reconciler.model.record import Intent, State
 from reconciler.state.rows import damaged
@@ -69,7 +69,7 @@ def older(path: object, serial: int, seen: int) -> StateError:
     return StateError(
         f"the state {path} is older than it was: its serial is {serial}, and this machine has seen {seen}; "
         "nothing was done",
-        hint="put the latest copy back, or move the file away: the next plan finds every agent again by its name",
+        hint=put_back("the latest copy"),
     )
 
 
@@ -77,5 +77,5 @@ def other_lineage(path: object) -> StateError:
     """The refusal of a state that somebody has put in the place of another one."""
     return StateError(
         f"the state {path} is not the one that this machine has seen at this place; nothing was done",
-        hint="put the right copy back, or move the file away: the next plan finds every agent again by its name",
+        hint=put_back("the right copy"),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.errors import StateError
+from reconciler.errors import StateError, put_back
 from reconciler.model.address import Address
 from reconciler.model.tree import is_deeper
 from reconciler.state.packing import pack, unpack
@@ -27,8 +27,7 @@ class Damaged(StateError):
         self.what = what
         super().__init__(
             f"the state{'' if path is None else f' {path}'} is damaged: {what}",
-            hint="nothing was changed; put a good copy back, or move the file away: the next plan finds every agent "
-            "again by its name",
+            hint=f"nothing was changed; {put_back('a good copy')}",
         )
 
 
