@@ -1,4 +1,4 @@
-"""Small fleets by hand, for tests that are about what happens to agents and not about files."""
+"""Small fleets by hand, for tests that are about what happens to agents and not about files; and one as a file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.spec import AgentSpec, Body, Lifecycle
 
 OWNER = Owner("demo")
+# What a fleet.yaml goes on with: two agents in one channel, both secrets referred to, a variable in the prompt.
+TWO_AGENTS = """\
+variables: {greeting: hello}
+defaults:
+  properties:
+    remote_rtc_uids: ["*"]
+    idle_timeout: 0
+    tts: {vendor: microsoft, params: {key: ref+env://TTS_KEY, region: eastus, voice_name: en-US-AvaNeural}}
+    llm:
+      url: https://api.openai.com/v1/chat/completions
+      api_key: ref+env://OPENAI_API_KEY
+      system_messages: [{role: system, content: "{{ greeting }}"}]
+      params: {model: gpt-4o-mini}
+environments: {test: {}}
+channels:
+  - {channel: lobby, agents: [{name: desk}, {name: door}]}
+"""
 
 
 def properties(**changes: Any) -> dict[str, Any]:

@@ -19,30 +19,13 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import SavedPlan, load, save
 from reconciler.ports import HttpRequest
 from reconciler.state.memory import MemoryStore
-from tests.fakes.fleets import agent, fleet
+from tests.fakes.fleets import TWO_AGENTS, agent, fleet
 from tests.fakes.virtual import Virtual
 from tests.hostile.bench import LONG, Bench
 
 MUTANTS = 10_000 if LONG else 2_000
 
-FILES = """\
-fleet: demo
-limits: {leave: 100%, quota: 500}
-variables: {greeting: hello}
-defaults:
-  properties:
-    remote_rtc_uids: ["*"]
-    idle_timeout: 0
-    tts: {vendor: microsoft, params: {key: ref+env://TTS_KEY, region: eastus, voice_name: en-US-AvaNeural}}
-    llm:
-      url: https://api.openai.com/v1/chat/completions
-      api_key: ref+env://OPENAI_API_KEY
-      system_messages: [{role: system, content: "{{ greeting }}"}]
-      params: {model: gpt-4o-mini}
-environments: {test: {}}
-channels:
-  - {channel: lobby, agents: [{name: desk}, {name: door}]}
-"""
+FILES = "fleet: demo\nlimits: {leave: 100%, quota: 500}\n" + TWO_AGENTS
 
 
 def planned(virtual: Virtual, wanted: DesiredFleet, policy: Policy = Policy()) -> bytes:

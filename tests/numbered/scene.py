@@ -17,28 +17,11 @@ from reconciler.simulator import Simulator
 from reconciler.simulator.messages import JSON_HEADERS, Headers, Request, Response
 from reconciler.simulator.routes import identify
 from reconciler.state import document
+from tests.fakes.fleets import TWO_AGENTS
 from tests.hostile.bench import Answer, Bench, mutating
 from tests.numbered.book import Section
 
-FLEET = """\
-fleet: demo
-service: {kind: agora}
-limits: {leave: 100%}
-variables: {greeting: hello}
-defaults:
-  properties:
-    remote_rtc_uids: ["*"]
-    idle_timeout: 0
-    tts: {vendor: microsoft, params: {key: ref+env://TTS_KEY, region: eastus, voice_name: en-US-AvaNeural}}
-    llm:
-      url: https://api.openai.com/v1/chat/completions
-      api_key: ref+env://OPENAI_API_KEY
-      system_messages: [{role: system, content: "{{ greeting }}"}]
-      params: {model: gpt-4o-mini}
-environments: {test: {}}
-channels:
-  - {channel: lobby, agents: [{name: desk}, {name: door}]}
-"""
+FLEET = "fleet: demo\nservice: {kind: agora}\nlimits: {leave: 100%}\n" + TWO_AGENTS
 SECRETS: Mapping[str, str] = {"TTS_KEY": "tts-canary-0123", "OPENAI_API_KEY": "llm-canary-4567"}
 
 # What differs from run to run.
