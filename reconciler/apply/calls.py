@@ -37,7 +37,8 @@ def prove_ours(
 ) -> Steps[ObservedAgent | None]:
     """The agent, shown to be ours by a query of this run; None when it is gone.
 
-    It bears our mark, or the name under which it was adopted. Raises `ChangeFailed` when it is not ours: then nothing touches it, whatever the state says.
+    It bears our mark, or the name under which it was adopted. Raises `ChangeFailed` when it is not ours: then nothing
+    touches it, whatever the state says.
     """
     agent = yield from context.provider.query(agent_id)
     if agent is None or agent.status.is_terminal:

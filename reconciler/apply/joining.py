@@ -58,7 +58,7 @@ def join(
                 found = yield from _resolve_conflict(context, intent, outcome)
                 if isinstance(found, Record):
                     return found
-                intent, resumed, doubt = found, True, None
+                intent, resumed, doubt, why = found, True, None, outcome.detail
             case Declined(scope, detail):
                 if resumed or intent.unknown_since is not None:
                     yield from _keep_in_doubt(context, intent, detail)
