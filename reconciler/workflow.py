@@ -120,7 +120,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
         observer, state, job.fleet.owner, job.fleet.channels, parallelism=job.settings.parallelism
     )
     _check_times(basis)
-    return settle(basis, job.settings.grace)
+    return settle(basis, job.settings.certain_after)
 
 
 def _check_times(basis: Basis) -> None:

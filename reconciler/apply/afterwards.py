@@ -135,6 +135,10 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
     yield from joining.outwait(context, intent)
     yield from context.check_open()
     record: Record | None = yield from joining.find_joined(context, intent)
+    if record is None and not (yield from joining.is_over(context, intent)):
+        text = f"nothing is seen of {intent.name}, which an interrupted join may have started; the next apply looks again"
+        yield from context.say(Notice(text))
+        return
     if record is None:
         yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
         return

@@ -26,6 +26,14 @@ class Settings:
     grace: float = 300.0
     attempts: int = 3
 
+    @property
+    def certain_after(self) -> float:
+        """After how long a call that nobody has seen is sure to have come to nothing.
+
+        It may be executed late, and what it started may then be listed late.
+        """
+        return 2 * self.grace
+
 
 class ChangeFailed(ReconcilerError):
     """A change could not be completed; `unknown` where nobody knows whether its last call was executed."""

@@ -90,7 +90,7 @@ def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]
     now = yield from context.journal.now()
     intent = replace(intent, unknown_since=now if intent.unknown_since is None else intent.unknown_since)
     yield from context.journal.write(PutIntent(intent))
-    if intent.unknown_since is None or now - intent.unknown_since < context.settings.grace:
+    if intent.unknown_since is None or now - intent.unknown_since < context.settings.certain_after:
         return
     if (yield from find_joined(context, intent)) is None:
         yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
@@ -133,15 +133,17 @@ def _kept_in_mind(context: Context, record: Record) -> Steps[list[Write]]:
 
 
 def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
-    """Give up a join that cannot be sent again, once it can no longer be executed late and nobody bears its name."""
-    now = yield from context.journal.now()
-    if (
-        now - intent.in_doubt_since < context.settings.grace
-        or (yield from find_joined(context, intent)) is not None
-    ):
+    """Give up a join that cannot be sent again, once it is sure to have come to nothing, and nobody bears its name."""
+    if not (yield from is_over(context, intent)) or (yield from find_joined(context, intent)) is not None:
         return False
     yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
     return True
+
+
+def is_over(context: Context, intent: Intent) -> Steps[bool]:
+    """Whether what was sent for a join would be seen by now."""
+    now = yield from context.journal.now()
+    return now - intent.in_doubt_since >= context.settings.certain_after
 
 
 def outwait(context: Context, intent: Intent) -> Steps[bool]:
@@ -228,7 +230,7 @@ def _second_look(context: Context, intent: Intent) -> Steps[Record | Intent]:
     now = yield from context.journal.now()
     if now - intent.in_doubt_since < context.settings.grace:
         raise _nobody_bears(intent, "the name is looked for once more, a while after it was refused")
-    return (yield from _next_generation(context, intent, None))
+    return (yield from _next_generation(context, intent, intent.in_doubt_since))
 
 
 def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
@@ -250,8 +252,8 @@ def _give_up(context: Context, intent: Intent) -> Steps[Record | Intent]:
     return (yield from _next_generation(context, intent, now))
 
 
-def _next_generation(context: Context, intent: Intent, sent_at: float | None) -> Steps[Intent]:
-    """A spent name's successor, in one write. Where the name was sent just now, at `sent_at`, that is remembered.
+def _next_generation(context: Context, intent: Intent, sent_at: float) -> Steps[Intent]:
+    """A spent name's successor, in one write. The name was sent at `sent_at` at the latest, which is remembered.
 
     A name that was spent without our knowledge says that the state has forgotten some (it was lost): the hour gives
     a number that is beyond them, so that they need not be tried one by one.
@@ -275,6 +277,6 @@ def _next_generation(context: Context, intent: Intent, sent_at: float | None) ->
         DropIntent(intent.key),
         PutIntent(fresh),
         PutGeneration(fresh.address, fresh.generation),
-        *(echo_of(intent, sent_at) if sent_at is not None else []),
+        *echo_of(intent, sent_at),
     )
     return fresh

@@ -53,20 +53,20 @@ def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
     return is_ours
 
 
-def settle(basis: Basis, grace: float) -> tuple[Basis, tuple[Write, ...]]:
+def settle(basis: Basis, certain_after: float) -> tuple[Basis, tuple[Write, ...]]:
     """The basis with every intent settled whose outcome the observation proves, and the writes that say so.
 
     A join whose agent runs becomes its record. A leave whose agent is proven gone takes the record with it. An
     update of unknown outcome leaves a record whose in-place values are to be sent again. What stays open is a
-    join that nobody has seen yet, and a leave whose agent still runs; and an echo, for twice the `grace` (seconds):
-    as long as it may be executed late, and then be listed late.
+    join that nobody has seen yet, and a leave whose agent still runs; and an echo, until `certain_after` (seconds):
+    it may be executed late, and then be listed late.
     """
     state = basis.state
     records = dict(state.records)
     open_intents: list[Intent] = []
     writes: list[Write] = []
     for intent in state.intents:
-        settled = _settle_one(intent, basis, records, grace)
+        settled = _settle_one(intent, basis, records, certain_after)
         if settled is None:
             open_intents.append(intent)
         else:
@@ -84,7 +84,7 @@ def settle(basis: Basis, grace: float) -> tuple[Basis, tuple[Write, ...]]:
 
 
 def _settle_one(
-    intent: Intent, basis: Basis, records: Mapping[Address, Record], grace: float
+    intent: Intent, basis: Basis, records: Mapping[Address, Record], certain_after: float
 ) -> list[Write] | None:
     record = records.get(intent.address)
     match intent.operation:
@@ -101,7 +101,7 @@ def _settle_one(
             late = [each for each in _bearers(intent.name, basis) if each.agent_id not in known]
             if late and (record is None or basis.agent(record.agent_id) is None):
                 return [PutRecord(joined_record(intent, late[0].agent_id, late[0].started_at, sent=False))]
-            is_over = not late and basis.now - intent.in_doubt_since >= 2 * grace
+            is_over = not late and basis.now - intent.in_doubt_since >= certain_after
             return [] if is_over else None
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
