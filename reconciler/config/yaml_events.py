@@ -20,7 +20,7 @@ from reconciler.config.yaml_frame import DROP, MERGE, NO_KEY, Frame
 from reconciler.config.yaml_merge import Merges
 from reconciler.config.yaml_parser import EventSource, event_source
 from reconciler.config.yaml_scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
-from reconciler.config.yaml_syntax import explain_syntax
+from reconciler.config.yaml_syntax import deep_place, explain_syntax
 from reconciler.config.yaml_tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
 
 _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
@@ -48,7 +48,9 @@ def parse_yaml(text: str, *, limits: YamlLimits | None = None, inert: bool = Fal
         builder.parsed.root = None
     except yaml.YAMLError as error:
         builder.parsed.root = None
-        builder.parsed.troubles.append(explain_syntax(error, text))
+        deep = deep_place(error, text, unpack(builder.frame.marks[0]), builder.levels_left)
+        trouble = explain_syntax(error, text) if deep is None else errors.too_deep(deep, builder.limits.depth)
+        builder.parsed.troubles.append(trouble)
     return builder.parsed
 
 
@@ -80,6 +82,11 @@ class _Builder:
             events.AliasEvent: self.alias,
             events.DocumentStartEvent: self.document,
         }
+
+    @property
+    def levels_left(self) -> int:
+        """How many more containers would be one too many."""
+        return self.limits.depth + 2 - len(self.stack)
 
     def run(self, source: EventSource) -> None:  # noqa: PLR0915  # see below
         """Read all events; the tree is in `parsed` afterwards.
@@ -226,7 +233,7 @@ class _Builder:
             )
         if event.tag is not None and event.tag not in _CONTAINER_TAGS:
             self.troubles.append(errors.bad_tag(unpack(at), event.tag))
-        if len(self.stack) > self.limits.depth:
+        if self.levels_left <= 1:
             self.stop(errors.too_deep(unpack(at), self.limits.depth))
         if event.anchor is not None:
             self.opening.add(event.anchor)

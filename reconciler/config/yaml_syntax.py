@@ -66,8 +66,11 @@ _TRANSLATIONS: tuple[tuple[str, str, str], ...] = (
     ("invalid Unicode character escape", "this escape is not a character", "write the character itself"),
     ("duplicate anchor", "this anchor exists already", "give it another name"),
     ("undefined tag handle", "this tag is not allowed", "leave the tag out"),
-    ("exceeded max depth", "nested too deeply", "flatten the structure"),
 )
+# libyaml's own bound, 1,000 levels since 0.2.6. It looks a thousand characters ahead for a colon, and so may come to it
+# before it has told us of the fiftieth.
+_TOO_DEEP = "exceeded max"
+_OPENING = "[{"
 
 
 def explain_syntax(error: yaml.YAMLError, text: str) -> Trouble:
@@ -93,6 +96,22 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> Trouble:
                 "yaml-syntax", line, column, summary, why=f"YAML: {problem}", help=help, related=related
             )
     return Trouble("yaml-syntax", line, column, f"this is not YAML: {problem}", related=related)
+
+
+def deep_place(
+    error: yaml.YAMLError, text: str, innermost: tuple[int, int], levels: int
+) -> tuple[int, int] | None:
+    """Where a text opens the last of so many `levels` in its `innermost` container, if its depth is what the parser
+    complains of; else None.
+
+    All that it has looked ahead at stands in one line.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark is None or _TOO_DEEP not in str(getattr(error, "problem", "")):
+        return None
+    opened = (column for column, each in enumerate(_line(text, mark.line)) if each in _OPENING)
+    unheard = [each for each in opened if (mark.line, each) > innermost]
+    return mark.line, unheard[levels - 1] if levels <= len(unheard) else mark.column
 
 
 def _special(source: str, line: int, column: int, problem: str) -> Trouble | None:

@@ -155,6 +155,16 @@ def test_5_a_flood_of_brackets(text: str) -> None:
     assert trouble.rule in ("yaml-depth", "unquoted-template")
 
 
+def test_5_the_place_is_the_same_whoever_counts() -> None:
+    """libyaml from 0.2.6 on counts levels itself, and comes to its bound before we have heard of ours."""
+    across = parse_yaml("fleet: " + "[" * 200_000).troubles[0]
+    down = parse_yaml("fleet: " + "[\n" * 200_000).troubles[0]
+    inside = parse_yaml("a: {b: [" + "[" * 200_000).troubles[0]
+    assert (across.rule, across.line, across.column) == ("yaml-depth", 0, len("fleet: ") + 49)
+    assert (down.rule, down.line, down.column) == ("yaml-depth", 49, 0)
+    assert (inside.rule, inside.line, inside.column) == ("yaml-depth", 0, len("a: {b: ") + 48)
+
+
 @pytest.mark.parametrize(
     "text",
     [
