@@ -116,7 +116,8 @@ class Worker:
             return
         with mmap.mmap(-1, _SHARED.size) as memory:
             self.progress.share(memory)
-            answers = _Answers(*self._forked(work), self.progress, self.limits)
+            before = self.progress.told  # the child may be faster than we are: its first word counts
+            answers = _Answers(*self._forked(work), self.progress, before, self.limits)
             try:
                 for data in answers:
                     part = _Plain(data, self._parts).load()
@@ -158,7 +159,14 @@ class _Plain(pickle.Unpickler):
 class _Answers:
     """What a child sends, and the watch over it."""
 
-    def __init__(self, child: int, descriptor: int, progress: Progress, limits: WorkerLimits) -> None:
+    def __init__(
+        self,
+        child: int,
+        descriptor: int,
+        progress: Progress,
+        heard: tuple[int, int, float],
+        limits: WorkerLimits,
+    ) -> None:
         self.items = 0
         self._descriptor = descriptor
         self._child = child
@@ -169,7 +177,7 @@ class _Answers:
         self._received = 0
         self._waited = 0.0
         self._silent = 0.0
-        self._heard = progress.told
+        self._heard = heard
 
     def __iter__(self) -> Iterator[bytes]:
         while True:

@@ -106,6 +106,25 @@ def test_a_file_that_is_read_is_granted_its_time() -> None:
     assert list(made.run(lambda: work(made))) == [1]
 
 
+def test_a_file_that_is_read_before_anybody_looks_is_granted_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+
+    def slowly() -> int:
+        child = fork()
+        if child:
+            time.sleep(0.3)
+        return child
+
+    def work(made: Worker) -> Iterator[int]:
+        made.progress.reads(16 * MIB)
+        time.sleep(1.5)
+        yield 1
+
+    monkeypatch.setattr(os, "fork", slowly)
+    made = worker(TIGHT)
+    assert list(made.run(lambda: work(made))) == [1]
+
+
 def test_a_slow_reader_is_nobody_s_fault() -> None:
     made = worker(WorkerLimits(silence_seconds=2.0, seconds=2.0, seconds_an_item=0.0))
     got = []
