@@ -21,7 +21,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("model", "ports.py", "plan", "observe.py", "apply", "workflow.py")
+CORE = ("model", "ports.py", "plan", "observe.py", "apply", "workflow")
 PURE = (*CORE, "config", "report", "providers")
 # Templates run in a child: whoever watches it needs a clock, and takes the environment from it.
 WATCH = "config/worker.py"
@@ -31,8 +31,6 @@ LONG = {
     "model/vendors/asr.py": "a class for each vendor",
     "model/vendors/tts.py": "a class for each vendor",
     "ports.py": "every effect and every port, in one place",
-    "state/local.py": "one SQLite file: reading, writing, its lock, and what a disk may do to it",
-    "workflow.py": "a function for each verb",
 }
 LIMIT = 350
 COMMAND_LIMIT = 80

@@ -1,0 +1,29 @@
+"""The verbs: plan, apply, drift, status, adopt, forget, each as steps from the first read to the last write.
+
+Sans-I/O like all of the core: who performs the effects, and what is shown to whom, is decided above. `destroy` is an
+apply of a job that is `destroying`.
+"""
+
+from reconciler.workflow.applying import Approved, Planned, apply, confirm
+from reconciler.workflow.claiming import adopt, forget
+from reconciler.workflow.job import Job, check_pins, look
+from reconciler.workflow.looking import Drift, Portrait, agent_of, drift, plan, portrait, status
+
+__all__ = [
+    "Approved",
+    "Drift",
+    "Job",
+    "Planned",
+    "Portrait",
+    "adopt",
+    "agent_of",
+    "apply",
+    "check_pins",
+    "confirm",
+    "drift",
+    "forget",
+    "look",
+    "plan",
+    "portrait",
+    "status",
+]

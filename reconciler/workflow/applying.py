@@ -1,0 +1,187 @@
+"""The verb that changes the service: exactly what was approved, once the lock is held and the world was read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.apply.afterwards import await_started, close_unwanted, sweep
+from reconciler.apply.context import Context
+from reconciler.apply.events import Ledger, Notice
+from reconciler.apply.executor import execute
+from reconciler.apply.journal import Journal
+from reconciler.errors import ReconcilerError, Refused, StalePlan
+from reconciler.model.fingerprint import digest
+from reconciler.model.record import Pins
+from reconciler.model.writes import (
+    DropForeign,
+    DropReleased,
+    PutApplying,
+    PutForeign,
+    PutPins,
+    StateView,
+    Write,
+)
+from reconciler.observe import foreign_seen
+from reconciler.plan.basis import Basis
+from reconciler.plan.build import Plan
+from reconciler.ports import Emit, Provider, Steps, Stopping
+from reconciler.workflow.job import Job, exclusive, look, plan_for
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan that an apply is about to run, now that it holds the lock; an event."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What somebody has seen and approved. `rows` and `files` are known of a saved plan only: it can be resumed."""
+
+    digest: str
+    files: str | None = None
+    rows: frozenset[tuple[str, str]] = frozenset()
+
+
+def apply(job: Job, provider: Provider, *, approved: Approved | None = None) -> Steps[Ledger]:
+    """Bring the world to the fleet, exactly as `approved` if anybody has approved a plan.
+
+    Raises `StateLocked`, `StalePlan` and `Refused` before anything was done; what happens afterwards is in the
+    ledger, whatever becomes of the run.
+    """
+    return (yield from exclusive(job, _apply(job, provider, approved)))
+
+
+def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Ledger]:
+    basis, settled = yield from look(job, provider)
+    intended = plan_for(job, basis, provider)
+    yield Emit(Planned(intended))
+    confirm(
+        intended, approved, is_begun=approved is not None and basis.state.applying == _mark(job, approved)
+    )
+    journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
+    context = Context(provider, job.fleet.owner, journal, job.settings, gone=frozenset(basis.ended))
+    try:
+        begun, ended = _marks(job, approved)
+        yield from journal.write(*settled, *_housekeeping(basis, job.pins), *begun)
+        yield from _carry_out(context, job, basis, intended)
+        if context.ledger.is_complete:
+            yield from journal.write(*ended)
+    except ReconcilerError as problem:
+        yield from context.say(
+            Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
+        )
+        context.ledger.broken = problem
+    context.ledger.interrupted = yield Stopping()
+    return context.ledger
+
+
+def confirm(intended: Plan, approved: Approved | None, *, is_begun: bool = False) -> None:
+    """Refuse what was not approved, and what a limit forbids; only then may anything be done.
+
+    `is_begun` says that an apply of what was approved has begun, and not ended.
+    """
+    if (
+        approved is not None
+        and approved.digest != intended.digest
+        and not (is_begun and _resumes(intended, approved))
+    ):
+        raise StalePlan(
+            "what would be done now is not what was approved; nothing was done",
+            hint=_what_moved(intended, approved),
+        )
+    if approved is not None and approved.files is not None and approved.digest == intended.digest:
+        _check_rows(intended, approved)
+    if intended.refusals:
+        raise Refused("; ".join(each.text for each in intended.refusals), hint="nothing was done")
+
+
+def _check_rows(intended: Plan, approved: Approved) -> None:
+    """Refuse a saved plan that lists other changes than its digest stands for. Renewals fall due by the clock."""
+    odd = sorted(
+        f"{action} {address}" for action, address in intended.rows ^ approved.rows if action != "renew"
+    )
+    if odd:
+        raise StalePlan(
+            f"the plan file and its digest disagree about {', '.join(odd[:5])}; nothing was done",
+            hint="somebody has edited it: plan again, and approve that",
+        )
+
+
+def _resumes(intended: Plan, approved: Approved) -> bool:
+    """Whether this is the rest of a saved plan whose apply was interrupted: the same files, and nothing besides."""
+    if approved.files != intended.fleet_digest or not intended.acts:
+        return False
+    restarted = {("join", address) for action, address in approved.rows if action in _RESTARTS}
+    return intended.rows <= approved.rows | restarted
+
+
+# What an interrupted change of these kinds has left to do may be the join alone, or sending values once.
+_RESTARTS = frozenset({"replace", "rotate", "update", "renew"})
+
+
+def _what_moved(intended: Plan, approved: Approved) -> str:
+    if approved.files is not None and approved.files != intended.fleet_digest:
+        return "the files or variables have changed since: plan again, and approve that"
+    if approved.files is not None and not intended.pending:
+        return "nothing of it is left to do: it was applied already, or the same was done otherwise"
+    added = sorted(f"{action} {address}" for action, address in intended.rows - approved.rows)
+    gone = sorted(f"{action} {address}" for action, address in approved.rows - intended.rows)
+    moved = [
+        f"now also: {', '.join(added[:5])}" if added else "",
+        f"not any more: {', '.join(gone[:5])}" if gone else "",
+    ]
+    told = "; ".join(each for each in moved if each) if approved.files is not None else ""
+    return f"{told or 'the agents or the state have moved on'}: plan again, and approve that"
+
+
+def _marks(job: Job, approved: Approved | None) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
+    """The writes that say that a saved plan's apply has begun, and that it has ended."""
+    if approved is None or approved.files is None:
+        return (), ()
+    return (PutApplying(_mark(job, approved)),), (PutApplying(None),)
+
+
+def _mark(job: Job, approved: Approved) -> str:
+    """What the apply of a saved plan is known by. A plan that was edited after it had begun is another one."""
+    policy = job.policy
+    return digest(
+        [
+            [approved.digest, approved.files, sorted(approved.rows)],
+            [job.selection.targets, job.selection.excludes, job.selection.replaces],
+            [
+                dict(policy.allow),
+                sorted(policy.allow_hosts),
+                None if policy.only is None else sorted(policy.only),
+            ],
+            policy.prune_unrecorded,
+        ],
+        size=32,
+    )
+
+
+def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:
+    known = frozenset(each.agent_id for each in basis.live)
+    yield from execute(context, intended)
+    if context.joined:
+        yield from await_started(context)
+        yield from sweep(context, known)
+    wanted = frozenset(
+        address
+        for address, spec in job.fleet.agents.items()
+        if not spec.lifecycle.paused and not job.destroying
+    )
+    if context.halted is None:
+        yield from close_unwanted(context, wanted)
+
+
+def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:
+    """What the state learns from looking: whose it is, and foreign agents that need no second query."""
+    state = basis.state
+    live = {each.agent_id for each in basis.live}
+    writes: list[Write] = [] if state.pins is not None else [PutPins(pins)]
+    writes += [PutForeign(each) for each in foreign_seen(basis) if state.foreign.get(each.agent_id) != each]
+    writes += [DropForeign(agent_id) for agent_id in sorted(set(state.foreign) - live)]
+    writes += [DropReleased(agent_id) for agent_id in sorted(state.released - live)]
+    return tuple(writes)

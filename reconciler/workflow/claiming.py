@@ -1,0 +1,112 @@
+"""The verbs that change only what we remember: adopt an agent of somebody else, forget one of ours."""
+
+from __future__ import annotations
+
+from reconciler.apply.journal import Journal
+from reconciler.errors import UsageError
+from reconciler.model.address import Address
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Entry, Record, State
+from reconciler.model.spec import AgentSpec
+from reconciler.model.writes import (
+    Append,
+    DropForeign,
+    DropRecord,
+    DropReleased,
+    PutGeneration,
+    PutPins,
+    PutRecord,
+    PutReleased,
+    StateView,
+    Write,
+)
+from reconciler.ports import Now, Observer, ReadState, Steps
+from reconciler.workflow.job import Job, check_pins, exclusive
+
+
+def adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
+    """Take a running foreign agent into the state, by id, as the agent of a declared address."""
+    return (yield from exclusive(job, _adopt(job, observer, address, agent_id)))
+
+
+def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
+    state: State = yield ReadState()
+    check_pins(state, job.pins)
+    spec = job.fleet.agents.get(address)
+    if spec is None:
+        raise UsageError(
+            f"the files do not declare {address}", hint="declare it first; adopt then takes the agent over"
+        )
+    holder = next((each for each in state.records.values() if each.agent_id == agent_id), None)
+    if holder is not None:
+        raise UsageError(f"agent {agent_id} is recorded as {holder.address} already")
+    agent = yield from _running(observer, agent_id)
+    current = state.records.get(address)
+    if current is not None:
+        running = yield from observer.query(current.agent_id)
+        if running is not None and not running.status.is_terminal:
+            raise UsageError(
+                f"{address} has a running agent already ({current.agent_id})",
+                hint=f"`reconciler forget {address}` releases it first; it then runs on, unmanaged, until somebody ends it",
+            )
+    record = _adopted_record(job, spec, agent)
+    journal = Journal(StateView.of(state))
+    now: float = yield Now()
+    pins: tuple[Write, ...] = () if state.pins is not None else (PutPins(job.pins),)
+    entry = Entry(now, address, "adopt", "done", agent_id)
+    yield from journal.write(
+        *pins, PutRecord(record), DropForeign(agent_id), DropReleased(agent_id), Append(entry)
+    )
+    return record
+
+
+def _running(observer: Observer, agent_id: str) -> Steps[ObservedAgent]:
+    agent = yield from observer.query(agent_id)
+    if agent is None:
+        raise UsageError(
+            f"the service does not know an agent {agent_id}", hint="`reconciler status` lists what runs"
+        )
+    if not agent.status.is_live:
+        raise UsageError(f"agent {agent_id} is {agent.status}; only a running agent can be adopted")
+    return agent
+
+
+def _adopted_record(job: Job, spec: AgentSpec, agent: ObservedAgent) -> Record:
+    parsed = agent.parsed
+    return Record(
+        address=spec.address,
+        agent_id=agent.agent_id,
+        name=agent.name or "",
+        generation=parsed.generation if parsed else 0,
+        uid=spec.uid(job.fleet.owner),
+        body=spec.body,
+        started_at=agent.started_at,
+        protect=spec.lifecycle.protect,
+        unsent=True,
+        declared=True,
+    )
+
+
+def forget(job: Job, address: Address) -> Steps[Record]:
+    """Drop the record of an address and release its agent: its name does not bring it back."""
+    return (yield from exclusive(job, _forget(job, address)))
+
+
+def _forget(job: Job, address: Address) -> Steps[Record]:
+    state: State = yield ReadState()
+    check_pins(state, job.pins)
+    record = state.records.get(address)
+    if record is None:
+        known = ", ".join(str(each) for each in sorted(state.records)[:5])
+        raise UsageError(
+            f"the state has no record of {address}", hint=f"it has {known}" if known else "it is empty"
+        )
+    now: float = yield Now()
+    journal = Journal(StateView.of(state))
+    yield from journal.write(
+        DropRecord(address),
+        PutGeneration(address, record.generation),
+        PutReleased(record.agent_id),
+        Append(Entry(now, address, "forget", "done", record.agent_id)),
+    )
+    return record

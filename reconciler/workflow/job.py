@@ -1,0 +1,117 @@
+"""What a verb works on, and what all verbs begin with: the look at state and service, and the plan for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from reconciler.apply.context import Settings
+from reconciler.errors import ReconcilerError, StateError, put_back
+from reconciler.model.address import AgentName, Owner
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.record import Pins, State
+from reconciler.model.writes import Write
+from reconciler.observe import observe
+from reconciler.plan.basis import Basis, settle
+from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.guard import Policy
+from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
+
+T = TypeVar("T")
+
+# How far an intent may lie ahead of the service's clock, seconds: no machine whose clock is off by more mints tokens.
+_MOST_AHEAD = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a verb works on. `app_id` is the project that the provider talks to; `lock_timeout` in seconds."""
+
+    fleet: DesiredFleet
+    app_id: str | None = None
+    selection: Selection = Selection()
+    policy: Policy = Policy()
+    settings: Settings = field(default_factory=Settings)
+    lock_timeout: float = 60.0
+    destroying: bool = False
+
+    @property
+    def pins(self) -> Pins:
+        owner = self.fleet.owner
+        return Pins(owner.fleet, owner.environment, self.fleet.service.kind.value, self.app_id)
+
+
+def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
+    """The basis as an apply will see it, and the writes that settle what earlier runs left open."""
+    state: State = yield ReadState()
+    check_pins(state, job.pins)
+    basis = yield from observe(
+        observer, state, job.fleet.owner, job.fleet.channels, parallelism=job.settings.parallelism
+    )
+    _check_times(basis)
+    return settle(basis, job.settings.certain_after)
+
+
+def _check_times(basis: Basis) -> None:
+    """Refuse a state that means to do what lies ahead of the service's clock: its waits would never end."""
+    for intent in basis.state.intents:
+        ahead = max(intent.created_at, intent.unknown_since or 0.0) - basis.now
+        if ahead > _MOST_AHEAD:
+            raise StateError(
+                f"the state means to {intent.operation} {intent.address} since a time {ahead / 3600:.0f} h in the future: "
+                "somebody has edited it, or a clock was wrong; nothing was done",
+                hint=put_back("a good copy"),
+            )
+
+
+def check_pins(state: State, pins: Pins) -> None:
+    """Refuse a state that belongs to another fleet, environment, service or App ID, or would have us claim others.
+
+    An intent to join finds its agent by the name in it; a name without our mark is a name that we never gave.
+    """
+    mark = Owner(pins.fleet, pins.environment)
+    for intent in state.intents:
+        claimed = AgentName.parse(intent.name)
+        if intent.is_of_a_join and (claimed is None or claimed.owner != mark):
+            raise StateError(
+                f"the state means to join {intent.address} as {intent.name!r}, which is no name of {mark}; nothing was done",
+                hint=f"somebody has edited it: {put_back('a good copy')}",
+            )
+    if state.pins is None:
+        return
+    for name, label in _PINNED.items():
+        mine, its = getattr(pins, name), getattr(state.pins, name)
+        if mine != its:
+            raise StateError(
+                f"the state belongs to {label} {its or '(none)'}, and this run is for {mine or '(none)'}; nothing was done",
+                hint="check the directory, --env and AGORA_APP_ID; a fleet that really moves starts with a new state",
+            )
+
+
+_PINNED = {"fleet": "fleet", "environment": "environment", "service": "service", "app_id": "App ID"}
+
+
+def plan_for(job: Job, basis: Basis, observer: Observer) -> Plan:
+    """The plan of a job on its basis."""
+    policy = replace(job.policy, leave_is_limited=False) if job.destroying else job.policy
+    return build_plan(
+        job.fleet,
+        basis,
+        observer.capabilities,
+        selection=job.selection,
+        policy=policy,
+        allow_empty=job.destroying,
+        destroying=job.destroying,
+    )
+
+
+def exclusive(job: Job, steps: Steps[T]) -> Steps[T]:
+    """Run steps while holding the lock; it is given back whatever they raise."""
+    yield Lock(job.lock_timeout)
+    try:
+        result = yield from steps
+    except ReconcilerError:
+        yield Unlock()
+        raise
+    yield Unlock()
+    return result

@@ -1,0 +1,132 @@
+"""The verbs that only read: plan, drift, status, and what is known of one address."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.errors import UsageError
+from reconciler.model.address import Address
+from reconciler.model.fingerprint import keyed_digest
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Record, State
+from reconciler.model.secret import Secret, SecretRef, tree_references
+from reconciler.model.spec import AgentSpec, Lifecycle
+from reconciler.plan.basis import Basis
+from reconciler.plan.build import Plan, build_plan
+from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
+from reconciler.ports import Observer, Resolve, Steps
+from reconciler.workflow.job import Job, look, plan_for
+
+
+def plan(job: Job, observer: Observer, *, check_secrets: bool = False) -> Steps[Plan]:
+    """The plan for a job. Reads only: it is given nothing that could write.
+
+    `check_secrets` also resolves every reference (trusted runs only) and says which have new values behind them.
+    """
+    basis, _ = yield from look(job, observer)
+    built = plan_for(job, basis, observer)
+    if check_secrets:
+        built = replace(built, new_secrets=(yield from _new_secrets(job.fleet, basis.state)))
+    return built
+
+
+def _new_secrets(fleet: DesiredFleet, state: State) -> Steps[tuple[tuple[str, int], ...]]:
+    """The references whose value is not the one that went out, with the number of agents that have an old one."""
+    wanted = {ref for spec in fleet.agents.values() for _, ref in tree_references(spec.body.properties)}
+    values: Mapping[SecretRef, Secret] = yield Resolve(frozenset(wanted))
+    now = {ref.text: keyed_digest(state.secret_key, value.reveal()) for ref, value in values.items()}
+    stale = Counter(
+        reference
+        for record in state.records.values()
+        for reference, digest in record.secrets.items()
+        if reference in now and now[reference] != digest
+    )
+    return tuple(sorted(stale.items()))
+
+
+# --- drift ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What the world changed. `file_changes` counts what the files ask for besides; `adopted` tells their basis."""
+
+    plan: Plan
+    file_changes: int
+
+
+def drift(job: Job, observer: Observer) -> Steps[Drift]:
+    """What the world changed, apart from what the files changed: the plan back to what was last applied."""
+    basis, _ = yield from look(job, observer)
+    files = plan_for(job, basis, observer)
+    applied = _as_applied(job.fleet, basis.state)
+    world = build_plan(
+        applied, basis, observer.capabilities, selection=job.selection, policy=job.policy, allow_empty=True
+    )
+    moved = tuple(each for each in world.changes if _is_drift(each))
+    drifted = {each.address for each in moved}
+    besides = sum(1 for each in files.pending if each.address not in drifted)
+    return Drift(replace(world, changes=moved, refusals=(), dangers=(), warnings=files.warnings), besides)
+
+
+def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
+    if not state.records:
+        return fleet
+    agents: dict[Address, AgentSpec] = {}
+    for address, record in state.records.items():
+        declared = fleet.agents.get(address)
+        lifecycle = replace(
+            declared.lifecycle if declared else Lifecycle(), protect=record.protect, paused=False
+        )
+        agents[address] = AgentSpec(address, record.body, lifecycle)
+    return replace(fleet, agents=agents)
+
+
+def _is_drift(change: Change) -> bool:
+    """Whether a change answers the world: what falls due by the clock, or is only unsent, does not."""
+    if isinstance(change, Update):
+        return change.reason.because is not Because.UNSENT
+    return not isinstance(change, (Keep, Renew, Rotate))
+
+
+# --- what runs --------------------------------------------------------------------------------------------------
+
+
+def status(job: Job, observer: Observer) -> Steps[tuple[Plan, Basis]]:
+    """What runs, with the plan that says how far it is from the files."""
+    basis, _ = yield from look(job, observer)
+    return build_plan(job.fleet, basis, observer.capabilities, allow_empty=True), basis
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What files, state and service say of one address."""
+
+    address: Address
+    spec: AgentSpec | None
+    record: Record | None
+    change: Change | None
+
+
+def portrait(job: Job, observer: Observer, address: Address) -> Steps[Portrait]:
+    """Everything known of one address; `UsageError` where nothing is."""
+    basis, _ = yield from look(job, observer)
+    changes = build_plan(job.fleet, basis, observer.capabilities, allow_empty=True).changes
+    change = next((each for each in changes if each.address == address), None)
+    spec, record = job.fleet.agents.get(address), basis.state.records.get(address)
+    if change is None and spec is None and record is None:
+        declared = ", ".join(str(each) for each in sorted(job.fleet.agents)[:5])
+        raise UsageError(f"nobody knows an agent {address}", hint=f"declared are {declared or 'none'}")
+    return Portrait(address, spec, record, change)
+
+
+def agent_of(job: Job, observer: Observer, address: Address) -> Steps[tuple[ObservedAgent, Record | None]]:
+    """The running agent of an address: the recorded one, else the one found by its name."""
+    found = yield from portrait(job, observer, address)
+    target = target_of(found.change) if found.change is not None else None
+    if target is None:
+        raise UsageError(f"no agent of ours runs at {address}", hint="`reconciler status` lists what runs")
+    return target.agent, target.record
