@@ -1,61 +1,36 @@
 """The local state: one SQLite file beside the fleet, and a lock that dies with its process.
 
 One commit per batch of writes (WAL, FULL): durable when it returns, the old or the new version after any crash.
-Rows and blobs are `document`'s; here is where they lie. The key for digests of secrets lies in a file of its own.
+Rows and blobs are `document`'s, SQL is `statements`' and `tables`'; here is the file that they lie in.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, assert_never
-
-import orjson
+from typing import TypeVar
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
-from reconciler.model.record import Entry, Pins, State
-from reconciler.model.writes import (
-    Append,
-    DropForeign,
-    DropIntent,
-    DropRecord,
-    DropReleased,
-    PutApplying,
-    PutForeign,
-    PutGeneration,
-    PutIntent,
-    PutPins,
-    PutRecord,
-    PutReleased,
-    Write,
-)
+from reconciler.model.record import Entry, State
+from reconciler.model.writes import Write
 from reconciler.state.checks import MOST_GENERATIONS, check, older, other_lineage
-from reconciler.state.document import (
-    FORMAT,
-    Blobs,
-    Parts,
-    intent_row,
-    read_intent,
-    read_record,
-    record_row,
-)
+from reconciler.state.document import FORMAT, Blobs, Parts, read_intent, read_record
+from reconciler.state.key import KeyFile
 from reconciler.state.lease import LEASE_SECONDS, SIGNS_IN_A_LEASE, FileLease
 from reconciler.state.packing import pack
 from reconciler.state.place import check_place, check_writable, exposures, what_stands_there
 from reconciler.state.rows import Damaged, address_of, damaged
 from reconciler.state.seen import Seen, SeenFile
+from reconciler.state.statements import read_pins, statement
 from reconciler.state.tables import TABLES, check_tables, entry, foreign, text
 
 T = TypeVar("T")
-
-_SHORTEST_KEY, _LARGEST_KEY = 32, 1024
 
 
 class LocalStore:
@@ -67,7 +42,7 @@ class LocalStore:
         self._seen = SeenFile(seen, path) if seen is not None else None
         self._latest: Seen | None = None
         self._lease = FileLease(path.with_suffix(".lock"), lease)
-        self._key_path = path.parent / "secret.key"
+        self._key = KeyFile(path.parent / "secret.key")
         self._connection: sqlite3.Connection | None = None
         # The blobs that are known to be in the file: most writes speak of few others.
         self._stored: set[bytes] = set()
@@ -75,14 +50,14 @@ class LocalStore:
 
     def exposures(self) -> list[str]:
         """What is open to others and should not be, for people."""
-        return exposures(self.path, self._key_path)
+        return exposures(self.path, self._key.path)
 
     # --- reading
 
     def read(self) -> State:
         self._guarded(lambda: check_place(self.path))
         if not self.path.exists():
-            key = self._guarded(lambda: self._secret_key(create=False))
+            key = self._guarded(self._key.read)
             return State(lineage="", serial=0, secret_key=key)
         return self._guarded(self._read)
 
@@ -105,8 +80,8 @@ class LocalStore:
         state = State(
             lineage=meta["lineage"],
             serial=int(meta["serial"]),
-            secret_key=self._secret_key(create=False),
-            pins=_read_pins(meta.get("pins")),
+            secret_key=self._key.read(),
+            pins=read_pins(meta.get("pins")),
             records={each.address: each for each in records},
             intents=tuple(intents),
             generations={
@@ -163,7 +138,7 @@ class LocalStore:
                     hint="nothing more was done; run the same command again",
                 )
             for write in writes:
-                connection.execute(*_statement(write, blobs))
+                connection.execute(*statement(write, blobs))
             fresh = [key for key in blobs if key not in self._stored]
             connection.executemany(
                 "insert or ignore into blobs values (?, ?)", [(key, pack(blobs[key])) for key in fresh]
@@ -206,7 +181,7 @@ class LocalStore:
         if not is_new:
             check_writable(self.path)
         connection = self._open(create=True)
-        self._secret_key(create=True)
+        self._key.create()
         meta = dict(connection.execute("select key, value from meta"))
         _check_format(meta, self.path)
         found = Seen(meta["lineage"], int(meta["serial"]))
@@ -258,7 +233,7 @@ class LocalStore:
     def _create(self) -> None:
         """Build the file aside and move it into place whole, so that a crash leaves none or a good one."""
         self._make_directory()
-        self._secret_key(create=True)
+        self._key.create()
         fresh = self.path.with_suffix(f".new-{os.getpid()}")
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = sqlite3.connect(fresh, isolation_level=None)
@@ -284,37 +259,6 @@ class LocalStore:
             ) from problem
         except OSError as problem:
             raise _unwritable(self.path, problem) from problem
-
-    def _secret_key(self, *, create: bool) -> bytes:
-        """The key for digests of secret values; without a key file, one for this process only."""
-        if not self._key_path.exists() and create:
-            self._create_key()
-        if not self._key_path.exists():
-            return b""
-        with self._key_path.open("rb") as file:
-            key = file.read(_LARGEST_KEY + 1)
-        if not _SHORTEST_KEY <= len(key) <= _LARGEST_KEY:
-            raise StateError(
-                f"the key file {self._key_path} has {len(key)} bytes, and is no key",
-                hint="remove it: a new one is made, and `plan --check-secrets` then calls every value new once",
-            )
-        return key
-
-    def _create_key(self) -> None:
-        """Put a new key in place whole: half a key, or none, would make digests that anybody can compute."""
-        fresh = self._key_path.with_suffix(f".new-{os.getpid()}")
-        key = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(key, secrets.token_hex(32).encode())
-            os.fsync(key)
-        finally:
-            os.close(key)
-        try:
-            os.link(fresh, self._key_path)
-        except FileExistsError:
-            pass  # another process was faster, or something stands there: it is read next
-        finally:
-            fresh.unlink()
 
     def _guarded(self, action: Callable[[], T]) -> T:
         """Run an action on the file; what SQLite and the disk say becomes an error that says what to do."""
@@ -378,65 +322,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("rollback")
         raise
     connection.execute("commit")
-
-
-def _statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
-    match write:
-        case PutRecord(record):
-            return "insert or replace into records values (?, ?)", [
-                str(record.address),
-                record_row(record, blobs),
-            ]
-        case DropRecord(address):
-            return "delete from records where key = ?", [str(address)]
-        case PutIntent(intent):
-            return "insert or replace into intents values (?, ?)", [intent.key, intent_row(intent, blobs)]
-        case DropIntent(key):
-            return "delete from intents where key = ?", [key]
-        case PutGeneration(address, generation):
-            sql = (
-                "insert into generations values (?, ?) on conflict (address) "
-                "do update set generation = max(generation, excluded.generation)"
-            )
-            return sql, [str(address), generation]
-        case PutForeign(foreign):
-            sql = "insert or replace into foreign_agents values (?, ?, ?)"
-            return sql, [foreign.agent_id, foreign.name, foreign.channel]
-        case DropForeign(agent_id):
-            return "delete from foreign_agents where agent_id = ?", [agent_id]
-        case PutReleased(agent_id):
-            return "insert or ignore into released values (?)", [agent_id]
-        case DropReleased(agent_id):
-            return "delete from released where agent_id = ?", [agent_id]
-        case PutPins(pins):
-            document = [pins.fleet, pins.environment, pins.service, pins.app_id]
-            return "insert or replace into meta values ('pins', ?)", [orjson.dumps(document).decode()]
-        case PutApplying(digest):
-            return "insert or replace into meta values ('applying', ?)", [digest or ""]
-        case Append(entry):
-            sql = "insert into history (at, address, change, result, agent_id, detail) values (?, ?, ?, ?, ?, ?)"
-            return sql, [
-                entry.at,
-                str(entry.address),
-                entry.change,
-                entry.result,
-                entry.agent_id,
-                entry.detail,
-            ]
-        case _:
-            assert_never(write)
-
-
-def _read_pins(text: str | None) -> Pins | None:
-    if text is None:
-        return None
-    try:
-        fleet, environment, service, app_id = pins = orjson.loads(text)
-    except (ValueError, TypeError) as problem:
-        raise damaged("its pins are not of this format") from problem
-    if not all(each is None or isinstance(each, str) for each in pins):
-        raise damaged("its pins are not of this format")
-    return Pins(fleet, environment, service, app_id)
 
 
 def _quoted(path: Path) -> str:

@@ -106,7 +106,9 @@ def test_a_file_that_is_read_is_granted_its_time() -> None:
     assert list(made.run(lambda: work(made))) == [1]
 
 
-def test_a_file_that_is_read_before_anybody_looks_is_granted_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_read_before_anybody_looks_is_granted_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fork = os.fork
 
     def slowly() -> int:

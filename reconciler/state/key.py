@@ -1,0 +1,55 @@
+"""The key for digests of secret values: a file of its own, so that a copy of the state alone allows no guessing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from reconciler.errors import StateError
+
+_SHORTEST, _LARGEST = 32, 1024
+
+
+class KeyFile:
+    """The key in the file `path`, made when a state is first written. Raises `OSError` for what the disk says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> bytes:
+        """The key; empty where there is none yet. Raises `StateError` when the file is no key."""
+        if not self.path.exists():
+            return b""
+        with self.path.open("rb") as file:
+            key = file.read(_LARGEST + 1)
+        if not _SHORTEST <= len(key) <= _LARGEST:
+            raise StateError(
+                f"the key file {self.path} has {len(key)} bytes, and is no key",
+                hint="remove it: a new one is made, and `plan --check-secrets` then calls every value new once",
+            )
+        return key
+
+    def create(self) -> None:
+        """Put a new key in place whole, if there is none: half a key would make digests that anybody can compute.
+
+        Raises `StateError` when what stands there is no key.
+        """
+        if not self.path.exists():
+            self._put()
+        self.read()
+
+    def _put(self) -> None:
+        fresh = self.path.with_suffix(f".new-{os.getpid()}")
+        key = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(key, secrets.token_hex(32).encode())
+            os.fsync(key)
+        finally:
+            os.close(key)
+        try:
+            os.link(fresh, self.path)
+        except FileExistsError:
+            pass  # another process was faster, or something stands there: `create` reads it
+        finally:
+            fresh.unlink()
