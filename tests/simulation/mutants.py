@@ -365,7 +365,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "plan file trusted",
         (
             Edit(
-                "reconciler.workflow",
+                "reconciler.workflow.applying",
                 "        approved is not None\n        and approved.digest != intended.digest\n",
                 "        False\n",
             ),
