@@ -12,7 +12,7 @@ from typing import assert_never
 
 from reconciler.apply.context import ChangeFailed, Context, backoff
 from reconciler.model.address import Address
-from reconciler.model.observed import ObservedAgent
+from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree, value_at
@@ -25,6 +25,7 @@ from reconciler.ports import (
     Prepared,
     Sleep,
     Steps,
+    Stopping,
     Unknown,
     UpdateOrder,
 )
@@ -77,6 +78,7 @@ def update(
     order = UpdateOrder(record.agent_id, address.channel, record.uid, values, token_ttl, rtm)
     now = yield from context.journal.now()
     intent = Intent(Operation.UPDATE, address, record.name, now, agent_id=record.agent_id)
+    began: float = yield Elapsed()
     why = ""
     for attempt in range(context.settings.attempts):
         prepared = yield from context.provider.prepare_update(order)
@@ -95,13 +97,7 @@ def update(
                 )
                 return after
             case Gone():
-                yield from context.journal.conclude(
-                    intent,
-                    change=change,
-                    result="failed",
-                    agent_id=record.agent_id,
-                    detail="the agent is gone",
-                )
+                yield from _gone_meanwhile(context, intent, change)
                 return None
             case Declined(scope, detail):
                 yield from context.journal.conclude(
@@ -111,11 +107,40 @@ def update(
             case Unknown(detail):
                 why = detail
                 yield from backoff(attempt)
+                if not (yield from _await_started(context, record.agent_id, began)):
+                    yield from _gone_meanwhile(context, intent, change)
+                    return None
             case _:
                 assert_never(outcome)
     raise ChangeFailed(
         f"nobody knows whether the update was executed: {why}; the next apply sends it again", unknown=True
     )
+
+
+def _gone_meanwhile(context: Context, intent: Intent, change: str) -> Steps[None]:
+    yield from context.journal.conclude(
+        intent, change=change, result="failed", agent_id=intent.agent_id, detail="the agent is gone"
+    )
+
+
+def _await_started(context: Context, agent_id: str, began: float) -> Steps[bool]:
+    """Wait until an agent has started, until the settings' `wait` is over since `began`; whether it is still there.
+
+    Whether a starting agent can be updated is not documented: one that refuses must not cost all attempts.
+    """
+    for pause in _pauses():
+        agent = yield from context.provider.query(agent_id)
+        if agent is None or agent.status.is_terminal:
+            return False
+        elapsed: float = yield Elapsed()
+        stopping: bool = yield Stopping()
+        if agent.status not in _STARTING or stopping or elapsed - began > context.settings.wait:
+            break
+        yield Sleep(pause)
+    return True
+
+
+_STARTING = frozenset({AgentStatus.IDLE, AgentStatus.STARTING})
 
 
 def _updated(

@@ -158,15 +158,28 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     if context.joins_halted:
         raise ChangeSkipped(context.joins_halted)
     spec = _spec(change)
-    intent, resumed = yield from starting.join_of(context, change, spec, other_uid=other_uid)
-    failures = change.failures if isinstance(change, Join) else 0
-    yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
-    record = yield from joining.join(
-        context, intent, token_ttl=spec.lifecycle.token_ttl, resumed=resumed, failures=failures
-    )
+    record, resumed = yield from _started(context, change, spec, other_uid=other_uid)
     context.joined[record.agent_id] = (spec.address, action_of(change))
     if resumed or record.unsent:
         yield from _bring_up_to_date(context, spec, record)
+
+
+def _started(
+    context: Context, change: Change, spec: AgentSpec, *, other_uid: bool
+) -> Steps[tuple[Record, bool]]:
+    """The agent of a change that joins one, and whether an earlier run may have started it. Spent names are left behind."""
+    failures = change.failures if isinstance(change, Join) else 0
+    for _ in range(context.settings.attempts):
+        intent, resumed = yield from starting.join_of(context, change, spec, other_uid=other_uid)
+        yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
+        record = yield from joining.join(
+            context, intent, token_ttl=spec.lifecycle.token_ttl, resumed=resumed, failures=failures
+        )
+        if record is not None:
+            return record, resumed
+    raise ChangeFailed(
+        "its names are spent, one after the other", hint="run apply again: it goes on from there"
+    )
 
 
 def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:

@@ -15,10 +15,9 @@ from typing import Final, assert_never
 
 from reconciler.apply.context import ChangeFailed, Context, backoff
 from reconciler.apply.events import Progress
-from reconciler.model.address import AgentName
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Intent, Record
-from reconciler.model.writes import DropIntent, PutGeneration, PutIntent, PutRecord, Write
+from reconciler.model.writes import PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.basis import echo_of, joined_record, kept_in_mind
 from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Sleep, Steps, Unknown
 
@@ -28,17 +27,15 @@ _FIRST_HOUR: Final = 1_767_225_600.0
 
 def join(
     context: Context, intent: Intent, *, token_ttl: float, resumed: bool, failures: int = 0
-) -> Steps[Record]:
+) -> Steps[Record | None]:
     """Start the agent of a join intent, whatever happened to it before; returns its durable record.
 
-    Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
+    None where its name turned out to be spent: it is given up, and the address needs another join, of what the files
+    want now. Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
     """
-    doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
     if intent.refused_since is not None:
-        found = yield from _second_look(context, intent)
-        if isinstance(found, Record):
-            return found
-        intent, doubt = found, None
+        return (yield from _second_look(context, intent))
+    doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
     why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
@@ -55,10 +52,7 @@ def join(
             case Joined():
                 return (yield from _joined(context, intent, outcome, prepared, failures, doubt))
             case Conflict():
-                found = yield from _resolve_conflict(context, intent, outcome)
-                if isinstance(found, Record):
-                    return found
-                intent, resumed, doubt, why = found, True, None, outcome.detail
+                return (yield from _resolve_conflict(context, intent, outcome))
             case Declined(scope, detail):
                 if resumed or intent.unknown_since is not None:
                     yield from _keep_in_doubt(context, intent, detail)
@@ -197,8 +191,8 @@ def _holder(context: Context, name: str, channel: str) -> Steps[ObservedAgent | 
     return min(found, key=lambda each: (each.started_at, each.agent_id), default=None)
 
 
-def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | Intent]:
-    """What a 409 means: ours runs (taken back), or the name is spent (the next generation), or neither (failed).
+def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | None]:
+    """What a 409 means: ours runs (taken back), or the name is spent (given up: None), or neither (failed).
 
     A refusal may be that of a copy of this very call, whose agent no list shows yet: where nobody is seen to bear the
     name, it is not sent again, and given up after a second look, at least the grace after this one.
@@ -222,7 +216,7 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     raise _nobody_bears(intent, conflict.detail)
 
 
-def _second_look(context: Context, intent: Intent) -> Steps[Record | Intent]:
+def _second_look(context: Context, intent: Intent) -> Steps[Record | None]:
     """What became of a name that was taken while nobody was seen to bear it."""
     found = yield from find_joined(context, intent)
     if found is not None:
@@ -230,7 +224,8 @@ def _second_look(context: Context, intent: Intent) -> Steps[Record | Intent]:
     now = yield from context.journal.now()
     if now - intent.in_doubt_since < context.settings.grace:
         raise _nobody_bears(intent, "the name is looked for once more, a while after it was refused")
-    return (yield from _next_generation(context, intent, intent.in_doubt_since))
+    yield from _spend(context, intent, intent.in_doubt_since)
+    return None
 
 
 def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
@@ -242,41 +237,32 @@ def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
     )
 
 
-def _give_up(context: Context, intent: Intent) -> Steps[Record | Intent]:
+def _give_up(context: Context, intent: Intent) -> Steps[Record | None]:
     """Give up a spent name, once nothing that was sent under it can be executed late any more."""
     if intent.unknown_since is not None and (yield from outwait(context, intent)):
         found = yield from find_joined(context, intent)
         if found is not None:
             return found
-    now = yield from context.journal.now()
-    return (yield from _next_generation(context, intent, now))
+    yield from _spend(context, intent, (yield from context.journal.now()))
+    return None
 
 
-def _next_generation(context: Context, intent: Intent, sent_at: float) -> Steps[Intent]:
-    """A spent name's successor, in one write. The name was sent at `sent_at` at the latest, which is remembered.
+def _spend(context: Context, intent: Intent, sent_at: float) -> Steps[None]:
+    """Give up a name for good: no later join of this address is of its generation, or of one before.
 
-    A name that was spent without our knowledge says that the state has forgotten some (it was lost): the hour gives
-    a number that is beyond them, so that they need not be tried one by one.
+    It was sent at `sent_at` at the latest, which is remembered. A name that was spent without our knowledge says that
+    the state has forgotten some (it was lost): the hour gives a number that is beyond them, so that they need not be
+    tried one by one.
     """
-    parsed = AgentName.parse(intent.name)
-    assert parsed is not None, "intents hold names of ours"
-    generation = context.journal.next_generation(intent.address, intent.generation)
     now = yield from context.journal.now()
-    generation = max(generation, int((now - _FIRST_HOUR) // 3600))
-    name = str(AgentName.make(parsed.owner, intent.address, parsed.revision, generation))
-    fresh = replace(
+    beyond = max(
+        context.journal.next_generation(intent.address, intent.generation), int((now - _FIRST_HOUR) // 3600)
+    )
+    yield from context.journal.conclude(
         intent,
-        name=name,
-        generation=generation,
-        created_at=now,
-        unknown_since=None,
-        refused_since=None,
-        attempt=1,
-    )
-    yield from context.journal.write(
-        DropIntent(intent.key),
-        PutIntent(fresh),
-        PutGeneration(fresh.address, fresh.generation),
+        PutGeneration(intent.address, beyond),
         *echo_of(intent, sent_at),
+        change="join",
+        result="dropped",
+        detail=f"the name {intent.name} is spent",
     )
-    return fresh

@@ -72,8 +72,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "rename on 409",
         (
             _joining(
-                "                found = yield from _resolve_conflict(context, intent, outcome)\n",
-                "                found = yield from _next_generation(context, intent, 0.0)\n",
+                "                return (yield from _resolve_conflict(context, intent, outcome))\n",
+                "                yield from _spend(context, intent, 0.0)\n                return None\n",
             ),
         ),
     ),
@@ -82,7 +82,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "409 is an error",
         (
             _joining(
-                "                found = yield from _resolve_conflict(context, intent, outcome)\n",
+                "                return (yield from _resolve_conflict(context, intent, outcome))\n",
                 '                yield from context.journal.conclude(intent, change="join", result="failed")\n'
                 "                raise ChangeFailed(outcome.detail)\n",
             ),
@@ -199,7 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
             _joining(
                 "                intent = yield from context.journal.mark_unknown(intent)\n"
                 "                yield from context.say(",
-                "                intent = yield from _next_generation(context, intent, 0.0)\n"
+                "                yield from _spend(context, intent, 0.0)\n                return None\n"
                 "                yield from context.say(",
             ),
         ),
