@@ -18,10 +18,9 @@ import orjson
 from reconciler.apply.events import Finished, Ledger, Notice, Progress
 from reconciler.errors import ReconcilerError, StalePlan, StateError, StateLocked
 from reconciler.model.address import AgentName
-from reconciler.model.record import Operation as Intended
 from reconciler.model.record import State
 from reconciler.model.spec import AgentSpec, ReplaceOrder
-from reconciler.model.writes import Append, DropIntent, PutIntent, PutRecord, Write
+from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutRecord, Write
 from reconciler.plan.change import Action, Because, Hold, action_of, target_of
 from reconciler.ports import HttpFailure, HttpReply
 from reconciler.providers.agora.pressure import retry_after
@@ -409,10 +408,8 @@ class Checker:
         if run is not None and isinstance(problem, (StateError, StateLocked)):
             run.broken = run.broken or isinstance(problem, StateError)
             run.disturbed = True
-        dropped = any(isinstance(each, DropIntent) for each in writes)
-        if dropped and any(
-            isinstance(each, PutIntent) and each.intent.operation is Intended.JOIN for each in writes
-        ):
+        kinds = {type(each) for each in writes}
+        if kinds >= {DropIntent, PutGeneration} and not kinds & {PutRecord, DropRecord}:
             self._world.seen.hit("next generation")
         if run is not None and problem is None:
             self._recorded(run, writes)
