@@ -184,11 +184,18 @@ def _copied(into: Tree, source: Tree, path: Path) -> Tree:
 
 
 def leave(
-    context: Context, agent_id: str, address: Address, name: str, *, adopted_as: str = ""
+    context: Context,
+    agent_id: str,
+    address: Address,
+    name: str,
+    *,
+    adopted_as: str = "",
+    replacing: bool = False,
 ) -> Steps[None]:
     """Ask the service to end an agent that is ours; returns when it has accepted, or the agent is gone.
 
-    The intent stays open until the end is proven (`await_gone`).
+    The intent stays open until the end is proven (`await_gone`). With `replacing`, its record stays beyond that: until
+    its successor has one, the address is one that has lost its agent.
     """
     now = yield from context.journal.now()
     uid = context.journal.uid_of(agent_id, address)
@@ -196,7 +203,7 @@ def leave(
     if (yield from prove_ours(context, agent_id, address, adopted_as)) is None:
         yield from _gone(context, intent)
         return
-    yield from context.journal.intend(intent)
+    yield from context.journal.intend(intent, *_marked(context, intent, replacing=replacing))
     why = ""
     for attempt in range(context.settings.attempts):
         if attempt:
@@ -209,8 +216,9 @@ def leave(
                 # An agent without a record (the predecessor of a join-first) is remembered by this intent alone.
                 record = context.journal.record(address)
                 if record is not None and record.agent_id == agent_id:
+                    stays = _marked(context, intent, replacing=False)
                     yield from context.journal.conclude(
-                        intent, change="leave", result="failed", agent_id=agent_id, detail=detail
+                        intent, *stays, change="leave", result="failed", agent_id=agent_id, detail=detail
                     )
                 raise context.declined(scope, detail)
             case Unknown(detail):
@@ -224,6 +232,14 @@ def leave(
     raise ChangeFailed(
         f"nobody knows whether the leave was executed: {why}; the next apply looks again", unknown=True
     )
+
+
+def _marked(context: Context, intent: Intent, *, replacing: bool) -> list[Write]:
+    """The record of an agent that is told to leave, saying whether it makes room for a successor."""
+    record = context.journal.record(intent.address)
+    if record is None or record.agent_id != intent.agent_id or record.replacing is replacing:
+        return []
+    return [PutRecord(replace(record, replacing=replacing))]
 
 
 def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]:
@@ -247,9 +263,10 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
 
 def _gone(context: Context, intent: Intent) -> Steps[None]:
     context.joined.pop(intent.agent_id, None)  # started and replaced by one run: nobody waits for it
+    context.gone.add(intent.agent_id)
     record = context.journal.record(intent.address)
     drops: list[Write] = []
-    if record is not None and record.agent_id == intent.agent_id:
+    if record is not None and record.agent_id == intent.agent_id and not record.replacing:
         drops = [PutGeneration(intent.address, record.generation), DropRecord(intent.address)]
     yield from context.journal.conclude(
         intent, *drops, change="leave", result="done", agent_id=intent.agent_id

@@ -52,7 +52,7 @@ class Context:
     """One run. `joined` are the agents that it started, with the changes for which it did.
 
     `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up). `gone` are the
-    agents that were proven to have ended before anything was done.
+    agents that were proven to have ended, before anything was done or since.
     """
 
     provider: Provider
@@ -63,7 +63,7 @@ class Context:
     joins_halted: str | None = None
     joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
-    gone: frozenset[str] = frozenset()
+    gone: set[str] = field(default_factory=set)
 
     def say(self, event: Event) -> Steps[None]:
         """Tell whoever watches, and the ledger."""

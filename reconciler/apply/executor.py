@@ -21,7 +21,18 @@ from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import DropRecord, PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Change, Hold, Join, Leave, Renew, Rotate, action_of, spec_of, target_of
+from reconciler.plan.change import (
+    Change,
+    Hold,
+    Join,
+    Leave,
+    Renew,
+    Replace,
+    Rotate,
+    action_of,
+    spec_of,
+    target_of,
+)
 from reconciler.plan.decide import Facts, decide, token_is_due
 from reconciler.plan.steps import (
     AwaitGone,
@@ -34,6 +45,7 @@ from reconciler.plan.steps import (
     Remember,
     Step,
     Task,
+    overlaps,
     steps_of,
     waves,
 )
@@ -118,13 +130,20 @@ def _finished(change: Change, result: Result, detail: str) -> Finished:
 def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
     match step:
         case CallLeave(target):
+            leaves_first = isinstance(change, (Replace, Rotate)) and not overlaps(change)
             echo = context.journal.echo(_recorded_at(change))
             if echo is not None and echo.name == target.name and not isinstance(change, Leave):
                 yield from joining.outwait(context, echo)  # while it lives, nobody else can have its name
+            if leaves_first:
+                yield from starting.rehearse(context, change, _spec(change))
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
-            adopted_as = target.record.adopted_as if target.record else ""
             yield from calls.leave(
-                context, target.agent_id, _recorded_at(change), target.name, adopted_as=adopted_as
+                context,
+                target.agent_id,
+                _recorded_at(change),
+                target.name,
+                adopted_as=target.record.adopted_as if target.record else "",
+                replacing=leaves_first and _recorded_at(change) == change.address,
             )
         case AwaitGone(agent_id):
             yield from calls.await_gone(context, agent_id, _recorded_at(change))
@@ -155,8 +174,8 @@ def _spec(change: Change) -> AgentSpec:
 
 
 def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
-    if context.joins_halted:
-        raise ChangeSkipped(context.joins_halted)
+    if context.joins_halted and (other_uid or not isinstance(change, (Replace, Rotate))):
+        raise ChangeSkipped(context.joins_halted)  # whose predecessor has left has a place, and is needed
     spec = _spec(change)
     record, resumed = yield from _started(context, change, spec, other_uid=other_uid)
     context.joined[record.agent_id] = (spec.address, action_of(change))

@@ -38,7 +38,7 @@ def join(
     doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
     why = ""
     for attempt in range(context.settings.attempts):
-        prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))
+        prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
         before = intent
         if attempt == 0 and not resumed:
             yield from context.journal.intend(intent)
@@ -90,7 +90,8 @@ def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]
         yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
 
 
-def _order(intent: Intent, token_ttl: float) -> JoinOrder:
+def order_of(intent: Intent, token_ttl: float) -> JoinOrder:
+    """What a provider needs to know of a join."""
     assert intent.body is not None, "a join intent holds its body"
     return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
 

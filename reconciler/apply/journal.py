@@ -104,12 +104,12 @@ class Journal:
         used = (self.view.generations.get(address, 0), record.generation if record else 0, seen)
         return max(used) + 1
 
-    def intend(self, intent: Intent) -> Steps[None]:
-        """Note a call before it is made; a join also claims its generation."""
+    def intend(self, intent: Intent, *besides: Write) -> Steps[None]:
+        """Note a call before it is made, and what else is true from then on; a join also claims its generation."""
         claims: tuple[Write, ...] = ()
         if intent.operation is Operation.JOIN:
             claims = (PutGeneration(intent.address, intent.generation),)
-        yield from self.write(PutIntent(intent), *claims)
+        yield from self.write(PutIntent(intent), *claims, *besides)
 
     def repeat(self, intent: Intent) -> Steps[Intent]:
         """Note that a call is made once more: a writer whose state another has moved on learns of it here.

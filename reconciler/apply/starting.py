@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.apply import joining
-from reconciler.apply.context import ChangeFailed, Context
+from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
 from reconciler.model.address import Address, AgentName
 from reconciler.model.record import Intent, Operation
 from reconciler.model.spec import AgentSpec
@@ -41,6 +41,17 @@ def join_of(
     if intent is not None:
         return intent, True
     return (yield from _new_join(context, change, spec, other_uid=other_uid)), False
+
+
+def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
+    """Make the join ready that is to follow a leave, and send nothing: what fails here must hang up on nobody.
+
+    A secret without a value, a token that cannot be minted, a quota that is known to be used up.
+    """
+    if context.joins_halted:
+        raise ChangeSkipped(context.joins_halted)
+    intent = yield from _intent(context, change, spec, shifted=False)
+    yield from context.provider.prepare_join(joining.order_of(intent, spec.lifecycle.token_ttl))
 
 
 def _echoed(context: Context, spec: AgentSpec) -> Steps[Intent | None]:

@@ -21,7 +21,7 @@ class Record:
     `unsent` marks an agent whose in-place fields are not known to be those of `body` (taken back by name, or
     adopted): they are sent once. `declared` marks an adopted foreign agent: its join-only fields are what the
     files said, which nobody can verify. `failures` counts joins in a row that ended in FAILED; `retry_at` is
-    when the next one may be tried.
+    when the next one may be tried. `replacing` marks an agent that was told to leave to make room for its successor.
     """
 
     address: Address
@@ -38,6 +38,7 @@ class Record:
     secrets: Mapping[str, str] = field(default_factory=dict)
     failures: int = 0
     retry_at: float = 0.0
+    replacing: bool = False
 
     @property
     def adopted_as(self) -> str:

@@ -56,7 +56,8 @@ def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
 def settle(basis: Basis, certain_after: float) -> tuple[Basis, tuple[Write, ...]]:
     """The basis with every intent settled whose outcome the observation proves, and the writes that say so.
 
-    A join whose agent runs becomes its record. A leave whose agent is proven gone takes the record with it. An
+    A join whose agent runs becomes its record. A leave whose agent is proven gone takes the record with it, unless a
+    successor was to come. An
     update of unknown outcome leaves a record whose in-place values are to be sent again. What stays open is a
     join that nobody has seen yet, and a leave whose agent still runs; and an echo, until `certain_after` (seconds):
     it may be executed late, and then be listed late.
@@ -110,8 +111,9 @@ def _settle_one(
         case Operation.LEAVE:
             if basis.agent(intent.agent_id) is not None:
                 return None
-            same = record is not None and record.agent_id == intent.agent_id
-            return [DropRecord(intent.address)] if same else []
+            if record is None or record.agent_id != intent.agent_id or record.replacing:
+                return []
+            return [DropRecord(intent.address)]
 
 
 def _bearers(name: str, basis: Basis) -> list[ObservedAgent]:

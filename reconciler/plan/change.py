@@ -29,6 +29,7 @@ class Because(StrEnum):
     IDLE = "idle"
     STOPPED_OUTSIDE = "stopped_outside"
     FAILED = "failed"
+    UNFINISHED = "unfinished"
     STATE_LOST = "state_lost"
     OTHER_REVISION = "other_revision"
     FIELDS = "fields"

@@ -123,6 +123,9 @@ def _why_absent(facts: Facts) -> Reason:
     if facts.record is None:
         return Reason(Because.NEW, "it is new")
     ended = facts.ended
+    if facts.record.replacing:
+        text = "its replacement was not finished: its agent has left, and none has come in its place"
+        return Reason(Because.UNFINISHED, text)
     if ended is None:
         return Reason(Because.VANISHED, "the service does not know its agent any more")
     if ended.status is AgentStatus.FAILED:

@@ -90,6 +90,7 @@ class _RecordDocument(_Document):
     secrets: dict[str, str] = Field(default_factory=dict)
     failures: int = 0
     retry_at: float = 0.0
+    replacing: bool = False
 
 
 class _IntentDocument(_Document):
@@ -130,6 +131,7 @@ def record_row(record: Record, blobs: Blobs) -> bytes:
         "secrets": dict(record.secrets),
         "failures": record.failures,
         "retry_at": float(record.retry_at),
+        "replacing": record.replacing,
     }
     return seal(str(record.address), orjson.dumps(_without_defaults(document, _RecordDocument)))
 

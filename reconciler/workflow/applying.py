@@ -61,7 +61,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
         intended, approved, is_begun=approved is not None and basis.state.applying == _mark(job, approved)
     )
     journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
-    context = Context(provider, job.fleet.owner, journal, job.settings, gone=frozenset(basis.ended))
+    context = Context(provider, job.fleet.owner, journal, job.settings, gone=set(basis.ended))
     try:
         begun, ended = _marks(job, approved)
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *begun)

@@ -60,9 +60,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "random name suffix",
         (
             _joining(
-                "        prepared: Prepared = yield from context.provider.prepare_join(_order(intent, token_ttl))\n",
+                "        prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))\n",
                 "        from reconciler.ports import Random\n        luck = yield Random()\n"
-                "        order = replace(_order(intent, token_ttl), name=f'{intent.name}{int(luck * 999)}')\n"
+                "        order = replace(order_of(intent, token_ttl), name=f'{intent.name}{int(luck * 999)}')\n"
                 "        prepared: Prepared = yield from context.provider.prepare_join(order)\n",
             ),
         ),
