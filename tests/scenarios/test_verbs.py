@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from reconciler import workflow
-from reconciler.apply.events import Ledger
-from reconciler.errors import Refused, StalePlan, StateError, UsageError
+from reconciler.apply.events import Ledger, Result
+from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError, UsageError
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan, Selection
-from reconciler.plan.change import Action, action_of
+from reconciler.plan.change import Action, Because, action_of
 from reconciler.plan.guard import Policy
+from reconciler.ports import HttpRequest
 from reconciler.simulator.auth import decode
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet
@@ -529,3 +531,80 @@ def test_ages_are_those_of_the_service_whose_clock_ends_agents(virtual: Virtual)
     apply(virtual, wanted)
     virtual.service.advance(61 * HOUR)
     assert actions(plan(virtual, wanted))["lobby/greeter"] in {"rotate", "join"}
+
+
+# --- before anybody is hung up on ---------------------------------------------------------------------------------
+
+
+def without_secrets(virtual: Virtual, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on no reference has a value."""
+
+    def refuse(ref: SecretRef) -> Secret:
+        raise SecretUnavailable(f"secrets without a value: {ref}")
+
+    monkeypatch.setattr(virtual, "_secret", refuse)
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_secret_without_a_value_hangs_up_on_nobody(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch, forced: bool
+) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    before = names(virtual)
+    without_secrets(virtual, monkeypatch)
+    voice = {} if forced else {"tts": {"params": {"voice_name": "en-US-EmmaNeural"}}}
+    wanted = fleet(agent("lobby/greeter", **voice), agent("bar/waiter"))
+    selection = Selection(replaces=("lobby/greeter",)) if forced else Selection()
+    ledger = apply(virtual, wanted, selection=selection)
+    assert [(str(each.address), each.result) for each in ledger.finished] == [
+        ("lobby/greeter", Result.FAILED)
+    ]
+    assert "secrets without a value" in ledger.finished[0].detail
+    assert names(virtual) == before
+
+
+def test_a_rotation_that_could_not_join_leaves_the_old_agent_in_place(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    virtual.service.set_switches(token_expiry="ignored")
+    apply(virtual, wanted)
+    before = names(virtual)
+    virtual.now += 61 * HOUR
+    without_secrets(virtual, monkeypatch)
+    assert not apply(virtual, wanted).is_complete
+    assert names(virtual) == before
+
+
+def test_a_used_up_quota_ends_no_conversation(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    virtual.service.set_switches(quota=2)
+    greeter = agent("lobby/greeter", tts={"params": {"voice_name": "en-US-EmmaNeural"}})
+    wanted = fleet(greeter, agent("bar/waiter"), agent("attic/ghost"))
+    ledger = apply(virtual, wanted)
+    assert {str(each.address) for each in ledger.finished if each.result is not Result.DONE} >= {
+        "attic/ghost"
+    }
+    assert {each.channel for each in virtual.live()} == {"lobby", "bar"}
+    assert len(virtual.live()) == 2
+
+
+def test_a_replacement_that_was_not_finished_is_remembered(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    wanted = fleet(agent("lobby/greeter", tts={"params": {"voice_name": "en-US-EmmaNeural"}}))
+
+    def refuse(request: HttpRequest) -> None:
+        if request.url.endswith("/leave"):  # from then on the service takes nobody any more
+            virtual.service.set_script([{"on": "join", "count": 0, "fate": "refuse", "status": 403}])
+
+    virtual.on_request = refuse
+    assert not apply(virtual, wanted).is_complete
+    assert virtual.live() == []
+    (change,) = plan(virtual, wanted).pending
+    assert (action_of(change), change.reason.because) == (Action.JOIN, Because.UNFINISHED)
+    found = virtual.run(workflow.drift(virtual.job(wanted), virtual.provider()))
+    assert [str(each.address) for each in found.plan.pending] == ["lobby/greeter"]
+    virtual.on_request = None
+    virtual.service.set_script([])
+    assert apply(virtual, wanted).is_complete
+    assert converged(virtual, wanted)
