@@ -43,13 +43,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A change has ended, one way or another. `detail` says why where it is not done."""
+    """A change has ended, one way or another. `detail` says why where it is not done.
+
+    `agent_id` is the agent that it leaves at the address (for a leave: that has left), `previous_agent_id` the one that
+    it replaced.
+    """
 
     address: Address
     action: Action
     result: Result
     detail: str = ""
     agent_id: str = ""
+    previous_agent_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def execute(context: Context, plan: Plan) -> Steps[None]:
                 raise result
     for change in plan.changes:
         if isinstance(change, Hold):
-            yield from context.say(_finished(change, Result.HELD, change.reason.text))
+            yield from context.say(_finished(context, change, Result.HELD, change.reason.text))
 
 
 def _runner(context: Context, program: Program, failed: set[int]) -> Callable[[], Steps[None]]:
@@ -100,28 +100,32 @@ def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | N
                 yield from context.check_open()
             yield from _perform(context, change, step)
     except ChangeSkipped as skipped:
-        return _finished(change, Result.SKIPPED, skipped.message)
+        return _finished(context, change, Result.SKIPPED, skipped.message)
     except ChangeFailed as problem:
-        return _finished(change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem))
+        return _finished(context, change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem))
     except (StateError, StateLocked) as problem:
         context.halted = context.halted or problem.message
-        yield from context.say(_finished(change, Result.UNKNOWN, problem.message))
+        yield from context.say(_finished(context, change, Result.UNKNOWN, problem.message))
         raise
     except AuthenticationFailed as problem:
         context.halted = context.halted or problem.message
-        return _finished(change, Result.FAILED, _with_hint(problem))
+        return _finished(context, change, Result.FAILED, _with_hint(problem))
     except ReconcilerError as problem:
-        return _finished(change, Result.FAILED, _with_hint(problem))
-    return _finished(change, Result.DONE, "") if last else None
+        return _finished(context, change, Result.FAILED, _with_hint(problem))
+    return _finished(context, change, Result.DONE) if last else None
 
 
 def _with_hint(problem: ReconcilerError) -> str:
     return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
 
 
-def _finished(change: Change, result: Result, detail: str) -> Finished:
+def _finished(context: Context, change: Change, result: Result, detail: str = "") -> Finished:
     target = target_of(change)
-    return Finished(change.address, action_of(change), result, detail, target.agent_id if target else "")
+    before = target.agent_id if target else ""
+    record = context.journal.record(change.address) if result is Result.DONE else None
+    if record is None or record.agent_id == before:
+        return Finished(change.address, action_of(change), result, detail, before)
+    return Finished(change.address, action_of(change), result, detail, record.agent_id, before)
 
 
 # --- steps ----------------------------------------------------------------------------------------------------

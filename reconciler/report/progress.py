@@ -100,4 +100,5 @@ def finished_tree(event: Finished) -> dict[str, Any]:
         "result": event.result.value,
         "detail": event.detail,
         "agent_id": event.agent_id or None,
+        "previous_agent_id": event.previous_agent_id or None,
     }

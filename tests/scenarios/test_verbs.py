@@ -608,3 +608,16 @@ def test_a_replacement_that_was_not_finished_is_remembered(virtual: Virtual) -> 
     virtual.service.set_script([])
     assert apply(virtual, wanted).is_complete
     assert converged(virtual, wanted)
+
+
+def test_what_an_apply_says_names_the_agents_that_run_now(virtual: Virtual) -> None:
+    (joined,) = apply(virtual, fleet(agent("lobby/greeter"))).finished
+    (first,) = virtual.live()
+    assert (joined.agent_id, joined.previous_agent_id) == (first.agent_id, "")
+    (replaced,) = apply(
+        virtual, fleet(agent("lobby/greeter", tts={"params": {"voice_name": "en-US-EmmaNeural"}}))
+    ).finished
+    (second,) = virtual.live()
+    assert (replaced.agent_id, replaced.previous_agent_id) == (second.agent_id, first.agent_id)
+    (left,) = apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(paused=True)))).finished
+    assert (left.agent_id, left.previous_agent_id) == (second.agent_id, "")
