@@ -102,7 +102,9 @@ def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | N
     except ChangeSkipped as skipped:
         return _finished(context, change, Result.SKIPPED, skipped.message)
     except ChangeFailed as problem:
-        return _finished(context, change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem))
+        return _finished(
+            context, change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem)
+        )
     except (StateError, StateLocked) as problem:
         context.halted = context.halted or problem.message
         yield from context.say(_finished(context, change, Result.UNKNOWN, problem.message))
@@ -233,7 +235,7 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
         values,
         ignored=spec.lifecycle.ignore_changes,
         token_ttl=spec.lifecycle.token_ttl if with_token else None,
-        protect=record.protect if renewing else spec.lifecycle.protect,
+        protect=record.protect if renewing else bool(spec.lifecycle.protect),
         unsent=record.unsent and renewing,
         change=action_of(change).value,
     )
@@ -268,7 +270,9 @@ def _remember(context: Context, change: Change) -> Steps[None]:
             raise ChangeFailed("its agent ended meanwhile", hint="the next apply joins it anew")
         yield from context.journal.write(PutRecord(_taken_back(spec, agent, target.uid)))
         return
-    writes: list[Write] = [PutRecord(replace(known, address=spec.address, protect=spec.lifecycle.protect))]
+    writes: list[Write] = [
+        PutRecord(replace(known, address=spec.address, protect=bool(spec.lifecycle.protect)))
+    ]
     if known.address != spec.address:
         writes += [DropRecord(known.address), PutGeneration(spec.address, known.generation)]
         echo = context.journal.echo(known.address)
@@ -288,7 +292,7 @@ def _taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
         uid=uid,
         body=spec.body,
         started_at=agent.started_at,
-        protect=spec.lifecycle.protect,
+        protect=bool(spec.lifecycle.protect),
         unsent=True,
     )
 

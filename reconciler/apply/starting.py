@@ -114,7 +114,7 @@ def _intent(context: Context, change: Change, spec: AgentSpec, *, shifted: bool)
         generation=generation,
         uid=spec.uid(context.owner, shifted=shifted),
         body=spec.body,
-        protect=spec.lifecycle.protect,
+        protect=bool(spec.lifecycle.protect),
     )
 
 

@@ -118,7 +118,7 @@ def lifecycle_tree(lifecycle: Lifecycle) -> dict[str, Tree]:
         "rotate_after": as_duration(lifecycle.rotate_after),
         "token_ttl": as_duration(lifecycle.token_ttl),
         "replace": str(lifecycle.replace),
-        "protect": lifecycle.protect,
+        "protect": bool(lifecycle.protect),
         "paused": lifecycle.paused,
         "ignore_changes": [dotted(path) for path in lifecycle.ignore_changes],
     }

@@ -30,12 +30,15 @@ class ReplaceOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """How one agent lives: durations in seconds; the service ends every agent at 72 h and every token at 24 h."""
+    """How one agent lives: durations in seconds; the service ends every agent at 72 h and every token at 24 h.
+
+    `protect` is None where the files do not say: then what was said last still holds.
+    """
 
     rotate_after: float = 60 * HOUR
     token_ttl: float = 24 * HOUR
     replace: ReplaceOrder = ReplaceOrder.LEAVE_FIRST
-    protect: bool = False
+    protect: bool | None = None
     paused: bool = False
     ignore_changes: tuple[Path, ...] = ()
 

@@ -12,7 +12,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address, Owner
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import UID, AgentSpec, Body, Lifecycle, describe
+from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
 from reconciler.model.tree import Path, Tree, starts_with, value_at, without
 from reconciler.plan.change import (
     Act,
@@ -60,7 +60,14 @@ class Facts:
 
 
 def decide(facts: Facts) -> Change | None:
-    """The change that one address needs, or None when there is neither wish, nor memory, nor agent."""
+    """The change that one address needs, or None when there is neither wish, nor memory, nor agent.
+
+    The spec of a change says whether its agent is protected: deleting the word lifts nothing.
+    """
+    if facts.want is not None and facts.want.lifecycle.protect is None:
+        remembered = facts.record is not None and facts.record.protect
+        lifecycle = replace(facts.want.lifecycle, protect=remembered)
+        facts = replace(facts, want=replace(facts.want, lifecycle=lifecycle))
     if facts.want is not None and not facts.want.lifecycle.paused and not facts.destroying:
         return _wanted(facts, facts.want)
     return _unwanted(facts)
@@ -171,10 +178,15 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     """Recorded and running: the record says what it has."""
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
-    old_age = facts.now - target.agent.started_at >= want.lifecycle.rotate_after
+    age = facts.now - target.agent.started_at
+    # Whoever must be replaced is no rotation before the service's own limit is near: neither protection nor limits are
+    # got around by a shorter `rotate_after`.
+    is_due = age >= want.lifecycle.rotate_after and (
+        not fatal or age >= facts.able.max_lifetime - _NEAR_THE_END
+    )
     if facts.forced:
         return _guarded(Replace(facts.address, want, _FORCED, target, diffs), want.lifecycle.protect)
-    if old_age:
+    if is_due:
         text = f"it is older than {_span(want.lifecycle.rotate_after)}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
         return Rotate(facts.address, want, Reason(Because.AGE, text), target, diffs)
     if fatal:
@@ -182,6 +194,9 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
         return _guarded(Replace(facts.address, want, reason, target, diffs), want.lifecycle.protect)
     return _in_place(facts, want, record, target, diffs)
+
+
+_NEAR_THE_END = 12 * HOUR
 
 
 def _span(seconds: float) -> str:
@@ -278,7 +293,7 @@ def _changed(want: AgentSpec, record: Record, able: Capabilities) -> dict[Path, 
     return {path: value for path, value in _sendable(want, able).items() if value_at(known, path) != value}
 
 
-def _guarded(change: Act, protect: bool) -> Change:
+def _guarded(change: Act, protect: bool | None) -> Change:
     """The change, or its hold where the address is protected: the reason for it stays visible."""
     if not protect:
         return change

@@ -81,7 +81,7 @@ def _adopted_record(job: Job, spec: AgentSpec, agent: ObservedAgent) -> Record:
         uid=spec.uid(job.fleet.owner),
         body=spec.body,
         started_at=agent.started_at,
-        protect=spec.lifecycle.protect,
+        protect=bool(spec.lifecycle.protect),
         unsent=True,
         declared=True,
     )

@@ -10,7 +10,7 @@ from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError,
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.secret import Secret, SecretRef
-from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
+from reconciler.model.spec import HOUR, AgentSpec, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan, Selection
 from reconciler.plan.change import Action, Because, action_of
 from reconciler.plan.guard import Policy
@@ -196,12 +196,33 @@ def test_protection_outlives_the_block_that_declared_it(virtual: Virtual) -> Non
 
 def test_protection_is_lifted_by_saying_so(virtual: Virtual) -> None:
     apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(protect=True)), agent("bar/waiter")))
-    lifted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    lifted = fleet(agent("lobby/greeter", lifecycle=Lifecycle(protect=False)), agent("bar/waiter"))
     assert actions(plan(virtual, lifted))["lobby/greeter"] == "update"
     apply(virtual, lifted)
     assert converged(virtual, lifted)
     apply(virtual, fleet(agent("bar/waiter")))
     assert len(virtual.live()) == 1
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        agent("lobby/greeter", lifecycle=Lifecycle(paused=True)),
+        agent("lobby/greeter", idle_timeout=9),
+        agent("bar/greeter", previously=("lobby/greeter",)),
+        agent("lobby/hello", previously=("lobby/greeter",), lifecycle=Lifecycle(paused=True)),
+    ],
+    ids=["paused", "replaced", "moved", "renamed and paused"],
+)
+@pytest.mark.parametrize("destroying", [False, True])
+def test_protection_does_not_fall_with_the_word(
+    virtual: Virtual, edited: AgentSpec, destroying: bool
+) -> None:
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(protect=True))))
+    before = names(virtual)
+    apply(virtual, fleet(edited), destroying=destroying)
+    assert names(virtual) == before
+    assert converged(virtual, fleet(agent("lobby/greeter")))
 
 
 def test_a_paused_agent_is_absent(virtual: Virtual) -> None:
@@ -621,3 +642,24 @@ def test_what_an_apply_says_names_the_agents_that_run_now(virtual: Virtual) -> N
     assert (replaced.agent_id, replaced.previous_agent_id) == (second.agent_id, first.agent_id)
     (left,) = apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(paused=True)))).finished
     assert (left.agent_id, left.previous_agent_id) == (second.agent_id, "")
+
+
+def test_a_shorter_rotation_gets_around_neither_protection_nor_limits(virtual: Virtual) -> None:
+    virtual.service.set_switches(token_expiry="ignored")
+    kept = Lifecycle(protect=True)
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=kept), agent("bar/waiter")))
+    before = names(virtual)
+    virtual.now += 120
+    often = Lifecycle(rotate_after=60.0)
+    voice = {"tts": {"params": {"voice_name": "en-US-EmmaNeural"}}}
+    wanted = fleet(
+        agent("lobby/greeter", lifecycle=often, **voice),
+        agent("bar/waiter", lifecycle=often, **voice),
+        limits=Limits(replace=Limit(number=0)),
+    )
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "hold", "bar/waiter": "replace"}
+    with pytest.raises(Refused, match=r"limits\.replace"):
+        apply(virtual, wanted)
+    assert names(virtual) == before
+    virtual.now += 61 * HOUR  # now they would be ended by the service
+    assert set(actions(plan(virtual, wanted)).values()) == {"rotate"}

@@ -73,7 +73,7 @@ def _random_agent(address: Address, chance: random.Random) -> AgentSpec:
         rotate_after=chance.choice((60 * HOUR, 60 * HOUR, 6 * HOUR)),
         token_ttl=chance.choice((24 * HOUR, 24 * HOUR, 2 * HOUR)),
         replace=order,
-        protect=chance.random() < 0.1,
+        protect=True if chance.random() < 0.1 else None,
         paused=chance.random() < 0.05,
     )
     uid = str(1000 + NAMES.index(address.name)) if chance.random() < 0.4 else None
@@ -167,7 +167,7 @@ def _lifecycle(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
     flip = chance.randrange(3)
     life = spec.lifecycle
     if flip == 0:
-        life = replace(life, protect=not life.protect)
+        life = replace(life, protect=chance.choice((True, False, None)))
     elif flip == 1:
         life = replace(life, paused=not life.paused)
     else:

@@ -451,7 +451,8 @@ class Checker:
             if spec.lifecycle.paused:
                 continue
             agent = live.get(record.agent_id) if record else None
-            if agent is None and spec.lifecycle.protect:
+            is_protected = self._is_protected(spec)
+            if agent is None and is_protected:
                 # Found by its name, and other than the files want it: held as it is, without a record.
                 slots = {each.digest for each in (address, *spec.previously)}
                 agent = next((each for each in live.values() if self._world.store.slot(each) in slots), None)
@@ -464,9 +465,7 @@ class Checker:
                 yield f"{address} does not run"
                 continue
             claimed.add(agent.agent_id)
-            if spec.lifecycle.protect:
-                continue
-            if self.seat_is_protected(spec, job):
+            if is_protected or self.seat_is_protected(spec, job):
                 continue
             if agent.channel != address.channel or (spec.body.uid and agent.uid != spec.body.uid):
                 yield f"{address} sits at {agent.channel}/{agent.uid}"
@@ -507,7 +506,7 @@ class Checker:
             each for each in holders if each not in declared | recorded
         }  # ours, and nobody knows its address
         return bool(holders & outlived or held) or any(
-            other.lifecycle.protect
+            self._is_protected(other)
             and address != spec.address
             and holders & {each.digest for each in (address, *other.previously)}
             for address, other in job.fleet.agents.items()
@@ -525,4 +524,12 @@ class Checker:
             for address, spec in job.fleet.agents.items()
             if record.address in (address, *spec.previously)
         ]
-        return any(each.lifecycle.protect for each in heirs) if heirs else record.protect
+        return any(map(self._is_protected, heirs)) if heirs else record.protect
+
+    def _is_protected(self, spec: AgentSpec) -> bool:
+        """What the files say last: where they do not say, it is what the state remembers."""
+        if spec.lifecycle.protect is not None:
+            return spec.lifecycle.protect
+        records = self._world.store.read().records
+        known = (records.get(each) for each in (spec.address, *spec.previously))
+        return any(record.protect for record in known if record is not None)
