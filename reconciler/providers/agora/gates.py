@@ -59,7 +59,8 @@ class Rate:
         """Take the next place; returns how long to wait for it. It is void once `holds` has changed."""
         due = max(self._due, now)
         self._due = due + 1.0 / self._per_second
-        return max(0.0, due - self._allowance - now)
+        # A call that was under way may have raised the pace, and with it the allowance: a hold is a hold.
+        return max(due - self._allowance, self._held_until, now) - now
 
     def hold(self, now: float, seconds: float) -> None:
         """Let nobody start for some seconds, and afterwards start evenly, at half the rate.

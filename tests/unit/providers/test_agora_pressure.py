@@ -26,6 +26,20 @@ def read(hand: Hand, pressure: Pressure | None = None) -> Result:
     return hand.run((pressure or Pressure()).read(GET))
 
 
+@given(st.floats(0.1, 60.0), st.integers(0, 60), st.floats(0.0, 59.0))
+def test_nobody_starts_before_a_hold_is_over(seconds: float, successes: int, later: float) -> None:
+    """Calls that were under way may succeed meanwhile, and raise the pace: not before the pause is over."""
+    rate = Rate(Limits())
+    for _ in range(40):
+        rate.reserve(0.0)
+    rate.hold(0.0, 1.0)
+    rate.hold(1.5, seconds)
+    for _ in range(successes):
+        rate.succeeded()
+    now = 1.5 + min(later, seconds)
+    assert now + rate.reserve(now) >= 1.5 + seconds - 1e-9
+
+
 # --- reads --------------------------------------------------------------------------------------------------
 
 
