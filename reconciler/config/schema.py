@@ -174,7 +174,10 @@ _LIFECYCLE: Final[Schema] = {
         "Life of the agent's token, renewed at half of it. At most and by default 24h.", DURATION
     ),
     "replace": _choice(ReplaceOrder, "Which comes first when the agent is replaced. Default leave-first."),
-    "protect": {"type": "boolean", "description": "Never leave or replace this agent. Left out: as it was said last, or false."},
+    "protect": {
+        "type": "boolean",
+        "description": "Never leave or replace this agent. Left out: as it was said last, or false.",
+    },
     "paused": {"type": "boolean", "description": "The agent is to be absent. Default false."},
     "ignore_changes": _list(
         _text("A path such as llm.greeting_message."),

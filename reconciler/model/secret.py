@@ -66,8 +66,15 @@ class SecretRef:
 
     @property
     def source(self) -> str:
-        """What it refers to, however it is written: two ways to write one file's path are one secret."""
-        return f"{MARK}file://{normpath(self.path)}" if self.scheme == "file" else self.text
+        """What it refers to, however it is written: two ways to write one file's path are one secret.
+
+        So are two versions of one secret, or whatever else a `?` says of how to read it.
+        """
+        if self.scheme == "file":
+            root = "/" if self.path.startswith("/") else ""
+            return f"{MARK}file://{root}{normpath(self.path).lstrip('/')}"
+        where, mark, part = self.path.partition("#")
+        return f"{MARK}{self.scheme}://{where.partition('?')[0]}{mark}{part.partition('?')[0]}"
 
     def __str__(self) -> str:
         return self.text

@@ -16,17 +16,15 @@ from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Operation
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import Action, Change, Keep, Renew, action_of, diffs_of, target_of
+from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous
 from reconciler.plan.decide import beside, decide, duplicates
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import foreign_agents, gather_facts
 from reconciler.plan.guard import (
     Cost,
-    Danger,
     Policy,
     Refusal,
-    allowed_dangers,
     cost_of,
-    dangers,
     hold_by_policy,
     refusals,
 )
@@ -150,31 +148,32 @@ def build_plan(
         )
     everything = list(gather_facts(fleet, basis, able, selection.forces, destroying=destroying))
     _check_selectors(selection, [each.address for each in everything])
+    chosen = [each for each in everything if selection.selects(each.address)]
+    decided = [
+        (facts, hold_by_policy(change, policy)) for facts in chosen if (change := decide(facts)) is not None
+    ]
+    pending = [change for _, change in decided if not isinstance(change, Keep)]
+    risky = dangers(pending, basis, policy) if pending else ()
     changes: list[Change] = []
-    for facts in everything:
-        if not selection.selects(facts.address):
-            continue
-        change = decide(facts)
-        if change is not None:
-            held = hold_by_policy(change, policy)
-            changes.append(held)
-            renewal = beside(held, facts)
-            if renewal is not None:
-                changes.append(hold_by_policy(renewal, policy))
+    for facts, change in decided:
+        held = hold_dangerous(change, risky, policy)
+        renewal = beside(held, facts)
+        changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
         changes += (hold_by_policy(each, policy) for each in duplicates(facts))
-    return _assemble(fleet, basis, able, tuple(changes), policy)
+    return _assemble(fleet, basis, able, tuple(changes), risky, policy)
 
 
 def _assemble(
-    fleet: DesiredFleet, basis: Basis, able: Capabilities, changes: tuple[Change, ...], policy: Policy
+    fleet: DesiredFleet,
+    basis: Basis,
+    able: Capabilities,
+    changes: tuple[Change, ...],
+    risky: tuple[Danger, ...],
+    policy: Policy,
 ) -> Plan:
     cost = cost_of(changes, basis, fleet.limits, able.usd_per_minute)
-    kept = frozenset(
-        each.address for each in changes if isinstance(each, Keep) and not each.spec.lifecycle.ignore_changes
-    )
-    risky = dangers(fleet, basis, policy, kept) if any(not isinstance(each, Keep) for each in changes) else ()
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
-    secret_refusal = allowed_dangers(risky)
+    secret_refusal = allowed_dangers(risky) if policy.only is None else None
     if secret_refusal is not None:
         refused.append(secret_refusal)
     channels = {address.channel for address in fleet.agents}

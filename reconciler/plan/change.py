@@ -48,6 +48,7 @@ class Because(StrEnum):
     BACKING_OFF = "backing_off"
     NOT_IN_ONLY = "not_in_only"
     OTHER_VERSION = "other_version"
+    SECRET_HOST = "secret_host"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,26 @@
 """Policy over a whole plan: what is held, and what refuses the apply as a whole.
 
 Guards fail closed: a limit is checked where it is known, and what cannot be counted is refused. Protection of
-one address is decided with the address (`decide`); here are selections, limits, quota, cost and secrets.
+one address is decided with the address (`decide`); here are selections, limits, quota and cost, and in `dangers` secrets.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model.address import Address
-from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.model.properties import secret_destination
-from reconciler.model.secret import tree_references
-from reconciler.model.spec import Body
+from reconciler.model.fleet import Limit, Limits
 from reconciler.plan.basis import Basis
-from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, action_of
+from reconciler.plan.change import (
+    Action,
+    Because,
+    Change,
+    Hold,
+    Keep,
+    Reason,
+    action_of,
+)
 
 MINUTES_A_DAY = 1440
 
@@ -40,16 +44,6 @@ class Refusal:
     planned: float
     allowed: float
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Danger:
-    """A secret that starts to go to another host than any before."""
-
-    reference: str
-    host: str
-    before: tuple[str, ...]
-    allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,55 +132,3 @@ def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, usd_per_min
     counts = Counter(action_of(each) for each in changes)
     after = before + counts[Action.JOIN] - counts[Action.LEAVE]
     return Cost(before, after, limits.usd_per_minute or usd_per_minute, limits.quota)
-
-
-def dangers(
-    fleet: DesiredFleet, basis: Basis, policy: Policy, kept: frozenset[Address]
-) -> tuple[Danger, ...]:
-    """The references whose value would go to a host to which no recorded agent sends it.
-
-    The bodies of the `kept` are what is recorded of them: they send nothing new. All records are read only when
-    one of the others sends something that its own record does not.
-    """
-    bodies = {address: record.body for address, record in basis.state.records.items()}
-    if not bodies:
-        return ()
-    others = [address for address in fleet.agents if address not in kept]
-    wanted = _destinations(fleet.agents[address].body for address in others)
-    before = _destinations(bodies[address] for address in others if address in bodies)
-    if all(hosts <= before.get(reference, set()) for reference, hosts in wanted.items()):
-        return ()
-    known = _destinations(bodies.values())
-    return tuple(
-        Danger(reference, host, tuple(sorted(known[reference])), host in policy.allow_hosts)
-        for reference in sorted(wanted)
-        if reference in known
-        for host in sorted(wanted[reference] - known[reference])
-    )
-
-
-def _destinations(bodies: Iterable[Body]) -> dict[str, set[str]]:
-    """Reference -> hosts that its value is sent to. Equal subtrees are looked at once."""
-    found: dict[str, set[str]] = defaultdict(set)
-    seen: set[int] = set()
-    keep: list[object] = []
-    for body in bodies:
-        for part, subtree in body.properties.items():
-            if id(subtree) in seen or isinstance(subtree, (str, int, float, bool)) or subtree is None:
-                continue
-            seen.add(id(subtree))
-            keep.append(subtree)
-            for path, reference in tree_references(subtree):
-                found[reference.source].add(secret_destination((part, *path), body.properties))
-    return found
-
-
-def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:
-    """The refusal of an apply that would send a secret to a host nobody has approved, if any."""
-    open_ones = [each for each in found if not each.allowed]
-    if not open_ones:
-        return None
-    hosts = sorted({each.host for each in open_ones})
-    flags = " ".join(f"--allow secret-host={host}" for host in hosts)
-    text = f"a secret would start to go to {', '.join(hosts)}; if that is meant, say so with {flags}"
-    return Refusal("secret-host", len(open_ones), 0, text)

@@ -81,6 +81,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
                 "host": each.host,
                 "before": list(each.before),
                 "allowed": each.allowed,
+                "held": each.held,
             }
             for each in plan.dangers
         ],

@@ -108,6 +108,7 @@ class DangerTree(TypedDict):
     host: str
     before: list[str]
     allowed: bool
+    held: bool
 
 
 class NewSecret(TypedDict):

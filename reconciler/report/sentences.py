@@ -24,7 +24,8 @@ from reconciler.plan.change import (
     Rotate,
     Update,
 )
-from reconciler.plan.guard import Cost, Danger
+from reconciler.plan.dangers import Danger
+from reconciler.plan.guard import Cost
 from reconciler.plan.steps import (
     AwaitGone,
     AwaitRunning,
@@ -185,9 +186,9 @@ def warnings(plan: Plan) -> str:
 
 def danger(found: Danger) -> str:
     """One danger, with where the secret goes today."""
-    until = f" (until now: {', '.join(found.before)})" if found.before else ""
-    allowed = "; allowed for this run" if found.allowed else ""
-    return f"the secret {found.reference} would start to go to {found.host}{until}{allowed}"
+    until = f"until now: {', '.join(found.before)}" if found.before else "no agent of today uses it"
+    allowed = "; allowed for this run" if found.allowed else "; held in this run" if found.held else ""
+    return f"the secret {found.reference} would start to go to {found.host} ({until}){allowed}"
 
 
 def foreign(row: Unmanaged) -> str:

@@ -14,8 +14,9 @@ from reconciler.cli.options import read_allows
 from reconciler.errors import ReconcilerError, Refused, StateError, UsageError
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.secret import SecretRef
-from reconciler.model.spec import Lifecycle
+from reconciler.model.spec import HOUR, Lifecycle
 from reconciler.plan.build import Selection
+from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet
@@ -231,12 +232,84 @@ def test_a_secret_does_not_start_to_go_elsewhere_without_a_word(url: str) -> Non
         ("ref+file://keys/llm", "ref+file://./keys/llm"),
         ("ref+file://keys/llm", "ref+file://keys//llm"),
         ("ref+file://keys/llm", "ref+file://x/../keys/llm"),
+        ("ref+file:///run/keys/llm", "ref+file:////run/keys/llm"),
+        ("ref+vault://team/llm#/key", "ref+vault://team/llm?version=1#/key"),
     ],
 )
 def test_two_ways_to_write_one_file_are_one_secret(one: str, other: str) -> None:
     """Else a reference written anew would be a new secret, and go anywhere without a word."""
     assert SecretRef(one).source == SecretRef(other).source
     assert SecretRef("ref+env://A").source != SecretRef("ref+env://B").source
+
+
+EVIL = "https://evil.example/v1"
+
+
+@pytest.mark.parametrize("changes", [{"url": EVIL, "api_key": "ref+env://GITHUB_TOKEN"}, {"url": EVIL}])
+@pytest.mark.parametrize("lost", [False, True], ids=["recorded", "state lost"])
+def test_no_secret_goes_where_none_has_gone(changes: dict[str, str], lost: bool) -> None:
+    """Neither one that nobody has used before, nor one of which the state has forgotten where it went."""
+    virtual = running(2)
+    if lost:
+        virtual.state = MemoryStore()
+    wanted = fleet(agent("room-0/desk", llm=changes), agent("room-1/desk"))
+    assert attempt(virtual, wanted) == {}
+    allowed = Policy(allow_hosts=frozenset({"evil.example"}))
+    assert attempt(virtual, wanted, policy=allowed)["join"] == 1
+
+
+def test_a_new_secret_may_go_to_its_own_vendor_and_where_others_go() -> None:
+    virtual = running(1)
+    deepgram = {"vendor": "deepgram", "params": {"key": "ref+env://DEEPGRAM_KEY", "model": "nova-2"}}
+    wanted = fleet(
+        agent("room-0/desk"), agent("room-1/desk", asr=deepgram, llm={"api_key": "ref+env://OTHER_KEY"})
+    )
+    assert attempt(virtual, wanted)["join"] == 1
+
+
+def test_a_lost_state_takes_back_what_it_finds_without_a_word_about_secrets() -> None:
+    virtual = running(2)
+    virtual.state = MemoryStore()
+    assert "join" not in attempt(virtual, fleet(agent("room-0/desk"), agent("room-1/desk")))
+
+
+def test_values_that_are_sent_once_to_an_agent_that_is_taken_back_are_no_proof_of_themselves() -> None:
+    virtual = running(1)
+    virtual.state = MemoryStore()
+    tools = [{"type": "mcp", "server_url": EVIL, "headers": {"Authorization": "Bearer ref+env://MCP_KEY+"}}]
+    wanted = fleet(agent("room-0/desk", llm={"params": {"tools": tools}}))
+    (found,) = virtual.run(workflow.plan(virtual.job(wanted), virtual.provider())).dangers
+    assert (found.reference, found.before) == ("ref+env://MCP_KEY", ())
+
+
+def test_a_redirect_keeps_nobody_else_from_being_kept_alive() -> None:
+    virtual = Virtual()
+    virtual.service.set_switches(token_expiry="ignored")
+    attempt(virtual, fleet(agent("room-0/desk"), agent("room-1/desk")))
+    wanted = fleet(agent("room-0/desk", llm={"url": EVIL}), agent("room-1/desk"))
+    virtual.now += 61 * HOUR
+    alive = Policy(only=frozenset({Action.RENEW, Action.ROTATE, Action.JOIN}))
+    ended = attempt(virtual, wanted, policy=alive)
+    assert ended == {"leave": 1, "join": 1, "update": 1}  # one is rotated, the other's token is renewed
+    assert all(EVIL not in str(each.properties) for each in virtual.live())
+
+
+def test_a_redirect_is_no_matter_for_what_is_not_selected_or_not_sent() -> None:
+    virtual = running(2)
+    wanted = fleet(agent("room-0/desk", llm={"url": EVIL}), agent("room-1/desk", idle_timeout=9))
+    only_the_other = {"selection": Selection(targets=("room-1/*",))}
+    assert attempt(virtual, wanted, **only_the_other) == {"leave": 1, "join": 1}
+    assert attempt(virtual, wanted, destroying=True)["leave"] == 2
+
+
+def test_a_redirect_that_protection_holds_is_shown_and_refuses_nothing() -> None:
+    virtual = Virtual()
+    kept = Lifecycle(protect=True)
+    attempt(virtual, fleet(agent("a/x", lifecycle=kept), agent("b/x")))
+    wanted = fleet(agent("a/x", lifecycle=kept, llm={"url": EVIL}), agent("b/x", idle_timeout=9))
+    (found,) = virtual.run(workflow.plan(virtual.job(wanted), virtual.provider())).dangers
+    assert (found.host, found.held) == ("evil.example", True)
+    assert attempt(virtual, wanted) == {"leave": 1, "join": 1}
 
 
 # --- at the command line --------------------------------------------------------------------------------------

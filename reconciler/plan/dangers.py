@@ -1,0 +1,161 @@
+"""Secrets that would start to go to other hosts than today: found over a whole plan, refused until somebody allows it.
+
+A secret's destination is part of the secret: whoever can change an address in the files could have it sent anywhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.model.properties import VENDOR_HOSTS, secret_destination
+from reconciler.model.secret import tree_references
+from reconciler.model.spec import Body
+from reconciler.model.tree import Path, starts_with
+from reconciler.plan.basis import Basis, ours
+from reconciler.plan.change import (
+    Adopt,
+    Because,
+    Change,
+    Hold,
+    Join,
+    Keep,
+    Reason,
+    Replace,
+    Rotate,
+    Update,
+)
+from reconciler.plan.guard import Policy, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """A secret that starts to go to another host than any before; `held` where the changes that would send it are held."""
+
+    reference: str
+    host: str
+    before: tuple[str, ...]
+    allowed: bool
+    held: bool = False
+
+
+def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
+    """The references whose value a change would send to a host that does not get it from any agent of today.
+
+    A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Where
+    nothing of this fleet is remembered or runs, everything is new, and nothing is said. All records are read only when
+    some change sends what its own record does not.
+    """
+    changes = tuple(changes)
+    records = basis.state.records
+    if not records and not any(map(ours(basis), basis.live)):
+        return ()
+    acts = [each for each in changes if not isinstance(each, (Hold, Keep))]
+    held = [each.change for each in changes if isinstance(each, Hold)]
+    sent, withheld = _destinations(map(_sent, acts)), _destinations(map(_sent, held))
+    own = _destinations(_Sight(records[each.address].body) for each in changes if each.address in records)
+    if all(hosts <= own.get(name, set()) for group in (sent, withheld) for name, hosts in group.items()):
+        return ()
+    known = _destinations(
+        [*(_Sight(each.body) for each in records.values()), *(_proven(each) for each in changes)]
+    )
+    anywhere: set[str] = set().union(*known.values())
+    found: list[Danger] = []
+    for reference in sorted({*sent, *withheld}):
+        before = known.get(reference, set())
+        for host in sorted(sent.get(reference, set()) | withheld.get(reference, set())):
+            if host in before or (not before and (host in anywhere or _is_of_a_vendor(host))):
+                continue
+            is_held = host not in sent.get(reference, set())
+            allowed = host in policy.allow_hosts
+            found.append(Danger(reference, host, tuple(sorted(before)), allowed, is_held))
+    return tuple(found)
+
+
+_VENDORS: Final = frozenset(VENDOR_HOSTS.values())
+
+
+def _is_of_a_vendor(host: str) -> bool:
+    return host in _VENDORS or host.startswith("vendor:")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What is looked at of a body: all of it, what stands at some paths, or (`inside` is False) everything else."""
+
+    body: Body
+    paths: frozenset[Path] | None = None
+    inside: bool = True
+
+    def shows(self, path: Path) -> bool:
+        return self.paths is None or any(starts_with(path, each) for each in self.paths) is self.inside
+
+
+_NOTHING: Final = _Sight(Body({}))
+
+
+def _sent(change: Change) -> _Sight:
+    """What a change sends. Of an agent that is taken back only what is in place is sent; of a renewal, a token."""
+    match change:
+        case Join() | Update() | Replace() | Rotate():
+            return _Sight(change.spec.body)
+        case Adopt():
+            return _Sight(change.spec.body, frozenset(change.values))
+        case _:
+            return _NOTHING
+
+
+def _proven(change: Change) -> _Sight:
+    """What an unrecorded agent was started with, as far as the digest in its name proves it."""
+    if isinstance(change, Adopt) and change.target.record is None:
+        return _Sight(change.spec.body, frozenset(change.values), inside=False)
+    return _NOTHING
+
+
+def _destinations(sights: Iterable[_Sight]) -> dict[str, set[str]]:
+    """Reference -> hosts that its value is sent to. Equal subtrees are looked at once."""
+    found: dict[str, set[str]] = defaultdict(set)
+    seen: set[tuple[int, frozenset[Path] | None, bool]] = set()
+    keep: list[object] = []
+    for sight in sights:
+        properties = sight.body.properties
+        for part, subtree in properties.items():
+            key = (id(subtree), sight.paths, sight.inside)
+            if key in seen or isinstance(subtree, (str, int, float, bool)) or subtree is None:
+                continue
+            seen.add(key)
+            keep.append(subtree)
+            for path, reference in tree_references(subtree):
+                if sight.shows((part, *path)):
+                    found[reference.source].add(secret_destination((part, *path), properties))
+    return found
+
+
+def hold_dangerous(change: Change, found: Iterable[Danger], policy: Policy) -> Change:
+    """The change, or its hold where a run that does only some kinds (`only`) would send a secret to a host of danger.
+
+    Such a run keeps agents alive: what one address would do must not keep it from the others.
+    """
+    pairs = {(each.reference, each.host) for each in found if not each.allowed and not each.held}
+    if policy.only is None or not pairs or isinstance(change, (Hold, Keep)):
+        return change
+    sent = _destinations([_sent(change)])
+    hosts = sorted({host for name, there in sent.items() for host in there if (name, host) in pairs})
+    if not hosts:
+        return change
+    flags = " ".join(f"--allow secret-host={host}" for host in hosts)
+    text = f"a secret would start to go to {', '.join(hosts)} ({flags} lets it)"
+    return Hold(change, Reason(Because.SECRET_HOST, text))
+
+
+def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:
+    """The refusal of an apply that would send a secret to a host nobody has approved, if any."""
+    open_ones = [each for each in found if not each.allowed and not each.held]
+    if not open_ones:
+        return None
+    hosts = sorted({each.host for each in open_ones})
+    flags = " ".join(f"--allow secret-host={host}" for host in hosts)
+    text = f"a secret would start to go to {', '.join(hosts)}; if that is meant, say so with {flags}"
+    return Refusal("secret-host", len(open_ones), 0, text)
