@@ -53,7 +53,11 @@ def run_apply(
         saved = _saved(approval, flags, session)
         job = make_job(session, flags, destroying=destroying)
         if saved is not None:
-            job = replace(job, selection=saved.selection, policy=saved.policy)
+            # What a limit is raised by, and where a secret may go, is for whoever applies to say: no file says it.
+            policy = replace(
+                job.policy, only=saved.policy.only, prune_unrecorded=saved.policy.prune_unrecorded
+            )
+            job = replace(job, selection=saved.selection, policy=policy)
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
         asked = approved is None and not approval.automatic
         if asked:
@@ -139,7 +143,6 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
             ("--exclude", flags.excludes),
             ("--replace", flags.replaces),
             ("--only", flags.only),
-            ("--allow", flags.allows),
             ("--prune-unrecorded", flags.prune_unrecorded),
         )
         if is_given

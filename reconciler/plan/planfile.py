@@ -2,7 +2,7 @@
 
 An apply re-derives its plan from the files, the state and the service, and compares digests; the file only says
 which digest somebody has seen, under which selection, and which rows it stood for. A checksum over all of it
-shows damage and careless edits: no limit is raised and no host allowed by a plan that was not written so.
+shows damage and careless edits. What a run may do beyond its limits is not in it: whoever applies says so again.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ class _SelectionDocument(_Document):
 
 
 class _PolicyDocument(_Document):
-    allow: dict[str, float]
-    allow_hosts: list[str]
     only: list[str] | None
     prune_unrecorded: bool
 
@@ -61,7 +59,10 @@ class _PlanDocument(_Document):
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """What a plan file says. `rows` are the approved acts as (action, address); `files` the files' digest."""
+    """What a plan file says. `rows` are the approved acts as (action, address); `files` the files' digest.
+
+    Its `policy` raises no limit and allows no host.
+    """
 
     owner: Owner
     digest: str
@@ -93,8 +94,6 @@ def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
             replaces=list(selection.replaces),
         ),
         policy=_PolicyDocument(
-            allow=dict(sorted(policy.allow.items())),
-            allow_hosts=sorted(policy.allow_hosts),
             only=None if policy.only is None else sorted(each.value for each in policy.only),
             prune_unrecorded=policy.prune_unrecorded,
         ),
@@ -141,10 +140,8 @@ def load(data: bytes, name: str = "") -> SavedPlan:
 def _saved(document: _PlanDocument) -> SavedPlan:
     only = document.policy.only
     policy = Policy(
-        document.policy.allow,
-        frozenset(document.policy.allow_hosts),
-        None if only is None else frozenset(Action(each) for each in only),
-        document.policy.prune_unrecorded,
+        only=None if only is None else frozenset(Action(each) for each in only),
+        prune_unrecorded=document.policy.prune_unrecorded,
     )
     chosen = document.selection
     return SavedPlan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,6 @@ class Situation:
 
 
 _LENIENT = Policy({"join": 99.0})
-_ALLOWED = {"leave": 99.0, "join": 99.0, "replace": 99.0, "quota": 99.0}
 _WHOLE = Limits(leave=Limit(percent=100))
 _ONE, _WAITER = agent("lobby/greeter"), agent("bar/waiter")
 _ELSEWHERE = agent("lobby/greeter", llm={"url": "https://other.example/v1"})
@@ -138,16 +138,11 @@ class PlanFiles:
         return Outcome((refusal,) if refusal else ())
 
     def _done_in_full(self, number: int) -> tuple[World, dict[str, int]]:
-        """The world, and the calls that made it, when the plan is carried out.
-
-        Whoever can write a plan with its checksum can also write that a limit is raised, as `plan --allow` does.
-        """
-        situation, saved = SITUATIONS[number], load(self._saved[number])
+        """The world, and the calls that made it, when the plan is carried out; of one that a limit refuses, none."""
+        situation = SITUATIONS[number]
         virtual = situation.started()
-        if not situation.dies:  # what was begun goes on under the limits with which it began
-            policy = replace(saved.policy, allow=_ALLOWED, allow_hosts=frozenset({"other.example"}))
-            saved = replace(saved, policy=policy)
-        apply(virtual, situation.wanted, saved)
+        with suppress(Refused):
+            apply(virtual, situation.wanted, load(self._saved[number]))
         return _world(virtual), virtual.sent
 
     def _command(self, data: bytes) -> Outcome:
@@ -189,7 +184,7 @@ def _edited(tree: dict[str, Any], chance: random.Random) -> dict[str, Any]:
         match chance.randrange(6):
             case 0:
                 name = chance.choice(("leave", "join", "replace", "quota", "usd_per_day", "x"))
-                policy["allow"] = {**policy["allow"], name: chance.choice((0.0, 99.0, 1e300, -1.0))}
+                policy["allow"] = {**policy.get("allow", {}), name: chance.choice((0.0, 99.0, 1e300, -1.0))}
             case 1:
                 policy["allow_hosts"] = chance.choice(([], ["*"], ["other.example"]))
             case 2:

@@ -7,14 +7,17 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from reconciler import workflow
 from reconciler.errors import ReconcilerError, StalePlan, UsageError
+from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import DesiredFleet, Limits
 from reconciler.plan.build import Selection
+from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import SavedPlan, load, save
 from reconciler.ports import HttpRequest
@@ -62,7 +65,7 @@ def mutants(data: bytes, chance: random.Random, count: int) -> list[bytes]:
 def test_no_byte_of_a_plan_can_be_changed_unnoticed() -> None:
     virtual = Virtual()
     wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"), limits=Limits(quota=1))
-    data = planned(virtual, wanted, Policy({"quota": 30.0, "leave": 5.0}, frozenset({"llm.example"})))
+    data = planned(virtual, wanted, Policy(only=frozenset({Action.JOIN})))
     original = load(data)
     refused = 0
     for mutant in mutants(data, random.Random(1), MUTANTS):
@@ -96,15 +99,8 @@ def resealed(data: bytes, change: Callable[[dict[str, object]], object]) -> byte
         {"selection": {"targets": ["lobby/*"], "excludes": [], "replaces": []}},
         {"selection": {"targets": [], "excludes": ["bar/*"], "replaces": []}},
         {"selection": {"targets": [], "excludes": [], "replaces": ["no/such"]}},
-        {"policy": {"allow": {}, "allow_hosts": [], "only": ["leave"], "prune_unrecorded": False}},
-        {
-            "policy": {
-                "allow": {"leave": 1e300},
-                "allow_hosts": ["*"],
-                "only": ["forget"],
-                "prune_unrecorded": True,
-            }
-        },
+        {"policy": {"only": ["leave"], "prune_unrecorded": False}},
+        {"policy": {"only": ["forget"], "prune_unrecorded": True}},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -194,7 +190,7 @@ def test_an_interrupted_plan_is_not_resumed_for_other_files() -> None:
         lambda tree: tree["selection"].update(excludes=["bar/*"]),
         lambda tree: tree["selection"].update(replaces=["*"]),
         lambda tree: tree["rows"].append({"action": "leave", "address": "spa/host"}),
-        lambda tree: tree["policy"].update(allow={"join": 99.0}),
+        lambda tree: tree["policy"].update(only=["join"]),
     ],
     ids=["selection", "replaces", "rows", "policy"],
 )
@@ -254,7 +250,6 @@ def test_exit_codes_of_plans_that_do_not_fit(bench: Bench, demo: Path) -> None:
         ["--exclude", "x"],
         ["--replace", "*"],
         ["--only", "join"],
-        ["--allow", "join=3"],
         ["--prune-unrecorded"],
     ):
         answer = bench.run("apply", demo, "--plan", saved, *flags)
@@ -272,11 +267,41 @@ def test_a_limit_raised_in_the_file_raises_nothing(bench: Bench, demo: Path) -> 
     saved = bench.home / "saved.plan"
     bench.run("plan", demo, "--out", saved)
     assert bench.run("apply", demo, "--plan", saved).code == 5
-    tree = json.loads(saved.read_text(encoding="utf-8"))
-    tree["policy"]["allow"]["join"] = 99
-    saved.write_text(json.dumps(tree), encoding="utf-8")
-    assert bench.run("apply", demo, "--plan", saved).code == 1
+    good = saved.read_bytes()
+    for change in (
+        lambda tree: tree["policy"].update(allow={"join": 99}),
+        lambda tree: tree["policy"].update(allow_hosts=["evil.example"]),
+        lambda tree: tree.update(allow={"join": 99}),
+    ):
+        for made in (resealed_anyhow(good, change), json.dumps(changed(good, change)).encode()):
+            saved.write_bytes(made)
+            assert bench.run("apply", demo, "--plan", saved).code == 1
     assert bench.run("plan", demo, "--detailed-exitcode").code == 2
+    saved.write_bytes(good)
+    assert bench.run("apply", demo, "--plan", saved, "--allow", "join=1").code == 5
+    assert bench.run("apply", demo, "--plan", saved, "--allow", "join=2").code == 0
+
+
+def test_a_plan_made_with_an_allowance_holds_none(bench: Bench, demo: Path) -> None:
+    edit(demo, "quota: 500", "quota: 500, join: 1")
+    saved = bench.home / "saved.plan"
+    bench.run("plan", demo, "--out", saved, "--allow", "join=9", "--allow", "secret-host=x.example")
+    assert "x.example" not in saved.read_text(encoding="utf-8")
+    assert bench.run("apply", demo, "--plan", saved).code == 5
+    assert bench.run("apply", demo, "--plan", saved, "--allow", "join=9").code == 0
+
+
+def changed(data: bytes, change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(data)
+    change(tree)
+    return tree
+
+
+def resealed_anyhow(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """With a checksum over whatever it now says, of this format or not."""
+    tree = changed(data, change)
+    body = {key: each for key, each in tree.items() if key != "check"}
+    return json.dumps({**body, "check": digest(body, size=16)}).encode()
 
 
 def test_a_plan_that_never_ends_is_refused(bench: Bench, demo: Path) -> None:

@@ -131,12 +131,10 @@ def test_9_5_06_other_changes(scene: Scene, saved: Path) -> None:
     forged(saved, lambda tree: tree.update(digest="0" * 64))
     scene.refused("Another digest, with its checksum", *APPLY, code=STALE, says="not what was approved")
     saved.write_bytes(good)
-    edited(saved, lambda tree: tree["policy"]["allow"].update(join=99))
+    edited(saved, lambda tree: tree["policy"].update(allow={"join": 99}))
     scene.refused("A limit raised in the plan", *APPLY, says="edited")
     scene.section.note(
-        "What a plan allows, edited by somebody who also makes the checksum, is not told from `plan --allow` by the same "
-        "person: who may hand a plan to `apply` decides about it. What is done are the changes that the files ask for in "
-        "any case."
+        "A plan raises no limit and allows no host: whoever applies says so, with `apply --allow`."
     )
 
 
