@@ -162,7 +162,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
         case Remember():
             yield from _remember(context, change)
         case DropMemory():
-            yield from _forget(context, change)
+            yield from _drop(context, change.address)
         case _:
             assert_never(step)
 
@@ -185,6 +185,8 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     spec = _spec(change)
     record, resumed = yield from _started(context, change, spec, other_uid=other_uid)
     context.joined[record.agent_id] = (spec.address, action_of(change))
+    if isinstance(change, Join) and change.formerly is not None:
+        yield from _drop(context, change.formerly)
     if resumed or record.unsent:
         yield from _bring_up_to_date(context, spec, record)
 
@@ -297,12 +299,10 @@ def _taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
     )
 
 
-def _forget(context: Context, change: Change) -> Steps[None]:
-    record = context.journal.record(change.address)
+def _drop(context: Context, address: Address) -> Steps[None]:
+    record = context.journal.record(address)
     if record is not None:
-        yield from context.journal.write(
-            PutGeneration(change.address, record.generation), DropRecord(change.address)
-        )
+        yield from context.journal.write(PutGeneration(address, record.generation), DropRecord(address))
 
 
 # --- waiting for what was started -------------------------------------------------------------------------------

@@ -81,13 +81,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Start an agent; `awaits` are stopping agents whose end comes first."""
+    """Start an agent; `awaits` are stopping agents whose end comes first.
+
+    `formerly` is the earlier address that still has the record of its predecessor, which has ended.
+    """
 
     address: Address
     spec: AgentSpec
     reason: Reason
     awaits: tuple[str, ...] = ()
     failures: int = 0
+    formerly: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,9 +117,9 @@ def _uid_by_name(facts: Facts, want: AgentSpec, agent: ObservedAgent) -> str:
 def _absent(facts: Facts, want: AgentSpec) -> Change:
     record = facts.record
     failures = record.failures if record else 0
-    join = Join(
-        facts.address, want, _why_absent(facts), tuple(each.agent_id for each in facts.stopping), failures
-    )
+    formerly = record.address if record and record.address != facts.address else None
+    awaits = tuple(each.agent_id for each in facts.stopping)
+    join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
     if record is not None and record.retry_at > facts.now:
         text = f"it failed {failures} times in a row; the next try waits (`apply --replace {facts.address}` tries now)"
         return join if facts.forced else Hold(join, Reason(Because.BACKING_OFF, text))

@@ -663,3 +663,14 @@ def test_a_shorter_rotation_gets_around_neither_protection_nor_limits(virtual: V
     assert names(virtual) == before
     virtual.now += 61 * HOUR  # now they would be ended by the service
     assert set(actions(plan(virtual, wanted)).values()) == {"rotate"}
+
+
+def test_an_agent_that_ended_and_was_renamed_leaves_no_record_behind(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    for each in virtual.live():
+        if each.channel == "lobby":
+            virtual.service.end(each.agent_id)
+    wanted = fleet(agent("lobby/welcomer", previously=("lobby/greeter",)), agent("bar/waiter"))
+    assert apply(virtual, wanted).is_complete
+    assert [str(each) for each in sorted(virtual.state.read().records)] == ["bar/waiter", "lobby/welcomer"]
+    assert converged(virtual, wanted)
