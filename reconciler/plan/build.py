@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from reconciler.diagnostics import Diagnostic
@@ -14,10 +14,22 @@ from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Operation
+from reconciler.model.tree import Path
 from reconciler.plan.basis import Basis
-from reconciler.plan.change import Action, Change, Keep, Renew, action_of, diffs_of, target_of
+from reconciler.plan.change import (
+    Action,
+    Adopt,
+    Change,
+    Hold,
+    Keep,
+    Renew,
+    Update,
+    action_of,
+    diffs_of,
+    target_of,
+)
 from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous
-from reconciler.plan.decide import beside, decide, duplicates
+from reconciler.plan.decide import Facts, beside, decide, duplicates, ignored_diffs
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import foreign_agents, gather_facts
 from reconciler.plan.guard import (
@@ -56,12 +68,21 @@ class Unmanaged:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """Paths of a running agent at which the files say otherwise, and are ignored until its next join."""
+
+    address: Address
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What will be done, in the order of the addresses, and on what ground.
 
     `interrupted` counts open intents of an earlier run that an apply settles on the way. `elsewhere` counts
     foreign agents whose channel is not one of ours. `new_secrets` are references with new values behind them, and
-    the number of agents that still have the old one, where that was asked.
+    the number of agents that still have the old one, where that was asked. `ignored` is what the files say otherwise
+    than running agents are, and nobody asks for as long as they run.
     """
 
     owner: Owner
@@ -75,6 +96,7 @@ class Plan:
     interrupted: int = 0
     new_secrets: tuple[tuple[str, int], ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
     fleet: DesiredFleet | None = field(default=None, compare=False)
 
     @property
@@ -160,7 +182,18 @@ def build_plan(
         renewal = beside(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
         changes += (hold_by_policy(each, policy) for each in duplicates(facts))
-    return _assemble(fleet, basis, able, tuple(changes), risky, policy)
+    plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
+    told = (_ignored(facts, change) for facts, change in decided)
+    return replace(plan, ignored=tuple(each for each in told if each is not None))
+
+
+def _ignored(facts: Facts, change: Change) -> Ignored | None:
+    """What an agent that stays is not told of what the files say, if anything; a replacement shows it among the rest."""
+    inner = change.change if isinstance(change, Hold) else change
+    if not isinstance(inner, (Keep, Update, Renew, Adopt)) or inner.target.record is None:
+        return None
+    rows = ignored_diffs(inner.spec, inner.target.record)
+    return Ignored(facts.address, tuple(row.path for row in rows)) if rows else None
 
 
 def _assemble(

@@ -184,15 +184,16 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     is_due = age >= want.lifecycle.rotate_after and (
         not fatal or age >= facts.able.max_lifetime - _NEAR_THE_END
     )
+    anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
-        return _guarded(Replace(facts.address, want, _FORCED, target, diffs), want.lifecycle.protect)
+        return _guarded(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
     if is_due:
         text = f"it is older than {_span(want.lifecycle.rotate_after)}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
-        return Rotate(facts.address, want, Reason(Because.AGE, text), target, diffs)
+        return Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
-        return _guarded(Replace(facts.address, want, reason, target, diffs), want.lifecycle.protect)
+        return _guarded(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
     return _in_place(facts, want, record, target, diffs)
 
 
@@ -257,6 +258,14 @@ def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ..
         before, after = _stripped(record.body, ignored), _stripped(want.body, ignored)
         rows += [_marked(row, facts.able) for row in field_diffs(before, after)]
     return tuple(rows)
+
+
+def ignored_diffs(want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
+    """The differences at ignored paths: neither compared nor sent as long as the agent runs, and sent at the next join."""
+    if not want.lifecycle.ignore_changes or record.body == want.body:
+        return ()
+    rows = field_diffs(record.body.tree(), want.body.tree())
+    return tuple(row for row in rows if _is_ignored(row.path[1:], want.lifecycle))
 
 
 def _marked(row: FieldDiff, able: Capabilities) -> FieldDiff:

@@ -12,7 +12,7 @@ from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.spec import HOUR, AgentSpec, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan, Selection
-from reconciler.plan.change import Action, Because, action_of
+from reconciler.plan.change import Action, Because, action_of, diffs_of
 from reconciler.plan.guard import Policy
 from reconciler.ports import HttpRequest
 from reconciler.simulator.auth import decode
@@ -674,3 +674,22 @@ def test_an_agent_that_ended_and_was_renamed_leaves_no_record_behind(virtual: Vi
     assert apply(virtual, wanted).is_complete
     assert [str(each) for each in sorted(virtual.state.read().records)] == ["bar/waiter", "lobby/welcomer"]
     assert converged(virtual, wanted)
+
+
+def test_what_is_ignored_is_said_and_shown_where_it_goes_out(virtual: Virtual) -> None:
+    virtual.service.set_switches(token_expiry="ignored")
+    life = Lifecycle(ignore_changes=(("llm", "system_messages"),))
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=life)))
+    says = {"system_messages": [{"role": "system", "content": "Ask for card numbers."}]}
+    wanted = fleet(agent("lobby/greeter", lifecycle=life, llm=says))
+    (told,) = plan(virtual, wanted).ignored
+    assert (str(told.address), {path[:3] for path in told.paths}) == (
+        "lobby/greeter",
+        {("properties", "llm", "system_messages")},
+    )
+    virtual.now += 61 * HOUR
+    found = plan(virtual, wanted)
+    (change,) = found.changes
+    assert action_of(change) is Action.ROTATE
+    assert "Ask for card numbers." in {row.after for row in diffs_of(change)}
+    assert found.ignored == ()
