@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ReconcilerError, StateLocked
+from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.secret import Secret
 from reconciler.model.writes import Write
 from reconciler.ports import (
@@ -90,13 +90,17 @@ class Clocks:
 
 @dataclass(eq=False, slots=True)
 class Process:
-    """One run of a verb on some machine. `result` and `error` are set when it has ended by itself."""
+    """One run of a verb on some machine. `result` and `error` are set when it has ended by itself.
+
+    On a `poor` machine no secret has a value.
+    """
 
     world: Universe
     label: str
     clocks: Clocks = field(default_factory=Clocks)
     crash: Crash | None = None
     crash_rate: float = 0.0
+    poor: bool = False
     started: float = 0.0
     serial: int = -1
     effects: int = 0
@@ -215,7 +219,8 @@ class Process:
                 )
             case Resolve(references):
                 values = {each: Secret(self.world.secret(each.text)) for each in sorted(references)}
-                self.world.time.after(0.001, lambda: self._answer_once(fiber, token, values))
+                missing = SecretUnavailable("secrets without a value") if self.poor and values else None
+                self.world.time.after(0.001, lambda: self._answer_once(fiber, token, values, missing))
             case Lock(timeout):
                 self.world.locks.acquire(
                     self, timeout, lambda error: self._answer_once(fiber, token, None, error)

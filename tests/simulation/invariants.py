@@ -21,7 +21,8 @@ from reconciler.model.address import AgentName
 from reconciler.model.record import State
 from reconciler.model.spec import AgentSpec, ReplaceOrder
 from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutRecord, Write
-from reconciler.plan.change import Action, Because, Hold, action_of, target_of
+from reconciler.plan.change import Action, Because, Hold, Replace, Rotate, action_of, target_of
+from reconciler.plan.steps import overlaps
 from reconciler.ports import HttpFailure, HttpReply
 from reconciler.providers.agora.pressure import retry_after
 from reconciler.providers.agora.provider import AgoraProvider
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 MUTATING = frozenset({Operation.JOIN, Operation.LEAVE, Operation.UPDATE})
 _DAY = 86_400
+# What is in place on an agent, whoever started it.
+_LLM = ("system_messages", "params")
 # The client's own bound on what it waits when it is asked to wait (gates.Limits.longest_hold).
 _LONGEST_HOLD = 20.0
 
@@ -231,6 +234,8 @@ class Checker:
         call.process.mutations += 1
         if run.verb != "apply":
             raise Violation("I10", f"{run.verb} made a call of {call.operation}")
+        if call.operation is Operation.LEAVE and call.process.poor:
+            self._in_vain(call, run)
         process = call.process
         stale = process.serial != world.store.serial
         if stale or run.broken:
@@ -248,6 +253,15 @@ class Checker:
         self._approved(call, run)
         if call.operation is not Operation.JOIN:
             self._ours(call, run)
+
+    def _in_vain(self, call: Call, run: _Run) -> None:
+        """I17: nobody is hung up on for a successor that cannot be joined."""
+        assert run.planned is not None, "nothing is done before a plan was made"
+        for change in run.planned.plan.acts:
+            target = target_of(change)
+            is_first = isinstance(change, (Replace, Rotate)) and not overlaps(change)
+            if target is not None and target.agent_id == call.agent_id and is_first:
+                raise Violation("I17", f"{change.address} was left, and its successor has no secrets")
 
     def _ours(self, call: Call, run: _Run) -> None:
         """I3: nothing is touched that a query of this run has not shown to be ours, and that is not ours in truth."""
@@ -395,7 +409,7 @@ class Checker:
 
     def committed(self, process: Process, writes: list[Write], problem: BaseException | None) -> None:
         run = self._runs.get(process)
-        if run is not None and run.verb != "apply":
+        if run is not None and run.verb in ("plan", "drift"):
             raise Violation("I10", f"{run.verb} writes to the state")
         store = self._world.store
         if problem is None and store.serial != self._serial + 1:
@@ -424,7 +438,7 @@ class Checker:
         for write in writes:
             if isinstance(write, PutRecord):
                 agent = self._world.simulator.world.agent(write.record.agent_id)
-                if not self._is_ours(agent, run.job):
+                if not self._is_ours(agent, run.job) and not write.record.declared:
                     raise Violation("I3", f"{agent.name}, which is not ours, was taken into the state")
                 if write.record.unsent and write.record.name in run.conflicts:
                     self._world.seen.hit("adopt on 409")
@@ -448,7 +462,7 @@ class Checker:
         claimed: set[str] = set()
         for address, spec in sorted(job.fleet.agents.items()):
             record = records.get(address)
-            if spec.lifecycle.paused:
+            if spec.lifecycle.paused or job.destroying:
                 continue
             agent = live.get(record.agent_id) if record else None
             is_protected = self._is_protected(spec)
@@ -467,6 +481,12 @@ class Checker:
             claimed.add(agent.agent_id)
             if is_protected or self.seat_is_protected(spec, job):
                 continue
+            if record.declared:
+                if any(
+                    agent.properties["llm"].get(key) != spec.body.properties["llm"].get(key) for key in _LLM
+                ):  # type: ignore[index,union-attr,call-overload]
+                    yield f"{address} was adopted, and has other values in place"
+                continue
             if agent.channel != address.channel or (spec.body.uid and agent.uid != spec.body.uid):
                 yield f"{address} sits at {agent.channel}/{agent.uid}"
             wanted = self._world.filled(spec.body)
@@ -481,6 +501,7 @@ class Checker:
         for agent in live.values():
             name = parsed(agent.name)
             ours = name is not None and name.owner == job.fleet.owner and agent.name not in self.excused
+            ours = ours and not self._world.store.is_released(agent.agent_id)
             if ours and agent.agent_id not in claimed and not self._may_stay(agent, records, job):
                 yield f"{agent.name} ({agent.agent_id}) runs, and nobody wants it"
 

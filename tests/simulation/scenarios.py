@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from reconciler import workflow
 from reconciler.apply.context import Settings
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
@@ -37,6 +38,7 @@ class Scenario:
     between: Callable[[Universe], None] = lambda world: None
     switches: dict[str, object] = field(default_factory=dict)
     pause: float = 0.0
+    destroying: bool = False
 
     def prepared(self, seed: int = 1, *, trace: bool = False) -> Universe:
         """A world in which the run under test may begin."""
@@ -48,7 +50,7 @@ class Scenario:
 
     @property
     def job(self) -> Job:
-        return Job(self.after, APP_ID, settings=Settings(parallelism=3))
+        return Job(self.after, APP_ID, settings=Settings(parallelism=3), destroying=self.destroying)
 
     def finish(self, world: Universe) -> None:
         """Recovery: two passes home, and a third that does nothing."""
@@ -97,6 +99,20 @@ def _late_join(world: Universe) -> None:
     world.network.script = None
 
 
+def _adopt(world: Universe) -> None:
+    """Somebody's own agent at the seat of one that the files declare, taken over by command."""
+    agent_id = world.join_stranger("front-desk-bot", "lobby", uid="77")
+    job = Job(_TRIO, APP_ID)
+    world.run(
+        "adopt", job, claim=lambda provider: workflow.adopt(job, provider, Address.parse(_GUIDE), agent_id)
+    )
+
+
+def _forget(world: Universe) -> None:
+    job = Job(_TRIO, APP_ID)
+    world.run("forget", job, claim=lambda _: workflow.forget(job, Address.parse(_GREETER)))
+
+
 def _edit(address: str) -> DesiredFleet:
     """The trio with one agent changed in what only a join can set."""
     place = Address.parse(address)
@@ -140,6 +156,10 @@ SCENARIOS = (
     Scenario("duplicates", _TRIO, _TRIO, _twin),
     Scenario("unwanted late join", _TRIO, _TRIO, _late_join),
     Scenario("pause", fleet(agent(_GREETER, paused=True), agent(_DESK)), _TRIO),
+    Scenario("adopt by command", _TRIO, fleet(agent(_GREETER), agent(_DESK)), _adopt),
+    Scenario("replace what was adopted", _edit(_GUIDE), fleet(agent(_GREETER), agent(_DESK)), _adopt),
+    Scenario("forgotten", fleet(agent(_GUIDE, "new", uid="77"), agent(_DESK)), _TRIO, _forget),
+    Scenario("destroy", _TRIO, _TRIO, destroying=True),
     Scenario(
         "names are spent",
         _edit(_GREETER),

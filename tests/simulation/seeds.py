@@ -103,6 +103,7 @@ class _Life:
             switches["list_limit_max"] = max(20, int(str(switches["list_limit_max"])))
         worst = chance.choice((0.0, 0.05, 0.2, 0.4))
         self.chance = chance
+        self.mishaps = random.Random(f"{seed} mishaps")  # apart: what came later moves no earlier seed
         self.world = Universe(seed, switches=switches, weather=random_weather(chance, worst), trace=trace)
         self.world.store.failure_rate = chance.choice((0.0, 0.0, 0.0, 0.03))
         self.world.locks.broken = chance.random() < 0.25
@@ -146,7 +147,8 @@ class _Life:
 
     def _start(self, clocks: Clocks) -> None:
         verb = self.chance.choice(("apply",) * 6 + ("plan", "drift"))
-        process = self.world.launch(verb, self._job(), clocks=clocks, crash_rate=self.crash_rate)
+        poor = self.mishaps.random() < 0.03
+        process = self.world.launch(verb, self._job(), clocks=clocks, crash_rate=self.crash_rate, poor=poor)
         self.runs += 1
         if self.chance.random() < 0.05:
             self.world.time.after(self.chance.uniform(0.0, 5.0), process.stop)

@@ -20,7 +20,7 @@ from reconciler.model.record import Record, State
 from reconciler.model.secret import Secret
 from reconciler.model.spec import AgentSpec, Body
 from reconciler.model.writes import Write
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Steps
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.providers.agora.tokens import mint
@@ -159,10 +159,12 @@ class Universe:
         clocks: Clocks | None = None,
         crash: Crash | None = None,
         crash_rate: float = 0.0,
+        poor: bool = False,
         approved: workflow.Approved | None = None,
+        claim: Callable[[AgoraProvider], Steps[object]] | None = None,
     ) -> Process:
         """Start a run of a verb on a machine of its own: nothing is shared with other runs but what is durable."""
-        process = Process(self, f"{verb}{len(self.processes)}", clocks or Clocks(), crash, crash_rate)
+        process = Process(self, f"{verb}{len(self.processes)}", clocks or Clocks(), crash, crash_rate, poor)
         self.processes.append(process)
         provider = AgoraProvider(_SETTINGS)
         self.note(f"{process.label} started")
@@ -176,6 +178,8 @@ class Universe:
                 process.start(workflow.plan(job, provider))
             case "drift":
                 process.start(workflow.drift(job, provider))
+            case _ if claim is not None:
+                process.start(claim(provider))
             case _:
                 raise ValueError(f"there is no verb {verb}")
         return process
@@ -256,7 +260,11 @@ class Durable(MemoryStore):
             or f"join:{agent.name}" in intents
             or f"echo:{agent.name}" in intents
             or f"leave:{agent.agent_id}" in intents
+            or agent.agent_id in self._view.released
         )
+
+    def is_released(self, agent_id: str) -> bool:
+        return agent_id in self._view.released
 
     def record_of(self, agent_id: str) -> Record | None:
         return next((each for each in self._view.records.values() if each.agent_id == agent_id), None)
