@@ -45,7 +45,7 @@ def _names(state: State) -> dict[str, str]:
 def _expected(state: State) -> set[str]:
     """The agents that the state speaks of; one that the list does not show must be asked for by id."""
     recorded = {each.agent_id for each in state.records.values()}
-    return recorded | {each.agent_id for each in state.intents if each.agent_id}
+    return recorded | state.released | {each.agent_id for each in state.intents if each.agent_id}
 
 
 def _query_all(

@@ -100,8 +100,10 @@ def update(
                 yield from _gone_meanwhile(context, intent, change)
                 return None
             case Declined(scope, detail):
+                # An earlier attempt may have been executed: what the agent has is not known, and is sent once more.
+                doubt = [PutRecord(replace(record, unsent=True, token_expires_at=None))] if why else []
                 yield from context.journal.conclude(
-                    intent, change=change, result="failed", agent_id=record.agent_id, detail=detail
+                    intent, *doubt, change=change, result="failed", agent_id=record.agent_id, detail=detail
                 )
                 raise context.declined(scope, detail)
             case Unknown(detail):

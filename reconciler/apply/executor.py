@@ -11,15 +11,16 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.apply import calls, joining, starting
+from reconciler.apply.afterwards import failed_again
 from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
-from reconciler.model.record import Record
+from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
-from reconciler.model.writes import DropRecord, PutGeneration, PutIntent, PutRecord, Write
+from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
     Change,
@@ -33,7 +34,8 @@ from reconciler.plan.change import (
     spec_of,
     target_of,
 )
-from reconciler.plan.decide import Facts, decide, token_is_due
+from reconciler.plan.decide import decide, token_is_due
+from reconciler.plan.facts import Facts
 from reconciler.plan.steps import (
     AwaitGone,
     AwaitRunning,
@@ -317,6 +319,7 @@ def _await_running(context: Context, change: Change) -> Steps[None]:
         agent = yield from context.provider.query(record.agent_id)
         if agent is None or agent.status.is_terminal:
             message = agent.message if agent else "the service does not know it"
+            yield from _put_back(context, change, record)
             raise ChangeFailed(f"the new agent did not start ({message}); the old one was kept")
         if agent.status.is_settled:
             return
@@ -326,3 +329,19 @@ def _await_running(context: Context, change: Change) -> Steps[None]:
                 f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now"
             )
         yield Sleep(0.5)
+
+
+def _put_back(context: Context, change: Change, failed: Record) -> Steps[None]:
+    """The predecessor is the agent of its address again: the next run must not take it for one to be left."""
+    target = target_of(change)
+    if target is None or target.record is None:
+        return
+    now: float = yield Now()
+    kept = failed_again(replace(target.record, address=change.address), target.record.failures, now)
+    context.joined.pop(failed.agent_id, None)
+    yield from context.journal.write(
+        PutRecord(kept),
+        PutGeneration(change.address, failed.generation),
+        DropIntent(Intent(Operation.LEAVE, kept.address, kept.name, now, agent_id=kept.agent_id).key),
+        Append(Entry(now, change.address, "join", "failed", failed.agent_id, "the old agent was kept")),
+    )

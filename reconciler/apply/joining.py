@@ -156,7 +156,7 @@ def outwait(context: Context, intent: Intent) -> Steps[bool]:
 
 def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
     """Look for the agent of a join intent by its exact name, and put it into the state if it runs."""
-    holder = yield from _holder(context, intent.name, intent.address.channel)
+    holder = yield from _holder(context, intent)
     if holder is None:
         return None
     return (yield from _take_back(context, intent, holder))
@@ -178,18 +178,27 @@ def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[
     return record
 
 
-def _holder(context: Context, name: str, channel: str) -> Steps[ObservedAgent | None]:
-    """The live agent that bears a name; the oldest where a weak server let two have it."""
-    listed = yield from context.provider.live_agents(channel=channel)
+def _holder(context: Context, intent: Intent) -> Steps[ObservedAgent | None]:
+    """The live agent that bears a join's name; the oldest where a weak server let two have it."""
+    listed = yield from context.provider.live_agents(channel=intent.address.channel)
     found: list[ObservedAgent] = []
-    known = {each.agent_id for each in context.journal.view.records.values() if each.name != name}
+    others = _of_others(context, intent)
     for row in listed:
-        if row.agent_id in known:
+        if row.agent_id in others:
             continue
         agent = yield from context.provider.query(row.agent_id)
-        if agent is not None and agent.name == name and not agent.status.is_terminal:
+        if agent is not None and agent.name == intent.name and not agent.status.is_terminal:
             found.append(agent)
     return min(found, key=lambda each: (each.started_at, each.agent_id), default=None)
+
+
+def _of_others(context: Context, intent: Intent) -> set[str]:
+    """The agents that are none of a join's, whatever their names: other addresses' own, and those that were released."""
+    view = context.journal.view
+    recorded = (
+        each for each in view.records.values() if each.address != intent.address or each.name != intent.name
+    )
+    return {each.agent_id for each in recorded} | view.released
 
 
 def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | None]:
@@ -203,11 +212,15 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
         if agent is None and intent.unknown_since is None:
             # Its holder has ended, and nothing else is under way.
             return (yield from _give_up(context, intent))
-        if agent is not None and agent.name == intent.name:
+        if (
+            agent is not None
+            and agent.name == intent.name
+            and agent.agent_id not in _of_others(context, intent)
+        ):
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
             return (yield from _give_up(context, intent))
-    holder = yield from _holder(context, intent.name, intent.address.channel)
+    holder = yield from _holder(context, intent)
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
     if (yield from context.provider.has_ended(intent.name, channel=intent.address.channel)):

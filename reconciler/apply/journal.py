@@ -122,9 +122,7 @@ class Journal:
         return repeated
 
     def mark_unknown(self, intent: Intent) -> Steps[Intent]:
-        """Note that the outcome of a call is unknown since now (or since it first became so)."""
-        if intent.unknown_since is not None:
-            return intent
+        """Note that the outcome of a call is unknown since now: from here on it may be executed late."""
         now = yield from self.now()
         marked = replace(intent, unknown_since=now)
         yield from self.write(PutIntent(marked))

@@ -90,7 +90,8 @@ def _settle_one(
     record = records.get(intent.address)
     match intent.operation:
         case Operation.JOIN:
-            running = _bearers(intent.name, basis)
+            elsewhere = {each.agent_id for each in records.values() if each.address != intent.address}
+            running = [each for each in _bearers(intent.name, basis) if each.agent_id not in elsewhere]
             if not running:
                 return None
             found = joined_record(intent, running[0].agent_id, running[0].started_at, sent=False)
@@ -117,8 +118,9 @@ def _settle_one(
 
 
 def _bearers(name: str, basis: Basis) -> list[ObservedAgent]:
-    """The agents of a name that run, the oldest first."""
-    found = (each for each in basis.live if each.name == name and each.status is not AgentStatus.STOPPING)
+    """The agents of a name that run, the oldest first; one that was released is nobody's."""
+    running = (each for each in basis.live if each.status is not AgentStatus.STOPPING)
+    found = (each for each in running if each.name == name and each.agent_id not in basis.state.released)
     return sorted(found, key=lambda each: (each.started_at, each.agent_id))
 
 

@@ -29,9 +29,9 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous
-from reconciler.plan.decide import Facts, beside, decide, duplicates, ignored_diffs
+from reconciler.plan.decide import beside, decide, duplicates, ignored_diffs
 from reconciler.plan.diff import Absent
-from reconciler.plan.facts import foreign_agents, gather_facts
+from reconciler.plan.facts import Facts, foreign_agents, gather_facts
 from reconciler.plan.guard import (
     Cost,
     Policy,

@@ -6,10 +6,10 @@ is in `guard`; this is what the facts of one address ask for, with its own prote
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.model.ability import Capabilities
-from reconciler.model.address import REVISION_VERSION, Address, Owner
+from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
 from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
@@ -32,31 +32,9 @@ from reconciler.plan.change import (
     Update,
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
+from reconciler.plan.facts import Facts
 
 CHANNEL: Path = ("channel",)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that matters for one address. `now` in epoch seconds.
-
-    `running` are the live agents that are ours at this address, the recorded one first, then the oldest that
-    runs; `stopping` those whose end is awaited; `ended` is what the service last said of the recorded agent.
-    `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
-    """
-
-    owner: Owner
-    address: Address
-    able: Capabilities
-    now: float
-    want: AgentSpec | None = None
-    record: Record | None = None
-    running: tuple[ObservedAgent, ...] = ()
-    stopping: tuple[ObservedAgent, ...] = ()
-    ended: ObservedAgent | None = None
-    found_at: Address | None = None
-    forced: bool = False
-    destroying: bool = False
 
 
 def decide(facts: Facts) -> Change | None:
@@ -75,22 +53,27 @@ def decide(facts: Facts) -> Change | None:
 
 def beside(change: Change, facts: Facts) -> Renew | None:
     """The renewal that goes on beside a change that is held: no hold lets a token run out."""
-    if not isinstance(change, Hold) or not isinstance(change.change, (Update, Replace, Rotate)):
+    if not isinstance(change, Hold) or not isinstance(change.change, (Update, Replace, Rotate, Leave)):
         return None
-    inner = change.change
-    record = inner.target.record
+    target = change.change.target
+    record = target.record
     if record is None or facts.found_at is not None:
         return None
-    if not token_is_due(record, inner.spec.lifecycle, facts.now):
+    # A protected agent whose block is gone is what it was: nobody else says how it lives.
+    spec = facts.want or AgentSpec(facts.address, record.body, Lifecycle(protect=record.protect))
+    if not token_is_due(record, spec.lifecycle, facts.now):
         return None
     text = "its token is past half of its life, and no hold lets it run out"
-    return Renew(facts.address, inner.spec, Reason(Because.TOKEN, text), inner.target)
+    return Renew(facts.address, spec, Reason(Because.TOKEN, text), target)
 
 
-def duplicates(facts: Facts) -> tuple[Leave, ...]:
-    """The agents beside the one that is kept at an address: each is left."""
+def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
+    """The agents beside the one that is kept at an address: each is left, where the address is known to be ours."""
     reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
-    return tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
+    leaves = tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
+    if facts.want is None and facts.record is None and not facts.destroying:
+        return tuple(Hold(each, _NOT_KNOWN) for each in leaves)
+    return leaves
 
 
 # --- wanted ---------------------------------------------------------------------------------------------------
@@ -120,10 +103,17 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
     join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
-    if record is not None and record.retry_at > facts.now:
-        text = f"it failed {failures} times in a row; the next try waits (`apply --replace {facts.address}` tries now)"
-        return join if facts.forced else Hold(join, Reason(Because.BACKING_OFF, text))
-    return join
+    return _unless_backing_off(facts, join)
+
+
+def _unless_backing_off(facts: Facts, change: Change) -> Change:
+    """The change, or its hold while joins of its address fail one after the other, and the next one has to wait."""
+    record = facts.record
+    if isinstance(change, Hold) or facts.forced or record is None or record.retry_at <= facts.now:
+        return change
+    assert not isinstance(change, Keep), "what is in sync joins nothing"
+    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address}` tries now)"
+    return Hold(change, Reason(Because.BACKING_OFF, text))
 
 
 def _why_absent(facts: Facts) -> Reason:
@@ -189,11 +179,14 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
         return _guarded(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
     if is_due:
         text = f"it is older than {_span(want.lifecycle.rotate_after)}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
-        return Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
+        return _unless_backing_off(
+            facts, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
+        )
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
-        return _guarded(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
+        held = _guarded(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
+        return _unless_backing_off(facts, held)
     return _in_place(facts, want, record, target, diffs)
 
 
@@ -314,6 +307,10 @@ def _home(facts: Facts) -> Address:
     return facts.found_at or facts.address
 
 
+_NOT_KNOWN = Reason(
+    Because.UNRECORDED,
+    "it bears our mark but is not in the state; another checkout may want it (--prune-unrecorded leaves it)",
+)
 _DESTROYED = Reason(Because.DESTROYED, "the whole fleet is to end")
 
 
@@ -339,8 +336,7 @@ def _unwanted(facts: Facts) -> Change | None:
     removed = Reason(Because.REMOVED, "the files do not want it any more")
     leave = Leave(facts.address, _DESTROYED if facts.destroying else removed, target)
     if known is None:
-        text = "it bears our mark but is not in the state; another checkout may want it (--prune-unrecorded leaves it)"
-        return Hold(leave, Reason(Because.UNRECORDED, text))
+        return Hold(leave, _NOT_KNOWN)
     if known.protect:
         text = (
             "it is protected; the protection outlives its block (declare it with `protect: false` to lift it)"

@@ -8,17 +8,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 
 from reconciler.model.ability import Capabilities
-from reconciler.model.address import Address
+from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
+from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis, ours
-from reconciler.plan.decide import Facts
 
 UNKNOWN_CHANNEL = "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that matters for one address. `now` in epoch seconds.
+
+    `running` are the live agents that are ours at this address, the recorded one first, then the oldest that
+    runs; `stopping` those whose end is awaited; `ended` is what the service last said of the recorded agent.
+    `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
+    """
+
+    owner: Owner
+    address: Address
+    able: Capabilities
+    now: float
+    want: AgentSpec | None = None
+    record: Record | None = None
+    running: tuple[ObservedAgent, ...] = ()
+    stopping: tuple[ObservedAgent, ...] = ()
+    ended: ObservedAgent | None = None
+    found_at: Address | None = None
+    forced: bool = False
+    destroying: bool = False
 
 
 def gather_facts(

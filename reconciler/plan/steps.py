@@ -122,9 +122,12 @@ def _leave(change: Replace | Rotate | Leave) -> tuple[Step, ...]:
 
 
 def overlaps(change: Replace | Rotate) -> bool:
-    """Whether old and new run beside each other: asked for, and possible, since their uids can differ."""
+    """Whether old and new run beside each other: asked for, and possible, since their uids can differ.
+
+    Not for an adopted agent: nothing but its record proves that it is ours, and the new one takes the record's place.
+    """
     spec, record = change.spec, change.target.record
-    if spec.lifecycle.replace is not ReplaceOrder.JOIN_FIRST or record is None:
+    if spec.lifecycle.replace is not ReplaceOrder.JOIN_FIRST or record is None or record.declared:
         return False
     return spec.body.uid is None or any(row.path == ("properties", *UID) for row in change.diffs)
 

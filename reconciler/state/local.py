@@ -32,6 +32,8 @@ from reconciler.state.tables import TABLES, check_tables, entry, foreign, text
 
 T = TypeVar("T")
 
+_BEYOND_A_LEASE = 1.0
+
 
 class LocalStore:
     """`ports.StateStore` in one SQLite file. Reading never creates anything."""
@@ -154,7 +156,8 @@ class LocalStore:
     def acquire(self, holder: str, timeout: float) -> None:
         self._guarded(lambda: check_place(self.path))
         self._make_directory()
-        deadline = time.monotonic() + timeout
+        # Whoever is ready to wait for a whole lease gets to see its end.
+        deadline = time.monotonic() + timeout + (_BEYOND_A_LEASE if timeout >= self._lease.lease else 0.0)
         while not self._lease.is_held:
             try:
                 self._guarded(lambda: self._lease.take(holder))

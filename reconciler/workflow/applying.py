@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
@@ -113,12 +114,19 @@ def _resumes(intended: Plan, approved: Approved) -> bool:
     """Whether this is the rest of a saved plan whose apply was interrupted: the same files, and nothing besides."""
     if approved.files != intended.fleet_digest or not intended.acts:
         return False
-    restarted = {("join", address) for action, address in approved.rows if action in _RESTARTS}
-    return intended.rows <= approved.rows | restarted
+    rest = {(left, address) for action, address in approved.rows for left in _RESTS.get(action, ())}
+    return intended.rows <= approved.rows | rest
 
 
-# What an interrupted change of these kinds has left to do may be the join alone, or sending values once.
-_RESTARTS = frozenset({"replace", "rotate", "update", "renew"})
+# What an interrupted change may have left to do: sending values once, the join alone, the leave of a predecessor.
+_RESTS: Mapping[str, tuple[str, ...]] = {
+    "join": ("update",),
+    "adopt": ("update", "renew", "join"),
+    "update": ("join",),
+    "renew": ("update", "join"),
+    "replace": ("join", "update", "leave"),
+    "rotate": ("join", "update", "leave"),
+}
 
 
 def _what_moved(intended: Plan, approved: Approved) -> str:
@@ -172,8 +180,10 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
         for address, spec in job.fleet.agents.items()
         if not spec.lifecycle.paused and not job.destroying
     )
+    open_intents = context.journal.view.intents.values()
+    elsewhere = [each.address for each in open_intents if not job.selection.selects(each.address)]
     if context.halted is None:
-        yield from close_unwanted(context, wanted)
+        yield from close_unwanted(context, wanted.union(elsewhere))
 
 
 def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:

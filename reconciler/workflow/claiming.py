@@ -6,7 +6,7 @@ from reconciler.apply.journal import Journal
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
-from reconciler.model.record import Entry, Record, State
+from reconciler.model.record import Entry, Operation, Record, State
 from reconciler.model.spec import AgentSpec
 from reconciler.model.writes import (
     Append,
@@ -37,10 +37,20 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
         raise UsageError(
             f"the files do not declare {address}", hint="declare it first; adopt then takes the agent over"
         )
+    if any(each.operation is Operation.JOIN and each.address == address for each in state.intents):
+        raise UsageError(
+            f"an interrupted join of {address} is still open: its agent may yet turn up",
+            hint="run `reconciler apply` first: it finds out",
+        )
     holder = next((each for each in state.records.values() if each.agent_id == agent_id), None)
     if holder is not None:
         raise UsageError(f"agent {agent_id} is recorded as {holder.address} already")
     agent = yield from _running(observer, agent_id)
+    if spec.body.uid is None and not agent.bears(job.fleet.owner):
+        raise UsageError(
+            f"the files leave the uid of {address} open, and the service does not tell that of agent {agent_id}",
+            hint="declare the uid that it was joined with (agent_rtc_uid): a token for another one would end it",
+        )
     current = state.records.get(address)
     if current is not None:
         running = yield from observer.query(current.agent_id)

@@ -331,10 +331,13 @@ def test_an_unrecorded_agent_with_our_mark_is_held_until_pruned(virtual: Virtual
 def test_adopting_and_forgetting(virtual: Virtual) -> None:
     stranger = Virtual(now=virtual.now)
     stranger.service = virtual.service
-    apply(stranger, fleet(agent("lobby/theirs"), owner=Owner("other")))
+    apply(stranger, fleet(agent("lobby/theirs", agent_rtc_uid="7"), owner=Owner("other")))
     (running,) = virtual.live()
-    wanted = fleet(agent("lobby/greeter"))
     address = Address("lobby", "greeter")
+    unknown = fleet(agent("lobby/greeter"))  # a token for the uid that we would choose would end it
+    with pytest.raises(UsageError, match="uid"):
+        virtual.run(workflow.adopt(virtual.job(unknown), virtual.provider(), address, running.agent_id))
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="7"))
     virtual.run(workflow.adopt(virtual.job(wanted), virtual.provider(), address, running.agent_id))
     assert actions(plan(virtual, wanted)) == {"lobby/greeter": "update"}
     apply(virtual, wanted)
@@ -693,3 +696,94 @@ def test_what_is_ignored_is_said_and_shown_where_it_goes_out(virtual: Virtual) -
     assert action_of(change) is Action.ROTATE
     assert "Ask for card numbers." in {row.after for row in diffs_of(change)}
     assert found.ignored == ()
+
+
+def refused_after(virtual: Virtual, verb: str, executed: int, status: int) -> None:
+    """The first calls of a verb are executed and their answers lost; then it is refused."""
+    lost = [{"on": verb, "count": executed, "fate": "lose_response"}] if executed else []
+    virtual.service.set_script([*lost, {"on": verb, "count": 0, "fate": "refuse", "status": status}])
+
+
+def test_an_update_that_may_have_been_executed_is_not_forgotten_by_a_later_refusal(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    rude = fleet(agent("lobby/greeter", llm={"system_messages": [{"role": "system", "content": "Be rude."}]}))
+    refused_after(virtual, "update", 1, 400)
+    assert not apply(virtual, rude).is_complete
+    virtual.service.set_script([])
+    reverted = fleet(agent("lobby/greeter"))
+    assert actions(plan(virtual, reverted)) == {"lobby/greeter": "update"}
+    apply(virtual, reverted)
+    (running,) = virtual.live()
+    assert running.properties["llm"]["system_messages"][0]["content"] == "You are kind."
+    assert converged(virtual, reverted)
+
+
+def test_join_first_keeps_the_old_agent_for_as_long_as_the_new_one_fails(virtual: Virtual) -> None:
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=first)))
+    before = names(virtual)
+    wanted = fleet(agent("lobby/greeter", lifecycle=first, idle_timeout=9))
+    virtual.service.set_script([{"on": "join", "count": 0, "fate": "doom", "seconds": 0.0}])
+    for _ in range(4):
+        assert not apply(virtual, wanted).is_complete
+        assert names(virtual) == before
+    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "hold"}  # it backs off
+    virtual.service.set_script([])
+    virtual.now += 2 * HOUR
+    assert apply(virtual, wanted).is_complete
+    assert len(virtual.live()) == 1
+    assert not names(virtual) & before
+    assert converged(virtual, wanted)
+
+
+def test_a_protected_agent_whose_block_is_gone_does_not_lose_its_token(virtual: Virtual) -> None:
+    kept = Lifecycle(protect=True)
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=kept), agent("bar/waiter")))
+    wanted = fleet(agent("bar/waiter"))
+    for _ in range(5):
+        virtual.now += 13 * HOUR
+        apply(virtual, wanted)
+        assert {each.channel for each in virtual.live()} == {"lobby", "bar"}
+
+
+def test_a_released_agent_stays_released_while_the_list_is_behind(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="5"), agent("bar/waiter"))
+    apply(virtual, wanted)
+    (released,) = (each.agent_id for each in virtual.live() if each.channel == "lobby")
+    virtual.run(workflow.forget(virtual.job(wanted), Address("lobby", "greeter")))
+    virtual.service.set_script([{"on": "list", "count": 1, "fate": "merge", "patch": EMPTY}])
+    apply(virtual, fleet(agent("bar/waiter")))
+    virtual.service.set_script([])
+    apply(virtual, fleet(agent("lobby/greeter", agent_rtc_uid="6"), agent("bar/waiter")))
+    assert released in {each.agent_id for each in virtual.live()}
+    assert released in virtual.state.read().released
+
+
+EMPTY = {"data": {"count": 0, "list": []}, "meta": {"cursor": "", "total": 0}, "status": "ok"}
+
+
+def test_adopting_beside_an_open_join_is_refused(virtual: Virtual) -> None:
+    stranger = Virtual(now=virtual.now)
+    stranger.service = virtual.service
+    apply(stranger, fleet(agent("lobby/theirs", agent_rtc_uid="7"), owner=Owner("other")))
+    (running,) = virtual.live()
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="8"))
+    virtual.service.set_script([{"on": "join", "count": 0, "fate": "drop_request"}])
+    apply(virtual, wanted)
+    with pytest.raises(UsageError, match="open"):
+        virtual.run(
+            workflow.adopt(
+                virtual.job(fleet(agent("lobby/greeter", agent_rtc_uid="7"))),
+                virtual.provider(),
+                Address("lobby", "greeter"),
+                running.agent_id,
+            )
+        )
+
+
+def test_drift_of_what_was_never_applied_is_no_typo(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("lobby/greeter")))
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    job = virtual.job(wanted, selection=Selection(targets=("bar/*",)))
+    found = virtual.run(workflow.drift(job, virtual.provider()))
+    assert found.plan.changes == ()

@@ -253,8 +253,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "adopt whoever a 409 names",
         (
             _joining(
-                "        if agent is not None and agent.name == intent.name:\n",
-                "        if agent is not None:\n",
+                "            and agent.name == intent.name\n            and agent.agent_id not in",
+                "            and agent.agent_id not in",
             ),
         ),
         check="foreign holder",
