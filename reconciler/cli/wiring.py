@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from reconciler.cli.limits import load_limits
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import refuse_unmerged
 from reconciler.cli.wall import WALL
@@ -165,7 +166,7 @@ def load_fleet(
 
     path = Path(directory)
     try:
-        fleet = config.load(path, environment=environment, variables=dict(variables))
+        fleet = config.load(path, environment=environment, variables=dict(variables), limits=load_limits())
     except InvalidConfig as problem:
         problem.directory = directory
         raise

@@ -41,11 +41,15 @@ from reconciler.model.spec import AgentSpec
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Bounds on a load; raised by whoever runs the tool, never by the files."""
+    """Bounds on a load; raised by whoever runs the tool, never by the files.
+
+    `secret_schemes` are further sources that references may name, beside those of `model.sources`.
+    """
 
     files: FileLimits = field(default_factory=FileLimits)
     rendering: WorkerLimits = field(default_factory=WorkerLimits)
     agents: int = 1_000_000
+    secret_schemes: frozenset[str] = frozenset()
 
 
 def load(
@@ -198,7 +202,7 @@ class _Loading:
         service = parse_service(_layers("service", fleet.section, settings), self.problems)
         limits = parse_limits(_layers("limits", fleet.section, settings), self.problems)
         owner = Owner(str(fleet.section.get("fleet")), self.environment)
-        parser, rules = Parser(), Rules(owner, service.area)
+        parser, rules = Parser(), Rules(owner, service.area, self.limits.secret_schemes)
         agents: dict[Address, AgentSpec] = {}
         origins: dict[Address, Instance] = {}
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)

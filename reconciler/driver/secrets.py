@@ -1,11 +1,14 @@
 """Where the values behind secret references come from: the environment, files, and the `vals` command.
 
-Values are read at the moment of a call and kept nowhere. Messages name references, never values.
+Values are read at the moment of a call and kept nowhere. Messages name references, never values. Which references
+are refused by their text is said in `model.sources`; here, what their files turn out to be.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,27 +16,44 @@ from pathlib import Path
 import orjson
 
 from reconciler.errors import SecretUnavailable
-from reconciler.model.secret import Secret, SecretRef
+from reconciler.model.secret import Secret, SecretRef, written_path
+from reconciler.model.sources import (
+    MORE_SCHEMES,
+    RESERVED,
+    Fault,
+    is_hidden,
+    more_schemes,
+    of_machine,
+    refusal,
+)
 from reconciler.ports import SecretSource
 
-# The credentials of the service itself are never a vendor's secret: a fleet that asks for one is an exfiltration.
-RESERVED = "AGORA_"
 _VALS_TIMEOUT = 30.0
 _LARGEST_FILE = 64 * 1024
 
 
 class SecretSources:
-    """`ports.SecretSource`: `ref+env://`, `ref+file://`, and every other scheme through `vals` where it is installed."""
+    """`ports.SecretSource`: `ref+env://`, `ref+file://`, and known schemes through `vals` where it is installed.
+
+    What a reference's text shows was refused when the files were read; it is refused here again, since this is where
+    values are given away.
+    """
 
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
         self._environment = environment
         self._directory = directory
+        self._more = more_schemes(environment.get(MORE_SCHEMES))
 
     def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
         values: dict[SecretRef, Secret] = {}
         problems: list[str] = []
         others: list[SecretRef] = []
         for reference in sorted(references):
+            refused = refusal(reference, self._more)
+            if refused is not None:
+                added = f", unless {MORE_SCHEMES} adds it" if refused.fault is Fault.SCHEME else ""
+                problems.append(f"{reference}: {refused.what}{added}")
+                continue
             reader = self._readers().get(reference.scheme)
             if reader is None:
                 others.append(reference)
@@ -55,19 +75,29 @@ class SecretSources:
         return {"env": self._from_environment, "file": self._from_file}
 
     def _from_environment(self, reference: SecretRef) -> Secret | str:
-        if reference.path.startswith(RESERVED):
-            return f"names that begin with {RESERVED} are not given to agents"
         value = self._environment.get(reference.path)
         return Secret(value) if value else "the environment variable is not set"
 
     def _from_file(self, reference: SecretRef) -> Secret | str:
-        path = self._directory / reference.path
         try:
-            if path.stat().st_size > _LARGEST_FILE:
-                return "the file is too large for a secret"
-            return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
-        except (OSError, UnicodeDecodeError, ValueError) as problem:
+            path = self._directory / written_path(reference.path)
+            real = path.resolve(strict=True)
+            return self._misled(path, real) or _content(real)
+        except (OSError, RuntimeError, ValueError) as problem:  # a circle of links is the second
             return f"the file cannot be read ({type(problem).__name__})"
+
+    def _misled(self, path: Path, real: Path) -> str | None:
+        """What is wrong with the file that a path leads to, and does not show in its text."""
+        root = self._directory.resolve()
+        if of_machine(real.as_posix()):
+            return "a link leads to what the machine shows of its processes"
+        inside = real.is_relative_to(root)
+        # A link that leaves the fleet was not made by whoever reads the path and approves of it.
+        if not inside and any(each.resolve().is_relative_to(root) for each in path.parents):
+            return "a link leads out of the fleet's directory"
+        if is_hidden((real.relative_to(root) if inside else real).as_posix()):
+            return "a link leads to something hidden"
+        return None
 
     def _by_vals(self, references: list[SecretRef], problems: list[str]) -> dict[SecretRef, Secret]:
         if not references:
@@ -86,12 +116,34 @@ class SecretSources:
                 capture_output=True,
                 timeout=_VALS_TIMEOUT,
                 check=True,
+                env=self._for_others(),
             )
             found = orjson.loads(answer.stdout)
             return {each: Secret(str(found[str(place)])) for place, each in enumerate(references)}
         except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
             problems += [f"{each}: vals failed ({type(problem).__name__})" for each in references]
             return {}
+
+    def _for_others(self) -> dict[str, str]:
+        """The environment without the service's own credentials: no source of secrets needs them."""
+        return {
+            name: value for name, value in self._environment.items() if not name.upper().startswith(RESERVED)
+        }
+
+
+def _content(path: Path) -> Secret | str:
+    """The text of a regular file; `path` has no links left to follow."""
+    # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return "it is not a regular file"
+        data = file.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        return "the file is too large for a secret"
+    if b"\0" in data:
+        return "the file holds bytes that are no text"
+    return Secret(data.decode("utf-8").rstrip("\r\n"))
 
 
 class StandIns:

@@ -71,13 +71,18 @@ class SecretRef:
         So are two versions of one secret, or whatever else a `?` says of how to read it.
         """
         if self.scheme == "file":
-            root = "/" if self.path.startswith("/") else ""
-            return f"{MARK}file://{root}{normpath(self.path).lstrip('/')}"
+            return f"{MARK}file://{written_path(self.path)}"
         where, mark, part = self.path.partition("#")
         return f"{MARK}{self.scheme}://{where.partition('?')[0]}{mark}{part.partition('?')[0]}"
 
     def __str__(self) -> str:
         return self.text
+
+
+def written_path(path: str) -> str:
+    """A file's path as a reader takes it, without `.`, `..` and doubled slashes; links are not followed."""
+    # normpath keeps two slashes at the start, which POSIX lets mean something else; here they do not.
+    return normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
 
 
 def references(text: str) -> Iterator[SecretRef]:

@@ -36,8 +36,7 @@ def canary_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "fleet"
     home.mkdir()
     (home / "fleet.yaml").write_text(canaries.FLEET, encoding="utf-8")
-    (tmp_path / "secret.txt").write_text(canaries.FILE_VALUE + "\n", encoding="utf-8")
-    (home / "secret.txt").symlink_to(tmp_path / "secret.txt")
+    (home / "secret.txt").write_text(canaries.FILE_VALUE + "\n", encoding="utf-8")
     return home
 
 

@@ -234,6 +234,8 @@ def test_a_secret_does_not_start_to_go_elsewhere_without_a_word(url: str) -> Non
         ("ref+file://keys/llm", "ref+file://x/../keys/llm"),
         ("ref+file:///run/keys/llm", "ref+file:////run/keys/llm"),
         ("ref+vault://team/llm#/key", "ref+vault://team/llm?version=1#/key"),
+        ("ref+file:///keys/llm", "ref+file:////keys/llm"),
+        ("ref+file:///keys/llm", "ref+file://///x/../keys/llm"),
     ],
 )
 def test_two_ways_to_write_one_file_are_one_secret(one: str, other: str) -> None:

@@ -312,7 +312,7 @@ def test_a_disk_that_fails_and_bugs_of_ours_show_nothing(
     assert (answer.code, service.tally().get("join", 0)) == (1, 0)
     check(answer.said, canary_fleet, set(), "no state directory")
     (canary_fleet / ".reconciler").unlink()
-    (canary_fleet.parent / "secret.txt").unlink()
+    (canary_fleet / "secret.txt").unlink()
     answer = bench.run("apply", canary_fleet, "--auto-approve", "--debug")
     assert "ref+file://secret.txt" in answer.said
     check(answer.said, canary_fleet, set(), "a missing file")

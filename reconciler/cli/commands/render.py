@@ -26,13 +26,16 @@ def command(
     reconciler render --trace                    where each value comes from
     """
     from reconciler import config
+    from reconciler.cli.limits import load_limits
     from reconciler.cli.output import Output
     from reconciler.cli.wiring import load_fleet
     from reconciler.report import documents, traced
 
     output = Output.taken_from(flags)
     if trace:
-        found = config.trace(Path(directory), environment=environment, variables=dict(variables))
+        found = config.trace(
+            Path(directory), environment=environment, variables=dict(variables), limits=load_limits()
+        )
         output.result(traced.render(found))
         return 0
     fleet = load_fleet(directory, environment, variables, output)

@@ -24,6 +24,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     reconciler validate --format github          annotations on the lines of a pull request
     """
     from reconciler import config
+    from reconciler.cli.limits import load_limits
     from reconciler.cli.output import Output, source_reader
     from reconciler.errors import ExitCode, InvalidConfig
     from reconciler.report import problems
@@ -32,7 +33,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     output = Output.taken_from(flags)
     path = Path(directory)
     try:
-        fleet = config.load(path, environment=environment, variables=dict(variables))
+        fleet = config.load(path, environment=environment, variables=dict(variables), limits=load_limits())
         found, good = fleet.warnings, _counted(len(fleet.agents), len(fleet.channels))
     except InvalidConfig as problem:
         found, good = problem.diagnostics, ""

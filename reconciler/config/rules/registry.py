@@ -26,6 +26,7 @@ class Subject:
     spec: AgentSpec
     properties: Mapping[str, Any]
     area: Area | None
+    more_schemes: frozenset[str] = frozenset()
 
     def part(self, name: str) -> Mapping[str, Any]:
         """A part of the properties that is a mapping; empty where it is none."""
@@ -108,18 +109,19 @@ def fleet_rule(rule: FleetRule) -> FleetRule:
 
 
 class Rules:
-    """Runs the registered rules over one fleet."""
+    """Runs the registered rules over one fleet; `more_schemes` of secrets are allowed by whoever runs the tool."""
 
-    def __init__(self, owner: Owner, area: Area | None) -> None:
+    def __init__(self, owner: Owner, area: Area | None, more_schemes: frozenset[str] = frozenset()) -> None:
         self._owner = owner
         self._area = area
+        self._more_schemes = more_schemes
         self._texts: dict[str, int] = {}
         self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
 
     def agent(self, spec: AgentSpec) -> list[Trouble]:
         """What the rules say about one agent."""
         properties = spec.body.properties
-        subject = Subject(spec, properties, self._area)
+        subject = Subject(spec, properties, self._area, self._more_schemes)
         found: list[Trouble] = []
         for rule in self._rules_for(tuple(properties)):
             found.extend(rule(subject))
@@ -156,7 +158,7 @@ class Rules:
             if kind is str:
                 holds = texts.get(value)
                 if holds is None:
-                    holds = texts[value] = examine(value)
+                    holds = texts[value] = examine(value, self._more_schemes)
                 if holds:
                     for concerns, text_rule in _TEXT:
                         if concerns & holds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from reconciler.config.rules.paths import PathSet
@@ -13,14 +13,15 @@ from reconciler.config.rules.texts import (
     LOOKS_LIKE_REFERENCE,
     Holds,
     broken_reference,
-    reserved_reference,
-    server_in,
+    refused_reference,
 )
 from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import listed, shown
 from reconciler.config.yaml_scalars import unsafe_name
+from reconciler.diagnostics import did_you_mean
 from reconciler.model.properties import CREDENTIAL_PATHS, HEADER_PATHS, SLOTS, URL_PATHS
-from reconciler.model.secret import MARK
+from reconciler.model.secret import MARK, SecretRef
+from reconciler.model.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 from reconciler.model.tree import Path, dotted
 
 _CREDENTIAL_HEADER = re.compile(
@@ -47,28 +48,63 @@ def malformed(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
     )
 
 
-@text_rule(Holds.RESERVED_REFERENCE)
-def reserved(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
-    """The reconciler's own credentials are not for agents."""
-    yield Trouble(
+@text_rule(Holds.REFUSED_REFERENCE)
+def refused(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """A reference leads to what its author may have: not to our credentials, not past whoever runs apply."""
+    found = refused_reference(text, subject.more_schemes)
+    if found is not None:
+        reference, refusal = found
+        yield _REFUSED[refusal.fault](path, reference, refusal.what, subject.more_schemes)
+
+
+def _ours(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
+    return Trouble(
         "secret-reserved",
-        f"{dotted(path)} refers to {reserved_reference(text)}, which is not for agents",
+        f"{dotted(path)} refers to {reference}, which is not for agents",
         ("properties", *path),
         "keep the vendor's key under a name of its own",
         "names that begin with AGORA_, and what leads around to them, are the reconciler's own",
     )
 
 
-@text_rule(Holds.SERVER)
-def server(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
-    """Where secrets are asked for is not for the files to say: the credentials for that go along."""
-    yield Trouble(
+def _server(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
+    return Trouble(
         "secret-server",
-        f"{dotted(path)}: {server_in(text)} may name the server that is asked for the secret",
+        f"{dotted(path)}: {what}",
         ("properties", *path),
         "set the server where apply runs, as in VAULT_ADDR",
         "whoever can change the files could have the credentials of that server sent to another one",
     )
+
+
+def _scheme(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
+    known = OWN_SCHEMES | VALS_SCHEMES | more
+    meant = did_you_mean(reference.scheme, sorted(known))
+    return Trouble(
+        "secret-scheme",
+        f"{dotted(path)}: {what}",
+        ("properties", *path),
+        meant or f"write one of {', '.join(sorted(known))}; whoever runs apply adds others in {MORE_SCHEMES}",
+        "some schemes run a program or ask a server of their own choice, as whoever runs apply",
+    )
+
+
+def _file(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
+    return Trouble(
+        "secret-file",
+        f"{dotted(path)} refers to {reference}: {what}",
+        ("properties", *path),
+        "give the secret a file of its own, as in ref+file://secrets/openai.key or ref+file:///run/secrets/openai",
+        "whoever can change the files could have any file of the machine that runs apply sent away",
+    )
+
+
+_REFUSED: Mapping[Fault, Callable[[Path, SecretRef, str, frozenset[str]], Trouble]] = {
+    Fault.OURS: _ours,
+    Fault.SERVER: _server,
+    Fault.SCHEME: _scheme,
+    Fault.FILE: _file,
+}
 
 
 @text_rule(Holds.REFERENCE)

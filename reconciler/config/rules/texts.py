@@ -7,6 +7,7 @@ from enum import IntFlag
 from typing import Final
 
 from reconciler.model.secret import MARK, SecretRef, references
+from reconciler.model.sources import Refusal, refusal
 
 LOOKS_LIKE_REFERENCE: Final = re.compile(r"ref\+[A-Za-z0-9]*:")
 _WHOLE: Final = re.compile(r"ref\+[a-z][a-z0-9]*://[^\s+\"'<>]+\+?")
@@ -22,32 +23,6 @@ KEY_LIKE: Final = re.compile(
     r"|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{18,}|xox[abprs]-[A-Za-z0-9-]{10,}"
     r"|eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{10,}\.)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
-# Schemes that hand out our own environment, and files that do.
-_OWN_SCHEMES: Final = frozenset({"envsubst", "echo"})
-_OWN_FILES: Final = ("/proc/", "/dev/", "/sys/")
-# `vals` logs in at whatever server a reference names, with the credentials of whoever runs apply. These parameters
-# say what is read there and how, and no more (vals: README, "Supported Backends"); these schemes name the server in
-# their path.
-_READING: Final = frozenset(
-    [
-        "decode",
-        "encode",
-        "format",
-        "key_type",
-        "mode",
-        "profile",
-        "recursive",
-        "region",
-        "role_arn",
-        "singleparam",
-        "trim_nl",
-        "version",
-        "version_id",
-        "version_stage",
-        "workspace",
-    ]
-)
-_SERVER_SCHEMES: Final = frozenset({"gitlab", "http", "https", "httpjson"})
 
 
 class Holds(IntFlag):
@@ -55,20 +30,19 @@ class Holds(IntFlag):
 
     REFERENCE = 1
     BROKEN_REFERENCE = 2
-    RESERVED_REFERENCE = 4
+    REFUSED_REFERENCE = 4
     KEY = 8
     BEYOND_ASCII = 16
-    SERVER = 32
 
 
 NOTHING: Final = 0
 
 
-def examine(text: str) -> int:
-    """What a text holds; cheap for long ones, because most hold nothing."""
+def examine(text: str, more_schemes: frozenset[str]) -> int:
+    """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `model.sources`."""
     holds: int = NOTHING
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
-        holds = Holds.REFERENCE | _judged(text)
+        holds = Holds.REFERENCE | _judged(text, more_schemes)
     if len(text) >= _SHORTEST_KEY and _has_key_prefix(text) and KEY_LIKE.search(text):
         holds |= Holds.KEY
     return int(holds if text.isascii() else holds | Holds.BEYOND_ASCII)
@@ -82,35 +56,17 @@ def broken_reference(text: str) -> str | None:
         if whole is None:
             return piece
         [reference] = references(whole[0])
-        if reference.scheme == "env" and not _ENV_NAME.fullmatch(_name(reference)):
+        if reference.scheme == "env" and not _ENV_NAME.fullmatch(reference.path):
             return piece
     return None
 
 
-def reserved_reference(text: str) -> SecretRef | None:
-    """A reference to what is ours and not the agents': our credentials, or a way around to them."""
+def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRef, Refusal] | None:
+    """The first reference of a text that may not be resolved, and why."""
     for reference in references(text):
-        name = _name(reference)
-        if (
-            (reference.scheme == "env" and name.upper().startswith("AGORA_"))
-            or (reference.scheme == "file" and name.startswith(_OWN_FILES))
-            or reference.scheme in _OWN_SCHEMES
-        ):
-            return reference
-    return None
-
-
-def server_in(text: str) -> str | None:
-    """The part of a reference that names the server which is asked for the secret, or might."""
-    for reference in references(text):
-        if reference.scheme in ("env", "file"):
-            continue
-        if reference.scheme in _SERVER_SCHEMES:
-            return f"the scheme {reference.scheme}"
-        for each in reference.path.partition("#")[0].partition("?")[2].split("&"):
-            name = each.partition("=")[0]
-            if name and name.lower() not in _READING:
-                return f"the parameter {name}"
+        found = refusal(reference, more_schemes)
+        if found is not None:
+            return reference, found
     return None
 
 
@@ -121,13 +77,7 @@ def _has_key_prefix(text: str) -> bool:
     return False
 
 
-def _judged(text: str) -> int:
+def _judged(text: str, more_schemes: frozenset[str]) -> int:
     if broken_reference(text) is not None:
         return Holds.BROKEN_REFERENCE
-    if reserved_reference(text) is not None:
-        return Holds.RESERVED_REFERENCE
-    return NOTHING if server_in(text) is None else Holds.SERVER
-
-
-def _name(reference: SecretRef) -> str:
-    return reference.path.partition("?")[0].partition("#")[0]
+    return NOTHING if refused_reference(text, more_schemes) is None else Holds.REFUSED_REFERENCE

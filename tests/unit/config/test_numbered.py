@@ -33,7 +33,7 @@ FILES = {
     20: "invalid-property bad-duration bad-duration--unit",
     21: "bad-duration bad-limit",
     22: "literal-secret url-userinfo secret-like",
-    23: "secret-malformed secret-reserved secret-server secret-misplaced",
+    23: "secret-malformed secret-reserved secret-scheme secret-server secret-file secret-misplaced",
     24: "url-scheme url-private url-userinfo url-malformed",
     26: "file-outside file-outside--link file-name file-name--odd",
     27: "template-include template-include--cycle include-nothing file-unreadable profile-cycle",
