@@ -1,5 +1,7 @@
 """A change is planned on its pull request and applied once it is merged: on the request itself `apply` is refused.
 
+So is whatever else reads secrets, since the files say which.
+
 GitHub says in the environment what a job runs for. What cannot be read is taken for what nobody has merged.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
@@ -17,7 +19,24 @@ _LARGEST = 64 * 1024 * 1024
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def refuse_unmerged(environment: Mapping[str, str]) -> None:
+class Deed(NamedTuple):
+    """What is not done for a pull request: in a sentence about its files, and what to do instead."""
+
+    refused: str
+    instead: str
+
+
+CHANGES = Deed(
+    "are not applied",
+    "run `plan` here, and `apply` in the job for pushes to the branch that it is merged into",
+)
+SECRETS = Deed(
+    "do not say which secrets are read",
+    "leave out --check-secrets here; it belongs into a job for what is merged, such as the one for drift",
+)
+
+
+def refuse_unmerged(environment: Mapping[str, str], deed: Deed) -> None:
     """Refuse a run for a pull request that is not merged, unless the service is one of this machine."""
     name = environment.get("GITHUB_EVENT_NAME", "")
     if not name.startswith("pull_request") or _is_here(environment.get(BASE_URL, "")):
@@ -28,8 +47,8 @@ def refuse_unmerged(environment: Mapping[str, str]) -> None:
     whose = " of a fork" if _repository(request, "head") != _repository(request, "base") else ""
     raise UsageError(
         f"this job runs for a pull request{whose} that is not merged (GITHUB_EVENT_NAME is {name[:40]}), and files that "
-        "nobody has approved are not applied; nothing was done",
-        hint="run `plan` here, and `apply` in the job for pushes to the branch that it is merged into",
+        f"nobody has approved {deed.refused}; nothing was done",
+        hint=deed.instead,
     )
 
 

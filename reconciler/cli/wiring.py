@@ -21,7 +21,7 @@ import click
 
 from reconciler.cli.limits import load_limits
 from reconciler.cli.output import Output
-from reconciler.cli.pull_requests import refuse_unmerged
+from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.wall import WALL
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
@@ -181,8 +181,12 @@ def open_session(
     output: Output,
     *,
     purpose: Purpose = Purpose.OBSERVE,
+    reads_secrets: bool = False,
 ) -> Session:
-    """A session for a fleet: the embedded simulator or the real service, as its files say."""
+    """A session for a fleet: the embedded simulator or the real service, as its files say.
+
+    `reads_secrets` is for what observes and resolves references nevertheless.
+    """
     fleet = load_fleet(directory, environment, variables, output)
     path = Path(directory)
     _leave_no_core()
@@ -195,8 +199,8 @@ def open_session(
         provider = AgoraProvider(_EMBEDDED, _unlimited())
         sender = _embedded(path, fleet, purpose)
         return Session(path, fleet, provider, _EMBEDDED.app_id, sender, store, StandIns(sources), output)
-    if purpose is Purpose.CHANGE:
-        refuse_unmerged(os.environ)
+    if purpose is Purpose.CHANGE or reads_secrets:
+        refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
     area = fleet.service.area.value if fleet.service.area else None
     settings = from_environment(os.environ, area, fleet.service.app_id, purpose=purpose)
     from reconciler.driver.http import HttpxSender

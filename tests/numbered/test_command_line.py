@@ -83,8 +83,15 @@ def test_9_3_06_apply_on_a_pull_request(scene: Scene) -> None:
         scene.refused(what, *APPLY, says="pull request", **where, **real)
     where = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": own}
     scene.refused("`destroy` on a pull request", "destroy", "demo", "--auto-approve", **where, **real)
+    scene.refused(
+        "`plan` that reads secrets, on a pull request",
+        *("plan", "demo", "--check-secrets"),
+        says="pull request",
+        **where,
+        **real,
+    )
     scene.section.note(
-        "Not refused: `plan`; what is merged (`closed` with `merged: true`); and a service on this machine, such as a "
+        "Not refused: any other `plan`; what is merged (`closed` with `merged: true`); and a service on this machine, such as a "
         "simulator that a pull request is tried on."
     )
     assert scene.run(*APPLY, **where).code == 0

@@ -48,7 +48,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     out, detailed, explain = flags.pop("out"), flags.pop("detailed_exitcode"), flags.pop("explain")
     secrets = flags.pop("check_secrets")
     chosen = Flags(**flags)
-    with wiring.open_session(directory, environment, variables, output) as session:
+    with wiring.open_session(directory, environment, variables, output, reads_secrets=secrets) as session:
         job = make_job(session, chosen)
         try:
             plan = session.run(workflow.plan(job, session.provider, check_secrets=secrets))
