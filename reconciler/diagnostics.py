@@ -96,10 +96,16 @@ class Diagnostics:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The sentence that offers the nearest known word, or None when nothing is near."""
+    near = nearest(word, known)
+    return f'did you mean "{near}"?' if near is not None else None
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that may be meant, if one is near."""
     import difflib  # only for those who made a mistake
 
     choice = list(known)
     near = difflib.get_close_matches(word, choice, n=1, cutoff=0.7)
     # Two letters that changed places are most of a short word.
     near = near or [each for each in choice if sorted(each) == sorted(word)]
-    return f'did you mean "{near[0]}"?' if near else None
+    return near[0] if near else None

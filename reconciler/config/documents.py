@@ -13,13 +13,16 @@ import stat
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reconciler.config.patterns import parts_of, walk
 from reconciler.config.yaml_errors import Trouble
 from reconciler.config.yaml_events import parse_yaml
 from reconciler.config.yaml_tree import Parsed, YamlLimits
-from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span, did_you_mean
+from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span, nearest
+from reconciler.model.sources import is_hidden
 
 FLEET_FILE = "fleet.yaml"
 DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
@@ -41,6 +44,7 @@ class FileLimits:
     file_bytes: int = 64 * 1024 * 1024
     total_bytes: int = 1024 * 1024 * 1024
     files: int = 20_000
+    entries: int = 200_000
     yaml: YamlLimits = field(default_factory=YamlLimits)
 
 
@@ -93,18 +97,44 @@ class Files:
         _check_relative(pattern, "pattern")
         if not _WILD.search(pattern):
             return [pattern] if self.exists(pattern) else []
-        found = (path for path in self.root.glob(pattern) if not path.is_dir())
-        names = sorted(path.relative_to(self.root).as_posix() for path in found)
-        return [name for name in names if "/." not in f"/{name}"]  # hidden files are nobody's agents
+        try:
+            found = walk(self.root, pattern, self.limits.entries)
+        except OSError as error:
+            where = Path(error.filename or self.root).relative_to(self.root).as_posix()
+            raise Unreadable("file-unreadable", f"cannot read {where}: {error.strerror}") from None
+        if found.link is not None:
+            raise Unreadable(
+                "include-link",
+                f'the pattern "{pattern}" leads through {found.link}, which is a link to a directory',
+                "name the directory that it leads to: links to directories are not followed",
+            )
+        if not found.complete:
+            raise Unreadable(
+                "include-size",
+                f'the pattern "{pattern}" leads through more than {self.limits.entries:,} files and directories',
+                "name the directories that hold agents, as in agents/*.yaml",
+            )
+        return found.names
 
     def suggestion(self, name: str) -> str | None:
-        """The nearest name in the folder where `name` was sought."""
-        folder = (self.root / name).parent
-        try:
-            present = sorted(each.relative_to(self.root).as_posix() for each in folder.iterdir())
-        except (OSError, ValueError):
-            return None
-        return did_you_mean(name, present)
+        """The path or pattern that may be meant: its first part that is not there as a neighbour of it is called."""
+        parts = parts_of(name)
+        for index, part in enumerate(parts):
+            folder = self.root.joinpath(*parts[:index])
+            try:
+                if _WILD.search(part) or not folder.resolve().is_relative_to(self.root):
+                    return None
+                if not (folder / part).exists():
+                    present = sorted(each.name for each in islice(folder.iterdir(), self.limits.entries))
+                    meant = nearest(part, (each for each in present if not is_hidden(each)))
+                    return (
+                        f'did you mean "{"/".join([*parts[:index], meant, *parts[index + 1 :]])}"?'
+                        if meant
+                        else None
+                    )
+            except (OSError, RuntimeError):
+                return None
+        return None
 
     def _bytes(self, name: str) -> bytes:
         _check_relative(name, "file name")
@@ -113,6 +143,10 @@ class Files:
             if not real.is_relative_to(self.root):
                 summary = f"{name} leads out of the fleet's directory"
                 raise Unreadable("file-outside", summary, "copy the file into the directory")
+            if is_hidden(real.relative_to(self.root).as_posix()):
+                # What lies hidden here is Git's, the state's or somebody's credentials, also by way of a link.
+                summary = f"{name} is hidden, or leads to something hidden"
+                raise Unreadable("file-hidden", summary, "name a file that is not hidden")
             data = self._read(real, name)
         except (OSError, RuntimeError) as error:  # a circle of links is the latter
             number = error.errno if isinstance(error, OSError) else None

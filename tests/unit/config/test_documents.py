@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,34 @@ def test_26_a_link_that_stays(tmp_path: Path) -> None:
     (tmp_path / "real.yaml").write_text("a: 1")
     (tmp_path / "link.yaml").symlink_to("real.yaml")
     assert Files(tmp_path).text("link.yaml") == "a: 1"
+
+
+def test_26_a_link_to_something_hidden(tmp_path: Path) -> None:
+    for name in (".git/config", ".env", ".reconciler/secret.key", "prompts/.draft"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "config.md").symlink_to(".git/config")
+    (tmp_path / "env.csv").symlink_to(".env")
+    (tmp_path / "git").symlink_to(".git")
+    (tmp_path / "draft.md").symlink_to("prompts/.draft")
+    for name in ("config.md", "env.csv", "git/config", "draft.md", ".env", ".reconciler/secret.key"):
+        assert refused(Files(tmp_path), name) == "file-hidden", name
+
+
+def test_26_a_fleet_that_lies_in_something_hidden(tmp_path: Path) -> None:
+    home = tmp_path / ".cache" / "fleet"
+    home.mkdir(parents=True)
+    (home / "a.yaml").write_text("a: 1")
+    assert Files(home).text("a.yaml") == "a: 1"
+
+
+def test_26_what_kubernetes_mounts(tmp_path: Path) -> None:
+    """A ConfigMap: a.yaml -> ..data/a.yaml, ..data -> ..2024_05_01."""
+    (tmp_path / "..2024_05_01").mkdir()
+    (tmp_path / "..2024_05_01" / "a.yaml").write_text("a: 1")
+    (tmp_path / "..data").symlink_to("..2024_05_01")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    assert Files(tmp_path).text("a.yaml") == "a: 1"
 
 
 def test_26_links_in_a_circle(tmp_path: Path) -> None:
@@ -128,6 +157,65 @@ def test_patterns_name_files_in_order(tmp_path: Path) -> None:
     assert included(files, ["**/*.yaml"]) == ["agents/a.yaml", "agents/b.yaml", "agents/deep/c.yaml"]
     with pytest.raises(Unreadable):
         included(files, ["../*.yaml"])
+
+
+@pytest.mark.parametrize("pattern", [f"m/{'*/' * 17}x.yaml", f"{'**/' * 17}x.yaml", f"{'**/*/' * 9}x.yaml"])
+def test_patterns_do_not_go_in_circles(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "m").mkdir()
+    for name in "abcd":
+        (tmp_path / "m" / name).symlink_to(".")
+    with suppress(Unreadable):
+        assert included(Files(tmp_path), [pattern]) == []
+
+
+@pytest.mark.parametrize("pattern", ["m/root/*.yaml", "m/*/etc/*.yaml", "*/root/*", "m/root/**/*.yaml"])
+def test_patterns_do_not_walk_the_machine(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "root").symlink_to("/")
+    with pytest.raises(Unreadable) as raised:
+        included(Files(tmp_path), [pattern])
+    assert (raised.value.rule, "m/root" in raised.value.summary) == ("include-link", True)
+
+
+def test_patterns_are_bounded(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}" / "x" / "y").mkdir(parents=True)
+    with pytest.raises(Unreadable) as raised:
+        included(Files(tmp_path, FileLimits(entries=30)), ["**/*.yaml"])
+    assert raised.value.rule == "include-size"
+    assert included(Files(tmp_path, FileLimits(entries=30)), ["*/y.yaml"]) == []
+
+
+def test_patterns_follow_no_links_under_two_stars(tmp_path: Path) -> None:
+    """As always: two stars are for what is really there, and links beside it are nobody's business."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.yaml").write_text("")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "b.yaml").symlink_to("a.yaml")
+    assert included(Files(tmp_path), ["**/*.yaml"]) == ["real/a.yaml", "real/b.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("agent/*.yaml", "agents/*.yaml"),
+        ("agent/lobby.yaml", "agents/lobby.yaml"),
+        ("agents/loby.yaml", "agents/lobby.yaml"),
+        ("agents/lobby.yml", "agents/lobby.yaml"),
+        ("./agent/**/lobby.yaml", "agents/**/lobby.yaml"),
+        ("agents/*.yml", None),
+        ("elsewhere/*.yaml", None),
+    ],
+)
+def test_a_pattern_that_matches_nothing_suggests_one(tmp_path: Path, pattern: str, meant: str | None) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "lobby.yaml").write_text("")
+    assert Files(tmp_path).suggestion(pattern) == (f'did you mean "{meant}"?' if meant else None)
+
+
+def test_suggestions_do_not_look_outside(tmp_path: Path) -> None:
+    (tmp_path / "root").symlink_to("/")
+    assert Files(tmp_path).suggestion("root/etc/passwt") is None
 
 
 def test_places_are_those_of_the_file(tmp_path: Path) -> None:

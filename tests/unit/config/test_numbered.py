@@ -35,7 +35,7 @@ FILES = {
     22: "literal-secret url-userinfo secret-like",
     23: "secret-malformed secret-reserved secret-scheme secret-server secret-file secret-misplaced",
     24: "url-scheme url-private url-userinfo url-malformed",
-    26: "file-outside file-outside--link file-name file-name--odd",
+    26: "file-outside file-outside--link file-hidden include-link file-name file-name--odd",
     27: "template-include template-include--cycle include-nothing file-unreadable profile-cycle",
     28: "app-id",
     29: "partial-llm-params ignored-path",
