@@ -1,8 +1,9 @@
 """What of an agent's properties may be shown or kept on a disk: everything but what may be a credential.
 
-Vendors name their keys as they like (v2 API reference: join, secrets), so a text stays only under a name that is
-known to hold no secret, and an address loses its query and user. Numbers, truth values and shapes always
-stay.
+A text stays only under a name of the service's own that is known to hold no secret, and an address loses its query
+and user. What goes to a vendor (`params`) has the vendor's names (v2 API reference: join, secrets): clients may put
+a credential under any of them, a model's or a voice's too, and none can be told from a name by its looks, so no
+text stays there. Numbers, truth values and shapes always stay.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ _PLAIN = frozenset(
     (
         *("action", "agent_rtc_uid", "area", "audio_scenario", "backend", "channel", "content"),
         *("credential_mode", "data_channel", "engine", "exclude_area", "failure_message", "greeting_message"),
-        *("input_modalities", "labels", "language", "language_code", "mode", "model", "modelId", "model_id"),
-        *("name", "output_modalities", "phrases", "pipeline_id", "preset", "priority", "provider", "region"),
-        *("region_name", "remote_rtc_uids", "role", "sal_mode", "selection_rule", "speaker", "strategy"),
-        *("style", "target_language_code", "template_variables", "text", "transport", "trigger_keywords"),
-        *("type", "uninterruptible_asr_policy", "vendor", "voice", "voice_id", "voice_name"),
+        *("input_modalities", "labels", "language", "language_code", "mode", "model", "name"),
+        *("output_modalities", "phrases", "pipeline_id", "preset", "priority", "provider", "region"),
+        *("remote_rtc_uids", "role", "sal_mode", "selection_rule", "strategy", "style"),
+        *("template_variables", "text", "transport", "trigger_keywords", "type"),
+        *("uninterruptible_asr_policy", "vendor"),
     )
 )
 _ADDRESSES = frozenset({"url", "base_url", "endpoint", "greeting_audio_url"})
 _MAPS = frozenset({"headers", "labels", "template_variables"})  # whose keys are the user's own words
+_VENDORS = "params"  # whose keys are a vendor's words, however deep
 
 _QUERY_OR_USER = re.compile(r"(?<=://)[^/?#@]*@|[?#].*", re.DOTALL)
 
@@ -37,7 +39,8 @@ def masked(value: Any, key: str = "") -> Any:
             return value
         return _QUERY_OR_USER.sub("", value) if key in _ADDRESSES else MASK
     if kind is dict:
-        return {name: masked(item, key if key in _MAPS else name) for name, item in value.items()}
+        keep = key in _MAPS or key == _VENDORS
+        return {name: masked(item, key if keep else name) for name, item in value.items()}
     if kind is list:
         return [masked(item, key) for item in value]
     return value

@@ -396,7 +396,14 @@ def test_in_github_actions_nothing_is_told_to_the_log(
 
 
 def test_the_embedded_world_keeps_no_credential(bench: Bench, canary_fleet: Path) -> None:
+    """Whatever a vendor calls what a reference stands for: a model's name and a voice's are texts like others."""
     text = (canary_fleet / "fleet.yaml").read_text(encoding="utf-8").replace("kind: agora", "kind: simulator")
+    text = text.replace("voice_name: en-US-AvaNeural", "voice_name: ref+env://CANARY_TTS")
+    text = text.replace(
+        "params: {model: gpt-4o-mini}",
+        "params: {model: ref+env://CANARY_LLM, metadata: {name: ref+env://CANARY_HEADER, labels: "
+        "[ref+env://CANARY_MCP], base_url: https://x.example/ref+env://CANARY_URL+/v1}}",
+    )
     (canary_fleet / "fleet.yaml").write_text(text, encoding="utf-8")
     assert bench.run("apply", canary_fleet, "--auto-approve").code == 0
     assert bench.run("speak", "lobby/greeter", "hello", "-C", canary_fleet).code == 0

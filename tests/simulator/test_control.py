@@ -70,12 +70,14 @@ def test_credentials_are_never_shown(service: Service) -> None:
     agent_id = service.started(**secrets)
     shown = asked(service, "GET", f"agents/{agent_id}").body["properties"]
     assert (shown["labels"], shown["llm"]["template_variables"]) == ({"tier": "gold"}, {"name": "guest"})
-    service.update(agent_id, token=canary, llm={"params": {"key": canary, "model": "m"}})
+    service.update(agent_id, token=canary, llm={"params": {"key": canary, "model": canary, "n": 1}})
     assert canary.encode() not in asked(service, "GET", "world").raw
     detail = asked(service, "GET", f"agents/{agent_id}")
     assert canary.encode() not in detail.raw
     (note,) = detail.body["notes"]
-    assert note["body"] == {"properties": {"token": "***", "llm": {"params": {"key": "***", "model": "m"}}}}
+    assert note["body"] == {
+        "properties": {"token": "***", "llm": {"params": {"key": "***", "model": "***", "n": 1}}}
+    }
 
 
 def test_switches(service: Service) -> None:

@@ -127,7 +127,7 @@ def test_a_world_outlives_its_process(path: Path) -> None:
         SqliteStore(path, seed="mine"), quota=7, script=[{"on": "list", "nth": 2, "fate": "refuse"}]
     )
     agent_id = before.started()
-    before.update(agent_id, llm={"params": {"model": "b"}})
+    before.update(agent_id, llm={"params": {"temperature": 0.5}})
     before.simulator.advance(100)
     before.list()
     before.send("POST", "join", join_body("late"), fate=fate("late", seconds=50))
@@ -138,7 +138,7 @@ def test_a_world_outlives_its_process(path: Path) -> None:
     assert after.simulator.now == before.time + 100
     assert after.simulator.switches.quota == 7
     assert after.query(agent_id).body["name"] == "greeter"
-    assert after.world.agent(agent_id).properties["llm"]["params"] == {"model": "b"}
+    assert after.world.agent(agent_id).properties["llm"]["params"] == {"temperature": 0.5}
     assert len(after.world.updates(agent_id)) == 1
     assert after.list().status == 503
     after.wait(50)
@@ -155,12 +155,25 @@ def test_credentials_are_not_written_to_the_disk(path: Path) -> None:
         "api_key": canary,
         "headers": {"name": canary},
     }
-    agent_id = service.started(llm={**secrets, "params": {"model": "m"}}, token=canary)
-    service.update(agent_id, token=canary, llm={"params": {"key": canary, "model": "n"}})
+    agent_id = service.started(
+        llm={**secrets, "params": {"model": "m"}, "style": "openai"},
+        tts={
+            "vendor": "microsoft",
+            "params": {"voice_name": canary, "base_url": f"https://x.invalid/{canary}"},
+        },
+        token=canary,
+    )
+    params = {"key": canary, "model": canary, "metadata": {"name": canary, "labels": [canary]}, "top_k": 3}
+    service.update(agent_id, token=canary, llm={"params": params})
     service.leave(agent_id)
     llm = service.world.agent(agent_id).properties["llm"]
-    assert llm["url"] == "https://llm.invalid/v1"
-    assert llm["params"] == {"key": "***", "model": "n"}
+    assert (llm["url"], llm["style"]) == ("https://llm.invalid/v1", "openai")
+    assert llm["params"] == {
+        "key": "***",
+        "model": "***",
+        "metadata": {"name": "***", "labels": ["***"]},
+        "top_k": 3,
+    }
     service.simulator.close()
     for file in path.parent.iterdir():
         assert canary.encode() not in file.read_bytes()
