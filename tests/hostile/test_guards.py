@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click import BadParameter
@@ -224,6 +225,48 @@ def test_a_secret_does_not_start_to_go_elsewhere_without_a_word(url: str) -> Non
     wanted = fleet(agent("room-0/desk", llm={"url": url}), agent("room-1/desk"))
     for policy in (Policy(), Policy(allow_hosts=frozenset({"*", "example", "api.openai.com"}))):
         assert attempt(virtual, wanted, policy=policy) == {}
+
+
+def _mcp(host: str) -> dict[str, Any]:
+    server = {"server_url": f"https://{host}/sse", "headers": {"Authorization": "Bearer ref+env://MCP_KEY+"}}
+    return {"llm": {"params": {"tools": [{"type": "mcp", **server}]}}}
+
+
+def _claude(host: str) -> dict[str, Any]:
+    server = {"url": f"https://{host}/sse", "authorization_token": "ref+env://MCP_KEY"}
+    return {"llm": {"style": "anthropic", "params": {"mcp_servers": [server]}}}
+
+
+def _header(host: str) -> dict[str, Any]:
+    return {"llm": {"headers": {"Helicone-Target-URL": f"https://{host}"}}}
+
+
+def _path(path: str) -> dict[str, Any]:
+    params = {"base_url": "wss://api.openai.com", "path": path, "model": "gpt-realtime"}
+    mllm = {"enable": True, "vendor": "openai", "api_key": "ref+env://REALTIME_KEY", "params": params}
+    return {"advanced_features": {"enable_mllm": True}, "mllm": mllm}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (_mcp("mcp.good.example"), _mcp("mcp.evil.example")),
+        (_claude("mcp.good.example"), _claude("mcp.evil.example")),
+        (_header("api.openai.com"), _header("evil.example")),
+        (_path("/v1/realtime"), _path("@evil.example/v1")),
+        (_path("/v1/realtime"), _path(".evil.example/v1")),
+        ({}, {"tts": {"params": {"proxy_url": "http://evil.example:3128"}}}),
+        ({}, {"tts": {"params": {"host": "evil.example"}}}),
+    ],
+)
+def test_no_address_that_a_vendor_may_read_is_changed_without_a_word(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    virtual = Virtual()
+    virtual.run(workflow.apply(virtual.job(fleet(agent("room-0/desk", **before))), virtual.provider()))
+    assert attempt(virtual, fleet(agent("room-0/desk", **before))) == {}
+    assert len(virtual.live()) == 1
+    assert attempt(virtual, fleet(agent("room-0/desk", **after))) == {}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from typing import Any
 from reconciler.config.rules.paths import PathSet
 from reconciler.config.rules.registry import Subject, text_rule, value_rule
 from reconciler.config.rules.texts import (
-    KEY_LIKE,
     LOOKS_LIKE_REFERENCE,
     Holds,
     broken_reference,
@@ -19,14 +18,17 @@ from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import listed, shown
 from reconciler.config.yaml_scalars import unsafe_name
 from reconciler.diagnostics import did_you_mean
-from reconciler.model.properties import CREDENTIAL_PATHS, HEADER_PATHS, SLOTS, URL_PATHS
+from reconciler.model.properties import (
+    CREDENTIAL_PATHS,
+    HEADER_PATHS,
+    SLOTS,
+    URL_PATHS,
+    is_credential_header,
+)
 from reconciler.model.secret import MARK, SecretRef
 from reconciler.model.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 from reconciler.model.tree import Path, dotted
 
-_CREDENTIAL_HEADER = re.compile(
-    r"auth|token|secret|cookie|password|credential|api-?key|^x-.*key$|^key$", re.IGNORECASE
-)
 _CREDENTIALS = PathSet(CREDENTIAL_PATHS)
 _HEADERS = PathSet(HEADER_PATHS)
 _URLS = PathSet(URL_PATHS)
@@ -158,7 +160,7 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
     """A credential field holds a reference, or nothing."""
     if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
         return
-    if path in _HEADERS and not _is_credential_header(path, value):
+    if path in _HEADERS and not is_credential_header(path, value):
         return
     yield Trouble(
         "literal-secret",
@@ -167,15 +169,3 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
         "write ref+env://NAME and set NAME where apply runs; if the value was a real key, revoke it",
         "whoever can read the repository can read this",
     )
-
-
-def _is_credential_header(path: Path, text: str) -> bool:
-    """Whether a header's value is a credential; `{{…}}` is filled in by the service."""
-    if "{{" in text:
-        return False
-    if path[-1] == "headers":
-        return (
-            re.search(r"authorization|api-key", text, re.IGNORECASE) is not None
-            or KEY_LIKE.search(text) is not None
-        )
-    return _CREDENTIAL_HEADER.search(str(path[-1])) is not None or KEY_LIKE.search(text) is not None

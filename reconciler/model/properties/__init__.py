@@ -24,6 +24,7 @@ from reconciler.model.properties.catalogue import (
     preset_slots,
     vendor_of,
 )
+from reconciler.model.properties.destinations import VENDOR_HOSTS, secret_destination
 from reconciler.model.properties.paths import (
     DEPRECATED_PATHS,
     DEPRECATED_VALUES,
@@ -42,9 +43,8 @@ from reconciler.model.properties.secrets import (
     CREDENTIAL_PATHS,
     HEADER_PATHS,
     URL_PATHS,
-    VENDOR_HOSTS,
     credential_paths,
-    secret_destination,
+    is_credential_header,
     url_paths,
 )
 from reconciler.model.properties.shape import PropertiesTree
@@ -91,6 +91,7 @@ __all__ = [
     "PropertiesTree",
     "Slot",
     "credential_paths",
+    "is_credential_header",
     "is_passed_on",
     "is_template",
     "known_keys",

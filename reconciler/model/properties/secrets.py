@@ -1,19 +1,17 @@
-"""Where in `properties` credentials and addresses stand, and to which host a credential is sent.
+"""Where in `properties` credentials and addresses stand.
 
 Tables of paths (`*` is any key or list index) and questions about one tree. Vendors spell the same thing in
 many ways, so each spelling is listed; a test holds the lists against every class. What a secret *is* lives
-in `model.secret`.
+in `model.secret`, and to which host it is sent in `destinations`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from reconciler.model.properties.catalogue import SLOTS, VENDORS, vendor_of
-from reconciler.model.secret import MARK
-from reconciler.model.tree import Path, leaves, value_at
-from reconciler.model.vendors import llm
+from reconciler.model.properties.catalogue import SLOTS
+from reconciler.model.secret import KEY_LIKE
+from reconciler.model.tree import Path
 
 # Keys that hold a credential directly under a slot's `params`. The last line: spellings that no known vendor
 # uses, for those we do not know.
@@ -69,15 +67,11 @@ URL_PATHS: Final[frozenset[Path]] = frozenset(
     ]
 )
 
-# Slot, vendor (or LLM style) -> where its credential goes when no URL is given.
-_ROWS: Final = [
-    *((slot, row) for slot in SLOTS for row in VENDORS[slot].values()),
-    *(("llm", row) for row in llm.STYLE_VENDORS.values()),
-]
-VENDOR_HOSTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {(slot, row.name): row.host for slot, row in _ROWS}
+# Names of headers whose values are credentials, and of those that give one away inside a text of several.
+_CREDENTIAL_HEADER: Final = re.compile(
+    r"auth|token|secret|cookie|password|credential|api-?key|^x-.*key$|^key$", re.IGNORECASE
 )
-AGORA: Final = "vendor:agora"
+_CREDENTIAL_NAMED: Final = re.compile(r"authorization|api-key", re.IGNORECASE)
 
 _END: Final = None  # unlike any key of a tree
 
@@ -121,68 +115,23 @@ def url_paths(tree: Any) -> Iterator[Path]:
     return _find(tree, _URLS, ())
 
 
-def secret_destination(path: Path, tree: Any) -> str:
-    """Where a secret at `path` is sent: a host (with its port, if it has one), or a symbolic `vendor:<name>`.
-
-    The secret may stand in a credential, a header, an address or any other text of the same part. An
-    address that is itself a reference, or that two readers could read differently, is its own destination
-    as written. Where several addresses could govern a secret all are named, so that none can hide behind
-    another.
-    """
-    urls = [value_at(tree, address) for address in _addresses(path, tree)]
-    hosts = {_host(url) for url in urls if isinstance(url, str) and url}
-    return ", ".join(sorted(hosts)) if hosts else _symbol(path, tree)
-
-
-def _symbol(path: Path, tree: Any) -> str:
-    for slot in SLOTS:
-        if path[:1] == (slot,):
-            name = vendor_of(slot, tree)
-            return VENDOR_HOSTS.get((slot, name), f"vendor:{name or slot}")
-    return AGORA
-
-
-def _addresses(path: Path, tree: Any) -> Iterator[Path]:
-    """The addresses that may govern a path."""
-    match path:
-        case _ if _is_url(path):
-            yield path
-        case ("llm" | "mllm", "mcp_servers", int(), *_):
-            yield (*path[:3], "endpoint")
-        case ("llm" | "mllm", "tools", int(), *_):
-            yield (*path[:3], "server", "url")
-        case ("filler_words", *_):
-            yield (*_FILLER_PROVIDER, "url")
-        case (str() as slot, *_) if slot in SLOTS:
-            yield (slot, "url")
-            yield from ((slot, "params", key) for key in URL_KEYS)
-            if (slot, vendor_of(slot, tree)) not in VENDOR_HOSTS:
-                yield from _anything_like_an_address(slot, tree)
-
-
-def _anything_like_an_address(slot: str, tree: Any) -> Iterator[Path]:
-    """Of a vendor we do not know, any text that names a scheme may be where its credential goes."""
-    for below, text in leaves(tree[slot]) if slot in tree else ():
-        if isinstance(text, str) and "://" in text and MARK not in text:
-            yield (slot, *below)
-
-
-def _is_url(path: Path) -> bool:
+def is_url_path(path: Path) -> bool:
+    """Whether a path is that of an address."""
     nodes = [_URLS]
     for part in path:
         nodes = [below for node in nodes for below in (node.get(str(part)), node.get("*")) if below]
     return any(_END in node for node in nodes)
 
 
-def _host(url: str) -> str:
-    text = url if "://" in url else f"//{url}"
-    if MARK in text.partition("://")[0] or "\\" in text or any(char.isspace() for char in text):
-        return url
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return url
-    if not host or MARK in parts.netloc:
-        return url
-    return f"{host}:{port}" if port else host
+def is_credential_header(path: Path, text: str) -> bool:
+    """Whether the value of a header is a credential, which only a reference may stand for.
+
+    `{{…}}` is filled in by the service. Under `headers` itself stand all of them in one text.
+    """
+    if KEY_LIKE.search(text) is not None:
+        return True
+    if "{{" in text:
+        return False
+    if path[-1] == "headers":
+        return _CREDENTIAL_NAMED.search(text) is not None
+    return _CREDENTIAL_HEADER.search(str(path[-1])) is not None

@@ -223,6 +223,185 @@ def test_an_unknown_vendor_is_asked_for_any_address() -> None:
     assert secret_destination(("tts", "params", "token"), tree) == "evil.example"
 
 
+def llm_with(**more: Any) -> dict[str, Any]:
+    return {"llm": {"url": "https://api.openai.com/v1", "api_key": "ref+env://O", **more}}
+
+
+MCP = {"type": "mcp", "headers": {"Authorization": "Bearer ref+env://MCP_KEY+"}}
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "host"),
+    [
+        # a server of its own: what it holds goes there and nowhere else, and the part's secrets do not
+        (
+            llm_with(params={"tools": [{**MCP, "server_url": "https://mcp.evil.example/sse"}]}),
+            ("llm", "params", "tools", 0, "headers", "Authorization"),
+            "mcp.evil.example",
+        ),
+        (
+            llm_with(params={"tools": [{**MCP, "server_url": "https://mcp.evil.example/sse"}]}),
+            ("llm", "api_key"),
+            "api.openai.com",
+        ),
+        (
+            {
+                "llm": {
+                    "style": "anthropic",
+                    "params": {"mcp_servers": [{"url": "https://evil.example", "authorization_token": "x"}]},
+                }
+            },
+            ("llm", "params", "mcp_servers", 0, "authorization_token"),
+            "evil.example",
+        ),
+        (
+            {"mllm": {"vendor": "openai", "params": {"tools": [{**MCP, "server_url": "//evil.example"}]}}},
+            ("mllm", "params", "tools", 0, "headers", "Authorization"),
+            "//evil.example",
+        ),
+        (llm_with(params={"tools": [MCP]}), ("llm", "params", "tools", 0, "headers", "x"), "api.openai.com"),
+        # whatever is named or looks like an address, of a vendor that is known too
+        (
+            {"tts": {"vendor": "microsoft", "params": {"key": "x", "proxy_url": "evil.example:3128"}}},
+            ("tts", "params", "key"),
+            "evil.example:3128",
+        ),
+        (
+            {"tts": {"vendor": "microsoft", "params": {"key": "x", "host": "evil.example"}}},
+            ("tts", "params", "key"),
+            "evil.example",
+        ),
+        (
+            {"tts": {"vendor": "microsoft", "params": {"key": "x", "net": {"apiBase": "evil.example"}}}},
+            ("tts", "params", "key"),
+            "evil.example",
+        ),
+        (
+            {"tts": {"vendor": "microsoft", "params": {"key": "x", "via": ["wss://evil.example"]}}},
+            ("tts", "params", "key"),
+            "evil.example",
+        ),
+        (llm_with(base_url="https://evil.example"), ("llm", "api_key"), "api.openai.com, evil.example"),
+        (
+            llm_with(params={"proxy": "ref+env://PROXY"}),
+            ("llm", "api_key"),
+            "api.openai.com, ref+env://PROXY",
+        ),
+        (
+            llm_with(params={"x": "a ref+env://T+https://ref+env://H+/v1 b"}),
+            ("llm", "api_key"),
+            "api.openai.com, https://ref+env://H+/v1",
+        ),
+        # an address nearby is no screen for one further out
+        (
+            {
+                "tts": {
+                    "vendor": "microsoft",
+                    "params": {
+                        "auth": {"key": "x", "note": "https://good.example"},
+                        "url": "https://evil.example",
+                    },
+                }
+            },
+            ("tts", "params", "auth", "key"),
+            "evil.example, good.example",
+        ),
+        # headers lead gateways on
+        (
+            llm_with(headers={"Helicone-Target-URL": "https://evil.example", "X-Tenant": "t"}),
+            ("llm", "api_key"),
+            "api.openai.com, evil.example",
+        ),
+        (
+            llm_with(headers={"X-Forwarded-Host": "evil.example"}),
+            ("llm", "api_key"),
+            "api.openai.com, evil.example",
+        ),
+        (
+            {"llm": {"style": "anthropic", "headers": '{"Target": "https://evil.example/", "x": "y"}'}},
+            ("llm", "api_key"),
+            "evil.example",
+        ),
+        (
+            llm_with(
+                mcp_servers=[{"endpoint": "https://mcp.example", "headers": {"To": "https://evil.example"}}]
+            ),
+            ("llm", "mcp_servers", 0, "headers", "Authorization"),
+            "evil.example, mcp.example",
+        ),
+        # what is spoken of, or only fetched, is no destination
+        (
+            {
+                "mllm": {
+                    "api_key": "x",
+                    "vendor": "openai",
+                    "params": {"instructions": "Say: see https://hotel.example", "voice": "a.b"},
+                }
+            },
+            ("mllm", "api_key"),
+            "api.openai.com",
+        ),
+        (
+            llm_with(
+                template_variables={"url": "https://hotel.example"},
+                system_messages=[{"role": "system", "content": "https://hotel.example"}],
+            ),
+            ("llm", "api_key"),
+            "api.openai.com",
+        ),
+        (
+            llm_with(greeting_audio_url="https://cdn.example/a?k=x"),
+            ("llm", "greeting_audio_url"),
+            "cdn.example",
+        ),
+    ],
+)
+def test_whatever_may_be_an_address_is_a_destination(tree: Any, path: Any, host: str) -> None:
+    assert secret_destination(path, tree) == host
+
+
+@pytest.mark.parametrize(
+    ("odd", "host"),
+    [
+        ("@evil.example/v1", "evil.example"),
+        (".evil.example/v1", "api.openai.com.evil.example"),
+        (":x@evil.example", "evil.example"),
+        ("x.evil.example", "api.openai.comx.evil.example"),
+        ("//evil.example/v1", "//evil.example/v1"),
+        ("/\\evil.example/v1", "/\\evil.example/v1"),
+        ("/\t/evil.example/v1", "/\t/evil.example/v1"),
+        ("https://evil.example/v1", "evil.example"),
+        ("ref+env://PATH", "ref+env://PATH"),
+    ],
+)
+@pytest.mark.parametrize("params", [{"base_url": "wss://api.openai.com"}, {}])
+def test_a_path_that_is_more_than_a_path_is_a_destination(
+    odd: str, host: str, params: dict[str, str]
+) -> None:
+    tree = {"mllm": {"vendor": "openai", "params": {**params, "path": odd}}}
+    assert host in secret_destination(("mllm", "api_key"), tree)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1/realtime", "/v1//x@y", "/?model=a:b"])
+def test_an_ordinary_path_is_none(path: str) -> None:
+    tree = {"mllm": {"vendor": "openai", "params": {"base_url": "wss://api.openai.com", "path": path}}}
+    assert secret_destination(("mllm", "api_key"), tree) == "api.openai.com"
+
+
+@given(
+    slot=st.sampled_from(SLOTS),
+    data=st.data(),
+    keys=st.lists(st.sampled_from(["x", "options", "proxy", "headers", "0", "auth"]), min_size=1, max_size=4),
+)
+def test_an_address_anywhere_below_params_shows(slot: str, data: st.DataObject, keys: list[str]) -> None:
+    name = data.draw(st.sampled_from(sorted(VENDORS[slot])))  # type: ignore[index]
+    below: Any = "wss://evil.example/v1"
+    for key in keys:
+        below = {key: below} if data.draw(st.booleans()) else {key: [below]}
+    tree = {slot: {"vendor": name, "params": {"key": "ref+env://X", **below}}}
+    assert "evil.example" in secret_destination((slot, "params", "key"), tree)
+
+
 @given(
     slot=st.sampled_from(SLOTS), data=st.data(), host=st.from_regex(r"[a-z]{3,9}\.example", fullmatch=True)
 )
