@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.diff import Absent
+from reconciler.report.credentials import Masked
 from reconciler.report.escape import visible
-from reconciler.report.shown import Masked, Side, in_line
+from reconciler.report.shown import Side, in_line
 from reconciler.report.style import Style
 from reconciler.report.view import Field
 from reconciler.report.wording import Piece, text_diff

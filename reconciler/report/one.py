@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.model.record import Entry
 from reconciler.plan.change import action_of, target_of
+from reconciler.report.view import body_tree
 from reconciler.workflow import Portrait
 
 
@@ -39,7 +40,7 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
             "in_place_fields": "to be sent" if record.unsent else "as recorded",
         }
     if portrait.spec is not None:
-        tree["files"] = portrait.spec.body.tree()
+        tree["files"] = body_tree(portrait.spec)
     if history:
         tree["history"] = [
             f"{_time(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"

@@ -1,20 +1,19 @@
 """Values as they may be shown: references as text, literal credentials never; as trees and in lines.
 
 Validation refuses a literal credential long before; this wall stands for what an earlier version recorded, or
-what slipped through.
+what slipped through. What of one text may be shown is decided in `credentials`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from reconciler.model.properties import credential_paths, url_paths
-from reconciler.model.secret import references
 from reconciler.model.tree import MISSING, Path, Tree, starts_with, value_at
 from reconciler.plan.diff import Absent
+from reconciler.report.credentials import SENSITIVE, Masked, address, credential
 from reconciler.report.escape import visible
 
 
@@ -31,53 +30,22 @@ UNKNOWN: Final = Unknown()
 Side: TypeAlias = "Tree | Absent | Unknown"
 
 
-class Masked(str):
-    """What stands for a literal credential; a type of its own, so that it is never taken for a value."""
-
-    __slots__ = ()
-
-
-SENSITIVE: Final = Masked("(sensitive)")
-
-# What may surround a reference without being a secret itself: the scheme of an Authorization header.
-_SCHEME = re.compile(r"[A-Za-z]{0,10}[ :]?")
-_USER = re.compile(r"(?<=://)[^/?#@\s]+@")
-_QUERY = re.compile(r"(?i)([?&][^=&#\s]*(?:key|token|secret|sig|pass|auth|cred)[^=&#\s]*=)(?!ref\+)[^&#\s]+")
-
-
 def masked(properties: Tree) -> tuple[Tree, tuple[Path, ...]]:
     """Properties without literal credentials, and where those stood; the same tree when there are none."""
     hidden: list[tuple[Path, Tree]] = []
     for path in credential_paths(properties):
         value = value_at(properties, path)
-        if value not in ("", None, MISSING) and not _is_reference(value):
-            hidden.append((path, SENSITIVE))
+        if value not in ("", None, MISSING):
+            hidden.append((path, credential(path, value)))  # type: ignore[arg-type]  # not MISSING
     for path in url_paths(properties):
-        url = value_at(properties, path)
-        if isinstance(url, str) and (safe := _safe_url(url)) != url:
-            hidden.append((path, safe))
+        value = value_at(properties, path)
+        if isinstance(value, str):
+            hidden.append((path, address(value)))
     tree = properties
     for path, instead in hidden:
-        tree = _replaced(tree, path, instead)
+        if instead is SENSITIVE or instead != value_at(properties, path):
+            tree = _replaced(tree, path, instead)
     return tree, tuple(path for path, instead in hidden if instead is SENSITIVE)
-
-
-def _is_reference(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    found = list(references(value))
-    rest = value
-    for reference in found:
-        rest = (
-            rest.replace(reference.text + "+", "", 1)
-            if reference.text + "+" in rest
-            else rest.replace(reference.text, "", 1)
-        )
-    return bool(found) and _SCHEME.fullmatch(rest) is not None
-
-
-def _safe_url(url: str) -> str:
-    return _QUERY.sub(rf"\1{SENSITIVE}", _USER.sub(f"{SENSITIVE}@", url))
 
 
 def _replaced(tree: Tree, path: Path, value: Tree) -> Tree:

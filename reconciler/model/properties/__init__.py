@@ -45,6 +45,7 @@ from reconciler.model.properties.secrets import (
     URL_PATHS,
     credential_paths,
     is_credential_header,
+    is_header_path,
     url_paths,
 )
 from reconciler.model.properties.shape import PropertiesTree
@@ -92,6 +93,7 @@ __all__ = [
     "Slot",
     "credential_paths",
     "is_credential_header",
+    "is_header_path",
     "is_passed_on",
     "is_template",
     "known_keys",

@@ -87,6 +87,7 @@ def _tree_of(paths: Iterable[Path]) -> dict[str | None, Any]:
 
 
 _CREDENTIALS: Final = _tree_of(CREDENTIAL_PATHS)
+_HEADERS: Final = _tree_of(HEADER_PATHS)
 _URLS: Final = _tree_of(URL_PATHS)
 
 
@@ -117,7 +118,16 @@ def url_paths(tree: Any) -> Iterator[Path]:
 
 def is_url_path(path: Path) -> bool:
     """Whether a path is that of an address."""
-    nodes = [_URLS]
+    return _is_in(path, _URLS)
+
+
+def is_header_path(path: Path) -> bool:
+    """Whether a path is that of a header, or of all headers in one text."""
+    return _is_in(path, _HEADERS)
+
+
+def _is_in(path: Path, tree: Mapping[str | None, Any]) -> bool:
+    nodes = [tree]
     for part in path:
         nodes = [below for node in nodes for below in (node.get(str(part)), node.get("*")) if below]
     return any(_END in node for node in nodes)

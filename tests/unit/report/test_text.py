@@ -10,6 +10,7 @@ from reconciler.model.record import Record
 from reconciler.model.spec import Body
 from reconciler.plan.build import Selection
 from reconciler.plan.guard import Policy
+from reconciler.report import json_plan, markdown
 from reconciler.report.text import render_plan
 from tests.unit.report.plans import NEW_PROMPT, NOW, World, properties, rich_world, risky_world
 
@@ -110,10 +111,26 @@ def test_a_literal_credential_is_never_shown() -> None:
 
 
 def test_a_reference_is_shown_also_inside_a_header() -> None:
-    after = properties(llm__headers={"Authorization": "Bearer ref+env://TOKEN+", "X-Other": "hunter2"})
+    headers = {"Authorization": "Bearer ref+env://TOKEN+", "X-Other": "harmless", "X-Key": "hunter2"}
+    after = properties(llm__headers=headers)
     text = plain(World().wants("a/b", after))
     assert '+ llm.headers.Authorization = "Bearer ref+env://TOKEN+"' in text
-    assert "+ llm.headers.X-Other = (sensitive)" in text
+    assert '+ llm.headers.X-Other = "harmless"' in text
+    assert "+ llm.headers.X-Key = (sensitive)" in text
+
+
+def test_what_leads_a_secret_elsewhere_is_shown() -> None:
+    """A gateway is led on by a header, and another secret is put beside a word: both in every format."""
+    before = {"Helicone-Target-URL": "https://api.openai.com", "Cookie": "session=ref+env://GW_SESSION+; x"}
+    after = {"Helicone-Target-URL": "https://evil.example", "Cookie": "session=ref+env://GITHUB_TOKEN+; x"}
+    world = World().wants("a/b", properties(llm__headers=after)).runs("a/b", properties(llm__headers=before))
+    plan = world.plan()
+    text = render_plan(plan, colour=False)
+    for shown in (text, markdown.render_plan(plan), json_plan.render_plan(plan)):
+        assert "evil.example" in shown
+        assert "GITHUB_TOKEN" in shown
+    assert '"session=ref+env://GW_SESSION+; x" -> "session=ref+env://GITHUB_TOKEN+; x"' in text
+    assert text.startswith("DANGER: ")
 
 
 def test_what_an_adopted_agent_was_started_with_is_unknown() -> None:
