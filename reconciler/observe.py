@@ -96,8 +96,8 @@ def _places(
     """The channels of foreign agents, where they are ours to know: the list filters by channel, and says no more."""
     known = {each.agent_id: each.channel for each in state.foreign.values() if each.channel}
     places = {each.agent_id: known[each.agent_id] for each in live if each.agent_id in known}
-    seen = {each.agent_id for each in state.records.values()} | set(state.foreign)
-    strangers = {each.agent_id for each in live if each.agent_id not in seen and not each.bears(owner)}
+    is_foreign = _foreign(state, owner)
+    strangers = {each.agent_id for each in live if is_foreign(each)} - set(state.foreign)
     wanted = sorted(set(channels))
     if not strangers or len(wanted) > _PLACED_CHANNELS:
         return places
@@ -109,9 +109,21 @@ def _places(
 
 def foreign_seen(basis: Basis) -> tuple[Foreign, ...]:
     """The foreign agents of a basis, for the state to remember: one query is enough for an agent's whole life."""
-    recorded = {each.agent_id for each in basis.state.records.values()}
+    is_foreign = _foreign(basis.state, basis.owner)
     return tuple(
         Foreign(each.agent_id, each.name, basis.channels.get(each.agent_id))
         for each in basis.live
-        if each.name and each.agent_id not in recorded and not each.bears(basis.owner)
+        if each.name and is_foreign(each)
     )
+
+
+def _foreign(state: State, owner: Owner) -> Callable[[ObservedAgent], bool]:
+    """The test for being foreign: no record speaks of it, and it is without our mark, or `forget` released it."""
+    recorded = {each.agent_id for each in state.records.values()}
+
+    def is_foreign(agent: ObservedAgent) -> bool:
+        return agent.agent_id not in recorded and (
+            agent.agent_id in state.released or not agent.bears(owner)
+        )
+
+    return is_foreign

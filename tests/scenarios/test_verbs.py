@@ -358,6 +358,22 @@ def test_a_forgotten_agent_of_ours_does_not_come_back_by_its_name(virtual: Virtu
     assert len(virtual.live()) == 2
 
 
+def test_a_forgotten_agent_is_listed_where_it_runs_with_its_id(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="5"))
+    apply(virtual, wanted)
+    (running,) = virtual.live()
+    virtual.run(workflow.forget(virtual.job(wanted), Address("lobby", "greeter")))
+    moved = fleet(agent("lobby/greeter", agent_rtc_uid="6"))
+    for _ in range(2):  # by asking the service, and then from memory
+        found = plan(virtual, moved)
+        assert [(each.agent.agent_id, each.channel) for each in found.unmanaged] == [
+            (running.agent_id, "lobby")
+        ]
+        assert found.elsewhere == 0
+        apply(virtual, moved)
+    assert [each.channel for each in virtual.state.read().foreign.values()] == ["lobby"]
+
+
 def test_adopt_refuses_what_makes_no_sense(virtual: Virtual) -> None:
     wanted = fleet(agent("lobby/greeter"))
     apply(virtual, wanted)
