@@ -7,7 +7,8 @@ The tree:
     ├── InvalidConfig              1  problems in the user's files; carries every diagnostic
     ├── ServiceError               1  the service said no, or could not be reached
     │   ├── AuthenticationFailed   1  401/403: the credentials or the project are refused
-    │   └── IncompleteRead         1  a list or reply that cannot be trusted as a whole
+    │   ├── IncompleteRead         1  a list or reply that cannot be trusted as a whole
+    │   └── CutShort               1  a read that was not waited for, since the run is stopping
     ├── SecretUnavailable          1  a secret reference has no value here
     ├── StateError                 1  the state is damaged, foreign, newer or cannot be written
     ├── StalePlan                  3  the plan is not the approved one any more
@@ -90,6 +91,12 @@ class IncompleteRead(ServiceError):
     """A reply that cannot be trusted as a whole: nothing may be decided from it."""
 
     rule = "incomplete-read"
+
+
+class CutShort(ServiceError):
+    """A read that was not waited for, since the run was told to stop: it says nothing about the service."""
+
+    rule = "interrupted"
 
 
 class SecretUnavailable(ReconcilerError):

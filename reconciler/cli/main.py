@@ -111,7 +111,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _in_our_words(problem).show(shown)
         return _say(_harmless(shown.getvalue()), 1)
     except click.Abort:
-        return _say("aborted; nothing was done\n", 130)
+        return _say("interrupted\n", 130)
     except KeyboardInterrupt:
         return _say("interrupted\n", 130)
     except BrokenPipeError:
@@ -159,8 +159,12 @@ def _finished(code: int) -> int:
 
     lost = finish()
     if lost is not None:
-        _say(f"error: not all results could be written: {type(lost).__name__} [output]\n", 1)
+        _say(f"error: not all results could be written: {_cause(lost)} [output]\n", 1)
     return code or 1 if lost is not None else code
+
+
+def _cause(lost: OSError | ValueError) -> str:
+    return (isinstance(lost, OSError) and lost.strerror) or type(lost).__name__
 
 
 def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:

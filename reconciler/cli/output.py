@@ -70,6 +70,11 @@ class Output:
         if not self.quiet:
             write(_as_lines(text), err=True)
 
+    def detail(self, text: str) -> None:
+        """Say what is done, to whoever asked for more with `--verbose`."""
+        if self.verbose:
+            self.say(text)
+
     def warn(self, diagnostics: Iterable[Diagnostic], directory: Path) -> None:
         """Show the warnings of a load."""
         found = tuple(diagnostics)

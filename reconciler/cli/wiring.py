@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
+from reconciler.cli.meter import Meter
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.wall import WALL
@@ -35,6 +38,7 @@ from reconciler.providers.agora.settings import (
     APP_CERTIFICATE,
     CUSTOMER_ID,
     CUSTOMER_SECRET,
+    GLOBAL_PATH,
     AgoraSettings,
     Purpose,
     from_environment,
@@ -53,6 +57,7 @@ _EMBEDDED = AgoraSettings(
     certificate=Secret("00000000000000000000000000000000"),
     customer_id=Secret("embedded"),
     customer_secret=Secret("embedded"),
+    base_url=f"http://embedded-simulator{GLOBAL_PATH}",
 )
 _EMBEDDED_QUOTA = 20
 _CREDENTIALS = (APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET)
@@ -81,27 +86,45 @@ class Session:
     secrets: SecretSource
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
+    _has_changed: bool = field(default=False, init=False)
 
     def run(
-        self, steps: Steps[T], *, on_event: Callable[[Any], None] | None = None, keeps_result: bool = False
+        self,
+        steps: Steps[T],
+        *,
+        on_event: Callable[[Any], None] | None = None,
+        keeps_result: bool = False,
+        is_watch: bool = False,
     ) -> T:
         """Perform steps. SIGINT, SIGTERM and SIGHUP stop the run in order; a second one ends it at once.
 
         Raises `Interrupted` after a signal, unless the steps ended in order and `keeps_result` asks for what they
-        gave: that of an apply tells what was done.
+        gave: that of an apply tells what was done. It is told, except of a watch, which has no other end.
         """
         try:
             result = asyncio.run(self._run(steps, on_event))
         except (ReconcilerError, asyncio.CancelledError):
             if self.interrupted_by is not None:
-                raise Interrupted(self.interrupted_by) from None
+                raise self._interrupted(self.interrupted_by, is_watch=is_watch) from None
             raise
         if self.interrupted_by is not None and not keeps_result:
-            raise Interrupted(self.interrupted_by)
+            raise self._interrupted(self.interrupted_by, is_watch=is_watch)
         return result
 
+    def _interrupted(self, number: int, *, is_watch: bool) -> Interrupted:
+        """The end of a run that was stopped; what is said of it is what is certain."""
+        if not is_watch:
+            self.output.say("interrupted" if self._has_changed else "interrupted; nothing was done")
+        return Interrupted(number)
+
     async def _run(self, steps: Steps[T], on_event: Callable[[Any], None] | None) -> T:
-        sender = self.sender()
+        def tell(text: str) -> None:
+            if on_event is None:
+                self.output.say(text)
+            else:
+                on_event(Notice(text))
+
+        sender = Meter(self.sender(), self.provider.host, tell)
         driver = Driver(
             sender,
             store=self.store,
@@ -121,9 +144,10 @@ class Session:
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
-            self.output.say(
-                "stopping: nothing new is started; once more ends at once (the intents are on disk)"
-            )
+            if on_event is not None:  # whoever only reads has nothing to end in order
+                self.output.say(
+                    "stopping: nothing new is started; once more ends at once (the intents are on disk)"
+                )
             driver.stop()
 
         for number in _SIGNALS:
@@ -133,6 +157,11 @@ class Session:
             return await task
         finally:
             await sender.aclose()
+            self._has_changed = self._has_changed or driver.has_changed
+            self.output.detail(
+                f"asked {self.provider.host}: {sender.reads} reads ({self.provider.retries} of them again), "
+                f"{sender.changes} changes, in {sender.seconds:.2f} s"
+            )
             if self.provider.clock_warning:
                 self.output.say(f"warning: {self.provider.clock_warning} [clock]")
 
@@ -165,11 +194,16 @@ def load_fleet(
     from reconciler import config
 
     path = Path(directory)
+    begun = time.monotonic()
     try:
         fleet = config.load(path, environment=environment, variables=dict(variables), limits=load_limits())
     except InvalidConfig as problem:
         problem.directory = directory
         raise
+    output.detail(
+        f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
+        f"in {time.monotonic() - begun:.2f} s"
+    )
     output.warn(fleet.warnings, path)
     return fleet
 
@@ -193,6 +227,7 @@ def open_session(
     WALL.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
     sources = _Remembering(SecretSources(os.environ, path))
     store = LocalStore(state_path(path, environment), seen=seen_directory(os.environ))
+    output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.say(f"warning: {each} [state]")
     if fleet.service.kind is ServiceKind.SIMULATOR:
@@ -287,6 +322,4 @@ def _holder(fleet: DesiredFleet) -> str:
 
 
 def _timestamp() -> str:
-    import time
-
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())

@@ -84,6 +84,7 @@ class Driver:
         self._limits: set[asyncio.Timeout] = set()
         self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
         self._renewal: asyncio.Future[None] | None = None
+        self._has_changed = False
 
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let calls in flight end within a moment."""
@@ -96,6 +97,11 @@ class Driver:
     @property
     def stopped(self) -> bool:
         return self._stop.is_set()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything that changes something was sent or written so far, whatever came of it."""
+        return self._has_changed
 
     async def run(self, steps: Steps[T], *, worker: int = 0) -> T:
         """Perform every effect of some steps until they return; what they raise is raised."""
@@ -149,6 +155,7 @@ class Driver:
         """Perform a request. Once the run is stopping nothing that changes anything leaves any more."""
         if self._stop.is_set() and request.method not in _READS:
             return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
+        self._has_changed = self._has_changed or request.method not in _READS
         try:
             return await self._ended(self._sender.send(request, worker))
         except TimeoutError:
@@ -237,6 +244,7 @@ class Driver:
 
     async def _commit(self, writes: Sequence[Write]) -> None:
         """Join the batch that is written once everything that is ready now has had its turn."""
+        self._has_changed = True
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._pending.append((writes, done))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -38,7 +39,8 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     with wiring.open_session(directory, environment, variables, output) as session:
         while True:
             job = make_job(session, Flags(parallelism=flags["parallelism"]))
-            plan, basis = session.run(workflow.status(job, session.provider))
+            steps = workflow.status(job, session.provider)
+            plan, basis = session.run(steps, is_watch=flags["watch"])
             found = overview.status_of(plan, basis, session.provider.capabilities)
             if flags["watch"] and output.colour():
                 click.clear()
@@ -47,4 +49,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
             )
             if not flags["watch"]:
                 return 0
-            time.sleep(flags["interval"])
+            try:
+                time.sleep(flags["interval"])
+            except KeyboardInterrupt:  # how a watch ends
+                return 128 + signal.SIGINT

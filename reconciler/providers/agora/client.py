@@ -140,7 +140,9 @@ class AgoraClient:
 
     def fail(self, what: str, result: Result, request: HttpRequest, *, mutating: bool = False) -> NoReturn:
         """Raise what a result means."""
-        raise errors.call_failed(what, result, self.secrets(request), mutating=mutating)
+        raise errors.call_failed(
+            what, result, self.secrets(request), mutating=mutating, host=self._settings.host
+        )
 
     @property
     def known_secrets(self) -> frozenset[Secret]:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import orjson
 
-from reconciler.errors import AuthenticationFailed, IncompleteRead, ServiceError
+from reconciler.errors import AuthenticationFailed, CutShort, IncompleteRead, ServiceError
 from reconciler.model.secret import Secret
 from reconciler.ports import (
     Conflict,
@@ -31,7 +31,7 @@ from reconciler.ports import (
     UpdateOutcome,
 )
 from reconciler.providers.agora import replies
-from reconciler.providers.agora.pressure import TOO_MANY, Result, Withheld, retry_after
+from reconciler.providers.agora.pressure import STOPPING, TOO_MANY, Result, Withheld, retry_after
 from reconciler.providers.agora.redaction import LONGEST, clean
 
 OK = 200
@@ -72,6 +72,7 @@ _ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
     }
 )
 _LATER = "see whether the service is well and can be reached from here, and run again"
+_RECORDED = "calls in flight were finished or are recorded; run the same again to go on"
 _SLOWER = "too many calls at a time: run again later, or with a lower --parallelism"
 # How the service says that an App ID is not one of this region (v2 API reference: "Base URLs").
 _WRONG_REGION = "check if the appid is valid"
@@ -134,9 +135,14 @@ def is_gone(result: Result) -> bool:
 
 
 def call_failed(
-    what: str, result: Result, secrets: Iterable[Secret], *, mutating: bool = False
+    what: str, result: Result, secrets: Iterable[Secret], *, mutating: bool = False, host: str = ""
 ) -> ServiceError:
-    """The exception for a call without an outcome type of its own: reads, and the verbs of a conversation."""
+    """The exception for a call without an outcome type of its own: reads, and the verbs of a conversation.
+
+    `host` is named where nothing came back from it.
+    """
+    if not mutating and _is_cut_short(result):
+        return CutShort(f"interrupted while {what}", hint=_RECORDED)
     text = f"{what} failed: {_words(result, secrets, advise=False)}"
     if isinstance(result, HttpReply):
         hint = _advice(result.status, read_error(result.body)) or _LATER
@@ -156,7 +162,16 @@ def call_failed(
             text += "; it may have been executed, and is not sent again"
         if not mutating and result.trouble is HttpTrouble.TOO_LARGE:
             return IncompleteRead(text, hint=_LATER)
-    return ServiceError(text, hint=_LATER)
+    return ServiceError(
+        text, hint=_LATER.replace("the service", f"the service at {host}") if host else _LATER
+    )
+
+
+def _is_cut_short(result: Result) -> bool:
+    """Whether there is no reply because the run is stopping, and for no other reason."""
+    if isinstance(result, HttpFailure):
+        return result.trouble is HttpTrouble.INTERRUPTED
+    return result is STOPPING
 
 
 def read_error(body: bytes) -> ErrorBody:

@@ -45,7 +45,7 @@ class Withheld:
 
 Result: TypeAlias = HttpReply | HttpFailure | Withheld
 
-_STOPPING = Withheld("the run is stopping")
+STOPPING = Withheld("the run is stopping")
 _TOO_LATE = Withheld("there was no time left for another attempt")
 
 
@@ -128,7 +128,7 @@ class Pressure:
                 holds = self._rate.holds
                 yield Sleep(delay)
                 if (yield Stopping()):
-                    return _STOPPING
+                    return STOPPING
                 now = yield Elapsed()
                 if holds != self._rate.holds:
                     continue

@@ -56,6 +56,11 @@ class AgoraProvider:
         return self._client.clock.warning
 
     @property
+    def host(self) -> str:
+        """The host that this run talks to."""
+        return self._client.settings.host
+
+    @property
     def retries(self) -> int:
         """How many reads were sent again so far."""
         return self._client.pressure.retries

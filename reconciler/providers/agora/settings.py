@@ -64,6 +64,11 @@ class AgoraSettings:
         return self.area == CN
 
     @property
+    def host(self) -> str:
+        """Where the service is: the host, with its port where one is given."""
+        return urlsplit(self.base_url).netloc
+
+    @property
     def has_rest_credentials(self) -> bool:
         """Whether there are credentials that are good for the whole account, not for one channel only."""
         return self.customer_id is not None and self.customer_secret is not None
