@@ -122,8 +122,6 @@ def _foreign(state: State, owner: Owner) -> Callable[[ObservedAgent], bool]:
     recorded = {each.agent_id for each in state.records.values()}
 
     def is_foreign(agent: ObservedAgent) -> bool:
-        return agent.agent_id not in recorded and (
-            agent.agent_id in state.released or not agent.bears(owner)
-        )
+        return agent.agent_id not in recorded and (agent.agent_id in state.released or not agent.bears(owner))
 
     return is_foreign

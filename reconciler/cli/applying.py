@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from reconciler import workflow
 from reconciler.apply.events import Finished, Ledger, Notice, Result, Started
-from reconciler.cli import wiring
+from reconciler.cli import again, wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.output import Output, write
-from reconciler.cli.progress import watcher
+from reconciler.cli.progress import watcher, without_refusals
 from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.model.address import Address
-from reconciler.plan.change import Action
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Action, action_of, target_of
 from reconciler.plan.planfile import LARGEST, SavedPlan, load
 from reconciler.providers.agora.settings import Purpose
 from reconciler.report import documents, text
@@ -61,9 +60,14 @@ def run_apply(
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
         asked = approved is None and not approval.automatic
         if asked:
-            approved = _ask(session, job, output)
-            if approved is None:
+            plan = _shown(session, job, output)
+            if not plan.acts and not (plan.pending or plan.interrupted):
                 return int(ExitCode.DONE)
+            approved = Approved(plan.digest)
+            workflow.confirm(plan, approved)
+            if not _is_approved(plan, job):
+                write("not approved; nothing was done\n", err=True)
+                return int(ExitCode.ERROR)
         with watcher(output, style, show_plan=not asked) as on_event:
             steps = workflow.apply(job, session.provider, approved=approved)
             notes = _Notes(on_event)
@@ -80,9 +84,9 @@ def run_apply(
             ):
                 # Ended at once, or by a bug of ours: what was done until then is told all the same.
                 if notes.is_begun:
-                    _report(notes.ledger(), output, style)
+                    _report(notes.ledger(), notes.plan, output, style, destroying=destroying)
                 raise
-        _report(ledger, output, style)
+        _report(ledger, notes.plan, output, style, destroying=destroying)
         return _exit_code(ledger, session)
 
 
@@ -92,6 +96,7 @@ class _Notes:
     def __init__(self, on_event: Callable[[Any], None]) -> None:
         self._on_event = on_event
         self._ledger = Ledger(interrupted=True)
+        self.plan: Plan | None = None
         self._open: dict[tuple[Address, Action], Started] = {}
 
     @property
@@ -100,7 +105,9 @@ class _Notes:
 
     def take(self, event: Any) -> None:
         """Note an event and pass it on."""
-        if isinstance(event, Started):
+        if isinstance(event, workflow.Planned):
+            self.plan = event.plan
+        elif isinstance(event, Started):
             self._open[event.address, event.action] = event
         elif isinstance(event, (Finished, Notice)):
             self._ledger.note(event)
@@ -109,7 +116,14 @@ class _Notes:
         self._on_event(event)
 
     def ledger(self) -> Ledger:
-        """The ledger, with what was begun and not ended as of unknown outcome."""
+        """The ledger, with what was begun and not ended as of unknown outcome, and what was not begun as skipped."""
+        begun = {(each.address, each.action) for each in self._ledger.finished} | set(self._open)
+        for change in self.plan.acts if self.plan is not None else ():
+            if (change.address, action_of(change)) not in begun:
+                target = target_of(change)
+                agent = target.agent_id if target is not None else ""
+                text = "the run was ended before it"
+                self._ledger.note(Finished(change.address, action_of(change), Result.SKIPPED, text, agent))
         for address, action in self._open:
             text = "ended in the middle; the next apply looks first"
             self._ledger.note(Finished(address, action, Result.UNKNOWN, text))
@@ -164,29 +178,55 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
     return saved
 
 
-def _ask(session: wiring.Session, job: Job, output: Output) -> Approved | None:
-    """Show the plan and ask; what was approved when the answer is yes, None when there is nothing to do."""
+def _shown(session: wiring.Session, job: Job, output: Output) -> Plan:
+    """The plan that somebody is asked about, shown."""
     plan = session.run(workflow.plan(job, session.provider))
-    output.result(text.render_plan(plan, colour=output.colour()))
-    approved = Approved(plan.digest)
-    if not plan.acts:
-        return None if not plan.pending and not plan.interrupted else approved
-    workflow.confirm(plan, approved)
-    expected = job.fleet.owner.fleet if job.destroying else "yes"
-    write(f'\nOnly "{expected}" is accepted: ', err=True)
-    if sys.stdin.readline().strip() != expected:
-        raise click.Abort
-    return approved
+    output.result(text.render_plan(without_refusals(plan), colour=output.colour()))
+    return plan
 
 
-def _report(ledger: Ledger, output: Output, style: str) -> None:
-    resume = f"reconciler {shlex.join(sys.argv[1:])}"
+def _is_approved(plan: Plan, job: Job) -> bool:
+    """Ask; only one answer means yes. The question says what it is about: the plan may have gone to a file."""
+    owner = job.fleet.owner
+    where = f"{owner.fleet} ({owner.environment})" if owner.environment else owner.fleet
+    expected = owner.fleet if job.destroying else "yes"
+    try:
+        write(f'\n{_question(plan, where, job)} Only "{expected}" is accepted: ', err=True)
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        write("\ninterrupted; nothing was done\n", err=True)
+        raise wiring.Interrupted(signal.SIGINT) from None
+    if not answer.endswith("\n"):
+        write("\n", err=True)
+    return answer.strip() == expected
+
+
+def _question(plan: Plan, where: str, job: Job) -> str:
+    count = len(plan.acts)
+    if not count:
+        return (
+            f"Finish what an earlier run of {where} left open?"
+            if plan.interrupted
+            else f"Go on with {where}?"
+        )
+    changes = "this 1 change" if count == 1 else f"these {count} changes"
+    return f"End the agents of {where} ({count})?" if job.destroying else f"Apply {changes} to {where}?"
+
+
+def _report(
+    ledger: Ledger, plan: Plan | None, output: Output, style: str, *, destroying: bool = False
+) -> None:
+    ending = ledger_report.Ending(
+        again.resume(sys.argv[1:], ledger),
+        ledger_report.lifts_of(plan) if plan is not None else (),
+        "Destroy" if destroying else "Apply",
+    )
     if style == "json":
         output.result(documents.as_json_line(ledger_report.tree(ledger)))
     elif style == "markdown":
-        output.result(ledger_report.render_markdown(ledger, resume=resume))
+        output.result(ledger_report.render_markdown(ledger, ending))
     else:
-        output.result(ledger_report.render(ledger, colour=output.colour(), resume=resume))
+        output.result(ledger_report.render(ledger, ending, colour=output.colour()))
 
 
 def _exit_code(ledger: Ledger, session: wiring.Session) -> int:

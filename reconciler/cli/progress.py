@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from reconciler.cli.output import MaskedStream, Output
+from reconciler.plan.build import Plan
 from reconciler.report import documents, json_plan, markdown, progress, text
 from reconciler.workflow import Planned
 
@@ -47,14 +49,20 @@ def _plain(output: Output, event: Any, style: str, *, show_plan: bool) -> None:
         if show_plan and style == "markdown":
             output.result(markdown.render_plan(event.plan))
         elif show_plan:
-            output.result(text.render_plan(event.plan, colour=output.colour()))
+            output.result(text.render_plan(without_refusals(event.plan), colour=output.colour()))
         return
     line = progress.line(event)
     if line is not None:
         output.say(line)
 
 
+def without_refusals(plan: Plan) -> Plan:
+    """The plan as an apply shows it: a limit that refuses it is the error that ends the run, and said there."""
+    return replace(plan, refusals=())
+
+
 def _json_line(event: Any) -> str:
     if isinstance(event, Planned):
-        return documents.as_json_line({"type": "planned", "plan": json_plan.plan_tree(event.plan)})
+        head = {"format_version": progress.FORMAT_VERSION, "type": "planned"}
+        return documents.as_json_line({**head, "plan": json_plan.plan_tree(event.plan)})
     return progress.json_line(event)

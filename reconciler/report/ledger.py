@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.apply.events import Finished, Ledger, Result
-from reconciler.plan.change import Action
+from reconciler.errors import CutShort
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Action, Because, Hold
 from reconciler.report.escape import code, prose, visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.problems import render_error
@@ -30,11 +33,40 @@ _TITLES = {
 }
 
 
-def render(ledger: Ledger, *, colour: bool, resume: str) -> str:
-    """The final summary. `resume` is the command that goes on where this run ended."""
+# How each kind of hold is lifted, in the order in which it is said.
+_LIFTS = {
+    Because.PROTECTED: "protected: write `protect: false` for it under `lifecycle` and apply; an agent that the files "
+    "dropped is declared once more with that",
+    Because.UNRECORDED: "not in the state: `--prune-unrecorded` leaves it, if no other checkout wants it",
+    Because.BACKING_OFF: "waiting after failures: a later apply tries again, `--replace ADDRESS` tries now",
+    Because.NOT_IN_ONLY: "left out by --only: apply without it, or name that kind, too",
+    Because.OTHER_VERSION: "of another version: `--replace ADDRESS` replaces it and ends its conversation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is said after the counts: the command that goes on, if any does, and how holds are lifted.
+
+    `verb` is what the run was: Apply or Destroy.
+    """
+
+    resume: str = ""
+    lifts: tuple[str, ...] = ()
+    verb: str = "Apply"
+
+
+def lifts_of(plan: Plan) -> tuple[str, ...]:
+    """How the holds of a plan are lifted, a line for each kind."""
+    found = {change.reason.because for change in plan.changes if isinstance(change, Hold)}
+    return tuple(text for because, text in _LIFTS.items() if because in found)
+
+
+def render(ledger: Ledger, ending: Ending, *, colour: bool) -> str:
+    """The final summary."""
     style = Style(colour)
     blocks = ["\n".join(_section(result, rows, style)) for result, rows in _groups(ledger)]
-    if ledger.broken is not None:
+    if ledger.broken is not None and not _is_cut_short(ledger):
         blocks.append(render_error(ledger.broken, colour=colour))
     if notices := _notices(ledger):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in notices))
@@ -42,21 +74,22 @@ def render(ledger: Ledger, *, colour: bool, resume: str) -> str:
     if done and not ledger.is_complete:
         blocks.append("\n".join([style.bold("Done"), *(f"  {style.good(each)}" for each in done)]))
     paint = style.good if ledger.is_complete else style.error
-    last = paint(f"{_verdict(ledger)}:") + f" {tally(ledger)}."
-    if not ledger.is_complete and resume:
-        last += f"\nTo go on: {visible(resume)}"
+    last = paint(f"{_verdict(ledger, ending)}:") + f" {tally(ledger)}."
+    last += "".join(f"\n{visible(each)}" for each in _afterwards(ledger, ending))
+    if not ledger.is_complete and ending.resume:
+        last += f"\nTo go on: {visible(ending.resume)}"
     return "\n\n".join([*blocks, last]) + "\n"
 
 
-def render_markdown(ledger: Ledger, *, resume: str) -> str:
+def render_markdown(ledger: Ledger, ending: Ending) -> str:
     """The final summary for a job's page or a comment."""
     mark = "✅" if ledger.is_complete else "❌"
-    lines = [f"### {mark} {_verdict(ledger)}: {tally(ledger)}", ""]
+    lines = [f"### {mark} {_verdict(ledger, ending)}: {tally(ledger)}", ""]
     for result, rows in _groups(ledger):
         lines += [f"**{_TITLES[result]}**", ""]
         lines += [f"- {code(str(row.address))}: {prose(outcome(row))}" for row in rows]
         lines.append("")
-    if ledger.broken is not None:
+    if ledger.broken is not None and not _is_cut_short(ledger):
         lines += [
             f"> [!WARNING]\n> {prose(ledger.broken.message)} {prose(ledger.broken.hint or '')}".rstrip(),
             "",
@@ -64,14 +97,15 @@ def render_markdown(ledger: Ledger, *, resume: str) -> str:
     lines += [f"> {prose(each)}\n" for each in _notices(ledger)]
     if done := _done(ledger):
         lines += [
-            f"<details><summary>{len(done)} done</summary>",
+            f"<details><summary>{ledger.counts()[Result.DONE]} done</summary>",
             "",
             *(f"- {prose(each)}" for each in done),
             "",
         ]
         lines += ["</details>", ""]
-    if not ledger.is_complete and resume:
-        lines.append(f"To go on: {code(resume)}")
+    lines += [f"{prose(each)}\n" for each in _afterwards(ledger, ending)]
+    if not ledger.is_complete and ending.resume:
+        lines.append(f"To go on: {code(ending.resume)}")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -101,10 +135,22 @@ def tally(ledger: Ledger) -> str:
     return "; ".join(part for part in (", ".join(good), ", ".join(bad)) if part) or "nothing was done"
 
 
-def _verdict(ledger: Ledger) -> str:
+def _verdict(ledger: Ledger, ending: Ending) -> str:
     if ledger.interrupted:
-        return "Apply interrupted"
-    return "Apply complete" if ledger.is_complete else "Apply incomplete"
+        return f"{ending.verb} interrupted"
+    return f"{ending.verb} {'complete' if ledger.is_complete else 'incomplete'}"
+
+
+def _is_cut_short(ledger: Ledger) -> bool:
+    """Whether all that broke the run is that it was told to stop, which is said anyway."""
+    return ledger.interrupted and isinstance(ledger.broken, CutShort)
+
+
+def _afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
+    if ledger.interrupted:
+        yield "Calls in flight were finished or are recorded."
+    if ledger.counts()[Result.HELD]:
+        yield from (f"To lift a hold: {each}" for each in ending.lifts)
 
 
 def _groups(ledger: Ledger) -> Iterator[tuple[Result, list[Finished]]]:

@@ -68,7 +68,8 @@ class LiveProgress:
 
     def _finish(self, event: Finished) -> None:
         started = self._running.pop(event.address, None)
-        took = f" after {duration(self._clock() - started[1])}" if started else ""
+        is_done = event.result not in (Result.SKIPPED, Result.HELD)
+        took = f" after {duration(self._clock() - started[1])}" if started and is_done else ""
         styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
         self._above(
             f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
@@ -94,11 +95,13 @@ class LiveProgress:
         return Group(*lines, self._line(self.counts(), "bold"))
 
     def counts(self) -> str:
-        """`3 of 20 done, 1 failed, 2 running`."""
+        """`3 of 20 done, 1 failed, 2 running`; what comes after the last change is said, too."""
         counts = self._counts
         others = [f"{counts[each]} {each}" for each in Result if each is not Result.DONE and counts[each]]
         done = f"{counts[Result.DONE]} of {max(self._total, sum(counts.values()))} done"
-        return ", ".join([done, *others, f"{len(self._running)} running"])
+        is_over = not self._running and 0 < self._total <= sum(counts.values())
+        now = "checking that all run" if is_over else f"{len(self._running)} running"
+        return ", ".join([done, *others, now])
 
     @staticmethod
     def _line(text: str, style: str) -> Text:

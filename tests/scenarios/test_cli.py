@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -293,21 +295,132 @@ def test_a_secret_without_a_value_fails_its_address_and_never_shows(
     assert "ref+env://TTS_KEY" in answer.stdout + answer.stderr
 
 
-def test_at_a_terminal_apply_asks_and_no_means_no(fleet: Path) -> None:
-    for word, code, joined in (("no", 130, False), ("yes", 0, True)):
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.environ.pop("CI", None)
-            os.execv(sys.executable, [sys.executable, "-m", "reconciler", "apply", str(fleet)])
-        seen = b""
-        while b"is accepted" not in seen:
-            seen += os.read(terminal, 4096)
-        os.write(terminal, word.encode() + b"\n")
-        try:
-            while chunk := os.read(terminal, 4096):
-                seen += chunk
-        except OSError:
-            pass
-        _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) == code, seen.decode(errors="replace")
-        assert (fleet / ".reconciler" / "default.state").exists() is joined
+def at_a_terminal(answer: bytes, *words: str | Path) -> tuple[int, str]:
+    """A command whose stdin and stderr are a terminal and whose results go to a file; its code, what stderr says."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.pop("CI", None)
+        results = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(results, 1)
+        os.execv(sys.executable, [sys.executable, "-m", "reconciler", *map(str, words)])
+    seen = b""
+    while b"is accepted: " not in seen:
+        seen += os.read(terminal, 4096)
+    os.write(terminal, answer)
+    try:
+        while chunk := os.read(terminal, 4096):
+            seen += chunk
+    except OSError:
+        pass
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), seen.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        (b"no\n", 1, "not approved; nothing was done"),
+        (b"y\n", 1, "not approved; nothing was done"),
+        (b"\x04", 1, "not approved; nothing was done"),
+        (b"\x03", 130, "interrupted; nothing was done"),
+        (b"yes\n", 0, ""),
+    ],
+)
+def test_at_a_terminal_apply_asks_about_what_and_only_yes_means_yes(
+    fleet: Path, answer: bytes, code: int, says: str
+) -> None:
+    ended, seen = at_a_terminal(answer, "apply", fleet)
+    assert ended == code, seen
+    assert 'Apply these 2 changes to demo? Only "yes" is accepted: ' in seen
+    assert says in seen
+    assert (fleet / ".reconciler" / "default.state").exists() is (code == 0)
+
+
+def test_destroy_asks_for_the_name_and_ends_as_a_destroy(fleet: Path) -> None:
+    run("apply", fleet, "--auto-approve")
+    ended, seen = at_a_terminal(b"yes\n", "destroy", fleet)
+    assert ended == 1
+    assert 'End the agents of demo (2)? Only "demo" is accepted: ' in seen
+    assert "Destroy complete: 2 left." in run("destroy", fleet, "--auto-approve").stdout
+
+
+def test_the_hint_of_a_saved_plan_can_be_pasted(fleet: Path) -> None:
+    edit(fleet, "prod: {service: {kind: agora}}", "test: {variables: {mood: kind}}")
+    edit(fleet, "Be kind.", '"Be {{ mood }}."')
+    saved = fleet / "my plan"
+    hint = run("plan", fleet, "-e", "test", "--var", "mood=very kind", "--out", saved).stderr
+    words = shlex.split(hint.split("`")[1])
+    assert words[0] == "reconciler"
+    assert run(*words[1:]).returncode == 0
+
+
+def test_holds_alone_are_not_gone_on_with_by_the_same_command(fleet: Path) -> None:
+    edit(fleet, "[{name: desk}]", "[{name: desk, lifecycle: {protect: true}}]")
+    run("apply", fleet, "--auto-approve")
+    edit(fleet, "eastus", "westus")
+    held = run("apply", fleet, "--auto-approve", "--allow", "replace=3")
+    assert held.returncode == 6
+    assert "To go on" not in held.stdout
+    assert "To lift a hold: protected: write `protect: false`" in held.stdout
+
+
+def test_a_limit_that_refuses_is_said_once(fleet: Path) -> None:
+    run("apply", fleet, "--auto-approve")
+    edit(fleet, "leave: 100%", "leave: 0")
+    rooms(fleet, "one")
+    refused = run("apply", fleet, "--auto-approve")
+    assert refused.returncode == 5
+    assert (refused.stdout + refused.stderr).count("--allow leave=1") == 1
+
+
+def test_a_watch_that_is_stopped_says_nothing_of_an_abortion(fleet: Path) -> None:
+    command = [sys.executable, "-m", "reconciler", "status", str(fleet), "--watch", "--interval", "60s"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        for line in watch.stdout:
+            if "About" in line:
+                break
+        time.sleep(0.3)
+        watch.send_signal(signal.SIGINT)
+        _, said = watch.communicate(timeout=20)
+    assert watch.returncode == 130
+    assert said == ""
+
+
+def test_verbose_says_whom_it_asked_and_how_much(fleet: Path) -> None:
+    quiet, loud = run("plan", fleet), run("plan", fleet, "-v")
+    assert quiet.stderr == ""
+    assert quiet.stdout == loud.stdout
+    for word in ("2 agents in 2 channels", "default.state", "embedded-simulator", "1 reads"):
+        assert word in loud.stderr
+
+
+def test_a_service_that_is_down_is_named_and_told_early(fleet: Path) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{taken.getsockname()[1]}"
+        environment = {
+            "AGORA_APP_ID": "0" * 32,
+            "AGORA_CUSTOMER_ID": "c",
+            "AGORA_CUSTOMER_SECRET": "s",
+            "AGORA_AGENTS_API_BASE_URL": f"http://{host}",
+        }
+        answer = run("plan", fleet, "-e", "prod", **environment)
+    assert answer.returncode == 1
+    assert f"retrying: {host} gives no good answer (could not connect)" in answer.stderr
+    assert f"see whether the service at {host} is well" in answer.stderr
+
+
+def test_the_first_line_of_json_has_its_format_too(fleet: Path) -> None:
+    first, *rest = run("apply", fleet, "--auto-approve", "--format", "json").stdout.splitlines()
+    assert json.loads(first)["format_version"] == json.loads(rest[0])["format_version"]
+
+
+def test_results_that_do_not_fit_on_a_disk_say_why(fleet: Path) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "reconciler", "plan", str(fleet)]
+        answer = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert answer.returncode == 1
+    assert "No space left on device" in answer.stderr

@@ -37,7 +37,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     reconciler plan --target 'paris-*/*'         some addresses only
     """
     from reconciler import workflow
-    from reconciler.cli import wiring
+    from reconciler.cli import again, wiring
     from reconciler.cli.jobs import Flags, make_job
     from reconciler.cli.output import Output
     from reconciler.errors import ExitCode, ReconcilerError, Refused
@@ -57,8 +57,8 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
             raise ReconcilerError(problem.message, hint=problem.hint) from problem
     if out is not None:
         Path(out).write_bytes(save(plan, job.selection, job.policy))
-        shown = visible(str(out))
-        output.say(f"saved the plan to {shown}; `reconciler apply --plan {shown}` applies it or refuses")
+        command = again.apply_saved(directory, environment, variables, str(out))
+        output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
     output.result(_rendered(plan, style, explain=explain, colour=output.colour()))
     return int(ExitCode.CHANGES if detailed and plan.pending else ExitCode.DONE)
 

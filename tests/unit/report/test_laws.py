@@ -154,11 +154,12 @@ def test_events_and_ledgers_hide_nothing(detail: str, agent_id: str) -> None:
     found = Ledger()
     found.note(event)
     found.note(Notice(detail))
+    ending = ledger.Ending("reconciler apply")
     outputs = [
         progress.line(event) or "",
         progress.json_line(event),
-        ledger.render(found, colour=False, resume="reconciler apply"),
-        ledger.render_markdown(found, resume="reconciler apply"),
+        ledger.render(found, ending, colour=False),
+        ledger.render_markdown(found, ending),
     ]
     assert [hidden_in(each) for each in outputs] == [[], [], [], []]
     assert "\n" not in outputs[0]

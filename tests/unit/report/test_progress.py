@@ -9,10 +9,11 @@ from io import StringIO
 from rich.console import Console
 
 from reconciler.apply.events import Event, Finished, Ledger, Notice, Progress, Result, Started
-from reconciler.errors import ServiceError
+from reconciler.errors import CutShort, ServiceError
 from reconciler.model.address import Address
-from reconciler.plan.change import Action
+from reconciler.plan.change import Action, Because
 from reconciler.report import ledger, live, progress
+from reconciler.report.ledger import Ending
 
 Golden = Callable[[str, str], None]
 
@@ -55,16 +56,16 @@ def test_lines_for_programs(golden: Golden) -> None:
 
 def test_the_ledger_lists_what_is_open_and_how_to_go_on(golden: Golden) -> None:
     golden(
-        "report/ledger.txt", ledger.render(folded(), colour=False, resume="reconciler apply hotels -e prod")
+        "report/ledger.txt", ledger.render(folded(), Ending("reconciler apply hotels -e prod"), colour=False)
     )
 
 
 def test_the_ledger_in_colour(golden: Golden) -> None:
-    golden("report/ledger-colour.txt", ledger.render(folded(), colour=True, resume="reconciler apply"))
+    golden("report/ledger-colour.txt", ledger.render(folded(), Ending("reconciler apply"), colour=True))
 
 
 def test_the_ledger_as_markdown(golden: Golden) -> None:
-    golden("report/ledger.md", ledger.render_markdown(folded(), resume="reconciler apply hotels -e prod"))
+    golden("report/ledger.md", ledger.render_markdown(folded(), Ending("reconciler apply hotels -e prod")))
 
 
 def test_the_ledger_as_a_tree() -> None:
@@ -83,21 +84,22 @@ def test_a_complete_apply_is_one_line() -> None:
         Finished(OSLO, Action.JOIN, Result.DONE),
         Finished(ROME, Action.UPDATE, Result.DONE),
     )
-    assert ledger.render(found, colour=False, resume="x") == "Apply complete: 2 joined, 1 updated.\n"
+    assert ledger.render(found, Ending("x"), colour=False) == "Apply complete: 2 joined, 1 updated.\n"
 
 
 def test_an_apply_without_changes_is_complete() -> None:
-    assert ledger.render(Ledger(), colour=False, resume="x") == "Apply complete: nothing was done.\n"
+    assert ledger.render(Ledger(), Ending("x"), colour=False) == "Apply complete: nothing was done.\n"
 
 
 def test_an_interrupted_or_broken_apply_says_so() -> None:
     found = folded(Finished(PARIS, Action.JOIN, Result.DONE))
     found.interrupted = True
-    assert "Apply interrupted: 1 joined.\nTo go on: reconciler apply" in ledger.render(
-        found, colour=False, resume="reconciler apply"
+    assert (
+        "Apply interrupted: 1 joined.\nCalls in flight were finished or are recorded.\nTo go on: reconciler apply"
+        in ledger.render(found, Ending("reconciler apply"), colour=False)
     )
     broken = Ledger(broken=ServiceError("the service is away", hint="try again"))
-    text = ledger.render(broken, colour=False, resume="reconciler apply")
+    text = ledger.render(broken, Ending("reconciler apply"), colour=False)
     assert text.startswith("error: the service is away [service]\n    try again\n")
     assert "Apply incomplete: nothing was done." in text
 
@@ -116,7 +118,7 @@ def test_the_live_view_shows_what_runs_and_leaves_what_ended(golden: Golden) -> 
             view.handle(event)
     golden("report/live-frame.txt", frame.getvalue())
     assert "paris/desk: replaced (agent A7) after 1m15s" in written.getvalue()
-    assert view.counts() == "2 of 6 done, 1 failed, 1 skipped, 1 held, 1 unknown, 0 running"
+    assert view.counts() == "2 of 6 done, 1 failed, 1 skipped, 1 held, 1 unknown, checking that all run"
 
 
 def test_the_live_view_fits_a_narrow_terminal() -> None:
@@ -128,3 +130,52 @@ def test_the_live_view_fits_a_narrow_terminal() -> None:
     lines = frame.getvalue().splitlines()
     assert max(map(len, lines)) <= 24
     assert len(lines) < 14
+
+
+def test_the_end_of_a_destroy_is_called_so() -> None:
+    found = folded(Finished(PARIS, Action.LEAVE, Result.DONE))
+    text = ledger.render(found, Ending("x", verb="Destroy"), colour=False)
+    assert text == "Destroy complete: 1 left.\n"
+
+
+def test_a_read_that_was_cut_short_is_no_outage() -> None:
+    found = folded(
+        Finished(PARIS, Action.JOIN, Result.DONE), Notice("stopped: interrupted while listing (…)")
+    )
+    found.interrupted, found.broken = True, CutShort("interrupted while listing", hint="…")
+    for text in (ledger.render(found, Ending(), colour=False), ledger.render_markdown(found, Ending())):
+        assert "error:" not in text
+        assert "WARNING" not in text
+        assert "Calls in flight were finished or are recorded." in text
+
+
+def test_holds_are_lifted_by_what_is_said_about_them() -> None:
+    found = folded(Finished(PARIS, Action.HOLD, Result.HELD, "it is protected"))
+    text = ledger.render(found, Ending("", ("protected: write `protect: false`",)), colour=False)
+    assert text.endswith("1 held.\nTo lift a hold: protected: write `protect: false`\n")
+    assert "To go on" not in text
+
+
+def test_every_kind_of_hold_says_how_it_is_lifted() -> None:
+    held = (
+        Because.PROTECTED,
+        Because.UNRECORDED,
+        Because.BACKING_OFF,
+        Because.NOT_IN_ONLY,
+        Because.OTHER_VERSION,
+    )
+    assert tuple(ledger._LIFTS) == held
+
+
+def test_done_is_counted_in_changes_and_not_in_kinds() -> None:
+    rows = [Finished(each, Action.JOIN, Result.DONE) for each in (PARIS, OSLO, ROME)]
+    assert "<summary>3 done</summary>" in ledger.render_markdown(folded(*rows), Ending())
+
+
+def test_what_was_not_made_took_no_time() -> None:
+    written = StringIO()
+    with live.LiveProgress(Console(file=written, width=80), total=1, clock=lambda: 0.0) as view:
+        view.handle(Started(PARIS, Action.JOIN))
+        view.handle(Finished(PARIS, Action.JOIN, Result.SKIPPED, "the run was interrupted"))
+    assert "interrupted\n" in written.getvalue()
+    assert "after" not in written.getvalue()

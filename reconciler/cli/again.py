@@ -1,0 +1,92 @@
+"""Commands to paste: the one that goes on where an apply ended, and the one that applies a saved plan.
+
+What was allowed or forced for once is not repeated for what was done with it.
+"""
+
+from __future__ import annotations
+
+import glob
+import shlex
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from reconciler.apply.events import Ledger, Result
+from reconciler.plan.change import Action
+from reconciler.report.escape import visible
+
+# What raises each limit is needed for: changes of these kinds that are still to be done.
+_KINDS = {
+    "leave": {Action.LEAVE},
+    "replace": {Action.REPLACE},
+    "join": {Action.JOIN},
+    "quota": {Action.JOIN},
+    "usd_per_day": {Action.JOIN},
+}
+_COUNTED = frozenset({"leave", "replace", "join"})
+
+
+def resume(arguments: Sequence[str], ledger: Ledger) -> str:
+    """The command that goes on after an apply; empty where only holds are left, which no repetition lifts."""
+    is_over = ledger.broken is None and not ledger.interrupted
+    if is_over and not _open(ledger):
+        return ""
+    return visible(f"reconciler {shlex.join(_words(arguments, ledger))}")
+
+
+def apply_saved(
+    directory: str, environment: str | None, variables: Sequence[tuple[str, str]], out: str
+) -> str:
+    """The command that applies a saved plan: the same fleet, environment and variables."""
+    words = ["reconciler", "apply"]
+    if directory != ".":
+        words.append(directory)
+    if environment is not None:
+        words += ["-e", environment]
+    for name, value in variables:
+        words += ["--var", f"{name}={value}"]
+    return visible(shlex.join([*words, "--plan", out]))
+
+
+def _open(ledger: Ledger) -> list[tuple[str, Action]]:
+    """What another apply would go on with: all that is neither done nor held."""
+    return [
+        (str(each.address), each.action)
+        for each in ledger.finished
+        if each.result not in (Result.DONE, Result.HELD)
+    ]
+
+
+def _words(arguments: Sequence[str], ledger: Ledger) -> Iterator[str]:
+    """The arguments of the run, its allowances cut down to what is left of what they were given for."""
+    left = iter(arguments)
+    todo = _open(ledger)
+    for word in left:
+        flag, equals, value = word.partition("=")
+        if flag not in ("--allow", "--replace"):
+            yield word
+            if word == "--":
+                yield from left
+            continue
+        value = value if equals else next(left, "")
+        if flag == "--allow":
+            yield from _allowed(value, todo)
+        else:
+            yield from _replaced(value, todo)
+
+
+def _allowed(value: str, todo: Sequence[tuple[str, Action]]) -> Iterator[str]:
+    name, _, amount = value.partition("=")
+    limit = name.strip().replace("-", "_")
+    kinds = _KINDS.get(limit)
+    count = sum(1 for _, action in todo if kinds is None or action in kinds)
+    if not count:
+        return
+    if limit in _COUNTED and amount.isdigit():
+        amount = str(min(int(amount), count))
+    yield from ("--allow", f"{name}={amount}")
+
+
+def _replaced(pattern: str, todo: Sequence[tuple[str, Action]]) -> Iterator[str]:
+    for address, action in todo:
+        if action in (Action.REPLACE, Action.JOIN) and fnmatchcase(address, pattern):
+            yield from ("--replace", glob.escape(address))

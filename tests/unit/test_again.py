@@ -1,0 +1,45 @@
+"""Commands to paste: what was allowed or forced for once is not repeated for what was done with it."""
+
+from __future__ import annotations
+
+from reconciler.apply.events import Finished, Ledger, Result
+from reconciler.cli import again
+from reconciler.model.address import Address
+from reconciler.plan.change import Action
+
+
+def ended(*rows: tuple[str, Action, Result]) -> Ledger:
+    found = Ledger()
+    for address, action, result in rows:
+        found.note(Finished(Address.parse(address), action, result))
+    return found
+
+
+HALF = ended(
+    ("a/desk", Action.REPLACE, Result.DONE),
+    ("b/desk", Action.REPLACE, Result.FAILED),
+    ("c/desk", Action.LEAVE, Result.DONE),
+    ("d/desk", Action.HOLD, Result.HELD),
+)
+
+
+def test_an_allowance_goes_as_far_as_what_is_left_of_it() -> None:
+    words = ["apply", "my fleet", "--allow", "replace=3", "--allow=leave=5", "--auto-approve"]
+    assert again.resume(words, HALF) == "reconciler apply 'my fleet' --allow replace=1 --auto-approve"
+
+
+def test_nobody_is_replaced_twice() -> None:
+    assert again.resume(["apply", "--replace", "*"], HALF) == "reconciler apply --replace b/desk"
+    assert again.resume(["apply", "--replace=a/*"], HALF) == "reconciler apply"
+
+
+def test_holds_alone_have_no_command() -> None:
+    held = ended(("d/desk", Action.HOLD, Result.HELD), ("a/desk", Action.JOIN, Result.DONE))
+    assert again.resume(["apply", "--allow", "replace=3"], held) == ""
+    held.interrupted = True
+    assert again.resume(["apply", "--allow", "replace=3"], held) == "reconciler apply"
+
+
+def test_a_host_is_allowed_for_as_long_as_something_is_left() -> None:
+    words = ["apply", "--allow", "secret-host=llm.example"]
+    assert again.resume(words, HALF) == "reconciler apply --allow secret-host=llm.example"
