@@ -38,9 +38,10 @@ OK = 200
 BAD_REQUEST = 400
 # A pause that no run waits for, seconds.
 _LONG = 20.0
+UNAUTHORIZED = 401
 NOT_FOUND = 404
 CONFLICT = 409
-_AUTHENTICATION = frozenset({401, 403})
+_AUTHENTICATION = frozenset({UNAUTHORIZED, 403})
 
 # Statuses that prove that nothing was executed, and how far each refusal reaches. Besides the documented
 # ones: those with which HTTP refuses a message before anything acts on it (RFC 9110: 405, 406, 411, 413, 414,
@@ -65,7 +66,7 @@ _ADVICE_BY_REASON: Mapping[str, str] = MappingProxyType(
 _ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
     {
         BAD_REQUEST: "correct the agent's properties",
-        401: "check AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, and that AGORA_APP_ID belongs to them",
+        UNAUTHORIZED: "check AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, and that AGORA_APP_ID belongs to them",
         403: "check in Agora's console that the project exists and has Conversational AI enabled",
         404: "check AGORA_APP_ID, service.area and AGORA_AGENTS_API_BASE_URL",
         422: "leave other agents or have the quota raised (20 agents by default)",
@@ -255,6 +256,8 @@ def _advice(status: int, error: ErrorBody) -> str | None:
         return None  # it is about the pace, which is slowed down by itself
     if 300 <= status < 400:
         return "check AGORA_AGENTS_API_BASE_URL"
+    if status == UNAUTHORIZED and error.reason == "InvalidPermission":
+        return _ADVICE_BY_STATUS[status]  # nobody knows yet who asks: the credentials are looked at first
     return _ADVICE_BY_REASON.get(error.reason) or _ADVICE_BY_STATUS.get(status)
 
 

@@ -43,12 +43,14 @@ def clean(text: str, secrets: Iterable[Secret]) -> str:
 def redact(text: str, secrets: Iterable[Secret]) -> str:
     """The text without any of these secrets, in the forms in which services quote them, and parts of those."""
     wall = Wall()
-    for secret in sorted({each.reveal() for each in secrets} if text else (), key=len, reverse=True):
+    known = sorted({each.reveal() for each in secrets} if text else (), key=len, reverse=True)
+    forms = {form for secret in known if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
+    if forms:
+        # All at once: a secret may be a word of the mask, which must not be masked in its turn.
+        longest_first = sorted(forms, key=lambda form: (-len(form), form))
+        text = re.sub("|".join(map(re.escape, longest_first)), Secret.MASK, text)
+    for secret in known:
         wall.learn(secret)
-        if len(secret) < _SHORTEST_SECRET:
-            continue
-        for form in _forms(secret):
-            text = text.replace(form, Secret.MASK)
         if len(secret) >= 2 * _TELLING:
             text = _without_ends(text, secret)
     return _LOOKS_SECRET.sub(Secret.MASK, wall.mask(text))

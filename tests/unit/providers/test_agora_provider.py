@@ -315,6 +315,9 @@ def test_outcomes_say_what_happened_and_what_to_do() -> None:
     hand = Hand(script(reply(401, b'{"detail":"bad","reason":"InvalidPermission"}')))
     outcome = hand.run(AgoraProvider(BASIC).leave("A1"))
     assert isinstance(outcome, Declined)
-    assert outcome.detail == "HTTP 401 InvalidPermission: bad; the credentials have no right to this project"
+    assert (
+        outcome.detail
+        == "HTTP 401 InvalidPermission: bad; check AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET, and that AGORA_APP_ID belongs to them"
+    )
     hand = Hand(script(failure(HttpTrouble.TIMEOUT, detail="after 30 s")))
     assert hand.run(AgoraProvider(BASIC).leave("A1")) == Unknown("no answer in time (after 30 s)")

@@ -88,3 +88,8 @@ def test_hostile_texts_cost_little() -> None:
     for text in ("a" * 100_000, "token=" * 20_000, "Basic " * 20_000, "007" * 30_000, "aaaaaaaab" * 10_000):
         clean(text, [secret])
     assert time.perf_counter() - started < 5
+
+
+def test_the_mask_is_not_masked() -> None:
+    known = [Secret(each) for each in ("customer", "secret", "(secret)")]
+    assert redact("invalid customer id or secret", known) == "invalid (secret) id or (secret)"
