@@ -94,6 +94,15 @@ class Diagnostics:
         return tuple(sorted(self.found.values(), key=Diagnostic.sort_key))
 
 
+def nearest(word: str, known: Iterable[str], n: int = 5) -> list[str]:
+    """The known words that come nearest, the nearest first; where none is near, the first ones."""
+    import difflib  # only for those who made a mistake
+
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=n, cutoff=0.6)
+    return near or words[:n]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The sentence that offers the nearest known word, or None when nothing is near."""
     near = nearest(word, known)

@@ -13,6 +13,15 @@ from reconciler.cli.output import Output
 from reconciler.ports import Steps
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.report import documents
+from reconciler.report.durations import moment
+
+# Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
+_INSTANTS = {
+    "at": ("started", 1.0),  # the service tells the start of the agent, not of the call
+    "started_at": ("started", 1.0),
+    "began_at_ms": ("began_at", 1000.0),
+    "ended_at_ms": ("ended_at", 1000.0),
+}
 
 Call = Callable[[AgoraProvider, str], Steps[Any]]
 
@@ -34,6 +43,24 @@ def talk(address: str, call: Call, flags: dict[str, Any]) -> int:
             return (yield from call(session.provider, agent.agent_id))
 
         reply = session.run(steps())
-    tree = asdict(reply) if reply is not None else {}
+    tree = _readable(asdict(reply)) if reply is not None else {}
     output.result(documents.to_json(tree) if flags["style"] == "json" else documents.to_yaml(tree))
     return 0
+
+
+def _readable(tree: Any) -> Any:
+    """A reply as people read it: without what the service left out, instants in UTC."""
+    if isinstance(tree, (list, tuple)):
+        return [_readable(each) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    shown: dict[str, Any] = {}
+    for key, value in tree.items():
+        if value is None or value == "":
+            continue
+        if key not in _INSTANTS:
+            shown[key] = _readable(value)
+        elif value:
+            name, unit = _INSTANTS[key]
+            shown[name] = moment(value / unit)
+    return shown

@@ -1,6 +1,8 @@
-"""Seconds as people say them: `45s`, `3h12m`, `71h05m`; the two largest units."""
+"""Seconds as people say them: `45s`, `3h12m`, `71h05m`, the two largest units; and instants, in UTC."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 
 def duration(seconds: float | None) -> str:
@@ -15,3 +17,8 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours}h{minutes:02d}m"
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def moment(stamp: float) -> str:
+    """An instant, given in epoch seconds."""
+    return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.model.record import Entry
 from reconciler.plan.change import action_of, target_of
+from reconciler.report.durations import moment
 from reconciler.report.view import body_tree
 from reconciler.workflow import Portrait
 
@@ -24,7 +24,7 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
                 "agent_id": target.agent.agent_id,
                 "status": target.agent.status.value,
                 "name": target.name,
-                "started": _time(target.agent.started_at),
+                "started": moment(target.agent.started_at),
             }
     record = portrait.record
     if record is not None:
@@ -33,8 +33,8 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
             "name": record.name,
             "generation": record.generation,
             "rtc_uid": record.uid,
-            "started": _time(record.started_at),
-            "token_expires": _time(record.token_expires_at) if record.token_expires_at else None,
+            "started": moment(record.started_at),
+            "token_expires": moment(record.token_expires_at) if record.token_expires_at else None,
             "protect": record.protect,
             "adopted": record.declared,
             "in_place_fields": "to be sent" if record.unsent else "as recorded",
@@ -43,11 +43,7 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
         tree["files"] = body_tree(portrait.spec)
     if history:
         tree["history"] = [
-            f"{_time(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
+            f"{moment(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
             for each in history
         ]
     return tree
-
-
-def _time(stamp: float) -> str:
-    return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,10 +1,10 @@
-"""Where each value comes from, as text: `render --trace`."""
+"""Where each value comes from, as text and as a tree: `render --trace`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
@@ -40,6 +40,26 @@ def render(found: Iterable[Traced]) -> str:
         "\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address)
     )
     return "\n\n".join(blocks)
+
+
+def tree(found: Iterable[Traced]) -> list[dict[str, Any]]:
+    """One row a value, in the order of the text; nothing is cut."""
+    return [
+        {
+            "address": str(row.address),
+            "path": describe(row.path),
+            "value": row.value,
+            "where": _place(row.where),
+            "layer": row.layer,
+            "variable": row.variable,
+            "variable_where": _place(row.variable_where),
+        }
+        for row in found
+    ]
+
+
+def _place(span: Span | None) -> dict[str, Any] | None:
+    return None if span is None else {"file": span.file, "line": span.line, "column": span.column}
 
 
 def _block(address: Address, rows: Sequence[Traced]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.apply.journal import Journal
+from reconciler.diagnostics import did_you_mean, nearest
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
@@ -34,9 +35,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     check_pins(state, job.pins)
     spec = job.fleet.agents.get(address)
     if spec is None:
-        raise UsageError(
-            f"the files do not declare {address}", hint="declare it first; adopt then takes the agent over"
-        )
+        raise UsageError(f"the files do not declare {address}", hint=_undeclared(job, address))
     if any(each.operation is Operation.JOIN and each.address == address for each in state.intents):
         raise UsageError(
             f"an interrupted join of {address} is still open: its agent may yet turn up",
@@ -68,6 +67,15 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
         *pins, PutRecord(record), DropForeign(agent_id), DropReleased(agent_id), Append(entry)
     )
     return record
+
+
+def _undeclared(job: Job, address: Address) -> str:
+    meant = did_you_mean(str(address), map(str, job.fleet.agents))
+    return (
+        f"{meant} otherwise declare it first"
+        if meant
+        else "declare it first; adopt then takes the agent over"
+    )
 
 
 def _running(observer: Observer, agent_id: str) -> Steps[ObservedAgent]:
@@ -107,9 +115,10 @@ def _forget(job: Job, address: Address) -> Steps[Record]:
     check_pins(state, job.pins)
     record = state.records.get(address)
     if record is None:
-        known = ", ".join(str(each) for each in sorted(state.records)[:5])
+        known = ", ".join(nearest(str(address), map(str, state.records)))
         raise UsageError(
-            f"the state has no record of {address}", hint=f"it has {known}" if known else "it is empty"
+            f"the state has no record of {address}",
+            hint=f"the nearest that it has: {known}" if known else "it is empty",
         )
     now: float = yield Now()
     journal = Journal(StateView.of(state))

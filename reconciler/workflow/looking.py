@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.diagnostics import nearest
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
@@ -117,8 +118,9 @@ def portrait(job: Job, observer: Observer, address: Address) -> Steps[Portrait]:
     change = next((each for each in changes if each.address == address), None)
     spec, record = job.fleet.agents.get(address), basis.state.records.get(address)
     if change is None and spec is None and record is None:
-        declared = ", ".join(str(each) for each in sorted(job.fleet.agents)[:5])
-        raise UsageError(f"nobody knows an agent {address}", hint=f"declared are {declared or 'none'}")
+        near = ", ".join(nearest(str(address), map(str, {*job.fleet.agents, *basis.state.records})))
+        hint = f"the nearest that are known: {near}" if near else "nothing is declared or recorded"
+        raise UsageError(f"nobody knows an agent {address}", hint=hint)
     return Portrait(address, spec, record, change)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import socket
@@ -424,3 +425,80 @@ def test_results_that_do_not_fit_on_a_disk_say_why(fleet: Path) -> None:
         )
     assert answer.returncode == 1
     assert "No space left on device" in answer.stderr
+
+
+def test_validate_checks_every_environment_and_says_which(fleet: Path) -> None:
+    edit(fleet, "prod: {service: {kind: agora}}", "prod: {variables: {mood: kind}}\n  test: {variables: {}}")
+    edit(fleet, "Be kind.", "'Be {{ mood }}.'")
+    checked = run("validate", fleet)
+    assert checked.returncode == 1
+    assert "(without an environment and in test)" in checked.stdout
+    edit(fleet, "test: {variables: {}}", "test: {variables: {mood: brief}}")
+    checked = run("validate", fleet)  # without one it cannot be planned, and that may be meant
+    assert checked.returncode == 0
+    assert "warning: " in checked.stdout
+    assert "(without an environment)" in checked.stdout
+    for name in ("prod", "test"):
+        assert f"demo ({name}) is valid: 2 agents in 2 channels." in checked.stdout
+    assert run("validate", fleet, "-e", "test").stdout == "demo (test) is valid: 2 agents in 2 channels.\n"
+
+
+def test_validate_refuses_what_plan_refuses_an_empty_fleet(fleet: Path) -> None:
+    rooms(fleet)
+    assert run("plan", fleet).returncode == 1
+    checked = run("validate", fleet, "--format", "json")
+    assert checked.returncode == 1
+    assert "empty-fleet" in checked.stdout
+
+
+def test_a_trace_for_programs_is_json(fleet: Path) -> None:
+    rows = json.loads(run("render", fleet, "--trace", "--format", "json").stdout)
+    [model] = [
+        each for each in rows if each["address"] == "one/desk" and each["path"].endswith("params.model")
+    ]
+    assert (model["value"], model["layer"]) == ("gpt-4o-mini", "defaults")
+    assert model["where"]["file"] == "fleet.yaml"
+
+
+def test_a_port_that_is_taken_is_a_message() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = run("simulator", "--port", str(port))
+    assert answer.returncode == 1
+    assert f"port {port} is in use" in answer.stderr
+    assert "--port 0" in answer.stderr
+
+
+def test_init_says_what_to_ignore_and_quotes_what_to_paste(tmp_path: Path) -> None:
+    home = tmp_path / "My Fleet 2025"
+    home.mkdir()
+    (home / ".gitignore").write_text("*.pyc\n", encoding="utf-8")
+    said = run("init", home).stdout
+    assert f"add .reconciler/ to {home / '.gitignore'}" in said
+    assert shlex.split(said.splitlines()[-1])[-1] == str(home)
+    assert (home / ".gitignore").read_text(encoding="utf-8") == "*.pyc\n"
+    other = tmp_path / "other"
+    assert "add .reconciler/" not in run("init", other).stdout
+
+
+@pytest.mark.parametrize("words", [("speak", "one/desk", "Hello"), ("history", "one/desk")])
+def test_a_reply_shows_times_as_people_read_them_and_nothing_that_is_null(
+    fleet: Path, words: tuple[str, ...]
+) -> None:
+    run("apply", fleet, "--auto-approve")
+    said = run(*words, "-C", fleet).stdout
+    assert re.search(r"^started: .?20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", said, re.MULTILINE)
+    assert "null" not in said
+    assert not re.search(r"^ *(- )?at:", said, re.MULTILINE)
+
+
+def test_a_mistyped_address_is_answered_with_the_nearest(fleet: Path) -> None:
+    rooms(fleet, *(f"room-{number}" for number in range(10, 40)))
+    run("apply", fleet, "--auto-approve")
+    for words in (("show", "room-3/dek"), ("forget", "room-39/dek")):
+        hint = run(*words, "-C", fleet).stderr
+        assert "room-39/desk" in hint or "room-30/desk" in hint
+        assert "room-10/desk" not in hint
+    assert 'did you mean "room-39/desk"?' in run("adopt", "room-39/dek", "A1", "-C", fleet).stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -97,8 +98,21 @@ def command(directory: str) -> int:
         with path.open("x", encoding="utf-8") as new:
             new.write(text)
         write(f"wrote {visible(str(path))}\n")
-    write(f"next: reconciler plan {visible(directory)}\n")
+    if not _is_ignored(root / ".gitignore"):
+        write(
+            f"add {_IGNORE.strip()} to {visible(str(root / '.gitignore'))}: it is there already, and was not touched\n"
+        )
+    write(f"next: reconciler plan {visible(shlex.quote(directory))}\n")
     return 0
+
+
+def _is_ignored(path: Path) -> bool:
+    """Whether a .gitignore keeps the state out of a commit, as far as its lines say so by themselves."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(each.strip().strip("/") == _IGNORE.strip().strip("/") for each in lines)
 
 
 def _fleet_name(text: str) -> str:

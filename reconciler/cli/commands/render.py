@@ -24,6 +24,7 @@ def command(
     \b
     reconciler render -e prod
     reconciler render --trace                    where each value comes from
+    reconciler render --trace --format json      the same for a program
     """
     from reconciler import config
     from reconciler.cli.limits import load_limits
@@ -36,7 +37,7 @@ def command(
         found = config.trace(
             Path(directory), environment=environment, variables=dict(variables), limits=load_limits()
         )
-        output.result(traced.render(found))
+        output.result(documents.to_json(traced.tree(found)) if style == "json" else traced.render(found))
         return 0
     fleet = load_fleet(directory, environment, variables, output)
     tree = config.rendered(fleet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import click
@@ -44,7 +45,14 @@ def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None,
         simulator.set_switches(dict(switches))
     except SwitchError as problem:
         raise UsageError(str(problem), hint="`reconciler simulator --list-switches` lists them") from problem
-    serve(simulator, port, on_listening=_announce)
+    try:
+        serve(simulator, port, on_listening=_announce)
+    except OSError as problem:
+        if problem.errno != errno.EADDRINUSE:
+            raise
+        raise UsageError(
+            f"port {port} is in use", hint="choose another, or --port 0 for a free one"
+        ) from problem
     return 0
 
 

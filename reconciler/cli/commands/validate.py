@@ -18,39 +18,31 @@ from reconciler.cli import options
 def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
     """Check a fleet's files. Offline, without credentials; every problem at once, each with its place.
 
+    Without -e every environment is checked, and the fleet without one.
+
     \b
     reconciler validate
     reconciler validate hotels -e prod
     reconciler validate --format github          annotations on the lines of a pull request
     """
-    from reconciler import config
-    from reconciler.cli.limits import load_limits
     from reconciler.cli.output import Output, source_reader
-    from reconciler.errors import ExitCode, InvalidConfig
+    from reconciler.cli.validating import check
+    from reconciler.errors import ExitCode
     from reconciler.report import problems
-    from reconciler.report.escape import visible
 
     output = Output.taken_from(flags)
     path = Path(directory)
-    try:
-        fleet = config.load(path, environment=environment, variables=dict(variables), limits=load_limits())
-        found, good = fleet.warnings, _counted(len(fleet.agents), len(fleet.channels))
-    except InvalidConfig as problem:
-        found, good = problem.diagnostics, ""
+    found = check(path, environment, dict(variables))
     if style == "text":
-        if found:
-            output.result(problems.render_text(found, source_reader(path), colour=output.colour()))
-        if good:
-            output.result(f"{visible(directory)} is valid: {good}.")
+        if found.diagnostics:
+            output.result(
+                problems.render_text(found.diagnostics, source_reader(path), colour=output.colour())
+            )
+        if not found.has_errors:
+            output.result("\n".join(found.verdicts))
     else:
-        output.result(_rendered(found, style, path), commands=style == "github")
-    return int(ExitCode.DONE if good else ExitCode.ERROR)
-
-
-def _counted(agents: int, channels: int) -> str:
-    from reconciler.report.sentences import plural
-
-    return f"{plural(agents, 'agent', 'agents')} in {plural(channels, 'channel', 'channels')}"
+        output.result(_rendered(found.diagnostics, style, path), commands=style == "github")
+    return int(ExitCode.ERROR if found.has_errors else ExitCode.DONE)
 
 
 def _rendered(found: Any, style: str, directory: Path) -> str:

@@ -1,0 +1,95 @@
+"""What `validate` finds: the problems of one environment, or of all of them, each said once.
+
+A fleet may need an environment: what is wrong without one is a warning where every environment is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reconciler import config
+from reconciler.cli.limits import load_limits
+from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.errors import InvalidConfig
+from reconciler.report.escape import visible
+from reconciler.report.sentences import plural
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found. `verdicts` are a line for each environment that is right."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    verdicts: tuple[str, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        return any(each.is_error for each in self.diagnostics)
+
+
+def check(directory: Path, environment: str | None, variables: Mapping[str, str]) -> Checked:
+    """Check one environment; without one, the fleet as it is and every environment that it declares."""
+    names: list[str | None] = [environment]
+    if environment is None:
+        names += _environments(directory)
+    verdicts: list[str] = []
+    found: dict[str | None, tuple[Diagnostic, ...]] = {}
+    for name in names:
+        found[name], verdict = _checked(directory, name, variables)
+        verdicts += [verdict] if verdict else []
+    bare = found[None] if environment is None and len(names) > 1 else ()
+    if not any(each.is_error for name in names if name is not None for each in found[name]) and bare:
+        found[None] = tuple(replace(each, severity=Severity.WARNING) for each in bare)
+    return Checked(_merged(found), tuple(verdicts))
+
+
+def _environments(directory: Path) -> tuple[str, ...]:
+    try:
+        return config.environments(directory)
+    except InvalidConfig:  # said by the load, with its place
+        return ()
+
+
+def _checked(
+    directory: Path, environment: str | None, variables: Mapping[str, str]
+) -> tuple[tuple[Diagnostic, ...], str]:
+    """The problems of one environment, and its verdict where none of them is an error."""
+    try:
+        fleet = config.load(directory, environment=environment, variables=variables, limits=load_limits())
+    except InvalidConfig as problem:
+        return problem.diagnostics, ""
+    if not fleet.agents:
+        return (*fleet.warnings, _EMPTY), ""
+    counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
+    which = f" ({environment})" if environment is not None else ""
+    return fleet.warnings, visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
+
+
+_EMPTY = Diagnostic(
+    Severity.ERROR,
+    "empty-fleet",
+    "the files declare no agent at all",
+    why="an empty fleet is taken for a mistake: plan and apply refuse it",
+    help="declare an agent under channels; `reconciler destroy` leaves a whole fleet",
+)
+
+
+def _merged(found: Mapping[str | None, tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
+    """Every problem once, with the environments that have it unless all do."""
+    having: dict[Diagnostic, list[str | None]] = {}
+    for name, diagnostics in found.items():
+        for each in dict.fromkeys(diagnostics):
+            having.setdefault(each, []).append(name)
+    named = (
+        each if len(names) == len(found) else replace(each, summary=f"{each.summary} ({_listed(names)})")
+        for each, names in having.items()
+    )
+    return tuple(sorted(named, key=Diagnostic.sort_key))
+
+
+def _listed(names: list[str | None]) -> str:
+    known = ", ".join(each for each in names if each is not None)
+    parts = ["without an environment"] if None in names else []
+    return " and ".join([*parts, f"in {known}"] if known else parts)
