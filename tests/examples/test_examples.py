@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from reconciler.cli import main
+from reconciler.config.keys import KEYS
 
 from .harness import EXAMPLES, FLEETS, NAMES, Command, commands, copied
 
@@ -85,3 +86,18 @@ def test_nothing_here_names_a_home_or_holds_a_key() -> None:
         if path.is_file() and ".reconciler" not in path.parts:
             text = path.read_text(encoding="utf-8")
             assert not any(each in text for each in ("/home/", "sk-")), path
+
+
+@pytest.mark.parametrize("section", KEYS)
+def test_every_key_of_the_files_has_its_place_in_the_reference(section: str) -> None:
+    page = (EXAMPLES / "FLEET.md").read_text(encoding="utf-8")
+    assert [each for each in KEYS[section] if f"`{each}`" not in page] == []
+
+
+def test_the_fleet_of_the_reference_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reconciler: Command
+) -> None:
+    page = (EXAMPLES / "FLEET.md").read_text(encoding="utf-8")
+    (tmp_path / "fleet.yaml").write_text(page.split("```")[1].removeprefix("yaml"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert "clinic (prod) is valid: 1 agent in 1 channel." in reconciler.well("validate")

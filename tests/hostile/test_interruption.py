@@ -127,6 +127,7 @@ def test_while_every_join_hangs(home: Path, service: Simulator, number: signal.S
     assert took < SOON + 0.15 * times
     assert mutating(service) == {"join": 2}
     assert "interrupted" in said
+    assert "4 skipped" in said  # what was not begun is counted, however the run ended
     assert len(LocalStore(home / ".reconciler" / "default.state").read().intents) == 2
     service.set_script([])
     finish(home)
@@ -148,6 +149,8 @@ def test_while_a_read_hangs(home: Path, service: Simulator, on: str) -> None:
             took, said = stop(process, signal.SIGINT)
         before = service.tally()[on]
         assert process.returncode == 130, said
+        assert "interrupted; nothing was done" in said
+        assert "error:" not in said
         assert took < SOON
 
 
@@ -159,6 +162,9 @@ def test_while_it_waits_for_agents_to_run(home: Path, service: Simulator) -> Non
     assert process.returncode == 143
     assert took < SOON
     assert "6 joined" in said
+    assert "error:" not in said
+    assert "whether the service" not in said
+    assert "Calls in flight were finished or are recorded." in said
     state = LocalStore(home / ".reconciler" / "default.state").read()
     assert (len(state.records), state.intents) == (6, ())
 
@@ -233,5 +239,6 @@ def test_at_the_prompt(home: Path, service: Simulator) -> None:
     assert os.waitstatus_to_exitcode(status) == 130, seen
     assert time.monotonic() - begun < SOON
     assert b"Traceback" not in seen
+    assert b"interrupted; nothing was done" in seen
     assert mutating(service) == {}
     assert not (home / ".reconciler").exists()
