@@ -94,7 +94,7 @@ class Diagnostics:
         return tuple(sorted(self.found.values(), key=Diagnostic.sort_key))
 
 
-def nearest(word: str, known: Iterable[str], n: int = 5) -> list[str]:
+def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
     """The known words that come nearest, the nearest first; where none is near, the first ones."""
     import difflib  # only for those who made a mistake
 

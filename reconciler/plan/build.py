@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Diagnostic, nearby
 from reconciler.errors import Refused, UsageError
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
@@ -241,8 +241,9 @@ def _check_selectors(selection: Selection, addresses: list[Address]) -> None:
     for flag, patterns in groups:
         for pattern in patterns:
             if not any(fnmatchcase(text, pattern) for text in texts):
-                near = ", ".join(texts[:5]) + (", …" if len(texts) > 5 else "")
+                near = nearby(pattern, texts)
+                rest = ", …" if len(texts) > len(near) else ""
                 raise UsageError(
                     f'{flag} "{pattern}" matches no agent; nothing was done',
-                    hint=f"an address is <channel>/<agent>; this fleet has {near}",
+                    hint=f"an address is <channel>/<agent>; this fleet has {', '.join(near)}{rest}",
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.apply.journal import Journal
-from reconciler.diagnostics import did_you_mean, nearest
+from reconciler.diagnostics import did_you_mean
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
@@ -115,7 +115,7 @@ def _forget(job: Job, address: Address) -> Steps[Record]:
     check_pins(state, job.pins)
     record = state.records.get(address)
     if record is None:
-        known = ", ".join(nearest(str(address), map(str, state.records)))
+        known = ", ".join(nearby(str(address), map(str, state.records)))
         raise UsageError(
             f"the state has no record of {address}",
             hint=f"the nearest that it has: {known}" if known else "it is empty",

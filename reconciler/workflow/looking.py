@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.diagnostics import nearest
+from reconciler.diagnostics import nearby
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
@@ -118,7 +118,7 @@ def portrait(job: Job, observer: Observer, address: Address) -> Steps[Portrait]:
     change = next((each for each in changes if each.address == address), None)
     spec, record = job.fleet.agents.get(address), basis.state.records.get(address)
     if change is None and spec is None and record is None:
-        near = ", ".join(nearest(str(address), map(str, {*job.fleet.agents, *basis.state.records})))
+        near = ", ".join(nearby(str(address), map(str, {*job.fleet.agents, *basis.state.records})))
         hint = f"the nearest that are known: {near}" if near else "nothing is declared or recorded"
         raise UsageError(f"nobody knows an agent {address}", hint=hint)
     return Portrait(address, spec, record, change)
