@@ -15,7 +15,7 @@ from reconciler.config.compose import Composer, declared_names
 from reconciler.config.layout import Section, names
 from reconciler.config.sandbox import Missing
 from reconciler.config.scopes import Level, Scope
-from reconciler.config.words import shown
+from reconciler.config.words import shown, switch_help
 from reconciler.config.worker import Progress
 from reconciler.diagnostics import Diagnostics
 
@@ -185,7 +185,7 @@ class Expansion:
                 "when",
                 "not-boolean",
                 f"when must be true or false, not {shown(value)}",
-                help='compare: "{{ hotel.stars > 3 }}"; a text is never taken for true or false',
+                help=switch_help(value) if isinstance(value, str) else 'compare: "{{ hotel.stars > 3 }}"',
             )
         return False
 

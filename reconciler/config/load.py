@@ -225,7 +225,9 @@ class _Loading:
 
     def _report(self, loaded: Loaded, instance: Instance, troubles: list[Trouble]) -> None:
         for trouble in troubles:
-            self.problems.add(trouble.diagnostic(loaded.place(instance, trouble.path)))
+            self.problems.add(
+                trouble.diagnostic(loaded.place(instance, trouble.path, at_value=trouble.at_value))
+            )
 
     def _duplicate(self, loaded: Loaded, instance: Instance, address: Address) -> None:
         first = loaded.locate(address, ())

@@ -31,15 +31,16 @@ class Loaded:
         instance = self.instances.get(address)
         return self.place(instance, path) if instance is not None else None
 
-    def place(self, instance: Instance, path: Path) -> Span:
-        """The same for one rendered agent; `channel` and `name` lead to the block that gives them."""
+    def place(self, instance: Instance, path: Path, *, at_value: bool = False) -> Span:
+        """The same for one rendered agent: the key's place, or its value's. `channel` and `name` lead to the block that
+        gives them."""
         block = self.blocks[instance.block]
         if path == ("channel",):
             return block.channel.document.value(block.channel.tree, "channel")
-        layers = self.layers(instance)
+        layers, whole = self.layers(instance), path
         while path:
             place = deciding(layers, path)
             if place is not None:
-                return place.span
+                return place.value_span if at_value and path == whole else place.span
             path = path[:-1]  # what is missing is missing in what is there
         return block.section.document.at(block.section.tree)

@@ -120,7 +120,7 @@ def _read_lifecycle(tree: Any, troubles: list[Trouble]) -> Lifecycle:
             values[key] = _LIFECYCLE[key](value)
         except Wrong as wrong:
             summary = f"{key} {wrong.summary}" if wrong.rule == "not-boolean" else f"{key}: {wrong.summary}"
-            troubles.append(Trouble(wrong.rule, summary, path, wrong.help))
+            troubles.append(Trouble(wrong.rule, summary, path, wrong.help, at_value=True))
     return Lifecycle(**values)
 
 

@@ -98,6 +98,6 @@ class Rendering:
             self.problems.error(error.rule, error.summary, error.place(name, named_at), help=error.help)
         except TemplateFault as fault:
             if not fault.reported:
-                help = offer(fault.missing, root.visible()) if fault.missing else fault.help
+                help = offer(fault.missing, root.visible(), "") if fault.missing else fault.help
                 where = Span(fault.file or name, fault.line)
                 self.problems.error(fault.rule, fault.summary, where, help=help)

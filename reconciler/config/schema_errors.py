@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from reconciler.config.trouble import Trouble, warning
-from reconciler.config.words import shown
+from reconciler.config.words import number_help, shown, switch_help
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.properties import (
     REMOVED_PATHS,
@@ -92,9 +92,9 @@ def _wrong_type(error: _Error, wanted: str) -> Trouble:
         if isinstance(value, float):
             help = "quote it, as it is written: 1.10 without quotes is the number 1.1"
     elif isinstance(value, str) and wanted == _SWITCH:
-        help = "write true or false, in lower case and without quotes"
+        help = switch_help(value)
     elif isinstance(value, str) and wanted in (_NUMBER, _WHOLE):
-        help = "remove the quotes; a template keeps its type when it is one {{ expression }} and nothing else"
+        help = number_help(value)
     return Trouble("wrong-type", f"{error.name} must be {wanted}, not {shown(value)}", error.where, help)
 
 

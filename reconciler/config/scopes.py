@@ -133,7 +133,7 @@ class Scope:
             return
         shared.seen.add(key)
         if fault.missing:
-            fault.help = offer(fault.missing, self.visible())
+            fault.help = offer(fault.missing, self.visible(), template.text if template is not None else "")
         shared.faults.append(Found(origin, path, fault, self.subject))
 
     def _find(self, name: str) -> None:

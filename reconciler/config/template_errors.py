@@ -18,6 +18,9 @@ from reconciler.diagnostics import did_you_mean
 
 # What Python shows of an object is another one in each run.
 _ADDRESS = re.compile(r"<.* at 0x[0-9a-f]+>+")
+# How the environment is called elsewhere, and how a name is asked of it.
+_ENVIRONMENT = frozenset({"env", "environ", "getenv", "os"})
+_ASKED = re.compile(r"\b(?:env|environ|getenv)(?:\.get)?\W{1,3}([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class TemplateFault(Exception):
@@ -110,8 +113,12 @@ def _not_there(error: NotThere, missing: list[str]) -> TemplateFault:
     return TemplateFault("undefined-variable", str(error))
 
 
-def offer(missing: Sequence[str], known: Iterable[str]) -> str:
-    """What to do about names that do not exist, from those that do."""
+def offer(missing: Sequence[str], known: Iterable[str], text: str) -> str:
+    """What to do about names that do not exist, from those that do and the text of the template."""
+    if _ENVIRONMENT.intersection(missing):
+        asked = _ASKED.search(text)
+        name = asked[1] if asked else "NAME"
+        return f"write ref+env://{name}, without braces: templates do not see the environment"
     known = sorted(known)
     hints = [(each, hint) for each in missing if (hint := did_you_mean(each, known))]
     if hints:

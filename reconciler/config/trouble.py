@@ -18,6 +18,8 @@ class Trouble(NamedTuple):
     help: str | None = None
     why: str | None = None
     severity: Severity = Severity.ERROR
+    # Whether the value is wrong rather than that it stands here: then its own place is shown, not the key's.
+    at_value: bool = False
 
     def diagnostic(self, where: Span | None) -> Diagnostic:
         """The problem with its place."""

@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 from typing import TypeVar
 
+from reconciler.config.yaml_scalars import NUMBER
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.fleet import Limit
 
@@ -16,6 +17,11 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DURATION = "(?:[0-9]{1,6}[dhms])+"
 _DURATION = re.compile(DURATION)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
+# What YAML once took for switches, and is text now.
+_SPOKEN = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+_GIVEN = 'a template must give it: "{{ hotel.vip }}"'
+_CELLS = """CSV cells are text: compare, as in "{{ dept.urgent == 'true' }}\""""
+_PADDED = re.compile(r"-?0[0-9]{1,18}")
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
@@ -53,11 +59,26 @@ def boolean(value: object) -> bool:
     """true or false; never a text that looks like it."""
     if isinstance(value, bool):
         return value
-    raise Wrong(
-        "not-boolean",
-        f"must be true or false, not {shown(value)}",
-        'a template must give it: "{{ hotel.vip }}"',
-    )
+    raise Wrong("not-boolean", f"must be true or false, not {shown(value)}", switch_help(value))
+
+
+def switch_help(value: object) -> str:
+    """What to write instead of a value that is no switch, whether it is a text of YAML or the cell of a table."""
+    text = value.lower() if isinstance(value, str) else ""
+    if text in _SPOKEN:
+        return f"write {_SPOKEN[text]}"
+    if text in ("true", "false"):
+        return f"{_CELLS}; written by hand, {text} is in lower case and without quotes"
+    return f"{_GIVEN}; {_CELLS}" if isinstance(value, str) else _GIVEN
+
+
+def number_help(text: str) -> str:
+    """What to write instead of a text where a number is due."""
+    if NUMBER.fullmatch(text):
+        return "remove the quotes; a template keeps its type when it is one {{ expression }} and nothing else"
+    if _PADDED.fullmatch(text):
+        return f"write it without the zero in front: {int(text)}"
+    return "write a number, such as 10"
 
 
 def word(value: object, words: type[_Word]) -> _Word:

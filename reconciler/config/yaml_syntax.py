@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -71,6 +72,12 @@ _TRANSLATIONS: tuple[tuple[str, str, str], ...] = (
 # before it has told us of the fiftieth.
 _TOO_DEEP = "exceeded max"
 _OPENING = "[{"
+# What looks like one value inside of brackets.
+_TOKEN = re.compile(r"[^\s,\]}]+")
+_OTHER_QUOTE = {
+    '"': "use '…' outside, or inside, as in \"{{ hotel.open == 'true' }}\"",
+    "'": 'use "…" outside, or write the quote twice',
+}
 
 
 def explain_syntax(error: yaml.YAMLError, text: str) -> Trouble:
@@ -115,7 +122,7 @@ def deep_place(
 
 
 def _special(source: str, line: int, column: int, problem: str) -> Trouble | None:
-    """Mistakes that have a better name than the parser's: an unquoted template, a tab."""
+    """Mistakes that have a better name than the parser's: an unquoted template, a tab, a star, a quote inside."""
     at = source[column : column + 1]
     before = source[:column]
     if at == "%" and before.endswith("{"):
@@ -125,6 +132,25 @@ def _special(source: str, line: int, column: int, problem: str) -> Trouble | Non
         return unquoted_template((line, opened))
     if at == "\t" or ("\t" in before and not before.strip()):
         return Trouble("yaml-syntax", line, column, "a tab cannot indent", help="indent with spaces")
+    if "expected alphabetic or numeric character" in problem and before.endswith(("*", "&")):
+        mark = before[-1]
+        return Trouble(
+            "yaml-syntax",
+            line,
+            column - 1,
+            f'a value cannot begin with "{mark}"',
+            why=f"to YAML, {mark} stands before the name of an anchor",
+            help=f'quote it: "{_TOKEN.match(source, column - 1)[0]}"',  # type: ignore[index]  # it matches the mark
+        )
+    if at and before.endswith(('"', "'")) and before.count(before[-1]) > 1 and not at.isspace():
+        return Trouble(
+            "yaml-syntax",
+            line,
+            column - 1,
+            "a quote inside ends the text",
+            why=f"YAML: {problem}",
+            help=_OTHER_QUOTE[before[-1]],
+        )
     if "cannot start any token" in problem:
         return Trouble(
             "yaml-syntax",

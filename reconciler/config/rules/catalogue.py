@@ -30,6 +30,7 @@ RULES: Final[Mapping[str, str]] = {
     "fleet-name": "a fleet's name is a part of agents' names",
     "geofence-exclude": "an area is excluded from the whole world only",
     "greeting-message-missing": "a recorded greeting needs its words",
+    "ignored-nothing": "an ignored path is one that the agent has",
     "ignored-path": "an ignored path is sent and compared by itself",
     "ignored-uid": "an ignored uid is still the one that tokens are made for",
     "include-link": "a pattern leads through no link to a directory",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from reconciler.config.rules.registry import Subject, agent_rule
 from reconciler.config.trouble import Trouble, warning
-from reconciler.model.tree import Path, dotted, starts_with
+from reconciler.diagnostics import nearest
+from reconciler.model.tree import MISSING, Path, dotted, starts_with, value_at
 
 # The service replaces these as a whole, so that a part of them can neither be kept back nor be compared.
 WHOLE_VALUES: tuple[Path, ...] = (("llm", "system_messages"), ("llm", "params"), ("mllm", "params"))
@@ -28,7 +30,27 @@ def ignored_paths(subject: Subject) -> Iterator[Trouble]:
                 f"ignore {dotted(whole)}, or nothing of it",
                 f"{dotted(whole)} is always sent as a whole",
             )
+        elif value_at(subject.properties, path) is MISSING and path != ("agent_rtc_uid",):
+            yield warning(
+                "ignored-nothing",
+                f"{dotted(path)} is ignored, and the agent has none",
+                where,
+                _meant(subject.properties, path) or "write a path of its properties, or remove it",
+            )
         elif path == ("agent_rtc_uid",):
             yield warning(
                 "ignored-uid", "an ignored agent_rtc_uid is still the uid that tokens are made for", where
             )
+
+
+def _meant(properties: Any, path: Path) -> str | None:
+    """The path with its first part that is not there as what stands there is called."""
+    node = properties
+    for index, part in enumerate(path):
+        if not isinstance(node, dict):
+            return None
+        if part not in node:
+            near = nearest(str(part), node)
+            return f'did you mean "{dotted((*path[:index], near, *path[index + 1 :]))}"?' if near else None
+        node = node[part]
+    return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.config.rules.registry import Subject, agent_rule
+from reconciler.config.rules.registry import Subject, agent_rule, value_rule
 from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import shown
 from reconciler.diagnostics import did_you_mean
@@ -22,13 +23,25 @@ from reconciler.model.properties import (
     preset_slots,
     vendor_of,
 )
-from reconciler.model.tree import dotted
+from reconciler.model.tree import Path, dotted
 
 # Hosts that refuse a request without a model.
 _NEED_MODEL = frozenset(
     {"api.openai.com", "api.x.ai", "api.anthropic.com", "api.groq.com", "api.deepseek.com"}
 )
 _MODEL_IN_URL = ("/deployments/", "/models/", "/model/")
+
+# What the models' makers call whoever speaks. The list is theirs and grows: only what is nearly one of them is a slip.
+_ROLES = ("assistant", "developer", "function", "model", "system", "tool", "user")
+
+
+@value_rule([("llm", "system_messages", "*", "role"), ("mllm", "messages", "*", "role")])
+def role(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+    """A message's role is not nearly one that models know."""
+    if isinstance(value, str) and value not in _ROLES and (hint := did_you_mean(value, _ROLES)) is not None:
+        yield warning(
+            "unknown-word", f"{dotted(path)}: {shown(value)} is no role", ("properties", *path), hint
+        )
 
 
 @agent_rule()
