@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.apply.journal import Journal
-from reconciler.diagnostics import did_you_mean
+from reconciler.diagnostics import did_you_mean, nearby
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
