@@ -66,7 +66,7 @@ def headline(drift: Drift) -> str:
     if not addresses:
         return "No drift."
     subject = sentences.plural(addresses, "address is", "addresses are")
-    return f"Drift: {subject} not as last applied; an apply would have {sentences.short_counts(plan)}."
+    return f"Drift: {subject} not as last applied; an apply would {sentences.would(plan)}."
 
 
 def besides(drift: Drift) -> str:

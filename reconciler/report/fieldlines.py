@@ -1,7 +1,12 @@
-"""Field rows -> lines with their signs: the part of a change that text and Markdown show alike."""
+"""Field rows -> lines with their signs: the part of a change that text and Markdown show alike.
+
+What changes is never cut here: whoever approves a prompt must be able to read it. A sink without room for all of it
+says how much is missing.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +20,9 @@ from reconciler.report.wording import Piece, text_diff
 
 # Text of so many characters stands on a line of its own fields; longer text is shown as lines.
 _SHORT_TEXT = 80
-# So much of a text that is all new (or all old) is shown; what changed is never cut.
-_MOST_LINES = 12
-_MOST_CHARACTERS = 1_000
+# What reads as one of our marks around words that came or went, and what would make one at the edge of such words.
+_MARK = re.compile(r"\{(?=[-+])|(?<=[-+])\}")
+_EDGE = re.compile(r"^\}|\{$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class FieldLines:
     def of(self, field: Field, address: str) -> Iterator[Shown]:
         """A field of the agent at an address, as lines."""
         style, before, after = self._style, field.before, field.after
-        name = visible(field.path)
+        name = _plain(field.path)
         forces = f"   {style.paint('# forces replacement', 31)}" if field.forces else ""
         if not _is_long(before) and not _is_long(after):
             yield Shown(field.sign, 0, f"{name} = {_values(field, style)}{forces}")
@@ -61,9 +66,9 @@ class FieldLines:
         if _is_text(before) and _is_text(after):
             return ":", _text_lines(str(before), str(after), self._style, two_sided=self._two_sided)
         if _is_long(after):
-            title = ":" if isinstance(before, Absent) else f" = {in_line(before)} ->"
+            title = ":" if isinstance(before, Absent) else f" = {_value(before)} ->"
             return title, _whole("+", str(after), self._style)
-        title = ":" if isinstance(after, Absent) else f" -> {in_line(after)}:"
+        title = ":" if isinstance(after, Absent) else f" -> {_value(after)}:"
         return title, _whole("-", str(before), self._style)
 
 
@@ -78,25 +83,30 @@ def _is_long(value: Side) -> bool:
 
 def _values(field: Field, style: Style) -> str:
     if isinstance(field.before, Absent):
-        return style.added(in_line(field.after))
+        return style.added(_value(field.after))
     if isinstance(field.after, Absent):
-        return style.removed(in_line(field.before))
-    return f"{style.removed(in_line(field.before))} -> {style.added(in_line(field.after))}"
+        return style.removed(_value(field.before))
+    return f"{style.removed(_value(field.before))} -> {style.added(_value(field.after))}"
+
+
+def _value(value: Side) -> str:
+    return _spelled(in_line(value))
+
+
+def _plain(text: str) -> str:
+    """Foreign text, of which nothing hides and nothing reads as a mark of ours."""
+    return _spelled(visible(text))
+
+
+def _spelled(text: str, marks: re.Pattern[str] = _MARK) -> str:
+    return marks.sub(lambda brace: f"\\u{{{ord(brace[0]):x}}}", text)
 
 
 def _whole(sign: str, text: str, style: Style) -> Iterator[Shown]:
-    """A text that is all new or all old, cut where it is long."""
+    """A text that is all new or all old."""
     paint = style.added if sign == "+" else style.removed
-    lines = text.split("\n")
-    shown = 0
-    for number, line in enumerate(lines):
-        if number >= _MOST_LINES or (shown > 0 and shown + len(line) > _MOST_CHARACTERS):
-            yield Shown(" ", 1, style.dim(f"({len(lines) - number} more lines; --format json has all)"))
-            return
-        rest = len(line) - _MOST_CHARACTERS
-        more = style.dim(f" […{rest:,} more characters]") if rest > 0 else ""
-        yield Shown(sign, 1, paint(visible(line[:_MOST_CHARACTERS])) + more)
-        shown += len(line)
+    for line in text.split("\n"):
+        yield Shown(sign, 1, paint(_plain(line)))
 
 
 def _text_lines(before: str, after: str, style: Style, *, two_sided: bool) -> Iterator[Shown]:
@@ -108,7 +118,7 @@ def _text_lines(before: str, after: str, style: Style, *, two_sided: bool) -> It
             yield Shown(" ", 1, style.dim(line.pieces[0].text))
         elif line.mark in ("+", "-"):
             paint = style.added if line.mark == "+" else style.removed
-            yield Shown(line.mark, 1, paint(visible(line.pieces[0].text)))
+            yield Shown(line.mark, 1, paint(_plain(line.pieces[0].text)))
         else:
             yield Shown(line.mark, 1, _marked(line.pieces, style))
 
@@ -118,10 +128,10 @@ def _marked(pieces: Sequence[Piece], style: Style) -> str:
 
 
 def _piece(piece: Piece, style: Style) -> str:
-    text = visible(piece.text)
+    text = _plain(piece.text)
     if piece.kind == " ":
         return text
     if style.colour:
         # Underlined too: white space that came or went has no colour of its own.
         return style.paint(text, 9, 31) if piece.kind == "-" else style.paint(text, 4, 32)
-    return f"{{{piece.kind}{text}{piece.kind}}}"
+    return f"{{{piece.kind}{_spelled(text, _EDGE)}{piece.kind}}}"

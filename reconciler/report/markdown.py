@@ -1,15 +1,20 @@
 """The plan for a pull request's comment or a job's page: what matters first, within the room there is.
 
-Whatever a plan holds, the result has at most `budget` characters, with every danger, refusal and count in it;
-details go by risk until the room is used up, and the result says how many are left out.
+Whatever a plan holds, the result has at most `budget` characters, with every danger, refusal and count in it. All
+details are there in full while they fit; then they are cut by risk, and the result says at its top how much is
+missing, because who reads half a prompt has approved the other half.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
+from reconciler.plan.guard import Refusal
 from reconciler.report import sentences
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import FieldLines, Shown
@@ -19,10 +24,14 @@ from reconciler.report.view import ChangeRow, change_rows
 # GitHub refuses comments beyond 65,536 characters; what a bot puts around ours needs room as well.
 BUDGET = 60_000
 
-# One change may use a quarter of the room, so that one long prompt does not push all others out.
+# Where not all details fit, one change may use a quarter of the room before the others have got theirs.
 _SHARE = 4
-_LONGEST_LINE = 1_500
+# Room for what is said at the top of a comment that is cut.
+_NOTICES = 700
 _LONGEST_NOTE = 600
+# A host or a reference, where each danger has a block of its own, and where there are too many for that.
+_LONGEST_NAME = 160
+_SHORT_NAME = 80
 _MOST_UNMANAGED = 20
 
 # The order of the table and of the details, and what becomes of the conversation.
@@ -52,7 +61,7 @@ def render_plan(plan: Plan, *, budget: int = BUDGET) -> str:
         sentences.warnings(plan),
     )
     last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
-    shown = [*map(prose, filter(None, notes)), last]
+    shown = [*map(_said, filter(None, notes)), last]
     return render_changes(plan, change_rows(plan), title=("plan", headline), notes=shown, budget=budget)
 
 
@@ -72,37 +81,100 @@ def render_changes(
     rows = sorted(rows, key=lambda row: (_RANK[row.action], row.address, row.agent_id))
     first = [f"<!-- reconciler {kind}: {plan.owner} -->", f"### {prose(headline)}"]
     last = [*_table(plan), *notes]
-    room = budget - _size(first) - _size(last) - len(_omitted(len(rows)))
-    risks = _risks(plan, room)
-    details = _details(rows, room - _size(risks), budget // _SHARE)
-    spare = room - _size(risks) - _size(details)
-    return "\n\n".join([*first, *risks, *last, *details, *_unmanaged(plan, spare)]) + "\n"
+    room = budget - _size(first) - _size(last)
+    risks, hosts = _risks(plan, room - _NOTICES)
+    if hosts:
+        first.append(_not_named(hosts))
+    details = _details(rows, room - _size(risks) - _size(first[2:]), budget // _SHARE)
+    if details.missing:
+        first.append(details.missing)
+    spare = room - _size(risks) - _size(first[2:]) - _size(details.blocks)
+    return "\n\n".join([*first, *risks, *last, *details.blocks, *_unmanaged(plan, spare)]) + "\n"
 
 
 def _size(parts: Sequence[str]) -> int:
     return sum(len(each) + 2 for each in parts)
 
 
+def _said(sentence: str) -> str:
+    """One of our sentences, what it quotes as code; whatever else is in it stays prose."""
+    parts = re.split(r"`([^`]+)`", sentence)
+    return "".join(code(each) if index % 2 else prose(each) for index, each in enumerate(parts) if each)
+
+
 # --- always there -------------------------------------------------------------------------------------------
 
 
-def _risks(plan: Plan, room: int) -> list[str]:
-    """Every danger and every refusal; shorter where there are so many that they would not fit."""
+def _risks(plan: Plan, room: int) -> tuple[list[str], int]:
+    """Every danger and every refusal; shorter where there are many. And how many hosts found no room even so."""
+    refusals = [f"> [!WARNING]\n> **Refused:** {prose(_refusal(plan, each))}" for each in plan.refusals]
     dangers = [
-        f"> [!CAUTION]\n> **{'Allowed' if each.allowed else 'DANGER'}:** {prose(sentences.danger(each))}"
+        _danger("Allowed" if each.allowed else "DANGER", sentences.danger(each, _LONGEST_NAME))
         for each in plan.dangers
     ]
-    refusals = [f"> [!WARNING]\n> **Refused:** {prose(_clipped(each.text))}" for each in plan.refusals]
     if _size(dangers) + _size(refusals) <= room:
-        return [*dangers, *refusals]
-    hosts = sorted({each.host for each in plan.dangers})
-    brief = [f"DANGER: {len(plan.dangers):,} secrets would start to go to {len(hosts):,} other hosts:"]
-    brief += [f"{each.reference} -> {each.host}" for each in plan.dangers]
-    return [*refusals, _cut_block(list(map(visible, brief)), max(0, room - _size(refusals)))]
+        return [*dangers, *refusals], 0
+    hosts = sorted({host for each in plan.dangers for host in sentences.hosts_of(each)})
+    secrets = sentences.plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
+    other = sentences.plural(len(hosts), "other host", "other hosts")
+    title = _danger("DANGER", f"{secrets} would start to go to {other}:")
+    left = room - _size([title, *refusals]) - 2
+    folded = fenced(_by_secrets(plan))
+    if len(folded) <= left:
+        return [title, folded, *refusals], 0
+    named = [visible(sentences.shortened(host, _SHORT_NAME)) for host in hosts]
+    count = _fitting(named, left - 2 * _SHORT_NAME)  # a fence is longer than what it holds
+    return [title, fenced(named[:count]), *refusals], len(named) - count
 
 
-def _clipped(text: str) -> str:
-    return text if len(text) <= _LONGEST_NOTE else f"{text[:_LONGEST_NOTE]} […]"
+def _danger(word: str, text: str) -> str:
+    return f"> [!CAUTION]\n> **{word}:** {prose(text)}"
+
+
+def _by_secrets(plan: Plan) -> list[str]:
+    """Every host, and below those that would get the same secrets, these."""
+    secrets: dict[str, set[str]] = defaultdict(set)
+    for each in plan.dangers:
+        for host in sentences.hosts_of(each):
+            secrets[host].add(each.reference)
+    same: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for host, references in sorted(secrets.items()):
+        same[tuple(sorted(references))].append(host)
+    return [
+        visible(f"{indent}{sentences.shortened(each, _LONGEST_NAME)}")
+        for references, hosts in sorted(same.items())
+        for indent, names in (("", hosts), ("    <- ", references))
+        for each in names
+    ]
+
+
+def _fitting(lines: Sequence[str], room: int) -> int:
+    """How many of the lines fit."""
+    for number, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return number
+    return len(lines)
+
+
+def _not_named(hosts: int) -> str:
+    subject = "1 host is" if hosts == 1 else f"{hosts:,} hosts are"
+    return (
+        f"> [!CAUTION]\n> **{subject} not shown; do not approve from this comment.** "
+        "`reconciler plan` names every host."
+    )
+
+
+def _refusal(plan: Plan, refusal: Refusal) -> str:
+    """Why an apply is refused. Hosts that would fill it stand in the lines above already."""
+    if len(refusal.text) <= _LONGEST_NOTE:
+        return refusal.text
+    if refusal.limit == "secret-host":
+        return (
+            f"secrets would start to go to {len({each.host for each in plan.dangers if not each.allowed}):,} "
+            "other hosts, see above; if that is meant, say so with --allow secret-host=HOST for each"
+        )
+    return f"{refusal.text[:_LONGEST_NOTE]} […]"
 
 
 def _table(plan: Plan) -> Iterator[str]:
@@ -115,18 +187,97 @@ def _table(plan: Plan) -> Iterator[str]:
 # --- as far as there is room --------------------------------------------------------------------------------
 
 
-def _details(rows: Sequence[ChangeRow], room: int, share: int) -> list[str]:
-    """One folded block a change, those that hang up first."""
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """One folded block a change, and what to say at the top where not all is in them."""
+
+    blocks: list[str]
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One change: a title in HTML, and the lines below it."""
+
+    title: str
+    lines: list[str]
+
+    @property
+    def whole(self) -> str:
+        return _folded(self.title, fenced(self.lines, "diff"))
+
+
+def _details(rows: Sequence[ChangeRow], room: int, share: int) -> _Details:
+    """What changes, those that hang up first: in full where all of it fits, else as much as possible."""
     fields = FieldLines(Style(colour=False), two_sided=True)
-    blocks: list[str] = []
-    used = 0
-    for number, row in enumerate(rows):
-        block = _block(row, fields, share)
-        if used + len(block) + 2 > room:
-            return [*blocks, _omitted(len(rows) - number)]
+    blocks: list[_Block] = []
+    sizes: list[int] = []
+    for row in rows:
+        block = _block(row, fields)
         blocks.append(block)
-        used += len(block) + 2
-    return blocks
+        sizes.append(len(block.whole) + 2)
+        if sum(min(each, share) for each in sizes) > room:
+            break
+    if len(blocks) == len(rows) and sum(sizes) <= room:
+        return _Details([each.whole for each in blocks])
+    room -= _NOTICES + len(_omitted(len(rows)))
+    return _cut(blocks, len(rows), room, max(share, _fair_share(sizes, room)))
+
+
+def _fair_share(sizes: Sequence[int], room: int) -> int:
+    """The most that each may use, where what the small ones leave goes to the large ones."""
+    left = len(sizes)
+    for size in sorted(sizes):
+        if size * left > room:
+            break
+        room -= size
+        left -= 1
+    return max(0, room) // max(1, left)
+
+
+def _cut(blocks: Sequence[_Block], count: int, room: int, share: int) -> _Details:
+    """Of `count` changes those that fit, none longer than its share."""
+    shown: list[str] = []
+    cut = missing = 0
+    for block in blocks:
+        text, lost = block.whole, 0
+        if len(text) + 2 > share:
+            text, lost = _shorter(block, share)
+        if len(text) + 2 > room:
+            continue
+        shown.append(text)
+        room -= len(text) + 2
+        cut += bool(lost)
+        missing += lost
+    omitted = count - len(shown)
+    parts = [sentences.plural(omitted, "change", "changes")] if omitted else []
+    if cut:
+        characters = sentences.plural(missing, "character", "characters")
+        parts.append(f"{characters} of {sentences.plural(cut, 'other change', 'other changes')}")
+    notice = (
+        f"> [!WARNING]\n> **This comment is cut. Not shown: {' and '.join(parts)}.** Read all of it before you "
+        "approve: `reconciler plan` never cuts."
+    )
+    return _Details([*shown, _omitted(omitted)] if omitted else shown, notice)
+
+
+def _shorter(block: _Block, share: int) -> tuple[str, int]:
+    """A change within its share, and how many characters of it are missing."""
+    whole = sum(map(len, block.lines))
+    lines: list[str] = []
+    room = share - len(_folded(block.title, fenced([], "diff"))) - 2 * _SHORT_NAME
+    for line in block.lines:
+        if len(line) + 1 > room:
+            break
+        lines.append(line)
+        room -= len(line) + 1
+    lost = whole - sum(map(len, lines))
+    rest = len(block.lines) - len(lines)
+    if room > _SHORT_NAME:  # a part of a long line is better than nothing of it
+        lines.append(block.lines[-rest][:room])
+        lost -= len(lines[-1])
+    lines.append(f"# {sentences.plural(lost, 'more character', 'more characters')} not shown here")
+    return _folded(block.title, fenced(lines, "diff")), lost
 
 
 def _omitted(count: int) -> str:
@@ -134,7 +285,7 @@ def _omitted(count: int) -> str:
     return f"**{subject} not shown here: this comment is full.** `reconciler plan` shows all of them."
 
 
-def _block(row: ChangeRow, fields: FieldLines, share: int) -> str:
+def _block(row: ChangeRow, fields: FieldLines) -> _Block:
     place = f"   {row.location.file}:{row.location.line}" if row.location else ""
     lines = [visible(f"# because {row.because.text}{place}")]
     if row.held is not None:
@@ -145,7 +296,7 @@ def _block(row: ChangeRow, fields: FieldLines, share: int) -> str:
     if row.unchanged:
         lines.append(f"# {row.unchanged} unchanged")
     title = f"<code>{html(row.symbol)}</code> <b>{html(str(row.address))}</b> {html(row.headline)}"
-    return _folded(title, _cut_block(lines, share, "diff"))
+    return _Block(title, lines)
 
 
 def _folded(title: str, content: str) -> str:
@@ -156,21 +307,6 @@ def _folded(title: str, content: str) -> str:
 def _diff_line(shown: Shown) -> str:
     sign = _DIFF_SIGNS.get(shown.sign, shown.sign)
     return f"{sign} {'    ' * shown.depth}{shown.text}".rstrip(" ")
-
-
-def _cut_block(lines: Sequence[str], room: int, language: str = "") -> str:
-    """Lines in a fence, as many as the room allows; says what is missing."""
-    shown: list[str] = []
-    used = 0
-    for number, line in enumerate(lines):
-        rest = len(line) - _LONGEST_LINE
-        cut = f"{line[:_LONGEST_LINE]} […{rest:,} more characters]" if rest > 0 else line
-        if used + len(cut) > room and number > 0:
-            shown.append(f"# {len(lines) - number:,} more lines are not shown here")
-            break
-        shown.append(cut)
-        used += len(cut) + 1
-    return fenced(shown, language)
 
 
 def _unmanaged(plan: Plan, room: int) -> Iterator[str]:

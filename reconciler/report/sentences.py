@@ -5,6 +5,7 @@ Wherever foreign text is part of a sentence, it is still raw: the sink escapes t
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import assert_never
 
 from reconciler.model.spec import describe
@@ -40,6 +41,8 @@ from reconciler.plan.steps import (
 
 _ENDS = "ends the running conversation"
 _GOES_ON = "the conversation goes on"
+# So many of the hosts that get a secret today are named where there is little room.
+_MOST_BEFORE = 5
 
 
 def headline(act: Act | Keep, *, held: bool = False) -> str:
@@ -136,6 +139,12 @@ def short_counts(plan: Plan) -> str:
     return ", ".join([*rows, *([f"{held} held"] if held else [])]) or "no changes"
 
 
+def would(plan: Plan) -> str:
+    """What an apply would do, as verbs: `join 1, hold 2`."""
+    rows = [(action, plan.count(action)) for action in (*_ORDER, Action.HOLD)]
+    return ", ".join(f"{action} {count}" for action, count in rows if count)
+
+
 def running(cost: Cost) -> str:
     """How many agents run after an apply, and what they cost a day."""
     quota = f" of {cost.quota}" if cost.quota is not None else ""
@@ -175,20 +184,38 @@ def interrupted(plan: Plan) -> str:
 
 
 def warnings(plan: Plan) -> str:
-    """That the files have warnings, if they have."""
-    count = len(plan.warnings)
-    return (
-        f"{plural(count, 'warning', 'warnings')} in the files; `reconciler validate` shows them."
-        if count
-        else ""
-    )
+    """Which warnings the files have, if they have."""
+    if not plan.warnings:
+        return ""
+    found = Counter(each.rule for each in plan.warnings)
+    names = [f"`{rule}`{f' ({count:,})' if count > 1 else ''}" for rule, count in sorted(found.items())]
+    count = plural(len(plan.warnings), "warning", "warnings")
+    return f"{count} in the files: {', '.join(names)}; `reconciler validate` shows where."
 
 
-def danger(found: Danger) -> str:
-    """One danger, with where the secret goes today."""
-    until = f"until now: {', '.join(found.before)}" if found.before else "no agent of today uses it"
+def danger(found: Danger, longest: int | None = None) -> str:
+    """One danger: the host, the secret, and where it goes today; names longer than `longest` lose their middle."""
+    hosts = [shortened(each, longest) for each in hosts_of(found)]
+    today = [shortened(each, longest) for each in found.before[: longest and _MOST_BEFORE]]
+    if len(today) < len(found.before):
+        today.append(f"{len(found.before) - len(today):,} more")
+    until = f"until now: {', '.join(today)}" if today else "no agent of today uses it"
     allowed = "; allowed for this run" if found.allowed else "; held in this run" if found.held else ""
-    return f"the secret {found.reference} would start to go to {found.host} ({until}){allowed}"
+    reference = shortened(found.reference, longest)
+    return f"{', '.join(hosts)} would start to get the secret {reference} ({until}){allowed}"
+
+
+def hosts_of(found: Danger) -> list[str]:
+    """The hosts of a danger one by one, where several addresses may govern the secret."""
+    return found.host.split(", ")
+
+
+def shortened(text: str, longest: int | None) -> str:
+    """A name whose both ends are seen: a host's end says whose it is."""
+    if longest is None or len(text) <= longest:
+        return text
+    head = longest // 3
+    return f"{text[:head]}[…{len(text) - longest:,} characters…]{text[head - longest :]}"
 
 
 def foreign(row: Unmanaged) -> str:

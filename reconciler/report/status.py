@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,19 +62,21 @@ _HEADINGS = ("ADDRESS", "STATUS", "AGE", "LEFT", "TOKEN", "SYNC", "AGENT")
 
 
 def render_text(status: Status) -> str:
-    """An aligned table, the unmanaged agents, and a line that sums up."""
+    """An aligned table, why agents are not in sync, the unmanaged agents, and a line that sums up."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
     if rows:
-        cells = [_HEADINGS, *map(_cells, rows)]
-        blocks.append(_table(cells))
+        blocks.append(_table([_HEADINGS, *map(_cells, rows)]))
+    reasons = [(row.address, row.sync, row.detail) for row in rows if row.detail]
+    if reasons:
+        blocks.append("Not in sync:\n" + _table(reasons, indent="    "))
     if status.unmanaged:
         listed = sorted(status.unmanaged, key=lambda row: (row.channel, row.name, row.agent_id))
-        cells = [
+        foreign = [
             (row.channel, row.name or "(no name)", row.status, duration(row.age), row.agent_id)
             for row in listed
         ]
-        blocks.append("Unmanaged agents (seen, never touched):\n" + _table(cells, indent="    "))
+        blocks.append("Unmanaged agents (seen, never touched):\n" + _table(foreign, indent="    "))
     return "\n\n".join([*blocks, _summary(status)]) + "\n"
 
 
@@ -96,12 +99,11 @@ def tree(status: Status) -> dict[str, Any]:
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:
-    sync = f"{row.sync}: {row.detail}" if row.detail else row.sync
     times = (duration(row.age), duration(row.left), duration(row.token_left))
-    return (row.address, row.status, *times, sync, row.agent_id or "-")
+    return (row.address, row.status, *times, row.sync, row.agent_id or "-")
 
 
-def _table(rows: list[tuple[str, ...]], indent: str = "") -> str:
+def _table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
     """Columns as wide as their widest cell, the last one ragged."""
     shown = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]

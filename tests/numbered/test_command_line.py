@@ -32,7 +32,6 @@ def test_9_3_02_conflicting_flags(scene: Scene) -> None:
         ("--exclude", "lobby/door"),
         ("--replace", "*"),
         ("--only", "join"),
-        ("--allow", "leave=2"),
         ("--prune-unrecorded",),
     ):
         scene.refused(
