@@ -8,31 +8,30 @@ missing, because who reads half a prompt has approved the other half.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
-from reconciler.plan.guard import Refusal
 from reconciler.report import sentences
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import FieldLines, Shown
+from reconciler.report.risks import in_room, not_named, size
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 
 # GitHub refuses comments beyond 65,536 characters; what a bot puts around ours needs room as well.
 BUDGET = 60_000
 
-# Where not all details fit, one change may use a quarter of the room before the others have got theirs.
+# Where not all details fit, one change may use a quarter of the room before the others have got theirs; half of
+# that is left to each before a change finds no room at all.
 _SHARE = 4
 # Room for what is said at the top of a comment that is cut.
 _NOTICES = 700
-_LONGEST_NOTE = 600
-# A host or a reference, where each danger has a block of its own, and where there are too many for that.
-_LONGEST_NAME = 160
-_SHORT_NAME = 80
+# What a line that is said to be cut needs for saying so.
+_SAYING_SO = 160
 _MOST_UNMANAGED = 20
+_MOST_SECRETS = 20
 
 # The order of the table and of the details, and what becomes of the conversation.
 _KINDS = {
@@ -57,7 +56,7 @@ def render_plan(plan: Plan, *, budget: int = BUDGET) -> str:
     notes = (
         sentences.running(plan.cost),
         sentences.interrupted(plan),
-        sentences.new_secrets(plan),
+        sentences.new_secrets(plan, most=_MOST_SECRETS),
         sentences.warnings(plan),
     )
     last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
@@ -81,19 +80,15 @@ def render_changes(
     rows = sorted(rows, key=lambda row: (_RANK[row.action], row.address, row.agent_id))
     first = [f"<!-- reconciler {kind}: {plan.owner} -->", f"### {prose(headline)}"]
     last = [*_table(plan), *notes]
-    room = budget - _size(first) - _size(last)
-    risks, hosts = _risks(plan, room - _NOTICES)
+    room = budget - size(first) - size(last)
+    risks, hosts = in_room(plan, room - _NOTICES)
     if hosts:
-        first.append(_not_named(hosts))
-    details = _details(rows, room - _size(risks) - _size(first[2:]), budget // _SHARE)
+        first.append(not_named(hosts))
+    details = _details(rows, room - size(risks) - size(first[2:]), budget // _SHARE)
     if details.missing:
         first.append(details.missing)
-    spare = room - _size(risks) - _size(first[2:]) - _size(details.blocks)
+    spare = room - size(risks) - size(first[2:]) - size(details.blocks)
     return "\n\n".join([*first, *risks, *last, *details.blocks, *_unmanaged(plan, spare)]) + "\n"
-
-
-def _size(parts: Sequence[str]) -> int:
-    return sum(len(each) + 2 for each in parts)
 
 
 def _said(sentence: str) -> str:
@@ -103,78 +98,6 @@ def _said(sentence: str) -> str:
 
 
 # --- always there -------------------------------------------------------------------------------------------
-
-
-def _risks(plan: Plan, room: int) -> tuple[list[str], int]:
-    """Every danger and every refusal; shorter where there are many. And how many hosts found no room even so."""
-    refusals = [f"> [!WARNING]\n> **Refused:** {prose(_refusal(plan, each))}" for each in plan.refusals]
-    dangers = [
-        _danger("Allowed" if each.allowed else "DANGER", sentences.danger(each, _LONGEST_NAME))
-        for each in plan.dangers
-    ]
-    if _size(dangers) + _size(refusals) <= room:
-        return [*dangers, *refusals], 0
-    hosts = sorted({host for each in plan.dangers for host in sentences.hosts_of(each)})
-    secrets = sentences.plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
-    other = sentences.plural(len(hosts), "other host", "other hosts")
-    title = _danger("DANGER", f"{secrets} would start to go to {other}:")
-    left = room - _size([title, *refusals]) - 2
-    folded = fenced(_by_secrets(plan))
-    if len(folded) <= left:
-        return [title, folded, *refusals], 0
-    named = [visible(sentences.shortened(host, _SHORT_NAME)) for host in hosts]
-    count = _fitting(named, left - 2 * _SHORT_NAME)  # a fence is longer than what it holds
-    return [title, fenced(named[:count]), *refusals], len(named) - count
-
-
-def _danger(word: str, text: str) -> str:
-    return f"> [!CAUTION]\n> **{word}:** {prose(text)}"
-
-
-def _by_secrets(plan: Plan) -> list[str]:
-    """Every host, and below those that would get the same secrets, these."""
-    secrets: dict[str, set[str]] = defaultdict(set)
-    for each in plan.dangers:
-        for host in sentences.hosts_of(each):
-            secrets[host].add(each.reference)
-    same: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for host, references in sorted(secrets.items()):
-        same[tuple(sorted(references))].append(host)
-    return [
-        visible(f"{indent}{sentences.shortened(each, _LONGEST_NAME)}")
-        for references, hosts in sorted(same.items())
-        for indent, names in (("", hosts), ("    <- ", references))
-        for each in names
-    ]
-
-
-def _fitting(lines: Sequence[str], room: int) -> int:
-    """How many of the lines fit."""
-    for number, line in enumerate(lines):
-        room -= len(line) + 1
-        if room < 0:
-            return number
-    return len(lines)
-
-
-def _not_named(hosts: int) -> str:
-    subject = "1 host is" if hosts == 1 else f"{hosts:,} hosts are"
-    return (
-        f"> [!CAUTION]\n> **{subject} not shown; do not approve from this comment.** "
-        "`reconciler plan` names every host."
-    )
-
-
-def _refusal(plan: Plan, refusal: Refusal) -> str:
-    """Why an apply is refused. Hosts that would fill it stand in the lines above already."""
-    if len(refusal.text) <= _LONGEST_NOTE:
-        return refusal.text
-    if refusal.limit == "secret-host":
-        return (
-            f"secrets would start to go to {len({each.host for each in plan.dangers if not each.allowed}):,} "
-            "other hosts, see above; if that is meant, say so with --allow secret-host=HOST for each"
-        )
-    return f"{refusal.text[:_LONGEST_NOTE]} […]"
 
 
 def _table(plan: Plan) -> Iterator[str]:
@@ -221,16 +144,16 @@ def _details(rows: Sequence[ChangeRow], room: int, share: int) -> _Details:
     if len(blocks) == len(rows) and sum(sizes) <= room:
         return _Details([each.whole for each in blocks])
     room -= _NOTICES + len(_omitted(len(rows)))
-    return _cut(blocks, len(rows), room, max(share, _fair_share(sizes, room)))
+    return _cut(blocks, len(rows), room, max(share // 2, _fair_share(sizes, room)))
 
 
 def _fair_share(sizes: Sequence[int], room: int) -> int:
     """The most that each may use, where what the small ones leave goes to the large ones."""
     left = len(sizes)
-    for size in sorted(sizes):
-        if size * left > room:
+    for each in sorted(sizes):
+        if each * left > room:
             break
-        room -= size
+        room -= each
         left -= 1
     return max(0, room) // max(1, left)
 
@@ -253,7 +176,10 @@ def _cut(blocks: Sequence[_Block], count: int, room: int, share: int) -> _Detail
     parts = [sentences.plural(omitted, "change", "changes")] if omitted else []
     if cut:
         characters = sentences.plural(missing, "character", "characters")
-        parts.append(f"{characters} of {sentences.plural(cut, 'other change', 'other changes')}")
+        other = " other" if omitted else ""
+        parts.append(
+            f"{characters} of {sentences.plural(cut, f'{other} change'.strip(), f'{other} changes'.strip())}"
+        )
     notice = (
         f"> [!WARNING]\n> **This comment is cut. Not shown: {' and '.join(parts)}.** Read all of it before you "
         "approve: `reconciler plan` never cuts."
@@ -265,7 +191,7 @@ def _shorter(block: _Block, share: int) -> tuple[str, int]:
     """A change within its share, and how many characters of it are missing."""
     whole = sum(map(len, block.lines))
     lines: list[str] = []
-    room = share - len(_folded(block.title, fenced([], "diff"))) - 2 * _SHORT_NAME
+    room = share - len(_folded(block.title, fenced([], "diff"))) - _SAYING_SO
     for line in block.lines:
         if len(line) + 1 > room:
             break
@@ -273,7 +199,7 @@ def _shorter(block: _Block, share: int) -> tuple[str, int]:
         room -= len(line) + 1
     lost = whole - sum(map(len, lines))
     rest = len(block.lines) - len(lines)
-    if room > _SHORT_NAME:  # a part of a long line is better than nothing of it
+    if room > _SAYING_SO:  # a part of a long line is better than nothing of it
         lines.append(block.lines[-rest][:room])
         lost -= len(lines[-1])
     lines.append(f"# {sentences.plural(lost, 'more character', 'more characters')} not shown here")

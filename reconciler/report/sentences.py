@@ -164,11 +164,20 @@ def no_changes(plan: Plan) -> str:
     return f"No changes. {plural(count, 'agent runs', 'agents run')} as the files say."
 
 
-def new_secrets(plan: Plan) -> str:
-    """The references with new values behind them, which are no change by themselves; empty where none is known."""
+def new_secrets(plan: Plan, most: int | None = None) -> str:
+    """The references with new values behind them, which are no change by themselves; empty where none is known.
+
+    With `most`, so many of them and none longer than a line.
+    """
     if not plan.new_secrets:
         return ""
-    agents = [f"{reference} ({plural(count, 'agent', 'agents')})" for reference, count in plan.new_secrets]
+    longest = None if most is None else 100
+    agents = [
+        f"{shortened(reference, longest)} ({plural(count, 'agent', 'agents')})"
+        for reference, count in plan.new_secrets[:most]
+    ]
+    if len(agents) < len(plan.new_secrets):
+        agents.append(f"{len(plan.new_secrets) - len(agents):,} more")
     return (
         f"New values, not sent to running agents: {', '.join(agents)}. `apply --replace GLOB` sends them now."
     )

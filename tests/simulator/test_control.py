@@ -43,8 +43,8 @@ def test_the_world(service: Service) -> None:
         "message": "Task lifetime limit exceeded",
     }
     assert properties["llm"]["system_messages"] == [{"role": "system", "content": "Be brief."}]
-    assert properties["llm"]["params"] == {"model": "gpt-4o-mini", "temperature": 0.4}
-    assert properties["tts"]["params"] == {"key": "***", "region": "eastus", "voice_name": "en-US-AvaNeural"}
+    assert properties["llm"]["params"] == {"model": "***", "temperature": 0.4}
+    assert properties["tts"]["params"] == {"key": "***", "region": "***", "voice_name": "***"}
 
 
 def test_credentials_are_never_shown(service: Service) -> None:

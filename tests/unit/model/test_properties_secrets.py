@@ -18,6 +18,7 @@ from reconciler.model.properties import (
     VENDOR_HOSTS,
     VENDORS,
     credential_paths,
+    is_credential_header,
     secret_destination,
     url_paths,
 )
@@ -221,6 +222,23 @@ def test_an_unknown_vendor_is_asked_for_any_address() -> None:
         }
     }
     assert secret_destination(("tts", "params", "token"), tree) == "evil.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_one"),
+    [
+        ("X-Api-Key", "x", True),
+        ("Cookie", "x", True),
+        ("X-Tenant", "x", False),
+        ("X-Tenant", "sk-proj-0123456789abcdef", True),
+        ("Authorization", "Bearer {{token}}", False),
+        ("Authorization", "sk-proj-0123456789abcdef {{token}}", True),
+        ("headers", "anthropic-version: 1", False),
+        ("headers", "authorization: x", True),
+    ],
+)
+def test_headers_that_hold_credentials(name: str, text: str, is_one: bool) -> None:
+    assert is_credential_header(("llm", "headers", name), text) == is_one
 
 
 def llm_with(**more: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_one_long_prompt_does_not_push_the_others_out() -> None:
     text = render_plan(world.plan())
     assert len(text) <= BUDGET
     assert text.count("more characters not shown here") == 3
-    assert "characters of 3 other changes" in text.partition("| change |")[0]
+    assert "characters of 3 changes" in text.partition("| change |")[0]
 
 
 def test_prompts_are_in_full_while_there_is_room() -> None:
@@ -124,7 +125,7 @@ def test_one_prompt_uses_all_the_room_before_it_is_cut() -> None:
     text = render_plan(world.plan())
     assert 0.95 * BUDGET < len(text) <= BUDGET
     top = text.partition("| change |")[0]
-    assert re.search(r"Not shown: 9\d,\d{3} characters of 1 other change\.", top)
+    assert re.search(r"Not shown: 9\d,\d{3} characters of 1 change\.", top)
     assert "`reconciler plan` never cuts" in top
 
 
@@ -208,6 +209,15 @@ def test_a_brace_at_the_edge_of_a_mark_is_spelled_out(before: str, after: str, s
     world = World().wants("a/b", properties(llm__greeting_message=same + after))
     world.runs("a/b", properties(llm__greeting_message=same + before))
     assert shown in render_text(world.plan(), colour=False)
+
+
+def test_new_values_of_secrets_keep_to_their_room() -> None:
+    plan = World().wants("a/b").runs("a/b").plan()
+    found = tuple((f"ref+env://{'K' * 70_000}{number}", 2) for number in range(25))
+    text = render_plan(replace(plan, new_secrets=found))
+    assert len(text) < 10_000
+    assert "KKK0 (2 agents)" in text
+    assert "5 more. `apply --replace GLOB` sends them now." in text
 
 
 def test_warnings_and_interrupted_operations_are_one_line_each() -> None:

@@ -1,0 +1,98 @@
+"""Dangers and refusals in a comment: every host has a place before anything else has, or it is said that one has none.
+
+Who names hosts and references may be who must not be trusted: no name is so long, and none are so many, that another
+falls off the end unseen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from reconciler.plan.build import Plan
+from reconciler.plan.guard import Refusal
+from reconciler.report import sentences
+from reconciler.report.escape import fenced, prose, visible
+
+_LONGEST_NOTE = 600
+# A host or a reference, where each danger has a block of its own, and where there are too many for that.
+_LONGEST_NAME = 160
+_SHORT_NAME = 80
+
+
+def size(parts: Sequence[str]) -> int:
+    """How much room blocks take, with what parts them."""
+    return sum(len(each) + 2 for each in parts)
+
+
+def in_room(plan: Plan, room: int) -> tuple[list[str], int]:
+    """Every danger and every refusal; shorter where there are many. And how many hosts found no room even so."""
+    refusals = [f"> [!WARNING]\n> **Refused:** {prose(_refusal(plan, each))}" for each in plan.refusals]
+    dangers = [
+        _danger("Allowed" if each.allowed else "DANGER", sentences.danger(each, _LONGEST_NAME))
+        for each in plan.dangers
+    ]
+    if size(dangers) + size(refusals) <= room:
+        return [*dangers, *refusals], 0
+    hosts = sorted({host for each in plan.dangers for host in sentences.hosts_of(each)})
+    secrets = sentences.plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
+    other = sentences.plural(len(hosts), "other host", "other hosts")
+    title = _danger("DANGER", f"{secrets} would start to go to {other}:")
+    left = room - size([title, *refusals]) - 2
+    folded = fenced(_by_secrets(plan))
+    if len(folded) <= left:
+        return [title, folded, *refusals], 0
+    named = [visible(sentences.shortened(host, _SHORT_NAME)) for host in hosts]
+    count = _fitting(named, left - 2 * _SHORT_NAME)  # a fence is longer than what it holds
+    return [title, fenced(named[:count]), *refusals], len(named) - count
+
+
+def _danger(word: str, text: str) -> str:
+    return f"> [!CAUTION]\n> **{word}:** {prose(text)}"
+
+
+def _by_secrets(plan: Plan) -> list[str]:
+    """Every host, and below those that would get the same secrets, these."""
+    secrets: dict[str, set[str]] = defaultdict(set)
+    for each in plan.dangers:
+        for host in sentences.hosts_of(each):
+            secrets[host].add(each.reference)
+    same: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for host, references in sorted(secrets.items()):
+        same[tuple(sorted(references))].append(host)
+    return [
+        visible(f"{indent}{sentences.shortened(each, _LONGEST_NAME)}")
+        for references, hosts in sorted(same.items())
+        for indent, names in (("", hosts), ("    <- ", references))
+        for each in names
+    ]
+
+
+def _fitting(lines: Sequence[str], room: int) -> int:
+    """How many of the lines fit."""
+    for number, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return number
+    return len(lines)
+
+
+def not_named(hosts: int) -> str:
+    """What to say at the top of a comment in which so many hosts found no room."""
+    subject = "1 host is" if hosts == 1 else f"{hosts:,} hosts are"
+    return (
+        f"> [!CAUTION]\n> **{subject} not shown; do not approve from this comment.** "
+        "`reconciler plan` names every host."
+    )
+
+
+def _refusal(plan: Plan, refusal: Refusal) -> str:
+    """Why an apply is refused. Hosts that would fill it stand in the lines above already."""
+    if len(refusal.text) <= _LONGEST_NOTE:
+        return refusal.text
+    if refusal.limit == "secret-host":
+        return (
+            f"secrets would start to go to {len({each.host for each in plan.dangers if not each.allowed}):,} "
+            "other hosts, see above; if that is meant, say so with --allow secret-host=HOST for each"
+        )
+    return f"{refusal.text[:_LONGEST_NOTE]} […]"
