@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from reconciler.diagnostics import Diagnostic, Span
-from reconciler.model.spec import Body
+from reconciler.model.spec import Body, describe
 from reconciler.model.tree import Tree
 from reconciler.plan.build import Plan, Unmanaged
 from reconciler.plan.change import (
@@ -90,6 +90,10 @@ def plan_tree(plan: Plan) -> PlanDocument:
             for each in plan.refusals
         ],
         "interrupted": plan.interrupted,
+        "ignored": [
+            {"address": str(each.address), "paths": [describe(path) for path in each.paths]}
+            for each in plan.ignored
+        ],
         "new_secrets": [{"reference": reference, "agents": count} for reference, count in plan.new_secrets],
         "resource_changes": [change_tree(plan, each) for each in changes],
         "unmanaged": [unmanaged_tree(each) for each in plan.unmanaged],

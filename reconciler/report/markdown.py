@@ -55,6 +55,7 @@ def render_plan(plan: Plan, *, budget: int = BUDGET) -> str:
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
     notes = (
         sentences.running(plan.cost),
+        sentences.ignored(plan),
         sentences.interrupted(plan),
         sentences.new_secrets(plan, most=_MOST_SECRETS),
         sentences.warnings(plan),

@@ -111,6 +111,13 @@ class DangerTree(TypedDict):
     held: bool
 
 
+class IgnoredTree(TypedDict):
+    """Paths of a running agent of which the files say otherwise; ignored until its next join."""
+
+    address: str
+    paths: list[str]
+
+
 class NewSecret(TypedDict):
     """A reference with a new value behind it, and how many agents still have the old one (`--check-secrets`)."""
 
@@ -153,6 +160,7 @@ class PlanDocument(TypedDict):
     dangers: list[DangerTree]
     refusals: list[RefusalTree]
     interrupted: int
+    ignored: list[IgnoredTree]
     new_secrets: list[NewSecret]
     resource_changes: list[ResourceChange]
     unmanaged: list[UnmanagedTree]

@@ -183,6 +183,18 @@ def new_secrets(plan: Plan, most: int | None = None) -> str:
     )
 
 
+def ignored(plan: Plan, most: int = 20) -> str:
+    """What the files say otherwise and agents that run are not told, if anything."""
+    if not plan.ignored:
+        return ""
+    rows = [
+        f"{each.address} ({', '.join(sorted({describe(path) for path in each.paths}))})"
+        for each in plan.ignored[:most]
+    ]
+    rows += [f"and {len(plan.ignored) - most:,} more"] if len(plan.ignored) > most else []
+    return f"Ignored now (`ignore_changes`) and sent at the next join or rotation, what the files say of: {'; '.join(rows)}."
+
+
 def interrupted(plan: Plan) -> str:
     """What an earlier run left open, if anything."""
     if not plan.interrupted:

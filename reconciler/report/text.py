@@ -36,6 +36,8 @@ def _front(plan: Plan, style: Style) -> Iterator[str]:
         yield danger_lines(plan, style)
     if plan.interrupted:
         yield style.warning(sentences.interrupted(plan))
+    if plan.ignored:
+        yield style.warning(visible(sentences.ignored(plan)))
     if plan.new_secrets:
         yield style.warning(visible(sentences.new_secrets(plan)))
 

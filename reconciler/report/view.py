@@ -127,6 +127,10 @@ def _fields(act: Act | Keep) -> Iterator[Field]:
         case Join():
             tree = body_tree(act.spec)
             yield from (Field("+", describe(path), ABSENT, value) for path, value in parts((), tree))
+        case Replace() if act.target.record is None:
+            # Nobody knows what it has: all that its successor is sent may be new.
+            tree = body_tree(act.spec)
+            yield from (Field("~", describe(path), UNKNOWN, value) for path, value in parts((), tree))
         case Update() if act.target.record is not None and act.target.record.unsent:
             yield from _sent(act.spec, act.values)
             sent = [("properties", *path) for path in act.values]
