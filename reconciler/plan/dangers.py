@@ -129,7 +129,8 @@ def _destinations(sights: Iterable[_Sight]) -> dict[str, set[str]]:
             keep.append(subtree)
             for path, reference in tree_references(subtree):
                 if sight.shows((part, *path)):
-                    found[reference.source].add(secret_destination((part, *path), properties))
+                    # Where several addresses may govern it, it goes to each of them.
+                    found[reference.source].update(secret_destination((part, *path), properties).split(", "))
     return found
 
 

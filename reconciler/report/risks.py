@@ -34,7 +34,7 @@ def in_room(plan: Plan, room: int) -> tuple[list[str], int]:
     ]
     if size(dangers) + size(refusals) <= room:
         return [*dangers, *refusals], 0
-    hosts = sorted({host for each in plan.dangers for host in sentences.hosts_of(each)})
+    hosts = sorted({each.host for each in plan.dangers})
     secrets = sentences.plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
     other = sentences.plural(len(hosts), "other host", "other hosts")
     title = _danger("DANGER", f"{secrets} would start to go to {other}:")
@@ -55,8 +55,7 @@ def _by_secrets(plan: Plan) -> list[str]:
     """Every host, and below those that would get the same secrets, these."""
     secrets: dict[str, set[str]] = defaultdict(set)
     for each in plan.dangers:
-        for host in sentences.hosts_of(each):
-            secrets[host].add(each.reference)
+        secrets[each.host].add(each.reference)
     same: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for host, references in sorted(secrets.items()):
         same[tuple(sorted(references))].append(host)

@@ -216,19 +216,13 @@ def warnings(plan: Plan) -> str:
 
 def danger(found: Danger, longest: int | None = None) -> str:
     """One danger: the host, the secret, and where it goes today; names longer than `longest` lose their middle."""
-    hosts = [shortened(each, longest) for each in hosts_of(found)]
     today = [shortened(each, longest) for each in found.before[: longest and _MOST_BEFORE]]
     if len(today) < len(found.before):
         today.append(f"{len(found.before) - len(today):,} more")
     until = f"until now: {', '.join(today)}" if today else "no agent of today uses it"
     allowed = "; allowed for this run" if found.allowed else "; held in this run" if found.held else ""
     reference = shortened(found.reference, longest)
-    return f"{', '.join(hosts)} would start to get the secret {reference} ({until}){allowed}"
-
-
-def hosts_of(found: Danger) -> list[str]:
-    """The hosts of a danger one by one, where several addresses may govern the secret."""
-    return found.host.split(", ")
+    return f"{shortened(found.host, longest)} would start to get the secret {reference} ({until}){allowed}"
 
 
 def shortened(text: str, longest: int | None) -> str:

@@ -408,3 +408,12 @@ def test_a_file_written_otherwise_does_not_go_elsewhere_without_a_word() -> None
     )
     with pytest.raises(Refused, match=r"secret-host=evil\.example"):
         virtual.run(workflow.apply(virtual.job(moved), virtual.provider()))
+
+
+def test_each_host_that_may_get_a_secret_is_one_to_allow() -> None:
+    virtual = running(1)
+    wanted = fleet(agent("room-0/desk", llm={"params": {"proxy_url": "https://evil.example", "model": "m"}}))
+    (found,) = virtual.run(workflow.plan(virtual.job(wanted), virtual.provider())).dangers
+    assert (found.host, found.before) == ("evil.example", ("api.openai.com",))
+    assert attempt(virtual, wanted) == {}
+    assert attempt(virtual, wanted, policy=Policy(allow_hosts=frozenset({"evil.example"}))) == {"update": 1}
