@@ -257,6 +257,11 @@ class Parts:
         self._packed = packed
         self._known: dict[str, Any] = {}
 
+    @property
+    def used(self) -> set[bytes]:
+        """The keys of the blobs that any body so far refers to."""
+        return set(map(bytes.fromhex, self._known))
+
     def body(self, document: _BodyDocument) -> Body:
         """A body with its references followed."""
         properties = {_unescaped(key): self._value(value) for key, value in document.properties.items()}

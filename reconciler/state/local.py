@@ -33,6 +33,8 @@ from reconciler.state.tables import TABLES, check_tables, entry, foreign, text
 T = TypeVar("T")
 
 _BEYOND_A_LEASE = 1.0
+_MOST_UNUSED = 500
+_LONGEST_HISTORY = 100_000
 
 
 class LocalStore:
@@ -48,6 +50,8 @@ class LocalStore:
         self._connection: sqlite3.Connection | None = None
         # The blobs that are known to be in the file: most writes speak of few others.
         self._stored: set[bytes] = set()
+        # Those of them that nothing spoke of when the state was read: what agents once had.
+        self._unused: set[bytes] = set()
         self._blobs = Blobs()
 
     def exposures(self) -> list[str]:
@@ -94,6 +98,7 @@ class LocalStore:
             applying=meta.get("applying") or None,
         )
         check(state)
+        self._unused = self._stored - parts.used
         seen = Seen(state.lineage, state.serial)
         self._check_seen(seen)
         if self._lease.is_held:  # only now is it known to be a state: what damage says is not kept
@@ -146,12 +151,25 @@ class LocalStore:
                 "insert or ignore into blobs values (?, ?)", [(key, pack(blobs[key])) for key in fresh]
             )
             connection.execute("update meta set value = ? where key = 'serial'", [str(serial + 1)])
+            swept = self._sweep(connection, keep=blobs)
         self._stored.update(fresh)
+        self._stored -= swept
         blobs.clear()
         self._blobs = blobs
         if self._latest is not None:
             self._latest = Seen(self._latest.lineage, serial + 1)
         return serial + 1
+
+    def _sweep(self, connection: sqlite3.Connection, *, keep: Blobs) -> set[bytes]:
+        """Let go of blobs that nothing refers to, once there are many: every read would go on to read them all."""
+        swept = set(self._unused) - set(keep) if len(self._unused) > _MOST_UNUSED else set()
+        if swept:
+            connection.executemany("delete from blobs where key = ?", [[key] for key in swept])
+            connection.execute(
+                "delete from history where id <= (select max(id) from history) - ?", [_LONGEST_HISTORY]
+            )
+            self._unused = set()
+        return swept
 
     def acquire(self, holder: str, timeout: float) -> None:
         self._guarded(lambda: check_place(self.path))

@@ -77,14 +77,16 @@ def _forms(secret: str) -> Iterator[str]:
 def _without_ends(text: str, secret: str) -> str:
     """Blank out what begins as the secret begins, or ends as it ends, as far as the two agree."""
     head, tail = secret[:_TELLING], secret[-_TELLING:]
-    while (start := text.find(head)) >= 0:
+    after = 0  # a secret may begin as its own mask does
+    while (start := text.find(head, after)) >= 0:
         end = start + _TELLING
         while end < len(text) and end - start < len(secret) and text[end] == secret[end - start]:
             end += 1
-        text = text[:start] + Secret.MASK + text[end:]
-    while (at := text.find(tail)) >= 0:
+        text, after = text[:start] + Secret.MASK + text[end:], start + len(Secret.MASK)
+    after = 0
+    while (at := text.find(tail, after)) >= 0:
         start, end = at, at + _TELLING
         while start > 0 and end - start < len(secret) and text[start - 1] == secret[-(end - start) - 1]:
             start -= 1
-        text = text[:start] + Secret.MASK + text[end:]
+        text, after = text[:start] + Secret.MASK + text[end:], start + len(Secret.MASK)
     return text

@@ -93,3 +93,9 @@ def test_hostile_texts_cost_little() -> None:
 def test_the_mask_is_not_masked() -> None:
     known = [Secret(each) for each in ("customer", "secret", "(secret)")]
     assert redact("invalid customer id or secret", known) == "invalid (secret) id or (secret)"
+
+
+@pytest.mark.parametrize("value", [f"{Secret.MASK}{'x' * 30}", f"{'x' * 30}{Secret.MASK}", Secret.MASK * 5])
+def test_a_secret_that_looks_like_its_own_mask_ends_nobody_s_patience(value: str) -> None:
+    text = f"no {value[:20]} and no {value[-20:]}, nor {value}"
+    assert value not in redact(text, [Secret(value)]) or set(value) <= set(Secret.MASK)

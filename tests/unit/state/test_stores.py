@@ -7,12 +7,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import StateError, StateLocked
-from reconciler.model.writes import PutRecord
+from reconciler.model.record import Entry
+from reconciler.model.spec import Body
+from reconciler.model.writes import Append, PutRecord
 from reconciler.ports import StateStore
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
@@ -157,3 +160,29 @@ def test_a_directory_that_cannot_be_written_is_a_message(tmp_path: Path) -> None
     blocker.write_text("")
     with pytest.raises(StateError, match="cannot be written"):
         LocalStore(blocker / "default.state").acquire("we", 0)
+
+
+def test_what_nobody_refers_to_any_more_is_let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Years of edits must not be read by every run; and what is edited back must be there again."""
+    monkeypatch.setattr("reconciler.state.local._MOST_UNUSED", 20)
+    monkeypatch.setattr("reconciler.state.local._LONGEST_HISTORY", 30)
+    bodies = [
+        replace(RECORD, body=Body({"llm": {"system_messages": [f"prompt {number} " * 40]}}))
+        for number in range(60)
+    ]
+    for record in [*bodies, *bodies[:3]]:
+        store = LocalStore(path)
+        store.acquire("a test", 0)
+        state = store.read()
+        entry = Entry(0.0, ADDRESS, "update", "done", "A1")
+        for _ in range(2):  # once more: what was let go is not taken for stored
+            state = replace(
+                state, serial=store.commit([PutRecord(record), Append(entry)], expected=state.serial)
+            )
+        store.close()
+        assert LocalStore(path).read().records[ADDRESS].body == record.body
+    connection = sqlite3.connect(path)
+    (blobs,) = connection.execute("select count(*) from blobs").fetchone()
+    (entries,) = connection.execute("select count(*) from history").fetchone()
+    assert blobs <= 50
+    assert entries <= 30 + 2 * 20
