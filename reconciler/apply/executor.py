@@ -47,7 +47,6 @@ from reconciler.plan.steps import (
     Remember,
     Step,
     Task,
-    overlaps,
     steps_of,
     waves,
 )
@@ -138,7 +137,7 @@ def _finished(context: Context, change: Change, result: Result, detail: str = ""
 def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
     match step:
         case CallLeave(target):
-            leaves_first = isinstance(change, (Replace, Rotate)) and not overlaps(change)
+            leaves_first = isinstance(change, (Replace, Rotate)) and not _has_joined(context, change)
             echo = context.journal.echo(_recorded_at(change))
             if echo is not None and echo.name == target.name and not isinstance(change, Leave):
                 yield from joining.outwait(context, echo)  # while it lives, nobody else can have its name
@@ -167,6 +166,12 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
             yield from _drop(context, change.address)
         case _:
             assert_never(step)
+
+
+def _has_joined(context: Context, change: Change) -> bool:
+    """Whether the successor that a change starts is there already (join-first)."""
+    record = context.journal.record(change.address)
+    return record is not None and record.agent_id in context.joined
 
 
 def _recorded_at(change: Change) -> Address:

@@ -28,7 +28,7 @@ def main() -> int:
             total = campaign.run(campaign.everything(), workers=arguments.workers)
         case "seed":
             return _seed(arguments.seed, trace=arguments.trace)
-        case "crash" | "fate" | "row":
+        case "crash" | "fate" | "row" | "saved":
             words = " ".join([arguments.command, f'"{arguments.name}"', *arguments.rest])
             total = campaign.replay(words)
             print("\n".join(total.failures) or "it holds")
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     seed = commands.add_parser("seed", help="one life again")
     seed.add_argument("seed", type=int)
     seed.add_argument("--trace", action="store_true", help="print its history")
-    for name in ("crash", "fate", "row"):
+    for name in ("crash", "fate", "row", "saved"):
         one = commands.add_parser(name, help=f"one {name} again, as a failure prints it")
         one.add_argument("name")
         one.add_argument("rest", nargs="*")

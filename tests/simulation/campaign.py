@@ -33,6 +33,7 @@ from .scenarios import (
     calls_of,
     crash_points,
     crashed,
+    resumed,
     sampled_pairs,
     second_crashes,
     troubled,
@@ -96,6 +97,15 @@ def points(name: str) -> Tally:
     for crash in crash_points(scenario):
         where = f'crash "{name}" {crash.effect}:{crash.point}'
         _attempt(tally, "crash points", where, where, partial(crashed, scenario, (crash,)))
+    return tally
+
+
+def saved_plans(name: str) -> Tally:
+    """Every single crash point of the apply of a saved plan, which must be resumed."""
+    tally, scenario = Tally(), BY_NAME[name]
+    for crash in crash_points(scenario):
+        where = f'saved "{name}" {crash.effect}:{crash.point}'
+        _attempt(tally, "crashes of saved plans", where, where, partial(resumed, scenario, crash))
     return tally
 
 
@@ -221,6 +231,9 @@ def replay(words: str) -> Tally:
                 words,
                 lambda: one_fate(BY_NAME[rest[0]], int(rest[1]), rest[2], *map(parse_crash, rest[3:])),
             )
+        case "saved":
+            crash = parse_crash(rest[1])
+            _attempt(tally, "crashes of saved plans", words, words, lambda: resumed(BY_NAME[rest[0]], crash))
         case "row":
             _attempt(tally, "fault rows", words, words, BY_ROW[rest[0]].run)
         case _:
@@ -247,6 +260,7 @@ def pull_request(seed_count: int = 6000, pair_count: int = 2400) -> Iterator[Pie
         yield planted, (mutant.key,)
     for scenario in SCENARIOS:
         yield points, (scenario.name,)
+        yield saved_plans, (scenario.name,)
         yield fates, (scenario.name, 0.5, 1)
     for number in range(0, pair_count, 200):
         yield pairs, (200, number)

@@ -234,7 +234,7 @@ class Checker:
         call.process.mutations += 1
         if run.verb != "apply":
             raise Violation("I10", f"{run.verb} made a call of {call.operation}")
-        if call.operation is Operation.LEAVE and call.process.poor:
+        if call.operation is Operation.LEAVE:
             self._in_vain(call, run)
         process = call.process
         stale = process.serial != world.store.serial
@@ -255,13 +255,27 @@ class Checker:
             self._ours(call, run)
 
     def _in_vain(self, call: Call, run: _Run) -> None:
-        """I17: nobody is hung up on for a successor that cannot be joined."""
+        """I17: nobody is hung up on for a successor that cannot be joined, or that join-first has not seen running."""
         assert run.planned is not None, "nothing is done before a plan was made"
         for change in run.planned.plan.acts:
             target = target_of(change)
-            is_first = isinstance(change, (Replace, Rotate)) and not overlaps(change)
-            if target is not None and target.agent_id == call.agent_id and is_first:
+            if (
+                not isinstance(change, (Replace, Rotate))
+                or target is None
+                or target.agent_id != call.agent_id
+            ):
+                continue
+            is_first = not overlaps(change) or self._world.store.record_of(call.agent_id) is not None
+            if is_first and call.process.poor:
                 raise Violation("I17", f"{change.address} was left, and its successor has no secrets")
+            here = [
+                each for each in self._world.simulator.world.live() if each.channel == change.address.channel
+            ]
+            others = [each for each in here if each.agent_id != call.agent_id]
+            slots = {self._world.store.slot(each) for each in others}
+            is_alone = change.address.digest not in slots and self._world.time.now > self._doomed_until
+            if not is_first and is_alone and not self.lagging:
+                raise Violation("I17", f"{change.address} was left before its successor ran")
 
     def _ours(self, call: Call, run: _Run) -> None:
         """I3: nothing is touched that a query of this run has not shown to be ours, and that is not ours in truth."""

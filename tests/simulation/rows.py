@@ -607,6 +607,82 @@ def _echoed_secret() -> Universe:
     return world
 
 
+def _late_copy(delay: float) -> tuple[Universe, Scenario]:
+    """The first join of an agent is executed `delay` seconds late; the second one was executed at once."""
+    world = Universe(3, switches={"stop_seconds": 0.0})
+    scenario = Scenario("late copy", fleet(agent("lobby/greeter"), agent("desk/concierge")))
+    late = fate("late", seconds=delay)
+    calls = iter(range(1_000))
+    world.network.script = lambda call: (
+        ("late", late) if call.operation == "join" and next(calls) == 0 else None
+    )
+    world.run("apply", scenario.job)
+    world.network.script = None
+    require(world.simulator.next_due() is not None, scenario.name, "no copy is under way")
+    return world, scenario
+
+
+def _copy_after_the_end() -> Universe:
+    """Its agent ends, and is joined anew before the copy is executed: there is never a second one."""
+    world, scenario = _late_copy(200.0)
+    for each in world.simulator.world.live():
+        world.simulator.end(each.agent_id)
+    world.checker.disturb()
+    world.run("apply", scenario.job)
+    scenario.finish(world)
+    return world
+
+
+def _copy_taken_in() -> Universe:
+    """Its agent ends, and the copy is executed before anybody looks: it is the agent of the address then."""
+    world, scenario = _late_copy(200.0)
+    for each in world.simulator.world.live():
+        world.simulator.end(each.agent_id)
+    world.checker.disturb()
+    world.time.run_for(260.0)
+    before = {each.agent_id for each in world.simulator.world.live()}
+    require(len(before) == 1, "late copy", "the copy was not executed")
+    process = world.run("apply", scenario.job)
+    require(_done(world, process), "late copy", f"{process.result!r}")
+    require(
+        before <= {each.agent_id for each in world.simulator.world.live()}, "late copy", "it was not kept"
+    )
+    scenario.finish(world)
+    return world
+
+
+def _copy_of_what_is_replaced() -> Universe:
+    """Its agent is replaced within the grace: that waits, and the copy finds the name taken."""
+    world, scenario = _late_copy(250.0)
+    wanted = fleet(agent("lobby/greeter", voice="emma"), agent("desk/concierge", voice="emma"))
+    moved = replace(scenario, after=wanted)
+    world.run("apply", moved.job)
+    moved.finish(world)
+    return world
+
+
+def _quota_stops_joins() -> Universe:
+    """One 422: no other join is sent, nobody is hung up on, and what had left already is joined all the same."""
+    wanted = fleet(*(agent(f"room {number}/desk", voice="emma") for number in range(4)), agent("attic/ghost"))
+    before = fleet(*(agent(f"room {number}/desk") for number in range(4)))
+    scenario = Scenario("quota", wanted, before, lambda world: world.simulator.set_switches(quota=4))
+    world = scenario.prepared()
+    joins = 0
+
+    def listen(call: Call) -> None:
+        nonlocal joins
+        joins += call.operation == "join"
+
+    world.network.script = listen
+    world.run("apply", replace(scenario.job, settings=Settings(parallelism=1)))
+    live = world.simulator.world.live()
+    require(len(live) == 4, "quota", f"{len(live)} of 4 live")
+    require(joins <= 5, "quota", f"{joins} joins were sent")
+    world.simulator.set_switches(quota=100)
+    scenario.finish(world)
+    return world
+
+
 def _keyed_digests() -> Universe:
     """The same secret has another digest in another state, and never its plain one."""
     world = BY_NAME["create"].prepared()
@@ -656,6 +732,10 @@ ROWS: tuple[Row, ...] = (
         for after in (0.05, 0.2, 0.4, 0.6, 0.9, 1.5)
     ),
     Row("intent: unwanted, executed late", _unwanted_intent),
+    Row("join: a copy is executed when its agent has ended", _copy_after_the_end),
+    Row("join: a copy is executed and taken in", _copy_taken_in),
+    Row("join: a copy of what is replaced", _copy_of_what_is_replaced),
+    Row("join: the quota is used up", _quota_stops_joins),
     *(
         Row(f"join: 409 with a foreign holder ({body})", partial(_foreign_conflict, body))
         for body in ("none", "agent_id", "task_id")

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, replace
 
 from reconciler import workflow
 from reconciler.apply.context import Settings
+from reconciler.errors import StalePlan
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import ReplaceOrder
 from reconciler.simulator import Fate, fate
-from reconciler.workflow import Job
+from reconciler.workflow import Approved, Job
 
 from .driver import Crash, Point, Process
 from .fleets import HOUR, agent, fleet
+from .invariants import Violation
 from .quiet import calm, settle
 from .world import APP_ID, Call, Universe
 
@@ -192,6 +194,23 @@ def crashed(
     world = scenario.prepared(seed, trace=trace)
     for crash in crashes:
         world.run("apply", scenario.job, crash=crash)
+    scenario.finish(world)
+    return world
+
+
+def resumed(scenario: Scenario, crash: Crash) -> Universe:
+    """Crash the apply of a saved plan: the same command goes on with it, as long as there is work left."""
+    world = scenario.prepared()
+    saved = world.run("plan", scenario.job).result
+    approved = Approved(saved.digest, saved.fleet_digest, saved.rows)
+    world.run("apply", scenario.job, crash=crash, approved=approved)
+    again = world.run("apply", scenario.job, approved=approved)
+    left = world.run("plan", scenario.job).result.rows
+    is_approved = {address for _, address in left} <= {address for _, address in approved.rows}
+    if left and is_approved and isinstance(again.error, StalePlan):
+        raise Violation(
+            "I11", f"an interrupted plan is not gone on with ({sorted(left)}): {again.error.hint}"
+        )
     scenario.finish(world)
     return world
 

@@ -111,6 +111,7 @@ class _Life:
         self.writers = [_random_clocks(chance) for _ in range(chance.choice((1, 1, 2, 3)))]
         self.settings = Settings(parallelism=chance.choice((1, 3, 10)))
         self.fleet = random_fleet(chance)
+        self.earlier = [self.fleet]
         self.world.checker.lagging = bool(switches["list_lag_seconds"])
         self.lost = False
         self.names_are_spent = switches["name_reuse"] != "immediately"
@@ -123,6 +124,9 @@ class _Life:
         for number in range(self.chance.randint(1, 4)):
             if number:
                 self.fleet = edited(self.fleet, self.chance)
+                if self.mishaps.random() < 0.15:
+                    self.fleet = self.mishaps.choice(self.earlier)  # somebody reverts a commit
+                self.earlier.append(self.fleet)
                 self._trouble()
             self._round()
             self.world.time.run_for(self.chance.choice(_GAPS))

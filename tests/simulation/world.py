@@ -39,6 +39,7 @@ from reconciler.simulator import (
 from reconciler.simulator import (
     MemoryStore as Shelf,
 )
+from reconciler.state.checks import check
 from reconciler.state.document import Blobs, intent_row, record_row
 from reconciler.state.memory import MemoryStore
 
@@ -232,7 +233,9 @@ class Durable(MemoryStore):
     def read(self) -> State:
         if self.damaged:
             raise StateError("the state is damaged: the row of a record does not match its checksum")
-        return super().read()
+        state = super().read()
+        check(state)  # as the store of files does: what it would call damaged must never come about
+        return state
 
     def lose(self) -> None:
         """The state file is gone."""
