@@ -14,7 +14,7 @@ from reconciler.model.properties import VENDOR_HOSTS, secret_destination
 from reconciler.model.secret import tree_references
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, starts_with
-from reconciler.plan.basis import Basis, ours
+from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Adopt,
     Because,
@@ -44,14 +44,12 @@ class Danger:
 def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
     """The references whose value a change would send to a host that does not get it from any agent of today.
 
-    A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Where
-    nothing of this fleet is remembered or runs, everything is new, and nothing is said. All records are read only when
-    some change sends what its own record does not.
+    A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Where it is
+    known of no agent to which host a secret goes, everything is new, and nothing is said: a first apply, or a lost state
+    with which no agent agrees any more. All records are read only when some change sends what its own record does not.
     """
     changes = tuple(changes)
     records = basis.state.records
-    if not records and not any(map(ours(basis), basis.live)):
-        return ()
     acts = [each for each in changes if not isinstance(each, (Hold, Keep))]
     held = [each.change for each in changes if isinstance(each, Hold)]
     sent, withheld = _destinations(map(_sent, acts)), _destinations(map(_sent, held))
@@ -62,6 +60,8 @@ def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Da
         [*(_Sight(each.body) for each in records.values()), *(_proven(each) for each in changes)]
     )
     anywhere: set[str] = set().union(*known.values())
+    if not anywhere:
+        return ()
     found: list[Danger] = []
     for reference in sorted({*sent, *withheld}):
         before = known.get(reference, set())
