@@ -663,7 +663,8 @@ def _copy_of_what_is_replaced() -> Universe:
 
 def _quota_stops_joins() -> Universe:
     """One 422: no other join is sent, nobody is hung up on, and what had left already is joined all the same."""
-    wanted = fleet(*(agent(f"room {number}/desk", voice="emma") for number in range(4)), agent("attic/ghost"))
+    ghosts = (agent(f"attic {number}/ghost") for number in range(3))
+    wanted = fleet(*(agent(f"room {number}/desk", voice="emma") for number in range(4)), *ghosts)
     before = fleet(*(agent(f"room {number}/desk") for number in range(4)))
     scenario = Scenario("quota", wanted, before, lambda world: world.simulator.set_switches(quota=4))
     world = scenario.prepared()
