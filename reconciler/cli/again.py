@@ -34,9 +34,13 @@ def resume(arguments: Sequence[str], ledger: Ledger) -> str:
 
 
 def apply_saved(
-    directory: str, environment: str | None, variables: Sequence[tuple[str, str]], out: str
+    directory: str,
+    environment: str | None,
+    variables: Sequence[tuple[str, str]],
+    out: str,
+    allows: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The command that applies a saved plan: the same fleet, environment and variables."""
+    """The command that applies a saved plan: the same fleet, environment, variables and allowances."""
     words = ["reconciler", "apply"]
     if directory != ".":
         words.append(directory)
@@ -44,7 +48,10 @@ def apply_saved(
         words += ["-e", environment]
     for name, value in variables:
         words += ["--var", f"{name}={value}"]
-    return visible(shlex.join([*words, "--plan", out]))
+    words += ["--plan", out]
+    for name, value in allows:  # no plan holds them
+        words += ["--allow", f"{name}={value}"]
+    return visible(shlex.join(words))
 
 
 def _open(ledger: Ledger) -> list[tuple[str, Action]]:

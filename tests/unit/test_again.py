@@ -43,3 +43,13 @@ def test_holds_alone_have_no_command() -> None:
 def test_a_host_is_allowed_for_as_long_as_something_is_left() -> None:
     words = ["apply", "--allow", "secret-host=llm.example"]
     assert again.resume(words, HALF) == "reconciler apply --allow secret-host=llm.example"
+
+
+def test_the_command_for_a_saved_plan_says_again_what_no_plan_holds() -> None:
+    command = again.apply_saved(
+        "my fleet", "prod", [("model", "gpt 4")], "p.plan", [("leave", "5"), ("secret-host", "x.example")]
+    )
+    assert command == (
+        "reconciler apply 'my fleet' -e prod --var 'model=gpt 4' --plan p.plan "
+        "--allow leave=5 --allow secret-host=x.example"
+    )

@@ -57,7 +57,7 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
             raise ReconcilerError(problem.message, hint=problem.hint) from problem
     if out is not None:
         Path(out).write_bytes(save(plan, job.selection, job.policy))
-        command = again.apply_saved(directory, environment, variables, str(out))
+        command = again.apply_saved(directory, environment, variables, str(out), chosen.allows)
         output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
     output.result(_rendered(plan, style, explain=explain, colour=output.colour()))
     return int(ExitCode.CHANGES if detailed and plan.pending else ExitCode.DONE)
