@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.apply import calls, joining, starting
-from reconciler.apply.afterwards import failed_again
+from reconciler.apply import beside, calls, joining, starting
 from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
-from reconciler.model.record import Entry, Intent, Operation, Record
+from reconciler.model.record import Record
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
-from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutIntent, PutRecord, Write
+from reconciler.model.writes import DropRecord, PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
     Change,
@@ -50,7 +49,7 @@ from reconciler.plan.steps import (
     steps_of,
     waves,
 )
-from reconciler.ports import Elapsed, Gather, Now, Sleep, Steps
+from reconciler.ports import Gather, Now, Steps
 
 
 def execute(context: Context, plan: Plan) -> Steps[None]:
@@ -157,7 +156,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
         case CallJoin(other_uid):
             yield from _join(context, change, other_uid=other_uid)
         case AwaitRunning():
-            yield from _await_running(context, change)
+            yield from beside.await_running(context, change)
         case CallUpdate(values, token):
             yield from _update(context, change, dict(values), token=token)
         case Remember():
@@ -310,43 +309,3 @@ def _drop(context: Context, address: Address) -> Steps[None]:
     record = context.journal.record(address)
     if record is not None:
         yield from context.journal.write(PutGeneration(address, record.generation), DropRecord(address))
-
-
-# --- waiting for what was started -------------------------------------------------------------------------------
-
-
-def _await_running(context: Context, change: Change) -> Steps[None]:
-    """Wait for the agent that was just joined beside its predecessor; the predecessor stays if it does not run."""
-    record = context.journal.record(change.address)
-    assert record is not None, "a join leaves a record"
-    started: float = yield Elapsed()
-    while True:
-        agent = yield from context.provider.query(record.agent_id)
-        if agent is None or agent.status.is_terminal:
-            message = agent.message if agent else "the service does not know it"
-            yield from _put_back(context, change, record)
-            raise ChangeFailed(f"the new agent did not start ({message}); the old one was kept")
-        if agent.status.is_settled:
-            return
-        elapsed: float = yield Elapsed()
-        if elapsed - started > context.settings.wait:
-            raise ChangeFailed(
-                f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now"
-            )
-        yield Sleep(0.5)
-
-
-def _put_back(context: Context, change: Change, failed: Record) -> Steps[None]:
-    """The predecessor is the agent of its address again: the next run must not take it for one to be left."""
-    target = target_of(change)
-    if target is None or target.record is None:
-        return
-    now: float = yield Now()
-    kept = failed_again(replace(target.record, address=change.address), target.record.failures, now)
-    context.joined.pop(failed.agent_id, None)
-    yield from context.journal.write(
-        PutRecord(kept),
-        PutGeneration(change.address, failed.generation),
-        DropIntent(Intent(Operation.LEAVE, kept.address, kept.name, now, agent_id=kept.agent_id).key),
-        Append(Entry(now, change.address, "join", "failed", failed.agent_id, "the old agent was kept")),
-    )
