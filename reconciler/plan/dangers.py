@@ -50,6 +50,8 @@ def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Da
     """
     changes = tuple(changes)
     records = basis.state.records
+    if not records and not any(isinstance(each, Adopt) for each in changes):
+        return ()
     acts = [each for each in changes if not isinstance(each, (Hold, Keep))]
     held = [each.change for each in changes if isinstance(each, Hold)]
     sent, withheld = _destinations(map(_sent, acts)), _destinations(map(_sent, held))
@@ -60,8 +62,6 @@ def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Da
         [*(_Sight(each.body) for each in records.values()), *(_proven(each) for each in changes)]
     )
     anywhere: set[str] = set().union(*known.values())
-    if not anywhere:
-        return ()
     found: list[Danger] = []
     for reference in sorted({*sent, *withheld}):
         before = known.get(reference, set())
