@@ -58,12 +58,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _as_from_a_shell() -> None:
-    """Whoever runs the tests under nohup has SIGHUP ignored, and children inherit that."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @contextmanager
 def started(home: Path, *words: str, prefix: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     command = [*prefix, sys.executable, "-m", "reconciler", *words]
@@ -74,7 +68,6 @@ def started(home: Path, *words: str, prefix: tuple[str, ...] = ()) -> Iterator[s
         stderr=subprocess.PIPE,
         text=True,
         cwd=home,
-        preexec_fn=_as_from_a_shell,
     ) as process:
         try:
             yield process
