@@ -84,18 +84,19 @@ def _note_failure(
     record = context.journal.record(address)
     if record is not None and record.agent_id == agent_id:
         now: float = yield Now()
-        failed = failed_again(record, record.failures, now)
+        failed = failed_again(record, now)
         entry = Entry(now, address, "join", "failed", agent_id, message)
         yield from context.journal.write(PutRecord(failed), Append(entry))
     text = f"its agent ended at once: {message}"
     yield from context.say(Finished(address, action, Result.FAILED, text, agent_id))
 
 
-def failed_again(record: Record, failures: int, now: float) -> Record:
+def failed_again(record: Record, now: float) -> Record:
     """A record after one more join that failed at once, with the instant before which none is tried."""
-    over = failures + 1 - _FREE_FAILURES
+    failures = record.failures + 1
+    over = failures - _FREE_FAILURES
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (over - 1)) if over > 0 else 0.0
-    return replace(record, failures=failures + 1, retry_at=now + pause if pause else 0.0)
+    return replace(record, failures=failures, retry_at=now + pause if pause else 0.0)
 
 
 def sweep(context: Context, known: frozenset[str]) -> Steps[None]:

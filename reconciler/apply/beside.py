@@ -39,7 +39,7 @@ def _put_back(context: Context, change: Change, failed: Record) -> Steps[None]:
     if target is None or target.record is None:
         return
     now: float = yield Now()
-    kept = failed_again(replace(target.record, address=change.address), target.record.failures, now)
+    kept = failed_again(replace(target.record, address=change.address), now)
     context.joined.pop(failed.agent_id, None)
     yield from context.journal.write(
         PutRecord(kept),
