@@ -29,7 +29,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous
-from reconciler.plan.decide import beside, decide, duplicates, ignored_diffs
+from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
 from reconciler.plan.guard import (
@@ -179,7 +179,7 @@ def build_plan(
     changes: list[Change] = []
     for facts, change in decided:
         held = hold_dangerous(change, risky, policy)
-        renewal = beside(held, facts)
+        renewal = renewal_while_held(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
         changes += (hold_by_policy(each, policy) for each in duplicates(facts))
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
@@ -188,7 +188,7 @@ def build_plan(
 
 
 def _ignored(facts: Facts, change: Change) -> Ignored | None:
-    """What an agent that stays is not told of what the files say, if anything; a replacement shows it among the rest."""
+    """The ignored paths at which a kept agent differs from the files, or None; a replacement shows them as its own."""
     inner = change.change if isinstance(change, Hold) else change
     if not isinstance(inner, (Keep, Update, Renew, Adopt)) or inner.target.record is None:
         return None
@@ -225,7 +225,7 @@ def _assemble(
         dangers=risky,
         unmanaged=unmanaged,
         elsewhere=len(foreign) - len(unmanaged),
-        interrupted=sum(1 for each in basis.state.intents if each.operation is not Operation.ECHO),
+        interrupted=sum(1 for each in basis.state.intents if each.operation is not Operation.LATE_COPY),
         warnings=fleet.warnings,
         fleet=fleet,
     )

@@ -40,7 +40,7 @@ CHANNEL: Path = ("channel",)
 def decide(facts: Facts) -> Change | None:
     """The change that one address needs, or None when there is neither wish, nor memory, nor agent.
 
-    The spec of a change says whether its agent is protected: deleting the word lifts nothing.
+    Where the files do not say `protect`, the record's protection goes on: deleting the line does not lift it.
     """
     if facts.want is not None and facts.want.lifecycle.protect is None:
         remembered = facts.record is not None and facts.record.protect
@@ -51,15 +51,15 @@ def decide(facts: Facts) -> Change | None:
     return _unwanted(facts)
 
 
-def beside(change: Change, facts: Facts) -> Renew | None:
-    """The renewal that goes on beside a change that is held: no hold lets a token run out."""
+def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
+    """The renewal of an agent whose change is held, or None: a hold must not let a token run out."""
     if not isinstance(change, Hold) or not isinstance(change.change, (Update, Replace, Rotate, Leave)):
         return None
     target = change.change.target
     record = target.record
     if record is None or facts.found_at is not None:
         return None
-    # A protected agent whose block is gone is what it was: nobody else says how it lives.
+    # A protected agent without a block in the files goes on with what its record says.
     spec = facts.want or AgentSpec(facts.address, record.body, Lifecycle(protect=record.protect))
     if not token_is_due(record, spec.lifecycle, facts.now):
         return None
@@ -68,7 +68,7 @@ def beside(change: Change, facts: Facts) -> Renew | None:
 
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
-    """The agents beside the one that is kept at an address: each is left, where the address is known to be ours."""
+    """The leaves of all agents but the kept one at an address; held where the address is not known to be ours."""
     reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
     leaves = tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
     if facts.want is None and facts.record is None and not facts.destroying:
@@ -169,8 +169,8 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
     age = facts.now - target.agent.started_at
-    # Whoever must be replaced is no rotation before the service's own limit is near: neither protection nor limits are
-    # got around by a shorter `rotate_after`.
+    # An agent with join-only changes is replaced, not rotated, until 12 h before the 72 h limit. Otherwise a short
+    # `rotate_after` would bypass `protect` and the limits.
     is_due = age >= want.lifecycle.rotate_after and (
         not fatal or age >= facts.able.max_lifetime - _NEAR_THE_END
     )

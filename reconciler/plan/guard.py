@@ -1,7 +1,7 @@
 """Policy over a whole plan: what is held, and what refuses the apply as a whole.
 
-Guards fail closed: a limit is checked where it is known, and what cannot be counted is refused. Protection of
-one address is decided with the address (`decide`); here are selections, limits, quota and cost, and in `dangers` secrets.
+A limit that is exceeded refuses the whole apply. The protection of one address is decided with the address (`decide`);
+here are selections, limits, quota and cost, and in `dangers` the hosts that secrets go to.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Pins, State
 from reconciler.model.writes import Write
 from reconciler.observe import observe
-from reconciler.plan.basis import Basis, settle
+from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, Selection, build_plan
 from reconciler.plan.guard import Policy
+from reconciler.plan.intents import settle
 from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
 
 T = TypeVar("T")

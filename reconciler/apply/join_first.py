@@ -1,4 +1,4 @@
-"""Join-first: the new agent beside its predecessor is waited for, or given up in favour of the old one."""
+"""Join-first: wait for the new agent while its predecessor runs on, and go back to the predecessor if it fails."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def await_running(context: Context, change: Change) -> Steps[None]:
 
 
 def _put_back(context: Context, change: Change, failed: Record) -> Steps[None]:
-    """The predecessor is the agent of its address again: the next run must not take it for one to be left."""
+    """Make the predecessor the recorded agent of its address again, so that the next run does not leave it."""
     target = target_of(change)
     if target is None or target.record is None:
         return
