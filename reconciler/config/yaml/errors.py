@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.config.yaml_scalars import CONTROL
+from reconciler.config.yaml.scalars import CONTROL
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.config import yaml_errors as errors
-from reconciler.config.yaml_frame import Frame
-from reconciler.config.yaml_tree import OpenMap, Parsed, unpack
+from reconciler.config.yaml import errors
+from reconciler.config.yaml.frame import Frame
+from reconciler.config.yaml.tree import OpenMap, Parsed, unpack
 
 
 class Merges:

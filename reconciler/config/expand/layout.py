@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.config.documents import Document
+from reconciler.config.expand.layers import Layer, Place
+from reconciler.config.files.documents import Document
 from reconciler.config.keys import KEYS, MEANT, REQUIRED, STATIC, Kind
-from reconciler.config.merge import Layer, Place
-from reconciler.config.yaml_scalars import Templated
+from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Diagnostics, did_you_mean
 from reconciler.model.tree import Path
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from reconciler.config.yaml_errors import Trouble, unquoted_template
+from reconciler.config.yaml.errors import Trouble, unquoted_template
 
 # A part of libyaml's or PyYAML's wording -> (what is wrong, what to do).
 _TRANSLATIONS: tuple[tuple[str, str, str], ...] = (

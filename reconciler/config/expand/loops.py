@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.config.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
-from reconciler.config.compose import Composer, declared_names
-from reconciler.config.layout import Section, names
-from reconciler.config.sandbox import Missing
-from reconciler.config.scopes import Level, Scope
+from reconciler.config.expand.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
+from reconciler.config.expand.composer import Composer, declared_names
+from reconciler.config.expand.layout import Section, names
+from reconciler.config.expand.variables import Level, Scope
+from reconciler.config.templates.sandbox import Missing
+from reconciler.config.templates.worker import Progress
 from reconciler.config.words import shown, switch_help
-from reconciler.config.worker import Progress
 from reconciler.diagnostics import Diagnostics
 
 # How many agents are handed over together: what they share is sent once.

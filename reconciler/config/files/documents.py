@@ -17,10 +17,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from reconciler.config.patterns import parts_of, walk
-from reconciler.config.yaml_errors import Trouble
-from reconciler.config.yaml_events import parse_yaml
-from reconciler.config.yaml_tree import Parsed, YamlLimits
+from reconciler.config.files.patterns import parts_of, walk
+from reconciler.config.yaml.errors import Trouble
+from reconciler.config.yaml.reader import parse_yaml
+from reconciler.config.yaml.tree import Parsed, YamlLimits
 from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span, nearest
 from reconciler.model.sources import is_hidden
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from reconciler.config.expand import Instance
+from reconciler.config.expand.layers import Layer, Place, deciding
+from reconciler.config.expand.loops import Instance
+from reconciler.config.expand.origins import Loaded
 from reconciler.config.load import LoadLimits, load_all
-from reconciler.config.loaded import Loaded
-from reconciler.config.merge import Layer, Place, deciding
-from reconciler.config.template_errors import TemplateFault
+from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.words import as_duration
-from reconciler.config.yaml_scalars import Templated
+from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from reconciler.config.documents import (
+from reconciler.config.expand.layout import FleetFile, names, read_fleet
+from reconciler.config.files.documents import (
     DEFAULT_INCLUDE,
     FLEET_FILE,
     TEMPLATE_SUFFIX,
@@ -15,8 +16,7 @@ from reconciler.config.documents import (
     included,
     read_document,
 )
-from reconciler.config.layout import FleetFile, names, read_fleet
-from reconciler.config.wholefile import RenderedFile
+from reconciler.config.templates.whole_files import RenderedFile
 from reconciler.diagnostics import Diagnostics, Span
 from reconciler.errors import InvalidConfig
 

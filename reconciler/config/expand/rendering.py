@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from reconciler.config.blocks import CompiledFile, agent_blocks
-from reconciler.config.documents import FLEET_FILE, Files, Unreadable
-from reconciler.config.expand import Expansion, Instance
-from reconciler.config.faults import diagnostic_of
-from reconciler.config.scopes import Scope
-from reconciler.config.template_errors import TemplateFault, offer
-from reconciler.config.wholefile import FileTemplate, RenderedFile
-from reconciler.config.worker import Ended, Worker, WorkerLimits
+from reconciler.config.expand.blocks import CompiledFile, agent_blocks
+from reconciler.config.expand.loops import Expansion, Instance
+from reconciler.config.expand.template_problems import diagnostic_of
+from reconciler.config.expand.variables import Scope
+from reconciler.config.files.documents import FLEET_FILE, Files, Unreadable
+from reconciler.config.templates.errors import TemplateFault, offer
+from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
+from reconciler.config.templates.worker import Ended, Worker, WorkerLimits
 from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from jinja2.runtime import Undefined
 
-from reconciler.config.sandbox import Forbidden
-from reconciler.config.yaml_scalars import INTEGERS
+from reconciler.config.templates.sandbox import Forbidden
+from reconciler.config.yaml.scalars import INTEGERS
 
 MAX_DEPTH: Final = 50
 # Enough for the data of a hundred thousand agents; a hundred bytes or so each.

@@ -16,12 +16,12 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.lexer import Token, TokenStream
 
-from reconciler.config.clock_limit import time_limit
-from reconciler.config.documents import Files
-from reconciler.config.sandbox import Forbidden, Json, Sandbox, as_text, tojson
-from reconciler.config.template_check import check_includes, optional_names, parse
-from reconciler.config.template_errors import TemplateFault, fault_of
-from reconciler.config.templates import Loader, bounded
+from reconciler.config.files.documents import Files
+from reconciler.config.templates.checks import check_includes, optional_names, parse
+from reconciler.config.templates.clock_limit import time_limit
+from reconciler.config.templates.compiler import Loader, bounded
+from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")

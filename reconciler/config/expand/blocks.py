@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.config.layout import Section
-from reconciler.config.merge import Layer, Place, deciding
-from reconciler.config.program import Program
-from reconciler.config.scopes import Level
+from reconciler.config.expand.layers import Layer, Place, deciding
+from reconciler.config.expand.layout import Section
+from reconciler.config.expand.variables import Level
+from reconciler.config.templates.programs import Program
 from reconciler.model.tree import Path
 
 

@@ -10,10 +10,10 @@ from jinja2 import TemplateNotFound, TemplateSyntaxError
 from jinja2.environment import Template as JinjaTemplate
 from jinja2.exceptions import SecurityError, UndefinedError
 
-from reconciler.config.clock_limit import TooLong
-from reconciler.config.data import DataDamaged
-from reconciler.config.documents import Unreadable
-from reconciler.config.sandbox import Forbidden, NotThere
+from reconciler.config.files.data import DataDamaged
+from reconciler.config.files.documents import Unreadable
+from reconciler.config.templates.clock_limit import TooLong
+from reconciler.config.templates.sandbox import Forbidden, NotThere
 from reconciler.diagnostics import did_you_mean
 
 # What Python shows of an object is another one in each run.

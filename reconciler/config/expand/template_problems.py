@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from reconciler.config.documents import Files
-from reconciler.config.scopes import Found
+from reconciler.config.expand.variables import Found
+from reconciler.config.files.documents import Files
 from reconciler.diagnostics import Diagnostic, Severity, Span
 from reconciler.model.spec import describe
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 from jinja2 import nodes
 from jinja2.meta import TrackingCodeGenerator
 
-from reconciler.config.documents import Files, Unreadable
-from reconciler.config.sandbox import ABSENT, Sandbox
-from reconciler.config.template_errors import TemplateFault, fault_of
-from reconciler.config.yaml_scalars import CONTROL
+from reconciler.config.files.documents import Files, Unreadable
+from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.sandbox import ABSENT, Sandbox
+from reconciler.config.yaml.scalars import CONTROL
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.secret import MARK
 

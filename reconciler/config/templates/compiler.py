@@ -16,14 +16,14 @@ import jinja2
 from jinja2 import BaseLoader, TemplateNotFound, nodes
 from jinja2.runtime import Context
 
-from reconciler.config.clock_limit import time_limit
-from reconciler.config.data import DataFiles
-from reconciler.config.documents import Files, Unreadable
-from reconciler.config.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
-from reconciler.config.template_check import check_includes, optional_names, parse
-from reconciler.config.template_errors import TemplateFault, fault_of
-from reconciler.config.values import plain
-from reconciler.config.worker import Progress
+from reconciler.config.files.data import DataFiles
+from reconciler.config.files.documents import Files, Unreadable
+from reconciler.config.templates.checks import check_includes, optional_names, parse
+from reconciler.config.templates.clock_limit import time_limit
+from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.plain_values import plain
+from reconciler.config.templates.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
+from reconciler.config.templates.worker import Progress
 from reconciler.diagnostics import Diagnostics
 
 RESERVED = frozenset(

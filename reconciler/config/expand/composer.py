@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.config.blocks import (
+from reconciler.config.expand.blocks import (
     LOOP_KEYS,
     ONCE,
     Body,
@@ -18,15 +18,15 @@ from reconciler.config.blocks import (
     Loop,
     Under,
 )
-from reconciler.config.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
-from reconciler.config.merge import Layer, Stack, merged
-from reconciler.config.profiles import Profiles
-from reconciler.config.program import Compiler
-from reconciler.config.scopes import EMPTY, Found, Level, Shared, Variable
-from reconciler.config.template_errors import TemplateFault
-from reconciler.config.templates import RESERVED, Templates, is_free
-from reconciler.config.yaml_scalars import Templated
-from reconciler.config.yaml_tree import OpenList, OpenMap
+from reconciler.config.expand.layers import Layer, Stack, merged
+from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
+from reconciler.config.expand.profiles import Profiles
+from reconciler.config.expand.variables import EMPTY, Found, Level, Shared, Variable
+from reconciler.config.templates.compiler import RESERVED, Templates, is_free
+from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.templates.programs import Compiler
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenList, OpenMap
 from reconciler.diagnostics import Diagnostics
 from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.model.tree import Path

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reconciler.config.merge import Layer, deciding, merged
+from reconciler.config.expand.layers import Layer, deciding, merged
 from reconciler.config.words import Wrong, amount, share, shown, whole, word
-from reconciler.config.yaml_scalars import Templated
+from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Diagnostics
 from reconciler.model.fleet import Area, Limits, Service, ServiceKind
 

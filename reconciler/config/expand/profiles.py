@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.config.layout import Section, names
+from reconciler.config.expand.layout import Section, names
 from reconciler.diagnostics import Diagnostics, did_you_mean
 
 

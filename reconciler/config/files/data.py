@@ -12,11 +12,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.config.clock_limit import no_limit
-from reconciler.config.documents import Files, read_document
-from reconciler.config.sandbox import Forbidden
-from reconciler.config.worker import Progress
-from reconciler.config.yaml_scalars import CONTROL, INTEGERS
+from reconciler.config.files.documents import Files, read_document
+from reconciler.config.templates.clock_limit import no_limit
+from reconciler.config.templates.sandbox import Forbidden
+from reconciler.config.templates.worker import Progress
+from reconciler.config.yaml.scalars import CONTROL, INTEGERS
 from reconciler.diagnostics import Diagnostics, Span
 
 MAX_DEPTH = 50

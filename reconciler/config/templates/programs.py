@@ -12,11 +12,11 @@ from typing import Any, Protocol, TypeAlias
 
 from jinja2.runtime import Context
 
-from reconciler.config.merge import Place, Stack, merged, without_nulls
-from reconciler.config.template_errors import TemplateFault
-from reconciler.config.templates import Template, Templates
-from reconciler.config.yaml_scalars import Templated
-from reconciler.config.yaml_tree import OpenList, OpenMap
+from reconciler.config.expand.layers import Place, Stack, merged, without_nulls
+from reconciler.config.templates.compiler import Template, Templates
+from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenList, OpenMap
 from reconciler.model.tree import Path
 
 # Equal texts longer than this are kept once: prompts, not names.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.config.documents import Document
-from reconciler.config.yaml_scalars import Templated
-from reconciler.config.yaml_tree import OpenMap
+from reconciler.config.files.documents import Document
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenMap
 from reconciler.diagnostics import Span
 from reconciler.model.tree import Path
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.config.blocks import CompiledAgent
-from reconciler.config.compose import Composer
-from reconciler.config.expand import Instance
-from reconciler.config.merge import Layer, deciding
+from reconciler.config.expand.blocks import CompiledAgent
+from reconciler.config.expand.composer import Composer
+from reconciler.config.expand.layers import Layer, deciding
+from reconciler.config.expand.loops import Instance
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet

@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.config.yaml_errors import Trouble
+from reconciler.config.yaml.errors import Trouble
 
 # One place packed into an integer: the lower bits are the column, the rest the line (both from 0).
 COLUMN_BITS: Final = 24

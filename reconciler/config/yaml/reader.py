@@ -14,14 +14,14 @@ from typing import Any
 import yaml
 from yaml import events
 
-from reconciler.config import yaml_errors as errors
-from reconciler.config.yaml_errors import Trouble
-from reconciler.config.yaml_frame import DROP, MERGE, NO_KEY, Frame
-from reconciler.config.yaml_merge import Merges
-from reconciler.config.yaml_parser import EventSource, event_source
-from reconciler.config.yaml_scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
-from reconciler.config.yaml_syntax import deep_place, explain_syntax
-from reconciler.config.yaml_tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
+from reconciler.config.yaml import errors
+from reconciler.config.yaml.errors import Trouble
+from reconciler.config.yaml.events import EventSource, event_source
+from reconciler.config.yaml.frame import DROP, MERGE, NO_KEY, Frame
+from reconciler.config.yaml.merge_keys import Merges
+from reconciler.config.yaml.scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
+from reconciler.config.yaml.syntax_errors import deep_place, explain_syntax
+from reconciler.config.yaml.tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
 
 _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
     f"{errors.CORE_TAG}str": (str,),
