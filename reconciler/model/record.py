@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.model.address import Address
+from reconciler.model.fingerprint import share_of
 from reconciler.model.spec import Body
 
 
@@ -39,6 +40,11 @@ class Record:
     failures: int = 0
     retry_at: float = 0.0
     replacing: bool = False
+
+    @property
+    def share(self) -> float:
+        """The agent's place in [0, 1) in the spread of rotations and renewals: its own, and new in each generation."""
+        return share_of(f"{self.address} {self.generation}")
 
     @property
     def adopted_as(self) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 
-from reconciler.diagnostics import Diagnostic, nearby
-from reconciler.errors import Refused, UsageError
+from reconciler.diagnostics import Diagnostic
+from reconciler.errors import Refused
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
 from reconciler.model.fingerprint import digest
@@ -38,25 +37,11 @@ from reconciler.plan.guard import (
     Refusal,
     cost_of,
     hold_by_policy,
+    postpone,
+    postponed_rotations,
     refusals,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which addresses a run is about: shell-style globs over `channel/name`. Empty means all."""
-
-    targets: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
-    replaces: tuple[str, ...] = ()
-
-    def selects(self, address: Address) -> bool:
-        text = str(address)
-        wanted = not self.targets or any(fnmatchcase(text, each) for each in self.targets)
-        return wanted and not any(fnmatchcase(text, each) for each in self.excludes)
-
-    def forces(self, address: Address) -> bool:
-        return any(fnmatchcase(str(address), each) for each in self.replaces)
+from reconciler.plan.selection import Selection, check_selectors, matching_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +153,24 @@ def build_plan(
             "the files declare no agent at all; nothing was done",
             hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
         )
-    everything = list(gather_facts(fleet, basis, able, selection.forces, destroying=destroying))
-    _check_selectors(selection, [each.address for each in everything])
-    chosen = [each for each in everything if selection.selects(each.address)]
-    decided = [
-        (facts, hold_by_policy(change, policy)) for facts in chosen if (change := decide(facts)) is not None
+    everything = list(gather_facts(fleet, basis, able, destroying=destroying))
+    addresses = [each.address for each in everything]
+    selection.check(addresses)
+    selected, forced = selection.selected(addresses), selection.forced(addresses)
+    chosen = [
+        replace(each, forced=True) if each.address in forced else each
+        for each in everything
+        if each.address in selected
     ]
+    check_selectors("--allow beside", policy.allow_beside, addresses)
+    beside = matching_any(policy.allow_beside, addresses)
+    decided = [
+        (facts, hold_by_policy(change, policy, beside))
+        for facts in chosen
+        if (change := decide(facts)) is not None
+    ]
+    postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able.max_lifetime)
+    decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]
     risky = dangers(pending, basis, policy) if pending else ()
     changes: list[Change] = []
@@ -229,21 +226,3 @@ def _assemble(
         warnings=fleet.warnings,
         fleet=fleet,
     )
-
-
-def _check_selectors(selection: Selection, addresses: list[Address]) -> None:
-    texts = [str(each) for each in addresses]
-    groups = (
-        ("--target", selection.targets),
-        ("--exclude", selection.excludes),
-        ("--replace", selection.replaces),
-    )
-    for flag, patterns in groups:
-        for pattern in patterns:
-            if not any(fnmatchcase(text, pattern) for text in texts):
-                near = nearby(pattern, texts)
-                rest = ", …" if len(texts) > len(near) else ""
-                raise UsageError(
-                    f'{flag} "{pattern}" matches no agent; nothing was done',
-                    hint=f"an address is <channel>/<agent>; this fleet has {', '.join(near)}{rest}",
-                )

@@ -12,7 +12,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
+from reconciler.model.spec import HOUR, UID, AgentSpec, Beside, Body, Lifecycle, describe
 from reconciler.model.tree import Path, Tree, starts_with, value_at, without
 from reconciler.plan.change import (
     Act,
@@ -103,7 +103,26 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
     join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
-    return _unless_backing_off(facts, join)
+    return _unless_beside(facts, want, _unless_backing_off(facts, join))
+
+
+def _unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
+    """The join, or its hold while it would be the address's first one beside an agent that is not this fleet's.
+
+    Whoever talks to that agent would hear two voices.
+    """
+    if not isinstance(change, Join) or want.lifecycle.beside is Beside.ALLOW:
+        return change
+    if not facts.strangers:
+        return change
+    other = facts.strangers[0]
+    also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
+    text = (
+        f"agent {other.agent_id} ({other.name}){also} runs in channel {facts.address.channel} and is not this fleet's; "
+        f"take it over (`reconciler adopt {facts.address.argument} {other.agent_id}`), share the channel on purpose "
+        f"(`lifecycle: {{beside: allow}}`), or allow it once (`--allow beside={facts.address.quoted}`)"
+    )
+    return Hold(change, Reason(Because.BESIDE, text))
 
 
 def _unless_backing_off(facts: Facts, change: Change) -> Change:
@@ -112,7 +131,7 @@ def _unless_backing_off(facts: Facts, change: Change) -> Change:
     if isinstance(change, Hold) or facts.forced or record is None or record.retry_at <= facts.now:
         return change
     assert not isinstance(change, Keep), "what is in sync joins nothing"
-    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address}` tries now)"
+    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address.quoted}` tries now)"
     return Hold(change, Reason(Because.BACKING_OFF, text))
 
 
@@ -171,7 +190,7 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     age = facts.now - target.agent.started_at
     # An agent with join-only changes is replaced, not rotated, until 12 h before the 72 h limit. Otherwise a short
     # `rotate_after` would bypass `protect` and the limits.
-    is_due = age >= want.lifecycle.rotate_after and (
+    is_due = age >= want.lifecycle.rotates_at(record.share) and (
         not fatal or age >= facts.able.max_lifetime - _NEAR_THE_END
     )
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
@@ -230,8 +249,10 @@ _IN_SYNC = Reason(Because.IN_SYNC, "in sync")
 
 
 def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
-    """Whether a token is renewed now: at half of its life, or when its end is not known."""
-    return record.token_expires_at is None or record.token_expires_at - now <= lifecycle.token_ttl / 2
+    """Whether a token is renewed now: in the sixth tenth of its life, at the agent's place there, or if its end is unknown."""
+    return record.token_expires_at is None or record.token_expires_at - now <= lifecycle.renews_at(
+        record.share
+    )
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
