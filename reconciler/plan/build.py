@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from reconciler.diagnostics import Diagnostic, nearby
+from reconciler.diagnostics import Problem, nearby
 from reconciler.errors import Refused, UsageError
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
@@ -95,7 +95,7 @@ class Plan:
     elsewhere: int = 0
     interrupted: int = 0
     new_secrets: tuple[tuple[str, int], ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     fleet: DesiredFleet | None = field(default=None, compare=False)
 

@@ -27,7 +27,7 @@ from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.templates.programs import Compiler
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenList, OpenMap
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
 from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.model.tree import Path
 
@@ -46,7 +46,7 @@ class Composer:
         environment: str | None,
         fixed: Mapping[str, Any],
         shared: Shared,
-        problems: Diagnostics,
+        problems: Problems,
     ) -> None:
         self.fleet = fleet
         self.templates: Templates = shared.templates

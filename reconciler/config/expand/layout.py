@@ -13,7 +13,7 @@ from reconciler.config.expand.layers import Layer, Place
 from reconciler.config.files.documents import Document
 from reconciler.config.keys import KEYS, MEANT, REQUIRED, STATIC, Kind
 from reconciler.config.yaml.scalars import Templated
-from reconciler.diagnostics import Diagnostics, did_you_mean
+from reconciler.diagnostics import Problems, did_you_mean
 from reconciler.model.tree import Path
 
 
@@ -87,7 +87,7 @@ class FleetFile:
     environments: dict[str, Section | None] = field(default_factory=dict)
 
 
-def read_fleet(document: Document, problems: Diagnostics) -> FleetFile:
+def read_fleet(document: Document, problems: Problems) -> FleetFile:
     """fleet.yaml as a value; what is wrong with its shape is among the problems."""
     section = Section(document, document.root)
     _check(section, "fleet.yaml", problems)
@@ -107,7 +107,7 @@ def read_fleet(document: Document, problems: Diagnostics) -> FleetFile:
     return fleet
 
 
-def read_agents(document: Document, problems: Diagnostics, *, section: str = "agents file") -> AgentsFile:
+def read_agents(document: Document, problems: Problems, *, section: str = "agents file") -> AgentsFile:
     """The channels of a file; with `section="fleet.yaml"` those that stand there."""
     root = Section(document, document.root)
     if section != "fleet.yaml":
@@ -125,7 +125,7 @@ def read_agents(document: Document, problems: Diagnostics, *, section: str = "ag
     return AgentsFile(root, channels)
 
 
-def _check_environment(section: Section, problems: Diagnostics) -> None:
+def _check_environment(section: Section, problems: Problems) -> None:
     _check(section, "environment", problems)
     for key in ("service", "limits", "overrides"):
         part = section.sub(key)
@@ -133,7 +133,7 @@ def _check_environment(section: Section, problems: Diagnostics) -> None:
             _check(part, key, problems)
 
 
-def _named(section: Section, key: str, problems: Diagnostics) -> Iterator[tuple[str, Section | None]]:
+def _named(section: Section, key: str, problems: Problems) -> Iterator[tuple[str, Section | None]]:
     """The mappings by name under a key; an empty one is None."""
     tree = section.get(key)
     for name in tree if isinstance(tree, dict) else ():
@@ -149,7 +149,7 @@ def _named(section: Section, key: str, problems: Diagnostics) -> Iterator[tuple[
             )
 
 
-def _check(section: Section, name: str, problems: Diagnostics) -> None:
+def _check(section: Section, name: str, problems: Problems) -> None:
     """Known keys of the right kind, and none missing."""
     known = KEYS[name]
     document, tree = section.document, section.tree
@@ -178,7 +178,7 @@ def _check(section: Section, name: str, problems: Diagnostics) -> None:
             )
 
 
-def _unknown(section: Section, name: str, key: str, problems: Diagnostics) -> None:
+def _unknown(section: Section, name: str, key: str, problems: Problems) -> None:
     known = KEYS[name]
     meant = MEANT.get(key)
     hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
@@ -199,7 +199,7 @@ def _article(name: str) -> str:
     return f"{'an' if name[0] in 'ae' else 'a'} {name}"
 
 
-def _check_items(section: Section, key: str, problems: Diagnostics) -> None:
+def _check_items(section: Section, key: str, problems: Problems) -> None:
     value = section.get(key)
     for index, each in enumerate(value if isinstance(value, list) else ()):
         if not isinstance(each, dict):

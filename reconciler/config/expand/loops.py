@@ -17,7 +17,7 @@ from reconciler.config.expand.variables import Level, Scope
 from reconciler.config.templates.sandbox import Missing
 from reconciler.config.templates.worker import Progress
 from reconciler.config.words import shown, switch_help
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
 
 # How many agents are handed over together: what they share is sent once.
 BATCH = 256
@@ -42,7 +42,7 @@ class Expansion:
     """Runs the loops of all files for one fleet and environment; `root` is the scope of the fleet's variables."""
 
     def __init__(
-        self, composer: Composer, root: Scope, problems: Diagnostics, progress: Progress, most: int
+        self, composer: Composer, root: Scope, problems: Problems, progress: Progress, most: int
     ) -> None:
         self.composer = composer
         self.root = root

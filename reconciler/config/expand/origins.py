@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.config.expand.blocks import CompiledAgent
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.layers import Layer, deciding
 from reconciler.config.expand.loops import Instance
-from reconciler.diagnostics import Span
+from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
+from reconciler.model.spec import describe
 from reconciler.model.tree import Path
 
 
@@ -30,6 +31,12 @@ class Loaded:
         """The place that decided the value at a path of an agent's body; the agent's own for the empty path."""
         instance = self.instances.get(address)
         return self.place(instance, path) if instance is not None else None
+
+    def placed(self, instance: Instance, problem: Problem) -> Problem:
+        """A problem at a path of a rendered agent, with its place in the files."""
+        assert isinstance(problem.at, tuple), "only problems of agents have paths"
+        where = self.place(instance, problem.at, at_value=problem.at_value)
+        return replace(problem, at=where, path=describe(problem.at) or None, at_value=False)
 
     def place(self, instance: Instance, path: Path, *, at_value: bool = False) -> Span:
         """The same for one rendered agent: the key's place, or its value's. `channel` and `name` lead to the block that

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.config.expand.layers import Layer, deciding, merged
-from reconciler.config.words import Wrong, amount, share, shown, whole, word
+from reconciler.config.words import InvalidValue, amount, share, shown, whole, word
 from reconciler.config.yaml.scalars import Templated
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
 from reconciler.model.fleet import Area, Limits, Service, ServiceKind
 
 _APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
@@ -18,7 +19,7 @@ _APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
 def _app_id(value: Any) -> str:
     if isinstance(value, str) and _APP_ID.fullmatch(value):
         return value
-    raise Wrong(
+    raise InvalidValue(
         "app-id",
         f"{shown(value)} is not an App ID",
         "an App ID is 32 hexadecimal digits, from the Agora console",
@@ -40,18 +41,18 @@ _LIMITS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def parse_service(layers: Sequence[Layer], problems: Diagnostics) -> Service:
+def parse_service(layers: Sequence[Layer], problems: Problems) -> Service:
     """Whom the fleet talks to."""
     return Service(**_parsed("service", layers, _SERVICE, problems))
 
 
-def parse_limits(layers: Sequence[Layer], problems: Diagnostics) -> Limits:
+def parse_limits(layers: Sequence[Layer], problems: Problems) -> Limits:
     """How much one apply may do."""
     return Limits(**_parsed("limits", layers, _LIMITS, problems))
 
 
 def _parsed(
-    name: str, layers: Sequence[Layer], readers: Mapping[str, Callable[[Any], Any]], problems: Diagnostics
+    name: str, layers: Sequence[Layer], readers: Mapping[str, Callable[[Any], Any]], problems: Problems
 ) -> dict[str, Any]:
     tree: Any = {}
     for layer in layers:
@@ -62,10 +63,11 @@ def _parsed(
             continue
         try:
             values[key] = readers[key](value)
-        except Wrong as wrong:
+        except InvalidValue as error:
             place = deciding(layers, (key,))
             where = place.value_span if place is not None else None
-            problems.error(
-                wrong.rule, f"{name}.{key}: {wrong.summary}", where, help=wrong.help, path=f"{name}.{key}"
+            path = f"{name}.{key}"
+            problems.add(
+                replace(error.problem, summary=f"{path}: {error.problem.summary}", at=where, path=path)
             )
     return values

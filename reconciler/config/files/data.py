@@ -17,7 +17,7 @@ from reconciler.config.templates.clock_limit import no_limit
 from reconciler.config.templates.sandbox import Forbidden
 from reconciler.config.templates.worker import Progress
 from reconciler.config.yaml.scalars import CONTROL, INTEGERS
-from reconciler.diagnostics import Diagnostics, Span
+from reconciler.diagnostics import Problems, Span
 
 MAX_DEPTH = 50
 
@@ -29,7 +29,7 @@ class DataDamaged(Exception):
 class DataFiles:
     """The `load` function of templates."""
 
-    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
+    def __init__(self, files: Files, problems: Problems, progress: Progress) -> None:
         self._files = files
         self._problems = problems
         self._progress = progress
@@ -61,12 +61,12 @@ class DataFiles:
         return data
 
 
-def _yaml(files: Files, name: str, problems: Diagnostics) -> Any:
+def _yaml(files: Files, name: str, problems: Problems) -> Any:
     document = read_document(files, name, problems, inert=True)
     return None if document is None else document.root
 
 
-def _json(files: Files, name: str, problems: Diagnostics) -> Any:
+def _json(files: Files, name: str, problems: Problems) -> Any:
     try:
         data = json.loads(
             files.text(name), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
@@ -120,7 +120,7 @@ def _check(data: Any) -> None:
     raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
-def _csv(files: Files, name: str, problems: Diagnostics) -> Any:
+def _csv(files: Files, name: str, problems: Problems) -> Any:
     rows = csv.reader(io.StringIO(files.text(name), newline=""), strict=True)
     found: list[dict[str, str]] = []
     try:
@@ -143,7 +143,7 @@ def _csv(files: Files, name: str, problems: Diagnostics) -> Any:
     return found
 
 
-_READERS: Mapping[str, Callable[[Files, str, Diagnostics], Any]] = {
+_READERS: Mapping[str, Callable[[Files, str, Problems], Any]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
     ".json": _json,

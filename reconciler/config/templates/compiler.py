@@ -24,7 +24,7 @@ from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.plain_values import plain
 from reconciler.config.templates.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
 from reconciler.config.templates.worker import Progress
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
 
 RESERVED = frozenset(
     {"fleet", "environment", "channel", "agent", "range", "load", "loop", "self", "super", "caller"}
@@ -110,7 +110,7 @@ class Template:
 class Templates:
     """Compiles texts, each once for each set of protected names."""
 
-    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
+    def __init__(self, files: Files, problems: Problems, progress: Progress) -> None:
         self._files = files
         data = DataFiles(files, problems, progress)
         self.globals: dict[str, Callable[..., Any]] = {**GLOBALS, "load": data.load}
@@ -191,7 +191,7 @@ class Loader(BaseLoader):
             # As Jinja does: the line break at the end of a file is not part of the text.
             return self._files.text(template).removesuffix("\n"), template, None
         except Unreadable as error:
-            raise TemplateNotFound(template, error.summary) from None
+            raise TemplateNotFound(template, error.problem.summary) from None
 
 
 class _Protecting(Sandbox):

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from reconciler.diagnostics import Problem, ProblemError
+
 T = TypeVar("T")
 
 MIB: int = 1024 * 1024
@@ -53,14 +55,11 @@ class WorkerLimits:
     output_bytes_an_item: int = 16 * 1024
 
 
-class Ended(Exception):
-    """The work was ended, or ended itself: under which rule, why, what to do, and at which number it was."""
+class Ended(ProblemError):
+    """The work was ended, or ended itself, while it was at `number`; the problem has no place yet."""
 
     def __init__(self, rule: str, summary: str, help: str, number: int) -> None:
-        super().__init__(summary)
-        self.rule = rule
-        self.summary = summary
-        self.help = help
+        super().__init__(Problem(rule, summary, help=help))
         self.number = number
 
 

@@ -82,8 +82,8 @@ def test_silence_ends_it() -> None:
         yield 1
 
     found = ended(work)
-    assert (found.rule, found.number) == ("template-time", 7)
-    assert "no progress" in found.summary
+    assert (found.problem.rule, found.number) == ("template-time", 7)
+    assert "no progress" in found.problem.summary
 
 
 def test_progress_without_result_ends_it_too() -> None:
@@ -93,7 +93,7 @@ def test_progress_without_result_ends_it_too() -> None:
             time.sleep(0.01)
         yield 1
 
-    assert ended(work).rule == "template-time"
+    assert ended(work).problem.rule == "template-time"
 
 
 def test_a_file_that_is_read_is_granted_its_time() -> None:
@@ -142,8 +142,8 @@ def test_memory_is_bounded() -> None:
         yield len(held)
 
     found = ended(work)
-    assert found.rule == "template-size"
-    assert "128 MiB" in found.summary
+    assert found.problem.rule == "template-size"
+    assert "128 MiB" in found.problem.summary
 
 
 def test_output_is_bounded() -> None:
@@ -151,7 +151,7 @@ def test_output_is_bounded() -> None:
         for _ in range(100):
             yield "x" * 100_000
 
-    assert ended(work).rule == "template-size"
+    assert ended(work).problem.rule == "template-size"
 
 
 def test_a_crash_of_the_interpreter_is_a_problem_and_not_ours() -> None:
@@ -160,8 +160,8 @@ def test_a_crash_of_the_interpreter_is_a_problem_and_not_ours() -> None:
         yield 1
 
     found = ended(work)
-    assert found.rule == "template-failed"
-    assert "SIGSEGV" in found.summary
+    assert found.problem.rule == "template-failed"
+    assert "SIGSEGV" in found.problem.summary
 
 
 def test_the_system_that_kills_it_for_its_memory_is_told_so() -> None:
@@ -169,7 +169,7 @@ def test_the_system_that_kills_it_for_its_memory_is_told_so() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         yield 1
 
-    assert ended(work).rule == "template-size"
+    assert ended(work).problem.rule == "template-size"
 
 
 def test_a_bug_of_ours_in_it_is_raised_with_its_traceback() -> None:
