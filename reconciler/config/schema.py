@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.config.words import DURATION
+from reconciler import durations
 from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
 from reconciler.model.fleet import Area, ServiceKind
 from reconciler.model.properties import Properties
@@ -168,10 +168,10 @@ _ANYTHING: Final[Schema] = {"description": "Any value; templates in it are rende
 _VARIABLES: Final = _map(_ANYTHING, "Variables for templates, by name.", "[A-Za-z][A-Za-z0-9_]*")
 _LIFECYCLE: Final[Schema] = {
     "rotate_after": _text(
-        "Age at which the agent is replaced; the service ends it at 72h. Default 60h.", DURATION
+        "Age at which the agent is replaced; the service ends it at 72h. Default 60h.", durations.PATTERN
     ),
     "token_ttl": _text(
-        "Life of the agent's token, renewed at half of it. At most and by default 24h.", DURATION
+        "Life of the agent's token, renewed at half of it. At most and by default 24h.", durations.PATTERN
     ),
     "replace": _choice(ReplaceOrder, "Which comes first when the agent is replaced. Default leave-first."),
     "protect": {

@@ -9,13 +9,11 @@ import re
 from enum import StrEnum
 from typing import TypeVar
 
+from reconciler import durations
 from reconciler.config.yaml.scalars import NUMBER
 from reconciler.diagnostics import Problem, ProblemError, did_you_mean
 from reconciler.model.fleet import Limit
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-DURATION = "(?:[0-9]{1,6}[dhms])+"
-_DURATION = re.compile(DURATION)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
 # What YAML once took for switches, and is text now.
 _SPOKEN = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -34,24 +32,16 @@ class InvalidValue(ProblemError):
 
 def duration(value: object, least: float, most: float) -> float:
     """Seconds of a text such as `60h`, `90m` or `1d12h`."""
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+    try:
+        seconds = durations.parse(value if isinstance(value, str) else "")
+    except ValueError:
         raise InvalidValue(
             "bad-duration", f"{shown(value)} is not a duration", "write 90m, 60h or 2d: a number and its unit"
-        )
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([dhms])", value))
+        ) from None
     if not least <= seconds <= most:
-        raise InvalidValue(
-            "bad-duration", f"{value} is not between {as_duration(least)} and {as_duration(most)}"
-        )
+        bounds = f"{durations.spelled(least)} and {durations.spelled(most)}"
+        raise InvalidValue("bad-duration", f"{value} is not between {bounds}")
     return seconds
-
-
-def as_duration(seconds: float) -> str:
-    """A duration as people write it."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
 
 
 def boolean(value: object) -> bool:

@@ -11,9 +11,9 @@ from reconciler.config.expand.loops import Instance
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.load import LoadLimits, load_all
 from reconciler.config.templates.errors import TemplateFault
-from reconciler.config.words import as_duration
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Span
+from reconciler.durations import spelled
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import AgentSpec, Lifecycle
@@ -115,8 +115,8 @@ def _agent(spec: AgentSpec) -> dict[str, Tree]:
 def lifecycle_tree(lifecycle: Lifecycle) -> dict[str, Tree]:
     """A lifecycle as the files write it, every default filled in."""
     return {
-        "rotate_after": as_duration(lifecycle.rotate_after),
-        "token_ttl": as_duration(lifecycle.token_ttl),
+        "rotate_after": spelled(lifecycle.rotate_after),
+        "token_ttl": spelled(lifecycle.token_ttl),
         "replace": str(lifecycle.replace),
         "protect": bool(lifecycle.protect),
         "paused": lifecycle.paused,
