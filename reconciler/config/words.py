@@ -14,6 +14,7 @@ from reconciler.config.yaml.scalars import NUMBER
 from reconciler.diagnostics import Problem, ProblemError, did_you_mean
 from reconciler.model.fleet import Limit
 
+_APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
 # What YAML once took for switches, and is text now.
 _SPOKEN = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -96,6 +97,17 @@ def whole(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise InvalidValue("bad-limit", f"{shown(value)} is not a whole number", "write a number such as 20")
+
+
+def app_id(value: object) -> str:
+    """An App ID of Agora."""
+    if isinstance(value, str) and _APP_ID.fullmatch(value):
+        return value
+    raise InvalidValue(
+        "app-id",
+        f"{shown(value)} is not an App ID",
+        "an App ID is 32 hexadecimal digits, from the Agora console",
+    )
 
 
 def amount(value: object) -> float:

@@ -6,7 +6,7 @@ what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,26 +15,14 @@ from pydantic import ValidationError
 
 from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
-from reconciler.config.words import InvalidValue, boolean, duration, shown, word
+from reconciler.config.words import InvalidValue, shown
 from reconciler.diagnostics import Problem, did_you_mean
 from reconciler.model.address import AGENT, CHANNEL, Address
 from reconciler.model.properties import Properties
-from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle, ReplaceOrder
-from reconciler.model.tree import Path, Tree, parse_dotted
+from reconciler.model.spec import AgentSpec, Body, Lifecycle
+from reconciler.model.tree import Path, Tree
 
-MAX_LIFETIME = 72 * HOUR
-MAX_TOKEN_TTL = 24 * HOUR
-MIN_DURATION = 60.0
 MAX_CHANNEL = 63
-
-_LIFECYCLE: Mapping[str, Callable[[Any], Any]] = {
-    "rotate_after": lambda value: duration(value, MIN_DURATION, MAX_LIFETIME),
-    "token_ttl": lambda value: duration(value, MIN_DURATION, MAX_TOKEN_TTL),
-    "replace": lambda value: word(value, ReplaceOrder),
-    "protect": boolean,
-    "paused": boolean,
-    "ignore_changes": lambda value: tuple(_ignored(value)),
-}
 
 
 class Parser:
@@ -109,34 +97,20 @@ def _read_lifecycle(tree: Any, problems: list[Problem]) -> Lifecycle:
         )
         return _DEFAULT
     values: dict[str, Any] = {}
+    known = KEYS["lifecycle"]
     for key, value in tree.items():
         path: Path = ("lifecycle", key)
-        if key not in _LIFECYCLE:
-            known = KEYS["lifecycle"]
+        if key not in known:
             help = did_you_mean(key, known) or f"known: {', '.join(known)}"
             problems.append(Problem("unknown-key", f'"{key}" is not a key of lifecycle', path, help))
             continue
         try:
-            values[key] = _LIFECYCLE[key](value)
+            values[key] = known[key].type.read(value)
         except InvalidValue as error:
             found = error.problem
             summary = f"{key} {found.summary}" if found.rule == "not-boolean" else f"{key}: {found.summary}"
             problems.append(replace(found, summary=summary, at=path, at_value=True))
     return Lifecycle(**values)
-
-
-def _ignored(value: Any) -> Iterable[Path]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise InvalidValue(
-            "wrong-type", "must be a list of paths", "write ignore_changes: [llm.greeting_message]"
-        )
-    for each in value:
-        try:
-            yield parse_dotted(each.removeprefix("properties."))
-        except ValueError as error:
-            raise InvalidValue(
-                "ignored-path", str(error), "write it as llm.params or tts.params.voice_name"
-            ) from None
 
 
 def _addresses(value: Any, problems: list[Problem]) -> Iterable[Address]:

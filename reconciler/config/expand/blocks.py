@@ -46,7 +46,6 @@ class Loop:
         return self.items is not None
 
 
-LOOP_KEYS = frozenset({"for_each", "as", "when"})
 ONCE = Loop()
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.config.expand.blocks import (
-    LOOP_KEYS,
     ONCE,
     Body,
     CompiledAgent,
@@ -22,6 +21,7 @@ from reconciler.config.expand.layers import Layer, Stack, merged
 from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
 from reconciler.config.expand.profiles import Profiles
 from reconciler.config.expand.variables import EMPTY, Found, Level, Shared, Variable
+from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
 from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.templates.programs import Compiler
@@ -31,7 +31,7 @@ from reconciler.diagnostics import Problems
 from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.model.tree import Path
 
-BODY_KEYS = ("properties", "preset", "pipeline_id", "lifecycle", "previously")
+_PARTS_OF_BODY = (*BODY, "previously")
 _TOOL_NAMES = frozenset({"args.*", "template_variables.*", "tool_call_id"})
 _DECLARATION: Path = ("properties", "llm", "template_variables")
 _NONE: frozenset[str] = frozenset()
@@ -236,7 +236,7 @@ class Composer:
 
 def _part_of_body(tree: Any) -> Any:
     """What of a layer's mapping belongs to an agent's body."""
-    body = {key: value for key, value in tree.items() if key in BODY_KEYS}
+    body = {key: value for key, value in tree.items() if key in _PARTS_OF_BODY}
     return OpenMap(body) if tree.__class__ is OpenMap else body
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.config.expand.layers import Layer, Place
 from reconciler.config.files.documents import Document
-from reconciler.config.keys import KEYS, MEANT, REQUIRED, STATIC, Kind
+from reconciler.config.keys import KEYS, MEANT
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems, did_you_mean
 from reconciler.model.tree import Path
@@ -154,12 +154,13 @@ def _check(section: Section, name: str, problems: Problems) -> None:
     known = KEYS[name]
     document, tree = section.document, section.tree
     for key, value in tree.items():
-        kind = known.get(key)
-        if kind is None:
+        declared = known.get(key)
+        if declared is None:
             _unknown(section, name, key, problems)
-        elif value is not None and not _is(kind, value):
-            problems.error("wrong-type", f"{key} must be {kind}", document.key(tree, key), path=key)
-        elif key in STATIC and _has_template(value):
+        elif value is not None and not declared.type.shape.fits(value):
+            shape = declared.type.shape
+            problems.error("wrong-type", f"{key} must be {shape}", document.key(tree, key), path=key)
+        elif declared.static and _has_template(value):
             problems.error(
                 "template-not-allowed",
                 f"{key} cannot be a template",
@@ -168,8 +169,8 @@ def _check(section: Section, name: str, problems: Problems) -> None:
                 help="write the value itself; environments may set service, limits and variables",
                 path=key,
             )
-    for key in REQUIRED.get(name, ()):
-        if tree.get(key) is None:
+    for key, declared in known.items():
+        if declared.required and tree.get(key) is None:
             problems.error(
                 "missing-key",
                 f'{"this " if name != "fleet.yaml" else ""}{name} has no "{key}"',
@@ -209,22 +210,6 @@ def _check_items(section: Section, key: str, problems: Problems) -> None:
                 section.document.key(value, index),
                 path=key,
             )
-
-
-def _is(kind: Kind, value: object) -> bool:
-    match kind:
-        case Kind.MAPPING:
-            return isinstance(value, dict)
-        case Kind.LIST:
-            return isinstance(value, list)
-        case Kind.TEXT:
-            return isinstance(value, str)
-        case Kind.NAMES:
-            return isinstance(value, str) or (
-                isinstance(value, list) and all(isinstance(each, str) for each in value)
-            )
-        case Kind.ANY:
-            return True
 
 
 def _has_template(value: object) -> bool:

@@ -9,15 +9,15 @@ from pathlib import Path as FilePath
 from reconciler.config.expand.layers import Layer, Place, deciding
 from reconciler.config.expand.loops import Instance
 from reconciler.config.expand.origins import Loaded
+from reconciler.config.keys import KEYS
 from reconciler.config.load import LoadLimits, load_all
 from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Span
-from reconciler.durations import spelled
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import AgentSpec, Lifecycle
-from reconciler.model.tree import Path, Tree, dotted, leaves
+from reconciler.model.tree import Path, Tree, leaves
 
 RENDERED_VERSION = 1
 
@@ -114,11 +114,4 @@ def _agent(spec: AgentSpec) -> dict[str, Tree]:
 
 def lifecycle_tree(lifecycle: Lifecycle) -> dict[str, Tree]:
     """A lifecycle as the files write it, every default filled in."""
-    return {
-        "rotate_after": spelled(lifecycle.rotate_after),
-        "token_ttl": spelled(lifecycle.token_ttl),
-        "replace": str(lifecycle.replace),
-        "protect": bool(lifecycle.protect),
-        "paused": lifecycle.paused,
-        "ignore_changes": [dotted(path) for path in lifecycle.ignore_changes],
-    }
+    return {name: key.type.written(getattr(lifecycle, name)) for name, key in KEYS["lifecycle"].items()}
