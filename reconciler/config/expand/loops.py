@@ -14,8 +14,8 @@ from reconciler.config.expand.blocks import Body, CompiledAgent, CompiledChannel
 from reconciler.config.expand.composer import Composer, declared_names
 from reconciler.config.expand.layout import Section, names
 from reconciler.config.expand.variables import Level, Scope
+from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import Missing
-from reconciler.config.templates.worker import Progress
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
 

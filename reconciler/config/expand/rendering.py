@@ -91,7 +91,7 @@ class Rendering:
 
     def _file(self, name: str, named_at: Span | None, root: Scope) -> Iterator[RenderedFile]:
         try:
-            template = FileTemplate(self.files, root.shared.templates.globals, name)
+            template = FileTemplate(self.files, root.shared.templates.globals, name, self.worker.progress)
             self.names |= template.needs
             yield template.render(root.names_for(template.needs))
         except Unreadable as error:

@@ -11,10 +11,11 @@ from jinja2 import TemplateNotFound, TemplateSyntaxError
 from jinja2.environment import Template as JinjaTemplate
 from jinja2.exceptions import SecurityError, UndefinedError
 
-from reconciler.config.files.data import DataDamaged
 from reconciler.config.files.documents import Unreadable
-from reconciler.config.templates.clock_limit import TooLong
+from reconciler.config.templates.load_function import DataDamaged
+from reconciler.config.templates.progress import TooLong
 from reconciler.config.templates.sandbox import Forbidden, NotThere
+from reconciler.config.templates.worker import WorkerLimits
 from reconciler.diagnostics import Problem, ProblemError, Span, did_you_mean
 
 # What Python shows of an object is another one in each run.
@@ -100,8 +101,9 @@ def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
             fault.locate(error.name)
             return fault
         case TooLong():
+            summary = f"the template takes longer than {WorkerLimits().template_seconds:g} s"
             return TemplateFault(
-                "template-time", str(error), help="repeat less: a loop within a loop multiplies"
+                "template-time", summary, help="repeat less: a loop within a loop multiplies"
             )
         case RecursionError() | MemoryError():
             return TemplateFault("template-size", "the template nests too deeply or needs too much memory")

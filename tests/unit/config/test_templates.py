@@ -13,8 +13,8 @@ from reconciler.config import load
 from reconciler.config.files.documents import Files
 from reconciler.config.templates.compiler import Templates
 from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import METHODS
-from reconciler.config.templates.worker import Progress
 from reconciler.diagnostics import Problems
 from reconciler.errors import InvalidConfig
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.config import LoadLimits, load
+from reconciler.config.templates.progress import TooLong
 from reconciler.config.templates.worker import MIB, Ended, Worker, WorkerLimits
 from reconciler.errors import InvalidConfig
 
@@ -94,6 +95,49 @@ def test_progress_without_result_ends_it_too() -> None:
         yield 1
 
     assert ended(work).problem.rule == "template-time"
+
+
+IMPATIENT = WorkerLimits(template_seconds=0.2, silence_seconds=30.0, seconds=60.0)
+
+
+def busy(seconds: float) -> None:
+    """Python that takes this long; a signal's handler runs between its steps."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def test_a_template_that_takes_too_long_is_interrupted_and_the_work_goes_on() -> None:
+    def work(made: Worker) -> Iterator[str]:
+        for number in range(2):
+            made.progress.at(number)
+            try:
+                with made.progress.template():
+                    busy(60)
+            except TooLong:
+                yield f"interrupted {number}"
+        with made.progress.template():
+            yield "the next one has its own time"
+
+    made = worker(IMPATIENT)
+    assert list(made.run(lambda: work(made))) == [
+        "interrupted 0",
+        "interrupted 1",
+        "the next one has its own time",
+    ]
+
+
+def test_only_templates_are_interrupted() -> None:
+    def work(made: Worker) -> Iterator[str]:
+        with made.progress.template():
+            with made.progress.uninterrupted():
+                busy(1.0)
+            made.progress.at(1)
+            busy(1.0)
+        yield "done"
+
+    made = worker(IMPATIENT)
+    assert list(made.run(lambda: work(made))) == ["done"]
 
 
 def test_a_file_that_is_read_is_granted_its_time() -> None:
