@@ -17,6 +17,7 @@ from typing import Any
 from reconciler.config.expand.agents import Parser
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
 from reconciler.config.expand.composer import Composer
+from reconciler.config.expand.fleet_files import Reader
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import FleetFile, Section, read_agents
 from reconciler.config.expand.loops import Expansion, Instance
@@ -25,7 +26,6 @@ from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_limits, parse_service
 from reconciler.config.expand.variables import Scope, Shared
 from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
-from reconciler.config.files.includes import Reader
 from reconciler.config.rules import Rules
 from reconciler.config.templates.compiler import Templates, is_free
 from reconciler.config.templates.worker import WorkerLimits

@@ -20,11 +20,11 @@ from reconciler.config.expand.blocks import (
 from reconciler.config.expand.layers import Layer, Stack, merged
 from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
 from reconciler.config.expand.profiles import Profiles
+from reconciler.config.expand.programs import Compiler
 from reconciler.config.expand.variables import EMPTY, Found, Level, Shared, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
 from reconciler.config.templates.errors import TemplateFault
-from reconciler.config.templates.programs import Compiler
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenList, OpenMap
 from reconciler.diagnostics import Problems

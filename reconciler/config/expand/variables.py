@@ -12,9 +12,9 @@ from typing import Any
 
 from jinja2.runtime import Context
 
+from reconciler.config.expand.programs import Origin, Program, render
 from reconciler.config.templates.compiler import Template, Templates
 from reconciler.config.templates.errors import TemplateFault, offer
-from reconciler.config.templates.programs import Origin, Program, render
 from reconciler.config.templates.sandbox import Missing
 from reconciler.model.tree import Path
 
