@@ -20,7 +20,7 @@ from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.fleet_files import Reader
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import FleetFile, Section, read_agents
-from reconciler.config.expand.loops import Expansion, Instance
+from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_limits, parse_service
@@ -195,7 +195,11 @@ class _Loading:
                 self.problems.error("unknown-variable", summary, None, help=help)
 
     def _parsed(
-        self, fleet: FleetFile, composer: Composer, blocks: list[CompiledAgent], instances: Iterable[Instance]
+        self,
+        fleet: FleetFile,
+        composer: Composer,
+        blocks: list[CompiledAgent],
+        instances: Iterable[RenderedAgent],
     ) -> Loaded:
         settings = fleet.environments.get(self.environment) if self.environment is not None else None
         service = parse_service(_layers("service", fleet.section, settings), self.problems)
@@ -203,11 +207,11 @@ class _Loading:
         owner = Owner(str(fleet.section.get("fleet")), self.environment)
         parser, rules = Parser(), Rules(owner, service.area, self.limits.secret_schemes)
         agents: dict[Address, AgentSpec] = {}
-        origins: dict[Address, Instance] = {}
-        unplaced: list[tuple[Instance, Problem]] = []
+        origins: dict[Address, RenderedAgent] = {}
+        unplaced: list[tuple[RenderedAgent, Problem]] = []
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
         for instance in instances:
-            spec, found = parser.agent(instance.channel, instance.name, instance.tree)
+            spec, found = parser.agent(instance)
             if spec is not None:
                 found += rules.agent(spec)
                 if spec.address in agents:
@@ -222,7 +226,7 @@ class _Loading:
         loaded.fleet = DesiredFleet(owner, agents, service, limits, self._digest(), loaded.locate, warnings)
         return loaded
 
-    def _duplicate(self, loaded: Loaded, instance: Instance, address: Address) -> None:
+    def _duplicate(self, loaded: Loaded, instance: RenderedAgent, address: Address) -> None:
         first = loaded.locate(address, ())
         here = loaded.place(instance, ())
         self.problems.error(

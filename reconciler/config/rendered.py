@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import cast
 
 from reconciler.config.expand.layers import Layer, Place, deciding
-from reconciler.config.expand.loops import Instance
+from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.keys import KEYS
 from reconciler.config.load import LoadLimits, load_all
@@ -61,14 +62,14 @@ def trace(
     for address in sorted(loaded.instances):
         instance = loaded.instances[address]
         layers = loaded.layers(instance)
-        for path, value in leaves(instance.tree):
+        for path, value in leaves(cast("Mapping[str, Tree]", instance.tree)):
             found.append(_traced(loaded, instance, layers, address, path, value))
     return tuple(found)
 
 
 def _traced(
     loaded: Loaded,
-    instance: Instance,
+    instance: RenderedAgent,
     layers: tuple[Layer, ...],
     address: Address,
     path: Path,
@@ -94,7 +95,7 @@ def _repeated(loaded: Loaded, place: Place) -> str | None:
         return None
 
 
-def _defined(loaded: Loaded, instance: Instance, name: str) -> Span | None:
+def _defined(loaded: Loaded, instance: RenderedAgent, name: str) -> Span | None:
     """Where a variable is defined that an agent sees; None for `--var`, a loop's item and what is built in."""
     block = loaded.blocks[instance.block]
     for level in (block.level, block.outer_level, block.file_level, loaded.composer.globals):

@@ -1,4 +1,4 @@
-"""Plain trees -> agents: our own words closed, the service's checked by its own model.
+"""Rendered agents -> agents of the model: unknown keys of ours are refused, `properties` are checked by their model.
 
 The happy path of an agent is one look-up of its lifecycle and one `model_validate`. Places are sought only for
 what is wrong.
@@ -6,13 +6,14 @@ what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
+from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
 from reconciler.config.words import InvalidValue, shown
@@ -33,22 +34,18 @@ class Parser:
         self._channels: set[str] = set()
         self._validate = Properties.model_validate
 
-    def agent(
-        self, channel: Any, name: Any, tree: Mapping[str, Any]
-    ) -> tuple[AgentSpec | None, list[Problem]]:
-        """The agent of one rendered tree, and what is wrong with it; no agent where it has no address."""
+    def agent(self, rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]]:
+        """The agent, and what is wrong with it; no agent where it has no address."""
         problems: list[Problem] = []
-        if channel not in self._channels if channel.__class__ is str else True:
+        channel, name, tree = rendered.channel, rendered.name, rendered.tree
+        if not isinstance(channel, str) or channel not in self._channels:
             self._check_channel(channel, problems)
-        if name.__class__ is not str or AGENT.fullmatch(name) is None:
+        if not isinstance(name, str) or AGENT.fullmatch(name) is None:
             problems.append(_bad_name(name))
         properties = tree.get("properties", _NOTHING)
-        if properties.__class__ is not dict:
-            problems.append(
-                Problem(
-                    "wrong-type", f"properties must be a mapping, not {shown(properties)}", ("properties",)
-                )
-            )
+        if not isinstance(properties, dict):
+            summary = f"properties must be a mapping, not {shown(properties)}"
+            problems.append(Problem("wrong-type", summary, ("properties",)))
             properties = {}
         else:
             try:
@@ -58,22 +55,24 @@ class Parser:
         lifecycle = self._lifecycle(tree.get("lifecycle"), problems)
         previously = tree.get("previously")
         renamed = tuple(_addresses(previously, problems)) if previously is not None else ()
-        body = Body(properties, _text(tree, "preset", problems), _text(tree, "pipeline_id", problems))
-        if channel.__class__ is not str or name.__class__ is not str:
+        preset = _text("preset", tree.get("preset"), problems)
+        pipeline = _text("pipeline_id", tree.get("pipeline_id"), problems)
+        body = Body(properties, preset, pipeline)
+        if not isinstance(channel, str) or not isinstance(name, str):
             return None, problems
         return AgentSpec(Address(channel, name), body, lifecycle, renamed), problems
 
-    def _check_channel(self, channel: Any, problems: list[Problem]) -> None:
-        if channel.__class__ is str and CHANNEL.fullmatch(channel) is not None:
+    def _check_channel(self, channel: Tree, problems: list[Problem]) -> None:
+        if isinstance(channel, str) and CHANNEL.fullmatch(channel) is not None:
             self._channels.add(channel)
             return
-        long = isinstance(channel, str) and len(channel) > MAX_CHANNEL
-        why = f"it is {len(channel)} characters long" if long else None
+        is_long = isinstance(channel, str) and len(channel) > MAX_CHANNEL
+        why = f"it is {len(str(channel))} characters long" if is_long else None
         help = f"at most {MAX_CHANNEL} letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{{}}|~,"
         summary = f"{shown(channel)} cannot be the name of a channel"
         problems.append(Problem("channel-name", summary, ("channel",), help, why))
 
-    def _lifecycle(self, tree: Any, problems: list[Problem]) -> Lifecycle:
+    def _lifecycle(self, tree: Tree, problems: list[Problem]) -> Lifecycle:
         if tree is None:
             return _DEFAULT
         key = orjson.dumps(tree)
@@ -90,7 +89,7 @@ _NOTHING: dict[str, Tree] = {}
 _DEFAULT = Lifecycle()
 
 
-def _read_lifecycle(tree: Any, problems: list[Problem]) -> Lifecycle:
+def _read_lifecycle(tree: Tree, problems: list[Problem]) -> Lifecycle:
     if not isinstance(tree, dict):
         problems.append(
             Problem("wrong-type", f"lifecycle must be a mapping, not {shown(tree)}", ("lifecycle",))
@@ -113,7 +112,7 @@ def _read_lifecycle(tree: Any, problems: list[Problem]) -> Lifecycle:
     return Lifecycle(**values)
 
 
-def _addresses(value: Any, problems: list[Problem]) -> Iterable[Address]:
+def _addresses(value: Tree, problems: list[Problem]) -> Iterable[Address]:
     if not isinstance(value, list):
         problems.append(Problem("wrong-type", "previously must be a list of addresses", ("previously",)))
         return
@@ -124,15 +123,14 @@ def _addresses(value: Any, problems: list[Problem]) -> Iterable[Address]:
             problems.append(Problem("bad-address", str(error), ("previously", index)))
 
 
-def _text(tree: Mapping[str, Any], key: str, problems: list[Problem]) -> str | None:
-    value = tree.get(key)
-    if value is None or value.__class__ is str:
+def _text(key: str, value: Tree, problems: list[Problem]) -> str | None:
+    if value is None or isinstance(value, str):
         return value
     problems.append(Problem("wrong-type", f"{key} must be a text, not {shown(value)}", (key,), "quote it"))
     return None
 
 
-def _bad_name(name: Any) -> Problem:
+def _bad_name(name: Tree) -> Problem:
     return Problem(
         "agent-name",
         f"{shown(name)} cannot be the name of an agent",

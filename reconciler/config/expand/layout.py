@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from reconciler.config.expand.layers import Layer, Place
 from reconciler.config.files.documents import Document
 from reconciler.config.keys import KEYS, MEANT
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems, did_you_mean
-from reconciler.model.tree import Path
+from reconciler.model.tree import Path, Tree
 
 
 @dataclass(slots=True)
@@ -22,9 +21,9 @@ class Section:
     """One mapping of ours in one file."""
 
     document: Document
-    tree: Mapping[str, Any]
+    tree: Mapping[str, Tree]
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> Tree:
         return self.tree.get(key)
 
     def place(self, path: Path) -> Place | None:
@@ -32,7 +31,7 @@ class Section:
         layer = Layer("", self.document, self.tree)
         if not path:
             return Place(layer)
-        node: Any = self.tree
+        node: Tree = self.tree
         place = Place(layer)
         for part in path:
             if isinstance(node, dict) and part not in node:
@@ -136,8 +135,7 @@ def _check_environment(section: Section, problems: Problems) -> None:
 def _named(section: Section, key: str, problems: Problems) -> Iterator[tuple[str, Section | None]]:
     """The mappings by name under a key; an empty one is None."""
     tree = section.get(key)
-    for name in tree if isinstance(tree, dict) else ():
-        value = tree[name]
+    for name, value in tree.items() if isinstance(tree, dict) else ():
         if value is None or isinstance(value, dict):
             yield name, Section(section.document, value) if value is not None else None
         else:

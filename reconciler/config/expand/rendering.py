@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reconciler.config.expand.blocks import CompiledFile, agent_blocks
-from reconciler.config.expand.loops import Expansion, Instance
+from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.template_problems import problem_of
 from reconciler.config.expand.variables import Scope
 from reconciler.config.files.documents import FLEET_FILE, Files, Unreadable
@@ -32,7 +32,7 @@ class Findings:
     names: frozenset[str]
 
 
-_PARTS = (Instance, RenderedFile, Findings, Problem, Severity, Span)
+_PARTS = (RenderedAgent, RenderedFile, Findings, Problem, Severity, Span)
 
 
 class Rendering:
@@ -49,7 +49,7 @@ class Rendering:
         made = list(self._run(lambda: self._file(name, named_at, root), root, lambda _number: Span(name)))
         return made[0] if made else None
 
-    def agents(self, expansion: Expansion, files: Sequence[CompiledFile]) -> Iterator[Instance]:
+    def agents(self, expansion: Expansion, files: Sequence[CompiledFile]) -> Iterator[RenderedAgent]:
         """Every agent that could be rendered, as it comes."""
         blocks = agent_blocks(files)
 

@@ -12,6 +12,7 @@ from reconciler.config.words import InvalidValue
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems
 from reconciler.model.fleet import Limits, Service
+from reconciler.model.tree import Tree
 
 
 def parse_service(layers: Sequence[Layer], problems: Problems) -> Service:
@@ -26,11 +27,11 @@ def parse_limits(layers: Sequence[Layer], problems: Problems) -> Limits:
 
 def _parsed(block: str, layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:
     """The values of a block by the names of the model's fields; unknown keys were reported when it was read."""
-    tree: Any = {}
+    tree: Tree = {}
     for layer in layers:
         tree = merged(tree, layer.tree)
     values: dict[str, Any] = {}
-    for name, value in tree.items():
+    for name, value in tree.items() if isinstance(tree, dict) else ():
         key = KEYS[block].get(name)
         if value is None or key is None or isinstance(value, Templated):
             continue
