@@ -21,15 +21,14 @@ from reconciler.errors import ExitCode, ReconcilerError
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("model", "ports.py", "plan", "observe.py", "apply", "workflow")
+CORE = ("contract", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
 PURE = (*CORE, "config", "report", "providers")
 # Templates run in a child: whoever watches it needs a clock, and takes the environment from it.
 WATCH = "config/worker.py"
 
 # Longer than the house likes, each for a reason that a reviewer has accepted.
 LONG = {
-    "model/vendors/asr.py": "a class for each vendor",
-    "model/vendors/tts.py": "a class for each vendor",
+    "contract/agora/tts.py": "a row for each vendor",
     "ports.py": "every effect and every port, in one place",
 }
 LIMIT = 350

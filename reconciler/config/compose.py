@@ -27,8 +27,8 @@ from reconciler.config.template_errors import TemplateFault
 from reconciler.config.templates import RESERVED, Templates, is_free
 from reconciler.config.yaml_scalars import Templated
 from reconciler.config.yaml_tree import OpenList, OpenMap
+from reconciler.contract.agora.history import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.diagnostics import Diagnostics
-from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.model.tree import Path
 
 BODY_KEYS = ("properties", "preset", "pipeline_id", "lifecycle", "previously")

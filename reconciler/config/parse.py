@@ -16,9 +16,9 @@ from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
 from reconciler.config.trouble import Trouble
 from reconciler.config.words import Wrong, boolean, duration, shown, word
+from reconciler.contract.check import check
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.address import AGENT, CHANNEL, Address
-from reconciler.model.properties import Properties
 from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle, ReplaceOrder
 from reconciler.model.tree import Path, Tree, parse_dotted
 
@@ -43,7 +43,7 @@ class Parser:
     def __init__(self) -> None:
         self._lifecycles: dict[bytes, Lifecycle] = {}
         self._channels: set[str] = set()
-        self._validate = Properties.model_validate
+        self._validate = check
 
     def agent(
         self, channel: Any, name: Any, tree: Mapping[str, Any]

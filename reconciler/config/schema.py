@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.config.words import DURATION
+from reconciler.contract.jsonschema import properties_schema
 from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
 from reconciler.model.fleet import Area, ServiceKind
-from reconciler.model.properties import Properties
 from reconciler.model.spec import ReplaceOrder
 
 Schema = dict[str, Any]
@@ -77,7 +77,7 @@ def rendered_schema() -> Schema:
 
 @functools.cache
 def _model_schema() -> Mapping[str, Any]:
-    return Properties.model_json_schema()
+    return properties_schema()
 
 
 def _service_part(*, authored: bool) -> Schema:

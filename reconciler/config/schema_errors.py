@@ -13,16 +13,10 @@ from pydantic import ValidationError
 
 from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import number_help, shown, switch_help
+from reconciler.contract.agora.history import REMOVED_PATHS
+from reconciler.contract.check import UNKNOWN_KEY, UNKNOWN_VENDOR, VENDOR_NOT_TEXT, known_keys, user_path
+from reconciler.contract.offers import VENDORS
 from reconciler.diagnostics import did_you_mean
-from reconciler.model.properties import (
-    REMOVED_PATHS,
-    UNKNOWN_KEY,
-    UNKNOWN_VENDOR,
-    VENDOR_NOT_TEXT,
-    VENDORS,
-    known_keys,
-    user_path,
-)
 from reconciler.model.tree import MISSING, Path, dotted, value_at
 
 _RESERVED: Final[Mapping[Path, str]] = {
@@ -114,7 +108,7 @@ def _unknown_key(error: _Error) -> Trouble:
 
 def _unknown_vendor(error: _Error) -> Trouble:
     vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
-    known = VENDORS[error.path[0]]  # type: ignore[index]  # one of the slots: only they have a vendor
+    known = VENDORS[str(error.path[0])]  # one of the slots: only they have a vendor
     summary, where = f"{error.path[0]}.vendor {shown(vendor)} is not known", (*error.where, "vendor")
     hint = did_you_mean(str(vendor), known)
     if hint is not None:

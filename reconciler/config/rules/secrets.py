@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.config.rules.paths import PathSet
 from reconciler.config.rules.registry import Subject, text_rule, value_rule
 from reconciler.config.rules.texts import (
     LOOKS_LIKE_REFERENCE,
@@ -15,28 +14,24 @@ from reconciler.config.rules.texts import (
     refused_reference,
 )
 from reconciler.config.trouble import Trouble, warning
-from reconciler.config.words import listed, shown
+from reconciler.config.words import shown
 from reconciler.config.yaml_scalars import unsafe_name
-from reconciler.diagnostics import did_you_mean
-from reconciler.model.properties import (
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.places import (
     CREDENTIAL_PATHS,
-    HEADER_PATHS,
-    SLOTS,
-    URL_PATHS,
+    PROSE_ABOVE,
+    PROSE_KEYS,
     is_credential_header,
+    is_credential_path,
+    is_header_path,
+    is_url_path,
 )
+from reconciler.diagnostics import did_you_mean
 from reconciler.model.secret import MARK, SecretRef
 from reconciler.model.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 from reconciler.model.tree import Path, dotted
 
-_CREDENTIALS = PathSet(CREDENTIAL_PATHS)
-_HEADERS = PathSet(HEADER_PATHS)
-_URLS = PathSet(URL_PATHS)
-# Texts that people write for people: anything may stand in them.
-_PROSE = listed(
-    "content greeting_message failure_message phrases template_variables messages system_messages instructions prompt "
-    "description trigger_keywords triggered_keywords labels keyterm phrase_list custom_vocabulary keywords"
-)
+_PROSE = PROSE_KEYS | PROSE_ABOVE
 
 
 @text_rule(Holds.BROKEN_REFERENCE)
@@ -114,9 +109,9 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
     """A reference stands where its value is used and never handed back."""
     if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
         return
-    if path in _CREDENTIALS:
+    if is_credential_path(path):
         return
-    if path in _URLS and MARK not in text.partition("?")[0]:
+    if is_url_path(path) and MARK not in text.partition("?")[0]:
         return
     yield Trouble(
         "secret-misplaced",
@@ -130,7 +125,7 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 @text_rule(Holds.KEY)
 def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
     """A key in a free field, as far as keys can be told."""
-    if path not in _CREDENTIALS:
+    if not is_credential_path(path):
         yield warning(
             "secret-like",
             f"{dotted(path)} holds what looks like a key",
@@ -160,7 +155,7 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
     """A credential field holds a reference, or nothing."""
     if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
         return
-    if path in _HEADERS and not is_credential_header(path, value):
+    if is_header_path(path) and not is_credential_header(path, value):
         return
     yield Trouble(
         "literal-secret",

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.config.rules.registry import Subject, agent_rule, value_rule
 from reconciler.config.trouble import Trouble, warning
-from reconciler.model.properties import DEPRECATED_PATHS, DEPRECATED_VALUES
+from reconciler.contract.agora.history import DEPRECATED_PATHS, DEPRECATED_VALUES
 from reconciler.model.tree import Path, dotted, value_at
 
 

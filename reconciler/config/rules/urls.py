@@ -13,7 +13,8 @@ from reconciler.config.rules.registry import Subject, value_rule
 from reconciler.config.rules.texts import LOOKS_LIKE_REFERENCE
 from reconciler.config.trouble import Trouble
 from reconciler.config.words import shown
-from reconciler.model.properties import SLOTS, URL_PATHS
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.places import URL_PATHS
 from reconciler.model.secret import MARK
 from reconciler.model.tree import Path, dotted
 
