@@ -218,11 +218,6 @@ _WAYS: Final = frozenset(
 )
 
 
-def is_a_way(text: str) -> bool:
-    """Whether a text only says how a credential is shown."""
-    return text.lower() in _WAYS
-
-
 def looks_random(text: str) -> bool:
     """Whether a text holds a run of letters and digits that nobody chose; hexadecimal ones are ids as often as keys."""
     if not 32 <= len(text) <= _LONGEST:
@@ -241,21 +236,26 @@ def _is_random(run: str) -> bool:
 
 
 _PARAMETER: Final = re.compile(r"[?&;]([^=&?#;\s]*)=([^&?#;\s]*)")
-_USER: Final = re.compile(r"://[^/?#@\s]*@")
+_USER: Final = re.compile(r"://([^/?#@\s:]*):([^/?#@\s]+)@")
+# The name of a file, as stores of objects take one under `key`.
+_FILE: Final = re.compile(r"[\w./%-]+\.[a-z0-9]{2,4}")
 
 
 @lru_cache(4096)
 def url_credential(text: str) -> str | None:
-    """The name of the first part of an address that holds a credential written out; None where none does."""
+    """What names the first credential that is written out in an address: a parameter, or `user`; None where none is."""
+    if (user := _USER.search(text)) is not None and is_literal(user[2]):
+        return "user"
     for name, value in _PARAMETER.findall(text):
-        if not value or "{{" in value or value.startswith("ref+"):
+        if not is_literal(value):
             continue
         if KEY_LIKE.search(value) or looks_random(value):
             return str(name)
-        if names_a_credential(name) and not is_a_way(value) and not _FILE.fullmatch(value):
+        if names_a_credential(name) and not _FILE.fullmatch(value):
             return str(name)
     return None
 
 
-# The name of a file, as stores of objects take one under `key`.
-_FILE: Final = re.compile(r"[\w./%-]+\.[a-z0-9]{2,4}")
+def is_literal(text: str) -> bool:
+    """Whether a text where a credential belongs is one, and neither a reference, nor filled in, nor a way to show one."""
+    return bool(text) and "ref+" not in text and "{{" not in text and text.lower() not in _WAYS

@@ -12,7 +12,13 @@ from typing import Any, Final
 
 from reconciler.contract.agora.properties import PROPERTIES, SLOTS
 from reconciler.contract.kinds import FieldType, Holds, Path
-from reconciler.contract.literals import KEY_LIKE, looks_random, names_a_credential
+from reconciler.contract.literals import (
+    KEY_LIKE,
+    is_literal,
+    looks_random,
+    names_a_credential,
+    url_credential,
+)
 
 
 def _typed(kind: FieldType, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Holds]]:
@@ -108,11 +114,42 @@ def url_paths(tree: Any) -> Iterator[Path]:
     return (path for path, _, _ in _leaves(tree, (), False) if path in _URLS)
 
 
+# What stands beside a credential in a mapping that is named like one.
+_BESIDE: Final = frozenset(
+    [
+        "type",
+        "kind",
+        "mode",
+        "provider",
+        "region",
+        "name",
+        "scheme",
+        "url",
+        "host",
+        "user",
+        "username",
+        "role",
+        "audience",
+        "issuer",
+        "scope",
+        "scopes",
+        "method",
+        "header",
+        "query",
+        "id",
+        "location",
+        "in",
+        "prefix",
+    ]
+)
+
+
 def _leaves(value: Any, path: Path, named: bool) -> Iterator[tuple[Path, Any, bool]]:
-    """Every leaf with its path, and whether the key over it calls it a credential."""
+    """Every leaf with its path, and whether a key over it calls it a credential."""
     if isinstance(value, Mapping):
         for key, below in value.items():
-            yield from _leaves(below, (*path, key), isinstance(key, str) and names_a_credential(key))
+            is_named = isinstance(key, str) and names_a_credential(key)
+            yield from _leaves(below, (*path, key), is_named or (named and key not in _BESIDE))
     elif isinstance(value, list):
         for index, below in enumerate(value):
             yield from _leaves(below, (*path, index), named)
@@ -123,11 +160,27 @@ def _leaves(value: Any, path: Path, named: bool) -> Iterator[tuple[Path, Any, bo
 def _is_credential(path: Path, value: Any, named: bool) -> bool:
     if path in _CREDENTIALS:
         return True
-    if not isinstance(value, str) or not value or is_prose(path):
+    if not isinstance(value, str) or is_prose(path):
         return False
-    if named and may_be_named(path):
+    if named and may_be_named(path) and is_literal(value):
         return True
-    return KEY_LIKE.search(value) is not None or (may_look_random(path) and looks_random(value))
+    if KEY_LIKE.search(value) is not None or (path not in _URLS and url_credential(value) is not None):
+        return True
+    return may_look_random(path) and looks_random(value)
+
+
+def named_literals(path: Path, value: Any) -> Iterator[Path]:
+    """Where literals stand at or below a key that is named like a credential; keys below that are, too, speak for themselves."""
+    if isinstance(value, str):
+        if path not in _CREDENTIALS and may_be_named(path) and is_literal(value):
+            yield path
+    elif isinstance(value, Mapping):
+        for key, below in value.items():
+            if key not in _BESIDE and not (isinstance(key, str) and names_a_credential(key)):
+                yield from named_literals((*path, key), below)
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from named_literals((*path, index), below)
 
 
 def is_credential_path(path: Path) -> bool:

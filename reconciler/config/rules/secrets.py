@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.config.rules.registry import Subject, text_rule, value_rule
+from reconciler.config.rules.registry import Subject, credential_name_rule, text_rule, value_rule
 from reconciler.config.rules.texts import (
     LOOKS_LIKE_REFERENCE,
     Holds,
@@ -17,6 +17,7 @@ from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import shown
 from reconciler.config.yaml_scalars import unsafe_name
 from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.literals import KEY_LIKE, url_credential
 from reconciler.contract.places import (
     CREDENTIAL_PATHS,
     PROSE_ABOVE,
@@ -24,7 +25,10 @@ from reconciler.contract.places import (
     is_credential_header,
     is_credential_path,
     is_header_path,
+    is_prose,
     is_url_path,
+    may_look_random,
+    named_literals,
 )
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.secret import MARK, SecretRef
@@ -124,14 +128,49 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 
 @text_rule(Holds.KEY)
 def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
-    """A key in a free field, as far as keys can be told."""
-    if not is_credential_path(path):
+    """A key in a free field, as far as keys can be told: in prose it may be an example, elsewhere it is refused."""
+    if is_prose(path):
         yield warning(
             "secret-like",
             f"{dotted(path)} holds what looks like a key",
             ("properties", *path),
             "if it is one, revoke it, and write a reference in a credential field instead",
         )
+    elif not is_credential_path(path) or LOOKS_LIKE_REFERENCE.search(text):
+        yield _written_out(path)
+
+
+@text_rule(Holds.RANDOM)
+def random_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """A run of letters and digits that nobody chose, where the service or a vendor would be given it."""
+    if is_header_path(path):
+        is_judged = LOOKS_LIKE_REFERENCE.search(text) is None and not is_credential_header(path, text)
+    else:
+        is_judged = not is_credential_path(path) and not is_prose(path) and "params" in path
+    if is_judged and may_look_random(path) and KEY_LIKE.search(text) is None:
+        yield _written_out(path)
+
+
+@text_rule(Holds.URL_CREDENTIAL)
+def in_an_address(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+    """An address holds a credential as a reference, in its query."""
+    name = url_credential(text)
+    if is_prose(path) or name is None or KEY_LIKE.search(text):
+        return
+    if is_credential_path(path) and not (is_header_path(path) and not is_credential_header(path, text)):
+        return
+    if name != "user":
+        yield _written_out(path, f"write {name}=ref+env://NAME and set NAME where apply runs")
+    elif not is_url_path(path):
+        yield _written_out(path, "use a header or the credential field")
+
+
+@credential_name_rule
+def named(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+    """A key that is named like a credential holds a reference, whichever vendor takes it."""
+    if len(path) > 1:  # a key of `properties` itself is the service's, or ours
+        for each in named_literals(path, value):
+            yield _written_out(each)
 
 
 @text_rule(Holds.BEYOND_ASCII)
@@ -157,10 +196,19 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
         return
     if is_header_path(path) and not is_credential_header(path, value):
         return
-    yield Trouble(
+    yield _written_out(path)
+
+
+_WRITE_A_REFERENCE = "write ref+env://NAME and set NAME where apply runs"
+
+
+def _written_out(path: Path, help: str = _WRITE_A_REFERENCE) -> Trouble:
+    if "body" in path:
+        help = "a tool's body holds no secrets: write a reference in its headers"
+    return Trouble(
         "literal-secret",
         f"{dotted(path)} holds a value where a reference belongs",
         ("properties", *path),
-        "write ref+env://NAME and set NAME where apply runs; if the value was a real key, revoke it",
+        f"{help}; if the value was a real key, revoke it",
         "whoever can read the repository can read this",
     )
