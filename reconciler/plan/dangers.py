@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model.properties import VENDOR_HOSTS, secret_destination
+from reconciler.contract.offers import VENDOR_HOSTS
+from reconciler.model.destinations import secret_destination
 from reconciler.model.secret import tree_references
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, starts_with

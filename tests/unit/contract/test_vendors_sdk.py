@@ -7,13 +7,12 @@ import pkgutil
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 import pytest
 
-from reconciler.model.properties.paths import bare, fields_of, variants_of
-from reconciler.model.properties.shape import PropertiesTree
-from reconciler.model.vendors import asr, avatar, llm, mllm, tts
+from reconciler.contract.agora.properties import PROPERTIES, SLOTS
+from reconciler.contract.kinds import FieldType
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -45,20 +44,18 @@ def model_in(annotation: Any) -> Any:
     return next((each for each in inner if each is not None), None)
 
 
-def our_field(shapes: list[Any], key: str) -> list[Any]:
-    return [field for shape in shapes if (field := fields_of(bare(shape)).get(key)) is not None]
+def our_field(kinds: list[FieldType], key: str) -> list[FieldType]:
+    return [kind.fields[key] for kind in kinds if key in kind.fields]
 
 
-def below(field: Any) -> list[Any]:
-    """The shapes that a field may hold."""
-    variants = list(variants_of(field).values())
-    if variants:
-        return [bare(each) for each in variants]
-    plain = bare(field)
-    return below(get_args(plain)[-1]) if get_origin(plain) in (list, dict) else [plain]
+def below(kind: FieldType) -> list[FieldType]:
+    """The types that a field may hold."""
+    if kind.variants:
+        return list(kind.variants.values())
+    return below(kind.inner) if kind.inner is not None else [kind]
 
 
-def unknown(model: Any, shapes: list[Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def unknown(model: Any, shapes: list[FieldType], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, annotation in sdk_fields(model):
         here = (*path, key)
         ours = our_field(shapes, key)
@@ -70,17 +67,12 @@ def unknown(model: Any, shapes: list[Any], path: tuple[str, ...] = ()) -> Iterat
             yield from unknown(inner, [shape for field in ours for shape in below(field)], here)
 
 
-def shape_of(union: Any, tag: str) -> Any:
-    variants = variants_of(union)
-    return bare(variants[tag])
-
-
 @pytest.mark.parametrize("name", [name for name in TYPES if name.startswith(("Asr_", "Tts_"))])
 def test_every_vendor_of_speech_in_the_sdk(name: str) -> None:
     model = TYPES[name]
-    slot, union = ("asr", asr.Asr) if name.startswith("Asr_") else ("tts", tts.Tts)
+    slot = "asr" if name.startswith("Asr_") else "tts"
     vendor = model.model_fields["vendor"].default
-    assert list(unknown(model, [shape_of(union, vendor)], (slot,))) == []
+    assert list(unknown(model, [SLOTS[slot].kind.variants[vendor]], (slot,))) == []
 
 
 def test_the_sdk_names_vendors_of_speech_at_all() -> None:
@@ -92,21 +84,21 @@ def test_the_sdk_names_vendors_of_speech_at_all() -> None:
     ("name", "vendor"), [("Anam", "anam"), ("Sensetime", "sensetime"), ("Spatius", "spatius")]
 )
 def test_every_avatar_in_the_sdk(name: str, vendor: str) -> None:
-    params = below(our_field([shape_of(avatar.Avatar, vendor)], "params")[0])
+    params = below(our_field([SLOTS["avatar"].kind.variants[vendor]], "params")[0])
     assert list(unknown(TYPES[f"{name}AvatarParams"], params)) == []
 
 
-@pytest.mark.parametrize(("name", "union"), [("Llm", llm.Llm), ("Mllm", mllm.Mllm)])
-def test_every_key_of_the_models_in_the_sdk(name: str, union: Any) -> None:
-    shapes = [bare(each) for each in variants_of(union).values()]
+@pytest.mark.parametrize("name", ["Llm", "Mllm"])
+def test_every_key_of_the_models_in_the_sdk(name: str) -> None:
+    shapes = list(SLOTS[name.lower()].kind.variants.values())
     assert list(unknown(TYPES[name], shapes)) == []
 
 
 def test_every_key_of_an_agent_in_the_sdk() -> None:
-    assert list(unknown(TYPES["StartAgentsRequestProperties"], [PropertiesTree])) == []
+    assert list(unknown(TYPES["StartAgentsRequestProperties"], [PROPERTIES])) == []
 
 
 def test_the_walk_itself_finds_what_is_missing() -> None:
     field = SimpleNamespace(alias=None, metadata=[], annotation=str)
     gone = SimpleNamespace(model_fields={"no_such_key": field})
-    assert list(unknown(gone, [PropertiesTree])) == [("no_such_key",)]
+    assert list(unknown(gone, [PROPERTIES])) == [("no_such_key",)]

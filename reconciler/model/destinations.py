@@ -7,24 +7,15 @@ hide behind another. A text too many costs a question about a host; one too few,
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from reconciler.model.properties.catalogue import SLOTS, VENDORS, vendor_of
-from reconciler.model.properties.secrets import is_url_path
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.offers import VENDOR_HOSTS, vendor_of
+from reconciler.contract.places import PROSE_KEYS, is_url_path
 from reconciler.model.secret import MARK, pieces
 from reconciler.model.tree import Path, value_at
-from reconciler.model.vendors import llm
 
-# Slot, vendor (or LLM style) -> where its credential goes when no URL is given.
-_ROWS: Final = [
-    *((slot, row) for slot in SLOTS for row in VENDORS[slot].values()),
-    *(("llm", row) for row in llm.STYLE_VENDORS.values()),
-]
-VENDOR_HOSTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {(slot, row.name): row.host for slot, row in _ROWS}
-)
 AGORA: Final = "vendor:agora"
 
 # Lists whose items are servers of their own: what an item holds is sent to the item's address and not to the
@@ -32,13 +23,7 @@ AGORA: Final = "vendor:agora"
 _SERVERS: Final = frozenset({"tools", "mcp_servers"})
 # Addresses of recordings and pictures: the service fetches those, and shows them to nobody's credential.
 _DATA: Final = frozenset({"greeting_audio_url", "sample_urls", "digital_role"})
-# Texts for people and models, in which an address is only spoken of; and mappings of nothing else.
-_PROSE: Final = frozenset(
-    (
-        *("content", "text", "prompt", "instructions", "description", "phrases", "keywords", "keyterm"),
-        *("greeting_message", "failure_message", "trigger_keywords", "phrase_list", "custom_vocabulary"),
-    )
-)
+# Mappings of texts in which an address is only spoken of.
 _ALL_PROSE: Final = frozenset({"system_messages", "template_variables", "labels"})
 # Keys that say that their text is an address, whatever it looks like; and keys that may say so.
 _ADDRESS_KEY: Final = re.compile(
@@ -106,7 +91,7 @@ def _governing(path: Path, tree: Any) -> _Found:
 
 def _look(key: str, value: Any, found: _Found) -> None:
     if isinstance(value, str):
-        if key not in _PROSE and key not in _DATA:
+        if key not in PROSE_KEYS and key not in _DATA:
             found.addresses.extend(_addresses(key, value))
             if key == "path" and not _ONLY_A_PATH.fullmatch(value):
                 found.paths.append(value)

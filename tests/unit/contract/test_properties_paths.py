@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from reconciler.model.properties import (
+from reconciler.contract.agora.history import (
     DEPRECATED_PATHS,
     DEPRECATED_VALUES,
     REMOVED_PATHS,
     RUNTIME_TEMPLATE_PATHS,
     TOOL_TEMPLATE_PATHS,
+    is_template,
+)
+from reconciler.contract.check import (
     UNKNOWN_KEY,
     UNKNOWN_VENDOR,
     VENDOR_NOT_TEXT,
-    Properties,
+    check,
     is_passed_on,
-    is_template,
     known_keys,
     user_path,
 )
@@ -26,7 +28,7 @@ from reconciler.model.properties import (
 
 def first_error(tree: Any) -> Any:
     with pytest.raises(ValidationError) as caught:
-        Properties.model_validate(tree)
+        check(tree)
     return caught.value.errors()[0]
 
 
@@ -104,7 +106,7 @@ def test_old_words_are_still_taken(path: tuple[str, ...], word: str) -> None:
     tree: Any = word
     for part in reversed(path):
         tree = {part: tree}
-    Properties.model_validate(tree)
+    check(tree)
 
 
 @pytest.mark.parametrize("path", REMOVED_PATHS)

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.properties import (
+from reconciler.contract.agora.properties import PROPERTIES, SLOTS
+from reconciler.contract.kinds import FieldType
+from reconciler.contract.offers import VENDOR_HOSTS, VENDORS
+from reconciler.contract.places import (
     CREDENTIAL_PATHS,
     HEADER_PATHS,
-    SLOTS,
     URL_PATHS,
-    VENDOR_HOSTS,
-    VENDORS,
     credential_paths,
     is_credential_header,
-    secret_destination,
     url_paths,
 )
-from reconciler.model.properties.paths import bare, fields_of, variants_of
-from reconciler.model.properties.shape import PropertiesTree
+from reconciler.model.destinations import secret_destination
 
 
-def all_fields(shape: Any = PropertiesTree, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every path that our shapes know, `*` for keys and indexes."""
-    variants = variants_of(shape)
-    if variants:
-        for member in variants.values():
-            yield from all_fields(member, path)
-        return
-    plain = bare(shape)
-    if get_origin(plain) in (list, dict):
-        yield from all_fields(get_args(plain)[-1], (*path, "*"))
-    elif fields := fields_of(plain):
-        for key, field in fields.items():
-            yield from all_fields(field, (*path, key))
-    else:
+def all_fields(kind: FieldType = PROPERTIES, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every path that our types know, `*` for keys and indexes."""
+    for variant in kind.variants.values():
+        yield from all_fields(variant, path)
+    for key, field in kind.fields.items():
+        yield from all_fields(field, (*path, key))
+    if kind.inner is not None:
+        yield from all_fields(kind.inner, (*path, "*"))
+    elif not kind.variants and not kind.fields:
         yield path
 
 
@@ -407,12 +400,12 @@ def test_an_ordinary_path_is_none(path: str) -> None:
 
 
 @given(
-    slot=st.sampled_from(SLOTS),
+    slot=st.sampled_from(sorted(SLOTS)),
     data=st.data(),
     keys=st.lists(st.sampled_from(["x", "options", "proxy", "headers", "0", "auth"]), min_size=1, max_size=4),
 )
 def test_an_address_anywhere_below_params_shows(slot: str, data: st.DataObject, keys: list[str]) -> None:
-    name = data.draw(st.sampled_from(sorted(VENDORS[slot])))  # type: ignore[index]
+    name = data.draw(st.sampled_from(sorted(VENDORS[slot])))
     below: Any = "wss://evil.example/v1"
     for key in keys:
         below = {key: below} if data.draw(st.booleans()) else {key: [below]}
@@ -421,10 +414,12 @@ def test_an_address_anywhere_below_params_shows(slot: str, data: st.DataObject, 
 
 
 @given(
-    slot=st.sampled_from(SLOTS), data=st.data(), host=st.from_regex(r"[a-z]{3,9}\.example", fullmatch=True)
+    slot=st.sampled_from(sorted(SLOTS)),
+    data=st.data(),
+    host=st.from_regex(r"[a-z]{3,9}\.example", fullmatch=True),
 )
 def test_a_new_address_always_shows(slot: str, data: st.DataObject, host: str) -> None:
-    name = data.draw(st.sampled_from(sorted(VENDORS[slot])))  # type: ignore[index]
+    name = data.draw(st.sampled_from(sorted(VENDORS[slot])))
     key = data.draw(
         st.sampled_from(sorted(p[-1] for p in URL_PATHS if p[:2] == (slot, "params") and len(p) == 3))
     )
@@ -438,7 +433,8 @@ def test_a_new_address_always_shows(slot: str, data: st.DataObject, host: str) -
 json_trees = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.sampled_from(SLOTS), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text() | st.sampled_from(sorted(SLOTS)), inner, max_size=4)
     ),
     max_leaves=20,
 )

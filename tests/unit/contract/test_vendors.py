@@ -5,44 +5,24 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from pydantic import Tag, ValidationError
+from pydantic import ValidationError
 
-from reconciler.model.properties import (
-    CN_DEFAULTS,
-    CN_ONLY,
-    CN_VENDORS,
-    PRESETS,
-    PREVIEW_ONLY,
-    REQUIRED_PARAMS,
-    SLOTS,
-    VENDORS,
-    Properties,
-    Slot,
-    missing_params,
-    preset_slots,
-    user_path,
-    vendor_of,
-)
-from reconciler.model.vendors import asr, avatar, llm, mllm, tts
+from reconciler.contract.agora.managed import CN_DEFAULTS, PRESETS
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.check import check, known_keys, user_path
+from reconciler.contract.offers import NEEDS, VENDORS, missing_params, preset_slots, vendor_of
 
-FACTS: dict[Slot, dict[str, dict[str, Any]]] = json.loads(
+FACTS: dict[str, dict[str, dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "data" / "vendor_facts.json").read_text(encoding="utf-8")
 )
 FACTS = {slot: FACTS[slot] for slot in SLOTS}  # without the line about itself
 ALL = [(slot, name) for slot in SLOTS for name in FACTS[slot]]
-UNIONS: dict[Slot, Any] = {
-    "asr": asr.Asr,
-    "tts": tts.Tts,
-    "llm": llm.Llm,
-    "mllm": mllm.Mllm,
-    "avatar": avatar.Avatar,
-}
 
 
-def minimum(slot: Slot, name: str) -> dict[str, Any]:
+def minimum(slot: str, name: str) -> dict[str, Any]:
     return {slot: copy.deepcopy(FACTS[slot][name]["minimum"])}
 
 
@@ -55,7 +35,7 @@ def without(tree: Any, dotted: str) -> Any:
 
 def errors(tree: Any) -> list[tuple[str, tuple[int | str, ...]]]:
     try:
-        Properties.model_validate(tree)
+        check(tree)
     except ValidationError as error:
         return [(each["type"], user_path(each["loc"])) for each in error.errors()]
     return []
@@ -68,21 +48,35 @@ def test_the_tables_and_the_facts_name_the_same_vendors() -> None:
 
 
 @pytest.mark.parametrize("slot", ["asr", "tts", "mllm", "avatar"])
-def test_a_slots_union_and_its_table_name_the_same_vendors(slot: Slot) -> None:
-    union, _ = get_args(UNIONS[slot])
-    tags = {
-        extra.tag for member in get_args(union) for extra in member.__metadata__ if isinstance(extra, Tag)
-    }
-    assert tags - {""} == set(VENDORS[slot])
+def test_a_slot_has_a_variant_for_each_of_its_vendors(slot: str) -> None:
+    assert set(SLOTS[slot].kind.variants) - {""} == set(VENDORS[slot])
 
 
 def test_the_vendors_of_a_language_model_are_those_of_its_table() -> None:
-    assert set(get_args(llm.VendorName)) == set(llm.VENDORS)
-    assert set(llm.STYLES) == set(get_args(llm.Style)) == {"openai", *llm.STYLE_VENDORS}
+    for variant in SLOTS["llm"].kind.variants.values():
+        assert variant.fields["vendor"].limits["expected"] == list(VENDORS["llm"])
+    styles = {"openai", *SLOTS["llm"].styles}
+    assert set(SLOTS["llm"].kind.variants) == {f"style {style}" for style in styles}
+    assert set(SLOTS["llm"].kind.variants["style openai"].fields["style"].limits["expected"]) == styles
+
+
+@pytest.mark.parametrize(
+    ("slot", "name", "way"),
+    [
+        (slot, row.name, way)
+        for slot in SLOTS
+        for row in SLOTS[slot].rows.values()
+        for need in row.needs
+        for way in need
+    ],
+)
+def test_whatever_a_row_asks_for_is_a_field_of_it(slot: str, name: str, way: tuple[str, ...]) -> None:
+    tag = name if slot != "llm" else f"style {name if name in SLOTS[slot].styles else 'openai'}"
+    assert way[-1] in known_keys((slot, tag, *way))
 
 
 @pytest.mark.parametrize(("slot", "name"), ALL)
-def test_the_least_a_vendor_asks_for_is_enough(slot: Slot, name: str) -> None:
+def test_the_least_a_vendor_asks_for_is_enough(slot: str, name: str) -> None:
     tree = minimum(slot, name)
     assert errors(tree) == []
     assert missing_params(slot, tree) == []
@@ -92,7 +86,7 @@ def test_the_least_a_vendor_asks_for_is_enough(slot: Slot, name: str) -> None:
 @pytest.mark.parametrize(
     ("slot", "name", "path"), [(s, n, p) for s, n in ALL for p in FACTS[s][n]["required"]]
 )
-def test_each_thing_a_vendor_asks_for_is_missed(slot: Slot, name: str, path: str) -> None:
+def test_each_thing_a_vendor_asks_for_is_missed(slot: str, name: str, path: str) -> None:
     tree = {slot: without(FACTS[slot][name]["minimum"], path)}
     assert missing_params(slot, tree) == [(slot, *path.split("."))]
     assert errors(tree) == [], "the shape leaves it to the table"
@@ -100,9 +94,9 @@ def test_each_thing_a_vendor_asks_for_is_missed(slot: Slot, name: str, path: str
 
 
 @pytest.mark.parametrize(("slot", "name"), [(s, n) for s, n in ALL if s != "llm"])
-def test_with_nothing_given_everything_is_missed_in_order(slot: Slot, name: str) -> None:
+def test_with_nothing_given_everything_is_missed_in_order(slot: str, name: str) -> None:
     tree = {slot: {"vendor": name, "enable": True} if slot in ("avatar", "mllm") else {"vendor": name}}
-    asked = {(slot, *need[0]) for need in REQUIRED_PARAMS[slot][name]}
+    asked = {(slot, *need[0]) for need in NEEDS[slot][name]}
     assert set(missing_params(slot, tree)) == asked
     assert {".".join(path[1:]) for path in map(tuple, asked)} == set(FACTS[slot][name]["required"]) | (
         {"params"} if name == "generic_http" else set()
@@ -110,7 +104,7 @@ def test_with_nothing_given_everything_is_missed_in_order(slot: Slot, name: str)
 
 
 @pytest.mark.parametrize(("slot", "name"), [(s, n) for s, n in ALL if FACTS[s][n]["minimum"].get("params")])
-def test_a_misspelt_param_is_reported_where_it_stands(slot: Slot, name: str) -> None:
+def test_a_misspelt_param_is_reported_where_it_stands(slot: str, name: str) -> None:
     tree = minimum(slot, name)
     key, value = next(iter(tree[slot]["params"].items()))
     tree[slot]["params"][f"{key}x"] = value
@@ -118,7 +112,7 @@ def test_a_misspelt_param_is_reported_where_it_stands(slot: Slot, name: str) -> 
 
 
 @pytest.mark.parametrize(("slot", "name"), [(s, n) for s, n in ALL if FACTS[s][n]["minimum"].get("params")])
-def test_params_are_typed(slot: Slot, name: str) -> None:
+def test_params_are_typed(slot: str, name: str) -> None:
     for key in FACTS[slot][name]["minimum"]["params"]:
         tree = minimum(slot, name)
         tree[slot]["params"][key] = None
@@ -135,7 +129,7 @@ def test_params_are_typed(slot: Slot, name: str) -> None:
         ("llm", {"params": {}}, []),
     ],
 )
-def test_managed_credentials_need_no_key_address_or_model(slot: Slot, part: Any, left: list[Any]) -> None:
+def test_managed_credentials_need_no_key_address_or_model(slot: str, part: Any, left: list[Any]) -> None:
     assert missing_params(slot, {slot: {**part, "credential_mode": "managed"}}) == left
     assert len(missing_params(slot, {slot: {**part, "credential_mode": "byok"}})) > len(left)
 
@@ -172,7 +166,7 @@ def test_a_preset_supplies_the_vendor_of_a_voice_too() -> None:
         ("tts", {"vendor": "nobody"}),
     ],
 )
-def test_nothing_is_missed_in_what_is_off_or_unknown(slot: Slot, part: Any) -> None:
+def test_nothing_is_missed_in_what_is_off_or_unknown(slot: str, part: Any) -> None:
     assert missing_params(slot, {slot: part}) == []
     assert missing_params(slot, {}) == []
 
@@ -220,7 +214,7 @@ def test_a_multimodal_model_replaces_the_three() -> None:
         ),
     ],
 )
-def test_other_ways_to_give_the_same_thing(slot: Slot, part: Any) -> None:
+def test_other_ways_to_give_the_same_thing(slot: str, part: Any) -> None:
     assert errors({slot: part}) == []
     assert missing_params(slot, {slot: part}) == []
 
@@ -248,10 +242,8 @@ def test_headers_of_a_voice_belong_to_the_generic_one() -> None:
 def test_regions_are_those_of_the_facts() -> None:
     for slot in SLOTS:
         where = {name: facts["where"] for name, facts in FACTS[slot].items()}
-        assert CN_ONLY[slot] == {name for name in where if where[name] == "cn"}
-        assert CN_VENDORS[slot] == {name for name in where if where[name] in ("cn", "both")}
-        assert PREVIEW_ONLY[slot] == {name for name in where if where[name] == "preview"}
-    assert CN_DEFAULTS["asr", "vendor"] in CN_ONLY["asr"]
+        assert {name: row.where for name, row in VENDORS[slot].items()} == where
+    assert not VENDORS["asr"][CN_DEFAULTS["asr", "vendor"]].is_worldwide
 
 
 def test_every_vendor_says_where_its_credential_goes() -> None:
