@@ -21,7 +21,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("model", "ports.py", "plan", "observe.py", "apply", "workflow")
+CORE = ("secrets", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
 PURE = (*CORE, "config", "report", "providers")
 # Templates run in a child: whoever watches it needs a clock, and takes the environment from it.
 WATCH = "config/worker.py"

@@ -22,7 +22,7 @@ from reconciler.config.yaml_errors import Trouble
 from reconciler.config.yaml_events import parse_yaml
 from reconciler.config.yaml_tree import Parsed, YamlLimits
 from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span, nearest
-from reconciler.model.sources import is_hidden
+from reconciler.secrets.sources import is_hidden
 
 FLEET_FILE = "fleet.yaml"
 DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")

@@ -14,7 +14,7 @@ from reconciler.config.sandbox import ABSENT, Sandbox
 from reconciler.config.template_errors import TemplateFault, fault_of
 from reconciler.config.yaml_scalars import CONTROL
 from reconciler.diagnostics import did_you_mean
-from reconciler.model.secret import MARK
+from reconciler.secrets import MARK
 
 MAX_SOURCE: Final = 256 * 1024
 MAX_INCLUDES: Final = 10

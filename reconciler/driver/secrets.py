@@ -1,7 +1,7 @@
 """Where the values behind secret references come from: the environment, files, and the `vals` command.
 
 Values are read at the moment of a call and kept nowhere. Messages name references, never values. Which references
-are refused by their text is said in `model.sources`; here, what their files turn out to be.
+are refused by their text is said in `secrets.sources`; here, what their files turn out to be.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 import orjson
 
 from reconciler.errors import SecretUnavailable
-from reconciler.model.secret import Secret, SecretRef, written_path
-from reconciler.model.sources import (
+from reconciler.ports import SecretSource
+from reconciler.secrets import Secret, SecretRef, written_path
+from reconciler.secrets.sources import (
     MORE_SCHEMES,
     RESERVED,
     Fault,
@@ -26,7 +27,6 @@ from reconciler.model.sources import (
     of_machine,
     refusal,
 )
-from reconciler.ports import SecretSource
 
 _VALS_TIMEOUT = 30.0
 _LARGEST_FILE = 64 * 1024

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 from reconciler.model.properties import is_credential_header, is_header_path
-from reconciler.model.secret import KEY_LIKE, pieces
 from reconciler.model.tree import Path, Tree
+from reconciler.secrets import KEY_LIKE, pieces
 
 
 class Masked(str):

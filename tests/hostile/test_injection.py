@@ -25,7 +25,7 @@ import yaml
 from reconciler.config import load, rendered, sandbox, template_check
 from reconciler.diagnostics import Span
 from reconciler.errors import InvalidConfig
-from reconciler.model.secret import MARK
+from reconciler.secrets import MARK
 from tests.hostile import injection
 from tests.hostile.bench import LONG, Bench
 from tests.hostile.injection import Generator, Ground, Watch, corpus

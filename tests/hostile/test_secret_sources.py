@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.driver.secrets import SecretSources
 from reconciler.errors import SecretUnavailable
-from reconciler.model.secret import SecretRef
+from reconciler.secrets import SecretRef
 from tests.hostile.bench import Bench
 
 CANARY = "canary-wE2rT5yU8iO1"

@@ -9,12 +9,12 @@ from reconciler.apply.events import Ledger, Result
 from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError, UsageError
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.spec import HOUR, AgentSpec, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan, Selection
 from reconciler.plan.change import Action, Because, action_of, diffs_of
 from reconciler.plan.guard import Policy
 from reconciler.ports import HttpRequest
+from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator.auth import decode
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet

@@ -25,9 +25,9 @@ from reconciler.model.properties import (
     URL_PATHS,
     is_credential_header,
 )
-from reconciler.model.secret import MARK, SecretRef
-from reconciler.model.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 from reconciler.model.tree import Path, dotted
+from reconciler.secrets import MARK, SecretRef
+from reconciler.secrets.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 
 _CREDENTIALS = PathSet(CREDENTIAL_PATHS)
 _HEADERS = PathSet(HEADER_PATHS)

@@ -14,8 +14,8 @@ from reconciler.config.rules.texts import LOOKS_LIKE_REFERENCE
 from reconciler.config.trouble import Trouble
 from reconciler.config.words import shown
 from reconciler.model.properties import SLOTS, URL_PATHS
-from reconciler.model.secret import MARK
 from reconciler.model.tree import Path, dotted
+from reconciler.secrets import MARK
 
 _REALTIME = frozenset({"asr", "tts", "mllm"})
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?")

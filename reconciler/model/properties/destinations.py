@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from reconciler.model.properties.catalogue import SLOTS, VENDORS, vendor_of
 from reconciler.model.properties.secrets import is_url_path
-from reconciler.model.secret import MARK, pieces
 from reconciler.model.tree import Path, value_at
 from reconciler.model.vendors import llm
+from reconciler.secrets import MARK, pieces
 
 # Slot, vendor (or LLM style) -> where its credential goes when no URL is given.
 _ROWS: Final = [

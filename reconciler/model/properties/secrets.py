@@ -2,7 +2,7 @@
 
 Tables of paths (`*` is any key or list index) and questions about one tree. Vendors spell the same thing in
 many ways, so each spelling is listed; a test holds the lists against every class. What a secret *is* lives
-in `model.secret`, and to which host it is sent in `destinations`.
+in `secrets.references`, and to which host it is sent in `destinations`.
 """
 
 import re
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.model.properties.catalogue import SLOTS
-from reconciler.model.secret import KEY_LIKE
 from reconciler.model.tree import Path
+from reconciler.secrets import KEY_LIKE
 
 # Keys that hold a credential directly under a slot's `params`. The last line: spellings that no known vendor
 # uses, for those we do not know.

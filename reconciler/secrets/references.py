@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import Final
 
-from reconciler.model.tree import Path, Tree, leaves
-
 # A reference ends at a closing '+', at white space, at a quote or at the end of the text.
 _REFERENCE = re.compile(r"ref\+(?P<scheme>[a-z][a-z0-9]*)://(?P<path>[^\s+\"'<>]*)(?P<close>\+?)")
 MARK = "ref+"
@@ -109,14 +107,6 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
         at = match.end()
     if at < len(text):
         yield text[at:], False
-
-
-def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
-    """Every reference of a tree with its path, in the tree's order."""
-    for path, value in leaves(tree):
-        if isinstance(value, str) and MARK in value:
-            for ref in references(value):
-                yield path, ref
 
 
 def substitute(text: str, values: Mapping[SecretRef, Secret]) -> Secret:

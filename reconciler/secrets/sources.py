@@ -11,7 +11,7 @@ import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from reconciler.model.secret import SecretRef, written_path
+from reconciler.secrets.references import SecretRef, written_path
 
 # The credentials of the service itself are never a vendor's secret: a fleet that asks for one is an exfiltration.
 RESERVED: Final = "AGORA_"
