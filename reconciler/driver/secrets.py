@@ -1,7 +1,7 @@
-"""Where the values behind secret references come from: the environment, files, and the `vals` command.
+"""Reads the values behind secret references: from the environment, from files, and with the `vals` command.
 
-Values are read at the moment of a call and kept nowhere. Messages name references, never values. Which references
-are refused by their text is said in `secrets.sources`; here, what their files turn out to be.
+Values are read at the moment of a call and not kept. Messages name references, never values. `secrets.sources` refuses
+references by their text; this module also refuses files to which links lead.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _LARGEST_FILE = 64 * 1024
 class SecretSources:
     """`ports.SecretSource`: `ref+env://`, `ref+file://`, and known schemes through `vals` where it is installed.
 
-    What a reference's text shows was refused when the files were read; it is refused here again, since this is where
-    values are given away.
+    Loading the files has refused bad references already. They are refused here again, because this is the only place
+    that gives values away.
     """
 
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
@@ -89,7 +89,7 @@ class SecretSources:
             return f"the file cannot be read ({type(problem).__name__})"
 
     def _misled(self, path: Path, real: Path) -> str | None:
-        """What is wrong with the file that a path leads to, and does not show in its text."""
+        """Why the file to which a path's links lead is refused; None where it is not."""
         root = self._directory.resolve()
         if of_machine(real.as_posix()):
             return "a link leads to what the machine shows of its processes"
