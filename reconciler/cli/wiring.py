@@ -246,7 +246,7 @@ def open_session(
 
 
 class _Remembering:
-    """`ports.SecretSource` that tells the wall what it gives away."""
+    """`ports.SecretSource` that has the masker learn every value it returns."""
 
     def __init__(self, sources: SecretSource) -> None:
         self._sources = sources
