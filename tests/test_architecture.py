@@ -21,7 +21,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("durations.py", "contract", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
+CORE = ("durations.py", "contract", "secrets", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
 PURE = (*CORE, "config", "report", "providers")
 # Templates run in a child process: the worker that watches it needs a clock, the child empties its environment.
 WORKER = "config/templates/worker.py"

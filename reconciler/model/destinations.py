@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from reconciler.contract.agora.properties import SLOTS
 from reconciler.contract.offers import VENDOR_HOSTS, vendor_of
 from reconciler.contract.places import PROSE_KEYS, is_url_path
-from reconciler.model.secret import MARK, pieces
 from reconciler.model.tree import Path, value_at
+from reconciler.secrets import MARK, pieces
 
 AGORA: Final = "vendor:agora"
 

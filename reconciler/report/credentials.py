@@ -13,8 +13,8 @@ from typing import Final
 
 from reconciler.contract.literals import looks_random, names_a_credential
 from reconciler.contract.places import is_credential_header, is_header_path
-from reconciler.model.secret import KEY_LIKE, pieces
 from reconciler.model.tree import Path, Tree
+from reconciler.secrets import KEY_LIKE, pieces
 
 
 class Masked(str):

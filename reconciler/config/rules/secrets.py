@@ -30,9 +30,9 @@ from reconciler.contract.places import (
     named_literals,
 )
 from reconciler.diagnostics import Problem, did_you_mean, warning
-from reconciler.model.secret import MARK, SecretRef
-from reconciler.model.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 from reconciler.model.tree import Path, dotted
+from reconciler.secrets import MARK, SecretRef
+from reconciler.secrets.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 
 _PROSE = PROSE_KEYS | PROSE_ABOVE
 

@@ -7,9 +7,9 @@ from enum import IntFlag
 from typing import Final
 
 from reconciler.contract.literals import KEY_PREFIXES, looks_random, url_credential
-from reconciler.model.secret import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  the command line asks for it here
-from reconciler.model.secret import MARK, SecretRef, references
-from reconciler.model.sources import Refusal, refusal
+from reconciler.secrets import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  the command line asks for it here
+from reconciler.secrets import MARK, SecretRef, references
+from reconciler.secrets.sources import Refusal, refusal
 
 LOOKS_LIKE_REFERENCE: Final = re.compile(r"ref\+[A-Za-z0-9]*:")
 _WHOLE: Final = re.compile(r"ref\+[a-z][a-z0-9]*://[^\s+\"'<>]+\+?")
@@ -33,7 +33,7 @@ NOTHING: Final = 0
 
 
 def examine(text: str, more_schemes: frozenset[str]) -> int:
-    """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `model.sources`."""
+    """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `secrets.sources`."""
     holds: int = NOTHING
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
         holds = Holds.REFERENCE | _judged(text, more_schemes)

@@ -16,8 +16,8 @@ from reconciler.config.words import shown
 from reconciler.contract.agora.properties import SLOTS
 from reconciler.contract.places import URL_PATHS
 from reconciler.diagnostics import Problem
-from reconciler.model.secret import MARK
 from reconciler.model.tree import Path, dotted
+from reconciler.secrets import MARK
 
 _REALTIME = frozenset({"asr", "tts", "mllm"})
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?")

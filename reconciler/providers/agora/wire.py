@@ -13,9 +13,9 @@ from typing import TypeAlias
 from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
 from reconciler.model.ability import Capabilities
-from reconciler.model.secret import MARK, Secret, SecretRef, references, substitute
 from reconciler.model.tree import Tree, dotted, value_at
 from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
+from reconciler.secrets import MARK, Secret, SecretRef, references, substitute
 
 HOUR = 3600.0
 _NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})

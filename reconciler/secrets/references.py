@@ -1,7 +1,6 @@
-"""A reference to a secret: a name such as `ref+env://OPENAI_API_KEY`, never a value.
+"""References to secrets, such as `ref+env://OPENAI_API_KEY`, and the type of the values behind them.
 
-Finding references inside text lives here; resolving them is an effect (`ports.Resolve`) and lives elsewhere.
-The syntax is that of the `vals` tool: `ref+scheme://path[?query][#fragment]`, optionally closed by `+` when
+References are found in texts and replaced here; `driver.secrets` reads the values (`ports.Resolve`). The syntax is that of the `vals` tool: `ref+scheme://path[?query][#fragment]`, optionally closed by `+` when
 the reference stands inside other text (`Bearer ref+env://TOKEN+`).
 """
 
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from posixpath import normpath
 
 from reconciler.contract.literals import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  asked for here, too
-from reconciler.model.tree import Path, Tree, leaves
 
 # A reference ends at a closing '+', at white space, at a quote or at the end of the text.
 _REFERENCE = re.compile(r"ref\+(?P<scheme>[a-z][a-z0-9]*)://(?P<path>[^\s+\"'<>]*)(?P<close>\+?)")
@@ -21,7 +19,7 @@ MARK = "ref+"
 
 
 class Secret:
-    """A secret's value, invisible in every way of showing it: only `reveal` gives it away."""
+    """The value of a secret. Printing, formatting and logging it show `MASK`; only `reveal` returns the value."""
 
     __slots__ = ("_value",)
     MASK = "(secret)"
@@ -30,7 +28,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself; called at the one place that sends it."""
+        """The value itself. Call this only where the value is sent or masked."""
         return self._value
 
     def __repr__(self) -> str:
@@ -67,9 +65,9 @@ class SecretRef:
 
     @property
     def source(self) -> str:
-        """What it refers to, however it is written: two ways to write one file's path are one secret.
+        """The secret itself in one spelling, so that two references to one secret can be compared.
 
-        So are two versions of one secret, or whatever else a `?` says of how to read it.
+        The path of a file is normalised. The query after a `?` is left out: it says which version is read, and how.
         """
         if self.scheme == "file":
             return f"{MARK}file://{written_path(self.path)}"
@@ -81,7 +79,7 @@ class SecretRef:
 
 
 def written_path(path: str) -> str:
-    """A file's path as a reader takes it, without `.`, `..` and doubled slashes; links are not followed."""
+    """The path of a file without `.`, `..` and doubled slashes; links are not followed."""
     # normpath keeps two slashes at the start, which POSIX lets mean something else; here they do not.
     return normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
 
@@ -105,16 +103,8 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
         yield text[at:], False
 
 
-def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
-    """Every reference of a tree with its path, in the tree's order."""
-    for path, value in leaves(tree):
-        if isinstance(value, str) and MARK in value:
-            for ref in references(value):
-                yield path, ref
-
-
 def substitute(text: str, values: Mapping[SecretRef, Secret]) -> Secret:
-    """The text with each reference replaced by its value: a secret as a whole."""
+    """The text with each reference replaced by its value; the whole text is a secret then."""
     return Secret(
         _REFERENCE.sub(
             lambda match: values[SecretRef(f"ref+{match['scheme']}://{match['path']}")].reveal(), text

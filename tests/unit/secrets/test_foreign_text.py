@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.secret import Secret
-from reconciler.providers.agora.redaction import LONGEST, clean, redact
+from reconciler.secrets import Secret
+from reconciler.secrets.foreign_text import LONGEST, clean, redact
 
 CANARY = 'sk-"Canary"/9f+8\\e7=äöü'
 TOKEN = "007eJxTYKgNq2+aujui4f3K+v5I3pPbJnT4aczxDHrsuPOEh/EVo78KDAaGRsYmpmbmFpaJSckpqWkIvqOTs4u"

@@ -1,8 +1,8 @@
-"""Which sources of secrets the files of a fleet may name, as far as a reference's own text can tell.
+"""Which references the files of a fleet may hold, judged by the text of the reference alone.
 
-Files are written by whoever opens a pull request, and references are resolved with the credentials of whoever runs
-apply. So a source is named here, with what may be said of it, or it is refused. What a path leads to once links are
-followed only the reader of files can see: `driver.secrets` asks about that again, in the same words.
+Anybody who opens a pull request writes files, but references are resolved with the credentials of the person or job
+that runs apply. So this is a list of what is allowed; everything else is refused. Where links in a path lead, only
+`driver.secrets` can see: it calls `of_machine` and `is_hidden` again on the path without links.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from reconciler.model.secret import SecretRef, written_path
+from reconciler.secrets.references import SecretRef, written_path
 
-# The credentials of the service itself are never a vendor's secret: a fleet that asks for one is an exfiltration.
+# Variables with this prefix hold the service's own credentials. No vendor needs them; a fleet that refers to one would
+# send them to a stranger.
 RESERVED: Final = "AGORA_"
-# Files that show a process's environment, its memory or its descriptors.
+# Directories whose files show the environment, the memory or the open files of processes.
 _MACHINE: Final = frozenset({"proc", "dev", "sys"})
 
 OWN_SCHEMES: Final = frozenset({"env", "file"})
-# What `vals` may be asked for: its server is the runner's to say (VAULT_ADDR, BAO_ADDR, OP_CONNECT_HOST,
-# DOPPLER_API_ADDR, CONJUR_APPLIANCE_URL, BW_API_ADDR, INFISICAL_URL) or its maker's own, and it neither runs a program
-# that a path names nor reads a file that one names. Whoever runs apply may add others, and answers for them.
+# Schemes that `vals` may resolve. For each, the server is set in the environment of apply (VAULT_ADDR, BAO_ADDR,
+# OP_CONNECT_HOST, DOPPLER_API_ADDR, CONJUR_APPLIANCE_URL, BW_API_ADDR, INFISICAL_URL) or is the maker's own, and the
+# path of a reference can name neither a program to run nor a file to read. MORE_SCHEMES adds others at the user's risk.
 VALS_SCHEMES: Final = frozenset(
     [
         "awssecrets",
@@ -38,9 +39,9 @@ VALS_SCHEMES: Final = frozenset(
         "vault",
     ]
 )
-# The name of the setting that adds some: scheme,scheme.
+# The environment variable that adds schemes, separated by commas.
 MORE_SCHEMES: Final = "RECONCILER_SECRET_SCHEMES"
-# What a query may say: what is read and how, never where, as whom or with which token.
+# Parameters of a query that say what is read and how. Others could name a server, a user or a token.
 _PARAMETERS: Final = frozenset(
     [
         "decode",
@@ -59,9 +60,9 @@ _PARAMETERS: Final = frozenset(
         "version_stage",
     ]
 )
-# A region becomes a part of a host's name, hence no dot, slash or percent sign in any value.
+# A region becomes a part of a host name: a dot, slash or percent sign in it could name another host.
 _PARAMETER_VALUE: Final = re.compile(r"[A-Za-z0-9_-]*")
-# A name with a dot is taken for a host, which is sent a token for all vaults.
+# `vals` takes a vault name with a dot for a host, and sends that host a token that opens all vaults.
 _AZURE: Final = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9-]+(?:/[A-Za-z0-9-]*)?")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9]*")
 
@@ -76,20 +77,20 @@ class Fault(StrEnum):
 
 
 class Refusal(NamedTuple):
-    """A reference that is refused, and what of it is wrong."""
+    """Why a reference is refused: the kind of fault, and what is wrong in words."""
 
     fault: Fault
     what: str
 
 
 def more_schemes(setting: str | None) -> frozenset[str]:
-    """The schemes that whoever runs the command adds; what cannot be one adds nothing."""
+    """The schemes in the setting `MORE_SCHEMES`; words that cannot be a scheme are left out."""
     words = (each.strip() for each in (setting or "").split(","))
     return frozenset(each for each in words if _SCHEME.fullmatch(each))
 
 
 def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> Refusal | None:
-    """Why a reference may not be resolved; None where nothing is wrong with its text."""
+    """Why a reference may not be resolved; None where nothing is wrong. `more` schemes are allowed as well."""
     scheme, path = reference.scheme, reference.path
     if scheme == "env":
         reserved = path.upper().startswith(RESERVED)
@@ -109,12 +110,12 @@ def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> Refusal
 
 
 def of_machine(path: str) -> bool:
-    """Whether a path without links is one of the machine's own, such as the environment of a process."""
+    """Whether a path without links is in /proc, /dev or /sys, such as the environment of a process."""
     return path.startswith("/") and path.lstrip("/").partition("/")[0] in _MACHINE
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a part of a path is hidden. Kubernetes mounts `token` by way of `..data`: two dots hide nothing."""
+    """Whether a part of a path begins with one dot. Kubernetes mounts files through `..data`: two dots pass."""
     return any(part.startswith(".") and part != "." and not part.startswith("..") for part in path.split("/"))
 
 
@@ -128,7 +129,10 @@ def _file(path: str) -> Refusal | None:
 
 
 def _server(scheme: str, path: str) -> str | None:
-    """The part of a reference that says who is asked, or might: `vals` and we must not read one text differently."""
+    """The part of a reference that could choose the server which is asked; None where no part can.
+
+    A text that `vals` could split in another way than this function is refused.
+    """
     before, _, fragment = path.partition("#")
     place, _, query = before.partition("?")
     if "?" in fragment or "#" in fragment:
