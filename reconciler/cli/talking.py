@@ -9,10 +9,11 @@ from typing import Any
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job, parse_address
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.ports import Steps
 from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.report import documents
+from reconciler.report.formats import Format, Kind
 from reconciler.report.instants import moment
 
 # Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
@@ -26,14 +27,10 @@ _INSTANTS = {
 Call = Callable[[AgoraProvider, str], Steps[Any]]
 
 
-def talk(address: str, call: Call, flags: dict[str, Any]) -> int:
-    """Make one call on the agent of an address, and print what the service says.
-
-    `flags` are those of `options.talking_options`.
-    """
-    output = Output.taken_from(flags)
+def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> int:
+    """Make one call on the agent of an address, and print what the service says."""
     where = parse_address(address)
-    with wiring.open_session(flags["directory"], flags["environment"], flags["variables"], output) as session:
+    with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
 
         def steps() -> Steps[Any]:
@@ -43,8 +40,7 @@ def talk(address: str, call: Call, flags: dict[str, Any]) -> int:
             return (yield from call(session.provider, agent.agent_id))
 
         reply = session.run(steps())
-    tree = _readable(asdict(reply)) if reply is not None else {}
-    output.result(documents.to_json(tree) if flags["style"] == "json" else documents.to_yaml(tree))
+    output.report(form, Kind.TREE, _readable(asdict(reply)) if reply is not None else {})
     return 0
 
 

@@ -23,6 +23,7 @@ import click
 from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
 from reconciler.cli.meter import Meter
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.wall import WALL
@@ -187,18 +188,18 @@ def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
     return handle
 
 
-def load_fleet(
-    directory: str, environment: str | None, variables: tuple[tuple[str, str], ...], output: Output
-) -> DesiredFleet:
+def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """The desired fleet of a directory; its warnings are shown, its errors raised."""
     from reconciler import config
 
-    path = Path(directory)
+    path = Path(flags.directory)
     begun = time.monotonic()
     try:
-        fleet = config.load(path, environment=environment, variables=dict(variables), limits=load_limits())
+        fleet = config.load(
+            path, environment=flags.environment, variables=dict(flags.variables), limits=load_limits()
+        )
     except InvalidConfig as problem:
-        problem.directory = directory
+        problem.directory = flags.directory
         raise
     output.detail(
         f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
@@ -209,24 +210,18 @@ def load_fleet(
 
 
 def open_session(
-    directory: str,
-    environment: str | None,
-    variables: tuple[tuple[str, str], ...],
-    output: Output,
-    *,
-    purpose: Purpose = Purpose.OBSERVE,
-    reads_secrets: bool = False,
+    flags: FleetFlags, output: Output, *, purpose: Purpose = Purpose.OBSERVE, reads_secrets: bool = False
 ) -> Session:
     """A session for a fleet: the embedded simulator or the real service, as its files say.
 
     `reads_secrets` is for what observes and resolves references nevertheless.
     """
-    fleet = load_fleet(directory, environment, variables, output)
-    path = Path(directory)
+    fleet = load_fleet(flags, output)
+    path = Path(flags.directory)
     _leave_no_core()
     WALL.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
     sources = _Remembering(SecretSources(os.environ, path))
-    store = LocalStore(state_path(path, environment), seen=seen_directory(os.environ))
+    store = LocalStore(state_path(path, flags.environment), seen=seen_directory(os.environ))
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.say(f"warning: {each} [state]")

@@ -56,6 +56,14 @@ class Ending:
     verb: str = "Apply"
 
 
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an apply as it is reported: what was done, and what is said after it."""
+
+    ledger: Ledger
+    ending: Ending
+
+
 def lifts_of(plan: Plan) -> tuple[str, ...]:
     """How the holds of a plan are lifted, a line for each kind."""
     found = {change.reason.because for change in plan.changes if isinstance(change, Hold)}

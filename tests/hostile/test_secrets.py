@@ -22,6 +22,7 @@ import pytest
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, show_error
 from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.wall import Wall
@@ -328,7 +329,7 @@ def test_a_bug_of_ours_at_an_effect_shows_nothing_with_debug(
 ) -> None:
     output = Output(debug=True)
     bench.patch.chdir(canary_fleet)
-    with wiring.open_session(".", None, (), output, purpose=Purpose.CHANGE) as session:
+    with wiring.open_session(FleetFlags("."), output, purpose=Purpose.CHANGE) as session:
         real = session.sender
 
         class Sender:

@@ -20,4 +20,4 @@ def command(address: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.interrupt(agent_id), flags)
+    return talk(address, lambda provider, agent_id: provider.interrupt(agent_id), **flags)

@@ -31,5 +31,7 @@ def command(address: str, text: str, priority: str, **flags: Any) -> int:
     from reconciler.providers.agora.conversation import Priority
 
     return talk(
-        address, lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)), flags
+        address,
+        lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)),
+        **flags,
     )

@@ -21,4 +21,4 @@ def command(address: str, text: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.think(agent_id, text), flags)
+    return talk(address, lambda provider, agent_id: provider.think(agent_id, text), **flags)
