@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("adopt", short_help="Take a running agent over as an address.")
+@click.command("adopt")
 @click.argument("address")
 @click.argument("agent_id")
 @options.fleet_options_with_c

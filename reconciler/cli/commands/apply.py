@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("apply", short_help="Bring the running agents to what the files say.")
+@click.command("apply")
 @options.fleet_options
 @options.format_option(Kind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")

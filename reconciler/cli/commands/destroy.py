@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("destroy", short_help="Leave the whole fleet.")
+@click.command("destroy")
 @options.fleet_options
 @options.format_option(Kind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")

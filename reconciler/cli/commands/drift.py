@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("drift", short_help="Show what the world changed; for cron.")
+@click.command("drift")
 @options.fleet_options
 @options.format_option(Kind.DRIFT)
 @options.parallelism_option

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("forget", short_help="Drop a record and release its agent.")
+@click.command("forget")
 @click.argument("address")
 @options.fleet_options_with_c
 @options.lock_option

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("history", short_help="Print what was said by and to an agent.")
+@click.command("history")
 @click.argument("address")
 @options.talking_options
 def command(address: str, **flags: Any) -> int:

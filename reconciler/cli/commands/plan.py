@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("plan", short_help="Show what apply would do; reads, never writes.")
+@click.command("plan")
 @options.fleet_options
 @options.format_option(Kind.PLAN)
 @click.option(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("render", short_help="Print the final agents, secrets as references.")
+@click.command("render")
 @options.fleet_options
 @options.format_option(Kind.TREE)
 @click.option("--trace", is_flag=True, help="Name the file, line and layer of every value.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("show", short_help="Show one agent: files, state and service.")
+@click.command("show")
 @click.argument("address")
 @options.fleet_options_with_c
 @options.format_option(Kind.TREE)

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("speak", short_help="Let an agent say a text.")
+@click.command("speak")
 @click.argument("address")
 @click.argument("text")
 @click.option(

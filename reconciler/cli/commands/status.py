@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("status", short_help="List what runs: age, token, sync, cost.")
+@click.command("status")
 @options.fleet_options
 @options.format_option(Kind.STATUS)
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("think", short_help="Put a text before an agent's model.")
+@click.command("think")
 @click.argument("address")
 @click.argument("text")
 @options.talking_options

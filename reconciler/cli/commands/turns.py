@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("turns", short_help="Print the turns of an agent's session.")
+@click.command("turns")
 @click.argument("address")
 @options.talking_options
 def command(address: str, **flags: Any) -> int:

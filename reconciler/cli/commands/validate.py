@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("validate", short_help="Check the files: every problem at once, offline.")
+@click.command("validate")
 @options.fleet_options
 @options.format_option(Kind.PROBLEMS)
 @options.output_options
