@@ -21,7 +21,7 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
 from reconciler.plan.planfile import LARGEST, SavedPlan, load
-from reconciler.providers.agora.settings import Purpose
+from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, Kind
 from reconciler.report.ledger import Ending, Finish, lifts_of
 from reconciler.workflow import Approved, Job

@@ -11,8 +11,9 @@ from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job, parse_address
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
+from reconciler.errors import UsageError
 from reconciler.ports import Steps
-from reconciler.providers.agora.provider import AgoraProvider
+from reconciler.providers import Talker
 from reconciler.report.formats import Format, Kind
 from reconciler.report.instants import moment
 
@@ -24,7 +25,7 @@ _INSTANTS = {
     "ended_at_ms": ("ended_at", 1000.0),
 }
 
-Call = Callable[[AgoraProvider, str], Steps[Any]]
+Call = Callable[[Talker, str], Steps[Any]]
 
 
 def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> int:
@@ -32,12 +33,15 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
+        provider = session.provider
+        if not isinstance(provider, Talker):
+            raise UsageError(f"the service {session.fleet.service.kind} has no calls on one agent")
 
         def steps() -> Steps[Any]:
             agent, record = yield from workflow.agent_of(job, session.provider, where)
             if record is not None:
-                session.provider.seat(agent.agent_id, where.channel, record.uid)
-            return (yield from call(session.provider, agent.agent_id))
+                provider.seat(agent.agent_id, where.channel, record.uid)
+            return (yield from call(provider, agent.agent_id))
 
         reply = session.run(steps())
     output.report(form, Kind.TREE, _readable(asdict(reply)) if reply is not None else {})

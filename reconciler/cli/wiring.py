@@ -30,21 +30,11 @@ from reconciler.cli.wall import WALL
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
-from reconciler.model.fleet import DesiredFleet, ServiceKind
+from reconciler.model.fleet import DesiredFleet
 from reconciler.model.secret import Secret, SecretRef
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
-from reconciler.providers.agora.gates import Limits
-from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.providers.agora.settings import (
-    APP_CERTIFICATE,
-    CUSTOMER_ID,
-    CUSTOMER_SECRET,
-    GLOBAL_PATH,
-    AgoraSettings,
-    Purpose,
-    from_environment,
-)
-from reconciler.providers.agora.wire import secrets_in
+from reconciler.providers import Connection, Purpose, RunProvider, connector_of, secrets_in
+from reconciler.services import entry_of
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
@@ -52,16 +42,7 @@ from reconciler.workflow import Planned
 T = TypeVar("T")
 
 STATE_DIRECTORY = ".reconciler"
-# The embedded service takes any credentials; these are as public as this file.
-_EMBEDDED = AgoraSettings(
-    app_id="00000000000000000000000000000000",
-    certificate=Secret("00000000000000000000000000000000"),
-    customer_id=Secret("embedded"),
-    customer_secret=Secret("embedded"),
-    base_url=f"http://embedded-simulator{GLOBAL_PATH}",
-)
 _EMBEDDED_QUOTA = 20
-_CREDENTIALS = (APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How long a run that is ended at once may take to say so, seconds.
 _LAST_WORDS = 0.5
@@ -80,14 +61,18 @@ class Session:
 
     directory: Path
     fleet: DesiredFleet
-    provider: AgoraProvider
-    app_id: str
+    connection: Connection
     sender: Callable[[], Sender]
     store: LocalStore
     secrets: SecretSource
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
     _has_changed: bool = field(default=False, init=False)
+
+    @property
+    def provider(self) -> RunProvider:
+        """The provider that this run works with."""
+        return self.connection.provider
 
     def run(
         self,
@@ -219,26 +204,26 @@ def open_session(
     fleet = load_fleet(flags, output)
     path = Path(flags.directory)
     _leave_no_core()
-    WALL.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
+    entry = entry_of(fleet.service.kind)
+    connector = connector_of(entry)
+    WALL.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
     sources = _Remembering(SecretSources(os.environ, path))
     store = LocalStore(state_path(path, flags.environment), seen=seen_directory(os.environ))
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.say(f"warning: {each} [state]")
-    if fleet.service.kind is ServiceKind.SIMULATOR:
-        provider = AgoraProvider(_EMBEDDED, _unlimited())
-        sender = _embedded(path, fleet, purpose)
-        return Session(path, fleet, provider, _EMBEDDED.app_id, sender, store, StandIns(sources), output)
-    if purpose is Purpose.CHANGE or reads_secrets:
+    if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
-    area = fleet.service.area.value if fleet.service.area else None
-    settings = from_environment(os.environ, area, fleet.service.app_id, purpose=purpose)
+    connection = connector.connect(os.environ, fleet.service, purpose)
+    if entry.is_embedded:
+        sender = _embedded(path, fleet, purpose)
+        return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
 
     def attentive() -> Sender:
         return _Attentive(HttpxSender())
 
-    return Session(path, fleet, AgoraProvider(settings), settings.app_id, attentive, store, sources, output)
+    return Session(path, fleet, connection, attentive, store, sources, output)
 
 
 class _Remembering:
@@ -301,11 +286,6 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
     if simulator.switches.quota != quota:
         simulator.set_switches(quota=quota)
     return lambda: EmbeddedSender(simulator)
-
-
-def _unlimited() -> Limits:
-    """The embedded service needs no politeness."""
-    return Limits(calls_per_second=1e9, burst=1e9)
 
 
 def _holder(fleet: DesiredFleet) -> str:

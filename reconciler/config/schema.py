@@ -8,14 +8,15 @@ comes from the model of `properties`, ours from the tables here.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from reconciler import durations
 from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
-from reconciler.model.fleet import Area, ServiceKind
+from reconciler.model.fleet import Area
 from reconciler.model.properties import Properties
 from reconciler.model.spec import ReplaceOrder
+from reconciler.services import SERVICES, kinds
 
 Schema = dict[str, Any]
 
@@ -144,8 +145,8 @@ def _map(values: Schema, description: str, names: str | None = None) -> Schema:
     return made if names is None else {**made, "propertyNames": {"pattern": f"^(?:{names})$"}}
 
 
-def _choice(words: type[Any], description: str) -> Schema:
-    return {"enum": [each.value for each in words], "description": description}
+def _choice(words: Iterable[str], description: str) -> Schema:
+    return {"enum": [str(each) for each in words], "description": description}
 
 
 def _names(description: str) -> Schema:
@@ -199,7 +200,7 @@ _LOOP: Final[Schema] = {
     "variables": _VARIABLES,
 }
 _SERVICE: Final[Schema] = {
-    "kind": _choice(ServiceKind, "simulator is embedded and the default; agora is the real service."),
+    "kind": _choice(kinds(), "; ".join(f"{each.kind} {each.summary}" for each in SERVICES) + "."),
     "area": _choice(Area, "Area of the service's hosts. Left out: the global host."),
     "app_id": _text("The App ID that is expected; only compared with AGORA_APP_ID.", "[0-9A-Fa-f]{32}"),
 }

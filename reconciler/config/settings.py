@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reconciler.config.merge import Layer, deciding, merged
-from reconciler.config.words import Wrong, amount, share, shown, whole, word
+from reconciler.config.words import Wrong, amount, one_of, share, shown, whole, word
 from reconciler.config.yaml_scalars import Templated
 from reconciler.diagnostics import Diagnostics
-from reconciler.model.fleet import Area, Limits, Service, ServiceKind
+from reconciler.model.fleet import Area, Limits, Service
+from reconciler.services import kinds
 
 _APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
 
@@ -26,7 +27,7 @@ def _app_id(value: Any) -> str:
 
 
 _SERVICE: Mapping[str, Callable[[Any], Any]] = {
-    "kind": lambda value: word(value, ServiceKind),
+    "kind": lambda value: one_of(value, kinds()),
     "area": lambda value: word(value, Area),
     "app_id": _app_id,
 }

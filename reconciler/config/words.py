@@ -75,9 +75,13 @@ def number_help(text: str) -> str:
 
 def word(value: object, words: type[_Word]) -> _Word:
     """One of a closed list."""
-    known = [each.value for each in words]
+    return words(one_of(value, [each.value for each in words]))
+
+
+def one_of(value: object, known: list[str]) -> str:
+    """One of some names."""
     if isinstance(value, str) and value in known:
-        return words(value)
+        return value
     hint = did_you_mean(value, known) if isinstance(value, str) else None
     raise Wrong("unknown-word", f"{shown(value)} is not one of {', '.join(known)}", hint)
 

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from reconciler.model.secret import SecretRef, written_path
+from reconciler.services import own_prefixes
 
 # The credentials of the service itself are never a vendor's secret: a fleet that asks for one is an exfiltration.
-RESERVED: Final = "AGORA_"
+RESERVED: Final = own_prefixes()
 # Files that show a process's environment, its memory or its descriptors.
 _MACHINE: Final = frozenset({"proc", "dev", "sys"})
 
@@ -94,7 +95,7 @@ def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> Refusal
     if scheme == "env":
         reserved = path.upper().startswith(RESERVED)
         return (
-            Refusal(Fault.OURS, f"names that begin with {RESERVED} are not given to agents")
+            Refusal(Fault.OURS, f"names that begin with {' or '.join(RESERVED)} are not given to agents")
             if reserved
             else None
         )

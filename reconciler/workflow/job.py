@@ -16,6 +16,7 @@ from reconciler.plan.basis import Basis, settle
 from reconciler.plan.build import Plan, Selection, build_plan
 from reconciler.plan.guard import Policy
 from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
+from reconciler.services import entry_of
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class Job:
     @property
     def pins(self) -> Pins:
         owner = self.fleet.owner
-        return Pins(owner.fleet, owner.environment, self.fleet.service.kind.value, self.app_id)
+        return Pins(owner.fleet, owner.environment, self.fleet.service.kind, self.app_id)
 
 
 def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
@@ -84,7 +85,7 @@ def check_pins(state: State, pins: Pins) -> None:
         if mine != its:
             raise StateError(
                 f"the state belongs to {label} {its or '(none)'}, and this run is for {mine or '(none)'}; nothing was done",
-                hint="check the directory, --env and AGORA_APP_ID; a fleet that really moves starts with a new state",
+                hint=f"check the directory, --env and {entry_of(pins.service).project_variable}; a fleet that really moves starts with a new state",
             )
 
 

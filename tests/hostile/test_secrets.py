@@ -28,10 +28,9 @@ from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.wall import Wall
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
+from reconciler.providers import Purpose, secrets_in
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.providers.agora.settings import Purpose
-from reconciler.providers.agora.wire import secrets_in
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
 from reconciler.state.local import LocalStore
 from tests.hostile import canaries

@@ -28,10 +28,9 @@ def command(address: str, text: str, priority: str, **flags: Any) -> int:
     reconciler speak lobby/greeter 'Excuse me.' --priority APPEND
     """
     from reconciler.cli.talking import talk
-    from reconciler.providers.agora.conversation import Priority
 
     return talk(
         address,
-        lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)),
+        lambda provider, agent_id: provider.speak(agent_id, text, priority=priority),
         **flags,
     )

@@ -12,7 +12,8 @@ from typing import NoReturn, TypeVar
 from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
 from reconciler.model.secret import Secret, SecretRef
 from reconciler.ports import HttpReply, HttpRequest, Now, Random, Resolve, Steps
-from reconciler.providers.agora import errors, replies, settings, tokens, wire
+from reconciler.providers import secrets_in
+from reconciler.providers.agora import errors, replies, settings, tokens
 from reconciler.providers.agora.clock import ServiceClock
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.pressure import Pressure, Result
@@ -154,7 +155,7 @@ class AgoraClient:
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
         """Everything that must not come back in a text after this request."""
-        return self._known.union(wire.secrets_in(request))
+        return self._known.union(secrets_in(request))
 
     def _learn(self, result: Result) -> Steps[None]:
         if isinstance(result, HttpReply):

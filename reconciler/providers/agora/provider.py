@@ -159,13 +159,12 @@ class AgoraProvider:
         agent_id: str,
         text: str,
         *,
-        priority: conversation.Priority | None = None,
+        priority: str | None = None,
         interruptable: bool | None = None,
     ) -> Steps[conversation.Heard]:
-        """Let an agent say a text of at most 512 bytes; see `conversation.speak`."""
-        return conversation.speak(
-            self._client, agent_id, text, priority=priority, interruptable=interruptable
-        )
+        """Let an agent say a text of at most 512 bytes; `priority` is one of `conversation.Priority`."""
+        urgency = conversation.Priority(priority) if priority is not None else None
+        return conversation.speak(self._client, agent_id, text, priority=urgency, interruptable=interruptable)
 
     def interrupt(self, agent_id: str) -> Steps[conversation.Heard]:
         """Stop an agent's present speech or thought."""

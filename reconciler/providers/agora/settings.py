@@ -10,12 +10,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.model.secret import Secret
+from reconciler.providers import Purpose
 from reconciler.providers.agora.tokens import is_credential
 
 APP_ID = "AGORA_APP_ID"
@@ -37,14 +37,6 @@ HOSTS: Mapping[str | None, str] = MappingProxyType(
         CN: "https://api-cn-east-1.sd-rtn.com",
     }
 )
-
-
-class Purpose(StrEnum):
-    """What the settings are for, since a plan needs fewer credentials than an apply."""
-
-    OBSERVE = "observe"  # list and query: the REST credentials
-    CHANGE = "change"  # join, update, leave as well: also the certificate, which mints tokens
-    TALK = "talk"  # verbs on one agent: either of the two will do
 
 
 @dataclass(frozen=True, slots=True)

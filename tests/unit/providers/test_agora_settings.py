@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.errors import UsageError
 from reconciler.model.secret import Secret
-from reconciler.providers.agora.settings import AgoraSettings, Purpose, base_url, from_environment
+from reconciler.providers import Purpose
+from reconciler.providers.agora.settings import AgoraSettings, base_url, from_environment
 
 APP_ID = "a1" * 16
 CERTIFICATE = "b2" * 16
