@@ -22,7 +22,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
 from reconciler.plan.planfile import LARGEST, SavedPlan, load
 from reconciler.providers import Purpose
-from reconciler.report.formats import TEXT, Format, Kind
+from reconciler.report.formats import TEXT, Format, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
 from reconciler.workflow import Approved, Job
 
@@ -180,7 +180,7 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
 def _shown(session: wiring.Session, job: Job, output: Output) -> Plan:
     """The plan that somebody is asked about, shown."""
     plan = session.run(workflow.plan(job, session.provider))
-    output.report(TEXT, Kind.PLAN, without_refusals(plan))
+    output.report(TEXT, ReportKind.PLAN, without_refusals(plan))
     return plan
 
 
@@ -220,7 +220,7 @@ def _report(
         lifts_of(plan) if plan is not None else (),
         "Destroy" if destroying else "Apply",
     )
-    output.report(form, Kind.LEDGER, Finish(ledger, ending))
+    output.report(form, ReportKind.LEDGER, Finish(ledger, ending))
 
 
 def _exit_code(ledger: Ledger, session: wiring.Session) -> int:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler import durations
-from reconciler.report.formats import Kind, formats_for, named
+from reconciler.report.formats import ReportKind, formats_for, named
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         return key.strip(), text
 
 
-class Variable(Pair):
+class VariableOption(Pair):
     """A `KEY=VALUE` of `--var`: nothing that looks like a key, since every process can read our arguments."""
 
     def convert(
@@ -146,7 +146,7 @@ _environment_options = stacked(
     click.option(
         "--var",
         "variables",
-        type=Variable(),
+        type=VariableOption(),
         multiple=True,
         metavar="KEY=VALUE",
         help="Set a variable; repeatable.",
@@ -167,7 +167,7 @@ output_options = stacked(
 )
 
 
-def format_option(kind: Kind) -> Callable[[Command], Command]:
+def format_option(kind: ReportKind) -> Callable[[Command], Command]:
     """`--format`, as the command's argument `form`: one of the formats that can render a kind."""
     names = [each.name for each in formats_for(kind)]
     return click.option(
@@ -182,7 +182,7 @@ def format_option(kind: Kind) -> Callable[[Command], Command]:
 
 
 # What every command on one running agent takes besides its own arguments; `talking.talk` takes it.
-talking_options = stacked(fleet_options_with_c, format_option(Kind.TREE), output_options)
+talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
 
 selection_options = stacked(
     click.option(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 from reconciler.cli.wall import WALL
 from reconciler.diagnostics import Diagnostic
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
-from reconciler.report.formats import Format, Kind, ReadSource, RenderOptions
+from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ class Output:
         write(_as_lines(text), commands=commands)
 
     def report(
-        self, form: Format, kind: Kind, value: object, options: RenderOptions = RenderOptions()
+        self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> None:
         """Print a value of a kind as a result, in a format."""
         text = form.render(kind, value, replace(options, colour=self.colour()))

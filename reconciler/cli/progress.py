@@ -10,15 +10,15 @@ from typing import Any
 from reconciler.cli.output import MaskedStream, Output
 from reconciler.plan.build import Plan
 from reconciler.report import progress
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 from reconciler.workflow import Planned
 
 
 @contextmanager
 def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callable[[Any], None]]:
     """A function to hand events to, for as long as the apply runs."""
-    if Kind.EVENT in form.kinds:
-        yield lambda event: output.report(form, Kind.EVENT, event)
+    if ReportKind.EVENT in form.kinds:
+        yield lambda event: output.report(form, ReportKind.EVENT, event)
         return
     if not (form.is_for_terminals and output.is_live):
         yield lambda event: _plain(output, event, form, show_plan=show_plan)
@@ -50,7 +50,7 @@ def _plain(output: Output, event: Any, form: Format, *, show_plan: bool) -> None
         if show_plan:
             # Where standard error is read, too, the refusal is said there; a comment has only this.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
-            output.report(form, Kind.PLAN, shown)
+            output.report(form, ReportKind.PLAN, shown)
         return
     line = progress.line(event)
     if line is not None:

@@ -14,7 +14,7 @@ from reconciler.cli.output import Output
 from reconciler.errors import UsageError
 from reconciler.ports import Steps
 from reconciler.providers import Talker
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 from reconciler.report.instants import moment
 
 # Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
@@ -44,7 +44,7 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
             return (yield from call(provider, agent.agent_id))
 
         reply = session.run(steps())
-    output.report(form, Kind.TREE, _readable(asdict(reply)) if reply is not None else {})
+    output.report(form, ReportKind.TREE, _readable(asdict(reply)) if reply is not None else {})
     return 0
 
 

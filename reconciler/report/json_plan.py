@@ -29,7 +29,7 @@ from reconciler.report.plan_document import (
     Held,
     Location,
     PlanDocument,
-    Problem,
+    ProblemTree,
     ResourceChange,
     TerraformAction,
     UnmanagedTree,
@@ -181,7 +181,7 @@ def _place(where: Span) -> Location:
     return {"file": where.file, "line": where.line, "column": where.column}
 
 
-def diagnostic_tree(found: Diagnostic) -> Problem:
+def diagnostic_tree(found: Diagnostic) -> ProblemTree:
     """One problem of the files."""
     return {
         "severity": "error" if found.is_error else "warning",

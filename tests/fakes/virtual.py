@@ -37,7 +37,7 @@ from reconciler.ports import (
     Stopping,
     Unlock,
 )
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.simulator import MemoryStore as World
@@ -149,7 +149,7 @@ class Virtual:
 
     def provider(self) -> AgoraProvider:
         """A provider as a new process would have it."""
-        return AgoraProvider(SETTINGS, Limits(calls_per_second=1e9, burst=1e9))
+        return AgoraProvider(SETTINGS, CallLimits(calls_per_second=1e9, burst=1e9))
 
     def job(self, fleet: DesiredFleet, **settings: Any) -> Job:
         return Job(fleet, app_id=SETTINGS.app_id, **settings)

@@ -29,7 +29,7 @@ from reconciler.model.wall import Wall
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
 from reconciler.providers import Purpose, secrets_in
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
 from reconciler.state.local import LocalStore
@@ -239,7 +239,7 @@ FATES: tuple[dict[str, object], ...] = (
 )
 
 
-IMPATIENT = Limits(attempt_seconds=0.4, read_seconds=1.0, write_seconds=0.5, first_backoff=0.05)
+IMPATIENT = CallLimits(attempt_seconds=0.4, read_seconds=1.0, write_seconds=0.5, first_backoff=0.05)
 
 
 def _fault_id(fate: dict[str, object]) -> str:

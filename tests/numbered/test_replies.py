@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.cli import wiring
 from reconciler.driver.loop import Driver
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator.messages import JSON_HEADERS, Response
 from tests.hostile.bench import mutating
@@ -25,9 +25,9 @@ INCOMPLETE = 6
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits as long as a run does: pauses are short, and a read that keeps failing ends at once."""
-    limits = Limits(calls_per_second=1e6, burst=1e6, read_seconds=0.5, longest_hold=0.2)
+    limits = CallLimits(calls_per_second=1e6, burst=1e6, read_seconds=0.5, longest_hold=0.2)
 
-    def provider(settings: Any, _: Limits | None = None) -> AgoraProvider:
+    def provider(settings: Any, _: CallLimits | None = None) -> AgoraProvider:
         return AgoraProvider(settings, limits)
 
     async def sleep(_: Driver, seconds: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("destroy")
 @options.fleet_options
-@options.format_option(Kind.LEDGER)
+@options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
 @options.parallelism_option
 @options.lock_option

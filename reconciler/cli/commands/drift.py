@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("drift")
 @options.fleet_options
-@options.format_option(Kind.DRIFT)
+@options.format_option(ReportKind.DRIFT)
 @options.parallelism_option
 @options.output_options
 def command(fleet: options.FleetFlags, output: Output, form: Format, **flags: Any) -> int:
@@ -35,5 +35,5 @@ def command(fleet: options.FleetFlags, output: Output, form: Format, **flags: An
             found = session.run(workflow.drift(make_job(session, Flags(**flags)), session.provider))
         except Refused as problem:
             raise ReconcilerError(problem.message, hint=problem.hint) from problem
-    output.report(form, Kind.DRIFT, found)
+    output.report(form, ReportKind.DRIFT, found)
     return int(ExitCode.CHANGES if found.plan.pending else ExitCode.DONE)

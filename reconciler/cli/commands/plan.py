@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind, RenderOptions
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @options.fleet_options
-@options.format_option(Kind.PLAN)
+@options.format_option(ReportKind.PLAN)
 @click.option(
     "--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for `apply --plan FILE`."
 )
@@ -67,5 +67,5 @@ def command(
         Path(out).write_bytes(save(plan, job.selection, job.policy))
         command = resume_command.apply_saved(fleet, str(out), chosen.allows)
         output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
-    output.report(form, Kind.PLAN, plan, RenderOptions(explain=explain))
+    output.report(form, ReportKind.PLAN, plan, RenderOptions(explain=explain))
     return int(ExitCode.CHANGES if detailed_exitcode and plan.pending else ExitCode.DONE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("render")
 @options.fleet_options
-@options.format_option(Kind.TREE)
+@options.format_option(ReportKind.TREE)
 @click.option("--trace", is_flag=True, help="Name the file, line and layer of every value.")
 @options.output_options
 def command(fleet: options.FleetFlags, output: Output, form: Format, trace: bool) -> int:
@@ -38,7 +38,7 @@ def command(fleet: options.FleetFlags, output: Output, form: Format, trace: bool
             variables=dict(fleet.variables),
             limits=load_limits(),
         )
-        output.report(form, Kind.TRACE, found)
+        output.report(form, ReportKind.TRACE, found)
     else:
-        output.report(form, Kind.TREE, config.rendered(load_fleet(fleet, output)))
+        output.report(form, ReportKind.TREE, config.rendered(load_fleet(fleet, output)))
     return 0

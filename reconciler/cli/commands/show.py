@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("address")
 @options.fleet_options_with_c
-@options.format_option(Kind.TREE)
+@options.format_option(ReportKind.TREE)
 @options.output_options
 def command(address: str, fleet: options.FleetFlags, output: Output, form: Format) -> int:
     """Show what files, state and service say of one agent, and the last changes that were made to it.
@@ -28,11 +28,11 @@ def command(address: str, fleet: options.FleetFlags, output: Output, form: Forma
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
-    from reconciler.report import one
+    from reconciler.report.address_report import address_tree
 
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
-        portrait = session.run(workflow.portrait(make_job(session, Flags()), session.provider, where))
-        tree = one.portrait_tree(portrait, session.store.history(where, 10))
-    output.report(form, Kind.TREE, tree)
+        found = session.run(workflow.address_report(make_job(session, Flags()), session.provider, where))
+        tree = address_tree(found, session.store.history(where, 10))
+    output.report(form, ReportKind.TREE, tree)
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind
+from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @options.fleet_options
-@options.format_option(Kind.STATUS)
+@options.format_option(ReportKind.STATUS)
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
 @click.option(
     "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
@@ -44,7 +44,9 @@ def command(
             plan, basis = session.run(workflow.status(job, session.provider), is_watch=watch)
             if watch and output.colour():
                 click.clear()
-            output.report(form, Kind.STATUS, overview.status_of(plan, basis, session.provider.capabilities))
+            output.report(
+                form, ReportKind.STATUS, overview.status_of(plan, basis, session.provider.capabilities)
+            )
             if not watch:
                 return 0
             try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, Kind, RenderOptions
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @options.fleet_options
-@options.format_option(Kind.PROBLEMS)
+@options.format_option(ReportKind.PROBLEMS)
 @options.output_options
 def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     """Check a fleet's files. Offline, without credentials; every problem at once, each with its place.
@@ -36,5 +36,7 @@ def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     found = check(directory, fleet.environment, dict(fleet.variables))
     # Annotations count from the root of the repository, where the command runs in CI.
     root = "" if directory.is_absolute() or directory == Path() else directory.as_posix()
-    output.report(form, Kind.PROBLEMS, found, RenderOptions(root=root, read_source=source_reader(directory)))
+    output.report(
+        form, ReportKind.PROBLEMS, found, RenderOptions(root=root, read_source=source_reader(directory))
+    )
     return int(ExitCode.ERROR if found.has_errors else ExitCode.DONE)

@@ -15,7 +15,7 @@ from reconciler.ports import HttpReply, HttpRequest, Now, Random, Resolve, Steps
 from reconciler.providers import secrets_in
 from reconciler.providers.agora import errors, replies, settings, tokens
 from reconciler.providers.agora.clock import ServiceClock
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.pressure import Pressure, Result
 from reconciler.providers.agora.settings import AgoraSettings
 
@@ -33,7 +33,7 @@ class AgoraClient:
 
     __slots__ = ("_basic", "_known", "_seats", "_settings", "clock", "pressure")
 
-    def __init__(self, connection: AgoraSettings, limits: Limits | None = None) -> None:
+    def __init__(self, connection: AgoraSettings, limits: CallLimits | None = None) -> None:
         self._settings = connection
         self._basic = _basic(connection)
         self._seats: dict[str, tuple[str, str]] = {}

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from reconciler.model.fleet import Service
 from reconciler.model.secret import Secret
 from reconciler.providers import Connection, Purpose
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import (
     APP_CERTIFICATE,
@@ -60,7 +60,7 @@ class EmbeddedConnector:
 
     def connect(self, environment: Mapping[str, str], service: Service, purpose: Purpose) -> Connection:
         """A connection with public credentials and without a limit on its pace: nobody else is served."""
-        provider = AgoraProvider(_PUBLIC, Limits(calls_per_second=1e9, burst=1e9))
+        provider = AgoraProvider(_PUBLIC, CallLimits(calls_per_second=1e9, burst=1e9))
         return Connection(provider, _PUBLIC.app_id, _EMBEDDED_GRACE)
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:

@@ -22,7 +22,7 @@ from reconciler.ports import (
 )
 from reconciler.providers.agora import conversation, errors, listing, replies, wire
 from reconciler.providers.agora.client import AgoraClient
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.listing import Lister
 from reconciler.providers.agora.settings import AgoraSettings
 
@@ -35,7 +35,7 @@ class AgoraProvider:
 
     __slots__ = ("_able", "_client", "_lister")
 
-    def __init__(self, settings: AgoraSettings, limits: Limits | None = None) -> None:
+    def __init__(self, settings: AgoraSettings, limits: CallLimits | None = None) -> None:
         self._client = AgoraClient(settings, limits)
         self._lister = Lister(self._client)
         self._able = wire.capabilities(mainland_china=settings.is_mainland_china)

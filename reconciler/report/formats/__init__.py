@@ -16,17 +16,17 @@ from typing import TypeAlias
 ReadSource: TypeAlias = Callable[[str], "str | None"]
 
 
-class Kind(StrEnum):
+class ReportKind(StrEnum):
     """What can be reported, with the value that is rendered."""
 
     PLAN = "plan"  # plan.build.Plan
     DRIFT = "drift"  # workflow.Drift
-    STATUS = "status"  # report.status.Status
+    STATUS = "status"  # report.status.StatusReport
     EVENT = "event"  # apply.events.Event, or workflow.Planned
     LEDGER = "ledger"  # report.ledger.Finish
     PROBLEMS = "problems"  # report.problems.Checked
     TREE = "tree"  # model.tree.Tree
-    TRACE = "trace"  # a list of report.traced.Traced
+    TRACE = "trace"  # a list of report.traced.TracedValue
 
 
 def _no_source(file: str) -> str | None:
@@ -54,18 +54,18 @@ class Format:
     """
 
     name: str
-    kinds: frozenset[Kind]
+    kinds: frozenset[ReportKind]
     is_for_terminals: bool = False  # progress may redraw lines
     is_workflow_commands: bool = False  # GitHub's runner is meant to obey it
 
-    def render(self, kind: Kind, value: object, options: RenderOptions = RenderOptions()) -> str:
+    def render(self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()) -> str:
         """A value of a kind as text."""
         module = importlib.import_module(f"{__name__}.{self.name}")
         render: Callable[[object, RenderOptions], str] = getattr(module, kind.value)
         return render(value, options)
 
 
-_K = Kind
+_K = ReportKind
 TEXT = Format(
     "text", frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.LEDGER, _K.PROBLEMS}), is_for_terminals=True
 )
@@ -80,7 +80,7 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def formats_for(kind: Kind) -> tuple[Format, ...]:
+def formats_for(kind: ReportKind) -> tuple[Format, ...]:
     """The formats that can render a kind; the first is the default."""
     return tuple(each for each in FORMATS if kind in each.kinds)
 

@@ -26,7 +26,7 @@ def drift(value: Drift, options: RenderOptions) -> str:
     return documents.to_json(drift_report.tree(value))
 
 
-def status(value: status_report.Status, options: RenderOptions) -> str:
+def status(value: status_report.StatusReport, options: RenderOptions) -> str:
     """What runs; durations in seconds."""
     return documents.to_json(status_report.tree(value))
 
@@ -54,6 +54,6 @@ def tree(value: Tree, options: RenderOptions) -> str:
     return documents.to_json(value)
 
 
-def trace(value: Iterable[traced.Traced], options: RenderOptions) -> str:
+def trace(value: Iterable[traced.TracedValue], options: RenderOptions) -> str:
     """One row a value."""
     return documents.to_json(traced.tree(value))

@@ -22,7 +22,7 @@ def drift(value: Drift, options: RenderOptions) -> str:
     return drift_report.render_text(value, colour=options.colour)
 
 
-def status(value: status_report.Status, options: RenderOptions) -> str:
+def status(value: status_report.StatusReport, options: RenderOptions) -> str:
     """A table of what runs."""
     return status_report.render_text(value)
 

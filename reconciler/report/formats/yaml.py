@@ -14,6 +14,6 @@ def tree(value: Tree, options: RenderOptions) -> str:
     return documents.to_yaml(value)
 
 
-def trace(value: Iterable[traced.Traced], options: RenderOptions) -> str:
+def trace(value: Iterable[traced.TracedValue], options: RenderOptions) -> str:
     """One line a value: path, value, place, layer."""
     return traced.render(value)

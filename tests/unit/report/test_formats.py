@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from reconciler.cli import options
 from reconciler.report import formats
-from reconciler.report.formats import FORMATS, Format, Kind, RenderOptions, formats_for, named
+from reconciler.report.formats import FORMATS, Format, RenderOptions, ReportKind, formats_for, named
 from tests.unit.report.plans import rich_world
 
 FOLDER = Path(formats.__file__).parent
@@ -39,30 +39,35 @@ def test_a_module_renders_the_kinds_of_its_line(form: Format) -> None:
         assert list(inspect.signature(getattr(module, name)).parameters) == ["value", "options"]
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_every_kind_can_be_read_by_people_or_says_that_it_is_a_stream(kind: Kind) -> None:
-    assert formats_for(kind)[0].name in ("text", "yaml") or kind is Kind.EVENT
+@pytest.mark.parametrize("kind", ReportKind)
+def test_every_kind_can_be_read_by_people_or_says_that_it_is_a_stream(kind: ReportKind) -> None:
+    assert formats_for(kind)[0].name in ("text", "yaml") or kind is ReportKind.EVENT
     assert "json" in [each.name for each in formats_for(kind)]
 
 
 def test_help_lists_what_the_registry_has() -> None:
-    listed = {kind: [each.name for each in formats_for(kind)] for kind in Kind}
-    assert listed[Kind.PLAN] == listed[Kind.DRIFT] == listed[Kind.LEDGER] == ["text", "json", "markdown"]
-    assert listed[Kind.PROBLEMS] == ["text", "json", "github", "sarif"]
-    assert listed[Kind.STATUS] == ["text", "json"]
-    assert listed[Kind.TREE] == listed[Kind.TRACE] == ["yaml", "json"]
+    listed = {kind: [each.name for each in formats_for(kind)] for kind in ReportKind}
+    assert (
+        listed[ReportKind.PLAN]
+        == listed[ReportKind.DRIFT]
+        == listed[ReportKind.LEDGER]
+        == ["text", "json", "markdown"]
+    )
+    assert listed[ReportKind.PROBLEMS] == ["text", "json", "github", "sarif"]
+    assert listed[ReportKind.STATUS] == ["text", "json"]
+    assert listed[ReportKind.TREE] == listed[ReportKind.TRACE] == ["yaml", "json"]
 
 
 def test_a_format_is_added_by_a_module_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("reconciler.report.formats.count")
     module.plan = lambda value, options: f"{len(value.pending)} pending"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, Format("count", frozenset({Kind.PLAN}))))
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, Format("count", frozenset({ReportKind.PLAN}))))
 
     @click.command()
-    @options.format_option(Kind.PLAN)
+    @options.format_option(ReportKind.PLAN)
     def command(form: Format) -> None:
-        click.echo(form.render(Kind.PLAN, rich_world().plan()))
+        click.echo(form.render(ReportKind.PLAN, rich_world().plan()))
 
     assert "[text|json|markdown|count]" in CliRunner().invoke(command, ["--help"]).output
     assert CliRunner().invoke(command, ["--format", "count"]).output.endswith(" pending\n")
@@ -72,6 +77,8 @@ def test_a_format_is_added_by_a_module_and_a_line(monkeypatch: pytest.MonkeyPatc
 def test_options_are_for_whom_they_concern() -> None:
     plan = rich_world().plan()
     explained, coloured = RenderOptions(explain=True), RenderOptions(colour=True)
-    assert "1. " in named("text").render(Kind.PLAN, plan, explained)
-    assert "\033[" in named("text").render(Kind.PLAN, plan, coloured)
-    assert named("json").render(Kind.PLAN, plan, coloured) == named("json").render(Kind.PLAN, plan, explained)
+    assert "1. " in named("text").render(ReportKind.PLAN, plan, explained)
+    assert "\033[" in named("text").render(ReportKind.PLAN, plan, coloured)
+    assert named("json").render(ReportKind.PLAN, plan, coloured) == named("json").render(
+        ReportKind.PLAN, plan, explained
+    )
