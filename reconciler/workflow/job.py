@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from reconciler.apply.context import Settings
+from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError, StateError, put_back
 from reconciler.model.address import AgentName, Owner
 from reconciler.model.fleet import DesiredFleet
@@ -59,7 +60,7 @@ def _check_times(basis: Basis) -> None:
         ahead = max(intent.created_at, intent.unknown_since or 0.0) - basis.now
         if ahead > _MOST_AHEAD:
             raise StateError(
-                f"the state means to {intent.operation} {intent.address} since a time {ahead / 3600:.0f} h in the future: "
+                f"the state means to {intent.operation} {intent.address} since a time {spelled(round(ahead / 3600) * 3600)} in the future: "
                 "somebody has edited it, or a clock was wrong; nothing was done",
                 hint=put_back("a good copy"),
             )

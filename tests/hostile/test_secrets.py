@@ -29,6 +29,7 @@ from reconciler.model.wall import Wall
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
 from reconciler.providers import Purpose, secrets_in
+from reconciler.providers.agora import connectors
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
@@ -251,7 +252,7 @@ def test_every_fault(bench: Bench, canary_fleet: Path, fate: dict[str, object]) 
     on = {"doom": "join", "list_defect": "list"}.get(str(fate["fate"]), "join,update,leave,speak,history")
     service = new_service(Recording)
     assert isinstance(service, Recording)
-    bench.patch.setattr(wiring, "AgoraProvider", partial(AgoraProvider, limits=IMPATIENT))
+    bench.patch.setattr(connectors, "AgoraProvider", partial(AgoraProvider, limits=IMPATIENT))
     runs = (
         ("apply", "--auto-approve", "--wait", "0s"),
         ("speak", "lobby/greeter", "hi"),

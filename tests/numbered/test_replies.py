@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from reconciler.cli import wiring
 from reconciler.driver.loop import Driver
+from reconciler.providers.agora import connectors
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator.messages import JSON_HEADERS, Response
@@ -33,7 +33,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(_: Driver, seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.02))
 
-    monkeypatch.setattr(wiring, "AgoraProvider", provider)
+    monkeypatch.setattr(connectors, "AgoraProvider", provider)
     monkeypatch.setattr(Driver, "_sleep", sleep)
 
 
@@ -215,7 +215,7 @@ def test_9_6_12_retry_after(scene: Scene) -> None:
     limited("Garbage", says="makes no sense", retry_after="garbage")
     limited("Less than nothing", says="makes no sense", retry_after="negative")
     limited("3,000 years", says="makes no sense", retry_after="huge")
-    limited("Two hours", says="7200 s", retry_after="seconds", seconds=7200)
+    limited("Two hours", says="a pause of 2h", retry_after="seconds", seconds=7200)
     scene.section.note(
         "No pause is longer than 20 s (shortened here), and a read that keeps failing ends within half a minute."
     )
