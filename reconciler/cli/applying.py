@@ -51,7 +51,7 @@ def run_apply(
         saved = _saved(approval, flags, session)
         job = make_job(session, flags, destroying=destroying)
         if saved is not None:
-            # What a limit is raised by, and where a secret may go, is for whoever applies to say: no file says it.
+            # A plan file raises no limit and allows no host: `--allow` has to be given to this apply.
             policy = replace(
                 job.policy, only=saved.policy.only, prune_unrecorded=saved.policy.prune_unrecorded
             )

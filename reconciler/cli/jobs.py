@@ -1,4 +1,4 @@
-"""Flags -> the job that a verb works on."""
+"""Makes the job of a verb from the flags of a command."""
 
 from __future__ import annotations
 

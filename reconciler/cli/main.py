@@ -1,4 +1,4 @@
-"""The command `reconciler`: finds the command, and turns every way of ending into an exit code, once.
+"""The program `reconciler`: runs one command and turns however it ends into an exit code.
 
 Commands are imported when they run, so that `--help` and completion need click alone.
 """
@@ -93,12 +93,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted\n", 130)
     except BrokenPipeError:
         return 1
-    except Exception as problem:  # noqa: BLE001  the last wall: a bug of ours is a message too
+    except Exception as problem:  # noqa: BLE001  nothing is left to catch it: a bug of ours is a message too
         return _report(problem)
 
 
 def _in_our_words(problem: click.ClickException) -> click.ClickException:
-    """Click says this one differently from release to release."""
+    """The error for an unknown option in our own words: click's differ from release to release."""
     if not isinstance(problem, click.NoSuchOption):
         return problem
     near = ", ".join(sorted(problem.possibilities or ())[:3])
@@ -118,7 +118,7 @@ def _say(text: str, code: int) -> int:
 
 
 def _harmless(text: str) -> str:
-    """Arguments come from anywhere; what is wrong with one is said without letting it move the cursor."""
+    """A text with every control character made visible: arguments may hold some that move the cursor."""
     from reconciler.report.escape import visible
 
     return "\n".join(visible(line) for line in text.split("\n"))
@@ -145,5 +145,5 @@ def _cause(lost: OSError | ValueError) -> str:
 
 
 def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Python's own last words would show more than --debug does, and past the wall."""
+    """Report an exception that nobody caught. Python's own traceback would be printed without masking secrets."""
     _report(problem)

@@ -1,4 +1,4 @@
-"""What a run asks of the service: counted for `--verbose`, and told when no answer comes for a while."""
+"""Counts the requests of a run, for `--verbose`, and tells people when the service has not answered for a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watcher of an apply: shows the plan, then what happens, in the way that this run prints."""
+"""Shows an apply while it runs: its plan, then its events, in the format of this run."""
 
 from __future__ import annotations
 

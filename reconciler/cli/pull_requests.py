@@ -1,8 +1,7 @@
-"""A change is planned on its pull request and applied once it is merged: on the request itself `apply` is refused.
+"""Refuses `apply`, and reading secrets, in a GitHub job for a pull request that is not merged.
 
-So is whatever else reads secrets, since the files say which.
-
-GitHub says in the environment what a job runs for. What cannot be read is taken for what nobody has merged.
+Its files say which agents run and which secrets are read, and nobody has approved them. GitHub says in the
+environment what a job runs for; an event that cannot be read counts as not merged.
 """
 
 from __future__ import annotations

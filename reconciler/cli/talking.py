@@ -1,4 +1,4 @@
-"""What the commands on one running agent share: find it, make one call, print the reply."""
+"""Runs a command on one running agent: finds it, makes one call, prints the reply."""
 
 from __future__ import annotations
 

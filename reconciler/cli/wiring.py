@@ -130,7 +130,7 @@ class Session:
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
-            if on_event is not None:  # whoever only reads has nothing to end in order
+            if on_event is not None:  # a command that only reads has nothing to finish
                 self.output.say(
                     "stopping: nothing new is started; once more ends at once (the intents are on disk)"
                 )

@@ -1,4 +1,4 @@
-"""One agent -> what files, state and service say of it, as a tree."""
+"""What files, state and service say of one address, as a tree: the report of `show`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of an apply: what was done, what was not and why, and how to go on. Always complete, no guess."""
+"""The summary at the end of an apply: every change with its result, why what is missing was not done, how to go on."""
 
 from __future__ import annotations
 

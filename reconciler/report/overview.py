@@ -1,4 +1,4 @@
-"""Plan and basis -> the rows of `status`. The only report that shows ages: they change from run to run."""
+"""Makes the rows of `status` from a plan and its basis, with ages, which change from run to run."""
 
 from __future__ import annotations
 

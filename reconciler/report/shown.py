@@ -1,6 +1,6 @@
 """Values as they may be shown: references as text, literal credentials never; as trees and in lines.
 
-Validation refuses a literal credential long before; this wall stands for what an earlier version recorded, or
+Validation refuses a literal credential long before; this masking is for what an earlier version recorded, or
 what slipped through. What of one text may be shown is decided in `credentials`.
 """
 
