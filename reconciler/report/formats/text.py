@@ -1,39 +1,54 @@
-"""The format `text`: for people at a terminal, and for logs."""
+"""The format `text`: for people at a terminal, and for logs.
+
+A run renders one kind of report: the modules of the others are not imported.
+"""
 
 from __future__ import annotations
 
-from reconciler.plan.build import Plan
-from reconciler.report import drift as drift_report
-from reconciler.report import ledger as ledger_report
-from reconciler.report import problems as problems_report
-from reconciler.report import status as status_report
-from reconciler.report import text
+from typing import TYPE_CHECKING
+
 from reconciler.report.formats import RenderOptions
-from reconciler.workflow import Drift
+
+if TYPE_CHECKING:
+    from reconciler.plan.build import Plan
+    from reconciler.report.ledger import Finish
+    from reconciler.report.problems import Checked
+    from reconciler.report.status import StatusReport
+    from reconciler.workflow import Drift
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
     """A plan in Terraform's format."""
-    return text.render_plan(value, colour=options.colour, explain=options.explain)
+    from reconciler.report.text import render_plan
+
+    return render_plan(value, colour=options.colour, explain=options.explain)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
     """Drift as the changes of a plan."""
-    return drift_report.render_text(value, colour=options.colour)
+    from reconciler.report.drift import render_text
+
+    return render_text(value, colour=options.colour)
 
 
-def status(value: status_report.StatusReport, options: RenderOptions) -> str:
+def status(value: StatusReport, options: RenderOptions) -> str:
     """A table of what runs."""
-    return status_report.render_text(value)
+    from reconciler.report.status import render_text
+
+    return render_text(value)
 
 
-def ledger(value: ledger_report.Finish, options: RenderOptions) -> str:
+def ledger(value: Finish, options: RenderOptions) -> str:
     """The summary at the end of an apply."""
-    return ledger_report.render(value.ledger, value.ending, colour=options.colour)
+    from reconciler.report.ledger import render
+
+    return render(value.ledger, value.ending, colour=options.colour)
 
 
-def problems(value: problems_report.Checked, options: RenderOptions) -> str:
+def problems(value: Checked, options: RenderOptions) -> str:
     """Every problem with its code frame, then a line for each environment that is right."""
+    from reconciler.report.problems import render_text
+
     found = value.diagnostics
-    text = problems_report.render_text(found, options.read_source, colour=options.colour) if found else ""
+    text = render_text(found, options.read_source, colour=options.colour) if found else ""
     return text if value.has_errors else text + "\n".join(value.verdicts)
