@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reconciler.cli.main import COMMANDS, LazyGroup, cli
+from reconciler.cli.commands import COMMANDS
+from reconciler.cli.main import LazyGroup, cli
 from reconciler.errors import ExitCode, ReconcilerError
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("durations.py", "contract", "secrets", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
-PURE = (*CORE, "config", "report", "providers")
+CORE = ("contract", "secrets", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
+PURE = (*CORE, "config", "report", "providers", "durations.py", "services.py")
 # Templates run in a child process: the worker that watches it needs a clock, the child empties its environment.
 WORKER = "config/templates/worker.py"
 CHILD = "config/templates/child.py"
@@ -79,6 +80,11 @@ def test_imports_point_downwards() -> None:
         ("model/fleet.py", "import reconciler.ports", "The house has floors"),
         ("report/text.py", "from reconciler.providers.agora import wire", "The house has floors"),
         ("providers/agora/client.py", "import httpx", "The client is sans-I/O"),
+        (
+            "cli/wiring.py",
+            "from reconciler.providers.agora.settings import BASE_URL",
+            "A service's adapter is known by its registry line alone",
+        ),
         (
             "simulator/world.py",
             "from reconciler.model import tree",
@@ -148,6 +154,39 @@ def test_what_is_named_as_long_is_long() -> None:
     assert short == []
 
 
+# --- names ----------------------------------------------------------------------------------------------------
+
+# Class names that mean two things, in the files of a module that is being rewritten elsewhere.
+TWICE = {
+    "Body",  # to be renamed by its owner: config/blocks.py
+    "MemoryStore",  # to be renamed by its owner: simulator/memory.py, state/memory.py
+    "Operation",  # to be renamed by its owner: simulator/faults.py
+    "Place",  # to be renamed by its owner: config/merge.py, simulator/world.py
+    "Progress",  # to be renamed by its owner: config/worker.py
+    "Reason",  # to be renamed by its owner: simulator/messages.py
+    "Refusal",  # to be renamed by its owner: model/sources.py
+    "Refused",  # to be renamed by its owner: simulator/messages.py
+    "Rendering",  # to be renamed by its owner: config/rendering.py, config/program.py
+    "Scope",  # to be renamed by its owner: config/scopes.py
+    "Selection",  # to be renamed by its owner: simulator/store.py
+    "Settings",  # to be renamed by its owner: simulator/store.py
+    "Subject",  # to be renamed by its owner: simulator/script.py
+    "Trouble",  # to be renamed by its owner: config/yaml_errors.py, config/trouble.py
+    "_Document",  # to be renamed by its owner: plan/planfile.py, state/document.py
+}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        if not name(path).startswith("model/vendors/"):  # a slot's tables have the vendors' own names
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(name(path))
+    twice = {each: found for each, found in places.items() if len(found) > 1 and each not in TWICE}
+    assert twice == {}, "one word for one thing"
+
+
 # --- exit codes -----------------------------------------------------------------------------------------------
 
 PUBLISHED = {"StalePlan": 3, "StateLocked": 4, "Refused": 5}
@@ -207,7 +246,7 @@ def test_usage_errors_exit_1() -> None:
 # --- commands -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [each.name for each in COMMANDS])
 def test_a_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(cli, [command, "--help"])
     assert shown.exit_code == 0
@@ -217,16 +256,19 @@ def test_a_command_explains_itself(command: str) -> None:
     assert re.search(rf"^  {command} ", overview, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_is_in_the_readme(command: str) -> None:
-    assert f"`{command}" in (ROOT / "README.md").read_text(encoding="utf-8"), (
-        "a command is documented once it works"
-    )
+def test_the_readme_has_a_row_for_each_group_of_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("| command | |\n|---|---|\n")
+    rows = [re.findall(r"`([a-z]+)`", row.split("|")[1]) for row in table.partition("\n\n")[0].splitlines()]
+    groups: dict[str, list[str]] = {}
+    for each in COMMANDS:
+        groups.setdefault(each.group, []).append(each.name)
+    assert sorted(map(sorted, rows)) == sorted(map(sorted, groups.values()))
 
 
 def test_every_command_has_a_module_and_every_module_a_command() -> None:
     modules = {path.stem for path in (PACKAGE / "cli" / "commands").glob("*.py")} - {"__init__"}
-    assert modules == {module for module, _ in COMMANDS.values()}
+    assert modules == {each.name for each in COMMANDS}
     assert isinstance(cli, LazyGroup)
 
 

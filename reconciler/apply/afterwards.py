@@ -11,6 +11,7 @@ from dataclasses import replace
 from reconciler.apply import calls, joining
 from reconciler.apply.context import Context
 from reconciler.apply.events import Finished, Notice, Result
+from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
@@ -50,7 +51,7 @@ def await_started(context: Context) -> Steps[None]:
         yield from context.say(Notice(f"{len(waiting)} agents were joined and not yet seen running"))
         return
     for agent_id, (address, action) in sorted(waiting.items()):
-        text = f"joined, but not running after {context.settings.wait:.0f} s"
+        text = f"joined, but not running after {spelled(context.settings.wait)}"
         yield from context.say(Finished(address, action, Result.UNKNOWN, text, agent_id))
 
 

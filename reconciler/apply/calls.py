@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.apply.context import ChangeFailed, Context, backoff
+from reconciler.durations import spelled
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
@@ -254,7 +255,7 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.farewell:
             raise ChangeFailed(
-                f"agent {agent_id} was told to leave but is still {agent.status} after {elapsed - started:.0f} s",
+                f"agent {agent_id} was told to leave but is still {agent.status} after {spelled(round(elapsed - started))}",
                 unknown=True,
                 hint="the next apply looks again",
             )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from reconciler.apply.afterwards import failed_again
 from reconciler.apply.context import ChangeFailed, Context
+from reconciler.durations import spelled
 from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.writes import Append, DropIntent, PutGeneration, PutRecord
 from reconciler.plan.change import Change, target_of
@@ -28,7 +29,7 @@ def await_running(context: Context, change: Change) -> Steps[None]:
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.wait:
             raise ChangeFailed(
-                f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now"
+                f"the new agent is still {agent.status} after {spelled(round(elapsed - started))}; both run now"
             )
         yield Sleep(0.5)
 

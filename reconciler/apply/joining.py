@@ -15,6 +15,7 @@ from typing import Final, assert_never
 
 from reconciler.apply.context import ChangeFailed, Context, backoff
 from reconciler.apply.events import Progress
+from reconciler.durations import spelled
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Intent, Record
 from reconciler.model.writes import PutGeneration, PutIntent, PutRecord, Write
@@ -156,7 +157,7 @@ def outwait(context: Context, intent: Intent) -> Steps[bool]:
     remaining = intent.in_doubt_since + context.settings.grace - now
     if remaining <= 0:
         return False
-    text = f"waiting {remaining:.0f} s: an interrupted join of {intent.name} may still be executed"
+    text = f"waiting {spelled(round(remaining))}: an interrupted join of {intent.name} may still be executed"
     yield from context.say(Progress(intent.address, text))
     yield Sleep(remaining)
     yield from context.check_open()

@@ -1,1 +1,1 @@
-"""The front door: flags in, exit code out. The only room that writes to a stream or chooses adapters."""
+"""The command line: flags in, exit code out. Only this package writes to a stream, reads the environment or chooses adapters."""

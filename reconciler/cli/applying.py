@@ -11,8 +11,9 @@ from typing import Any
 
 from reconciler import workflow
 from reconciler.apply.events import Finished, Ledger, Notice, Result, Started
-from reconciler.cli import again, wiring
+from reconciler.cli import resume_command, wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, write
 from reconciler.cli.progress import watcher, without_refusals
 from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
@@ -20,9 +21,9 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
 from reconciler.plan.planfile import LARGEST, SavedPlan, load
-from reconciler.providers.agora.settings import Purpose
-from reconciler.report import documents, text
-from reconciler.report import ledger as ledger_report
+from reconciler.providers import Purpose
+from reconciler.report.formats import TEXT, Format, ReportKind
+from reconciler.report.ledger import Ending, Finish, lifts_of
 from reconciler.workflow import Approved, Job
 
 
@@ -35,24 +36,22 @@ class Approval:
 
 
 def run_apply(
-    directory: str,
-    environment: str | None,
-    variables: Any,
+    fleet: FleetFlags,
     flags: Flags,
     approval: Approval,
     output: Output,
-    style: str,
+    form: Format,
     *,
     destroying: bool = False,
 ) -> int:
     """Apply (or destroy) a fleet; returns the exit code."""
     _require_consent(approval, output, destroying=destroying)
     _require_assertions()
-    with wiring.open_session(directory, environment, variables, output, purpose=Purpose.CHANGE) as session:
+    with wiring.open_session(fleet, output, purpose=Purpose.CHANGE) as session:
         saved = _saved(approval, flags, session)
         job = make_job(session, flags, destroying=destroying)
         if saved is not None:
-            # What a limit is raised by, and where a secret may go, is for whoever applies to say: no file says it.
+            # A plan file raises no limit and allows no host: `--allow` has to be given to this apply.
             policy = replace(
                 job.policy, only=saved.policy.only, prune_unrecorded=saved.policy.prune_unrecorded
             )
@@ -68,7 +67,7 @@ def run_apply(
             if not _is_approved(plan, job):
                 write("not approved; nothing was done\n", err=True)
                 return int(ExitCode.ERROR)
-        with watcher(output, style, show_plan=not asked) as on_event:
+        with watcher(output, form, show_plan=not asked) as on_event:
             steps = workflow.apply(job, session.provider, approved=approved)
             notes = _Notes(on_event)
             try:
@@ -84,9 +83,9 @@ def run_apply(
             ):
                 # Ended at once, or by a bug of ours: what was done until then is told all the same.
                 if notes.is_begun:
-                    _report(notes.ledger(), notes.plan, output, style, destroying=destroying)
+                    _report(notes.ledger(), notes.plan, output, form, destroying=destroying)
                 raise
-        _report(ledger, notes.plan, output, style, destroying=destroying)
+        _report(ledger, notes.plan, output, form, destroying=destroying)
         return _exit_code(ledger, session)
 
 
@@ -181,7 +180,7 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
 def _shown(session: wiring.Session, job: Job, output: Output) -> Plan:
     """The plan that somebody is asked about, shown."""
     plan = session.run(workflow.plan(job, session.provider))
-    output.result(text.render_plan(without_refusals(plan), colour=output.colour()))
+    output.report(TEXT, ReportKind.PLAN, without_refusals(plan))
     return plan
 
 
@@ -214,19 +213,14 @@ def _question(plan: Plan, where: str, job: Job) -> str:
 
 
 def _report(
-    ledger: Ledger, plan: Plan | None, output: Output, style: str, *, destroying: bool = False
+    ledger: Ledger, plan: Plan | None, output: Output, form: Format, *, destroying: bool = False
 ) -> None:
-    ending = ledger_report.Ending(
-        again.resume(sys.argv[1:], ledger),
-        ledger_report.lifts_of(plan) if plan is not None else (),
+    ending = Ending(
+        resume_command.resume(sys.argv[1:], ledger),
+        lifts_of(plan) if plan is not None else (),
         "Destroy" if destroying else "Apply",
     )
-    if style == "json":
-        output.result(documents.as_json_line(ledger_report.tree(ledger)))
-    elif style == "markdown":
-        output.result(ledger_report.render_markdown(ledger, ending))
-    else:
-        output.result(ledger_report.render(ledger, ending, colour=output.colour()))
+    output.report(form, ReportKind.LEDGER, Finish(ledger, ending))
 
 
 def _exit_code(ledger: Ledger, session: wiring.Session) -> int:

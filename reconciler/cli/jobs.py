@@ -1,4 +1,4 @@
-"""Flags -> the job that a verb works on."""
+"""Makes the job of a verb from the flags of a command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from reconciler.cli.options import read_allows
 from reconciler.cli.wiring import Session
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
-from reconciler.model.fleet import ServiceKind
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
@@ -47,22 +46,18 @@ class Flags:
         return Policy(limits, hosts, beside, _read_only(self.only), self.prune_unrecorded)
 
 
-def _grace(given: float | None, kind: ServiceKind) -> float:
-    """The grace for late executions, seconds: the embedded service dies with its caller."""
-    return given if given is not None else 5.0 if kind is ServiceKind.SIMULATOR else Settings().grace
-
-
 def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job:
     """The job for a session and its flags. Raises click's usage errors for flags that make no sense."""
+    graces = (flags.grace, session.connection.grace, Settings().grace)
     return Job(
         fleet=session.fleet,
-        app_id=session.app_id,
+        app_id=session.connection.project,
         selection=flags.selection(),
         policy=flags.policy(),
         settings=Settings(
             parallelism=flags.parallelism,
             wait=flags.wait,
-            grace=_grace(flags.grace, session.fleet.service.kind),
+            grace=next(each for each in graces if each is not None),
         ),
         lock_timeout=flags.lock_timeout,
         destroying=destroying,

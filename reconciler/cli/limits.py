@@ -1,4 +1,4 @@
-"""The bounds on reading a fleet's files, as whoever runs the command sets them in the environment."""
+"""The limits on loading a fleet's files that the environment sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def load_limits() -> LoadLimits:
-    """The bounds on a load; files cannot set any of them."""
+    """The limits on a load. Files cannot set any of them."""
     from reconciler import config
 
     return config.LoadLimits(secret_schemes=more_schemes(os.environ.get(MORE_SCHEMES)))

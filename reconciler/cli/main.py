@@ -1,4 +1,4 @@
-"""The command `reconciler`: finds the command, and turns every way of ending into an exit code, once.
+"""The program `reconciler`: runs one command and turns however it ends into an exit code.
 
 Commands are imported when they run, so that `--help` and completion need click alone.
 """
@@ -9,64 +9,41 @@ import gc
 import importlib
 import io
 import sys
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
 import click
 
-# name -> (module below cli.commands, what the overview says)
-COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "init": ("init", "Write a small fleet that plans and applies at once."),
-        "validate": ("validate", "Check the files: every problem at once, offline."),
-        "render": ("render", "Print the final agents, secrets as references."),
-        "plan": ("plan", "Show what apply would do; reads, never writes."),
-        "apply": ("apply", "Bring the running agents to what the files say."),
-        "drift": ("drift", "Show what the world changed; for cron."),
-        "status": ("status", "List what runs: age, token, sync, cost."),
-        "show": ("show", "Show one agent: files, state and service."),
-        "history": ("history", "Print what was said by and to an agent."),
-        "turns": ("turns", "Print the turns of an agent's session."),
-        "speak": ("speak", "Let an agent say a text."),
-        "interrupt": ("interrupt", "Stop an agent's present speech."),
-        "think": ("think", "Put a text before an agent's model."),
-        "adopt": ("adopt", "Take a running agent over as an address."),
-        "forget": ("forget", "Drop a record and release its agent."),
-        "destroy": ("destroy", "Leave the whole fleet."),
-        "simulator": ("simulator", "Serve the embedded service on loopback."),
-        "schema": ("schema", "Print a JSON Schema: fleet, rendered, plan, state."),
-        "version": ("version", "Print the version."),
-        "completion": ("completion", "Print shell completion: bash, zsh, fish."),
-    }
-)
+from reconciler.cli.commands import COMMANDS
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [each.name for each in COMMANDS]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        entry = COMMANDS.get(name)
+        entry = next((each for each in COMMANDS if each.name == name), None)
         if entry is None:
             return None
-        module = importlib.import_module(f"reconciler.cli.commands.{entry[0]}")
-        command: click.Command = module.command
+        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{name}").command
+        command.short_help = entry.summary  # completion shows it
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(each.name, each.summary) for each in COMMANDS])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
             import difflib
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            near = difflib.get_close_matches(args[0], names, n=1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
             raise click.UsageError(f'There is no command "{args[0]}".{hint}', ctx)
         return super().resolve_command(ctx, args)
@@ -116,12 +93,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted\n", 130)
     except BrokenPipeError:
         return 1
-    except Exception as problem:  # noqa: BLE001  a bug of ours is a message, too
+    except Exception as problem:  # noqa: BLE001  nothing is left to catch it: a bug of ours is a message too
         return _report(problem)
 
 
 def _in_our_words(problem: click.ClickException) -> click.ClickException:
-    """Click says this one differently from release to release."""
+    """The error for an unknown option in our own words: click's differ from release to release."""
     if not isinstance(problem, click.NoSuchOption):
         return problem
     near = ", ".join(sorted(problem.possibilities or ())[:3])
@@ -141,7 +118,7 @@ def _say(text: str, code: int) -> int:
 
 
 def _harmless(text: str) -> str:
-    """Arguments come from anywhere; what is wrong with one is said without letting it move the cursor."""
+    """A text with every control character made visible: arguments may hold some that move the cursor."""
     from reconciler.report.escape import visible
 
     return "\n".join(visible(line) for line in text.split("\n"))
@@ -168,5 +145,5 @@ def _cause(lost: OSError | ValueError) -> str:
 
 
 def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Python's own traceback would show more than --debug does, and unmasked."""
+    """Report an exception that nobody caught. Python's own traceback would be printed without masking secrets."""
     _report(problem)

@@ -1,4 +1,4 @@
-"""What a run asks of the service: counted for `--verbose`, and told when no answer comes for a while."""
+"""Counts the requests of a run, for `--verbose`, and tells people when the service has not answered for a while."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from reconciler.driver.loop import Sender
+from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 
 # After so many seconds without a good answer whoever waits is told for whom: a read is tried for half a minute.
@@ -60,7 +61,7 @@ class Meter:
         if self._last:
             self._tell(f"retrying: {self._host} gives no good answer ({self._last})")
         else:
-            self._tell(f"waiting: {self._host} has not answered for {PATIENCE:.0f} s")
+            self._tell(f"waiting: {self._host} has not answered for {spelled(PATIENCE)}")
 
     def _calm(self) -> None:
         if self._alarm is not None:

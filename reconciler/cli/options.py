@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
 from reconciler import durations
+from reconciler.report.formats import ReportKind, formats_for, named
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,7 +67,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         return key.strip(), text
 
 
-class Variable(Pair):
+class VariableOption(Pair):
     """A `KEY=VALUE` of `--var`: nothing that looks like a key, since every process can read our arguments."""
 
     def convert(
@@ -83,6 +86,15 @@ class Variable(Pair):
         return key, text
 
 
+@dataclass(frozen=True, slots=True)
+class FleetFlags:
+    """Which fleet a command works on: the directory of its files, the environment, and the variables set by hand."""
+
+    directory: str
+    environment: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+
 def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options as one decorator, in the order in which help lists them."""
 
@@ -94,14 +106,35 @@ def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return decorate
 
 
+def gathered(
+    name: str, keys: Sequence[str], make: Callable[..., object]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hand some of the flags to a command as one value: `make` of those called `keys`, as its argument `name`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def gathering(**flags: Any) -> Any:
+            value = make(*(flags.pop(key) for key in keys))
+            return command(**{name: value}, **flags)
+
+        return gathering
+
+    return decorate
+
+
+def _output(*flags: Any) -> object:
+    from reconciler.cli.output import Output
+
+    return Output(*flags)
+
+
 directory_argument = click.argument(
     "directory", metavar="[DIR]", default=".", type=click.Path(exists=False, file_okay=False)
 )
-directory_option = click.option(
+_directory_option = click.option(
     "-C", "directory", metavar="DIR", default=".", show_default=True, help="The fleet's directory."
 )
-
-fleet_options = stacked(
+_environment_options = stacked(
     click.option(
         "-e",
         "--env",
@@ -113,40 +146,43 @@ fleet_options = stacked(
     click.option(
         "--var",
         "variables",
-        type=Variable(),
+        type=VariableOption(),
         multiple=True,
         metavar="KEY=VALUE",
         help="Set a variable; repeatable.",
     ),
+    gathered("fleet", ("directory", "environment", "variables"), FleetFlags),
 )
+# Which fleet, as the command's argument `fleet`: its directory as an argument, or with -C where others come first.
+fleet_options = stacked(directory_argument, _environment_options)
+fleet_options_with_c = stacked(_directory_option, _environment_options)
 
+# How to print, as the command's argument `output`.
 output_options = stacked(
     click.option("--no-color", is_flag=True, help="No colours (also NO_COLOR)."),
     click.option("-q", "--quiet", is_flag=True, help="Only results and errors."),
     click.option("-v", "--verbose", count=True, help="Say more of what is done."),
     click.option("--debug", is_flag=True, help="Show a traceback where something breaks."),
+    gathered("output", ("no_color", "quiet", "verbose", "debug"), _output),
 )
 
 
-def format_option(*formats: str) -> Callable[[Command], Command]:
-    """`--format` with the formats that a command really has; the first is the default."""
+def format_option(kind: ReportKind) -> Callable[[Command], Command]:
+    """`--format`, as the command's argument `form`: one of the formats that can render a kind."""
+    names = [each.name for each in formats_for(kind)]
     return click.option(
         "--format",
-        "style",
-        type=click.Choice(formats),
-        default=formats[0],
+        "form",
+        type=click.Choice(names),
+        default=names[0],
         show_default=True,
+        callback=lambda _ctx, _param, name: named(name),
         help="Output format.",
     )
 
 
-# What every command on one running agent takes besides its own arguments; `talking.talk` reads it.
-talking_options = stacked(
-    directory_option,
-    fleet_options,
-    format_option("yaml", "json"),
-    output_options,
-)
+# What every command on one running agent takes besides its own arguments; `talking.talk` takes it.
+talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
 
 selection_options = stacked(
     click.option(

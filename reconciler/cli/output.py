@@ -13,17 +13,16 @@ import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler.diagnostics import Problem
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
+from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from reconciler.report.problems import ReadSource
 
 
 @dataclass(slots=True)
@@ -38,11 +37,6 @@ class Output:
     def __post_init__(self) -> None:
         global _current  # noqa: PLW0603  a process runs one command, and its errors end up here
         _current = self
-
-    @classmethod
-    def taken_from(cls, flags: dict[str, Any]) -> Output:
-        """The output that a command's `options.output_options` ask for; they are taken out of its flags."""
-        return cls(flags.pop("no_color"), flags.pop("quiet"), flags.pop("verbose"), flags.pop("debug"))
 
     def colour(self, *, err: bool = False) -> bool:
         """Whether a stream takes colours: a terminal that was not asked to do without (NO_COLOR, TERM=dumb)."""
@@ -64,6 +58,13 @@ class Output:
     def result(self, text: str, *, commands: bool = False) -> None:
         """Print a result; `commands` says that it is made of GitHub's workflow commands, and to be read as such."""
         write(_as_lines(text), commands=commands)
+
+    def report(
+        self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
+    ) -> None:
+        """Print a value of a kind as a result, in a format."""
+        text = form.render(kind, value, replace(options, colour=self.colour()))
+        self.result(text, commands=form.is_workflow_commands)
 
     def say(self, text: str) -> None:
         """Say something beside the result."""

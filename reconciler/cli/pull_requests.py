@@ -1,8 +1,7 @@
-"""A change is planned on its pull request and applied once it is merged: on the request itself `apply` is refused.
+"""Refuses `apply`, and reading secrets, in a GitHub job for a pull request that is not merged.
 
-So is whatever else reads secrets, since the files say which.
-
-GitHub says in the environment what a job runs for. What cannot be read is taken for what nobody has merged.
+Its files say which agents run and which secrets are read, and nobody has approved them. GitHub says in the
+environment what a job runs for; an event that cannot be read counts as not merged.
 """
 
 from __future__ import annotations
@@ -10,36 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from reconciler.errors import UsageError
-from reconciler.providers.agora.settings import BASE_URL
 
 _LARGEST = 64 * 1024 * 1024
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Deed(NamedTuple):
-    """What is not done for a pull request: in a sentence about its files, and what to do instead."""
+class RefusedOnPullRequest(NamedTuple):
+    """What is not done for a pull request: the end of a sentence about its files, and what to do instead."""
 
     refused: str
     instead: str
 
 
-CHANGES = Deed(
+CHANGES = RefusedOnPullRequest(
     "are not applied",
     "run `plan` here, and `apply` in the job for pushes to the branch that it is merged into",
 )
-SECRETS = Deed(
+SECRETS = RefusedOnPullRequest(
     "do not say which secrets are read",
     "leave out --check-secrets here; it belongs into a job for what is merged, such as the one for drift",
 )
 
 
-def refuse_unmerged(environment: Mapping[str, str], deed: Deed) -> None:
-    """Refuse a run for a pull request that is not merged, unless the service is one of this machine."""
+def refuse_unmerged(environment: Mapping[str, str], what: RefusedOnPullRequest) -> None:
+    """Refuse a run for a pull request that is not merged: `UsageError` with what to do instead."""
     name = environment.get("GITHUB_EVENT_NAME", "")
-    if not name.startswith("pull_request") or _is_here(environment.get(BASE_URL, "")):
+    if not name.startswith("pull_request"):
         return
     request = _request(environment.get("GITHUB_EVENT_PATH", ""))
     if request.get("merged") is True:
@@ -47,16 +43,9 @@ def refuse_unmerged(environment: Mapping[str, str], deed: Deed) -> None:
     whose = " of a fork" if _repository(request, "head") != _repository(request, "base") else ""
     raise UsageError(
         f"this job runs for a pull request{whose} that is not merged (GITHUB_EVENT_NAME is {name[:40]}), and files that "
-        f"nobody has approved {deed.refused}; nothing was done",
-        hint=deed.instead,
+        f"nobody has approved {what.refused}; nothing was done",
+        hint=what.instead,
     )
-
-
-def _is_here(address: str) -> bool:
-    try:
-        return urlsplit(address.strip()).hostname in _LOOPBACK
-    except ValueError:
-        return False
 
 
 def _request(path: str) -> Mapping[str, Any]:

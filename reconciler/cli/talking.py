@@ -1,4 +1,4 @@
-"""What the commands on one running agent share: find it, make one call, print the reply."""
+"""Runs a command on one running agent: finds it, makes one call, prints the reply."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job, parse_address
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
+from reconciler.errors import UsageError
 from reconciler.ports import Steps
-from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.report import documents
+from reconciler.providers import Talker
+from reconciler.report.formats import Format, ReportKind
 from reconciler.report.instants import moment
 
 # Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
@@ -23,28 +25,26 @@ _INSTANTS = {
     "ended_at_ms": ("ended_at", 1000.0),
 }
 
-Call = Callable[[AgoraProvider, str], Steps[Any]]
+Call = Callable[[Talker, str], Steps[Any]]
 
 
-def talk(address: str, call: Call, flags: dict[str, Any]) -> int:
-    """Make one call on the agent of an address, and print what the service says.
-
-    `flags` are those of `options.talking_options`.
-    """
-    output = Output.taken_from(flags)
+def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> int:
+    """Make one call on the agent of an address, and print what the service says."""
     where = parse_address(address)
-    with wiring.open_session(flags["directory"], flags["environment"], flags["variables"], output) as session:
+    with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
+        provider = session.provider
+        if not isinstance(provider, Talker):
+            raise UsageError(f"the service {session.fleet.service.kind} has no calls on one agent")
 
         def steps() -> Steps[Any]:
             agent, record = yield from workflow.agent_of(job, session.provider, where)
             if record is not None:
-                session.provider.seat(agent.agent_id, where.channel, record.uid)
-            return (yield from call(session.provider, agent.agent_id))
+                provider.seat(agent.agent_id, where.channel, record.uid)
+            return (yield from call(provider, agent.agent_id))
 
         reply = session.run(steps())
-    tree = _readable(asdict(reply)) if reply is not None else {}
-    output.result(documents.to_json(tree) if flags["style"] == "json" else documents.to_yaml(tree))
+    output.report(form, ReportKind.TREE, _readable(asdict(reply)) if reply is not None else {})
     return 0
 
 

@@ -6,7 +6,7 @@ A fleet may need an environment: what is wrong without one is a warning where ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler import config
@@ -14,19 +14,8 @@ from reconciler.cli.limits import load_limits
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import InvalidConfig
 from reconciler.report.escape import visible
+from reconciler.report.problems import Checked
 from reconciler.report.sentences import plural
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What was found. `verdicts` are a line for each environment that is right."""
-
-    diagnostics: tuple[Problem, ...]
-    verdicts: tuple[str, ...]
-
-    @property
-    def has_errors(self) -> bool:
-        return any(each.is_error for each in self.diagnostics)
 
 
 def check(directory: Path, environment: str | None, variables: Mapping[str, str]) -> Checked:

@@ -23,26 +23,17 @@ import click
 from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
 from reconciler.cli.meter import Meter
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
-from reconciler.model.fleet import DesiredFleet, ServiceKind
+from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
-from reconciler.providers.agora.gates import Limits
-from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.providers.agora.settings import (
-    APP_CERTIFICATE,
-    CUSTOMER_ID,
-    CUSTOMER_SECRET,
-    GLOBAL_PATH,
-    AgoraSettings,
-    Purpose,
-    from_environment,
-)
-from reconciler.providers.agora.wire import secrets_in
+from reconciler.providers import Connection, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
+from reconciler.services import entry_of
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
@@ -50,16 +41,7 @@ from reconciler.workflow import Planned
 T = TypeVar("T")
 
 STATE_DIRECTORY = ".reconciler"
-# The embedded service takes any credentials; these are as public as this file.
-_EMBEDDED = AgoraSettings(
-    app_id="00000000000000000000000000000000",
-    certificate=Secret("00000000000000000000000000000000"),
-    customer_id=Secret("embedded"),
-    customer_secret=Secret("embedded"),
-    base_url=f"http://embedded-simulator{GLOBAL_PATH}",
-)
 _EMBEDDED_QUOTA = 20
-_CREDENTIALS = (APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How long a run that is ended at once may take to say so, seconds.
 _LAST_WORDS = 0.5
@@ -78,14 +60,18 @@ class Session:
 
     directory: Path
     fleet: DesiredFleet
-    provider: AgoraProvider
-    app_id: str
+    connection: Connection
     sender: Callable[[], Sender]
     store: LocalStore
     secrets: SecretSource
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
     _has_changed: bool = field(default=False, init=False)
+
+    @property
+    def provider(self) -> RunProvider:
+        """The provider that this run works with."""
+        return self.connection.provider
 
     def run(
         self,
@@ -143,7 +129,7 @@ class Session:
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
-            if on_event is not None:  # whoever only reads has nothing to end in order
+            if on_event is not None:  # a command that only reads has nothing to finish
                 self.output.say(
                     "stopping: nothing new is started; once more ends at once (the intents are on disk)"
                 )
@@ -186,18 +172,18 @@ def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
     return handle
 
 
-def load_fleet(
-    directory: str, environment: str | None, variables: tuple[tuple[str, str], ...], output: Output
-) -> DesiredFleet:
+def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """The desired fleet of a directory; its warnings are shown, its errors raised."""
     from reconciler import config
 
-    path = Path(directory)
+    path = Path(flags.directory)
     begun = time.monotonic()
     try:
-        fleet = config.load(path, environment=environment, variables=dict(variables), limits=load_limits())
+        fleet = config.load(
+            path, environment=flags.environment, variables=dict(flags.variables), limits=load_limits()
+        )
     except InvalidConfig as problem:
-        problem.directory = directory
+        problem.directory = flags.directory
         raise
     output.detail(
         f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
@@ -208,41 +194,35 @@ def load_fleet(
 
 
 def open_session(
-    directory: str,
-    environment: str | None,
-    variables: tuple[tuple[str, str], ...],
-    output: Output,
-    *,
-    purpose: Purpose = Purpose.OBSERVE,
-    reads_secrets: bool = False,
+    flags: FleetFlags, output: Output, *, purpose: Purpose = Purpose.OBSERVE, reads_secrets: bool = False
 ) -> Session:
     """A session for a fleet: the embedded simulator or the real service, as its files say.
 
     `reads_secrets` is for what observes and resolves references nevertheless.
     """
-    fleet = load_fleet(directory, environment, variables, output)
-    path = Path(directory)
+    fleet = load_fleet(flags, output)
+    path = Path(flags.directory)
     _leave_no_core()
-    MASKER.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
+    entry = entry_of(fleet.service.kind)
+    connector = connector_of(entry)
+    MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
     sources = _Remembering(SecretSources(os.environ, path))
-    store = LocalStore(state_path(path, environment), seen=seen_directory(os.environ))
+    store = LocalStore(state_path(path, flags.environment), seen=seen_directory(os.environ))
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.say(f"warning: {each} [state]")
-    if fleet.service.kind is ServiceKind.SIMULATOR:
-        provider = AgoraProvider(_EMBEDDED, _unlimited())
-        sender = _embedded(path, fleet, purpose)
-        return Session(path, fleet, provider, _EMBEDDED.app_id, sender, store, StandIns(sources), output)
-    if purpose is Purpose.CHANGE or reads_secrets:
+    if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
-    area = fleet.service.area.value if fleet.service.area else None
-    settings = from_environment(os.environ, area, fleet.service.app_id, purpose=purpose)
+    connection = connector.connect(os.environ, fleet.service, purpose)
+    if entry.is_embedded:
+        sender = _embedded(path, fleet, purpose)
+        return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
 
     def attentive() -> Sender:
         return _Attentive(HttpxSender())
 
-    return Session(path, fleet, AgoraProvider(settings), settings.app_id, attentive, store, sources, output)
+    return Session(path, fleet, connection, attentive, store, sources, output)
 
 
 class _Remembering:
@@ -305,11 +285,6 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
     if simulator.switches.quota != quota:
         simulator.set_switches(quota=quota)
     return lambda: EmbeddedSender(simulator)
-
-
-def _unlimited() -> Limits:
-    """The embedded service needs no politeness."""
-    return Limits(calls_per_second=1e9, burst=1e9)
 
 
 def _holder(fleet: DesiredFleet) -> str:

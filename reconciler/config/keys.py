@@ -28,12 +28,14 @@ from reconciler.config.value_types import (
     listing,
     mapping,
     names,
+    one_of,
     part,
     text,
 )
 from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
-from reconciler.model.fleet import Area, ServiceKind
+from reconciler.model.fleet import Area
 from reconciler.model.spec import HOUR, Beside, ReplaceOrder
+from reconciler.services import SERVICES, kinds
 
 REQUIRED: Final = "required"
 MINUTE: Final = 60.0
@@ -154,7 +156,7 @@ KEYS: Final[Mapping[str, Keys]] = {
     },
     "service": {
         "kind": Key(
-            choice(ServiceKind, Shape.TEXT), "the embedded simulator, or the real service", "`simulator`"
+            one_of(kinds()), "; ".join(f"`{each.kind}` {each.summary}" for each in SERVICES), "`simulator`"
         ),
         "area": Key(choice(Area, Shape.TEXT), "the region of the service's hosts", "the global host"),
         "app_id": Key(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reconciler import durations
 from reconciler.config.words import InvalidValue, amount, app_id, boolean, duration, share, whole, word
+from reconciler.config.words import one_of as known_word
 from reconciler.model.tree import Path, Tree, dotted, parse_dotted
 
 Schema = dict[str, Any]
@@ -103,6 +104,16 @@ def choice(words: type[StrEnum], shape: Shape = Shape.ANY) -> ValueType:
         shape,
         lambda value: word(value, words),
         str,
+    )
+
+
+def one_of(allowed: Sequence[str]) -> ValueType:
+    """One of some words that are read before anything is rendered."""
+    return ValueType(
+        ", ".join(f"`{each}`" for each in allowed),
+        {"enum": list(allowed)},
+        Shape.TEXT,
+        lambda value: known_word(value, allowed),
     )
 
 

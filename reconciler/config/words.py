@@ -6,6 +6,7 @@ Each reader takes a value and gives the parsed one, or raises `InvalidValue` wit
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -74,9 +75,13 @@ def number_help(text: str) -> str:
 
 def word(value: object, words: type[_Word]) -> _Word:
     """One of a closed list."""
-    known = [each.value for each in words]
+    return words(one_of(value, [each.value for each in words]))
+
+
+def one_of(value: object, known: Sequence[str]) -> str:
+    """One of some names."""
     if isinstance(value, str) and value in known:
-        return words(value)
+        return value
     hint = did_you_mean(value, known) if isinstance(value, str) else None
     raise InvalidValue("unknown-word", f"{shown(value)} is not one of {', '.join(known)}", hint)
 

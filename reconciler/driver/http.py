@@ -15,6 +15,7 @@ import httpx
 import orjson
 
 from reconciler import __version__
+from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.secrets import Secret
 
@@ -70,7 +71,7 @@ class HttpxSender:
             async with asyncio.timeout(request.deadline):
                 return await self._exchange(self._clients[worker], prepared, request.max_body)
         except TimeoutError:
-            waited = f"{request.deadline:.0f} s"
+            waited = f"{spelled(request.deadline)}"
             return HttpFailure(
                 HttpTrouble.TIMEOUT if started else HttpTrouble.CONNECT, started, f"after {waited}"
             )
@@ -143,7 +144,7 @@ def _failure(error: Exception, *, started: bool) -> HttpFailure:
     """What an exception of sending means, `started` telling whether a byte had gone out by then."""
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         return HttpFailure(
-            HttpTrouble.CONNECT, started, str(error) or f"no connection in {CONNECT_SECONDS:.0f} s"
+            HttpTrouble.CONNECT, started, str(error) or f"no connection in {spelled(CONNECT_SECONDS)}"
         )
     if isinstance(error, httpx.TimeoutException):
         return HttpFailure(HttpTrouble.TIMEOUT, started, type(error).__name__)

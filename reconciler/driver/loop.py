@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from reconciler.apply.events import Notice
+from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.writes import Write
 from reconciler.ports import (
@@ -221,10 +222,10 @@ class Driver:
             except StateLocked as problem:
                 if self._stop.is_set() or time.monotonic() >= deadline:
                     raise StateLocked(
-                        f"{problem.message}; waited {timeout:.0f} s", hint=problem.hint
+                        f"{problem.message}; waited {spelled(timeout)}", hint=problem.hint
                     ) from None
                 if not told and self._on_event is not None:
-                    self._on_event(Notice(f"waiting up to {timeout:.0f} s: {problem.message}"))
+                    self._on_event(Notice(f"waiting up to {spelled(timeout)}: {problem.message}"))
                     told = True
             await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
 

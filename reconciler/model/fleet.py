@@ -11,13 +11,7 @@ from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
-
-
-class ServiceKind(StrEnum):
-    """Whom a fleet talks to."""
-
-    SIMULATOR = "simulator"
-    AGORA = "agora"
+from reconciler.services import DEFAULT_KIND
 
 
 class Area(StrEnum):
@@ -31,9 +25,9 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The `service:` block: what kind, where, and optionally which App ID the fleet expects."""
+    """The `service:` block: which of `services.SERVICES`, where, and optionally which App ID the fleet expects."""
 
-    kind: ServiceKind = ServiceKind.SIMULATOR
+    kind: str = DEFAULT_KIND
     area: Area | None = None
     app_id: str | None = None
 

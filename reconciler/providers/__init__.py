@@ -1,1 +1,111 @@
-"""Whom we talk to: one folder per service, each an implementation of `ports.Provider`."""
+"""Whom we talk to: one folder for each service, with an implementation of `ports.Provider` and a `Connector`.
+
+`services.SERVICES` has a line for each; here is what `cli` needs of any of them, whichever it is.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+from reconciler.model.fleet import Service
+from reconciler.ports import HttpRequest, Provider, Steps
+from reconciler.secrets import Secret
+from reconciler.services import ServiceEntry
+
+
+class Purpose(StrEnum):
+    """What a run is for, since a plan needs fewer credentials than an apply."""
+
+    OBSERVE = "observe"  # list and query
+    CHANGE = "change"  # join, update, leave as well
+    TALK = "talk"  # the calls on one agent
+
+
+class RunProvider(Provider, Protocol):
+    """A provider that one run works with, and what the run says of it."""
+
+    @property
+    def host(self) -> str:
+        """Where the service is, for people."""
+        ...
+
+    @property
+    def retries(self) -> int:
+        """How many reads were sent again so far."""
+        ...
+
+    @property
+    def clock_warning(self) -> str | None:
+        """What to tell people about this machine's clock, if anything."""
+        ...
+
+
+@runtime_checkable
+class Talker(Protocol):
+    """A provider with calls on one running agent. Replies are dataclasses, or None where there is no such agent."""
+
+    def seat(self, agent_id: str, channel: str, uid: str) -> None: ...
+    def speak(self, agent_id: str, text: str, *, priority: str | None = None) -> Steps[Any]: ...
+    def interrupt(self, agent_id: str) -> Steps[Any]: ...
+    def think(self, agent_id: str, text: str) -> Steps[Any]: ...
+    def history(self, agent_id: str) -> Steps[Any]: ...
+    def turns(self, agent_id: str) -> Steps[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One service as one run uses it. `project` says whose agents it sees.
+
+    `grace`: seconds that the service may take to execute a call whose answer was lost; None for the usual time.
+    """
+
+    provider: RunProvider
+    project: str
+    grace: float | None = None
+
+
+class Connector(Protocol):
+    """How a service is connected to, by the environment and the `service:` block and nothing else."""
+
+    @property
+    def credentials(self) -> Sequence[str]:
+        """The names of the environment variables that hold secrets."""
+        ...
+
+    def connect(self, environment: Mapping[str, str], service: Service, purpose: Purpose) -> Connection:
+        """A connection for a purpose; `UsageError` names every variable that is missing or malformed."""
+        ...
+
+    def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
+        """Whether the service runs on this machine, so that no call can reach an agent that people talk to."""
+        ...
+
+
+def connector_of(entry: ServiceEntry) -> Connector:
+    """The connector of a service, imported now."""
+    module, _, name = entry.connector.partition(":")
+    connector: Connector = getattr(importlib.import_module(module), name)
+    return connector
+
+
+def secrets_in(request: HttpRequest) -> Iterator[Secret]:
+    """Every secret that goes out with a request."""
+    for value in request.headers.values():
+        if isinstance(value, Secret):
+            yield value
+    yield from _secrets(request.body)
+
+
+def _secrets(node: object) -> Iterator[Secret]:
+    if isinstance(node, Secret):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _secrets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _secrets(value)

@@ -1,4 +1,4 @@
-"""Plans, events and problems -> words: pure functions from values to text.
+"""Makes text from plans, events and problems: pure functions.
 
 Renderers return strings or yield lines; only `cli` writes to a stream. Every sink has its own escaping.
 """

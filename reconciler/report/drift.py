@@ -1,4 +1,4 @@
-"""What the world changed, in a plan's words: the same changes under another headline."""
+"""Drift as text, Markdown and a tree: the changes of a plan that undo what was changed outside the files."""
 
 from __future__ import annotations
 

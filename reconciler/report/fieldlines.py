@@ -1,4 +1,4 @@
-"""Field rows -> lines with their signs: the part of a change that text and Markdown show alike.
+"""Makes lines with signs from field rows: the part of a change that text and Markdown show alike.
 
 What changes is never cut here: whoever approves a prompt must be able to read it. A sink without room for all of it
 says how much is missing.

@@ -29,13 +29,13 @@ from reconciler.report.plan_document import (
     Held,
     Location,
     PlanDocument,
+    ProblemTree,
     ResourceChange,
     TerraformAction,
     UnmanagedTree,
     Why,
     plan_schema,
 )
-from reconciler.report.plan_document import Problem as ProblemTree
 from reconciler.report.shown import masked, plain, sensitivity
 from reconciler.report.view import inner, location_of
 

@@ -1,4 +1,4 @@
-"""The end of an apply: what was done, what was not and why, and how to go on. Always complete, no guess."""
+"""The summary at the end of an apply: every change with its result, why what is missing was not done, how to go on."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ class Ending:
     resume: str = ""
     lifts: tuple[str, ...] = ()
     verb: str = "Apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an apply as it is reported: what was done, and what is said after it."""
+
+    ledger: Ledger
+    ending: Ending
 
 
 def lifts_of(plan: Plan) -> tuple[str, ...]:

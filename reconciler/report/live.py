@@ -1,4 +1,4 @@
-"""An apply in a terminal: what runs now, for how long, what is done and what is left; finished lines above.
+"""Progress of an apply in a terminal: finished changes as lines, below them what runs now and for how long.
 
 A view over a console that is given to it. rich is imported when somebody looks.
 """

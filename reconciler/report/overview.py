@@ -1,4 +1,4 @@
-"""Plan and basis -> the rows of `status`. The only report that shows ages: they change from run to run."""
+"""Makes the rows of `status` from a plan and its basis, with ages, which change from run to run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from reconciler.model.observed import ObservedAgent
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Change, Keep, action_of, target_of
-from reconciler.report.status import Status, StatusRow, UnmanagedRow
+from reconciler.report.status import StatusReport, StatusRow, UnmanagedRow
 
 
-def status_of(plan: Plan, basis: Basis, able: Capabilities) -> Status:
+def status_of(plan: Plan, basis: Basis, able: Capabilities) -> StatusReport:
     """What runs, and how far it is from the files."""
-    return Status(
+    return StatusReport(
         fleet=plan.owner.fleet,
         environment=plan.owner.environment,
         rows=tuple(_row(change, basis, able) for change in plan.changes),

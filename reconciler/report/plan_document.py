@@ -31,7 +31,7 @@ class Related(TypedDict):
     text: str
 
 
-class Problem(TypedDict):
+class ProblemTree(TypedDict):
     """A problem in the files; `rule` is stable."""
 
     severity: Literal["error", "warning"]
@@ -165,7 +165,7 @@ class PlanDocument(TypedDict):
     resource_changes: list[ResourceChange]
     unmanaged: list[UnmanagedTree]
     unmanaged_elsewhere: int
-    warnings: list[Problem]
+    warnings: list[ProblemTree]
 
 
 def plan_schema() -> dict[str, Any]:

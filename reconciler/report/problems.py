@@ -7,27 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from reconciler.diagnostics import Problem, Span
 from reconciler.errors import ReconcilerError
 from reconciler.report.escape import visible
-from reconciler.report.problem_formats import render_github, render_json, render_sarif
+from reconciler.report.formats import ReadSource
 from reconciler.report.sentences import plural
 from reconciler.report.style import Style
 
-__all__ = [
-    "ReadSource",
-    "render_error",
-    "render_github",
-    "render_json",
-    "render_sarif",
-    "render_text",
-    "summary",
-]
-
-# Path of a file of the fleet -> its text, or None where it cannot be shown.
-ReadSource: TypeAlias = Callable[[str], str | None]
 LinesOf: TypeAlias = Callable[[str], "list[str] | None"]
 
 _CONTEXT = 2
@@ -36,6 +25,18 @@ _ABOUT_SECRETS = frozenset({"literal-secret", "secret-like"})
 # The key in front of a value: it may be shown, the value may not.
 _KEY = re.compile(r"[\w.\"'-]+:\s+")
 _WIDEST = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of the files found. `verdicts` are a line for each environment that is right."""
+
+    diagnostics: tuple[Problem, ...]
+    verdicts: tuple[str, ...] = ()
+
+    @property
+    def has_errors(self) -> bool:
+        return any(each.is_error for each in self.diagnostics)
 
 
 def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool) -> str:

@@ -1,7 +1,7 @@
-"""Dangers and refusals in a comment: every host has a place before anything else has, or it is said that one has none.
+"""Dangers and refusals as Markdown. List every host first; if they do not fit, say how many are missing.
 
-Who names hosts and references may be who must not be trusted: no name is so long, and none are so many, that another
-falls off the end unseen.
+The names of hosts and references may come from somebody who must not be trusted: neither a long name nor many names
+may push another one out of a comment unseen.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Values as they may be shown: references as text, literal credentials never; as trees and in lines.
 
-Validation refuses a literal credential long before; this wall stands for what an earlier version recorded, or
+Validation refuses a literal credential long before; this masking is for what an earlier version recorded, or
 what slipped through. What of one text may be shown is decided in `credentials`.
 """
 
@@ -17,7 +17,7 @@ from reconciler.report.credentials import SENSITIVE, Masked, address, credential
 from reconciler.report.escape import visible
 
 
-class Unknown:
+class UnknownValue:
     """A value that nobody can know: the service returns no configuration."""
 
     __slots__ = ()
@@ -26,8 +26,8 @@ class Unknown:
         return "(unknown)"
 
 
-UNKNOWN: Final = Unknown()
-Side: TypeAlias = "Tree | Absent | Unknown"
+UNKNOWN: Final = UnknownValue()
+Side: TypeAlias = "Tree | Absent | UnknownValue"
 
 
 def masked(properties: Tree) -> tuple[Tree, tuple[Path, ...]]:
@@ -94,7 +94,7 @@ def sensitivity(tree: Tree, paths: Sequence[Path]) -> Tree:
 
 def in_line(value: Side) -> str:
     """A value as one line, every character of it visible."""
-    if isinstance(value, (Masked, Absent, Unknown)):
+    if isinstance(value, (Masked, Absent, UnknownValue)):
         return str(value)
     return visible(json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=True))
 

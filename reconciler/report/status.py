@@ -44,7 +44,7 @@ class UnmanagedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StatusReport:
     """A fleet at one moment. `running` counts every live agent of the App ID, `elsewhere` the foreign ones
     that are not in our channels."""
 
@@ -61,7 +61,7 @@ class Status:
 _HEADINGS = ("ADDRESS", "STATUS", "AGE", "LEFT", "TOKEN", "SYNC", "AGENT")
 
 
-def render_text(status: Status) -> str:
+def render_text(status: StatusReport) -> str:
     """An aligned table, why agents are not in sync, the unmanaged agents, and a line that sums up."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
@@ -79,7 +79,7 @@ def render_text(status: Status) -> str:
     return "\n\n".join([*blocks, _summary(status)]) + "\n"
 
 
-def tree(status: Status) -> dict[str, Any]:
+def tree(status: StatusReport) -> dict[str, Any]:
     """The same as a plain tree; durations in seconds."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     return {
@@ -116,7 +116,7 @@ def _table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
     )
 
 
-def _summary(status: Status) -> str:
+def _summary(status: StatusReport) -> str:
     owner = status.fleet + (f" ({status.environment})" if status.environment else "")
     kinds = Counter(row.sync for row in status.rows)
     counted = ", ".join(f"{count} {visible(kind)}" for kind, count in sorted(kinds.items())) or "no agents"

@@ -15,7 +15,7 @@ from reconciler.report.escape import visible
 _LONGEST = 60
 
 
-class Traced(Protocol):
+class TracedValue(Protocol):
     """One value of one agent with its origin; `variable` where the value only repeats one."""
 
     @property
@@ -34,7 +34,7 @@ class Traced(Protocol):
     def variable_where(self) -> Span | None: ...
 
 
-def render(found: Iterable[Traced]) -> str:
+def render(found: Iterable[TracedValue]) -> str:
     """Per agent, one line a value: path, value, place, layer."""
     blocks = (
         "\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address)
@@ -42,7 +42,7 @@ def render(found: Iterable[Traced]) -> str:
     return "\n\n".join(blocks)
 
 
-def tree(found: Iterable[Traced]) -> list[dict[str, Any]]:
+def tree(found: Iterable[TracedValue]) -> list[dict[str, Any]]:
     """One row a value, in the order of the text; nothing is cut."""
     return [
         {
@@ -62,7 +62,7 @@ def _place(span: Span | None) -> dict[str, Any] | None:
     return None if span is None else {"file": span.file, "line": span.line, "column": span.column}
 
 
-def _block(address: Address, rows: Sequence[Traced]) -> Iterator[str]:
+def _block(address: Address, rows: Sequence[TracedValue]) -> Iterator[str]:
     yield visible(str(address))
     for row in rows:
         text = visible(repr(row.value)) if isinstance(row.value, str) else str(row.value)

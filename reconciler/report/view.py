@@ -1,4 +1,4 @@
-"""A plan -> rows, once: what text, Markdown and JSON all say, in values. They only choose how to say it.
+"""Makes rows from a plan: the values that text, Markdown and JSON show, each in its own way.
 
 Rows hold foreign text as it is; escaping belongs to the sink. Literal credentials are masked here already.
 """
@@ -157,13 +157,13 @@ def _differences(spec: AgentSpec, record: Record | None, diffs: Iterable[FieldDi
     new = body_tree(spec)
     for diff in diffs:
         before, after = _side(old, diff.path, diff.before), _side(new, diff.path, diff.after)
-        if record is not None and _is_hearsay(diff, record) and not isinstance(before, Absent):
+        if record is not None and _is_declared_only(diff, record) and not isinstance(before, Absent):
             before = UNKNOWN
         yield from _split(diff, before, after)
 
 
-def _is_hearsay(diff: FieldDiff, record: Record) -> bool:
-    """Whether we know only what the files said when an agent was adopted, not what it was started with."""
+def _is_declared_only(diff: FieldDiff, record: Record) -> bool:
+    """Whether a recorded value is what the files said at an adoption: the service never tells what an agent runs with."""
     return record.declared and diff.forces_replacement and diff.path[:1] == ("properties",)
 
 

@@ -1,4 +1,4 @@
-"""Two texts -> a line diff with context and the changed words marked: how prompts are shown.
+"""Makes a line diff of two texts, with context and the changed words marked: how prompts are shown.
 
 Nothing that changed is ever cut; what did not change is cut where it is long, and says so.
 """

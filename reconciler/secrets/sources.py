@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from reconciler.secrets.references import SecretRef, written_path
+from reconciler.services import own_prefixes
 
-# Variables with this prefix hold the service's own credentials. No vendor needs them; a fleet that refers to one would
+# Variables with these prefixes hold the service's own credentials. No vendor needs them; a fleet that refers to one would
 # send them to a stranger.
-RESERVED: Final = "AGORA_"
+RESERVED: Final = own_prefixes()
 # Directories whose files show the environment, the memory or the open files of processes.
 _MACHINE: Final = frozenset({"proc", "dev", "sys"})
 
@@ -95,7 +96,7 @@ def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> Refusal
     if scheme == "env":
         reserved = path.upper().startswith(RESERVED)
         return (
-            Refusal(Fault.OURS, f"names that begin with {RESERVED} are not given to agents")
+            Refusal(Fault.OURS, f"names that begin with {' or '.join(RESERVED)} are not given to agents")
             if reserved
             else None
         )

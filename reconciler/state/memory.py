@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reconciler.durations import spelled
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
@@ -35,7 +36,7 @@ class MemoryStore:
 
     def acquire(self, holder: str, timeout: float) -> None:
         if self._holder is not None:
-            raise StateLocked(f"the state is held by {self._holder}; waited {timeout:.0f} s")
+            raise StateLocked(f"the state is held by {self._holder}; waited {spelled(timeout)}")
         self._holder = holder
 
     @property

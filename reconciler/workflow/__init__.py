@@ -7,14 +7,15 @@ apply of a job that is `destroying`.
 from reconciler.workflow.applying import Approved, Planned, apply, confirm
 from reconciler.workflow.claiming import adopt, forget
 from reconciler.workflow.job import Job, check_pins, look
-from reconciler.workflow.looking import Drift, Portrait, agent_of, drift, plan, portrait, status
+from reconciler.workflow.looking import AddressReport, Drift, address_report, agent_of, drift, plan, status
 
 __all__ = [
+    "AddressReport",
     "Approved",
     "Drift",
     "Job",
     "Planned",
-    "Portrait",
+    "address_report",
     "adopt",
     "agent_of",
     "apply",
@@ -24,6 +25,5 @@ __all__ = [
     "forget",
     "look",
     "plan",
-    "portrait",
     "status",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from reconciler.apply.context import Settings
+from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError, StateError, put_back
 from reconciler.model.address import AgentName, Owner
 from reconciler.model.fleet import DesiredFleet
@@ -18,6 +19,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.intents import settle
 from reconciler.plan.selection import Selection
 from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
+from reconciler.services import entry_of
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ class Job:
     @property
     def pins(self) -> Pins:
         owner = self.fleet.owner
-        return Pins(owner.fleet, owner.environment, self.fleet.service.kind.value, self.app_id)
+        return Pins(owner.fleet, owner.environment, self.fleet.service.kind, self.app_id)
 
 
 def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
@@ -60,7 +62,7 @@ def _check_times(basis: Basis) -> None:
         ahead = max(intent.created_at, intent.unknown_since or 0.0) - basis.now
         if ahead > _MOST_AHEAD:
             raise StateError(
-                f"the state means to {intent.operation} {intent.address} since a time {ahead / 3600:.0f} h in the future: "
+                f"the state means to {intent.operation} {intent.address} since a time {spelled(round(ahead / 3600) * 3600)} in the future: "
                 "somebody has edited it, or a clock was wrong; nothing was done",
                 hint=put_back("a good copy"),
             )
@@ -86,7 +88,7 @@ def check_pins(state: State, pins: Pins) -> None:
         if mine != its:
             raise StateError(
                 f"the state belongs to {label} {its or '(none)'}, and this run is for {mine or '(none)'}; nothing was done",
-                hint="check the directory, --env and AGORA_APP_ID; a fleet that really moves starts with a new state",
+                hint=f"check the directory, --env and {entry_of(pins.service).project_variable}; a fleet that really moves starts with a new state",
             )
 
 

@@ -103,7 +103,7 @@ def status(job: Job, observer: Observer) -> Steps[tuple[Plan, Basis]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class AddressReport:
     """What files, state and service say of one address."""
 
     address: Address
@@ -112,7 +112,7 @@ class Portrait:
     change: Change | None
 
 
-def portrait(job: Job, observer: Observer, address: Address) -> Steps[Portrait]:
+def address_report(job: Job, observer: Observer, address: Address) -> Steps[AddressReport]:
     """Everything known of one address; `UsageError` where nothing is."""
     basis, _ = yield from look(job, observer)
     changes = build_plan(job.fleet, basis, observer.capabilities, allow_empty=True).changes
@@ -122,12 +122,12 @@ def portrait(job: Job, observer: Observer, address: Address) -> Steps[Portrait]:
         near = ", ".join(nearby(str(address), map(str, {*job.fleet.agents, *basis.state.records})))
         hint = f"the nearest that are known: {near}" if near else "nothing is declared or recorded"
         raise UsageError(f"nobody knows an agent {address}", hint=hint)
-    return Portrait(address, spec, record, change)
+    return AddressReport(address, spec, record, change)
 
 
 def agent_of(job: Job, observer: Observer, address: Address) -> Steps[tuple[ObservedAgent, Record | None]]:
     """The running agent of an address: the recorded one, else the one found by its name."""
-    found = yield from portrait(job, observer, address)
+    found = yield from address_report(job, observer, address)
     target = target_of(found.change) if found.change is not None else None
     if target is None:
         raise UsageError(f"no agent of ours runs at {address}", hint="`reconciler status` lists what runs")

@@ -29,14 +29,14 @@ from reconciler.model.record import Entry, State
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Keep
 from reconciler.plan.guard import Policy
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.workflow import Planned
 from tests.benchmarks import by_hand
 from tests.benchmarks.measure import cpu_time, peak_bytes
 from tests.benchmarks.settled import ABLE, ACCOUNT, CannedService, store_of
 
-UNHURRIED = Limits(calls_per_second=1e9, burst=1e9)
+UNHURRIED = CallLimits(calls_per_second=1e9, burst=1e9)
 
 
 class _Timed:

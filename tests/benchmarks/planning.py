@@ -20,7 +20,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.diff import field_diffs
 from reconciler.plan.guard import Policy
 from reconciler.ports import Steps
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator import Simulator, Switches
 from reconciler.state.memory import MemoryStore
@@ -30,7 +30,7 @@ from tests.benchmarks.scale import Scale
 from tests.benchmarks.settled import ACCOUNT, PAGE, otherwise, settle
 
 MIB = 1024 * 1024
-_UNHURRIED = Limits(calls_per_second=1e9, burst=1e9)
+_UNHURRIED = CallLimits(calls_per_second=1e9, burst=1e9)
 
 
 def plan_rows(scale: Scale) -> Iterator[Figure]:

@@ -13,7 +13,7 @@ from reconciler.driver.loop import Driver
 from reconciler.errors import SecretUnavailable
 from reconciler.model.tree import Path, Tree
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, Steps
-from reconciler.providers.agora import AgoraProvider, AgoraSettings, Limits
+from reconciler.providers.agora import AgoraProvider, AgoraSettings, CallLimits
 from reconciler.providers.agora.settings import base_url
 from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator import Credentials, Simulator
@@ -42,7 +42,7 @@ RULES: Mapping[Trouble, dict[str, object]] = {
 class AgoraBench:
     """What the two benches share: the simulated world."""
 
-    def __init__(self, simulator: Simulator, settings: AgoraSettings, limits: Limits) -> None:
+    def __init__(self, simulator: Simulator, settings: AgoraSettings, limits: CallLimits) -> None:
         self.simulator = simulator
         self._settings = settings
         self._limits = limits
@@ -107,7 +107,7 @@ class VirtualBench(AgoraBench):
         self._hand = Hand(self._answer, resolve=resolve)
         simulator = Simulator(clock=lambda: self._hand.now, credentials=CREDENTIALS)
         self._served = served_by(simulator)
-        super().__init__(simulator, settings(None), Limits())
+        super().__init__(simulator, settings(None), CallLimits())
 
     def _answer(self, request: HttpRequest) -> HttpReply | HttpFailure:
         return self._served(request)
@@ -132,7 +132,7 @@ class SocketBench(AgoraBench):
     def __init__(self, simulator: Simulator, url: str, runner: asyncio.Runner) -> None:
         self._runner = runner
         self._sender = HttpxSender()
-        limits = Limits(
+        limits = CallLimits(
             calls_per_second=10_000, burst=10_000, write_seconds=0.3, attempt_seconds=0.3, read_seconds=0.7
         )
         super().__init__(simulator, settings(url), limits)

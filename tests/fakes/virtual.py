@@ -36,7 +36,7 @@ from reconciler.ports import (
     Stopping,
     Unlock,
 )
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
@@ -150,7 +150,7 @@ class Virtual:
 
     def provider(self) -> AgoraProvider:
         """A provider as a new process would have it."""
-        return AgoraProvider(self.settings, Limits(calls_per_second=1e9, burst=1e9))
+        return AgoraProvider(self.settings, CallLimits(calls_per_second=1e9, burst=1e9))
 
     def job(self, fleet: DesiredFleet, **settings: Any) -> Job:
         return Job(fleet, app_id=SETTINGS.app_id, **settings)

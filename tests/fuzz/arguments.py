@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.main import COMMANDS, cli
+from reconciler.cli.commands import COMMANDS
+from reconciler.cli.main import cli
 
 from .command import Desk
 from .mutate import ODD_TEXTS, few
@@ -55,7 +56,7 @@ class CommandLines:
         self._desk = Desk(home)
 
     def make(self, chance: random.Random) -> Arguments:
-        names = [each for each in COMMANDS if each != _SERVES]
+        names = [each.name for each in COMMANDS if each.name != _SERVES]
         name = chance.choice(names)
         words = [name, *_arguments(name, chance), *_options(name, chance)]
         if chance.random() < 0.1:

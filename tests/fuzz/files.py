@@ -21,7 +21,7 @@ from reconciler.config.rules.catalogue import RULES
 from reconciler.errors import InvalidConfig
 from reconciler.model.fleet import DesiredFleet
 from reconciler.providers.agora.wire import capabilities
-from reconciler.report import problems
+from reconciler.report import problem_formats, problems
 
 from .mutate import bytes_mutant, chosen, encoded, few, near, odd_value, tokens_mutant, tree_mutant
 from .target import ROOT, Outcome
@@ -229,7 +229,7 @@ def _show(diagnostics: Any, directory: Path) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\u2066]", text), (
         "what is wrong with a file moves the cursor"
     )
-    problems.render_json(diagnostics)
+    problem_formats.render_json(diagnostics)
 
 
 def _use(fleet: DesiredFleet) -> None:

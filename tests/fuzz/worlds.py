@@ -8,7 +8,8 @@ from contextlib import suppress
 from reconciler import workflow
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpRequest
-from reconciler.report import documents, json_plan, markdown, one, overview, status, text
+from reconciler.report import documents, json_plan, markdown, overview, status, text
+from reconciler.report.address_report import address_tree
 from tests.fakes.virtual import Virtual
 
 
@@ -57,7 +58,7 @@ def views(virtual: Virtual, job: workflow.Job) -> Iterator[Callable[[], object]]
 
     def each() -> None:
         for address in sorted({*virtual.state.read().records, *job.fleet.agents})[:3]:
-            found = virtual.run(workflow.portrait(job, virtual.provider(), address))
-            documents.to_yaml(one.portrait_tree(found, virtual.state.history(address, 10)))
+            found = virtual.run(workflow.address_report(job, virtual.provider(), address))
+            documents.to_yaml(address_tree(found, virtual.state.history(address, 10)))
 
     yield from (plan, overall, each)

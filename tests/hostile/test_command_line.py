@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import COMMANDS
+from reconciler.cli.commands import COMMANDS
 from tests.hostile.bench import EXIT_CODES, LONG, Bench
 from tests.hostile.test_plan_files import FILES
 
@@ -386,7 +386,7 @@ _VALUES = [
 
 def test_no_arguments_make_it_stumble(bench: Bench, demo: Path) -> None:
     chance = random.Random(20_261_122)
-    names = [each for each in COMMANDS if each != "simulator"]
+    names = [each.name for each in COMMANDS if each.name != "simulator"]
     pool = [*_FLAGS, *_VALUES, str(demo), *names]
     for _ in range(ARGUMENTS):
         words = [chance.choice([*names, *names, *_FLAGS, *_VALUES])]

@@ -22,13 +22,14 @@ import pytest
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, show_error
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers import Purpose, secrets_in
+from reconciler.providers.agora import connectors
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.providers.agora.settings import Purpose
-from reconciler.providers.agora.wire import secrets_in
 from reconciler.secrets import Secret, SecretRef
 from reconciler.secrets.masker import SecretMasker
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
@@ -239,7 +240,7 @@ FATES: tuple[dict[str, object], ...] = (
 )
 
 
-IMPATIENT = Limits(attempt_seconds=0.4, read_seconds=1.0, write_seconds=0.5, first_backoff=0.05)
+IMPATIENT = CallLimits(attempt_seconds=0.4, read_seconds=1.0, write_seconds=0.5, first_backoff=0.05)
 
 
 def _fault_id(fate: dict[str, object]) -> str:
@@ -251,7 +252,7 @@ def test_every_fault(bench: Bench, canary_fleet: Path, fate: dict[str, object]) 
     on = {"doom": "join", "list_defect": "list"}.get(str(fate["fate"]), "join,update,leave,speak,history")
     service = new_service(Recording)
     assert isinstance(service, Recording)
-    bench.patch.setattr(wiring, "AgoraProvider", partial(AgoraProvider, limits=IMPATIENT))
+    bench.patch.setattr(connectors, "AgoraProvider", partial(AgoraProvider, limits=IMPATIENT))
     runs = (
         ("apply", "--auto-approve", "--wait", "0s"),
         ("speak", "lobby/greeter", "hi"),
@@ -328,7 +329,7 @@ def test_a_bug_of_ours_at_an_effect_shows_nothing_with_debug(
 ) -> None:
     output = Output(debug=True)
     bench.patch.chdir(canary_fleet)
-    with wiring.open_session(".", None, (), output, purpose=Purpose.CHANGE) as session:
+    with wiring.open_session(FleetFlags("."), output, purpose=Purpose.CHANGE) as session:
         real = session.sender
 
         class Sender:

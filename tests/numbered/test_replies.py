@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from reconciler.cli import wiring
 from reconciler.driver.loop import Driver
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora import connectors
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator.messages import JSON_HEADERS, Response
 from tests.hostile.bench import mutating
@@ -25,15 +25,15 @@ INCOMPLETE = 6
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits as long as a run does: pauses are short, and a read that keeps failing ends at once."""
-    limits = Limits(calls_per_second=1e6, burst=1e6, read_seconds=0.5, longest_hold=0.2)
+    limits = CallLimits(calls_per_second=1e6, burst=1e6, read_seconds=0.5, longest_hold=0.2)
 
-    def provider(settings: Any, _: Limits | None = None) -> AgoraProvider:
+    def provider(settings: Any, _: CallLimits | None = None) -> AgoraProvider:
         return AgoraProvider(settings, limits)
 
     async def sleep(_: Driver, seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.02))
 
-    monkeypatch.setattr(wiring, "AgoraProvider", provider)
+    monkeypatch.setattr(connectors, "AgoraProvider", provider)
     monkeypatch.setattr(Driver, "_sleep", sleep)
 
 
@@ -215,7 +215,7 @@ def test_9_6_12_retry_after(scene: Scene) -> None:
     limited("Garbage", says="makes no sense", retry_after="garbage")
     limited("Less than nothing", says="makes no sense", retry_after="negative")
     limited("3,000 years", says="makes no sense", retry_after="huge")
-    limited("Two hours", says="7200 s", retry_after="seconds", seconds=7200)
+    limited("Two hours", says="a pause of 2h", retry_after="seconds", seconds=7200)
     scene.section.note(
         "No pause is longer than 20 s (shortened here), and a read that keeps failing ends within half a minute."
     )

@@ -212,8 +212,8 @@ def test_9_4_09_intents(scene: Scene) -> None:
     scene.intended(
         f"join:{NAME}", **{**join, "name": NAME, "generation": 2, "created_at": now + 48 * 3600 + 60}
     )
-    scene.refused("An intent from the future", *APPLY, says="48 h in the future")
-    scene.refused("The same, to plan", *PLAN, says="48 h in the future")
+    scene.refused("An intent from the future", *APPLY, says="48h in the future")
+    scene.refused("The same, to plan", *PLAN, says="48h in the future")
 
 
 def test_9_4_10_readable_by_others(scene: Scene) -> None:

@@ -131,3 +131,11 @@ def test_rounding_goes_down_and_never_far(milliseconds: int) -> None:
     seconds = milliseconds / 1000
     lost = seconds - parse(rounded(seconds))
     assert 0 <= lost < (60 if seconds >= 3600 else 1)
+
+
+def test_what_only_one_of_two_grammars_read_before_is_read_by_both() -> None:
+    assert Duration().convert("1h30m", None, None) == duration("1h30m", 0, YEAR)
+    assert Duration().convert("1.5h", None, None) == duration("1.5h", 0, YEAR)
+    with pytest.raises(InvalidValue):
+        duration("90", 0, YEAR)
+    assert Duration().convert("90", None, None) == 90

@@ -1,1 +1,42 @@
-"""One file per command: options, one call of a verb, one renderer."""
+"""The commands: one line each in `COMMANDS`, one file each in this folder: options, one call of a verb, one report.
+
+A command's file has its name and defines `command`. Files are imported when they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its name, the README's row that lists it, and what the overview of all commands says."""
+
+    name: str
+    group: str
+    summary: str
+
+
+# In the order of the overview.
+COMMANDS: tuple[Command, ...] = (
+    Command("init", "files", "Write a small fleet that plans and applies at once."),
+    Command("validate", "files", "Check the files: every problem at once, offline."),
+    Command("render", "files", "Print the final agents, secrets as references."),
+    Command("plan", "change", "Show what apply would do; reads, never writes."),
+    Command("apply", "change", "Bring the running agents to what the files say."),
+    Command("drift", "look", "Show what the world changed; for cron."),
+    Command("status", "look", "List what runs: age, token, sync, cost."),
+    Command("show", "look", "Show one agent: files, state and service."),
+    Command("history", "talk", "Print what was said by and to an agent."),
+    Command("turns", "talk", "Print the turns of an agent's session."),
+    Command("speak", "talk", "Let an agent say a text."),
+    Command("interrupt", "talk", "Stop an agent's present speech."),
+    Command("think", "talk", "Put a text before an agent's model."),
+    Command("adopt", "records", "Take a running agent over as an address."),
+    Command("forget", "records", "Drop a record and release its agent."),
+    Command("destroy", "change", "Leave the whole fleet."),
+    Command("simulator", "tools", "Serve the embedded service on loopback."),
+    Command("schema", "tools", "Print a JSON Schema: fleet, rendered, plan, state."),
+    Command("version", "tools", "Print the version."),
+    Command("completion", "tools", "Print shell completion: bash, zsh, fish."),
+)

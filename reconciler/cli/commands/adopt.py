@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
 
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
-@click.command("adopt", short_help="Take a running agent over as an address.")
+
+@click.command("adopt")
 @click.argument("address")
 @click.argument("agent_id")
-@options.directory_option
-@options.fleet_options
+@options.fleet_options_with_c
 @options.lock_option
 @options.output_options
 def command(
-    address: str, agent_id: str, directory: str, environment: str | None, variables: Any, **flags: Any
+    address: str, agent_id: str, fleet: options.FleetFlags, output: Output, lock_timeout: float
 ) -> int:
     """Record a running agent that this tool did not start as the agent of a declared address.
 
@@ -31,12 +33,10 @@ def command(
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
-    from reconciler.cli.output import Output
 
-    output = Output.taken_from(flags)
     where = parse_address(address)
-    with wiring.open_session(directory, environment, variables, output) as session:
-        job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))
+    with wiring.open_session(fleet, output) as session:
+        job = make_job(session, Flags(lock_timeout=lock_timeout))
         record = session.run(workflow.adopt(job, session.provider, where, agent_id))
     output.result(
         f"adopted agent {record.agent_id} as {where}; the next apply sends its in-place fields once"

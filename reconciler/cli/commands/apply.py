@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("apply", short_help="Bring the running agents to what the files say.")
-@options.directory_argument
+@click.command("apply")
 @options.fleet_options
-@options.format_option("text", "json", "markdown")
+@options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option(
     "--plan",
@@ -34,7 +37,14 @@ from reconciler.cli import options
 @options.lock_option
 @options.grace_option
 @options.output_options
-def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+def command(
+    fleet: options.FleetFlags,
+    output: Output,
+    form: Format,
+    auto_approve: bool,
+    plan_file: str | None,
+    **flags: Any,
+) -> int:
     """Plan, show, ask, and do it. Interrupted at any instant, the next apply goes on where this one stopped.
 
     \b
@@ -46,8 +56,5 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     """
     from reconciler.cli.applying import Approval, run_apply
     from reconciler.cli.jobs import Flags
-    from reconciler.cli.output import Output
 
-    output = Output.taken_from(flags)
-    approval = Approval(flags.pop("auto_approve"), flags.pop("plan_file"))
-    return run_apply(directory, environment, variables, Flags(**flags), approval, output, style)
+    return run_apply(fleet, Flags(**flags), Approval(auto_approve, plan_file), output, form)

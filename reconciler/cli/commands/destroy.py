@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("destroy", short_help="Leave the whole fleet.")
-@options.directory_argument
+@click.command("destroy")
 @options.fleet_options
-@options.format_option("text", "json", "markdown")
+@options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
 @options.parallelism_option
 @options.lock_option
 @options.grace_option
 @options.output_options
-def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+def command(fleet: options.FleetFlags, output: Output, form: Format, auto_approve: bool, **flags: Any) -> int:
     """End every agent of the fleet, protected ones excepted. The files stay as they are.
 
     \b
@@ -27,10 +30,5 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     """
     from reconciler.cli.applying import Approval, run_apply
     from reconciler.cli.jobs import Flags
-    from reconciler.cli.output import Output
 
-    output = Output.taken_from(flags)
-    approval = Approval(flags.pop("auto_approve"))
-    return run_apply(
-        directory, environment, variables, Flags(**flags), approval, output, style, destroying=True
-    )
+    return run_apply(fleet, Flags(**flags), Approval(auto_approve), output, form, destroying=True)

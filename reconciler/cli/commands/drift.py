@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("drift", short_help="Show what the world changed; for cron.")
-@options.directory_argument
+@click.command("drift")
 @options.fleet_options
-@options.format_option("text", "json", "markdown")
+@options.format_option(ReportKind.DRIFT)
 @options.parallelism_option
 @options.output_options
-def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+def command(fleet: options.FleetFlags, output: Output, form: Format, **flags: Any) -> int:
     """Show what changed behind our back, apart from what the files changed. Exits 0, 1 or 2.
 
     \b
@@ -25,24 +28,12 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.cli.output import Output
     from reconciler.errors import ExitCode, ReconcilerError, Refused
 
-    output = Output.taken_from(flags)
-    with wiring.open_session(directory, environment, variables, output) as session:
+    with wiring.open_session(fleet, output) as session:
         try:
             found = session.run(workflow.drift(make_job(session, Flags(**flags)), session.provider))
         except Refused as problem:
             raise ReconcilerError(problem.message, hint=problem.hint) from problem
-    output.result(_rendered(found, style, colour=output.colour()))
+    output.report(form, ReportKind.DRIFT, found)
     return int(ExitCode.CHANGES if found.plan.pending else ExitCode.DONE)
-
-
-def _rendered(found: Any, style: str, *, colour: bool) -> str:
-    from reconciler.report import documents, drift
-
-    if style == "json":
-        return documents.as_json(drift.tree(found))
-    if style == "markdown":
-        return drift.render_markdown(found)
-    return drift.render_text(found, colour=colour)

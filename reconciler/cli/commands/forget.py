@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
 
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
-@click.command("forget", short_help="Drop a record and release its agent.")
+
+@click.command("forget")
 @click.argument("address")
-@options.directory_option
-@options.fleet_options
+@options.fleet_options_with_c
 @options.lock_option
 @options.output_options
-def command(address: str, directory: str, environment: str | None, variables: Any, **flags: Any) -> int:
+def command(address: str, fleet: options.FleetFlags, output: Output, lock_timeout: float) -> int:
     """Drop the record of an address and release its agent, which runs on: its name does not bring it back.
 
     \b
@@ -24,12 +26,10 @@ def command(address: str, directory: str, environment: str | None, variables: An
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
-    from reconciler.cli.output import Output
 
-    output = Output.taken_from(flags)
     where = parse_address(address)
-    with wiring.open_session(directory, environment, variables, output) as session:
-        job = make_job(session, Flags(lock_timeout=flags["lock_timeout"]))
+    with wiring.open_session(fleet, output) as session:
+        job = make_job(session, Flags(lock_timeout=lock_timeout))
         record = session.run(workflow.forget(job, where))
     output.result(
         f"forgot {where}; agent {record.agent_id} is not ours any more, and runs on if it still ran"

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("history", short_help="Print what was said by and to an agent.")
+@click.command("history")
 @click.argument("address")
 @options.talking_options
 def command(address: str, **flags: Any) -> int:
@@ -20,4 +20,4 @@ def command(address: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.history(agent_id), flags)
+    return talk(address, lambda provider, agent_id: provider.history(agent_id), **flags)

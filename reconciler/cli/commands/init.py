@@ -63,7 +63,7 @@ If you do not know something, say so and offer to call a colleague.
 _IGNORE = ".reconciler/\n"
 
 
-@click.command("init", short_help="Write a small fleet that plans and applies at once.")
+@click.command("init")
 @options.directory_argument
 def command(directory: str) -> int:
     """Write a small fleet that plans and applies at once on the embedded simulator. Never overwrites.

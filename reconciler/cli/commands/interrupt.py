@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("interrupt", short_help="Stop an agent's present speech.")
+@click.command("interrupt")
 @click.argument("address")
 @options.talking_options
 def command(address: str, **flags: Any) -> int:
@@ -20,4 +20,4 @@ def command(address: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.interrupt(agent_id), flags)
+    return talk(address, lambda provider, agent_id: provider.interrupt(agent_id), **flags)

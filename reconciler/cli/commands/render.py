@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("render", short_help="Print the final agents, secrets as references.")
-@options.directory_argument
+@click.command("render")
 @options.fleet_options
-@options.format_option("yaml", "json")
+@options.format_option(ReportKind.TREE)
 @click.option("--trace", is_flag=True, help="Name the file, line and layer of every value.")
 @options.output_options
-def command(
-    directory: str, environment: str | None, variables: Any, style: str, trace: bool, **flags: Any
-) -> int:
+def command(fleet: options.FleetFlags, output: Output, form: Format, trace: bool) -> int:
     """Print every agent as it stands after templates, profiles and environments. Offline; secrets as references.
 
     \b
@@ -28,18 +29,16 @@ def command(
     """
     from reconciler import config
     from reconciler.cli.limits import load_limits
-    from reconciler.cli.output import Output
     from reconciler.cli.wiring import load_fleet
-    from reconciler.report import documents, traced
 
-    output = Output.taken_from(flags)
     if trace:
         found = config.trace(
-            Path(directory), environment=environment, variables=dict(variables), limits=load_limits()
+            Path(fleet.directory),
+            environment=fleet.environment,
+            variables=dict(fleet.variables),
+            limits=load_limits(),
         )
-        output.result(documents.to_json(traced.tree(found)) if style == "json" else traced.render(found))
-        return 0
-    fleet = load_fleet(directory, environment, variables, output)
-    tree = config.rendered(fleet)
-    output.result(documents.to_json(tree) if style == "json" else documents.to_yaml(tree))
+        output.report(form, ReportKind.TRACE, found)
+    else:
+        output.report(form, ReportKind.TREE, config.rendered(load_fleet(fleet, output)))
     return 0

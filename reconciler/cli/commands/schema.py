@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command("schema", short_help="Print a JSON Schema.")
+@click.command("schema")
 @click.argument("name", type=click.Choice(["fleet", "rendered", "plan", "state"]), default="fleet")
 def command(name: str) -> int:
     """Print the JSON Schema of a format.

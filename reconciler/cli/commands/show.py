@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("show", short_help="Show one agent: files, state and service.")
+@click.command("show")
 @click.argument("address")
-@options.directory_option
-@options.fleet_options
-@options.format_option("yaml", "json")
+@options.fleet_options_with_c
+@options.format_option(ReportKind.TREE)
 @options.output_options
-def command(
-    address: str, directory: str, environment: str | None, variables: Any, style: str, **flags: Any
-) -> int:
+def command(address: str, fleet: options.FleetFlags, output: Output, form: Format) -> int:
     """Show what files, state and service say of one agent, and the last changes that were made to it.
 
     \b
@@ -27,13 +28,11 @@ def command(
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
-    from reconciler.cli.output import Output
-    from reconciler.report import documents, one
+    from reconciler.report.address_report import address_tree
 
-    output = Output.taken_from(flags)
     where = parse_address(address)
-    with wiring.open_session(directory, environment, variables, output) as session:
-        portrait = session.run(workflow.portrait(make_job(session, Flags()), session.provider, where))
-        tree = one.portrait_tree(portrait, session.store.history(where, 10))
-    output.result(documents.to_json(tree) if style == "json" else documents.to_yaml(tree))
+    with wiring.open_session(fleet, output) as session:
+        found = session.run(workflow.address_report(make_job(session, Flags()), session.provider, where))
+        tree = address_tree(found, session.store.history(where, 10))
+    output.report(form, ReportKind.TREE, tree)
     return 0

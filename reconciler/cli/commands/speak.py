@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("speak", short_help="Let an agent say a text.")
+@click.command("speak")
 @click.argument("address")
 @click.argument("text")
 @click.option(
@@ -28,8 +28,9 @@ def command(address: str, text: str, priority: str, **flags: Any) -> int:
     reconciler speak lobby/greeter 'Excuse me.' --priority APPEND
     """
     from reconciler.cli.talking import talk
-    from reconciler.providers.agora.conversation import Priority
 
     return talk(
-        address, lambda provider, agent_id: provider.speak(agent_id, text, priority=Priority(priority)), flags
+        address,
+        lambda provider, agent_id: provider.speak(agent_id, text, priority=priority),
+        **flags,
     )

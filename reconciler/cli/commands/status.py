@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("status", short_help="List what runs: age, token, sync, cost.")
-@options.directory_argument
+@click.command("status")
 @options.fleet_options
-@options.format_option("text", "json")
+@options.format_option(ReportKind.STATUS)
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
 @click.option(
     "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
 )
 @options.parallelism_option
 @options.output_options
-def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+def command(
+    fleet: options.FleetFlags, output: Output, form: Format, watch: bool, interval: float, parallelism: int
+) -> int:
     """List what runs: address, status, age, time left of 72 h, token, sync, unmanaged agents, cost.
 
     \b
@@ -31,25 +36,20 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.cli.output import Output
-    from reconciler.report import documents, overview
-    from reconciler.report import status as report
+    from reconciler.report import overview
 
-    output = Output.taken_from(flags)
-    with wiring.open_session(directory, environment, variables, output) as session:
+    with wiring.open_session(fleet, output) as session:
         while True:
-            job = make_job(session, Flags(parallelism=flags["parallelism"]))
-            steps = workflow.status(job, session.provider)
-            plan, basis = session.run(steps, is_watch=flags["watch"])
-            found = overview.status_of(plan, basis, session.provider.capabilities)
-            if flags["watch"] and output.colour():
+            job = make_job(session, Flags(parallelism=parallelism))
+            plan, basis = session.run(workflow.status(job, session.provider), is_watch=watch)
+            if watch and output.colour():
                 click.clear()
-            output.result(
-                documents.to_json(report.tree(found)) if style == "json" else report.render_text(found)
+            output.report(
+                form, ReportKind.STATUS, overview.status_of(plan, basis, session.provider.capabilities)
             )
-            if not flags["watch"]:
+            if not watch:
                 return 0
             try:
-                time.sleep(flags["interval"])
+                time.sleep(interval)
             except KeyboardInterrupt:  # how a watch ends
                 return 128 + signal.SIGINT

@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("think", short_help="Put a text before an agent's model.")
+@click.command("think")
 @click.argument("address")
 @click.argument("text")
 @options.talking_options
@@ -21,4 +21,4 @@ def command(address: str, text: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.think(agent_id, text), flags)
+    return talk(address, lambda provider, agent_id: provider.think(agent_id, text), **flags)

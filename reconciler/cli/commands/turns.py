@@ -9,7 +9,7 @@ import click
 from reconciler.cli import options
 
 
-@click.command("turns", short_help="Print the turns of an agent's session.")
+@click.command("turns")
 @click.argument("address")
 @options.talking_options
 def command(address: str, **flags: Any) -> int:
@@ -20,4 +20,4 @@ def command(address: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.turns(agent_id), flags)
+    return talk(address, lambda provider, agent_id: provider.turns(agent_id), **flags)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import options
+from reconciler.report.formats import Format, RenderOptions, ReportKind
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
-@click.command("validate", short_help="Check the files: every problem at once, offline.")
-@options.directory_argument
+@click.command("validate")
 @options.fleet_options
-@options.format_option("text", "json", "github", "sarif")
+@options.format_option(ReportKind.PROBLEMS)
 @options.output_options
-def command(directory: str, environment: str | None, variables: Any, style: str, **flags: Any) -> int:
+def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     """Check a fleet's files. Offline, without credentials; every problem at once, each with its place.
 
     Without -e every environment is checked, and the fleet without one.
@@ -25,32 +28,15 @@ def command(directory: str, environment: str | None, variables: Any, style: str,
     reconciler validate hotels -e prod
     reconciler validate --format github          annotations on the lines of a pull request
     """
-    from reconciler.cli.output import Output, source_reader
+    from reconciler.cli.output import source_reader
     from reconciler.cli.validating import check
     from reconciler.errors import ExitCode
-    from reconciler.report import problems
 
-    output = Output.taken_from(flags)
-    path = Path(directory)
-    found = check(path, environment, dict(variables))
-    if style == "text":
-        if found.diagnostics:
-            output.result(
-                problems.render_text(found.diagnostics, source_reader(path), colour=output.colour())
-            )
-        if not found.has_errors:
-            output.result("\n".join(found.verdicts))
-    else:
-        output.result(_rendered(found.diagnostics, style, path), commands=style == "github")
-    return int(ExitCode.ERROR if found.has_errors else ExitCode.DONE)
-
-
-def _rendered(found: Any, style: str, directory: Path) -> str:
-    from reconciler.report import problems
-
-    if style == "json":
-        return problems.render_json(found)
+    directory = Path(fleet.directory)
+    found = check(directory, fleet.environment, dict(fleet.variables))
     # Annotations count from the root of the repository, where the command runs in CI.
-    root = "" if directory.is_absolute() else directory.as_posix()
-    renderers = {"github": problems.render_github, "sarif": problems.render_sarif}
-    return renderers[style](found, root="" if root == "." else root)
+    root = "" if directory.is_absolute() or directory == Path() else directory.as_posix()
+    output.report(
+        form, ReportKind.PROBLEMS, found, RenderOptions(root=root, read_source=source_reader(directory))
+    )
+    return int(ExitCode.ERROR if found.has_errors else ExitCode.DONE)

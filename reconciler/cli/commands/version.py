@@ -7,7 +7,7 @@ import click
 from reconciler import __version__
 
 
-@click.command("version", short_help="Print the version.")
+@click.command("version")
 def command() -> None:
     """Print the version."""
     from reconciler.cli.output import write

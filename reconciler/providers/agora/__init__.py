@@ -6,8 +6,8 @@ relies on them, with their source.
 
 from __future__ import annotations
 
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.providers.agora.settings import AgoraSettings, Purpose, from_environment
+from reconciler.providers.agora.settings import AgoraSettings, from_environment
 
-__all__ = ["AgoraProvider", "AgoraSettings", "Limits", "Purpose", "from_environment"]
+__all__ = ["AgoraProvider", "AgoraSettings", "CallLimits", "from_environment"]

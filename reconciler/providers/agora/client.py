@@ -12,9 +12,10 @@ from typing import NoReturn, TypeVar
 
 from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
 from reconciler.ports import HttpReply, HttpRequest, Now, Random, Resolve, Steps
-from reconciler.providers.agora import errors, replies, settings, tokens, wire
+from reconciler.providers import secrets_in
+from reconciler.providers.agora import errors, replies, settings, tokens
 from reconciler.providers.agora.clock import ServiceClock
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.pressure import Pressure, Result
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
@@ -33,7 +34,7 @@ class AgoraClient:
 
     __slots__ = ("_basic", "_basic_refused", "_known", "_seats", "_settings", "clock", "pressure")
 
-    def __init__(self, connection: AgoraSettings, limits: Limits | None = None) -> None:
+    def __init__(self, connection: AgoraSettings, limits: CallLimits | None = None) -> None:
         self._settings = connection
         self._basic = _basic(connection)
         self._basic_refused = False
@@ -177,7 +178,7 @@ class AgoraClient:
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
         """Everything that must not come back in a text after this request."""
-        return self._known.union(wire.secrets_in(request))
+        return self._known.union(secrets_in(request))
 
     def _learn(self, result: Result) -> Steps[None]:
         if isinstance(result, HttpReply):

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import orjson
 
+from reconciler.durations import spelled
 from reconciler.errors import AuthenticationFailed, CutShort, IncompleteRead, ServiceError
 from reconciler.ports import (
     Conflict,
@@ -273,7 +274,7 @@ def _remark(reply: HttpReply) -> str:
     seconds = retry_after(reply.headers)
     if seconds is None:
         return " (its Retry-After makes no sense, and was not waited for)"
-    return f" (it asks for a pause of {seconds:.0f} s, longer than a run waits)" if seconds > _LONG else ""
+    return f" (it asks for a pause of {spelled(seconds)}, longer than a run waits)" if seconds > _LONG else ""
 
 
 def _advice(status: int, error: ErrorBody) -> str | None:

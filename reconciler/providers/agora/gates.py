@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallLimits:
     """How hard a run may press; no rate is documented (v2 API reference: limits), ours is modest.
 
     Seconds throughout. `read_seconds` bounds a read with all its retries, from its first attempt on, so that
@@ -43,7 +43,7 @@ class Rate:
 
     RECOVERY = 1.02
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
         self._per_second = limits.calls_per_second
         self._due = float("-inf")
@@ -93,7 +93,7 @@ class Breaker:
 
     __slots__ = ("_cause", "_failures", "_limits", "_open_until", "_probe_until")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
         self._failures = 0
         self._open_until: float | None = None
@@ -144,7 +144,7 @@ class RetryBudget:
 
     __slots__ = ("_calls", "_limits", "_retries")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
         self._calls = 0
         self._retries = 0

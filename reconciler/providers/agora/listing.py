@@ -25,7 +25,7 @@ RECOVERING = "5"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ListQuery:
     """What is listed: agents in some states, started within `window` seconds.
 
     States stand in the order of a life, so that an agent that moves on between two questions is seen twice
@@ -38,9 +38,9 @@ class Subject:
 
 
 # No agent lives longer than 72 h (v2 API reference: lifecycle); the rest is margin for clocks and late starts.
-LIVE = Subject("listing the live agents", ("1", RECOVERING, "2", "0", "3"), 80 * HOUR)
+LIVE = ListQuery("listing the live agents", ("1", RECOVERING, "2", "0", "3"), 80 * HOUR)
 # As far back as mainland China's service lists at all: 7 days, less a margin for clocks.
-ENDED = Subject("listing the ended agents", ("4", "6"), 7 * 24 * HOUR - HOUR)
+ENDED = ListQuery("listing the ended agents", ("4", "6"), 7 * 24 * HOUR - HOUR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Lister:
         self._client = client
         self._rung = _FIRST_WITHOUT_COMMAS if client.settings.is_mainland_china else 0
 
-    def agents(self, subject: Subject, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+    def agents(self, subject: ListQuery, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
         """Every agent of the subject, oldest first.
 
         A list that does not add up is read once more. Raises `IncompleteRead` when it still does not, and
@@ -109,7 +109,7 @@ class Lister:
             f"{subject.what} failed: the service's clock cannot be made out", hint="run again"
         )
 
-    def _in_some_dialect(self, subject: Subject, channel: str | None, *, settled: bool) -> Steps[_Agents]:
+    def _in_some_dialect(self, subject: ListQuery, channel: str | None, *, settled: bool) -> Steps[_Agents]:
         first: ServiceError | None = None
         for rung in range(self._rung, len(LADDER)):
             try:
@@ -123,7 +123,7 @@ class Lister:
         raise first
 
     def _all(
-        self, subject: Subject, dialect: Dialect, channel: str | None, *, settled: bool
+        self, subject: ListQuery, dialect: Dialect, channel: str | None, *, settled: bool
     ) -> Steps[_Agents]:
         now = int((yield from self._client.now()))
         window = (("from_time", str(now - subject.window)), ("to_time", str(now + AHEAD)))

@@ -25,7 +25,7 @@ from reconciler.ports import (
     Stopping,
 )
 from reconciler.providers.agora.clock import parse_date
-from reconciler.providers.agora.gates import Breaker, Limits, Rate, RetryBudget
+from reconciler.providers.agora.gates import Breaker, CallLimits, Rate, RetryBudget
 
 TOO_MANY = 429
 UNAVAILABLE = 503
@@ -54,15 +54,15 @@ class Pressure:
 
     __slots__ = ("_breaker", "_budget", "_limits", "_rate", "_too_many")
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: CallLimits | None = None) -> None:
+        self._limits = limits or CallLimits()
         self._rate = Rate(self._limits)
         self._breaker = Breaker(self._limits)
         self._budget = RetryBudget(self._limits)
         self._too_many = 0
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> CallLimits:
         """How hard this run may press."""
         return self._limits
 

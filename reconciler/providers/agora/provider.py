@@ -21,7 +21,7 @@ from reconciler.ports import (
 )
 from reconciler.providers.agora import conversation, errors, listing, replies, wire
 from reconciler.providers.agora.client import AgoraClient
-from reconciler.providers.agora.gates import Limits
+from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.listing import Lister
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret
@@ -35,7 +35,7 @@ class AgoraProvider:
 
     __slots__ = ("_able", "_client", "_lister")
 
-    def __init__(self, settings: AgoraSettings, limits: Limits | None = None) -> None:
+    def __init__(self, settings: AgoraSettings, limits: CallLimits | None = None) -> None:
         self._client = AgoraClient(settings, limits)
         self._lister = Lister(self._client)
         self._able = wire.capabilities(mainland_china=settings.is_mainland_china)
@@ -159,13 +159,12 @@ class AgoraProvider:
         agent_id: str,
         text: str,
         *,
-        priority: conversation.Priority | None = None,
+        priority: str | None = None,
         interruptable: bool | None = None,
     ) -> Steps[conversation.Heard]:
-        """Let an agent say a text of at most 512 bytes; see `conversation.speak`."""
-        return conversation.speak(
-            self._client, agent_id, text, priority=priority, interruptable=interruptable
-        )
+        """Let an agent say a text of at most 512 bytes; `priority` is one of `conversation.Priority`."""
+        urgency = conversation.Priority(priority) if priority is not None else None
+        return conversation.speak(self._client, agent_id, text, priority=urgency, interruptable=interruptable)
 
     def interrupt(self, agent_id: str) -> Steps[conversation.Heard]:
         """Stop an agent's present speech or thought."""

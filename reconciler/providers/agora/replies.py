@@ -56,14 +56,14 @@ Stamp = Annotated[int | float, Field(ge=0, lt=2**53, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Row(Reply):
+class _ListedRow(Reply):
     agent_id: AgentId
     status: str
     start_ts: Stamp
 
 
 class _Rows(Reply):
-    rows: list[_Row] = Field(alias="list")
+    rows: list[_ListedRow] = Field(alias="list")
     count: Count | None = None
 
 

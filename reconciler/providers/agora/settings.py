@@ -10,11 +10,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import UsageError
+from reconciler.providers import Purpose
 from reconciler.providers.agora.tokens import is_credential
 from reconciler.secrets import Secret
 
@@ -37,14 +37,6 @@ HOSTS: Mapping[str | None, str] = MappingProxyType(
         CN: "https://api-cn-east-1.sd-rtn.com",
     }
 )
-
-
-class Purpose(StrEnum):
-    """What the settings are for, since a plan needs fewer credentials than an apply."""
-
-    OBSERVE = "observe"  # list and query: the certificate or the customer's credentials will do
-    CHANGE = "change"  # join, update, leave as well: the certificate, which mints the agents' tokens
-    TALK = "talk"  # calls on one agent: as OBSERVE
 
 
 @dataclass(frozen=True, slots=True)

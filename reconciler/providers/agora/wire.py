@@ -14,7 +14,7 @@ from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
 from reconciler.model.ability import Capabilities
 from reconciler.model.tree import Tree, dotted, value_at
-from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
+from reconciler.ports import JoinOrder, UpdateOrder
 from reconciler.secrets import MARK, Secret, SecretRef, references, substitute
 
 HOUR = 3600.0
@@ -104,25 +104,6 @@ def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
 def wants_rtm(order: JoinOrder) -> bool:
     """Whether the agent talks over the messaging service too, for which its token must then be good."""
     return value_at(order.body.properties, ("advanced_features", "enable_rtm")) is True
-
-
-def secrets_in(request: HttpRequest) -> Iterator[Secret]:
-    """Every secret that goes out with a request."""
-    for value in request.headers.values():
-        if isinstance(value, Secret):
-            yield value
-    yield from _secrets(request.body)
-
-
-def _secrets(node: object) -> Iterator[Secret]:
-    if isinstance(node, Secret):
-        yield node
-    elif isinstance(node, dict):
-        for value in node.values():
-            yield from _secrets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _secrets(value)
 
 
 def _marked(tree: Tree) -> Iterator[str]:

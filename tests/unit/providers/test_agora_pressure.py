@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
-from reconciler.providers.agora.gates import Breaker, Limits, Rate, RetryBudget
+from reconciler.providers.agora.gates import Breaker, CallLimits, Rate, RetryBudget
 from reconciler.providers.agora.pressure import Pressure, Result, Withheld, retry_after
 from tests.unit.providers.hand import LATENCY, Hand, failure, reply, script
 
@@ -29,7 +29,7 @@ def read(hand: Hand, pressure: Pressure | None = None) -> Result:
 @given(st.floats(0.1, 60.0), st.integers(0, 60), st.floats(0.0, 59.0))
 def test_nobody_starts_before_a_hold_is_over(seconds: float, successes: int, later: float) -> None:
     """Calls that were under way may succeed meanwhile, and raise the pace: not before the pause is over."""
-    rate = Rate(Limits())
+    rate = Rate(CallLimits())
     for _ in range(40):
         rate.reserve(0.0)
     rate.hold(0.0, 1.0)
@@ -147,7 +147,7 @@ def test_a_429_holds_back_every_call_of_the_run(asked: str, waited: float) -> No
 
 
 def test_a_hold_reaches_calls_that_wait_for_their_turn_already() -> None:
-    limits = Limits(calls_per_second=1.0, burst=1.0)
+    limits = CallLimits(calls_per_second=1.0, burst=1.0)
     hand = Hand(script(reply(429, retry_after="10"), OK))
     pressure = Pressure(limits)
     hand.run_all([pressure.once(POST) for _ in range(3)])
@@ -196,7 +196,7 @@ def test_the_pace_adapts_to_a_slow_service() -> None:
 
 
 def test_the_pace_recovers() -> None:
-    rate = Rate(Limits())
+    rate = Rate(CallLimits())
     for at in (0.0, 1.0, 2.0):
         rate.hold(at, 0.5)
     assert rate.per_second == pytest.approx(50 / 8)
@@ -211,7 +211,7 @@ def test_the_pace_recovers() -> None:
 @given(st.integers(1, 200), st.sampled_from([1.0, 5.0, 50.0]), st.sampled_from([1.0, 10.0, 50.0]))
 def test_no_second_sees_more_calls_than_the_rate_and_one_burst(calls: int, rate: float, burst: float) -> None:
     hand = Hand(script(OK))
-    pressure = Pressure(Limits(calls_per_second=rate, burst=burst))
+    pressure = Pressure(CallLimits(calls_per_second=rate, burst=burst))
     hand.run_all([pressure.once(POST) for _ in range(calls)])
     assert len(hand.sent_at) == calls
     for at in hand.sent_at:
@@ -224,7 +224,7 @@ def test_no_second_sees_more_calls_than_the_rate_and_one_burst(calls: int, rate:
 
 
 def test_the_budget_is_ten_and_a_fifth_of_the_calls() -> None:
-    budget = RetryBudget(Limits())
+    budget = RetryBudget(CallLimits())
     for _ in range(100):
         budget.called()
     assert sum(budget.take() for _ in range(100)) == 30
@@ -305,7 +305,7 @@ def test_only_one_probe_goes_out_at_a_time() -> None:
 
 
 def test_a_probe_that_never_returns_does_not_shut_the_gate_for_good() -> None:
-    limits = Limits()
+    limits = CallLimits()
     breaker = Breaker(limits)
     for _ in range(5):
         breaker.failed(0.0, "HTTP 503")
@@ -327,7 +327,7 @@ def test_a_read_that_is_being_retried_waits_for_the_probe() -> None:
 
 def test_a_call_that_waits_for_its_turn_is_withheld_when_the_run_stops() -> None:
     hand = Hand(script(OK))
-    pressure = Pressure(Limits(calls_per_second=1.0, burst=1.0))
+    pressure = Pressure(CallLimits(calls_per_second=1.0, burst=1.0))
     assert hand.run(pressure.once(POST)) is OK
     hand.stopping = True
     assert hand.run(pressure.once(POST)) == Withheld("the run is stopping")
@@ -336,14 +336,14 @@ def test_a_call_that_waits_for_its_turn_is_withheld_when_the_run_stops() -> None
 
 def test_a_call_that_waits_for_its_turn_is_withheld_when_the_breaker_opens_meanwhile() -> None:
     hand = Hand(script(DOWN))
-    pressure = Pressure(Limits(calls_per_second=10.0, burst=5.0))
+    pressure = Pressure(CallLimits(calls_per_second=10.0, burst=5.0))
     results = hand.run_all([pressure.once(POST) for _ in range(8)])
     assert [isinstance(each, Withheld) for each in results] == [False] * 5 + [True] * 3
 
 
 def test_a_retry_whose_turn_would_come_too_late_is_not_made() -> None:
     hand = Hand(script(DOWN))
-    pressure = Pressure(Limits(calls_per_second=0.01, burst=1.0, slowest=0.01))
+    pressure = Pressure(CallLimits(calls_per_second=0.01, burst=1.0, slowest=0.01))
     assert read(hand, pressure) is DOWN
     assert (len(hand.requests), pressure.retries) == (1, 0)
     assert hand.elapsed < 25

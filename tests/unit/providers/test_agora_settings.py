@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.providers.agora.settings import AgoraSettings, Purpose, base_url, from_environment
+from reconciler.providers import Purpose
+from reconciler.providers.agora.settings import AgoraSettings, base_url, from_environment
 from reconciler.secrets import Secret
 
 APP_ID = "a1" * 16

@@ -11,6 +11,7 @@ from reconciler.errors import UsageError
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree
 from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
+from reconciler.providers import secrets_in
 from reconciler.providers.agora import wire
 from reconciler.secrets import Secret, SecretRef
 from tests.unit.providers.hand import reveal
@@ -69,7 +70,7 @@ def test_references_are_filled_in_anywhere_and_stay_invisible() -> None:
     request = HttpRequest(
         "POST", "https://x.example", headers={"a": Secret("basic"), "b": "plain"}, body=body
     )
-    assert {secret.reveal() for secret in wire.secrets_in(request)} == {
+    assert {secret.reveal() for secret in secrets_in(request)} == {
         "basic",
         "sk-canary",
         "Bearer sk-canary x",

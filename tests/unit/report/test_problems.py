@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.errors import InvalidConfig, UsageError
-from reconciler.report import problems
+from reconciler.report import problem_formats, problems
 
 Golden = Callable[[str, str], None]
 
@@ -55,17 +55,17 @@ def test_text_in_colour(golden: Golden) -> None:
 
 
 def test_json(golden: Golden) -> None:
-    text = problems.render_json(FOUND)
+    text = problem_formats.render_json(FOUND)
     golden("report/problems.json", text)
     assert json.loads(text)["error_count"] == 3
 
 
 def test_github(golden: Golden) -> None:
-    golden("report/problems.github.txt", problems.render_github(FOUND))
+    golden("report/problems.github.txt", problem_formats.render_github(FOUND))
 
 
 def test_sarif(golden: Golden) -> None:
-    text = problems.render_sarif(FOUND)
+    text = problem_formats.render_sarif(FOUND)
     golden("report/problems.sarif.json", text)
     (run,) = json.loads(text)["runs"]
     rules = run["tool"]["driver"]["rules"]
@@ -74,8 +74,8 @@ def test_sarif(golden: Golden) -> None:
 
 def test_no_problem_is_counted_too() -> None:
     assert problems.render_text((), read, colour=False) == "0 errors, 0 warnings\n"
-    assert problems.render_github(()) == ""
-    assert json.loads(problems.render_json(()))["valid"] is True
+    assert problem_formats.render_github(()) == ""
+    assert json.loads(problem_formats.render_json(()))["valid"] is True
 
 
 def test_an_annotation_cannot_start_another_command() -> None:
@@ -85,7 +85,7 @@ def test_an_annotation_cannot_start_another_command() -> None:
         Span("a,b:c.yaml", 1, 2),
         help="and\n::debug::z",
     )
-    text = problems.render_github([evil])
+    text = problem_formats.render_github([evil])
     assert text == (
         "::error file=a%2Cb%3Ac.yaml,line=1,col=2,title=r::"
         "100%25\\r%0A::set-env name=X::y\\u{1b}[31m%0Ahelp: and%0A::debug::z\n"
@@ -124,5 +124,9 @@ def test_errors_say_what_and_what_to_do() -> None:
 
 def test_machines_look_from_the_root_of_the_repository() -> None:
     found = [Problem("r", "s", Span("agents/x y.yaml", 1, 2))]
-    assert "file=fleets/hotels/agents/x y.yaml," in problems.render_github(found, root="./fleets/hotels/")
-    assert '"uri": "fleets/hotels/agents/x%20y.yaml"' in problems.render_sarif(found, root="fleets/hotels")
+    assert "file=fleets/hotels/agents/x y.yaml," in problem_formats.render_github(
+        found, root="./fleets/hotels/"
+    )
+    assert '"uri": "fleets/hotels/agents/x%20y.yaml"' in problem_formats.render_sarif(
+        found, root="fleets/hotels"
+    )

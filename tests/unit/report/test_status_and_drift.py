@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from reconciler.plan.change import Keep
 from reconciler.report import documents, drift
-from reconciler.report.status import Status, StatusRow, UnmanagedRow, render_text, tree
+from reconciler.report.status import StatusReport, StatusRow, UnmanagedRow, render_text, tree
 from reconciler.workflow import Drift
 from tests.unit.report.plans import World, properties
 
 Golden = Callable[[str, str], None]
 
-STATUS = Status(
+STATUS = StatusReport(
     fleet="hotel-desk",
     environment="prod",
     rows=(
@@ -39,7 +39,7 @@ def test_status_as_a_tree(golden: Golden) -> None:
 
 
 def test_an_empty_status() -> None:
-    empty = Status("hotel-desk", None, ())
+    empty = StatusReport("hotel-desk", None, ())
     assert render_text(empty) == "hotel-desk: no agents. Running: 0. About 0.00 USD a day.\n"
 
 

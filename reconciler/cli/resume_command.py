@@ -1,6 +1,6 @@
-"""Commands to paste: the one that goes on where an apply ended, and the one that applies a saved plan.
+"""Commands to paste: the one that continues an apply that did not finish, and the one that applies a saved plan.
 
-What was allowed or forced for once is not repeated for what was done with it.
+`--allow` and `--replace` are for one run: the command to continue repeats them only for changes still to be made.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from reconciler.apply.events import Ledger, Result
+from reconciler.cli.options import FleetFlags
 from reconciler.plan.change import Action
 from reconciler.report.escape import visible
 
@@ -33,20 +34,14 @@ def resume(arguments: Sequence[str], ledger: Ledger) -> str:
     return visible(f"reconciler {shlex.join(_words(arguments, ledger))}")
 
 
-def apply_saved(
-    directory: str,
-    environment: str | None,
-    variables: Sequence[tuple[str, str]],
-    out: str,
-    allows: Sequence[tuple[str, str]] = (),
-) -> str:
+def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] = ()) -> str:
     """The command that applies a saved plan: the same fleet, environment, variables and allowances."""
     words = ["reconciler", "apply"]
-    if directory != ".":
-        words.append(directory)
-    if environment is not None:
-        words += ["-e", environment]
-    for name, value in variables:
+    if fleet.directory != ".":
+        words.append(fleet.directory)
+    if fleet.environment is not None:
+        words += ["-e", fleet.environment]
+    for name, value in fleet.variables:
         words += ["--var", f"{name}={value}"]
     words += ["--plan", out]
     for name, value in allows:  # no plan holds them

@@ -1,4 +1,4 @@
-"""One agent -> what files, state and service say of it, as a tree."""
+"""What files, state and service say of one address, as a tree: the report of `show`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from reconciler.model.record import Entry
 from reconciler.plan.change import action_of, target_of
 from reconciler.report.instants import moment
 from reconciler.report.view import body_tree
-from reconciler.workflow import Portrait
+from reconciler.workflow import AddressReport
 
 
-def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any]:
+def address_tree(found: AddressReport, history: Sequence[Entry]) -> dict[str, Any]:
     """The tree that `show` prints; times in UTC."""
-    tree: dict[str, Any] = {"address": str(portrait.address)}
-    if portrait.change is not None:
-        reason = portrait.change.reason
-        tree["plan"] = {"action": action_of(portrait.change).value, "because": reason.text}
-        target = target_of(portrait.change)
+    tree: dict[str, Any] = {"address": str(found.address)}
+    if found.change is not None:
+        reason = found.change.reason
+        tree["plan"] = {"action": action_of(found.change).value, "because": reason.text}
+        target = target_of(found.change)
         if target is not None:
             tree["service"] = {
                 "agent_id": target.agent.agent_id,
@@ -26,7 +26,7 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
                 "name": target.name,
                 "started": moment(target.agent.started_at),
             }
-    record = portrait.record
+    record = found.record
     if record is not None:
         tree["state"] = {
             "agent_id": record.agent_id,
@@ -39,8 +39,8 @@ def portrait_tree(portrait: Portrait, history: Sequence[Entry]) -> dict[str, Any
             "adopted": record.declared,
             "in_place_fields": "to be sent" if record.unsent else "as recorded",
         }
-    if portrait.spec is not None:
-        tree["files"] = body_tree(portrait.spec)
+    if found.spec is not None:
+        tree["files"] = body_tree(found.spec)
     if history:
         tree["history"] = [
             f"{moment(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reconciler.apply.events import Finished, Ledger, Result
-from reconciler.cli import again
+from reconciler.cli import resume_command
+from reconciler.cli.options import FleetFlags
 from reconciler.model.address import Address
 from reconciler.plan.change import Action
 
@@ -25,29 +26,33 @@ HALF = ended(
 
 def test_an_allowance_goes_as_far_as_what_is_left_of_it() -> None:
     words = ["apply", "my fleet", "--allow", "replace=3", "--allow=leave=5", "--auto-approve"]
-    assert again.resume(words, HALF) == "reconciler apply 'my fleet' --allow replace=1 --auto-approve"
+    assert (
+        resume_command.resume(words, HALF) == "reconciler apply 'my fleet' --allow replace=1 --auto-approve"
+    )
 
 
 def test_nobody_is_replaced_twice() -> None:
-    assert again.resume(["apply", "--replace", "*"], HALF) == "reconciler apply --replace b/desk"
-    assert again.resume(["apply", "--replace=a/*"], HALF) == "reconciler apply"
+    assert resume_command.resume(["apply", "--replace", "*"], HALF) == "reconciler apply --replace b/desk"
+    assert resume_command.resume(["apply", "--replace=a/*"], HALF) == "reconciler apply"
 
 
 def test_holds_alone_have_no_command() -> None:
     held = ended(("d/desk", Action.HOLD, Result.HELD), ("a/desk", Action.JOIN, Result.DONE))
-    assert again.resume(["apply", "--allow", "replace=3"], held) == ""
+    assert resume_command.resume(["apply", "--allow", "replace=3"], held) == ""
     held.interrupted = True
-    assert again.resume(["apply", "--allow", "replace=3"], held) == "reconciler apply"
+    assert resume_command.resume(["apply", "--allow", "replace=3"], held) == "reconciler apply"
 
 
 def test_a_host_is_allowed_for_as_long_as_something_is_left() -> None:
     words = ["apply", "--allow", "secret-host=llm.example"]
-    assert again.resume(words, HALF) == "reconciler apply --allow secret-host=llm.example"
+    assert resume_command.resume(words, HALF) == "reconciler apply --allow secret-host=llm.example"
 
 
 def test_the_command_for_a_saved_plan_says_again_what_no_plan_holds() -> None:
-    command = again.apply_saved(
-        "my fleet", "prod", [("model", "gpt 4")], "p.plan", [("leave", "5"), ("secret-host", "x.example")]
+    command = resume_command.apply_saved(
+        FleetFlags("my fleet", "prod", (("model", "gpt 4"),)),
+        "p.plan",
+        [("leave", "5"), ("secret-host", "x.example")],
     )
     assert command == (
         "reconciler apply 'my fleet' -e prod --var 'model=gpt 4' --plan p.plan "

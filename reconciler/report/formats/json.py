@@ -1,0 +1,77 @@
+"""The format `json`: for programs. Every document says its version; events and the ledger are one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from reconciler.report import documents
+from reconciler.report.formats import RenderOptions
+
+if TYPE_CHECKING:
+    from reconciler.apply.events import Event
+    from reconciler.model.tree import Tree
+    from reconciler.plan.build import Plan
+    from reconciler.report.ledger import Finish
+    from reconciler.report.problems import Checked
+    from reconciler.report.status import StatusReport
+    from reconciler.report.traced import TracedValue
+    from reconciler.workflow import Drift, Planned
+
+
+def plan(value: Plan, options: RenderOptions) -> str:
+    """A plan in Terraform's shape; `reconciler schema plan` prints its schema."""
+    from reconciler.report.json_plan import render_plan
+
+    return render_plan(value)
+
+
+def drift(value: Drift, options: RenderOptions) -> str:
+    """Drift, its changes under `resource_drift`."""
+    from reconciler.report.drift import tree
+
+    return documents.to_json(tree(value))
+
+
+def status(value: StatusReport, options: RenderOptions) -> str:
+    """What runs; durations in seconds."""
+    from reconciler.report.status import tree
+
+    return documents.to_json(tree(value))
+
+
+def event(value: Event | Planned, options: RenderOptions) -> str:
+    """What happens during an apply, the plan first; `type` says which event it is."""
+    from reconciler.report import json_plan, progress
+    from reconciler.workflow import Planned
+
+    if isinstance(value, Planned):
+        head = {"format_version": progress.FORMAT_VERSION, "type": "planned"}
+        return documents.as_json_line({**head, "plan": json_plan.plan_tree(value.plan)})
+    return progress.json_line(value)
+
+
+def ledger(value: Finish, options: RenderOptions) -> str:
+    """The last line of an apply."""
+    from reconciler.report.ledger import tree
+
+    return documents.as_json_line(tree(value.ledger))
+
+
+def problems(value: Checked, options: RenderOptions) -> str:
+    """Problems in the order of the files."""
+    from reconciler.report.problem_formats import render_json
+
+    return render_json(value.diagnostics)
+
+
+def tree(value: Tree, options: RenderOptions) -> str:
+    """A tree in its own order."""
+    return documents.to_json(value)
+
+
+def trace(value: Iterable[TracedValue], options: RenderOptions) -> str:
+    """One row a value."""
+    from reconciler.report.traced import tree
+
+    return documents.to_json(tree(value))

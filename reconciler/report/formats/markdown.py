@@ -1,0 +1,33 @@
+"""The format `markdown`: for the comments of a pull request and the page of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.report.formats import RenderOptions
+
+if TYPE_CHECKING:
+    from reconciler.plan.build import Plan
+    from reconciler.report.ledger import Finish
+    from reconciler.workflow import Drift
+
+
+def plan(value: Plan, options: RenderOptions) -> str:
+    """A plan that fits into a comment."""
+    from reconciler.report.markdown import render_plan
+
+    return render_plan(value)
+
+
+def drift(value: Drift, options: RenderOptions) -> str:
+    """Drift that fits into a comment."""
+    from reconciler.report.drift import render_markdown
+
+    return render_markdown(value)
+
+
+def ledger(value: Finish, options: RenderOptions) -> str:
+    """The summary at the end of an apply."""
+    from reconciler.report.ledger import render_markdown
+
+    return render_markdown(value.ledger, value.ending)

@@ -1,0 +1,54 @@
+"""The format `text`: for people at a terminal, and for logs.
+
+A run renders one kind of report: the modules of the others are not imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.report.formats import RenderOptions
+
+if TYPE_CHECKING:
+    from reconciler.plan.build import Plan
+    from reconciler.report.ledger import Finish
+    from reconciler.report.problems import Checked
+    from reconciler.report.status import StatusReport
+    from reconciler.workflow import Drift
+
+
+def plan(value: Plan, options: RenderOptions) -> str:
+    """A plan in Terraform's format."""
+    from reconciler.report.text import render_plan
+
+    return render_plan(value, colour=options.colour, explain=options.explain)
+
+
+def drift(value: Drift, options: RenderOptions) -> str:
+    """Drift as the changes of a plan."""
+    from reconciler.report.drift import render_text
+
+    return render_text(value, colour=options.colour)
+
+
+def status(value: StatusReport, options: RenderOptions) -> str:
+    """A table of what runs."""
+    from reconciler.report.status import render_text
+
+    return render_text(value)
+
+
+def ledger(value: Finish, options: RenderOptions) -> str:
+    """The summary at the end of an apply."""
+    from reconciler.report.ledger import render
+
+    return render(value.ledger, value.ending, colour=options.colour)
+
+
+def problems(value: Checked, options: RenderOptions) -> str:
+    """Every problem with its code frame, then a line for each environment that is right."""
+    from reconciler.report.problems import render_text
+
+    found = value.diagnostics
+    text = render_text(found, options.read_source, colour=options.colour) if found else ""
+    return text if value.has_errors else text + "\n".join(value.verdicts)

@@ -1,0 +1,84 @@
+"""The registry of formats: what a line says is what its module has, and a line is all that a command needs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import types
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from reconciler.cli import options
+from reconciler.report import formats
+from reconciler.report.formats import FORMATS, Format, RenderOptions, ReportKind, formats_for, named
+from tests.unit.report.plans import rich_world
+
+FOLDER = Path(formats.__file__).parent
+
+
+def test_every_module_has_a_line_and_every_line_a_module() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__") == sorted(
+        each.name for each in FORMATS
+    )
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_a_module_renders_the_kinds_of_its_line(form: Format) -> None:
+    module = importlib.import_module(f"reconciler.report.formats.{form.name}")
+    functions = {
+        name
+        for name, each in inspect.getmembers(module, inspect.isfunction)
+        if each.__module__ == module.__name__
+    }
+    assert functions == {kind.value for kind in form.kinds}
+    for name in functions:
+        assert list(inspect.signature(getattr(module, name)).parameters) == ["value", "options"]
+
+
+@pytest.mark.parametrize("kind", ReportKind)
+def test_every_kind_can_be_read_by_people_or_says_that_it_is_a_stream(kind: ReportKind) -> None:
+    assert formats_for(kind)[0].name in ("text", "yaml") or kind is ReportKind.EVENT
+    assert "json" in [each.name for each in formats_for(kind)]
+
+
+def test_help_lists_what_the_registry_has() -> None:
+    listed = {kind: [each.name for each in formats_for(kind)] for kind in ReportKind}
+    assert (
+        listed[ReportKind.PLAN]
+        == listed[ReportKind.DRIFT]
+        == listed[ReportKind.LEDGER]
+        == ["text", "json", "markdown"]
+    )
+    assert listed[ReportKind.PROBLEMS] == ["text", "json", "github", "sarif"]
+    assert listed[ReportKind.STATUS] == ["text", "json"]
+    assert listed[ReportKind.TREE] == listed[ReportKind.TRACE] == ["yaml", "json"]
+
+
+def test_a_format_is_added_by_a_module_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("reconciler.report.formats.count")
+    module.plan = lambda value, options: f"{len(value.pending)} pending"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, Format("count", frozenset({ReportKind.PLAN}))))
+
+    @click.command()
+    @options.format_option(ReportKind.PLAN)
+    def command(form: Format) -> None:
+        click.echo(form.render(ReportKind.PLAN, rich_world().plan()))
+
+    assert "[text|json|markdown|count]" in CliRunner().invoke(command, ["--help"]).output
+    assert CliRunner().invoke(command, ["--format", "count"]).output.endswith(" pending\n")
+    assert "'text', 'json', 'markdown', 'count'" in CliRunner().invoke(command, ["--format", "html"]).output
+
+
+def test_options_are_for_whom_they_concern() -> None:
+    plan = rich_world().plan()
+    explained, coloured = RenderOptions(explain=True), RenderOptions(colour=True)
+    assert "1. " in named("text").render(ReportKind.PLAN, plan, explained)
+    assert "\033[" in named("text").render(ReportKind.PLAN, plan, coloured)
+    assert named("json").render(ReportKind.PLAN, plan, coloured) == named("json").render(
+        ReportKind.PLAN, plan, explained
+    )
