@@ -16,13 +16,13 @@ from reconciler.simulator.auth import Credentials
 from reconciler.simulator.datetimes import http_date
 from reconciler.simulator.fates import Outcome, Stage, enact
 from reconciler.simulator.faults import Fate
-from reconciler.simulator.memory import MemoryStore
+from reconciler.simulator.history import Deferred, LogEntry
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
 from reconciler.simulator.routes import Call, identify, respond, subject
 from reconciler.simulator.script import FaultScript
-from reconciler.simulator.store import Deferred, LogEntry, Settings, Shelf, Store
+from reconciler.simulator.store import Settings, Store
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.witness import Witness
+from reconciler.simulator.view import WorldView
 from reconciler.simulator.world import World
 
 Clock = Callable[[], float]
@@ -60,7 +60,7 @@ class Simulator:
         switches: Switches | None = None,
         script: FaultScript | None = None,
     ) -> None:
-        self._store = store if store is not None else MemoryStore()
+        self._store = store if store is not None else Store()
         self._clock = clock
         self._credentials = credentials or Credentials()
         self._lock = RLock()
@@ -76,39 +76,39 @@ class Simulator:
         """Serves one request. `fate` decides what becomes of it in place of the fault script."""
         with self._world() as world:
             call = identify(request)
-            if fate is None and world.shelf.settings.script.rules:
+            if fate is None and world.store.settings.script.rules:
                 fate = _next_fate(call, world)
             outcome = respond(call, world) if fate is None else enact(fate, _stage(call, world))
-            world.shelf.log(_entry(call, world, outcome))
+            world.store.history.log(_entry(call, world, outcome))
             return _delivered(outcome, world)
 
     @contextmanager
     def _world(self) -> Iterator[World]:
-        with self._lock, self._store.open() as shelf:
-            now = self._clock() + shelf.settings.offset
-            while (deferred := shelf.take_due(now)) is not None:
-                self._execute_late(shelf, deferred)
-            yield World(shelf, now, shelf.settings.switches, self._credentials)
+        with self._lock, self._store.open() as store:
+            now = self._clock() + store.settings.offset
+            while (deferred := store.history.take_due(now)) is not None:
+                self._execute_late(store, deferred)
+            yield World(store, now, store.settings.switches, self._credentials)
 
-    def _execute_late(self, shelf: Shelf, deferred: Deferred) -> None:
-        world = World(shelf, deferred.due, shelf.settings.switches, self._credentials)
+    def _execute_late(self, store: Store, deferred: Deferred) -> None:
+        world = World(store, deferred.due, store.settings.switches, self._credentials)
         call = identify(deferred.request)
-        shelf.log(_entry(call, world, respond(call, world)))
+        store.history.log(_entry(call, world, respond(call, world)))
 
     # --- time
 
     @property
     def now(self) -> float:
         """The world's time in epoch seconds."""
-        with self._lock, self._store.open() as shelf:
-            return self._clock() + shelf.settings.offset
+        with self._lock, self._store.open() as store:
+            return self._clock() + store.settings.offset
 
     def advance(self, seconds: float) -> float:
         """Moves the world's clock forward and returns its time. What falls due meanwhile happens."""
         if not 0 <= seconds < float("inf"):
             raise ValueError("the clock of a world only moves forward")
-        with self._lock, self._store.open() as shelf:
-            shelf.save_settings(replace(shelf.settings, offset=shelf.settings.offset + seconds))
+        with self._lock, self._store.open() as store:
+            store.save_settings(replace(store.settings, offset=store.settings.offset + seconds))
         self.settle()
         return self.now
 
@@ -119,16 +119,16 @@ class Simulator:
 
     def next_due(self) -> float | None:
         """When the next late request will be executed, in epoch seconds of the world."""
-        with self._lock, self._store.open() as shelf:
-            return shelf.next_due()
+        with self._lock, self._store.open() as store:
+            return store.history.next_due()
 
     # --- settings
 
     @property
     def settings(self) -> Settings:
         """What governs the world: clock offset, switches, fault script."""
-        with self._lock, self._store.open() as shelf:
-            return shelf.settings
+        with self._lock, self._store.open() as store:
+            return store.settings
 
     @property
     def switches(self) -> Switches:
@@ -139,22 +139,23 @@ class Simulator:
         self, switches: Switches | Mapping[str, object] | None = None, /, **settings: object
     ) -> None:
         """Puts all switches in force, or changes some by name. Raises `SwitchError`."""
-        with self._lock, self._store.open() as shelf:
-            base = switches if isinstance(switches, Switches) else shelf.settings.switches
+        with self._lock, self._store.open() as store:
+            base = switches if isinstance(switches, Switches) else store.settings.switches
             named = switches if isinstance(switches, Mapping) else {}
             changed = base.with_settings({**named, **settings})
-            shelf.save_settings(replace(shelf.settings, switches=changed))
+            store.save_settings(replace(store.settings, switches=changed))
 
     def set_script(self, script: FaultScript | list[Mapping[str, object]]) -> None:
         """Puts a fault script in force, from its beginning. Raises `FaultError`."""
         parsed = script if isinstance(script, FaultScript) else FaultScript.parse(script)
-        with self._lock, self._store.open() as shelf:
-            shelf.save_settings(replace(shelf.settings, script=parsed))
+        with self._lock, self._store.open() as store:
+            store.save_settings(replace(store.settings, script=parsed))
+            store.save_script_position(())
 
     def reset(self) -> None:
         """Forgets agents, switches, faults, log and clock offset."""
-        with self._lock, self._store.open() as shelf:
-            shelf.clear()
+        with self._lock, self._store.open() as store:
+            store.clear()
         self.in_flight.maximum = self.in_flight.current
 
     # --- what happens in the world by itself
@@ -183,19 +184,19 @@ class Simulator:
     # --- looking
 
     @property
-    def world(self) -> Witness:
+    def world(self) -> WorldView:
         """The world to look at: agents, their lives and what was done to them."""
-        return Witness(self._world)
+        return WorldView(self._world)
 
     def log(self) -> list[LogEntry]:
         """The last requests, oldest first."""
         with self._world() as world:
-            return list(world.shelf.entries())
+            return list(world.store.history.entries())
 
     def tally(self) -> dict[str, int]:
         """How many requests each operation has seen, lost and late ones included."""
         with self._world() as world:
-            return world.shelf.tally()
+            return world.store.history.tally()
 
     def close(self) -> None:
         """Lets go of the store."""
@@ -203,30 +204,30 @@ class Simulator:
 
 
 def _live(world: World, agent_id: str) -> Agent:
-    agent = world.shelf.find_anywhere(agent_id)
+    agent = world.store.find_anywhere(agent_id)
     if agent is None or not agent.live_at(world.now):
         raise KeyError(agent_id)
     return agent
 
 
 def _next_fate(call: Call, world: World) -> Fate | None:
-    before = world.shelf.script_position()
-    fate, position = world.shelf.settings.script.choose(subject(call, world), before)
+    before = world.store.script_position()
+    fate, position = world.store.settings.script.choose(subject(call, world), before)
     if position != before:
-        world.shelf.save_script_position(position)
+        world.store.save_script_position(position)
     return fate
 
 
 def _stage(call: Call, world: World) -> Stage:
     def doom(answer: Response, seconds: float, message: str) -> None:
         content = orjson.loads(answer.body) if answer.body else {}
-        agent = world.shelf.find_anywhere(str(content.get("agent_id")))
+        agent = world.store.find_anywhere(str(content.get("agent_id")))
         if agent is not None:
             world.doom(agent, End(world.now + seconds, Status.FAILED, message))
 
     return Stage(
         perform=lambda: respond(call, world),
-        postpone=lambda seconds: world.shelf.defer(Deferred(world.now + seconds, call.request)),
+        postpone=lambda seconds: world.store.history.defer(Deferred(world.now + seconds, call.request)),
         doom=doom,
         now=world.now,
     )

@@ -109,7 +109,7 @@ def subject(call: Call, world: World) -> Subject:
     elif call.operation is Operation.LIST:
         fields = query_fields(call.request.query)
         channel, page = fields.get("channel", ""), "next" if "cursor" in fields else "first"
-    elif (agent := world.shelf.find(call.place.project, call.agent_id)) is not None:
+    elif (agent := world.store.find(call.place.project, call.agent_id)) is not None:
         name, channel = agent.name, agent.channel
     return Subject(call.operation, name, channel, call.agent_id, page)
 
@@ -146,13 +146,13 @@ def _keep_rate(world: World) -> None:
     rate = world.switches.requests_per_second
     if rate <= 0:
         return
-    mark = max(world.shelf.gate(), world.now) + 1 / rate
+    mark = max(world.store.gate(), world.now) + 1 / rate
     wait = mark - world.now - max(1.0, 1 / rate)
     if wait > _ROUNDING:
         raise Refused(
             429, Reason.CONCURRENCY_LIMIT_EXCEEDED, "too many requests", headers=_retry_after(world, wait)
         )
-    world.shelf.save_gate(mark)
+    world.store.save_gate(mark)
 
 
 def _retry_after(world: World, wait: float) -> Headers:
@@ -265,7 +265,7 @@ def _history(call: Call, world: World, caller: Caller) -> Response:
 
 def _turns(call: Call, world: World, caller: Caller) -> Response:
     _bound(call, world, caller)
-    agent = world.shelf.find(call.place.project, call.agent_id)
+    agent = world.store.find(call.place.project, call.agent_id)
     if agent is None:
         raise world.not_found()
     return json_response(replies.turns(agent, world, call.request.query))

@@ -37,7 +37,7 @@ from reconciler.simulator import (
     Switches,
 )
 from reconciler.simulator import (
-    MemoryStore as Shelf,
+    Store as Shelf,
 )
 from reconciler.state.checks import check
 from reconciler.state.document import Blobs, intent_row, record_row

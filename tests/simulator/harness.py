@@ -21,9 +21,9 @@ from reconciler.simulator import (
     Request,
     Response,
     Simulator,
+    Store,
     Switches,
 )
-from reconciler.simulator.store import Store
 
 APP_ID = "0123456789abcdef0123456789abcdef"
 CERTIFICATE = "fedcba9876543210fedcba9876543210"

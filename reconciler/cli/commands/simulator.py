@@ -33,14 +33,12 @@ def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None,
     AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
     """
     from reconciler.errors import UsageError
-    from reconciler.simulator import Credentials, MemoryStore, Simulator, SqliteStore, SwitchError, serve
+    from reconciler.simulator import Credentials, Simulator, Store, SwitchError, serve
 
     if list_switches:
         _list_switches()
         return 0
-    simulator = Simulator(
-        SqliteStore(world) if world else MemoryStore(), credentials=Credentials.from_environment(os.environ)
-    )
+    simulator = Simulator(Store(world), credentials=Credentials.from_environment(os.environ))
     try:
         simulator.set_switches(dict(switches))
     except SwitchError as problem:
