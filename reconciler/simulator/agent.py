@@ -27,6 +27,9 @@ class Status(IntEnum):
     FAILED = 6
 
 
+RTC_ERROR = "RTC connection error"
+"""The words for an agent that cannot enter its channel, or stay there."""
+
 ENDED = frozenset({Status.STOPPED, Status.FAILED})
 
 
@@ -102,7 +105,7 @@ def first_end(
     """The earliest of everything that may end an agent (v2 API reference: lifecycle, messages of event 102)."""
     end = End(lifetime_until, Status.STOPPED, "Task lifetime limit exceeded")
     if token_until is not None and token_until < end.at:
-        end = End(token_until, Status.FAILED, "RTC connection error")
+        end = End(token_until, Status.FAILED, RTC_ERROR)
     if idle_at is not None and idle_at < end.at:
         end = End(idle_at, Status.STOPPED, "Idle for too long")
     if doom is not None and doom.at < end.at:

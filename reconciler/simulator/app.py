@@ -11,7 +11,7 @@ from threading import RLock
 
 import orjson
 
-from reconciler.simulator.agent import Agent, End, Status
+from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
 from reconciler.simulator.datetimes import http_date
 from reconciler.simulator.fates import Outcome, Stage, enact
@@ -160,7 +160,7 @@ class Simulator:
 
     # --- what happens in the world by itself
 
-    def end(self, agent_id: str, *, message: str = "RTC connection error", failed: bool = True) -> None:
+    def end(self, agent_id: str, *, message: str = RTC_ERROR, failed: bool = True) -> None:
         """Ends a live agent at once, behind everybody's back. Raises `KeyError` for one that is not there."""
         status = Status.FAILED if failed else Status.STOPPED
         with self._world() as world:

@@ -43,8 +43,9 @@ def updated(agent: Agent, world: World, area: str) -> dict[str, object]:
 def queried(agent: Agent, world: World) -> dict[str, object]:
     """The reply to a query of one agent. It tells no channel and no properties."""
     switches, live = world.switches, agent.live_at(world.now)
+    prefix = "agent exits with reason: " if switches.message_prefix == "on" else ""
     reply: dict[str, object] = {
-        "message": "" if live else agent.end.message,
+        "message": "" if live else f"{prefix}{agent.end.message}",
         "start_ts": int(agent.created_at),
         "status": agent.status_at(world.now).name,
         "agent_id": agent.agent_id,

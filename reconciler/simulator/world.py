@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from reconciler.simulator.agent import Agent, End, Status, agent_id, first_end, rescheduled
+from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status, agent_id, first_end, rescheduled
 from reconciler.simulator.auth import Credentials, InvalidToken, bind, decode, verify
 from reconciler.simulator.conditions import check_join, uses_mllm
 from reconciler.simulator.contract import Strictness
@@ -20,6 +20,7 @@ from reconciler.simulator.history import Note
 from reconciler.simulator.messages import Reason, Refused
 from reconciler.simulator.store import Store
 from reconciler.simulator.switches import Switches
+from reconciler.simulator.updating import dump, fold
 
 
 class Place(NamedTuple):
@@ -53,12 +54,17 @@ class World:
         properties = body["properties"]
         self._refuse_conflicts(place.project, body["name"], properties)
         if self.store.is_full(place.project, self.now, self.switches.quota):
-            status = self.switches.quota_status
-            detail = f"create agent failed, code: {status}, msg: resource quota limit exceeded"
-            raise Refused(status, Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
+            raise self._over_quota()
         agent = self._start(place, body["name"], properties, raw)
         self.store.add(agent)
         return agent
+
+    def _over_quota(self) -> Refused:
+        # the reference has the same words for both reasons (v2 API reference: errors and limits)
+        detail = "Too many concurrent requests, exceeding the quota limit"
+        if self.switches.quota_status == 429:
+            return Refused(429, Reason.CONCURRENCY_LIMIT_EXCEEDED, detail)
+        return Refused(422, Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
 
     def _refuse_conflicts(self, project: str, name: str, properties: Mapping[str, Any]) -> None:
         for other in self.store.named(project, name):
@@ -71,7 +77,7 @@ class World:
         ):
             if self.switches.uid_conflict == "refused":
                 raise self._conflict(other)
-            self.doom(other, End(self.now, Status.FAILED, "RTC connection error"))
+            self.doom(other, End(self.now, Status.FAILED, RTC_ERROR))
 
     def _holds_name(self, other: Agent, channel: str) -> bool:
         if self.switches.name_scope == "channel" and other.channel != channel:
@@ -104,7 +110,8 @@ class World:
             token_until = self._token_until(place.app_id, properties)
         except InvalidToken as error:
             self._refuse_token(error)
-            token_until, doom = None, End(running_at, Status.FAILED, "RTC connection error")
+            # the join is accepted, and GET says RUNNING, until the agent has failed to enter its channel
+            token_until, doom = None, self._shut_out(place.area)
         lifetime_until = self.now + switches.lifetime_seconds
         return Agent(
             number=number,
@@ -122,6 +129,13 @@ class World:
             idle_at=idle_at,
             doom=doom,
         )
+
+    def _shut_out(self, area: str) -> End:
+        at = self.now + self.switches.rtc_token_seconds
+        failure = self.switches.rtc_failure
+        if (area if failure == "area" else failure) == "cn":
+            return End(at, Status.STOPPED, "RTC connection failed")
+        return End(at, Status.FAILED, RTC_ERROR)
 
     def _token_until(self, app_id: str, properties: Mapping[str, Any]) -> float | None:
         """When the RTC token ends the agent, if it does. Raises `InvalidToken` for one that lets nobody
@@ -267,31 +281,3 @@ class World:
     @staticmethod
     def _sooner(agent: Agent, before: Agent) -> Agent:
         return agent if agent.left_at is None else replace(agent, end=min(agent.end, before.end))
-
-
-_WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
-
-
-def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
-    """Applies an update to `properties` (v2 API reference: update matrix): each listed field is replaced whole."""
-    applies_all = switches.update_unknown_keys == "apply"
-    for slot, value in wanted.items():
-        listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()
-        if slot == "token" or (applies_all and not isinstance(value, dict)):
-            properties[slot] = value
-        elif isinstance(value, dict):
-            kept = {key: item for key, item in value.items() if applies_all or key in listed}
-            before = properties.get(slot)
-            base = before if isinstance(before, dict) else {}
-            if slot == "mllm" and switches.mllm_params == "merge" and isinstance(kept.get("params"), dict):
-                kept["params"] = base.get("params", {}) | kept["params"]
-            if kept:
-                properties[slot] = base | kept
-
-
-def dump(content: object) -> bytes:
-    """`content` as JSON; 400 where it is nested deeper than the service could be expected to take."""
-    try:
-        return orjson.dumps(content)
-    except TypeError:
-        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None

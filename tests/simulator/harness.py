@@ -30,6 +30,7 @@ CERTIFICATE = "fedcba9876543210fedcba9876543210"
 NOON = 1_800_000_000.0
 BASES = {"global": "/api/conversational-ai-agent", "cn": "/cn/api/conversational-ai-agent"}
 LIVE = "0,1,2,3"
+EXITS = "agent exits with reason: "
 
 
 def basic(customer_id: str = "customer", secret: str = "secret") -> str:
