@@ -26,7 +26,7 @@ from reconciler.simulator.view import WorldView
 from reconciler.simulator.world import World
 
 Clock = Callable[[], float]
-"""Epoch seconds. The world adds the offset by which it was advanced; it never runs backwards on its own."""
+"""Epoch seconds. The world adds the offset by which it is ahead; it never runs backwards on its own."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,8 @@ class Simulator:
     """A service of its own: its store, its clock, its switches, its faults, and the credentials that it
     takes.
 
-    `switches` and `script` left out mean those that the store remembers. Safe to share between threads.
+    `switches` and `script` left out mean those that the store remembers. The world's clock runs `speed` times as
+    fast as `clock`. Safe to share between threads.
     """
 
     def __init__(
@@ -59,9 +60,12 @@ class Simulator:
         credentials: Credentials | None = None,
         switches: Switches | None = None,
         script: FaultScript | None = None,
+        speed: float = 1.0,
     ) -> None:
         self._store = store if store is not None else Store()
         self._clock = clock
+        self._speed = speed
+        self._last_tick = clock()
         self._credentials = credentials or Credentials()
         self._lock = RLock()
         self.in_flight = Gauge()
@@ -85,7 +89,7 @@ class Simulator:
     @contextmanager
     def _world(self) -> Iterator[World]:
         with self._lock, self._store.open() as store:
-            now = self._clock() + store.settings.offset
+            now = self._tick(store)
             while (deferred := store.history.take_due(now)) is not None:
                 self._execute_late(store, deferred)
             yield World(store, now, store.settings.switches, self._credentials)
@@ -101,7 +105,16 @@ class Simulator:
     def now(self) -> float:
         """The world's time in epoch seconds."""
         with self._lock, self._store.open() as store:
-            return self._clock() + store.settings.offset
+            return self._tick(store)
+
+    def _tick(self, store: Store) -> float:
+        clock = self._clock()
+        gained = (clock - self._last_tick) * (self._speed - 1)
+        if gained > 0:
+            # the store keeps how far the world is ahead, so that a restart, at any speed, goes on from here
+            store.save_settings(replace(store.settings, offset=store.settings.offset + gained))
+        self._last_tick = max(clock, self._last_tick)
+        return clock + store.settings.offset
 
     def advance(self, seconds: float) -> float:
         """Moves the world's clock forward and returns its time. What falls due meanwhile happens."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from reconciler.simulator import Credentials, Status
+from reconciler.simulator import Credentials, Simulator, Status, Store
+from reconciler.simulator.datetimes import http_date
 
 from .harness import APP_ID, CERTIFICATE, EXITS, NOON, Service, token
 
@@ -235,6 +238,34 @@ def test_the_clock_of_the_world_moves_forward_only(service: Service) -> None:
     for seconds in (-1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="forward"):
             service.simulator.advance(seconds)
+
+
+def test_a_faster_clock_ages_the_agents_and_dates_the_replies(tmp_path: Path) -> None:
+    path, time = tmp_path / "world.db", [NOON]
+    service = Service()
+    service.simulator = Simulator(Store(path), clock=lambda: time[0], speed=3600)
+    agent_id = service.join().agent_id
+    time[0] += 10
+    answer = service.query(agent_id)
+    assert (answer.body["status"], answer.headers["date"]) == ("RUNNING", http_date(NOON + 36_000))
+    assert service.simulator.advance(3600) == NOON + 39_600
+    service.simulator.close()
+
+    # its time is kept: a slower one goes on from there
+    service.simulator = Simulator(Store(path), clock=lambda: time[0])
+    assert service.simulator.now == NOON + 39_600
+    time[0] += 10
+    assert service.simulator.now == NOON + 39_610
+    service.simulator.close()
+
+    service.simulator = Simulator(Store(path), clock=lambda: time[0], speed=3600)
+    time[0] += 62  # over 72 h in all
+    assert service.query(agent_id).body["message"] == f"{EXITS}Task lifetime limit exceeded"
+    time[0] -= 30  # a machine's clock that is set back gains nothing
+    before = service.simulator.now
+    time[0] += 20
+    assert before <= service.simulator.now <= before + 20
+    service.simulator.close()
 
 
 def test_ids_depend_on_the_order_alone() -> None:

@@ -21,15 +21,29 @@ from reconciler.cli import options
     help="Set a switch; repeatable.",
 )
 @click.option("--world", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the world in this file.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(1, 1_000_000),
+    default=1.0,
+    show_default=True,
+    metavar="N",
+    help="Let the world's clock run N times as fast.",
+)
 @click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
-def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None, list_switches: bool) -> int:
+def command(
+    port: int, switches: tuple[tuple[str, str], ...], world: str | None, speed: float, list_switches: bool
+) -> int:
     """Serve the simulated service on a loopback port, for other clients and other people's CI.
 
-    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set.
+    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. Its
+    defaults are what was seen of the live service, else what the vendor's pages say; switches change them, such as
+    strict_vendors, missing_parts, rtc_failure, quota_status. POST /simulator/clock {"advance": SECONDS} moves the
+    clock, GET tells the time; replies carry it as Date.
 
     \b
     reconciler simulator --port 8080
     reconciler simulator --switch quota=200 --switch conflict_body=agent_id
+    reconciler simulator --speed 3600
     AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
     """
     from reconciler.errors import UsageError
@@ -38,7 +52,7 @@ def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None,
     if list_switches:
         _list_switches()
         return 0
-    simulator = Simulator(Store(world), credentials=Credentials.from_environment(os.environ))
+    simulator = Simulator(Store(world), credentials=Credentials.from_environment(os.environ), speed=speed)
     try:
         simulator.set_switches(dict(switches))
     except SwitchError as problem:
