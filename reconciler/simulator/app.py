@@ -13,17 +13,17 @@ import orjson
 
 from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
-from reconciler.simulator.datetimes import http_date
-from reconciler.simulator.fates import Outcome, Stage, enact
+from reconciler.simulator.fault_script import FaultScript
 from reconciler.simulator.faults import Fate
 from reconciler.simulator.history import Deferred, LogEntry
+from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
+from reconciler.simulator.outcomes import Outcome, Stage, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
-from reconciler.simulator.script import FaultScript
 from reconciler.simulator.store import Settings, Store
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.view import WorldView
 from reconciler.simulator.world import World
+from reconciler.simulator.world_view import WorldView
 
 Clock = Callable[[], float]
 """Epoch seconds. The world adds the offset by which it is ahead; it never runs backwards on its own."""

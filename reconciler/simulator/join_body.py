@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.simulator.conditions import MISSING_PARTS, check_join, managed_problem, samples_problem
 from reconciler.simulator.contract import Strictness, unknown_vendors
+from reconciler.simulator.join_conditions import MISSING_PARTS, check_join, managed_problem, samples_problem
 from reconciler.simulator.messages import Headers, Reason, Refused
 from reconciler.simulator.switches import Switches
 

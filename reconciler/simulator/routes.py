@@ -18,12 +18,12 @@ from reconciler.simulator import replies
 from reconciler.simulator.agent import Status
 from reconciler.simulator.auth import Caller, InvalidToken, authenticate, bind
 from reconciler.simulator.contract import Strictness, check_body, without_nulls
-from reconciler.simulator.datetimes import http_date
+from reconciler.simulator.fault_script import Subject
 from reconciler.simulator.faults import Operation
+from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.join_body import refuse_join, warnings
 from reconciler.simulator.listing import list_agents, query_fields
 from reconciler.simulator.messages import Headers, Reason, Refused, Request, Response, json_response
-from reconciler.simulator.script import Subject
 from reconciler.simulator.world import Place, World
 
 GLOBAL_BASE = "/api/conversational-ai-agent"

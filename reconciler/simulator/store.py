@@ -17,8 +17,8 @@ from os import PathLike, fspath
 import orjson
 
 from reconciler.simulator.agent import Agent
+from reconciler.simulator.fault_script import FaultScript
 from reconciler.simulator.history import History, on_disk
-from reconciler.simulator.script import FaultScript
 from reconciler.simulator.selection import Pages, Selected, Selection
 from reconciler.simulator.switches import SwitchError, Switches, declarations
 from reconciler.simulator.tables import (

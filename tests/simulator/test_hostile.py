@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.simulator import Outage, Request, Response, Simulator, Switches
 from reconciler.simulator.contract import schema
-from reconciler.simulator.control import handle as control
+from reconciler.simulator.control_path import handle as control
 from reconciler.simulator.messages import Reason
 from reconciler.simulator.switches import declarations
 

@@ -41,6 +41,15 @@ class Act:
         body = join_body(f"n{number % 3}", f"c{number % 2}", str(number), **properties)
         return self.service.send("POST", "join", body, fate=fate(kind, **parameters) if kind else None)
 
+    def list_all(self) -> list[object]:
+        pages: list[object] = []
+        cursor: str | None = None
+        while cursor != "":
+            page = self.service.list(state="0,1,2,3,4,6", from_time=int(NOON), limit=2, cursor=cursor)
+            pages.append(page)
+            cursor = page.body["meta"]["cursor"] if page.status == 200 else ""  # the rate limit may refuse one
+        return pages
+
     def meddle(self, act: Callable[[Simulator, str], None]) -> bool:
         try:
             act(self.service.simulator, self.agent_id)
@@ -64,7 +73,7 @@ ACTS: dict[str, Callable[[Act], object]] = {
     "history": lambda act: act.service.send("GET", f"agents/{act.agent_id}/history"),
     "list": lambda act: act.service.list(limit=act.number or None),
     "list a channel": lambda act: act.service.list(channel=f"c{act.number % 2}", state=LIVE),
-    "list all": lambda act: act.service.pages(state="0,1,2,3,4,6", from_time=int(NOON), limit=2),
+    "list all": lambda act: act.list_all(),
     "end": lambda act: act.meddle(lambda simulator, agent_id: simulator.end(agent_id)),
     "show": lambda act: act.meddle(lambda simulator, agent_id: simulator.show(agent_id, Status.RECOVERING)),
     "users left": lambda act: act.service.simulator.users_left(f"c{act.number % 2}"),

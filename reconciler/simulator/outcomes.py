@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from reconciler.simulator.datetimes import http_date
 from reconciler.simulator.faults import Fate, FateKind
+from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import (
     JSON_HEADERS,
     Headers,
