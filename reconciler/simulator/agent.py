@@ -30,8 +30,6 @@ class Status(IntEnum):
 RTC_ERROR = "RTC connection error"
 """The words for an agent that cannot enter its channel, or stay there."""
 
-ENDED = frozenset({Status.STOPPED, Status.FAILED})
-
 
 class End(NamedTuple):
     """When, how and with which words an agent ends."""
@@ -84,13 +82,6 @@ class Agent:
     def live_at(self, at: float) -> bool:
         """Whether the agent has been created and has not ended: STOPPING still counts."""
         return self.created_at <= at < self.end.at
-
-    def next_change(self, at: float) -> float:
-        """The first instant after `at` at which the status may differ; infinity when it never will."""
-        instants = (self.created_at, self.running_at, self.left_at, self.stopping_at, self.end.at)
-        return min(
-            (instant for instant in instants if instant is not None and instant > at), default=float("inf")
-        )
 
     @property
     def properties(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a fate is acted out: what becomes of the request, and what the client gets to see."""
+"""What a fate does to a call: what becomes of the request, and what the client gets to see."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Every behaviour of the service that its documentation leaves open, as a named switch with a default.
 
-A default is what the documents say, or else what is most probable. Where a switch says `area`, the documented
-difference between the global service and mainland China decides. This module holds no behaviour: the rooms
-that own a behaviour read its switch.
+A default is what others have seen of the live service, else what the documents say, else what is most probable
+(`missing_parts` alone keeps to the documents). Where a switch says `area`, the documented difference between the
+global service and mainland China decides. This module holds no behaviour: the modules that do read their switches.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ class Act:
         while cursor != "":
             page = self.service.list(state="0,1,2,3,4,6", from_time=int(NOON), limit=2, cursor=cursor)
             pages.append(page)
-            cursor = page.body["meta"]["cursor"] if page.status == 200 else ""  # the rate limit may refuse one
+            cursor = (
+                page.body["meta"]["cursor"] if page.status == 200 else ""
+            )  # the rate limit may refuse one
         return pages
 
     def meddle(self, act: Callable[[Simulator, str], None]) -> bool:
