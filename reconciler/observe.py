@@ -6,20 +6,21 @@ confirm: absence needs proof. Reads only; a read that cannot be trusted ends her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from reconciler.model.address import Owner
+from reconciler.model.address import Address, Owner
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.model.record import Foreign, State
 from reconciler.plan.basis import Basis
 from reconciler.ports import Gather, Now, Observer, Steps
 
-# Placing foreign agents costs one filtered list per channel of ours; beyond this many channels it is not done.
+# Placing foreign agents only in order to list them costs one filtered list per channel of ours; beyond this many
+# channels it is not done.
 _PLACED_CHANNELS = 50
 
 
 def observe(
-    observer: Observer, state: State, owner: Owner, channels: Iterable[str], *, parallelism: int
+    observer: Observer, state: State, owner: Owner, addresses: Collection[Address], *, parallelism: int
 ) -> Steps[Basis]:
     """The basis of a plan. Raises what the observer raises, so that nothing is ever decided from a bad read."""
     listed = yield from observer.live_agents()
@@ -31,7 +32,7 @@ def observe(
     missing = sorted(_expected(state) - listed_ids)
     answers = yield from _query_all(observer, [*strangers, *missing], parallelism)
     live, ended = _sort_out(listed, names, answers, set(missing))
-    places = yield from _places(observer, live, state, owner, channels)
+    places = yield from _places(observer, live, state, owner, addresses, parallelism)
     return Basis(owner=owner, state=state, live=tuple(live), now=now, ended=ended, channels=places)
 
 
@@ -91,20 +92,44 @@ def _sort_out(
 
 
 def _places(
-    observer: Observer, live: Sequence[ObservedAgent], state: State, owner: Owner, channels: Iterable[str]
+    observer: Observer,
+    live: Sequence[ObservedAgent],
+    state: State,
+    owner: Owner,
+    addresses: Collection[Address],
+    parallelism: int,
 ) -> Steps[dict[str, str]]:
-    """The channels of foreign agents, where they are ours to know: the list filters by channel, and says no more."""
+    """The channels of foreign agents, as far as they are channels of ours: the list filters by channel, no more.
+
+    A channel that an address would join for the first time is always asked for, because a foreign agent there holds
+    that join; the others are asked for only where there are few of them.
+    """
     known = {each.agent_id: each.channel for each in state.foreign.values() if each.channel}
     places = {each.agent_id: known[each.agent_id] for each in live if each.agent_id in known}
     is_foreign = _foreign(state, owner)
-    strangers = {each.agent_id for each in live if is_foreign(each)} - set(state.foreign)
-    wanted = sorted(set(channels))
-    if not strangers or len(wanted) > _PLACED_CHANNELS:
+    foreign = {each.agent_id for each in live if is_foreign(each)}
+    strangers = foreign - set(places)
+    wanted = {
+        each.channel for each in addresses if each not in state.records and each not in state.generations
+    }
+    everywhere = {each.channel for each in addresses}
+    if foreign - set(state.foreign) and len(everywhere) <= _PLACED_CHANNELS:
+        wanted = everywhere
+    if not strangers or not wanted:
         return places
-    for channel in wanted:
-        rows = yield from observer.live_agents(channel=channel)
+    channels = sorted(wanted)
+    listings: list[tuple[ListedAgent, ...] | BaseException] = yield Gather(
+        [_listing(observer, each) for each in channels], parallelism
+    )
+    for channel, rows in zip(channels, listings, strict=True):
+        if isinstance(rows, BaseException):
+            raise rows
         places |= {row.agent_id: channel for row in rows if row.agent_id in strangers}
     return places
+
+
+def _listing(observer: Observer, channel: str) -> Callable[[], Steps[tuple[ListedAgent, ...]]]:
+    return lambda: observer.live_agents(channel=channel)
 
 
 def foreign_seen(basis: Basis) -> tuple[Foreign, ...]:

@@ -124,7 +124,7 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
     """Open joins of an earlier run that nobody wants any more: outwait the grace, look, leave, drop."""
     for intent in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
         if intent.is_of_a_join and intent.address not in wanted:
-            if intent.operation is Operation.ECHO and context.journal.record(intent.address) is not None:
+            if intent.operation is Operation.LATE_COPY and context.journal.record(intent.address) is not None:
                 continue  # its agent is held, and keeps the name
             try:
                 yield from _close(context, intent)

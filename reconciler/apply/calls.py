@@ -48,7 +48,7 @@ def prove_ours(
         return agent
     raise ChangeFailed(
         f"agent {agent_id} does not bear our mark any more (its name is {agent.name!r}); it was not touched",
-        hint=f"`reconciler forget {address}` drops our record of it",
+        hint=f"`reconciler forget {address.argument}` drops our record of it",
     )
 
 

@@ -28,9 +28,9 @@ class Settings:
 
     @property
     def certain_after(self) -> float:
-        """After how long a call that nobody has seen is sure to have come to nothing.
+        """The age in seconds from which a call without an effect is certain to have none.
 
-        It may be executed late, and what it started may then be listed late.
+        It may be executed late (one grace), and what it started may then be listed late (another).
         """
         return 2 * self.grace
 

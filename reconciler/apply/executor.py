@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.apply import beside, calls, joining, starting
+from reconciler.apply import calls, join_first, joining, starting
 from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
@@ -137,9 +137,10 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
     match step:
         case CallLeave(target):
             leaves_first = isinstance(change, (Replace, Rotate)) and not _has_joined(context, change)
-            echo = context.journal.echo(_recorded_at(change))
-            if echo is not None and echo.name == target.name and not isinstance(change, Leave):
-                yield from joining.outwait(context, echo)  # while it lives, nobody else can have its name
+            late_copy = context.journal.late_copy(_recorded_at(change))
+            if late_copy is not None and late_copy.name == target.name and not isinstance(change, Leave):
+                # As long as this agent lives, the service refuses the late copy, because the name is taken.
+                yield from joining.outwait(context, late_copy)
             if leaves_first:
                 yield from starting.rehearse(context, change, _spec(change))
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
@@ -156,7 +157,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
         case CallJoin(other_uid):
             yield from _join(context, change, other_uid=other_uid)
         case AwaitRunning():
-            yield from beside.await_running(context, change)
+            yield from join_first.await_running(context, change)
         case CallUpdate(values, token):
             yield from _update(context, change, dict(values), token=token)
         case Remember():
@@ -187,7 +188,9 @@ def _spec(change: Change) -> AgentSpec:
 
 def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     if context.joins_halted and (other_uid or not isinstance(change, (Replace, Rotate))):
-        raise ChangeSkipped(context.joins_halted)  # whose predecessor has left has a place, and is needed
+        raise ChangeSkipped(
+            context.joins_halted
+        )  # a replacement whose predecessor has left frees its own place
     spec = _spec(change)
     record, resumed = yield from _started(context, change, spec, other_uid=other_uid)
     context.joined[record.agent_id] = (spec.address, action_of(change))
@@ -200,7 +203,10 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
 def _started(
     context: Context, change: Change, spec: AgentSpec, *, other_uid: bool
 ) -> Steps[tuple[Record, bool]]:
-    """The agent of a change that joins one, and whether an earlier run may have started it. Spent names are left behind."""
+    """The record of the agent that a change joins, and whether an earlier run may have started that agent.
+
+    A name that an ended agent has used up is given up, and the join goes on under the next one.
+    """
     failures = change.failures if isinstance(change, Join) else 0
     for _ in range(context.settings.attempts):
         intent, resumed = yield from starting.join_of(context, change, spec, other_uid=other_uid)
@@ -211,7 +217,7 @@ def _started(
         if record is not None:
             return record, resumed
     raise ChangeFailed(
-        "its names are spent, one after the other", hint="run apply again: it goes on from there"
+        "ended agents have used up its next names", hint="run apply again: it goes on from there"
     )
 
 
@@ -235,7 +241,7 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
     record = yield from _settled_record(context, change)
     now: float = yield Now()
     with_token = token or record.unsent or token_is_due(record, spec.lifecycle, now)
-    renewing = isinstance(change, Renew)  # only the token goes out: what the files want besides may be held
+    renewing = isinstance(change, Renew)  # only the token is sent: the other differences may be held
     done = yield from calls.update(
         context,
         record,
@@ -283,8 +289,8 @@ def _remember(context: Context, change: Change) -> Steps[None]:
     ]
     if known.address != spec.address:
         writes += [DropRecord(known.address), PutGeneration(spec.address, known.generation)]
-        echo = context.journal.echo(known.address)
-        writes += [PutIntent(replace(echo, address=spec.address))] if echo is not None else []
+        note = context.journal.late_copy(known.address)
+        writes += [PutIntent(replace(note, address=spec.address))] if note is not None else []
     yield from context.journal.write(*writes)
 
 

@@ -1,11 +1,11 @@
 """The protocol of a join, through every way it can go wrong: at most one agent of a name, and none that is lost.
 
 The rules: an intent is durable before the call leaves; an unknown outcome is resolved by name, never by guessing;
-the same name is sent again, never another one, until nothing that was sent can be executed late any more.
+the same name is sent again, never another one, until no late copy can be executed any more.
 
-A name protects only while an agent bears it. What was sent several times and then succeeded may be executed once
-more when that agent has ended: an *echo* remembers the name until the grace is over. An address with an echo joins
-under that name again, and an agent that is replaced is not left before.
+A name protects only while an agent bears it. A join that was sent several times and then succeeded may be executed
+once more when its agent has ended: a *late-copy note* remembers the name until the grace is over. An address with
+such a note joins under that name again, and its agent is not asked to leave before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.apply.events import Progress
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Intent, Record
 from reconciler.model.writes import PutGeneration, PutIntent, PutRecord, Write
-from reconciler.plan.basis import echo_of, joined_record, kept_in_mind
+from reconciler.plan.intents import joined_record, late_copy_note, late_copy_of_repeated, leave_intent_for
 from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Sleep, Steps, Unknown
 
 # The hour from which generations are counted that no state remembers (2026-01-01 00:00 UTC).
@@ -30,12 +30,12 @@ def join(
 ) -> Steps[Record | None]:
     """Start the agent of a join intent, whatever happened to it before; returns its durable record.
 
-    None where its name turned out to be spent: it is given up, and the address needs another join, of what the files
-    want now. Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
+    None where an ended agent has used up its name: the name is given up, and the address needs another join, of what
+    the files want now. Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
     """
     if intent.refused_since is not None:
         return (yield from _second_look(context, intent))
-    doubt = intent.in_doubt_since if resumed else None  # since when a copy may be under way
+    doubt = intent.in_doubt_since if resumed else None  # since when a late copy is possible
     why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
@@ -46,7 +46,7 @@ def join(
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
         if isinstance(outcome, (Conflict, Declined)):
-            # This attempt was not executed: what is in doubt is older.
+            # This attempt was answered: only an older one can still be executed late.
             intent = replace(intent, unknown_since=before.unknown_since)
         match outcome:
             case Joined():
@@ -80,7 +80,7 @@ def join(
 
 
 def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
-    """A refusal speaks of one attempt only: an earlier one may still be executed until the grace is over."""
+    """Keep the intent open after a refusal: it answers one attempt only, and an earlier one may still be executed."""
     now = yield from context.journal.now()
     intent = replace(intent, unknown_since=now if intent.unknown_since is None else intent.unknown_since)
     yield from context.journal.write(PutIntent(intent))
@@ -113,22 +113,31 @@ def _joined(
         secrets=context.journal.secret_digests(prepared.secrets),
         failures=failures,
     )
-    predecessor = yield from _kept_in_mind(context, record)
-    echo = echo_of(intent, doubt) if doubt is not None else []
+    predecessor = yield from _leave_of_predecessor(context, record)
+    late_copy = late_copy_note(intent, doubt) if doubt is not None else []
     yield from context.journal.conclude(
-        intent, PutRecord(record), *predecessor, *echo, change="join", result="done", agent_id=record.agent_id
+        intent,
+        PutRecord(record),
+        *predecessor,
+        *late_copy,
+        change="join",
+        result="done",
+        agent_id=record.agent_id,
     )
     return record
 
 
-def _kept_in_mind(context: Context, record: Record) -> Steps[list[Write]]:
+def _leave_of_predecessor(context: Context, record: Record) -> Steps[list[Write]]:
     now = yield from context.journal.now()
     old = context.journal.record(record.address)
-    return kept_in_mind(old, record, now) if old is not None and old.agent_id not in context.gone else []
+    return leave_intent_for(None if old is None or old.agent_id in context.gone else old, record, now)
 
 
 def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
-    """Give up a join that cannot be sent again, once it is sure to have come to nothing, and nobody bears its name."""
+    """Give up a join that cannot be sent again, once no late copy is possible and no agent bears its name.
+
+    Returns whether it was given up.
+    """
     if not (yield from is_over(context, intent)) or (yield from find_joined(context, intent)) is not None:
         return False
     yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
@@ -136,13 +145,13 @@ def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
 
 
 def is_over(context: Context, intent: Intent) -> Steps[bool]:
-    """Whether what was sent for a join would be seen by now."""
+    """Whether a join that was executed, however late, would be listed by now."""
     now = yield from context.journal.now()
     return now - intent.in_doubt_since >= context.settings.certain_after
 
 
 def outwait(context: Context, intent: Intent) -> Steps[bool]:
-    """Wait until nothing that was sent for a join can be executed late any more; whether that took any time."""
+    """Wait until no late copy of a join can be executed any more; returns whether there was anything to wait for."""
     now = yield from context.journal.now()
     remaining = intent.in_doubt_since + context.settings.grace - now
     if remaining <= 0:
@@ -164,12 +173,12 @@ def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
 
 def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[Record]:
     record = joined_record(intent, agent.agent_id, agent.started_at, sent=False)
-    predecessor = yield from _kept_in_mind(context, record)
+    predecessor = yield from _leave_of_predecessor(context, record)
     yield from context.journal.conclude(
         intent,
         PutRecord(record),
         *predecessor,
-        *(echo_of(intent, intent.in_doubt_since) if intent.attempt > 1 else []),
+        *late_copy_of_repeated(intent),
         change="join",
         result="done",
         agent_id=record.agent_id,
@@ -182,7 +191,7 @@ def _holder(context: Context, intent: Intent) -> Steps[ObservedAgent | None]:
     """The live agent that bears a join's name; the oldest where a weak server let two have it."""
     listed = yield from context.provider.live_agents(channel=intent.address.channel)
     found: list[ObservedAgent] = []
-    others = _of_others(context, intent)
+    others = _ids_not_to_claim(context, intent)
     for row in listed:
         if row.agent_id in others:
             continue
@@ -192,8 +201,8 @@ def _holder(context: Context, intent: Intent) -> Steps[ObservedAgent | None]:
     return min(found, key=lambda each: (each.started_at, each.agent_id), default=None)
 
 
-def _of_others(context: Context, intent: Intent) -> set[str]:
-    """The agents that are none of a join's, whatever their names: other addresses' own, and those that were released."""
+def _ids_not_to_claim(context: Context, intent: Intent) -> set[str]:
+    """Agent ids this join must not claim: those recorded at other addresses, and those released by `forget`."""
     view = context.journal.view
     recorded = (
         each for each in view.records.values() if each.address != intent.address or each.name != intent.name
@@ -202,43 +211,43 @@ def _of_others(context: Context, intent: Intent) -> set[str]:
 
 
 def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | None]:
-    """What a 409 means: ours runs (taken back), or the name is spent (given up: None), or neither (failed).
+    """Find out what a 409 means: our agent runs (taken back), the name is used up (None), or neither (raises).
 
-    A refusal may be that of a copy of this very call, whose agent no list shows yet: where nobody is seen to bear the
-    name, it is not sent again, and given up after a second look, at least the grace after this one.
+    The name may be taken by a late copy of this very call, whose agent no list shows yet. So where nobody is seen to
+    bear it, it is not sent again at once, and is given up only after a second look, at least the grace after this one.
     """
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
         if agent is None and intent.unknown_since is None:
             # Its holder has ended, and nothing else is under way.
-            return (yield from _give_up(context, intent))
+            return (yield from _give_up_when_certain(context, intent))
         if (
             agent is not None
             and agent.name == intent.name
-            and agent.agent_id not in _of_others(context, intent)
+            and agent.agent_id not in _ids_not_to_claim(context, intent)
         ):
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
-            return (yield from _give_up(context, intent))
+            return (yield from _give_up_when_certain(context, intent))
     holder = yield from _holder(context, intent)
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
     if (yield from context.provider.has_ended(intent.name, channel=intent.address.channel)):
-        return (yield from _give_up(context, intent))
+        return (yield from _give_up_when_certain(context, intent))
     now = yield from context.journal.now()
     yield from context.journal.write(PutIntent(replace(intent, unknown_since=now, refused_since=now)))
     raise _nobody_bears(intent, conflict.detail)
 
 
 def _second_look(context: Context, intent: Intent) -> Steps[Record | None]:
-    """What became of a name that was taken while nobody was seen to bear it."""
+    """Look again for a name that was refused as taken while nobody was seen to bear it."""
     found = yield from find_joined(context, intent)
     if found is not None:
         return found
     now = yield from context.journal.now()
     if now - intent.in_doubt_since < context.settings.grace:
         raise _nobody_bears(intent, "the name is looked for once more, a while after it was refused")
-    yield from _spend(context, intent, intent.in_doubt_since)
+    yield from _give_up_name(context, intent, intent.in_doubt_since)
     return None
 
 
@@ -251,22 +260,22 @@ def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
     )
 
 
-def _give_up(context: Context, intent: Intent) -> Steps[Record | None]:
-    """Give up a spent name, once nothing that was sent under it can be executed late any more."""
+def _give_up_when_certain(context: Context, intent: Intent) -> Steps[Record | None]:
+    """Give up a name that an ended agent has used up, once no late copy of its join can be executed any more."""
     if intent.unknown_since is not None and (yield from outwait(context, intent)):
         found = yield from find_joined(context, intent)
         if found is not None:
             return found
-    yield from _spend(context, intent, (yield from context.journal.now()))
+    yield from _give_up_name(context, intent, (yield from context.journal.now()))
     return None
 
 
-def _spend(context: Context, intent: Intent, sent_at: float) -> Steps[None]:
+def _give_up_name(context: Context, intent: Intent, sent_at: float) -> Steps[None]:
     """Give up a name for good: no later join of this address is of its generation, or of one before.
 
-    It was sent at `sent_at` at the latest, which is remembered. A name that was spent without our knowledge says that
-    the state has forgotten some (it was lost): the hour gives a number that is beyond them, so that they need not be
-    tried one by one.
+    A late-copy note remembers that it was last sent at `sent_at`. A name that was used without our knowledge means that
+    the state has forgotten some (it was lost). A generation counted in hours is beyond all of them, so that they need
+    not be tried one by one.
     """
     now = yield from context.journal.now()
     beyond = max(
@@ -275,8 +284,8 @@ def _spend(context: Context, intent: Intent, sent_at: float) -> Steps[None]:
     yield from context.journal.conclude(
         intent,
         PutGeneration(intent.address, beyond),
-        *echo_of(intent, sent_at),
+        *late_copy_note(intent, sent_at),
         change="join",
         result="dropped",
-        detail=f"the name {intent.name} is spent",
+        detail=f"the name {intent.name} is used up",
     )

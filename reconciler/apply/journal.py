@@ -1,4 +1,4 @@
-"""Intent before the effect, outcome after: the state as an apply sees and writes it.
+"""The state as an apply sees and writes it: an intent before each call, the outcome after it.
 
 The view here and the store's bytes change together: a write is folded in only after it is durable.
 """
@@ -83,18 +83,18 @@ class Journal:
             None,
         )
 
-    def echo(self, address: Address) -> Intent | None:
-        """What may still be executed late at an address, if a join of it was sent several times."""
-        echoes = (each for each in self.view.intents.values() if each.operation is Operation.ECHO)
+    def late_copy(self, address: Address) -> Intent | None:
+        """The late-copy note of an address, the one of the highest generation; None where there is none."""
+        notes = (each for each in self.view.intents.values() if each.operation is Operation.LATE_COPY)
         return max(
-            (each for each in echoes if each.address == address),
+            (each for each in notes if each.address == address),
             key=lambda each: each.generation,
             default=None,
         )
 
-    def has_given_up(self, intent: Intent) -> bool:
-        """Whether an echo is of a name that had a successor: it is looked out for, and not counted on."""
-        return intent.operation is Operation.ECHO and intent.generation < self.view.generations.get(
+    def is_superseded(self, intent: Intent) -> bool:
+        """Whether an intent is a late-copy note of a name that has had a successor: it is not sent again."""
+        return intent.operation is Operation.LATE_COPY and intent.generation < self.view.generations.get(
             intent.address, 0
         )
 
@@ -104,12 +104,12 @@ class Journal:
         used = (self.view.generations.get(address, 0), record.generation if record else 0, seen)
         return max(used) + 1
 
-    def intend(self, intent: Intent, *besides: Write) -> Steps[None]:
-        """Note a call before it is made, and what else is true from then on; a join also claims its generation."""
+    def intend(self, intent: Intent, *others: Write) -> Steps[None]:
+        """Write the intent of a call before it is made, with other writes of that moment; a join also claims its generation."""
         claims: tuple[Write, ...] = ()
         if intent.operation is Operation.JOIN:
             claims = (PutGeneration(intent.address, intent.generation),)
-        yield from self.write(PutIntent(intent), *claims, *besides)
+        yield from self.write(PutIntent(intent), *claims, *others)
 
     def repeat(self, intent: Intent) -> Steps[Intent]:
         """Note that a call is made once more: a writer whose state another has moved on learns of it here.

@@ -1,6 +1,6 @@
 """Which join an address needs: one that an earlier run left open, or a new one, at a seat that nobody has.
 
-A seat is a channel and a uid. Nothing here calls the service to change anything.
+A seat is a pair of channel and uid. Nothing here calls the service to change anything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def join_of(
     """
     intent = context.journal.join_intent(spec.address)
     if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
-        # The files have given its seat to another address since: it cannot be sent again, only outwaited.
+        # The files have given its (channel, uid) to another address since, so it cannot be sent again.
         if not (yield from joining.is_given_up(context, intent)):
             raise _seat_taken(intent, holder)
         intent = None
@@ -37,16 +37,16 @@ def join_of(
                 f"an interrupted join of {earlier} may still be executed", hint="run apply again"
             )
     if intent is None and not isinstance(change, (Replace, Rotate)):
-        intent = yield from _echoed(context, spec)
+        intent = yield from _late_copy_to_repeat(context, spec)
     if intent is not None:
         return intent, True
     return (yield from _new_join(context, change, spec, other_uid=other_uid)), False
 
 
 def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
-    """Make the join ready that is to follow a leave, and send nothing: what fails here must hang up on nobody.
+    """Prepare the join that is to follow a leave and send nothing, so that a failure here ends no conversation.
 
-    A secret without a value, a token that cannot be minted, a quota that is known to be used up.
+    Found out here: a secret without a value, a token that cannot be minted, a quota that is known to be used up.
     """
     if context.joins_halted:
         raise ChangeSkipped(context.joins_halted)
@@ -54,34 +54,35 @@ def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
     yield from context.provider.prepare_join(joining.order_of(intent, spec.lifecycle.token_ttl))
 
 
-def _echoed(context: Context, spec: AgentSpec) -> Steps[Intent | None]:
-    """The join of an agent that has ended, of which a copy may still be executed: its name is sent once more.
+def _late_copy_to_repeat(context: Context, spec: AgentSpec) -> Steps[Intent | None]:
+    """The join to send again because a late copy of it may still be executed; None where there is no such copy.
 
-    Where the name is no longer the address's own (it was renamed), the copy is outwaited instead.
+    The same name again is always safe: the service lets one agent bear it. Another name is not, so where the name is no
+    longer the address's own (the agent was renamed) the join waits until no late copy can be executed any more.
     """
-    echo = context.journal.echo(spec.address)
+    note = context.journal.late_copy(spec.address)
     now = yield from context.journal.now()
-    if echo is None or now - echo.in_doubt_since >= context.settings.grace:
+    if note is None or now - note.in_doubt_since >= context.settings.grace:
         return None
-    if context.journal.has_given_up(echo):
+    if context.journal.is_superseded(note):
         return None
-    parsed = AgentName.parse(echo.name)
-    holder = yield from _seat_holder(context, echo)
+    parsed = AgentName.parse(note.name)
+    holder = yield from _seat_holder(context, note)
     if parsed is not None and parsed.address_digest == spec.address.digest and holder is None:
-        return echo.as_join()
-    yield from joining.outwait(context, echo)
+        return note.as_join()
+    yield from joining.outwait(context, note)
     return None
 
 
 def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:
-    """A join of the next generation at a free seat. An agent whose uid the files leave open has a second seat.
+    """A join of the next generation at a free seat, the first or (where the files give no uid) the second one.
 
-    It takes that one beside its predecessor, or where an agent that was renamed has kept the first.
+    The second seat is taken while the predecessor runs on (join-first), or where a renamed agent has kept the first.
     """
     taken: ChangeFailed | None = None
     target = target_of(change)
     for shifted in _seats(
-        spec, beside=other_uid and target is not None and target.uid == spec.uid(context.owner)
+        spec, second_only=other_uid and target is not None and target.uid == spec.uid(context.owner)
     ):
         intent = yield from _intent(context, change, spec, shifted=shifted)
         holder = yield from _seat_holder(context, intent)
@@ -92,11 +93,11 @@ def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: b
     raise taken
 
 
-def _seats(spec: AgentSpec, *, beside: bool) -> Iterator[bool]:
-    """Whether to shift the uid: the seats to try, in this order."""
-    if not beside:
+def _seats(spec: AgentSpec, *, second_only: bool) -> Iterator[bool]:
+    """For each seat to try, in order: whether its uid is the shifted one."""
+    if not second_only:
         yield False
-    if beside or spec.body.uid is None:
+    if second_only or spec.body.uid is None:
         yield True
 
 
@@ -119,7 +120,10 @@ def _intent(context: Context, change: Change, spec: AgentSpec, *, shifted: bool)
 
 
 def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
-    """Whose agent has the intent's uid, or may yet have it: an interrupted join counts, and so does one that leaves."""
+    """The other address whose agent has the intent's (channel, uid), or may still get it by an open join; else None.
+
+    An agent that was told to leave holds its seat until it has ended.
+    """
     seat = (intent.address.channel, intent.uid)
     for record in context.journal.neighbours(intent.address):
         if record.uid == intent.uid:
@@ -127,7 +131,7 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
             if agent is not None and not agent.status.is_terminal:
                 return record.address
     for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
-        if (other.address.channel, other.uid) != seat or context.journal.has_given_up(other):
+        if (other.address.channel, other.uid) != seat or context.journal.is_superseded(other):
             continue
         if other.operation is Operation.LEAVE:
             agent = yield from context.provider.query(other.agent_id)

@@ -13,9 +13,9 @@ from reconciler.cli.wiring import Session
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.fleet import ServiceKind
-from reconciler.plan.build import Selection
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 from reconciler.workflow import Job
 
 _KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
@@ -43,8 +43,8 @@ class Flags:
         return Selection(tuple(self.targets), tuple(self.excludes), tuple(self.replaces))
 
     def policy(self) -> Policy:
-        limits, hosts = read_allows(self.allows)
-        return Policy(limits, hosts, _read_only(self.only), self.prune_unrecorded)
+        limits, hosts, beside = read_allows(self.allows)
+        return Policy(limits, hosts, beside, _read_only(self.only), self.prune_unrecorded)
 
 
 def _grace(given: float | None, kind: ServiceKind) -> float:

@@ -171,7 +171,7 @@ policy_options = stacked(
         type=Pair(),
         multiple=True,
         metavar="LIMIT=N",
-        help="Raise a limit for once: leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST.",
+        help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS.",
     ),
     click.option(
         "--only", metavar="KINDS", help="Do these kinds of change and hold the rest: renew,rotate,join."
@@ -205,14 +205,21 @@ grace_option = click.option(
 )
 
 
-LIMITS = ("leave", "replace", "join", "quota", "usd_per_day")
+LIMITS = ("hang_ups", "leave", "replace", "join", "quota", "usd_per_day")
 SECRET_HOST = "secret-host"
+BESIDE = "beside"
 
 
-def read_allows(allows: Sequence[tuple[str, str]]) -> tuple[dict[str, float], frozenset[str]]:
-    """The raised limits by name, and the hosts to which secrets may go; `click.BadParameter` for anything else."""
+def read_allows(
+    allows: Sequence[tuple[str, str]],
+) -> tuple[dict[str, float], frozenset[str], tuple[str, ...]]:
+    """The raised limits by name, the hosts to which secrets may go, and the addresses that may join beside others.
+
+    Raises `click.BadParameter` for anything else.
+    """
     limits: dict[str, float] = {}
     hosts: set[str] = set()
+    beside: list[str] = []
     for key, value in allows:
         if key == SECRET_HOST:
             if not value.strip():
@@ -221,15 +228,18 @@ def read_allows(allows: Sequence[tuple[str, str]]) -> tuple[dict[str, float], fr
                 )
             hosts.add(value)
             continue
+        if key == BESIDE:
+            beside.append(value)
+            continue
         name = key.replace("-", "_")
         if name not in LIMITS:
             raise click.BadParameter(
-                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST))}'
+                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST, BESIDE))}'
             )
         if name in limits:
             raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")
         limits[name] = _read_amount(name, value)
-    return limits, frozenset(hosts)
+    return limits, frozenset(hosts), tuple(beside)
 
 
 def _read_amount(name: str, value: str) -> float:

@@ -14,23 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from reconciler.config.blocks import CompiledAgent, agent_blocks
-from reconciler.config.compose import Composer
-from reconciler.config.documents import FLEET_FILE, FileLimits, Files, Unreadable
-from reconciler.config.expand import Expansion, Instance
-from reconciler.config.layout import FleetFile, Section, read_agents
-from reconciler.config.loaded import Loaded
-from reconciler.config.merge import Layer
-from reconciler.config.parse import Parser
-from reconciler.config.reading import Reader
-from reconciler.config.rendering import Rendering
+from reconciler.config.expand.agents import Parser
+from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
+from reconciler.config.expand.composer import Composer
+from reconciler.config.expand.layers import Layer
+from reconciler.config.expand.layout import FleetFile, Section, read_agents
+from reconciler.config.expand.loops import Expansion, Instance
+from reconciler.config.expand.origins import Loaded
+from reconciler.config.expand.rendering import Rendering
+from reconciler.config.expand.settings import parse_limits, parse_service
+from reconciler.config.expand.variables import Scope, Shared
+from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
+from reconciler.config.files.includes import Reader
 from reconciler.config.rules import Rules
-from reconciler.config.scopes import Scope, Shared
-from reconciler.config.settings import parse_limits, parse_service
-from reconciler.config.templates import Templates, is_free
+from reconciler.config.templates.compiler import Templates, is_free
+from reconciler.config.templates.worker import WorkerLimits
 from reconciler.config.trouble import Trouble
-from reconciler.config.worker import WorkerLimits
-from reconciler.config.yaml_scalars import scalar
+from reconciler.config.yaml.scalars import scalar
 from reconciler.diagnostics import Diagnostics, did_you_mean
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import ENVIRONMENT, FLEET, Address, Owner

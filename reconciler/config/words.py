@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from typing import TypeVar
 
-from reconciler.config.yaml_scalars import NUMBER
+from reconciler.config.yaml.scalars import NUMBER
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.fleet import Limit
 

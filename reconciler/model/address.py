@@ -7,6 +7,7 @@ generation: `<fleet>.<environment>.<readable>.<A>.<S>.g<N>`. Both directions liv
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from reconciler.model.fingerprint import short_digest
@@ -39,6 +40,16 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.channel}/{self.name}"
+
+    @property
+    def quoted(self) -> str:
+        """The address as a value that a shell takes as it is."""
+        return shlex.quote(str(self))
+
+    @property
+    def argument(self) -> str:
+        """The address as the first argument of a command line: a channel may begin with `-`, as options do."""
+        return f"-- {self.quoted}" if self.channel.startswith("-") else self.quoted
 
     @classmethod
     def parse(cls, text: str) -> Address:

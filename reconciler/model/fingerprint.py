@@ -40,3 +40,9 @@ def keyed_digest(key: bytes, value: str) -> str:
     Keyed, so that whoever reads the state cannot guess low-entropy secrets by hashing candidates.
     """
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
+
+
+def share_of(text: str) -> float:
+    """A number in [0, 1) that is the same for the same text in every run: for spreading what would fall due together."""
+    bits = hashlib.blake2b(text.encode(), digest_size=7, person=b"spread").digest()
+    return int.from_bytes(bits, "big") / 2**56

@@ -57,8 +57,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one apply may do. `quota` is the number of live agents that the App ID may have."""
+    """How much one apply may do. `quota` is the number of live agents that the App ID may have.
 
+    `hang_ups` bounds the conversations that leaves and replacements end together, `max_unavailable` the rotations.
+    """
+
+    hang_ups: Limit = Limit(percent=30.0)
+    max_unavailable: Limit = Limit(percent=10.0)
     leave: Limit = Limit(percent=30.0)
     replace: Limit | None = None
     join: Limit | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.model.address import Address
+from reconciler.model.fingerprint import share_of
 from reconciler.model.spec import Body
 
 
@@ -41,18 +42,23 @@ class Record:
     replacing: bool = False
 
     @property
+    def share(self) -> float:
+        """The agent's place in [0, 1) in the spread of rotations and renewals: its own, and new in each generation."""
+        return share_of(f"{self.address} {self.generation}")
+
+    @property
     def adopted_as(self) -> str:
         """The name of an adopted agent, which is all that proves it ours; empty for one that we started."""
         return self.name if self.declared else ""
 
 
 class Operation(StrEnum):
-    """What an intent is about to do; an echo is no call to come, but one that may still be executed late."""
+    """The call that an intent announces; a late copy is one that was sent and may still be executed."""
 
     JOIN = "join"
     UPDATE = "update"
     LEAVE = "leave"
-    ECHO = "echo"
+    LATE_COPY = "echo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ class Intent:
 
     `refused_since` is when the service first said that the name is taken while nobody was seen to bear it.
 
-    A join that was sent several times leaves an echo when it has succeeded: an earlier copy may still be executed,
-    once the name is free again.
+    A join that was sent several times leaves a late-copy note when it has succeeded: an earlier attempt may still be
+    executed, once the name is free again.
     """
 
     operation: Operation
@@ -90,15 +96,15 @@ class Intent:
     @property
     def is_of_a_join(self) -> bool:
         """Whether it holds a name that an agent may yet turn up under."""
-        return self.operation in (Operation.JOIN, Operation.ECHO)
+        return self.operation in (Operation.JOIN, Operation.LATE_COPY)
 
     @property
     def in_doubt_since(self) -> float:
-        """From when on the service may execute, late, what was sent."""
+        """When the last attempt without an answer was sent (epoch seconds): the grace counts from here."""
         return self.created_at if self.unknown_since is None else self.unknown_since
 
     def as_join(self) -> Intent:
-        """The join of an echo, to be sent again under the same name."""
+        """The join of a late-copy note, to be sent again under the same name."""
         return replace(self, operation=Operation.JOIN)
 
 

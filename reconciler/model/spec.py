@@ -21,6 +21,17 @@ HOUR = 3600.0
 UID: Path = ("agent_rtc_uid",)
 
 
+# How late after its start an agent may be rotated at most, whatever the files say: the service ends it at 72 h.
+LATEST_ROTATION = 70 * HOUR
+
+
+class Beside(StrEnum):
+    """Whether an agent may join a channel for the first time while a foreign agent runs there."""
+
+    HOLD = "hold"
+    ALLOW = "allow"
+
+
 class ReplaceOrder(StrEnum):
     """Which comes first when an agent is replaced; join-first needs two uids and one more place in the quota."""
 
@@ -32,15 +43,28 @@ class ReplaceOrder(StrEnum):
 class Lifecycle:
     """How one agent lives: durations in seconds; the service ends every agent at 72 h and every token at 24 h.
 
-    `protect` is None where the files do not say: then what was said last still holds.
+    `protect` is None where the files do not say: then what was said last still holds. `rotate_spread` is the time
+    after `rotate_after` over which the rotations of a fleet are spread.
     """
 
     rotate_after: float = 60 * HOUR
+    rotate_spread: float = 8 * HOUR
     token_ttl: float = 24 * HOUR
     replace: ReplaceOrder = ReplaceOrder.LEAVE_FIRST
     protect: bool | None = None
     paused: bool = False
+    beside: Beside = Beside.HOLD
     ignore_changes: tuple[Path, ...] = ()
+
+    def rotates_at(self, share: float) -> float:
+        """The age in seconds at which an agent is rotated; `share` in [0, 1) is its place in the spread."""
+        return self.rotate_after + share * max(
+            0.0, min(self.rotate_spread, LATEST_ROTATION - self.rotate_after)
+        )
+
+    def renews_at(self, share: float) -> float:
+        """The remaining life in seconds at which a token is renewed: in the sixth tenth of its life."""
+        return self.token_ttl * (0.5 - share / 10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 
-from reconciler.diagnostics import Diagnostic, nearby
-from reconciler.errors import Refused, UsageError
+from reconciler.diagnostics import Diagnostic
+from reconciler.errors import Refused
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
 from reconciler.model.fingerprint import digest
@@ -29,7 +28,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous
-from reconciler.plan.decide import beside, decide, duplicates, ignored_diffs
+from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
 from reconciler.plan.guard import (
@@ -38,25 +37,11 @@ from reconciler.plan.guard import (
     Refusal,
     cost_of,
     hold_by_policy,
+    postpone,
+    postponed_rotations,
     refusals,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which addresses a run is about: shell-style globs over `channel/name`. Empty means all."""
-
-    targets: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
-    replaces: tuple[str, ...] = ()
-
-    def selects(self, address: Address) -> bool:
-        text = str(address)
-        wanted = not self.targets or any(fnmatchcase(text, each) for each in self.targets)
-        return wanted and not any(fnmatchcase(text, each) for each in self.excludes)
-
-    def forces(self, address: Address) -> bool:
-        return any(fnmatchcase(str(address), each) for each in self.replaces)
+from reconciler.plan.selection import Selection, check_selectors, matching_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +153,30 @@ def build_plan(
             "the files declare no agent at all; nothing was done",
             hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
         )
-    everything = list(gather_facts(fleet, basis, able, selection.forces, destroying=destroying))
-    _check_selectors(selection, [each.address for each in everything])
-    chosen = [each for each in everything if selection.selects(each.address)]
-    decided = [
-        (facts, hold_by_policy(change, policy)) for facts in chosen if (change := decide(facts)) is not None
+    everything = list(gather_facts(fleet, basis, able, destroying=destroying))
+    addresses = [each.address for each in everything]
+    selection.check(addresses)
+    selected, forced = selection.selected(addresses), selection.forced(addresses)
+    chosen = [
+        replace(each, forced=True) if each.address in forced else each
+        for each in everything
+        if each.address in selected
     ]
+    check_selectors("--allow beside", policy.allow_beside, addresses)
+    beside = matching_any(policy.allow_beside, addresses)
+    decided = [
+        (facts, hold_by_policy(change, policy, beside))
+        for facts in chosen
+        if (change := decide(facts)) is not None
+    ]
+    postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able.max_lifetime)
+    decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]
     risky = dangers(pending, basis, policy) if pending else ()
     changes: list[Change] = []
     for facts, change in decided:
         held = hold_dangerous(change, risky, policy)
-        renewal = beside(held, facts)
+        renewal = renewal_while_held(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
         changes += (hold_by_policy(each, policy) for each in duplicates(facts))
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
@@ -188,7 +185,7 @@ def build_plan(
 
 
 def _ignored(facts: Facts, change: Change) -> Ignored | None:
-    """What an agent that stays is not told of what the files say, if anything; a replacement shows it among the rest."""
+    """The ignored paths at which a kept agent differs from the files, or None; a replacement shows them as its own."""
     inner = change.change if isinstance(change, Hold) else change
     if not isinstance(inner, (Keep, Update, Renew, Adopt)) or inner.target.record is None:
         return None
@@ -225,25 +222,7 @@ def _assemble(
         dangers=risky,
         unmanaged=unmanaged,
         elsewhere=len(foreign) - len(unmanaged),
-        interrupted=sum(1 for each in basis.state.intents if each.operation is not Operation.ECHO),
+        interrupted=sum(1 for each in basis.state.intents if each.operation is not Operation.LATE_COPY),
         warnings=fleet.warnings,
         fleet=fleet,
     )
-
-
-def _check_selectors(selection: Selection, addresses: list[Address]) -> None:
-    texts = [str(each) for each in addresses]
-    groups = (
-        ("--target", selection.targets),
-        ("--exclude", selection.excludes),
-        ("--replace", selection.replaces),
-    )
-    for flag, patterns in groups:
-        for pattern in patterns:
-            if not any(fnmatchcase(text, pattern) for text in texts):
-                near = nearby(pattern, texts)
-                rest = ", …" if len(texts) > len(near) else ""
-                raise UsageError(
-                    f'{flag} "{pattern}" matches no agent; nothing was done',
-                    hint=f"an address is <channel>/<agent>; this fleet has {', '.join(near)}{rest}",
-                )

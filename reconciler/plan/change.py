@@ -49,6 +49,8 @@ class Because(StrEnum):
     NOT_IN_ONLY = "not_in_only"
     OTHER_VERSION = "other_version"
     SECRET_HOST = "secret_host"
+    BESIDE = "beside"
+    MAX_UNAVAILABLE = "max_unavailable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ class Danger:
 def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
     """The references whose value a change would send to a host that does not get it from any agent of today.
 
-    A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Where it is
-    known of no agent to which host a secret goes, everything is new, and nothing is said: a first apply, or a lost state
-    with which no agent agrees any more. All records are read only when some change sends what its own record does not.
+    A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Without
+    any record of where secrets go there is nothing to compare with, so no danger is reported: at a first apply, or after
+    a lost state with which no agent agrees any more. All records are read only when some change sends what its own record does not.
     """
     changes = tuple(changes)
     records = basis.state.records

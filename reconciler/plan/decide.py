@@ -12,7 +12,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
+from reconciler.model.spec import HOUR, UID, AgentSpec, Beside, Body, Lifecycle, describe
 from reconciler.model.tree import Path, Tree, starts_with, value_at, without
 from reconciler.plan.change import (
     Act,
@@ -40,7 +40,7 @@ CHANNEL: Path = ("channel",)
 def decide(facts: Facts) -> Change | None:
     """The change that one address needs, or None when there is neither wish, nor memory, nor agent.
 
-    The spec of a change says whether its agent is protected: deleting the word lifts nothing.
+    Where the files do not say `protect`, the record's protection goes on: deleting the line does not lift it.
     """
     if facts.want is not None and facts.want.lifecycle.protect is None:
         remembered = facts.record is not None and facts.record.protect
@@ -51,15 +51,15 @@ def decide(facts: Facts) -> Change | None:
     return _unwanted(facts)
 
 
-def beside(change: Change, facts: Facts) -> Renew | None:
-    """The renewal that goes on beside a change that is held: no hold lets a token run out."""
+def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
+    """The renewal of an agent whose change is held, or None: a hold must not let a token run out."""
     if not isinstance(change, Hold) or not isinstance(change.change, (Update, Replace, Rotate, Leave)):
         return None
     target = change.change.target
     record = target.record
     if record is None or facts.found_at is not None:
         return None
-    # A protected agent whose block is gone is what it was: nobody else says how it lives.
+    # A protected agent without a block in the files goes on with what its record says.
     spec = facts.want or AgentSpec(facts.address, record.body, Lifecycle(protect=record.protect))
     if not token_is_due(record, spec.lifecycle, facts.now):
         return None
@@ -68,7 +68,7 @@ def beside(change: Change, facts: Facts) -> Renew | None:
 
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
-    """The agents beside the one that is kept at an address: each is left, where the address is known to be ours."""
+    """The leaves of all agents but the kept one at an address; held where the address is not known to be ours."""
     reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
     leaves = tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
     if facts.want is None and facts.record is None and not facts.destroying:
@@ -103,7 +103,26 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
     join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
-    return _unless_backing_off(facts, join)
+    return _unless_beside(facts, want, _unless_backing_off(facts, join))
+
+
+def _unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
+    """The join, or its hold while it would be the address's first one beside an agent that is not this fleet's.
+
+    Whoever talks to that agent would hear two voices.
+    """
+    if not isinstance(change, Join) or want.lifecycle.beside is Beside.ALLOW:
+        return change
+    if not facts.strangers:
+        return change
+    other = facts.strangers[0]
+    also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
+    text = (
+        f"agent {other.agent_id} ({other.name}){also} runs in channel {facts.address.channel} and is not this fleet's; "
+        f"take it over (`reconciler adopt {facts.address.argument} {other.agent_id}`), share the channel on purpose "
+        f"(`lifecycle: {{beside: allow}}`), or allow it once (`--allow beside={facts.address.quoted}`)"
+    )
+    return Hold(change, Reason(Because.BESIDE, text))
 
 
 def _unless_backing_off(facts: Facts, change: Change) -> Change:
@@ -112,7 +131,7 @@ def _unless_backing_off(facts: Facts, change: Change) -> Change:
     if isinstance(change, Hold) or facts.forced or record is None or record.retry_at <= facts.now:
         return change
     assert not isinstance(change, Keep), "what is in sync joins nothing"
-    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address}` tries now)"
+    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address.quoted}` tries now)"
     return Hold(change, Reason(Because.BACKING_OFF, text))
 
 
@@ -169,9 +188,9 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
     age = facts.now - target.agent.started_at
-    # Whoever must be replaced is no rotation before the service's own limit is near: neither protection nor limits are
-    # got around by a shorter `rotate_after`.
-    is_due = age >= want.lifecycle.rotate_after and (
+    # An agent with join-only changes is replaced, not rotated, until 12 h before the 72 h limit. Otherwise a short
+    # `rotate_after` would bypass `protect` and the limits.
+    is_due = age >= want.lifecycle.rotates_at(record.share) and (
         not fatal or age >= facts.able.max_lifetime - _NEAR_THE_END
     )
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
@@ -230,8 +249,10 @@ _IN_SYNC = Reason(Because.IN_SYNC, "in sync")
 
 
 def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
-    """Whether a token is renewed now: at half of its life, or when its end is not known."""
-    return record.token_expires_at is None or record.token_expires_at - now <= lifecycle.token_ttl / 2
+    """Whether a token is renewed now: in the sixth tenth of its life, at the agent's place there, or if its end is unknown."""
+    return record.token_expires_at is None or record.token_expires_at - now <= lifecycle.renews_at(
+        record.share
+    )
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:

@@ -7,7 +7,7 @@ agent of ours whose address nobody knows any more gets a stand-in address, so th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -29,6 +29,8 @@ class Facts:
     `running` are the live agents that are ours at this address, the recorded one first, then the oldest that
     runs; `stopping` those whose end is awaited; `ended` is what the service last said of the recorded agent.
     `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
+    `strangers` are the foreign agents beside which a join would be the first one: those that run in its channel. Where
+    the address has run under this state before, only agents that `forget` released are among them.
     """
 
     owner: Owner
@@ -43,13 +45,13 @@ class Facts:
     found_at: Address | None = None
     forced: bool = False
     destroying: bool = False
+    strangers: tuple[ObservedAgent, ...] = ()
 
 
 def gather_facts(
     fleet: DesiredFleet,
     basis: Basis,
     able: Capabilities,
-    forced: Callable[[Address], bool],
     *,
     destroying: bool = False,
 ) -> Iterator[Facts]:
@@ -57,6 +59,7 @@ def gather_facts(
     records = dict(basis.state.records)
     renamed = _renamed(fleet, records)
     homes = _by_address(fleet, basis, renamed)
+    strangers = _strangers_by_channel(basis)
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
     for address in sorted(addresses, key=attrgetter("channel", "name")):
         old = renamed.get(address)
@@ -77,9 +80,24 @@ def gather_facts(
             stopping=tuple(each for each in agents if each.status is AgentStatus.STOPPING),
             ended=basis.ended.get(record.agent_id) if record else None,
             found_at=found,
-            forced=forced(address),
             destroying=destroying,
+            strangers=tuple(
+                each
+                for each in strangers.get(address.channel, ())
+                if not (record is not None or address in basis.state.generations)
+                or each.agent_id in basis.state.released
+            ),
         )
+
+
+def _strangers_by_channel(basis: Basis) -> dict[str, list[ObservedAgent]]:
+    """The foreign agents whose channel is known, by channel."""
+    found: dict[str, list[ObservedAgent]] = defaultdict(list)
+    for agent in foreign_agents(basis):
+        channel = basis.channels.get(agent.agent_id)
+        if channel is not None:
+            found[channel].append(agent)
+    return found
 
 
 def foreign_agents(basis: Basis) -> tuple[ObservedAgent, ...]:

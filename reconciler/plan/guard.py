@@ -1,7 +1,7 @@
 """Policy over a whole plan: what is held, and what refuses the apply as a whole.
 
-Guards fail closed: a limit is checked where it is known, and what cannot be counted is refused. Protection of
-one address is decided with the address (`decide`); here are selections, limits, quota and cost, and in `dangers` secrets.
+A limit that is exceeded refuses the whole apply. The protection of one address is decided with the address (`decide`);
+here are selections, limits, quota and cost, and in `dangers` the hosts that secrets go to.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.model.address import Address
 from reconciler.model.fleet import Limit, Limits
-from reconciler.plan.basis import Basis
+from reconciler.model.spec import HOUR
+from reconciler.plan.basis import Basis, ours
 from reconciler.plan.change import (
     Action,
     Because,
     Change,
     Hold,
     Keep,
+    Leave,
     Reason,
+    Replace,
+    Rotate,
     action_of,
 )
 
@@ -27,13 +32,18 @@ MINUTES_A_DAY = 1440
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind."""
+    """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind.
+
+    `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
+    `destroy`, whose purpose is to end the fleet.
+    """
 
     allow: Mapping[str, float] = field(default_factory=dict)
     allow_hosts: frozenset[str] = frozenset()
+    allow_beside: tuple[str, ...] = ()
     only: frozenset[Action] | None = None
     prune_unrecorded: bool = False
-    leave_is_limited: bool = True
+    ends_are_limited: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +74,11 @@ class Cost:
         return (self.after - self.before) * self.usd_per_minute * MINUTES_A_DAY
 
 
-def hold_by_policy(change: Change, policy: Policy) -> Change:
-    """The change as this run's selection lets it stand."""
+def hold_by_policy(change: Change, policy: Policy, beside: frozenset[Address] = frozenset()) -> Change:
+    """The change as this run's flags let it stand; `beside` are the addresses that may join beside foreign agents."""
     if isinstance(change, Hold) and change.reason.because is Because.UNRECORDED and policy.prune_unrecorded:
+        change = change.change
+    if isinstance(change, Hold) and change.reason.because is Because.BESIDE and change.address in beside:
         change = change.change
     if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
         return change
@@ -77,14 +89,15 @@ def refusals(
     changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost
 ) -> tuple[Refusal, ...]:
     """Every limit that the changes exceed, in a fixed order."""
+    changes = tuple(changes)
     counts = Counter(action_of(each) for each in changes)
-    found: list[Refusal] = []
+    found: list[Refusal] = _hang_ups(changes, limits, policy, basis) if policy.ends_are_limited else []
     for action, limit in (
         (Action.LEAVE, limits.leave),
         (Action.REPLACE, limits.replace),
         (Action.JOIN, limits.join),
     ):
-        if limit is None or not counts[action] or (action is Action.LEAVE and not policy.leave_is_limited):
+        if limit is None or not counts[action] or (action is Action.LEAVE and not policy.ends_are_limited):
             continue
         total = max(len(basis.state.records), _ours(basis))
         found += _count(action, counts[action], limit, total, policy)
@@ -111,6 +124,54 @@ def _count(action: Action, planned: int, limit: Limit, total: int, policy: Polic
     return [Refusal(action.value, planned, allowed, text)]
 
 
+def ends_conversation(change: Change) -> bool:
+    """Whether a change ends a running agent, and so the conversation that it may be having."""
+    return isinstance(change, (Leave, Replace, Rotate)) and change.target.agent.status.is_live
+
+
+def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis) -> list[Refusal]:
+    """The refusal of more ended conversations than the budget allows. Rotations have a budget of their own."""
+    planned = sum(1 for each in changes if ends_conversation(each) and not isinstance(each, Rotate))
+    total = _running_ours(basis)
+    allowed = max(limits.hang_ups.of(total), int(policy.allow.get("hang_ups", 0)))
+    if planned <= allowed:
+        return []
+    share = f" ({limits.hang_ups} of {total} running)" if limits.hang_ups.percent is not None else ""
+    text = (
+        f"{planned} conversations would end (leaves and replacements) but limits.hang_ups allows {allowed}{share}; "
+        f"raise it once with --allow hang_ups={planned}, or change limits.hang_ups in the fleet"
+    )
+    return [Refusal("hang_ups", planned, allowed, text)]
+
+
+def postponed_rotations(
+    changes: Iterable[Change], limits: Limits, basis: Basis, max_lifetime: float
+) -> frozenset[Address]:
+    """The addresses whose rotation waits for a later run, so that at most `max_unavailable` agents rotate in one.
+
+    The oldest agents rotate first. An agent that the service ends within 2 h (`max_lifetime` in seconds) never waits.
+    """
+    due = sorted(
+        (each for each in changes if isinstance(each, Rotate)),
+        key=lambda each: (each.target.agent.started_at, each.address),
+    )
+    urgent = [each for each in due if basis.now - each.target.agent.started_at > max_lifetime - _LAST_CALL]
+    allowed = max(0, limits.max_unavailable.of(_running_ours(basis)) - len(urgent))
+    return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
+
+
+# An agent with less than this left (seconds) is rotated whatever `max_unavailable` says.
+_LAST_CALL = 2 * HOUR
+
+
+def postpone(change: Change, postponed: frozenset[Address]) -> Change:
+    """The change, or its hold where it is a rotation that waits for a later run."""
+    if not isinstance(change, Rotate) or change.address not in postponed:
+        return change
+    text = "limits.max_unavailable lets no more agents rotate in one run; the next run goes on"
+    return Hold(change, Reason(Because.MAX_UNAVAILABLE, text))
+
+
 def _amount(name: str, unit: str, planned: float, limit: float, policy: Policy) -> list[Refusal]:
     allowed = max(limit, policy.allow.get(name, 0.0))
     if planned <= allowed + 1e-9:
@@ -120,6 +181,11 @@ def _amount(name: str, unit: str, planned: float, limit: float, policy: Policy) 
         f"raise it once with --allow {name}={planned:.10g}, or change limits.{name} in the fleet"
     )
     return [Refusal(name, planned, allowed, text)]
+
+
+def _running_ours(basis: Basis) -> int:
+    is_ours = ours(basis)
+    return sum(1 for each in basis.live if each.status.is_live and is_ours(each))
 
 
 def _ours(basis: Basis) -> int:

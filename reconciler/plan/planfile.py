@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reconciler.errors import StalePlan, UsageError
 from reconciler.model.address import Owner
 from reconciler.model.fingerprint import digest
-from reconciler.plan.build import Plan, Selection
+from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 
 FORMAT: Literal["reconciler-plan-1"] = "reconciler-plan-1"
 LARGEST = 64 * 1024 * 1024

@@ -180,10 +180,10 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
         for address, spec in job.fleet.agents.items()
         if not spec.lifecycle.paused and not job.destroying
     )
-    open_intents = context.journal.view.intents.values()
-    elsewhere = [each.address for each in open_intents if not job.selection.selects(each.address)]
+    open_at = {each.address for each in context.journal.view.intents.values()}
+    not_selected = open_at - job.selection.selected(open_at | set(job.fleet.agents))
     if context.halted is None:
-        yield from close_unwanted(context, wanted.union(elsewhere))
+        yield from close_unwanted(context, wanted | not_selected)
 
 
 def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:

@@ -56,8 +56,9 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
         if running is not None and not running.status.is_terminal:
             raise UsageError(
                 f"{address} has a running agent already ({current.agent_id})",
-                hint=f"`reconciler forget {address}` releases it first; it then runs on, unmanaged, until somebody ends it",
+                hint=f"`reconciler forget {address.argument}` releases it first; it then runs on, unmanaged, until somebody ends it",
             )
+    yield from _prove_channel(job, observer, state, address, agent_id)
     record = _adopted_record(job, spec, agent)
     journal = Journal(StateView.of(state))
     now: float = yield Now()
@@ -87,6 +88,39 @@ def _running(observer: Observer, agent_id: str) -> Steps[ObservedAgent]:
     if not agent.status.is_live:
         raise UsageError(f"agent {agent_id} is {agent.status}; only a running agent can be adopted")
     return agent
+
+
+def _prove_channel(
+    job: Job, observer: Observer, state: State, address: Address, agent_id: str
+) -> Steps[None]:
+    """Raise `UsageError` unless one listing of the address's own channel shows the agent.
+
+    A query tells no channel (v2 API reference: "What can be read back"). An id from another channel would put this
+    address's prompt into a stranger's call, and its next replacement would hang up on that caller.
+    """
+    if (yield from _runs_in(observer, address.channel, agent_id)):
+        return
+    seen = state.foreign.get(agent_id)
+    others = [seen.channel] if seen is not None and seen.channel else sorted(job.fleet.channels)[:_SEARCHED]
+    for channel in others:
+        if channel != address.channel and (yield from _runs_in(observer, channel, agent_id)):
+            raise UsageError(
+                f"agent {agent_id} runs in {channel}, not in {address.channel}; nothing was recorded",
+                hint="check the id: `reconciler status` lists what runs in this fleet's channels",
+            )
+    raise UsageError(
+        f"agent {agent_id} does not run in channel {address.channel}: no listing of it shows the agent; nothing was recorded",
+        hint="check the id and the channel; an agent that has just been started may be listed a little later",
+    )
+
+
+# Where a misplaced agent runs is looked for in at most so many channels of the fleet: one listing each.
+_SEARCHED = 50
+
+
+def _runs_in(observer: Observer, channel: str, agent_id: str) -> Steps[bool]:
+    rows = yield from observer.live_agents(channel=channel)
+    return any(each.agent_id == agent_id for each in rows)
 
 
 def _adopted_record(job: Job, spec: AgentSpec, agent: ObservedAgent) -> Record:

@@ -12,9 +12,11 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Pins, State
 from reconciler.model.writes import Write
 from reconciler.observe import observe
-from reconciler.plan.basis import Basis, settle
-from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.basis import Basis
+from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.guard import Policy
+from reconciler.plan.intents import settle
+from reconciler.plan.selection import Selection
 from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
 
 T = TypeVar("T")
@@ -46,7 +48,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
     state: State = yield ReadState()
     check_pins(state, job.pins)
     basis = yield from observe(
-        observer, state, job.fleet.owner, job.fleet.channels, parallelism=job.settings.parallelism
+        observer, state, job.fleet.owner, job.fleet.agents, parallelism=job.settings.parallelism
     )
     _check_times(basis)
     return settle(basis, job.settings.certain_after)
@@ -93,7 +95,7 @@ _PINNED = {"fleet": "fleet", "environment": "environment", "service": "service",
 
 def plan_for(job: Job, basis: Basis, observer: Observer) -> Plan:
     """The plan of a job on its basis."""
-    policy = replace(job.policy, leave_is_limited=False) if job.destroying else job.policy
+    policy = replace(job.policy, ends_are_limited=False) if job.destroying else job.policy
     return build_plan(
         job.fleet,
         basis,

@@ -65,8 +65,8 @@ def drift(job: Job, observer: Observer) -> Steps[Drift]:
     files = plan_for(job, basis, observer)
     applied = _as_applied(job.fleet, basis.state)
     world = build_plan(applied, basis, observer.capabilities, policy=job.policy, allow_empty=True)
-    chosen = (each for each in world.changes if job.selection.selects(each.address))
-    moved = tuple(each for each in chosen if _is_drift(each))
+    selected = job.selection.selected([each.address for each in world.changes])
+    moved = tuple(each for each in world.changes if each.address in selected and _is_drift(each))
     drifted = {each.address for each in moved}
     besides = sum(1 for each in files.pending if each.address not in drifted)
     return Drift(replace(world, changes=moved, refusals=(), dangers=(), warnings=files.warnings), besides)

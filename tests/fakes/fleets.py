@@ -11,6 +11,7 @@ from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.spec import AgentSpec, Body, Lifecycle
 
 OWNER = Owner("demo")
+UNLIMITED = Limits(hang_ups=Limit(percent=100), max_unavailable=Limit(percent=100), leave=Limit(percent=100))
 # What a fleet.yaml goes on with: two agents in one channel, both secrets referred to, a variable in the prompt.
 TWO_AGENTS = """\
 variables: {greeting: hello}
@@ -81,6 +82,6 @@ def fleet(*agents: AgentSpec, owner: Owner = OWNER, limits: Limits | None = None
     return DesiredFleet(
         owner,
         everything,
-        limits=limits or Limits(leave=Limit(percent=100)),
+        limits=limits or UNLIMITED,
         digest=digest(content, size=32),
     )

@@ -15,12 +15,12 @@ from reconciler.errors import Refused, StalePlan, UsageError
 from reconciler.model.address import Owner
 from reconciler.model.fingerprint import canonical, digest
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.plan.build import Selection
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import load, save
+from reconciler.plan.selection import Selection
 from reconciler.simulator import Simulator, Store
-from tests.fakes.fleets import agent, fleet
+from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 from tests.hostile.test_plan_files import apply
 
@@ -66,7 +66,7 @@ class Situation:
 
 
 _LENIENT = Policy({"join": 99.0})
-_WHOLE = Limits(leave=Limit(percent=100))
+_WHOLE = UNLIMITED
 _ONE, _WAITER = agent("lobby/greeter"), agent("bar/waiter")
 _ELSEWHERE = agent("lobby/greeter", llm={"url": "https://other.example/v1"})
 _BEFORE = fleet(_ONE, _WAITER)

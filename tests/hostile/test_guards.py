@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from reconciler.errors import ReconcilerError, Refused, StateError, UsageError
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import HOUR, Lifecycle
-from reconciler.plan.build import Selection
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 from reconciler.state.memory import MemoryStore
-from tests.fakes.fleets import agent, fleet
+from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 from tests.hostile.bench import Bench
 
@@ -71,7 +72,7 @@ def test_no_apply_leaves_more_than_is_allowed(
         virtual.state = MemoryStore()
     kept = [agent(f"room-{number}/desk") for number in range(max(0, size - gone))]
     policy = Policy({} if allow is None else {"leave": float(allow)}, prune_unrecorded=True)
-    calls = attempt(virtual, fleet(*kept, limits=Limits(leave=limit)), policy=policy)
+    calls = attempt(virtual, fleet(*kept, limits=replace(UNLIMITED, leave=limit)), policy=policy)
     assert calls.get("leave", 0) <= max(limit.of(size), allow or 0)
     if not kept:
         assert calls == {}
@@ -83,7 +84,7 @@ def test_joins_replacements_and_the_quota_are_limits_too(size: int, limit: int, 
     if name == "replace":
         virtual = running(size)
         wanted = [agent(f"room-{number}/desk", idle_timeout=9) for number in range(size)]
-        limits = Limits(leave=Limit(number=0), replace=Limit(number=limit))
+        limits = replace(UNLIMITED, leave=Limit(number=0), replace=Limit(number=limit))
     else:
         virtual = Virtual()
         wanted = [agent(f"room-{number}/desk") for number in range(size)]
@@ -332,7 +333,7 @@ def test_a_redirect_keeps_nobody_else_from_being_kept_alive() -> None:
     virtual.service.set_switches(token_expiry="ignored")
     attempt(virtual, fleet(agent("room-0/desk"), agent("room-1/desk")))
     wanted = fleet(agent("room-0/desk", llm={"url": EVIL}), agent("room-1/desk"))
-    virtual.now += 61 * HOUR
+    virtual.now += 69 * HOUR
     alive = Policy(only=frozenset({Action.RENEW, Action.ROTATE, Action.JOIN}))
     ended = attempt(virtual, wanted, policy=alive)
     assert ended == {"leave": 1, "join": 1, "update": 1}  # one is rotated, the other's token is renewed
@@ -396,7 +397,9 @@ def test_an_environment_called_default_is_another_one_than_none(bench: Bench) ->
         encoding="utf-8",
     )
     assert bench.run("apply", home, "--auto-approve").code == 0
-    assert bench.run("apply", home, "--auto-approve", "-e", "default").code == 0
+    # The other environment's agents are not this one's: nobody is joined beside them without being asked.
+    assert bench.run("apply", home, "--auto-approve", "-e", "default").code == 6
+    assert bench.run("apply", home, "--auto-approve", "-e", "default", "--allow", "beside=*").code == 0
 
 
 def test_a_file_written_otherwise_does_not_go_elsewhere_without_a_word() -> None:

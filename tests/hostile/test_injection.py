@@ -22,7 +22,9 @@ import orjson
 import pytest
 import yaml
 
-from reconciler.config import load, rendered, sandbox, template_check
+from reconciler.config import load, rendered
+from reconciler.config.templates import checks as template_check
+from reconciler.config.templates import sandbox
 from reconciler.diagnostics import Span
 from reconciler.errors import InvalidConfig
 from reconciler.model.secret import MARK

@@ -16,10 +16,10 @@ from reconciler import workflow
 from reconciler.errors import ReconcilerError, StalePlan, UsageError
 from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import DesiredFleet, Limits
-from reconciler.plan.build import Selection
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import SavedPlan, load, save
+from reconciler.plan.selection import Selection
 from reconciler.ports import HttpRequest
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import TWO_AGENTS, agent, fleet

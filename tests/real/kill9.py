@@ -177,7 +177,7 @@ def _difference(simulator: Simulator, directory: Path) -> str | None:
     forgotten = {each.agent_id for each in live} - {each.agent_id for each in state.records.values()}
     missing = {each.agent_id for each in state.records.values()} - {each.agent_id for each in live}
     # What was sent twice is remembered for a while after it has come home.
-    unsettled = [each.key for each in state.intents if each.operation is not Operation.ECHO]
+    unsettled = [each.key for each in state.intents if each.operation is not Operation.LATE_COPY]
     if twice or forgotten or missing or unsettled:
         return f"twice {twice}, forgotten {forgotten}, missing {missing}, open intents {unsettled}"
     overlaps = [each for each in simulator.world.overlaps() if each.since > 0]

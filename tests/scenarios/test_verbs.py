@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler import workflow
@@ -10,14 +12,15 @@ from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError,
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.secret import Secret, SecretRef
-from reconciler.model.spec import HOUR, AgentSpec, Lifecycle, ReplaceOrder
-from reconciler.plan.build import Plan, Selection
-from reconciler.plan.change import Action, Because, action_of, diffs_of
+from reconciler.model.spec import HOUR, AgentSpec, Beside, Lifecycle, ReplaceOrder
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Action, Because, Hold, action_of, diffs_of
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 from reconciler.ports import HttpRequest
 from reconciler.simulator.auth import decode
 from reconciler.state.memory import MemoryStore
-from tests.fakes.fleets import agent, fleet
+from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 
 
@@ -312,7 +315,8 @@ def test_foreign_agents_are_listed_and_never_touched(virtual: Virtual) -> None:
 def test_another_environment_of_the_same_fleet_is_foreign(virtual: Virtual) -> None:
     apply(virtual, fleet(agent("lobby/greeter"), owner=Owner("demo", "prod")))
     virtual.state = MemoryStore()
-    apply(virtual, fleet(agent("lobby/guard"), owner=Owner("demo", "staging")))
+    shared = Lifecycle(beside=Beside.ALLOW)
+    apply(virtual, fleet(agent("lobby/guard", lifecycle=shared), owner=Owner("demo", "staging")))
     assert len(virtual.live()) == 2
 
 
@@ -333,6 +337,9 @@ def test_adopting_and_forgetting(virtual: Virtual) -> None:
     stranger.service = virtual.service
     apply(stranger, fleet(agent("lobby/theirs", agent_rtc_uid="7"), owner=Owner("other")))
     (running,) = virtual.live()
+    assert actions(plan(virtual, fleet(agent("lobby/greeter", agent_rtc_uid="8")))) == {
+        "lobby/greeter": "hold"
+    }
     address = Address("lobby", "greeter")
     unknown = fleet(agent("lobby/greeter"))  # a token for the uid that we would choose would end it
     with pytest.raises(UsageError, match="uid"):
@@ -344,7 +351,9 @@ def test_adopting_and_forgetting(virtual: Virtual) -> None:
     assert names(virtual) == {running.name}
     assert converged(virtual, wanted)
     virtual.run(workflow.forget(virtual.job(wanted), address))
-    assert actions(plan(virtual, wanted)) == {"lobby/greeter": "join"}
+    held = next(each for each in plan(virtual, wanted).changes if isinstance(each, Hold))
+    assert held.reason.because is Because.BESIDE, "a join would make two agents talk"
+    assert running.agent_id in held.reason.text
 
 
 def test_a_forgotten_agent_of_ours_does_not_come_back_by_its_name(virtual: Virtual) -> None:
@@ -354,6 +363,8 @@ def test_a_forgotten_agent_of_ours_does_not_come_back_by_its_name(virtual: Virtu
     virtual.run(workflow.forget(virtual.job(wanted), Address("lobby", "greeter")))
     moved = fleet(agent("lobby/greeter", agent_rtc_uid="6"))
     apply(virtual, moved)
+    assert names(virtual) == released, "the released agent talks in that channel"
+    apply(virtual, moved, policy=Policy(allow_beside=("lobby/greeter",)))
     assert released < names(virtual)
     assert len(virtual.live()) == 2
 
@@ -396,8 +407,9 @@ def test_limits_refuse_the_whole_apply_before_anything_is_done(virtual: Virtual)
     with pytest.raises(Refused) as refusal:
         apply(virtual, wanted)
     assert "--allow leave=4" in refusal.value.message
+    assert "--allow hang_ups=4" in refusal.value.message
     assert len(virtual.live()) == 10
-    apply(virtual, wanted, policy=Policy(allow={"leave": 4}))
+    apply(virtual, wanted, policy=Policy(allow={"leave": 4, "hang_ups": 4}))
     assert len(virtual.live()) == 6
 
 
@@ -674,7 +686,7 @@ def test_a_shorter_rotation_gets_around_neither_protection_nor_limits(virtual: V
     wanted = fleet(
         agent("lobby/greeter", lifecycle=often, **voice),
         agent("bar/waiter", lifecycle=often, **voice),
-        limits=Limits(replace=Limit(number=0)),
+        limits=replace(UNLIMITED, replace=Limit(number=0)),
     )
     assert actions(plan(virtual, wanted)) == {"lobby/greeter": "hold", "bar/waiter": "replace"}
     with pytest.raises(Refused, match=r"limits\.replace"):
@@ -783,7 +795,7 @@ def test_adopting_beside_an_open_join_is_refused(virtual: Virtual) -> None:
     stranger.service = virtual.service
     apply(stranger, fleet(agent("lobby/theirs", agent_rtc_uid="7"), owner=Owner("other")))
     (running,) = virtual.live()
-    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="8"))
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="8", lifecycle=Lifecycle(beside=Beside.ALLOW)))
     virtual.service.set_script([{"on": "join", "count": 0, "fate": "drop_request"}])
     apply(virtual, wanted)
     with pytest.raises(UsageError, match="open"):

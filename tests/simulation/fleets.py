@@ -7,16 +7,17 @@ from dataclasses import replace
 
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import digest
-from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.model.spec import AgentSpec, Body, Lifecycle, ReplaceOrder
+from reconciler.model.fleet import DesiredFleet, Limits
+from reconciler.model.spec import AgentSpec, Beside, Body, Lifecycle, ReplaceOrder
 from reconciler.model.tree import Tree
+from tests.fakes.fleets import UNLIMITED
 
 from .world import OWNER
 
 HOUR = 3600.0
 CHANNELS = ("lobby", "desk", "night desk", "bar+grill")
 NAMES = ("greeter", "concierge", "guide")
-_ALL = Limits(leave=Limit(percent=100.0))
+_ALL = UNLIMITED
 
 
 def body(prompt: str, voice: str = "ava", uid: str | None = None, temperature: float = 0.5) -> Body:
@@ -45,7 +46,7 @@ def agent(
     address: str, prompt: str = "hello", voice: str = "ava", uid: str | None = None, **lifecycle: object
 ) -> AgentSpec:
     """One agent as the files would declare it."""
-    life = Lifecycle(**lifecycle)  # type: ignore[arg-type]  # checked by the dataclass's callers, all in here
+    life = Lifecycle(beside=Beside.ALLOW, **lifecycle)  # type: ignore[arg-type]  # checked by the dataclass's callers, all in here
     return AgentSpec(Address.parse(address), body(prompt, voice, uid), life)
 
 
@@ -75,6 +76,7 @@ def _random_agent(address: Address, chance: random.Random) -> AgentSpec:
         replace=order,
         protect=True if chance.random() < 0.1 else None,
         paused=chance.random() < 0.05,
+        beside=Beside.ALLOW,  # strangers come to every channel here; that they hold a join is a scenario test
     )
     uid = str(1000 + NAMES.index(address.name)) if chance.random() < 0.4 else None
     text = body(chance.choice(("hello", "welcome")), chance.choice(("ava", "emma")), uid)

@@ -73,7 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _joining(
                 "                return (yield from _resolve_conflict(context, intent, outcome))\n",
-                "                yield from _spend(context, intent, 0.0)\n                return None\n",
+                "                yield from _give_up_name(context, intent, 0.0)\n                return None\n",
             ),
         ),
     ),
@@ -199,7 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
             _joining(
                 "                intent = yield from context.journal.mark_unknown(intent)\n"
                 "                yield from context.say(",
-                "                yield from _spend(context, intent, 0.0)\n                return None\n"
+                "                yield from _give_up_name(context, intent, 0.0)\n                return None\n"
                 "                yield from context.say(",
             ),
         ),

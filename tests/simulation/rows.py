@@ -14,9 +14,10 @@ from hashlib import sha256
 from reconciler.apply.context import Settings
 from reconciler.apply.events import Ledger, Result
 from reconciler.errors import IncompleteRead, Refused, ServiceError, StalePlan, StateError, StateLocked
-from reconciler.model.fleet import Limit, Limits
+from reconciler.model.fleet import Limit
 from reconciler.simulator import Fate, Operation, fate
 from reconciler.workflow import Approved, Job
+from tests.fakes.fleets import UNLIMITED
 
 from .driver import Clocks, Crash, Point, Process
 from .fleets import HOUR, agent, fleet
@@ -450,7 +451,7 @@ def _empty_fleet() -> Universe:
 
 def _too_many_leaves() -> Universe:
     world = BY_NAME["leave"].prepared()
-    small = fleet(agent("lobby/greeter"), limits=Limits(leave=Limit(percent=30.0)))
+    small = fleet(agent("lobby/greeter"), limits=replace(UNLIMITED, leave=Limit(percent=30.0)))
     process = world.run("apply", Job(small, APP_ID))
     require(
         isinstance(process.error, Refused) and process.mutations == 0, "too many leaves", repr(process.error)

@@ -25,9 +25,8 @@ from reconciler.cli import options
     "--speed",
     type=click.FloatRange(1, 1_000_000),
     default=1.0,
-    show_default=True,
     metavar="N",
-    help="Let the world's clock run N times as fast.",
+    help="Let its clock run N times as fast.",
 )
 @click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
 def command(
@@ -35,15 +34,13 @@ def command(
 ) -> int:
     """Serve the simulated service on a loopback port, for other clients and other people's CI.
 
-    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. Its
-    defaults are what was seen of the live service, else what the vendor's pages say; switches change them, such as
-    strict_vendors, missing_parts, rtc_failure, quota_status. POST /simulator/clock {"advance": SECONDS} moves the
-    clock, GET tells the time; replies carry it as Date.
+    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. It
+    does by default what was seen of the live service, else what the vendor's pages say; switches such as strict_vendors,
+    missing_parts or rtc_failure change that. GET and POST /simulator/clock tell and advance its time.
 
     \b
     reconciler simulator --port 8080
-    reconciler simulator --switch quota=200 --switch conflict_body=agent_id
-    reconciler simulator --speed 3600
+    reconciler simulator --speed 3600 --switch quota=200 --switch conflict_body=agent_id
     AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
     """
     from reconciler.errors import UsageError

@@ -16,7 +16,7 @@ from reconciler.config.rules.texts import (
 )
 from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import listed, shown
-from reconciler.config.yaml_scalars import unsafe_name
+from reconciler.config.yaml.scalars import unsafe_name
 from reconciler.diagnostics import did_you_mean
 from reconciler.model.properties import (
     CREDENTIAL_PATHS,

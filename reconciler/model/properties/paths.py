@@ -1,6 +1,6 @@
 """Paths in `properties`: from a validation error back to the user's tree, and what is special about some.
 
-Only data and pure questions; the words of a diagnostic are chosen in `config.parse`.
+Only data and pure questions; the words of a diagnostic are chosen in `config.schema_errors`.
 """
 
 from collections.abc import Mapping

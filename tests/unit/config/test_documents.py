@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config.documents import FileLimits, Files, Unreadable, clashes, included, read_document
+from reconciler.config.files.documents import FileLimits, Files, Unreadable, clashes, included, read_document
 from reconciler.diagnostics import Diagnostics, Span
 
 

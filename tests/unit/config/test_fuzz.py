@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.config import load
 from reconciler.config.keys import KEYS
-from reconciler.config.yaml_events import parse_yaml
+from reconciler.config.yaml.reader import parse_yaml
 from reconciler.errors import InvalidConfig
 
 WORDS = sorted(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.config import LoadLimits, Traced, environments, load, read_source, rendered, trace
-from reconciler.config.documents import FileLimits
+from reconciler.config.files.documents import FileLimits
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address
 from reconciler.model.fleet import Area, DesiredFleet, Limit, ServiceKind

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.config.documents import Document
-from reconciler.config.merge import Layer, Stack, deciding, merged, without_nulls
-from reconciler.config.yaml_events import parse_yaml
-from reconciler.config.yaml_scalars import Templated
-from reconciler.config.yaml_tree import OpenMap
+from reconciler.config.expand.layers import Layer, Stack, deciding, merged, without_nulls
+from reconciler.config.files.documents import Document
+from reconciler.config.yaml.reader import parse_yaml
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenMap
 
 values = st.recursive(
     st.none() | st.integers(0, 3) | st.lists(st.integers(0, 3), max_size=2),

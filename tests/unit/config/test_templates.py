@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.config import load
-from reconciler.config.documents import Files
-from reconciler.config.sandbox import METHODS
-from reconciler.config.template_errors import TemplateFault
-from reconciler.config.templates import Templates
-from reconciler.config.worker import Progress
+from reconciler.config.files.documents import Files
+from reconciler.config.templates.compiler import Templates
+from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.templates.sandbox import METHODS
+from reconciler.config.templates.worker import Progress
 from reconciler.diagnostics import Diagnostics
 from reconciler.errors import InvalidConfig
 

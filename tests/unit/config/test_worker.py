@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.config import LoadLimits, load
-from reconciler.config.worker import MIB, Ended, Worker, WorkerLimits
+from reconciler.config.templates.worker import MIB, Ended, Worker, WorkerLimits
 from reconciler.errors import InvalidConfig
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.config import yaml_parser
-from reconciler.config.yaml_events import parse_yaml
-from reconciler.config.yaml_scalars import number, scalar, unsafe_name
-from reconciler.config.yaml_tree import OpenList, OpenMap, Parsed, YamlLimits
+from reconciler.config.yaml import events as yaml_parser
+from reconciler.config.yaml.reader import parse_yaml
+from reconciler.config.yaml.scalars import number, scalar, unsafe_name
+from reconciler.config.yaml.tree import OpenList, OpenMap, Parsed, YamlLimits
 
 
 def tree(text: str, **options: Any) -> Any:

@@ -9,14 +9,16 @@ from typing import Any
 from reconciler.diagnostics import Diagnostic, Severity, Span
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName, Owner
-from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.fleet import DesiredFleet, Limits
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State
 from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle, ReplaceOrder
 from reconciler.model.tree import Path, Tree
 from reconciler.plan.basis import Basis
-from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
+from tests.fakes.fleets import UNLIMITED
 
 NOW = 1_000_000_000.0
 OWNER = Owner("hotel-desk", "prod")
@@ -77,7 +79,7 @@ class World:
     """A fleet and what runs of it, one agent after the other."""
 
     owner: Owner = OWNER
-    limits: Limits = Limits(leave=Limit(percent=100), quota=20)
+    limits: Limits = replace(UNLIMITED, quota=20)
     agents: dict[Address, AgentSpec] = field(default_factory=dict)
     records: dict[Address, Record] = field(default_factory=dict)
     live: list[ObservedAgent] = field(default_factory=list)
@@ -149,7 +151,7 @@ def rich_world() -> World:
         "oslo/greeter", properties(llm__system_messages=[{"role": "system", "content": "Greet people."}])
     )
     world.wants("oslo/same").runs("oslo/same")
-    world.wants("rome/old").runs("rome/old", age=61)
+    world.wants("rome/old").runs("rome/old", age=69)
     world.wants("rome/token").runs("rome/token", token_expires_at=NOW + HOUR)
     world.wants("rome/vip", properties(asr__language="it-IT"), protect=True).runs("rome/vip", protect=True)
     world.wants("rome/smooth", properties(asr__language="it-IT"), replace=ReplaceOrder.JOIN_FIRST).runs(

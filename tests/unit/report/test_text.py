@@ -8,8 +8,8 @@ from collections.abc import Callable
 from reconciler.model.address import Address
 from reconciler.model.record import Record
 from reconciler.model.spec import Body
-from reconciler.plan.build import Selection
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 from reconciler.report import json_plan, markdown
 from reconciler.report.text import render_plan
 from tests.unit.report.plans import NEW_PROMPT, NOW, World, properties, rich_world, risky_world

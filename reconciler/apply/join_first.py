@@ -1,0 +1,49 @@
+"""Join-first: wait for the new agent while its predecessor runs on, and go back to the predecessor if it fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.apply.afterwards import failed_again
+from reconciler.apply.context import ChangeFailed, Context
+from reconciler.model.record import Entry, Intent, Operation, Record
+from reconciler.model.writes import Append, DropIntent, PutGeneration, PutRecord
+from reconciler.plan.change import Change, target_of
+from reconciler.ports import Elapsed, Now, Sleep, Steps
+
+
+def await_running(context: Context, change: Change) -> Steps[None]:
+    """Wait for the agent that was just joined beside its predecessor; the predecessor stays if it does not run."""
+    record = context.journal.record(change.address)
+    assert record is not None, "a join leaves a record"
+    started: float = yield Elapsed()
+    while True:
+        agent = yield from context.provider.query(record.agent_id)
+        if agent is None or agent.status.is_terminal:
+            message = agent.message if agent else "the service does not know it"
+            yield from _put_back(context, change, record)
+            raise ChangeFailed(f"the new agent did not start ({message}); the old one was kept")
+        if agent.status.is_settled:
+            return
+        elapsed: float = yield Elapsed()
+        if elapsed - started > context.settings.wait:
+            raise ChangeFailed(
+                f"the new agent is still {agent.status} after {elapsed - started:.0f} s; both run now"
+            )
+        yield Sleep(0.5)
+
+
+def _put_back(context: Context, change: Change, failed: Record) -> Steps[None]:
+    """Make the predecessor the recorded agent of its address again, so that the next run does not leave it."""
+    target = target_of(change)
+    if target is None or target.record is None:
+        return
+    now: float = yield Now()
+    kept = failed_again(replace(target.record, address=change.address), now)
+    context.joined.pop(failed.agent_id, None)
+    yield from context.journal.write(
+        PutRecord(kept),
+        PutGeneration(change.address, failed.generation),
+        DropIntent(Intent(Operation.LEAVE, kept.address, kept.name, now, agent_id=kept.agent_id).key),
+        Append(Entry(now, change.address, "join", "failed", failed.agent_id, "the old agent was kept")),
+    )

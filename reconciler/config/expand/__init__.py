@@ -1,0 +1,1 @@
+"""The fleet's blocks expanded into agents: layers, profiles, loops and variables."""

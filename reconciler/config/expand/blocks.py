@@ -1,0 +1,102 @@
+"""Blocks of the files, compiled: what is known of them before any agent is rendered. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.config.expand.layers import Layer, Place, deciding
+from reconciler.config.expand.layout import Section
+from reconciler.config.expand.variables import Level
+from reconciler.config.templates.programs import Program
+from reconciler.model.tree import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An agent's body for one choice of profiles: its program, and the layers that it came from.
+
+    Where `declares` is set, it gives the service's own variables, and the body depends on their names.
+    """
+
+    layers: tuple[Layer, ...]
+    program: Program = None
+    needs: frozenset[str] = frozenset()
+    protected: frozenset[str] = frozenset()
+    declares: Program = None
+
+    def place(self, path: Path) -> Place | None:
+        return deciding(self.layers, path)
+
+
+@dataclass(slots=True)
+class Loop:
+    """`for_each`, `as` and `when` of a block; programs are None where a block has none."""
+
+    section: Section | None = None
+    items: Program = None
+    items_needs: frozenset[str] = frozenset()
+    name: str = ""
+    when: Program = None
+    when_needs: frozenset[str] = frozenset()
+
+    @property
+    def repeats(self) -> bool:
+        return self.items is not None
+
+
+LOOP_KEYS = frozenset({"for_each", "as", "when"})
+ONCE = Loop()
+
+
+@dataclass(slots=True)
+class CompiledAgent:
+    """An agent block; `bodies` are compiled when a choice of profiles is first met."""
+
+    section: Section
+    channel: Section
+    file_level: Level
+    outer_level: Level
+    loop: Loop
+    level: Level
+    name: str | None
+    profile: Program
+    profile_needs: frozenset[str]
+    bodies: dict[tuple[Any, ...], Body] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class CompiledChannel:
+    """A channel block; `name` is None when it has to be rendered."""
+
+    section: Section
+    loop: Loop
+    level: Level
+    name: str | None
+    agents: list[CompiledAgent]
+
+
+@dataclass(slots=True)
+class CompiledFile:
+    """The channels of one file, and its variables."""
+
+    section: Section
+    level: Level
+    channels: list[CompiledChannel]
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """Finds places below one path of a section."""
+
+    section: Section
+    path: Path
+
+    def place(self, path: Path) -> Place | None:
+        return self.section.place((*self.path, *path))
+
+
+def agent_blocks(files: Iterable[CompiledFile]) -> list[CompiledAgent]:
+    """Every agent block in the order of the files: an agent's block is known by its number here."""
+    return [agent for file in files for channel in file.channels for agent in channel.agents]

@@ -1,0 +1,270 @@
+"""Blocks compiled: layers merged once per block and profile, loops and names ready to be rendered.
+
+defaults < profiles (what they extend first, left to right, each once) < the agent < the environment's overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.config.expand.blocks import (
+    LOOP_KEYS,
+    ONCE,
+    Body,
+    CompiledAgent,
+    CompiledChannel,
+    CompiledFile,
+    Loop,
+    Under,
+)
+from reconciler.config.expand.layers import Layer, Stack, merged
+from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
+from reconciler.config.expand.profiles import Profiles
+from reconciler.config.expand.variables import EMPTY, Found, Level, Shared, Variable
+from reconciler.config.templates.compiler import RESERVED, Templates, is_free
+from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.templates.programs import Compiler
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenList, OpenMap
+from reconciler.diagnostics import Diagnostics
+from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
+from reconciler.model.tree import Path
+
+BODY_KEYS = ("properties", "preset", "pipeline_id", "lifecycle", "previously")
+_TOOL_NAMES = frozenset({"args.*", "template_variables.*", "tool_call_id"})
+_DECLARATION: Path = ("properties", "llm", "template_variables")
+_NONE: frozenset[str] = frozenset()
+
+
+class Composer:
+    """Compiles the blocks of one fleet for one environment."""
+
+    def __init__(
+        self,
+        fleet: FleetFile,
+        environment: str | None,
+        fixed: Mapping[str, Any],
+        shared: Shared,
+        problems: Diagnostics,
+    ) -> None:
+        self.fleet = fleet
+        self.templates: Templates = shared.templates
+        self.fixed = fixed
+        self.problems = problems
+        self.shared = shared
+        self.defaults = _layer("defaults", fleet.section.sub("defaults"))
+        settings = fleet.environments.get(environment) if environment is not None else None
+        self.overrides = _layer(f"environment {environment}", settings.sub("overrides") if settings else None)
+        self._bases: dict[tuple[str, ...], tuple[tuple[Layer, ...], Any]] = {}
+        self.profiles = Profiles(fleet.profiles, problems)
+        fleet_level = self.level(fleet.section.sub("variables"))
+        self.globals: Level = {**fleet_level, **self.level(settings.sub("variables") if settings else None)}
+        for name in fixed:
+            self.globals.pop(name, None)
+
+    def file(self, file: AgentsFile, *, variables: bool = True) -> CompiledFile:
+        """One file compiled; fleet.yaml's own variables are the fleet's, not a file's."""
+        level = self.level(file.section.sub("variables")) if variables else EMPTY
+        return CompiledFile(file.section, level, [self._channel(each, level) for each in file.channels])
+
+    def level(self, section: Section | None) -> Level:
+        """The variables of one mapping."""
+        if section is None:
+            return EMPTY
+        found: dict[str, Variable] = {}
+        for name, value in section.tree.items():
+            if name in self.fixed:
+                continue
+            if not is_free(name):
+                self.problems.error(
+                    "variable-name",
+                    f'a variable cannot be called "{name}"',
+                    section.document.key(section.tree, name),
+                    why="it is reserved"
+                    if name in RESERVED
+                    else "a name is letters, digits and _, and begins with a letter",
+                    help="choose another name",
+                )
+                continue
+            found[name] = self._variable(name, value, section, (name,))
+        return found
+
+    def _variable(self, name: str, value: Any, section: Section, path: Path) -> Variable:
+        origin = Under(section, path)
+        compiler = self._compiler(origin, keep_null=True)
+        program = compiler.compile(value)
+        return Variable(name, program, frozenset(compiler.needs), origin)
+
+    def _compiler(self, origin: Any, *, keep_null: bool = False) -> Compiler:
+        return Compiler(self.templates, origin, self._fault, keep_null=keep_null)
+
+    def _fault(self, origin: Any, path: Path, fault: TemplateFault) -> None:
+        if not fault.reported:
+            self.shared.faults.append(Found(origin, path, fault, ""))
+
+    def _channel(self, block: ChannelBlock, file_level: Level) -> CompiledChannel:
+        section = block.section
+        loop = self._loop(section, "item")
+        level = self.level(section.sub("variables"))
+        name = section.get("channel")
+        if isinstance(name, Templated):
+            level = {**level, "channel": self._variable("channel", name, section, ("channel",))}
+        if loop.repeats:
+            self._check_shadowing(section, loop, level)
+        agents = [self._agent(each, section, loop, file_level, level) for each in block.agents]
+        return CompiledChannel(section, loop, level, None if "channel" in level else str(name), agents)
+
+    def _agent(
+        self, block: AgentBlock, channel: Section, outer: Loop, file_level: Level, outer_level: Level
+    ) -> CompiledAgent:
+        section = block.section
+        loop = self._loop(section, "each")
+        level = self.level(section.sub("variables"))
+        name = section.get("name")
+        if isinstance(name, Templated):
+            level = {**level, "agent": self._variable("agent", name, section, ("name",))}
+        if loop.repeats or outer.repeats:
+            self._check_shadowing(section, loop, {**outer_level, **level}, outer if outer.repeats else None)
+        program, needs = section.get("profile"), _NONE
+        if isinstance(program, (Templated, OpenList)):
+            compiler = self._compiler(Under(section, ("profile",)))
+            program, needs = compiler.compile(program), frozenset(compiler.needs)
+        fixed_name = None if "agent" in level else str(name)
+        return CompiledAgent(
+            section, channel, file_level, outer_level, loop, level, fixed_name, program, needs
+        )
+
+    def _loop(self, section: Section, default: str) -> Loop:
+        if section.tree.keys().isdisjoint(LOOP_KEYS):
+            return ONCE
+        items = self._compiler(Under(section, ("for_each",)), keep_null=True)
+        when = self._compiler(Under(section, ("when",)))
+        items_program = items.compile(section.get("for_each"))
+        when_program = when.compile(section.get("when"))
+        name = section.get("as") or default
+        if "as" in section.tree and section.get("for_each") is None:
+            self.problems.error(
+                "loop-name", '"as" without "for_each"', section.document.key(section.tree, "as")
+            )
+        return Loop(
+            section, items_program, frozenset(items.needs), str(name), when_program, frozenset(when.needs)
+        )
+
+    def _check_shadowing(self, section: Section, loop: Loop, level: Level, outer: Loop | None = None) -> None:
+        """A loop's name means the loop's item, everywhere inside of the loop."""
+        document = section.document
+        if outer is not None:
+            for name in section.get("variables") or () if isinstance(section.get("variables"), dict) else ():
+                if name == outer.name:
+                    where = document.key(section.get("variables"), name)
+                    self.problems.error("loop-name", f'"{name}" is the name of the loop around it', where)
+        if not loop.repeats:
+            return
+        where = (
+            document.value(section.tree, "as")
+            if "as" in section.tree
+            else document.key(section.tree, "for_each")
+        )
+        name = loop.name
+        if not is_free(name):
+            self.problems.error(
+                "variable-name", f'a loop cannot call its items "{name}"', where, help="choose another name"
+            )
+        elif (
+            name in level
+            or name in self.globals
+            or name in self.fixed
+            or (outer is not None and name == outer.name)
+        ):
+            self.problems.error(
+                "loop-name",
+                f'the loop calls its items "{name}", which is the name of something else here',
+                where,
+                why="inside the loop nobody could tell which of the two is meant",
+                help='choose another name with "as"',
+            )
+
+    # --- bodies -------------------------------------------------------------------------------------------------
+
+    def body(self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None) -> Body:
+        """The compiled body of an agent for a choice of profiles; `protected` None takes what the files declare."""
+        key = (profiles, protected)
+        known = agent.bodies.get(key)
+        if known is None:
+            known = agent.bodies[key] = self._body(agent, profiles, protected)
+        return known
+
+    def layers(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> tuple[Layer, ...]:
+        """What an agent's body is made of for a choice of profiles, the lowest layer first."""
+        layers = (*self._base(profiles)[0], Layer("agent", agent.section.document, agent.section.tree))
+        return (*layers, self.overrides) if self.overrides is not None else layers
+
+    def _body(
+        self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None
+    ) -> Body:
+        layers = self.layers(agent, profiles)
+        tree = merged(self._base(profiles)[1], _part_of_body(agent.section.tree))
+        if self.overrides is not None:
+            tree = merged(tree, _part_of_body(self.overrides.tree))
+        body = Body(layers)
+        declared = _declaration(tree)
+        if protected is None and (isinstance(declared, Stack) or declared.__class__ is Templated):
+            # The names are known only when this is rendered; then the body is compiled with them.
+            compiler = Compiler(self.templates, body, self._fault, keep_null=True)
+            program = compiler.compile(declared, _DECLARATION)
+            return Body(layers, needs=frozenset(compiler.needs), declares=program)
+        if protected is None:
+            protected = declared_names(declared)
+        compiler = Compiler(self.templates, body, self._fault, _protection(protected))
+        return Body(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
+
+    def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Any]:
+        """defaults and profiles, merged once for each choice of profiles."""
+        known = self._bases.get(profiles)
+        if known is None:
+            layers = [self.defaults] if self.defaults is not None else []
+            for name in self.profiles.linear(profiles):
+                section = self.profiles.sections[name]
+                layers.append(Layer(f"profile {name}", section.document, section.tree))
+            tree: Any = {}
+            for layer in layers:
+                tree = merged(tree, _part_of_body(layer.tree))
+            known = self._bases[profiles] = (tuple(layers), tree)
+        return known
+
+
+def _part_of_body(tree: Any) -> Any:
+    """What of a layer's mapping belongs to an agent's body."""
+    body = {key: value for key, value in tree.items() if key in BODY_KEYS}
+    return OpenMap(body) if tree.__class__ is OpenMap else body
+
+
+def _declaration(tree: Any) -> Any:
+    """The merged `llm.template_variables` of a body."""
+    node = tree
+    for part in _DECLARATION:
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def declared_names(declaration: Any) -> frozenset[str]:
+    """The service's own variables that `llm.template_variables` declares."""
+    if not isinstance(declaration, dict):
+        return _NONE
+    return frozenset(name for name, value in declaration.items() if value is not None)
+
+
+def _protection(declared: frozenset[str]) -> Any:
+    def protected(path: Path) -> frozenset[str]:
+        if path[:1] != ("properties",):
+            return _NONE
+        if declared and is_template(path[1:], RUNTIME_TEMPLATE_PATHS):
+            return declared
+        return _TOOL_NAMES if is_template(path[1:], TOOL_TEMPLATE_PATHS) else _NONE
+
+    return protected
+
+
+def _layer(name: str, section: Section | None) -> Layer | None:
+    return Layer(name, section.document, section.tree) if section is not None else None

@@ -1,0 +1,129 @@
+"""Layers over layers: mappings merge, lists and scalars replace, null removes; and which layer decided a value.
+
+Merging happens on the files' own trees, before anything is rendered, and shares every subtree that only one
+layer has. A template that may give a mapping cannot be merged yet: it is stacked, to be merged when it is known.
+Where a value came from is not carried along: the layers are kept, and searched when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.config.files.documents import Document
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenMap
+from reconciler.diagnostics import Span
+from reconciler.model.tree import Path
+
+
+class Stack(tuple[Any, ...]):
+    """Values of one key, lowest layer first, at least one of which is an expression that may give a mapping."""
+
+    __slots__ = ()
+
+
+def may_be_mapping(value: object) -> bool:
+    """Whether a value is an expression as a whole, so that only rendering tells what it is."""
+    if value.__class__ is Templated:
+        text = str(value).strip()
+        return text.startswith("{{") and text.endswith("}}")
+    return value.__class__ is Stack
+
+
+def merged(lower: Any, upper: Any) -> Any:
+    """`upper` over `lower`. Nulls stay in the result, so that a layer can still remove what another gave."""
+    if not isinstance(upper, dict):
+        if may_be_mapping(upper) and (isinstance(lower, dict) or may_be_mapping(lower)):
+            return _stacked(lower, upper)
+        return upper
+    if not isinstance(lower, dict):
+        return _stacked(lower, upper) if may_be_mapping(lower) else upper
+    if not upper:
+        return lower
+    if not lower:
+        return upper
+    both = {**lower, **upper}
+    for key in lower.keys() & upper.keys():
+        both[key] = merged(lower[key], upper[key])
+    if lower.__class__ is OpenMap or upper.__class__ is OpenMap:
+        return OpenMap(both)
+    return both
+
+
+def _stacked(lower: Any, upper: Any) -> Stack:
+    below = tuple(lower) if isinstance(lower, Stack) else (lower,)
+    above = tuple(upper) if isinstance(upper, Stack) else (upper,)
+    return Stack(below + above)
+
+
+def without_nulls(tree: Any) -> Any:
+    """The tree without keys whose value is null; the same object where there are none."""
+    if not isinstance(tree, dict):
+        return tree
+    kept = {key: without_nulls(value) for key, value in tree.items() if value is not None}
+    if len(kept) == len(tree) and all(value is tree[key] for key, value in kept.items()):
+        return tree
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of an agent: its name for people, and the mapping of one file that it is."""
+
+    name: str
+    document: Document
+    tree: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: the layer, the container in it and the key; no container means the layer itself."""
+
+    layer: Layer
+    container: Any = None
+    key: str | int = ""
+
+    @property
+    def span(self) -> Span:
+        """The key, or the item of a list."""
+        if self.container is None:
+            return self.layer.document.at(self.layer.tree)
+        return self.layer.document.key(self.container, self.key)
+
+    @property
+    def value_span(self) -> Span:
+        """Where the value itself begins."""
+        if self.container is None:
+            return self.layer.document.at(self.layer.tree)
+        return self.layer.document.value(self.container, self.key)
+
+    @property
+    def source(self) -> Any:
+        """The value as the file writes it."""
+        return self.layer.tree if self.container is None else self.container[self.key]
+
+
+def deciding(layers: Sequence[Layer], path: Path) -> Place | None:
+    """The place that decided the value at a path, given the layers from the lowest to the highest."""
+    for layer in reversed(layers):
+        place = _descend(layer, path)
+        if place is not None:
+            return place
+    return None
+
+
+def _descend(layer: Layer, path: Path) -> Place | None:
+    """The place of a path in one layer; None where the layer says nothing about it."""
+    node = layer.tree
+    place = Place(layer)
+    for part in path:
+        if isinstance(node, dict):
+            if part not in node:
+                return None
+        elif not (isinstance(node, list) and isinstance(part, int) and part < len(node)):
+            return place  # a scalar or an expression: it decided all that lies below it
+        place = Place(layer, node, part)
+        node = node[part]
+    return place

@@ -1,0 +1,242 @@
+"""The shape of a fleet's files: which keys stand where, read into blocks that keep their places.
+
+Only our own words are known here; `properties` are the service's. Everything is still as the files write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.config.expand.layers import Layer, Place
+from reconciler.config.files.documents import Document
+from reconciler.config.keys import KEYS, MEANT, REQUIRED, STATIC, Kind
+from reconciler.config.yaml.scalars import Templated
+from reconciler.diagnostics import Diagnostics, did_you_mean
+from reconciler.model.tree import Path
+
+
+@dataclass(slots=True)
+class Section:
+    """One mapping of ours in one file."""
+
+    document: Document
+    tree: Mapping[str, Any]
+
+    def get(self, key: str) -> Any:
+        return self.tree.get(key)
+
+    def place(self, path: Path) -> Place | None:
+        """The place of a path below this mapping."""
+        layer = Layer("", self.document, self.tree)
+        if not path:
+            return Place(layer)
+        node: Any = self.tree
+        place = Place(layer)
+        for part in path:
+            if isinstance(node, dict) and part not in node:
+                return place
+            if not isinstance(node, (dict, list)) or (isinstance(node, list) and not isinstance(part, int)):
+                return place
+            place, node = Place(layer, node, part), node[part]  # type: ignore[index]  # a list has an int here
+        return place
+
+    def sub(self, key: str) -> Section | None:
+        """The mapping under a key, if there is one."""
+        value = self.tree.get(key)
+        return Section(self.document, value) if isinstance(value, dict) else None
+
+    def items(self, key: str) -> Iterator[Section]:
+        """The mappings of the list under a key."""
+        value = self.tree.get(key)
+        for each in value if isinstance(value, list) else ():
+            if isinstance(each, dict):
+                yield Section(self.document, each)
+
+
+@dataclass(slots=True)
+class AgentBlock:
+    """One agent as a file writes it, which may stand for many."""
+
+    section: Section
+
+
+@dataclass(slots=True)
+class ChannelBlock:
+    """One channel as a file writes it, which may stand for many."""
+
+    section: Section
+    agents: list[AgentBlock]
+
+
+@dataclass(slots=True)
+class AgentsFile:
+    """The channels of one file."""
+
+    section: Section
+    channels: list[ChannelBlock]
+
+
+@dataclass(slots=True)
+class FleetFile:
+    """fleet.yaml, taken apart. Missing parts are empty."""
+
+    section: Section
+    profiles: dict[str, Section] = field(default_factory=dict)
+    environments: dict[str, Section | None] = field(default_factory=dict)
+
+
+def read_fleet(document: Document, problems: Diagnostics) -> FleetFile:
+    """fleet.yaml as a value; what is wrong with its shape is among the problems."""
+    section = Section(document, document.root)
+    _check(section, "fleet.yaml", problems)
+    fleet = FleetFile(section)
+    for key in ("defaults", "service", "limits"):
+        part = section.sub(key)
+        if part is not None:
+            _check(part, key, problems)
+    for name, each in _named(section, "profiles", problems):
+        if each is not None:
+            _check(each, "profile", problems)
+            fleet.profiles[name] = each
+    for name, each in _named(section, "environments", problems):
+        fleet.environments[name] = each
+        if each is not None:
+            _check_environment(each, problems)
+    return fleet
+
+
+def read_agents(document: Document, problems: Diagnostics, *, section: str = "agents file") -> AgentsFile:
+    """The channels of a file; with `section="fleet.yaml"` those that stand there."""
+    root = Section(document, document.root)
+    if section != "fleet.yaml":
+        _check(root, section, problems)
+    channels = []
+    for channel in root.items("channels"):
+        _check(channel, "channel", problems)
+        agents = []
+        for agent in channel.items("agents"):
+            _check(agent, "agent", problems)
+            agents.append(AgentBlock(agent))
+        _check_items(channel, "agents", problems)
+        channels.append(ChannelBlock(channel, agents))
+    _check_items(root, "channels", problems)
+    return AgentsFile(root, channels)
+
+
+def _check_environment(section: Section, problems: Diagnostics) -> None:
+    _check(section, "environment", problems)
+    for key in ("service", "limits", "overrides"):
+        part = section.sub(key)
+        if part is not None:
+            _check(part, key, problems)
+
+
+def _named(section: Section, key: str, problems: Diagnostics) -> Iterator[tuple[str, Section | None]]:
+    """The mappings by name under a key; an empty one is None."""
+    tree = section.get(key)
+    for name in tree if isinstance(tree, dict) else ():
+        value = tree[name]
+        if value is None or isinstance(value, dict):
+            yield name, Section(section.document, value) if value is not None else None
+        else:
+            problems.error(
+                "wrong-type",
+                f"{key}.{name} must be a mapping",
+                section.document.key(tree, name),
+                path=f"{key}.{name}",
+            )
+
+
+def _check(section: Section, name: str, problems: Diagnostics) -> None:
+    """Known keys of the right kind, and none missing."""
+    known = KEYS[name]
+    document, tree = section.document, section.tree
+    for key, value in tree.items():
+        kind = known.get(key)
+        if kind is None:
+            _unknown(section, name, key, problems)
+        elif value is not None and not _is(kind, value):
+            problems.error("wrong-type", f"{key} must be {kind}", document.key(tree, key), path=key)
+        elif key in STATIC and _has_template(value):
+            problems.error(
+                "template-not-allowed",
+                f"{key} cannot be a template",
+                document.value(tree, key),
+                why="it is read before anything is rendered",
+                help="write the value itself; environments may set service, limits and variables",
+                path=key,
+            )
+    for key in REQUIRED.get(name, ()):
+        if tree.get(key) is None:
+            problems.error(
+                "missing-key",
+                f'{"this " if name != "fleet.yaml" else ""}{name} has no "{key}"',
+                document.at(tree),
+                path=key,
+            )
+
+
+def _unknown(section: Section, name: str, key: str, problems: Diagnostics) -> None:
+    known = KEYS[name]
+    meant = MEANT.get(key)
+    hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
+    if hint is None and name in ("agent", "profile", "defaults", "overrides"):
+        hint = "the service's own fields belong under properties"
+    problems.error(
+        "unknown-key",
+        f'"{key}" is not a key of {_article(name)}',
+        section.document.key(section.tree, key),
+        help=hint or f"known: {', '.join(known)}",
+        path=key,
+    )
+
+
+def _article(name: str) -> str:
+    if name in ("fleet.yaml", "defaults", "overrides", "limits", "service", "lifecycle"):
+        return name
+    return f"{'an' if name[0] in 'ae' else 'a'} {name}"
+
+
+def _check_items(section: Section, key: str, problems: Diagnostics) -> None:
+    value = section.get(key)
+    for index, each in enumerate(value if isinstance(value, list) else ()):
+        if not isinstance(each, dict):
+            problems.error(
+                "wrong-type",
+                f"{key}[{index}] must be a mapping",
+                section.document.key(value, index),
+                path=key,
+            )
+
+
+def _is(kind: Kind, value: object) -> bool:
+    match kind:
+        case Kind.MAPPING:
+            return isinstance(value, dict)
+        case Kind.LIST:
+            return isinstance(value, list)
+        case Kind.TEXT:
+            return isinstance(value, str)
+        case Kind.NAMES:
+            return isinstance(value, str) or (
+                isinstance(value, list) and all(isinstance(each, str) for each in value)
+            )
+        case Kind.ANY:
+            return True
+
+
+def _has_template(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_template, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_template, value))
+    return isinstance(value, Templated)
+
+
+def names(value: object) -> list[str]:
+    """A name or a list of names as a list."""
+    if isinstance(value, str):
+        return [value]
+    return [str(each) for each in value] if isinstance(value, list) else []

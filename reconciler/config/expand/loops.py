@@ -1,0 +1,212 @@
+"""Compiled blocks -> plain trees: loops run, conditions asked, every template rendered.
+
+From compiled blocks to plain data, with nothing of the files, of Jinja or of this process in its result: it runs
+in a `worker` that may be killed, and hands over what it has as it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.config.expand.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
+from reconciler.config.expand.composer import Composer, declared_names
+from reconciler.config.expand.layout import Section, names
+from reconciler.config.expand.variables import Level, Scope
+from reconciler.config.templates.sandbox import Missing
+from reconciler.config.templates.worker import Progress
+from reconciler.config.words import shown, switch_help
+from reconciler.diagnostics import Diagnostics
+
+# How many agents are handed over together: what they share is sent once.
+BATCH = 256
+
+
+class TooMany(Exception):
+    """The files ask for more agents than anybody may; rendering ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One agent, rendered: which block it came from (by number), its choice of profiles, and its plain tree."""
+
+    block: int
+    profiles: tuple[str, ...]
+    channel: Any
+    name: Any
+    tree: dict[str, Any]
+
+
+class Expansion:
+    """Runs the loops of all files for one fleet and environment; `root` is the scope of the fleet's variables."""
+
+    def __init__(
+        self, composer: Composer, root: Scope, problems: Diagnostics, progress: Progress, most: int
+    ) -> None:
+        self.composer = composer
+        self.root = root
+        self.shared = root.shared
+        self.problems = problems
+        self.progress = progress
+        self.most = most
+        self._made = 0
+        self._blocks = 0
+        self._checked: set[int] = set()
+
+    def run(self, files: Sequence[CompiledFile]) -> Iterator[list[Instance]]:
+        """Every agent of every file, in the order of the files; blocks are numbered as `agent_blocks` lists them."""
+        batch: list[Instance] = []
+        try:
+            for instance in self._instances(files):
+                batch.append(instance)
+                if len(batch) >= BATCH:
+                    yield batch
+                    batch = []
+        except TooMany:
+            pass
+        yield batch
+
+    def _instances(self, files: Sequence[CompiledFile]) -> Iterator[Instance]:
+        for file in files:
+            outer = Scope(self.shared, file.level, self.root, {})
+            for channel in file.channels:
+                numbers = range(self._blocks, self._blocks + len(channel.agents))
+                self._blocks = numbers.stop
+                self.progress.at(numbers.start)
+                for scope in self._channels(channel, outer):
+                    for number, agent in zip(numbers, channel.agents, strict=True):
+                        self.progress.at(number)
+                        for each in self._agents(agent, scope):
+                            instance = self._instance(number, agent, each)
+                            self.progress.at(number)
+                            if instance is not None:
+                                yield instance
+
+    def _channels(self, channel: CompiledChannel, outer: Scope) -> Iterator[Scope]:
+        own = {} if channel.name is None else {"channel": channel.name}
+        for scope in self._items(channel.loop, channel.level, outer, own):
+            scope.ensure(("channel",))
+            if self._wanted(channel.loop, scope):
+                yield scope
+
+    def _agents(self, agent: CompiledAgent, outer: Scope) -> Iterator[Scope]:
+        own = {} if agent.name is None else {"agent": agent.name}
+        for scope in self._items(agent.loop, agent.level, outer, own):
+            scope.ensure(("agent",))
+            if not self._wanted(agent.loop, scope):
+                continue
+            self._made += 1
+            if self._made > self.most:
+                self._report(agent.section, "name", "too-many-agents", f"more than {self.most:,} agents")
+                raise TooMany
+            yield scope
+
+    def _instance(self, number: int, agent: CompiledAgent, scope: Scope) -> Instance | None:
+        """One agent rendered; None where that failed, which was said."""
+        profiles = self._profiles(agent, scope)
+        if profiles is None:
+            return None
+        protected = None
+        body = self.composer.body(agent, profiles, None)
+        if body.declares is not None:
+            protected = declared_names(scope.render(body.declares, body.needs))
+            body = self.composer.body(agent, profiles, protected)
+        if body.protected and id(body) not in self._checked:
+            self._checked.add(id(body))
+            self._clash(body, scope)
+        before = self.shared.count
+        tree = scope.render(body.program, body.needs)
+        if self.shared.count > before or _has_failed(scope, "channel", "agent"):
+            return None
+        channel, name = scope.names.get("channel"), scope.names.get("agent")
+        return Instance(number, profiles, channel, name, tree)
+
+    def _profiles(self, agent: CompiledAgent, scope: Scope) -> tuple[str, ...] | None:
+        value = scope.render(agent.profile, agent.profile_needs)
+        chosen = tuple(names(value))
+        known = self.composer.profiles
+        where = agent.section.document
+        for name in chosen:
+            if name not in known:
+                self.problems.error(
+                    "unknown-profile",
+                    f'no profile is called "{name}"',
+                    where.value(agent.section.tree, "profile"),
+                    help=known.suggestion(name),
+                )
+                return None
+        if value is not None and not isinstance(value, (str, list)):
+            self.problems.error(
+                "wrong-type",
+                "profile must be a name or a list of names",
+                where.value(agent.section.tree, "profile"),
+            )
+            return None
+        return chosen
+
+    def _items(self, loop: Loop, level: Level, outer: Scope, own: dict[str, Any]) -> Iterator[Scope]:
+        """A scope for each item of a loop, or one where there is no loop."""
+        if not loop.repeats:
+            yield Scope(self.shared, level, outer, own)
+            return
+        before = self.shared.count
+        items = outer.render(loop.items, loop.items_needs)
+        if self.shared.count > before or loop.items_needs & self.shared.failed:
+            return
+        if isinstance(items, dict):
+            items = [{"key": key, "value": value} for key, value in items.items()]
+        if not isinstance(items, list):
+            self._report(
+                loop.section,
+                "for_each",
+                "wrong-type",
+                f"for_each must be a list or a mapping, not {shown(items)}",
+            )
+            return
+        name = loop.name
+        for index, item in enumerate(items):
+            scope = Scope(self.shared, level, outer, {**own, name: item})
+            scope.subject = (
+                f"{scope.subject}, {name}" if scope.subject else f"in item {index} of for_each, {name}"
+            )
+            yield scope
+
+    def _wanted(self, loop: Loop, scope: Scope) -> bool:
+        if loop.when is None:
+            return True
+        before = self.shared.count
+        value = scope.render(loop.when, loop.when_needs)
+        if value is True or value is False:
+            return value
+        if self.shared.count == before and not loop.when_needs & self.shared.failed:
+            self._report(
+                loop.section,
+                "when",
+                "not-boolean",
+                f"when must be true or false, not {shown(value)}",
+                help=switch_help(value) if isinstance(value, str) else 'compare: "{{ hotel.stars > 3 }}"',
+            )
+        return False
+
+    def _clash(self, body: Body, scope: Scope) -> None:
+        for name in sorted(filter(scope.knows, body.protected)):
+            place = body.place(("properties", "llm", "template_variables", name))
+            self.problems.error(
+                "runtime-variable-clash",
+                f'"{name}" is a variable of the fleet and of llm.template_variables',
+                place.span if place is not None else None,
+                why=f"nobody could tell which of the two {{{{{name}}}}} means",
+                help="rename one of them",
+            )
+
+    def _report(
+        self, section: Section | None, key: str, rule: str, summary: str, help: str | None = None
+    ) -> None:
+        where = section.document.value(section.tree, key) if section is not None else None
+        self.problems.error(rule, summary, where, help=help, path=key)
+
+
+def _has_failed(scope: Scope, *names: str) -> bool:
+    """Whether one of the names could not be evaluated, which was said then."""
+    return any(isinstance(scope.names.get(name), Missing) for name in names)

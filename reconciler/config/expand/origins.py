@@ -1,0 +1,46 @@
+"""A loaded fleet with what is needed to say, later and on demand, where its values came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.config.expand.blocks import CompiledAgent
+from reconciler.config.expand.composer import Composer
+from reconciler.config.expand.layers import Layer, deciding
+from reconciler.config.expand.loops import Instance
+from reconciler.diagnostics import Span
+from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.tree import Path
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A loaded fleet with what is needed to say where its values came from."""
+
+    fleet: DesiredFleet
+    instances: dict[Address, Instance]
+    blocks: list[CompiledAgent]
+    composer: Composer
+
+    def layers(self, instance: Instance) -> tuple[Layer, ...]:
+        return self.composer.layers(self.blocks[instance.block], instance.profiles)
+
+    def locate(self, address: Address, path: Path) -> Span | None:
+        """The place that decided the value at a path of an agent's body; the agent's own for the empty path."""
+        instance = self.instances.get(address)
+        return self.place(instance, path) if instance is not None else None
+
+    def place(self, instance: Instance, path: Path, *, at_value: bool = False) -> Span:
+        """The same for one rendered agent: the key's place, or its value's. `channel` and `name` lead to the block that
+        gives them."""
+        block = self.blocks[instance.block]
+        if path == ("channel",):
+            return block.channel.document.value(block.channel.tree, "channel")
+        layers, whole = self.layers(instance), path
+        while path:
+            place = deciding(layers, path)
+            if place is not None:
+                return place.value_span if at_value and path == whole else place.span
+            path = path[:-1]  # what is missing is missing in what is there
+        return block.section.document.at(block.section.tree)

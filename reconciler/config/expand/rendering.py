@@ -1,0 +1,103 @@
+"""Everything of a load that runs templates, in a `worker`: whole files, and the agents of compiled blocks.
+
+What rendering finds out beside its result (problems, the files that it read, the names that it used) is handed
+over at its end. Nothing of the templates runs in this process itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reconciler.config.expand.blocks import CompiledFile, agent_blocks
+from reconciler.config.expand.loops import Expansion, Instance
+from reconciler.config.expand.template_problems import diagnostic_of
+from reconciler.config.expand.variables import Scope
+from reconciler.config.files.documents import FLEET_FILE, Files, Unreadable
+from reconciler.config.templates.errors import TemplateFault, offer
+from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
+from reconciler.config.templates.worker import Ended, Worker, WorkerLimits
+from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What rendering found out beside its result."""
+
+    problems: tuple[Diagnostic, ...]
+    digests: dict[str, str]
+    names: frozenset[str]
+
+
+_PARTS = (Instance, RenderedFile, Findings, Diagnostic, Severity, Span)
+
+
+class Rendering:
+    """Renders for one load. `names` are the variables that were used by anything rendered so far."""
+
+    def __init__(self, files: Files, problems: Diagnostics, limits: WorkerLimits) -> None:
+        self.files = files
+        self.problems = problems
+        self.worker = Worker(limits, _PARTS)
+        self.names: set[str] = set()
+
+    def file(self, name: str, named_at: Span | None, root: Scope) -> RenderedFile | None:
+        """A whole-file template; None where it cannot be rendered, which is among the problems."""
+        made = list(self._run(lambda: self._file(name, named_at, root), root, lambda _number: Span(name)))
+        return made[0] if made else None
+
+    def agents(self, expansion: Expansion, files: Sequence[CompiledFile]) -> Iterator[Instance]:
+        """Every agent that could be rendered, as it comes."""
+        blocks = agent_blocks(files)
+
+        def at(number: int) -> Span:
+            if not 0 <= number < len(blocks):
+                return Span(FLEET_FILE)
+            section = blocks[number].section
+            return section.document.at(section.tree)
+
+        for batch in self._run(lambda: expansion.run(files), expansion.root, at):
+            yield from batch
+
+    def _run(self, work: Callable[[], Iterator[T]], root: Scope, place: Callable[[int], Span]) -> Iterator[T]:
+        """Work in the worker; its findings are taken over, and its end before time is a problem."""
+        parts: Iterator[T | Findings] = self.worker.run(lambda: self._with_findings(work, root))
+        try:
+            for part in parts:
+                if isinstance(part, Findings):
+                    self._take_over(part)
+                else:
+                    yield part
+        except Ended as ended:
+            self.problems.error(ended.rule, ended.summary, place(ended.number), help=ended.help)
+
+    def _take_over(self, findings: Findings) -> None:
+        for each in findings.problems:
+            self.problems.add(each)
+        self.files.digests.update(findings.digests)
+        self.names |= findings.names
+
+    # --- in the worker
+
+    def _with_findings(self, work: Callable[[], Iterator[T]], root: Scope) -> Iterator[T | Findings]:
+        yield from work()
+        for found in root.shared.faults:
+            self.problems.add(diagnostic_of(found, self.files))
+        names = root.shared.templates.names_used() | self.names
+        yield Findings(tuple(self.problems.found.values()), self.files.digests, frozenset(names))
+
+    def _file(self, name: str, named_at: Span | None, root: Scope) -> Iterator[RenderedFile]:
+        try:
+            template = FileTemplate(self.files, root.shared.templates.globals, name)
+            self.names |= template.needs
+            yield template.render(root.names_for(template.needs))
+        except Unreadable as error:
+            self.problems.error(error.rule, error.summary, error.place(name, named_at), help=error.help)
+        except TemplateFault as fault:
+            if not fault.reported:
+                help = offer(fault.missing, root.visible(), "") if fault.missing else fault.help
+                where = Span(fault.file or name, fault.line)
+                self.problems.error(fault.rule, fault.summary, where, help=help)

@@ -1,0 +1,48 @@
+"""A template's fault as a diagnostic: the included file's line, or the line of the value where it stands."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from reconciler.config.expand.variables import Found
+from reconciler.config.files.documents import Files
+from reconciler.diagnostics import Diagnostic, Severity, Span
+from reconciler.model.spec import describe
+
+_BLOCK_SCALAR: Final = re.compile(r"(?:[&!]\S+\s+)*[|>]")
+
+
+def diagnostic_of(found: Found, files: Files) -> Diagnostic:
+    """A template's fault as a diagnostic: in the included file, or in the line of the value that it concerns."""
+    fault = found.fault
+    place = found.origin.place(found.path)
+    here = place.value_span if place is not None else None
+    related: tuple[tuple[Span, str], ...] = ()
+    where = here
+    if fault.file is not None:
+        where = Span(fault.file, fault.line)
+        related = ((here, "included from here"),) if here is not None else ()
+    elif here is not None and place is not None and place.layer.document.template_line is None:
+        where = _line_inside(here, fault.line, files)
+    return Diagnostic(
+        Severity.ERROR,
+        fault.rule,
+        fault.summary,
+        where,
+        found.subject or None,
+        fault.help,
+        describe(found.path) or None,
+        related,
+    )
+
+
+def _line_inside(here: Span, line: int, files: Files) -> Span:
+    """The line of the file where the line of a value stands: a block scalar's text begins below its mark."""
+    lines = files.text(here.file).split("\n")
+    opening = lines[here.line - 1][here.column - 1 :] if here.line <= len(lines) else ""
+    if _BLOCK_SCALAR.match(opening) is not None:
+        number = here.line + line
+        text = lines[number - 1] if number <= len(lines) else ""
+        return Span(here.file, number, len(text) - len(text.lstrip()) + 1)
+    return Span(here.file, here.line + line - 1, 1) if line > 1 else here

@@ -1,0 +1,173 @@
+"""Variables: levels of names, each evaluated only when something needs it, and never twice.
+
+A level belongs to the fleet (with environment and `--var`), a file, a channel or an agent; it sees itself and
+the levels around it. What a loop, a channel or an agent is called are names of their levels like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2.runtime import Context
+
+from reconciler.config.templates.compiler import Template, Templates
+from reconciler.config.templates.errors import TemplateFault, offer
+from reconciler.config.templates.programs import Origin, Program, render
+from reconciler.config.templates.sandbox import Missing
+from reconciler.model.tree import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One name of a level: how to evaluate it, and which names that needs."""
+
+    name: str
+    program: Program
+    needs: frozenset[str]
+    origin: Origin
+
+
+Level = Mapping[str, Variable]
+EMPTY: Level = {}
+
+
+@dataclass(slots=True)
+class Found:
+    """A fault met while rendering, with whose tree and which path it concerns."""
+
+    origin: Origin
+    path: Path
+    fault: TemplateFault
+    subject: str
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all scopes of one rendering share: faults, each once, and long texts, each once."""
+
+    templates: Templates
+    faults: list[Found] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    repeated: int = 0
+    seen: set[tuple[object, ...]] = field(default_factory=set)
+
+    @property
+    def count(self) -> int:
+        """How many faults there were, repeated ones included."""
+        return len(self.faults) + self.repeated
+
+
+class Scope:
+    """The names of one level at one moment (one item of a loop), over those of the levels around it."""
+
+    __slots__ = ("_context", "_evaluating", "_level", "_outer", "names", "shared", "subject", "texts")
+
+    def __init__(self, shared: Shared, level: Level, outer: Scope | None, own: Mapping[str, Any]) -> None:
+        self.shared = shared
+        self.texts = shared.texts
+        self.subject: str = outer.subject if outer is not None else ""
+        self._level = level
+        self._outer = outer
+        self._evaluating: list[str] = []
+        self.names: dict[str, Any] = (
+            {**outer.names, **own} if outer is not None else {**shared.templates.globals, **own}
+        )
+        if outer is not None:
+            # A name of this level hides the same name of the levels around it, also before it is evaluated.
+            for name in level:
+                self.names.pop(name, None)
+        self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """Jinja's view of the names; made when the first template needs it."""
+        if self._context is None:
+            self._context = self.shared.templates.context(self.names)
+        return self._context
+
+    def ensure(self, wanted: Iterable[str]) -> None:
+        """Evaluate the names that are wanted and exist."""
+        names = self.names
+        for name in wanted:
+            if name not in names:
+                self._find(name)
+
+    def render(self, program: Program, needs: Iterable[str]) -> Any:
+        """What a program gives with the names of this scope."""
+        self.ensure(needs)
+        return render(program, self)
+
+    def names_for(self, needs: Iterable[str]) -> dict[str, Any]:
+        """The names that exist, those that are needed among them."""
+        self.ensure(needs)
+        return self.names
+
+    def knows(self, name: str) -> bool:
+        """Whether a template could use a name here."""
+        return (
+            name in self.names or name in self._level or (self._outer is not None and self._outer.knows(name))
+        )
+
+    def visible(self) -> set[str]:
+        """Every name that a template could use here."""
+        outer = self._outer.visible() if self._outer is not None else set()
+        return (outer | self.names.keys() | self._level.keys()) - self.shared.templates.globals.keys()
+
+    def fail(self) -> None:
+        """Something that is rendered here cannot be: it was said when it was compiled."""
+        self.shared.repeated += 1
+
+    def record(self, origin: Origin, path: Path, fault: TemplateFault, template: Template | None) -> None:
+        """Remember a fault, unless it only follows from one that is known."""
+        shared = self.shared
+        if fault.reported or (template is not None and template.names & shared.failed):
+            shared.repeated += 1
+            return
+        key = (id(origin), path, fault.rule, fault.summary)
+        if key in shared.seen:
+            # The same again for another agent of the loop: it counts, and is said once.
+            shared.repeated += 1
+            return
+        shared.seen.add(key)
+        if fault.missing:
+            fault.help = offer(fault.missing, self.visible(), template.text if template is not None else "")
+        shared.faults.append(Found(origin, path, fault, self.subject))
+
+    def _find(self, name: str) -> None:
+        variable = self._level.get(name)
+        if variable is not None:
+            self.names[name] = self._evaluated(variable)
+        elif self._outer is not None:
+            self._outer.ensure((name,))
+            if name in self._outer.names:
+                self.names[name] = self._outer.names[name]
+
+    def _evaluated(self, variable: Variable) -> Any:
+        if variable.name in self._evaluating:
+            cycle = " -> ".join((*self._evaluating[self._evaluating.index(variable.name) :], variable.name))
+            fault = TemplateFault(
+                "variable-cycle",
+                f"variables need each other: {cycle}",
+                help="give one of them a value of its own",
+            )
+            return self._failed(variable, fault)
+        faults = self.shared.count
+        self._evaluating.append(variable.name)
+        self.ensure(variable.needs)
+        self._evaluating.pop()
+        value = render(variable.program, self)
+        if self.shared.count > faults or variable.needs & self.shared.failed:
+            return self._failed(variable, None)
+        return value
+
+    def _failed(self, variable: Variable, fault: TemplateFault | None) -> Any:
+        if fault is not None:
+            self.record(variable.origin, (), fault, None)
+        self.shared.failed.add(variable.name)
+        return Missing(name=variable.name)
+
+
+Report = Callable[[Origin, Path, TemplateFault], None]

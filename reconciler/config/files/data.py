@@ -1,0 +1,151 @@
+"""`load('data/hotels.yaml')`: data files of the fleet's directory, read once, never rendered.
+
+YAML and JSON give what they say; CSV gives a list of mappings of texts. A damaged data file is reported at its
+own place, once.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler.config.files.documents import Files, read_document
+from reconciler.config.templates.clock_limit import no_limit
+from reconciler.config.templates.sandbox import Forbidden
+from reconciler.config.templates.worker import Progress
+from reconciler.config.yaml.scalars import CONTROL, INTEGERS
+from reconciler.diagnostics import Diagnostics, Span
+
+MAX_DEPTH = 50
+
+
+class DataDamaged(Exception):
+    """A data file has problems that are already among the diagnostics."""
+
+
+class DataFiles:
+    """The `load` function of templates."""
+
+    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
+        self._files = files
+        self._problems = problems
+        self._progress = progress
+        self._loaded: dict[str, Any] = {}
+
+    def load(self, name: object) -> Any:
+        """The contents of a data file; raises `Forbidden` for what is no data file, `Unreadable` for
+        one that cannot be read, `DataDamaged` for a bad one."""
+        if not isinstance(name, str):
+            raise Forbidden("load() wants a file's name, such as load('data/hotels.yaml')")
+        if name not in self._loaded:
+            self._loaded[name] = self._read(name)
+        return self._loaded[name]
+
+    def _read(self, name: str) -> Any:
+        suffix = name[name.rfind(".") :] if "." in name else ""
+        reader = _READERS.get(suffix)
+        if reader is None or any(part.startswith(".") and part != ".." for part in name.split("/")):
+            raise Forbidden(
+                f'load("{name}"): only {", ".join(_READERS)} files that are not hidden can be loaded'
+            )
+        before = len(self._problems.found)
+        with no_limit():
+            self._progress.reads(len(self._files.text(name)))
+            data = reader(self._files, name, self._problems)
+        self._files.forget(name)
+        if len(self._problems.found) > before:
+            raise DataDamaged(name)
+        return data
+
+
+def _yaml(files: Files, name: str, problems: Diagnostics) -> Any:
+    document = read_document(files, name, problems, inert=True)
+    return None if document is None else document.root
+
+
+def _json(files: Files, name: str, problems: Diagnostics) -> Any:
+    try:
+        data = json.loads(
+            files.text(name), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+        )
+        _check(data)
+    except json.JSONDecodeError as error:
+        problems.error("data-file", f"this is not JSON: {error.msg}", Span(name, error.lineno, error.colno))
+    except ValueError as error:
+        problems.error("data-file", str(error), Span(name))
+    except RecursionError:
+        problems.error("data-file", f"nested more than {MAX_DEPTH} levels deep", Span(name))
+    else:
+        return data
+    return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'duplicate key "{twice}"')
+    return made
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is not a number that a service could take")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or int(text) not in INTEGERS:
+        raise ValueError(f"the number {text[:20]}… does not fit into 64 bits")
+    return int(text)
+
+
+def _check(data: Any) -> None:
+    """No deeper than any document, and no control character that came in by an escape."""
+    level = [data]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                below += [*each, *each.values()]
+            elif isinstance(each, list):
+                below += each
+            elif isinstance(each, str) and CONTROL.search(each):
+                raise ValueError("a text holds a control character")
+        if not below:
+            return
+        level = below
+    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _csv(files: Files, name: str, problems: Diagnostics) -> Any:
+    rows = csv.reader(io.StringIO(files.text(name), newline=""), strict=True)
+    found: list[dict[str, str]] = []
+    try:
+        header = [each.strip() for each in next(rows, [])]
+        if not header or len(set(header)) < len(header) or not all(header):
+            problems.error("data-file", "the first row must name every column, each once", Span(name))
+            return None
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(header):
+                summary = f"this row has {len(row)} cells, the header {len(header)}"
+                problems.error(
+                    "data-file", summary, Span(name, rows.line_num), help="quote cells that hold commas"
+                )
+                continue
+            found.append(dict(zip(header, row, strict=True)))
+    except csv.Error as error:
+        problems.error("data-file", f"this is not CSV: {error}", Span(name, rows.line_num))
+    return found
+
+
+_READERS: Mapping[str, Callable[[Files, str, Diagnostics], Any]] = {
+    ".yaml": _yaml,
+    ".yml": _yaml,
+    ".json": _json,
+    ".csv": _csv,
+}

@@ -1,0 +1,322 @@
+"""The fleet's directory: which files belong to it, their text, and YAML documents with places.
+
+Every read of a user's file goes through `Files`: confined to the directory, regular files only, bounded, and
+remembered by digest, so that the fleet's digest covers all that was read. Nothing here knows what a file means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from reconciler.config.files.patterns import parts_of, walk
+from reconciler.config.yaml.errors import Trouble
+from reconciler.config.yaml.reader import parse_yaml
+from reconciler.config.yaml.tree import Parsed, YamlLimits
+from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span, nearest
+from reconciler.model.sources import is_hidden
+
+FLEET_FILE = "fleet.yaml"
+DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
+TEMPLATE_SUFFIX = ".j2"
+YAML_SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2")
+
+_WILD = re.compile(r"[*?\[]")
+_FILE_NAME = re.compile(r"[\w .@+/-]+")
+# In bytes, because that is many times faster: control characters, line breaks that only YAML takes for such, BOMs.
+_CONTROL_BYTES = bytes(each for each in range(32) if each not in b"\t\n\r") + b"\x7f"
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """Bounds on what may be read; set by whoever runs the tool, never by the files."""
+
+    file_bytes: int = 64 * 1024 * 1024
+    total_bytes: int = 1024 * 1024 * 1024
+    files: int = 20_000
+    entries: int = 200_000
+    yaml: YamlLimits = field(default_factory=YamlLimits)
+
+
+class Unreadable(Exception):
+    """A file that may not or cannot be read: `rule`, what is wrong and what to do; `line` when it was read."""
+
+    def __init__(
+        self, rule: str, summary: str, help: str | None = None, line: int = 0, column: int = 1
+    ) -> None:
+        super().__init__(summary)
+        self.line = line
+        self.column = column
+        self.rule = rule
+        self.summary = summary
+        self.help = help
+
+    def place(self, name: str, named_at: Span | None) -> Span:
+        """The line of a file that was read, else the place that names the file."""
+        return Span(name, self.line, self.column) if self.line else named_at or Span(name)
+
+
+class Files:
+    """The files of one fleet's directory, each read at most once."""
+
+    def __init__(self, directory: Path, limits: FileLimits | None = None) -> None:
+        self.directory = directory
+        self.root = directory.resolve()
+        self.limits = limits or FileLimits()
+        self.texts: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        self._total = 0
+
+    def text(self, name: str) -> str:
+        """The text of a file, by its path relative to the directory; raises `Unreadable`."""
+        known = self.texts.get(name)
+        if known is None:
+            known = self.texts[name] = _decoded(self._bytes(name), name)
+        return known
+
+    def forget(self, name: str) -> None:
+        """Let the text of a file go; should it be asked for again, it is read again."""
+        self.texts.pop(name, None)
+
+    def exists(self, name: str) -> bool:
+        path = self.root / name
+        return path.exists() or path.is_symlink()
+
+    def matching(self, pattern: str) -> list[str]:
+        """The files that a glob pattern names, sorted; raises `Unreadable` for a pattern that leaves the directory."""
+        _check_relative(pattern, "pattern")
+        if not _WILD.search(pattern):
+            return [pattern] if self.exists(pattern) else []
+        try:
+            found = walk(self.root, pattern, self.limits.entries)
+        except OSError as error:
+            where = Path(error.filename or self.root).relative_to(self.root).as_posix()
+            raise Unreadable("file-unreadable", f"cannot read {where}: {error.strerror}") from None
+        if found.link is not None:
+            raise Unreadable(
+                "include-link",
+                f'the pattern "{pattern}" leads through {found.link}, which is a link to a directory',
+                "name the directory that it leads to: links to directories are not followed",
+            )
+        if not found.complete:
+            raise Unreadable(
+                "include-size",
+                f'the pattern "{pattern}" leads through more than {self.limits.entries:,} files and directories',
+                "name the directories that hold agents, as in agents/*.yaml",
+            )
+        return found.names
+
+    def suggestion(self, name: str) -> str | None:
+        """The path or pattern that may be meant: its first part that is not there as a neighbour of it is called."""
+        parts = parts_of(name)
+        for index, part in enumerate(parts):
+            folder = self.root.joinpath(*parts[:index])
+            try:
+                if _WILD.search(part) or not folder.resolve().is_relative_to(self.root):
+                    return None
+                if not (folder / part).exists():
+                    present = sorted(each.name for each in islice(folder.iterdir(), self.limits.entries))
+                    meant = nearest(part, (each for each in present if not is_hidden(each)))
+                    return (
+                        f'did you mean "{"/".join([*parts[:index], meant, *parts[index + 1 :]])}"?'
+                        if meant
+                        else None
+                    )
+            except (OSError, RuntimeError):
+                return None
+        return None
+
+    def _bytes(self, name: str) -> bytes:
+        _check_relative(name, "file name")
+        try:
+            real = (self.root / name).resolve()
+            if not real.is_relative_to(self.root):
+                summary = f"{name} leads out of the fleet's directory"
+                raise Unreadable("file-outside", summary, "copy the file into the directory")
+            if is_hidden(real.relative_to(self.root).as_posix()):
+                # What lies hidden here is Git's, the state's or somebody's credentials, also by way of a link.
+                summary = f"{name} is hidden, or leads to something hidden"
+                raise Unreadable("file-hidden", summary, "name a file that is not hidden")
+            data = self._read(real, name)
+        except (OSError, RuntimeError) as error:  # a circle of links is the latter
+            number = error.errno if isinstance(error, OSError) else None
+            reason = os.strerror(number) if number else "it leads back to itself"
+            summary = f"cannot read {name}: {reason}"
+            raise Unreadable("file-unreadable", summary, self.suggestion(name)) from None
+        self._total += len(data)
+        if self._total > self.limits.total_bytes:
+            raise Unreadable(
+                "file-size", f"the fleet's files are larger than {self.limits.total_bytes:,} bytes together"
+            )
+        self.digests.setdefault(name, hashlib.blake2b(data, digest_size=16).hexdigest())
+        return data
+
+    def _read(self, path: Path, name: str) -> bytes:
+        # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Unreadable("file-kind", f"{name} is not a regular file", "name a regular file")
+            data = file.read(self.limits.file_bytes + 1)
+        if len(data) > self.limits.file_bytes:
+            raise Unreadable(
+                "file-size", f"{name} is larger than {self.limits.file_bytes:,} bytes", "split the file"
+            )
+        return data
+
+
+def _check_relative(name: str, what: str) -> None:
+    shown = name.encode("unicode_escape").decode()
+    if not name or name.startswith(("/", "~")) or "\\" in name or (len(name) > 1 and name[1] == ":"):
+        raise Unreadable(
+            "file-outside", f'the {what} "{shown}" is not relative', "write it relative to fleet.yaml"
+        )
+    if ".." in name.split("/"):
+        raise Unreadable(
+            "file-outside",
+            f'the {what} "{shown}" leaves the fleet\'s directory',
+            "keep all files beside fleet.yaml",
+        )
+    plain = name if what == "file name" else re.sub(r"[*?\[\]!]", "x", name)
+    if not _FILE_NAME.fullmatch(plain) or not unicodedata.is_normalized("NFC", name):
+        raise Unreadable(
+            "file-name", f'the {what} "{shown}" holds a character that names may not have', "rename the file"
+        )
+
+
+def _decoded(data: bytes, name: str) -> str:
+    """UTF-8, one BOM at the start allowed, line ends as they are."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]:
+        raise Unreadable("file-encoding", f"{name} is not UTF-8 (it looks like UTF-16)", "save it as UTF-8")
+    data = data.removeprefix(_BOM)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = f"{data[error.start]:#04x}"
+        summary = f"{name} is not UTF-8: byte {byte} in line {line}"
+        raise Unreadable("file-encoding", summary, "save it as UTF-8", line) from None
+    if len(data.translate(None, _CONTROL_BYTES)) < len(data) or (
+        not data.isascii() and _FORBIDDEN.search(data)
+    ):
+        _refuse_control(data, name)
+    return text
+
+
+def _refuse_control(data: bytes, name: str) -> None:
+    found = _FORBIDDEN.search(data)
+    assert found is not None
+    line = data.count(b"\n", 0, found.start()) + 1
+    column = len(data[data.rfind(b"\n", 0, found.start()) + 1 : found.start()].decode()) + 1
+    code = ord(found[0].decode())
+    raise Unreadable(
+        "control-character",
+        f"the character U+{code:04X} may not stand in {name}",
+        "remove it; where a prompt needs it, write it as an escape in double quotes",
+        line,
+        column,
+    )
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML file read: its tree, and the place of everything in it."""
+
+    file: str
+    parsed: Parsed
+    # For a rendered template: the template's line for each line of the text that was parsed.
+    template_line: Callable[[int], int] | None = None
+
+    @property
+    def root(self) -> Any:
+        return self.parsed.root
+
+    def span(self, place: tuple[int, int]) -> Span:
+        """A place of this document as a place in the user's file."""
+        line, column = place
+        if self.template_line is None:
+            return Span(self.file, line + 1, column + 1)
+        return Span(self.file, self.template_line(line + 1), 1)
+
+    def at(self, container: object) -> Span:
+        """Where a container begins."""
+        return self.span(self.parsed.start(container))
+
+    def key(self, container: Any, key: str | int) -> Span:
+        """Where a key, or an item of a list, stands."""
+        return self.span(self.parsed.key_place(container, key))
+
+    def value(self, container: Any, key: str | int) -> Span:
+        """Where the value of a key, or an item of a list, begins."""
+        return self.span(self.parsed.place(container, key))
+
+
+def read_document(
+    files: Files,
+    name: str,
+    problems: Diagnostics,
+    *,
+    inert: bool = False,
+    rendered: str | None = None,
+    template_line: Callable[[int], int] | None = None,
+) -> Document | None:
+    """Read and parse one file; problems are collected, and None is returned when there is no tree at all.
+
+    For a whole-file template, `rendered` is what it rendered to and `template_line` leads back.
+    """
+    text = files.text(name) if rendered is None else rendered
+    parsed = parse_yaml(text, limits=files.limits.yaml, inert=inert)
+    files.forget(name)
+    document = Document(name, parsed, template_line)
+    for each in parsed.troubles:
+        problems.add(_diagnostic(document, each, text if rendered is not None else None))
+    return document if parsed.root is not None or not parsed.troubles else None
+
+
+def _diagnostic(document: Document, trouble: Trouble, rendered: str | None) -> Diagnostic:
+    related = tuple((document.span((line, column)), words) for line, column, words in trouble.related)
+    why = trouble.why
+    if rendered is not None:
+        lines = rendered.split("\n")
+        shown = lines[trouble.line].strip() if trouble.line < len(lines) else ""
+        place = f"line {trouble.line + 1}, column {trouble.column + 1} of the rendered text: {shown[:120]}"
+        why = f"{why}; {place}" if why else place
+    return Diagnostic(
+        Severity.ERROR,
+        trouble.rule,
+        trouble.summary,
+        document.span((trouble.line, trouble.column)),
+        why,
+        trouble.help,
+        None,
+        related,
+    )
+
+
+def included(files: Files, patterns: Sequence[str]) -> list[str]:
+    """The files of a list of patterns, sorted, each once, `fleet.yaml` itself left out."""
+    names = {name for pattern in patterns for name in files.matching(pattern)}
+    return sorted(name for name in names if name != FLEET_FILE)
+
+
+def clashes(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of names that are one file where letters have no case."""
+    seen: dict[str, str] = {}
+    found = []
+    for name in names:
+        folded = unicodedata.normalize("NFC", name).casefold()
+        if folded in seen:
+            found.append((seen[folded], name))
+        seen.setdefault(folded, name)
+    return found

@@ -1,0 +1,141 @@
+"""What can be wrong with a template, and Jinja's exceptions translated to it, once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+
+from jinja2 import TemplateNotFound, TemplateSyntaxError
+from jinja2.environment import Template as JinjaTemplate
+from jinja2.exceptions import SecurityError, UndefinedError
+
+from reconciler.config.files.data import DataDamaged
+from reconciler.config.files.documents import Unreadable
+from reconciler.config.templates.clock_limit import TooLong
+from reconciler.config.templates.sandbox import Forbidden, NotThere
+from reconciler.diagnostics import did_you_mean
+
+# What Python shows of an object is another one in each run.
+_ADDRESS = re.compile(r"<.* at 0x[0-9a-f]+>+")
+# How the environment is called elsewhere, and how a name is asked of it.
+_ENVIRONMENT = frozenset({"env", "environ", "getenv", "os"})
+_ASKED = re.compile(r"\b(?:env|environ|getenv)(?:\.get)?\W{1,3}([A-Za-z_][A-Za-z0-9_]*)")
+
+
+class TemplateFault(Exception):
+    """What is wrong with a template: where in its text, or in which file that it includes, and what to do.
+
+    `missing` are names that do not exist; `reported` faults are among the diagnostics already.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        summary: str,
+        *,
+        line: int = 1,
+        file: str | None = None,
+        help: str | None = None,
+        missing: tuple[str, ...] = (),
+        reported: bool = False,
+    ) -> None:
+        super().__init__(summary)
+        self.rule = rule
+        self.summary = summary
+        self.line = line
+        self.file = file
+        self.help = help
+        self.missing = missing
+        self.reported = reported
+
+
+def fault_of(error: BaseException, *, missing: Iterable[str] = ()) -> TemplateFault:
+    """A fault for any exception of Jinja or of a template's own making.
+
+    `missing` are names that the template needs and that do not exist, so that all are reported at once.
+    """
+    fault = _explained(error, sorted(missing))
+    file, line = _place(error)
+    fault.file = fault.file or file
+    fault.line = line or fault.line
+    return fault
+
+
+def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
+    match error:
+        case TemplateFault():
+            return error
+        case DataDamaged():
+            return TemplateFault("data-file", f"{error} has problems", reported=True)
+        case Unreadable():
+            return TemplateFault(error.rule, error.summary, help=error.help)
+        case Forbidden() | SecurityError():
+            return _forbidden(str(error))
+        case NotThere():
+            return _not_there(error, missing)
+        case UndefinedError():
+            return TemplateFault("undefined-variable", str(error))
+        case TemplateNotFound():
+            return TemplateFault("template-include", error.message or f"no file {error}")
+        case TemplateSyntaxError():
+            message = (error.message or "").rstrip(".")
+            return TemplateFault(
+                "template-syntax", f"not a template: {message}", line=error.lineno, file=error.name
+            )
+        case TooLong():
+            return TemplateFault(
+                "template-time", str(error), help="repeat less: a loop within a loop multiplies"
+            )
+        case RecursionError() | MemoryError():
+            return TemplateFault("template-size", "the template nests too deeply or needs too much memory")
+        case _:
+            message = _ADDRESS.sub("a function", str(error).split("\n")[0]) or type(error).__name__
+            return TemplateFault("template-failed", f"the expression fails: {message}")
+
+
+def _forbidden(message: str) -> TemplateFault:
+    what, _, help = message.partition("; ")
+    if "is not safely callable" in what:
+        what = "the template calls something that is not for templates"
+    return TemplateFault("template-forbidden", f"not possible in a template: {what}", help=help or None)
+
+
+def _not_there(error: NotThere, missing: list[str]) -> TemplateFault:
+    if isinstance(error.owner, dict):
+        keys = [each for each in error.owner if isinstance(each, str)]
+        help = did_you_mean(str(error.name), keys) or f"it has: {', '.join(sorted(keys)[:12]) or 'nothing'}"
+        return TemplateFault("undefined-variable", f'there is no "{error.name}" in this mapping', help=help)
+    if missing:
+        quoted = ", ".join(f'"{each}"' for each in missing)
+        verb = "is not defined" if len(missing) == 1 else "are not defined"
+        return TemplateFault("undefined-variable", f"{quoted} {verb}", missing=tuple(missing))
+    return TemplateFault("undefined-variable", str(error))
+
+
+def offer(missing: Sequence[str], known: Iterable[str], text: str) -> str:
+    """What to do about names that do not exist, from those that do and the text of the template."""
+    if _ENVIRONMENT.intersection(missing):
+        asked = _ASKED.search(text)
+        name = asked[1] if asked else "NAME"
+        return f"write ref+env://{name}, without braces: templates do not see the environment"
+    known = sorted(known)
+    hints = [(each, hint) for each in missing if (hint := did_you_mean(each, known))]
+    if hints:
+        return "; ".join(hint if len(missing) == 1 else f"{each}: {hint}" for each, hint in hints)
+    return (
+        f"defined here: {', '.join(known[:16])}"
+        " (a run-time variable of the service must be declared in llm.template_variables)"
+    )
+
+
+def _place(error: BaseException) -> tuple[str | None, int | None]:
+    """The innermost template line in the traceback, and the file when it is an included one."""
+    found: tuple[str | None, int | None] = (None, None)
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        template = step.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(template, JinjaTemplate):
+            found = (template.name, template.get_corresponding_lineno(step.tb_lineno))
+        step = step.tb_next
+    return found

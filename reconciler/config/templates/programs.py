@@ -1,0 +1,212 @@
+"""A merged tree compiled: what is constant is shared by every agent, what is a template waits for its names.
+
+Compiling happens once for a block, rendering once for each agent; rendering gives plain data of exact types
+and never looks at its own output again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from jinja2.runtime import Context
+
+from reconciler.config.expand.layers import Place, Stack, merged, without_nulls
+from reconciler.config.templates.compiler import Template, Templates
+from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.yaml.scalars import Templated
+from reconciler.config.yaml.tree import OpenList, OpenMap
+from reconciler.model.tree import Path
+
+# Equal texts longer than this are kept once: prompts, not names.
+_SHARED_FROM = 64
+
+
+class Origin(Protocol):
+    """Whose tree it is: finds the place of a path in the files."""
+
+    def place(self, path: Path) -> Place | None: ...
+
+
+class Rendering(Protocol):
+    """What rendering one agent needs: names, a memory of texts, and an ear for faults."""
+
+    @property
+    def context(self) -> Context: ...
+    @property
+    def texts(self) -> dict[str, str]: ...
+    def fail(self) -> None: ...
+    def record(self, origin: Origin, path: Path, fault: TemplateFault, template: Template | None) -> None: ...
+
+
+class Part(Protocol):
+    """Something that has to be rendered."""
+
+    def render(self, rendering: Rendering) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """One template."""
+
+    template: Template
+    origin: Origin
+    path: Path
+
+    def render(self, rendering: Rendering) -> Any:
+        try:
+            value = self.template.render(rendering.context)
+        except TemplateFault as fault:
+            rendering.record(self.origin, self.path, fault, self.template)
+            return None
+        if value.__class__ is str and len(value) > _SHARED_FROM:
+            return rendering.texts.setdefault(value, value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class CleanPart:
+    """A template whose mapping may hold nulls, which remove."""
+
+    part: TextPart
+
+    def render(self, rendering: Rendering) -> Any:
+        value = self.part.render(rendering)
+        return without_nulls(value) if value.__class__ is dict else value
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPart:
+    """A template that does not compile, which was said once: whatever it belongs to fails."""
+
+    def render(self, rendering: Rendering) -> Any:
+        rendering.fail()
+
+
+@dataclass(frozen=True, slots=True)
+class MapPart:
+    """A mapping: what is constant, and what is not, in the files' order."""
+
+    constant: dict[str, Any]
+    parts: tuple[tuple[str, Part], ...]
+    keep_null: bool
+
+    def render(self, rendering: Rendering) -> Any:
+        made = self.constant.copy()
+        for key, part in self.parts:
+            value = part.render(rendering)
+            if value is None and not self.keep_null:
+                del made[key]
+            else:
+                made[key] = value
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class ListPart:
+    """A list with something to render in it."""
+
+    constant: list[Any]
+    parts: tuple[tuple[int, Part], ...]
+
+    def render(self, rendering: Rendering) -> Any:
+        made = self.constant.copy()
+        for index, part in self.parts:
+            made[index] = part.render(rendering)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class StackPart:
+    """Layers that can be merged only when they are known."""
+
+    layers: tuple[Any, ...]
+    keep_null: bool
+
+    def render(self, rendering: Rendering) -> Any:
+        result: Any = None
+        for layer in self.layers:
+            value = layer.render(rendering) if isinstance(layer, PARTS) else layer
+            result = merged(result, value) if value is not None else None
+        return result if self.keep_null else without_nulls(result)
+
+
+PARTS = (TextPart, CleanPart, BrokenPart, MapPart, ListPart, StackPart)
+
+Program: TypeAlias = Any  # a part, or the constant itself
+
+
+def render(program: Program, rendering: Rendering) -> Any:
+    """The plain data that a program gives."""
+    return program.render(rendering) if isinstance(program, PARTS) else program
+
+
+def _nothing_protected(path: Path) -> frozenset[str]:
+    return frozenset()
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Compiles the trees of one origin and gathers the names that they need.
+
+    `protected` tells which names at a path are the service's own; a fault in a template is handed to `fault`.
+    """
+
+    templates: Templates
+    origin: Origin
+    fault: Callable[[Origin, Path, TemplateFault], None]
+    protected: Callable[[Path], frozenset[str]] = _nothing_protected
+    keep_null: bool = False
+    needs: set[str] = field(default_factory=set)
+
+    def compile(self, tree: Any, path: Path = ()) -> Program:
+        """A tree as a program; the tree itself when nothing in it waits."""
+        return self._compile(tree, path, self.keep_null)
+
+    def _compile(self, tree: Any, path: Path, keep_null: bool) -> Program:
+        kind = tree.__class__
+        if kind is Templated:
+            return self._text(tree, path, keep_null)
+        if kind is OpenMap:
+            return self._mapping(tree, path, keep_null)
+        if kind is OpenList:
+            return self._list(tree, path)
+        if kind is Stack:
+            layers = tuple(self._compile(each, path, True) for each in tree)
+            return StackPart(layers, keep_null)
+        return tree
+
+    def _text(self, text: str, path: Path, keep_null: bool) -> Program:
+        try:
+            template = self.templates.compile(str(text), self.protected(path))
+        except TemplateFault as fault:
+            self.fault(self.origin, path, fault)
+            return BrokenPart()
+        self.needs |= template.names
+        part = TextPart(template, self.origin, path)
+        return CleanPart(part) if template.native and not keep_null else part
+
+    def _mapping(self, tree: Mapping[str, Any], path: Path, keep_null: bool) -> Program:
+        constant: dict[str, Any] = {}
+        parts: list[tuple[str, Part]] = []
+        for key, value in tree.items():
+            if value is None and not keep_null:
+                continue
+            made = self._compile(value, (*path, key), keep_null)
+            if isinstance(made, PARTS):
+                parts.append((key, made))
+                made = None
+            constant[key] = made
+        return MapPart(constant, tuple(parts), keep_null) if parts else constant
+
+    def _list(self, tree: list[Any], path: Path) -> Program:
+        constant: list[Any] = []
+        parts: list[tuple[int, Part]] = []
+        for index, value in enumerate(tree):
+            made = self._compile(value, (*path, index), True)
+            if isinstance(made, PARTS):
+                parts.append((index, made))
+                made = None
+            constant.append(made)
+        return ListPart(constant, tuple(parts)) if parts else constant

@@ -1,0 +1,154 @@
+"""`*.yaml.j2`: a whole file rendered as text before it is read, with places that lead back to the template.
+
+Here a variable could bring structure along, so a text with anything that YAML might read as such must come as
+`| tojson`. To lead back, the file is rendered a second time with a mark before each line of the template; the
+marked text counts only when it is the same text otherwise. What a file renders to is plain data (see `worker`).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import nodes
+from jinja2.lexer import Token, TokenStream
+
+from reconciler.config.files.documents import Files
+from reconciler.config.templates.checks import check_includes, optional_names, parse
+from reconciler.config.templates.clock_limit import time_limit
+from reconciler.config.templates.compiler import Loader, bounded
+from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
+
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+# What a value of the rendered file would be taken for a template by.
+_BRACE = re.compile(r"\{(?=[{%#])")
+# What YAML would not read as the plain text that it is, in some context or other.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f{}\[\],\"'\\]|:(?:\s|$)|\s#|^[\s\-?:#&*!|>%@`]|\s$")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """The text of a rendered file, and where its lines come from: at each of `starts` begins one of `lines`."""
+
+    text: str
+    starts: tuple[int, ...]
+    lines: tuple[int, ...]
+
+    def template_line(self, line: int) -> int:
+        """The template's line for a line of the text."""
+        index = bisect_right(self.starts, line) - 1
+        return self.lines[index] if index >= 0 else line
+
+
+def as_yaml(value: Any) -> str:
+    """A value inside of YAML text: what could bring structure along is refused."""
+    text = as_text(value)
+    if isinstance(value, str) and not isinstance(value, Json) and _UNSAFE.search(text):
+        raise Forbidden(
+            "a text that YAML could read as structure; write {{ … | tojson }}, without quotes around it"
+        )
+    return text
+
+
+def _tojson(value: Any) -> Json:
+    """JSON whose texts stay as they are when the values of the rendered file are rendered in their turn."""
+    return Json(_BRACE.sub("{{ '{' }}", tojson(value)))
+
+
+class _FileSandbox(Sandbox):
+    """Text templates whose values are checked for YAML; with `marked`, every line of the template is marked."""
+
+    marked = False
+
+    def __init__(self, globals: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(globals, **options)
+        self.filters["tojson"] = _tojson
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> TokenStream:
+        stream = super()._tokenize(source, name, filename, state)
+        return TokenStream(_mark(stream), name, filename) if self.marked else stream
+
+
+class _MarkedSandbox(_FileSandbox):
+    marked = True
+
+
+def _mark(stream: Iterable[Token]) -> Iterator[Token]:
+    for token in stream:
+        if token.type == "data":
+            lines = enumerate(token.value.split("\n"), start=token.lineno)
+            yield Token(
+                token.lineno, "data", "\n".join(f"{_OPEN}{number}{_CLOSE}{line}" for number, line in lines)
+            )
+        else:
+            yield token
+
+
+def _check_quotes(tree: nodes.Template) -> None:
+    """`"{{ … | tojson }}"` closes the quotes that it stands in: what follows would be structure."""
+    for output in tree.find_all(nodes.Output):
+        before: nodes.Node | None = None
+        for node in output.nodes:
+            quoted = isinstance(before, nodes.TemplateData) and before.data.endswith(('"', "'"))
+            if quoted and isinstance(node, nodes.Filter) and node.name == "tojson":
+                raise TemplateFault(
+                    "template-forbidden",
+                    "tojson inside quotes: it brings its own",
+                    line=node.lineno,
+                    help="write {{ … | tojson }}, without quotes around it",
+                )
+            before = node
+
+
+class FileTemplate:
+    """One `*.yaml.j2`, parsed; `needs` are the variables that it uses."""
+
+    def __init__(self, files: Files, globals: Mapping[str, Any], name: str) -> None:
+        self.name = name
+        self._files = files
+        self._globals = globals
+        self._source = files.text(name)
+        tree, names = parse(self._sandbox(_FileSandbox), self._source)
+        _check_quotes(tree)
+        self.needs = names | check_includes(files, self._sandbox(_FileSandbox), tree)
+        self._optional = optional_names(tree)
+
+    def render(self, names: Mapping[str, Any]) -> RenderedFile:
+        """The text with these names; raises `TemplateFault`."""
+        with time_limit():
+            text = self._render(_FileSandbox, names)
+        try:
+            with time_limit():
+                marked = self._render(_MarkedSandbox, names)
+        except TemplateFault:
+            marked = ""
+        if _MARK.sub("", marked) != text:
+            return RenderedFile(text, (), ())  # the template looks at its own text: no telling
+        found = [
+            (number, int(mark[1]))
+            for number, line in enumerate(marked.split("\n"), start=1)
+            if (mark := _MARK.search(line))
+        ]
+        return RenderedFile(text, tuple(number for number, _ in found), tuple(line for _, line in found))
+
+    def _render(self, kind: type[_FileSandbox], names: Mapping[str, Any]) -> str:
+        try:
+            template = self._sandbox(kind).from_string(self._source)
+            context = template.new_context(dict(names), shared=True)
+            return "".join(bounded(template.root_render_func(context), self._files.limits.file_bytes))
+        except Exception as error:  # noqa: BLE001  # an expression may raise anything
+            missing = self.needs - self._optional - names.keys()
+            raise fault_of(error, missing=missing) from None
+
+    def _sandbox(self, kind: type[_FileSandbox]) -> _FileSandbox:
+        return kind(self._globals, loader=Loader(self._files), finalize=as_yaml)
+
+
+__all__ = ["FileTemplate", "Json", "RenderedFile"]

@@ -1,0 +1,1 @@
+"""YAML text read into plain trees with the place of everything in it."""

@@ -1,0 +1,299 @@
+"""YAML text -> a plain tree and the place of everything in it, built on the parser's event stream.
+
+Ours and not a library's loader because a fleet needs YAML 1.2's few types (`no`, `0123` and dates stay text),
+refusal of duplicate keys, positions, and bounds that hold *before* a tree exists: depth, nodes and alias
+expansion are counted on the events. Trees are exact dicts and lists; positions are kept beside them, by identity.
+Every problem is collected with its place; only a syntax error ends a file early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from yaml import events
+
+from reconciler.config.yaml import errors
+from reconciler.config.yaml.errors import Trouble
+from reconciler.config.yaml.events import EventSource, event_source
+from reconciler.config.yaml.frame import DROP, MERGE, NO_KEY, Frame
+from reconciler.config.yaml.merge_keys import Merges
+from reconciler.config.yaml.scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
+from reconciler.config.yaml.syntax_errors import deep_place, explain_syntax
+from reconciler.config.yaml.tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
+
+_TAGGED_TYPES: dict[str, tuple[type, ...]] = {
+    f"{errors.CORE_TAG}str": (str,),
+    f"{errors.CORE_TAG}int": (int,),
+    f"{errors.CORE_TAG}float": (float, int),
+    f"{errors.CORE_TAG}bool": (bool,),
+    f"{errors.CORE_TAG}null": (type(None),),
+}
+_CONTAINER_TAGS = (f"{errors.CORE_TAG}map", f"{errors.CORE_TAG}seq")
+# An expansion that is this much larger than the file itself is a bomb, whatever the file says.
+_EXPANSION_FLOOR = 10_000
+_EXPANSION_RATIO = 100
+
+
+_LEFT_OPEN: frozenset[type] = frozenset({OpenMap, OpenList, Templated})
+
+
+def parse_yaml(text: str, *, limits: YamlLimits | None = None, inert: bool = False) -> Parsed:
+    """The tree of one YAML document. `inert` data is never rendered: templates in it are text, null is a value."""
+    builder = _Builder(limits or YamlLimits(), inert)
+    try:
+        builder.run(event_source(text))
+    except _TooMuch:
+        builder.parsed.root = None
+    except yaml.YAMLError as error:
+        builder.parsed.root = None
+        deep = deep_place(error, text, unpack(builder.frame.marks[0]), builder.levels_left)
+        trouble = explain_syntax(error, text) if deep is None else errors.too_deep(deep, builder.limits.depth)
+        builder.parsed.troubles.append(trouble)
+    return builder.parsed
+
+
+class _TooMuch(Exception):
+    """A bound was passed: nothing more of this file is read."""
+
+
+class _Builder:
+    """Takes events and gives a tree; `self.frame` is the innermost container."""
+
+    def __init__(self, limits: YamlLimits, inert: bool) -> None:
+        self.limits = limits
+        self.inert = inert
+        self.parsed = Parsed()
+        self.troubles = self.parsed.troubles
+        self.stack: list[Frame] = [Frame([], 0, None)]
+        self.frame = self.stack[0]
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.merges = Merges(self.parsed)
+        self.opening: set[str] = set()
+        self.nodes = 0
+        self.expanded = 0
+        self.documents = 0
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            events.MappingStartEvent: self.open,
+            events.MappingEndEvent: self.close,
+            events.SequenceStartEvent: self.open,
+            events.SequenceEndEvent: self.close,
+            events.AliasEvent: self.alias,
+            events.DocumentStartEvent: self.document,
+        }
+
+    @property
+    def levels_left(self) -> int:
+        """How many more containers would be one too many."""
+        return self.limits.depth + 2 - len(self.stack)
+
+    def run(self, source: EventSource) -> None:  # noqa: PLR0915  # see below
+        """Read all events; the tree is in `parsed` afterwards.
+
+        Long because it is the hottest loop of a load: scalars, nine events of ten, are read without a call.
+        """
+        get, handlers, inert = source.get_event, self.handlers, self.inert
+        names: dict[str, str] = {}  # each key once: most mappings have the same
+        frame = self.frame
+        into, marks, takes_keys, key, key_mark = frame.state
+        while True:
+            event = get()
+            kind = event.__class__
+            if kind is not events.ScalarEvent:
+                if kind is events.StreamEndEvent:
+                    break
+                handler = handlers.get(kind)
+                if handler is not None:
+                    frame.key, frame.key_mark = key, key_mark
+                    handler(event)
+                    frame = self.frame
+                    into, marks, takes_keys, key, key_mark = frame.state
+                continue
+            mark = event.start_mark
+            at = mark.line << COLUMN_BITS | mark.column
+            value = event.value
+            style = event.style
+            odd = event.anchor or event.tag or (style == '"' and not value.isprintable())
+            if takes_keys and key is NO_KEY:
+                if odd or value in into or (not style and (value in _ODD_KEYS or value[0] in DIGITS)):
+                    key, key_mark = self.odd_key(event, value, at), at
+                else:
+                    key, key_mark = names.setdefault(value, value), at
+                continue
+            if odd:
+                value = self.odd_scalar(event, value, at)
+            elif not style:
+                known = WORDS.get(value, value)
+                if known is not value:
+                    value = known
+                elif value[0] in DIGITS:
+                    value = self.checked_number(value, at)
+            if value is None:
+                if takes_keys and not inert:
+                    frame.left_open = True
+            elif value.__class__ is str and "{" in value and not inert and is_template(value):
+                value = Templated(value)
+                frame.left_open = True
+            if odd and event.anchor is not None:
+                self.anchors[event.anchor] = (value, 1)
+            if not takes_keys:
+                into.append(value)
+                marks.append(at)
+                continue
+            if key.__class__ is str:
+                into[key] = value
+                marks.append(key_mark)
+                marks.append(at)
+            elif key is MERGE:
+                self.merges.remember(frame, value, at)
+            key = NO_KEY
+        roots = self.stack[0].into
+        self.parsed.root = roots[0] if roots else None
+
+    def put(self, frame: Frame, value: Any, at: int) -> None:
+        """A value is complete: into its container."""
+        key = frame.key
+        if not frame.takes_keys:
+            frame.into.append(value)
+            frame.marks.append(at)
+            return
+        if key.__class__ is str:
+            frame.into[key] = value
+            frame.marks.append(frame.key_mark)
+            frame.marks.append(at)
+        elif key is MERGE:
+            self.merges.remember(frame, value, at)
+        frame.key = NO_KEY
+
+    def checked_number(self, text: str, at: int) -> str | int | float | None:
+        try:
+            return number(text)
+        except ValueError as error:
+            self.troubles.append(errors.bad_number(unpack(at), str(error)))
+            return None
+
+    def odd_scalar(self, event: Any, text: str, at: int) -> Any:
+        """A scalar with an explicit tag (only the core types), an anchor, or characters that do not show."""
+        if CONTROL.search(text):
+            self.troubles.append(errors.control_character(unpack(at), text))
+        value: Any = text
+        if event.tag == f"{errors.CORE_TAG}str":
+            return text
+        if event.implicit[0] or event.tag is not None:
+            value = WORDS[text] if text in WORDS else self.checked_number(text, at)
+        if event.tag is None:
+            return value
+        if event.tag not in _TAGGED_TYPES:
+            self.troubles.append(errors.bad_tag(unpack(at), event.tag))
+        elif type(value) not in _TAGGED_TYPES[event.tag]:
+            self.troubles.append(errors.broken_tag(unpack(at), event.tag, text))
+        return value
+
+    def odd_key(self, event: Any, text: str, at: int) -> object:
+        """A key that needs a second look: `<<`, one that was written before, one that is not a text."""
+        frame = self.frame
+        if event.implicit[0] and text == "<<":
+            if frame.merges is None:
+                frame.merges = []
+            else:
+                self.troubles.append(errors.second_merge(unpack(at)))
+            return MERGE
+        if event.implicit[0] and (text in WORDS or NUMBER.fullmatch(text)):
+            self.troubles.append(errors.bad_key(unpack(at), text))
+        if CONTROL.search(text):
+            self.troubles.append(errors.control_character(unpack(at), text))
+        if event.tag is not None and event.tag != f"{errors.CORE_TAG}str":
+            self.troubles.append(errors.bad_tag(unpack(at), event.tag))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (text, 1)
+        if text in frame.into:
+            first = frame.marks[1 + 2 * list(frame.into).index(text)]
+            self.troubles.append(errors.duplicate_key(unpack(at), text, unpack(first)))
+            return DROP
+        return text
+
+    def document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            self.stop(errors.second_document(unpack(_mark(event))))
+
+    def open(self, event: Any) -> None:
+        """A container begins."""
+        mark, frame = event.start_mark, self.frame
+        at = mark.line << COLUMN_BITS | mark.column
+        into: Any = {} if event.__class__ is events.MappingStartEvent else []
+        if frame.takes_keys and frame.key is NO_KEY:
+            # `{{ x }}` without quotes is, to YAML, a mapping whose key is a mapping.
+            template = into.__class__ is dict and event.flow_style and at - frame.marks[0] == 1
+            self.stop(
+                errors.unquoted_template(unpack(frame.marks[0]))
+                if template
+                else errors.container_key(unpack(at))
+            )
+        if event.tag is not None and event.tag not in _CONTAINER_TAGS:
+            self.troubles.append(errors.bad_tag(unpack(at), event.tag))
+        if self.levels_left <= 1:
+            self.stop(errors.too_deep(unpack(at), self.limits.depth))
+        if event.anchor is not None:
+            self.opening.add(event.anchor)
+        self.frame = Frame(into, at, event.anchor)
+        self.stack.append(self.frame)
+
+    def close(self, event: Any) -> None:
+        """A container is complete: count it, and put it where it belongs."""
+        child = self.stack.pop()
+        frame = self.frame = self.stack[-1]
+        value = child.into
+        if child.merges is not None:
+            self.merges.apply(child)
+        if child.left_open:
+            value = OpenMap(value) if child.takes_keys else OpenList(value)
+            frame.left_open = True
+        places = self.parsed.places
+        self.parsed.containers.append(id(value))
+        self.parsed.offsets.append(len(places))
+        places.fromlist(child.marks)
+        self.nodes += len(value) + 1
+        if self.nodes > self.limits.nodes:
+            self.stop(errors.too_large(unpack(child.marks[0]), self.limits.nodes))
+        size = child.size + len(value) + 1
+        frame.size += size
+        if child.anchor is not None:
+            self.anchors[child.anchor] = (value, size)
+            self.merges.anchor(value)
+            self.opening.discard(child.anchor)
+        self.put(frame, value, child.marks[0])
+
+    def alias(self, event: Any) -> None:
+        """An alias shares what its anchor named; what it would expand to is counted against a budget."""
+        at = _mark(event)
+        frame = self.frame
+        if frame.takes_keys and frame.key is NO_KEY:
+            self.stop(errors.container_key(unpack(at)))
+        value: Any
+        value, size = self.anchors.get(event.anchor, (None, 1))
+        if event.anchor in self.opening:
+            value, size = None, 1
+            self.troubles.append(errors.recursive_alias(unpack(at), event.anchor))
+        elif event.anchor not in self.anchors:
+            self.troubles.append(errors.unknown_alias(unpack(at), event.anchor))
+        self.expanded += size
+        frame.size += size
+        if self.expanded > min(_EXPANSION_FLOOR + _EXPANSION_RATIO * self.nodes, self.limits.nodes):
+            self.stop(errors.expansion(unpack(at), self.expanded, self.nodes))
+        if value.__class__ in _LEFT_OPEN or (value is None and not self.inert and frame.takes_keys):
+            frame.left_open = True
+        self.put(frame, value, at)
+
+    def stop(self, trouble: Trouble) -> None:
+        self.troubles.append(trouble)
+        raise _TooMuch
+
+
+_ODD_KEYS = frozenset({"<<", *WORDS})
+
+
+def _mark(event: Any) -> int:
+    mark = event.start_mark
+    return int(mark.line << COLUMN_BITS | mark.column)

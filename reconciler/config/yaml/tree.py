@@ -1,0 +1,78 @@
+"""A parsed YAML document: a tree of exact dicts and lists, and beside it, by identity, the place of everything."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reconciler.config.yaml.errors import Trouble
+
+# One place packed into an integer: the lower bits are the column, the rest the line (both from 0).
+COLUMN_BITS: Final = 24
+_COLUMN_MASK: Final = (1 << COLUMN_BITS) - 1
+
+
+class OpenMap(dict[str, Any]):
+    """A mapping below which something is left to do: a template to render, or a null that removes a key."""
+
+    __slots__ = ()
+
+
+class OpenList(list[Any]):
+    """A list below which a template waits to be rendered."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class YamlLimits:
+    """Bounds on one file."""
+
+    depth: int = 50
+    nodes: int = 20_000_000
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The tree of one text, the places of everything in it, and what is wrong with it.
+
+    `places` are the marks of all containers, one after the other: of a mapping its beginning, then key and value
+    in turn; of a list its beginning, then its items. `containers` are the containers by identity, and `offsets`
+    where the marks of each begin. Arrays, because there are millions; an index of them is made when first asked.
+    """
+
+    root: Any = None
+    places: array[int] = field(default_factory=lambda: array("Q"))
+    containers: array[int] = field(default_factory=lambda: array("Q"))
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    troubles: list[Trouble] = field(default_factory=list)
+    _index: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def _offset(self, container: object) -> int:
+        if not self._index:
+            self._index.update(zip(self.containers, self.offsets, strict=True))
+        return self._index[id(container)]
+
+    def start(self, container: object) -> tuple[int, int]:
+        """Where a container begins: line and column from 0."""
+        return unpack(self.places[self._offset(container)])
+
+    def place(self, container: Any, key: str | int) -> tuple[int, int]:
+        """Where the value under `key` begins."""
+        offset = self._offset(container)
+        if isinstance(container, dict):
+            return unpack(self.places[offset + 2 + 2 * list(container).index(str(key))])
+        return unpack(self.places[offset + 1 + int(key)])
+
+    def key_place(self, container: Any, key: str | int) -> tuple[int, int]:
+        """Where the key itself stands; for a list, the item."""
+        if isinstance(container, dict):
+            offset = self._offset(container)
+            return unpack(self.places[offset + 1 + 2 * list(container).index(str(key))])
+        return self.place(container, key)
+
+
+def unpack(mark: int) -> tuple[int, int]:
+    """Line and column of a packed place."""
+    return mark >> COLUMN_BITS, mark & _COLUMN_MASK

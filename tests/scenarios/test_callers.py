@@ -1,0 +1,215 @@
+"""Whoever talks to an agent: not hung up on, and not talked over, by surprise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from reconciler import workflow
+from reconciler.errors import Refused, UsageError
+from reconciler.model.address import Address, Owner
+from reconciler.model.fleet import Limit, Limits
+from reconciler.model.spec import HOUR, AgentSpec, Beside, Lifecycle
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Action, Because, Hold, Renew, Rotate
+from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
+from tests.fakes.fleets import UNLIMITED, agent, fleet
+from tests.fakes.virtual import Virtual
+
+STRANGER = Owner("other")
+
+
+@pytest.fixture
+def virtual() -> Virtual:
+    return Virtual()
+
+
+def apply(virtual: Virtual, wanted: object, policy: Policy = Policy()) -> object:
+    return virtual.run(workflow.apply(virtual.job(wanted, policy=policy), virtual.provider()))
+
+
+def plan(virtual: Virtual, wanted: object) -> Plan:
+    return virtual.run(workflow.plan(virtual.job(wanted), virtual.provider()))
+
+
+def someone_else(virtual: Virtual, *specs: AgentSpec) -> dict[str, str]:
+    """Agents of somebody else on the same service: channel -> agent id."""
+    other = Virtual(now=virtual.now)
+    other.service = virtual.service
+    apply(other, fleet(*specs, owner=STRANGER), policy=Policy(allow_beside=("*",)))
+    return {each.channel: each.agent_id for each in virtual.live()}
+
+
+# --- adopt ----------------------------------------------------------------------------------------------------
+
+
+def test_adopt_refuses_an_agent_of_another_channel_and_says_where_it_runs(virtual: Virtual) -> None:
+    ids = someone_else(virtual, agent("helpdesk/theirs", agent_rtc_uid="7"))
+    wanted = fleet(agent("showroom/sales", agent_rtc_uid="7"), agent("helpdesk/help", agent_rtc_uid="8"))
+    with pytest.raises(UsageError, match="runs in helpdesk, not in showroom"):
+        virtual.run(
+            workflow.adopt(
+                virtual.job(wanted), virtual.provider(), Address("showroom", "sales"), ids["helpdesk"]
+            )
+        )
+    assert virtual.state.read().records == {}
+
+
+def test_adopt_refuses_an_agent_of_no_channel_of_ours(virtual: Virtual) -> None:
+    ids = someone_else(virtual, agent("elsewhere/theirs", agent_rtc_uid="7"))
+    wanted = fleet(agent("showroom/sales", agent_rtc_uid="7"))
+    with pytest.raises(UsageError, match="does not run in channel showroom"):
+        virtual.run(
+            workflow.adopt(
+                virtual.job(wanted), virtual.provider(), Address("showroom", "sales"), ids["elsewhere"]
+            )
+        )
+    assert virtual.state.read().records == {}
+
+
+# --- beside ---------------------------------------------------------------------------------------------------
+
+
+def test_a_first_join_beside_a_foreign_agent_is_held_and_the_others_go_on(virtual: Virtual) -> None:
+    ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    (held,) = [each for each in plan(virtual, wanted).changes if isinstance(each, Hold)]
+    assert held.reason.because is Because.BESIDE
+    for way in (
+        f"adopt lobby/greeter {ids['lobby']}",
+        "beside: allow",
+        "--allow beside=lobby/greeter",
+    ):
+        assert way in held.reason.text
+    apply(virtual, wanted)
+    assert Counter(each.channel for each in virtual.live()) == {"lobby": 1, "bar": 1}
+    apply(virtual, wanted, policy=Policy(allow_beside=("lobby/*",)))
+    assert Counter(each.channel for each in virtual.live()) == {"lobby": 2, "bar": 1}
+
+
+def test_a_channel_may_be_shared_on_purpose(virtual: Virtual) -> None:
+    someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    apply(virtual, fleet(agent("lobby/greeter", lifecycle=Lifecycle(beside=Beside.ALLOW))))
+    assert len(virtual.live()) == 2
+
+
+def test_what_has_run_before_is_joined_again_without_asking(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    (ours,) = virtual.live()
+    someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    virtual.service.end(ours.agent_id)
+    apply(virtual, wanted)
+    assert len(virtual.live()) == 2
+
+
+def test_a_stranger_known_before_the_channel_was_ours_holds_the_join_too(virtual: Virtual) -> None:
+    someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    apply(virtual, fleet(agent("bar/waiter")))  # remembers the stranger, and no channel of it
+    apply(virtual, fleet(agent("bar/waiter"), agent("lobby/greeter")))
+    assert Counter(each.channel for each in virtual.live()) == {"lobby": 1, "bar": 1}
+
+
+def test_many_channels_do_not_hide_a_stranger(virtual: Virtual) -> None:
+    someone_else(virtual, agent("room-55/theirs", agent_rtc_uid="7"))
+    wanted = fleet(*(agent(f"room-{number}/desk") for number in range(60)))
+    held = [each for each in plan(virtual, wanted).changes if isinstance(each, Hold)]
+    assert [str(each.address) for each in held] == ["room-55/desk"]
+
+
+# --- the hang-up budget ---------------------------------------------------------------------------------------
+
+
+def test_replacements_and_leaves_share_one_budget(virtual: Virtual) -> None:
+    everyone = [agent(f"room-{number}/desk") for number in range(10)]
+    apply(virtual, fleet(*everyone))
+    before = {each.agent_id for each in virtual.live()}
+    # Two leave and two are replaced: four of ten, and the default is three.
+    edited = [agent(f"room-{number}/desk", idle_timeout=9) for number in range(2)]
+    wanted = fleet(*edited, *everyone[2:8], limits=Limits())
+    with pytest.raises(Refused, match=r"4 conversations would end.*allows 3 \(30% of 10 running\)"):
+        apply(virtual, wanted)
+    assert {each.agent_id for each in virtual.live()} == before
+    apply(virtual, wanted, policy=Policy({"hang_ups": 4}))
+    assert len(virtual.live()) == 8
+
+
+def test_forced_replacements_count_too(virtual: Virtual) -> None:
+    wanted = fleet(*(agent(f"room-{number}/desk") for number in range(4)), limits=Limits())
+    apply(virtual, wanted)
+    job = virtual.job(wanted, selection=Selection(replaces=("*",)))
+    with pytest.raises(Refused, match="4 conversations would end"):
+        virtual.run(workflow.apply(job, virtual.provider()))
+
+
+def test_destroy_is_not_limited(virtual: Virtual) -> None:
+    wanted = fleet(*(agent(f"room-{number}/desk") for number in range(4)), limits=Limits())
+    apply(virtual, wanted)
+    virtual.run(workflow.apply(virtual.job(wanted, destroying=True), virtual.provider()))
+    assert virtual.live() == []
+
+
+# --- what starts together does not end together ----------------------------------------------------------------
+
+
+def test_forty_agents_through_their_72_hours(virtual: Virtual) -> None:
+    """A keep-alive run every half hour: never more than four of forty down at once, and none is ended by the service."""
+    wanted = fleet(
+        *(agent(f"room-{number}/desk") for number in range(40)),
+        limits=replace(UNLIMITED, max_unavailable=Limits().max_unavailable),
+    )
+    apply(virtual, wanted)
+    first = {each.agent_id for each in virtual.live()}
+    started = virtual.now
+    renewals: list[int] = []
+    rotations: list[int] = []
+    while virtual.now - started < 71 * HOUR:
+        virtual.now += 0.5 * HOUR
+        changes = plan(virtual, wanted).changes
+        renewals.append(sum(isinstance(each, Renew) for each in changes))
+        rotations.append(sum(isinstance(each, Rotate) for each in changes))
+        apply(virtual, wanted)
+        assert len(virtual.live()) == 40
+    assert not first & {each.agent_id for each in virtual.live()}
+    assert max(rotations) <= 4
+    assert sum(each > 0 for each in rotations) >= 10, "spread over the eight hours"
+    assert max(renewals) <= 20
+
+
+def test_an_agent_near_its_end_rotates_whatever_the_budget_says(virtual: Virtual) -> None:
+    virtual.service.set_switches(token_expiry="ignored")
+    wanted = fleet(
+        *(agent(f"room-{number}/desk") for number in range(5)),
+        limits=replace(UNLIMITED, max_unavailable=Limit(number=1)),
+    )
+    apply(virtual, wanted)
+    virtual.now += 69 * HOUR
+    assert sum(isinstance(each, Rotate) for each in plan(virtual, wanted).changes) == 1
+    held = [each for each in plan(virtual, wanted).changes if isinstance(each, Hold)]
+    assert {each.reason.because for each in held} == {Because.MAX_UNAVAILABLE}
+    virtual.now += 1.5 * HOUR
+    assert sum(isinstance(each, Rotate) for each in plan(virtual, wanted).changes) == 5
+
+
+def test_the_spread_is_the_same_in_every_run_and_new_in_every_generation(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"))
+    apply(virtual, wanted)
+    record = virtual.state.read().records[Address("lobby", "greeter")]
+    assert 0 <= record.share < 1
+    assert record.share == replace(record, agent_id="OTHER").share
+    assert record.share != replace(record, generation=record.generation + 1).share
+
+
+def test_a_rotation_never_comes_later_than_70_hours() -> None:
+    life = Lifecycle(rotate_after=66 * HOUR)
+    assert life.rotates_at(0.999) <= 70 * HOUR
+    assert Lifecycle(rotate_after=70 * HOUR).rotates_at(0.5) == 70 * HOUR
+
+
+def test_only_joins_is_no_way_around_a_hold(virtual: Virtual) -> None:
+    someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    apply(virtual, fleet(agent("lobby/greeter")), policy=Policy(only=frozenset({Action.JOIN})))
+    assert len(virtual.live()) == 1
