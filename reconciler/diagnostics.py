@@ -1,7 +1,7 @@
-"""What is wrong with the user's files, and where: problems as values with a place.
+"""What is wrong with the user's files: one type for every problem, and a collector.
 
-A diagnostic is data. Printing it (text, JSON, annotations, SARIF) belongs to `report`; raising belongs to
-`errors.InvalidConfig`, which carries all of them at once.
+A problem is data. Printing it (text, JSON, annotations, SARIF) belongs to `report`; raising all of them at once
+belongs to `errors.InvalidConfig`.
 """
 
 from __future__ import annotations
@@ -31,17 +31,28 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One problem: `rule` is a stable kebab-case id, `summary` what is wrong, `help` what to do."""
+class Problem:
+    """One problem: `rule` is a stable kebab-case id, `summary` what is wrong, `help` what to do.
 
-    severity: Severity
+    `at` is a place in a file, or, until loading ends, a path of an agent's body: `("properties", "llm", …)`,
+    `("name",)`, or `()` for the agent itself. `path` is such a path as users write it.
+    """
+
     rule: str
     summary: str
-    where: Span | None = None
-    why: str | None = None
+    at: Span | tuple[str | int, ...] | None = None
     help: str | None = None
+    why: str | None = None
+    severity: Severity = Severity.ERROR
     path: str | None = None
     related: tuple[tuple[Span, str], ...] = ()
+    # Of a problem at a path: whether to show the place of the value instead of that of its key.
+    at_value: bool = False
+
+    @property
+    def where(self) -> Span | None:
+        """The place in a file, if it is known."""
+        return self.at if isinstance(self.at, Span) else None
 
     @property
     def is_error(self) -> bool:
@@ -52,14 +63,29 @@ class Diagnostic:
         return (where.file, where.line, where.column, self.rule, self.summary)
 
 
+def warning(
+    rule: str, summary: str, at: tuple[str | int, ...], help: str | None = None, why: str | None = None
+) -> Problem:
+    """A problem that does not stop the command."""
+    return Problem(rule, summary, at, help, why, Severity.WARNING)
+
+
+class ProblemError(Exception):
+    """Ends the reading of one file, value or template with the problem that was found."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.summary)
+        self.problem = problem
+
+
 @dataclass(slots=True)
-class Diagnostics:
-    """A collector: every problem once, in the order of the files."""
+class Problems:
+    """Collects problems whose place is known, each once."""
 
-    found: dict[tuple[object, ...], Diagnostic] = field(default_factory=dict)
+    found: dict[tuple[object, ...], Problem] = field(default_factory=dict)
 
-    def add(self, diagnostic: Diagnostic) -> None:
-        self.found.setdefault((diagnostic.severity, *diagnostic.sort_key()), diagnostic)
+    def add(self, problem: Problem) -> None:
+        self.found.setdefault((problem.severity, *problem.sort_key()), problem)
 
     def error(
         self,
@@ -72,26 +98,14 @@ class Diagnostics:
         path: str | None = None,
         related: tuple[tuple[Span, str], ...] = (),
     ) -> None:
-        self.add(Diagnostic(Severity.ERROR, rule, summary, where, why, help, path, related))
-
-    def warning(
-        self,
-        rule: str,
-        summary: str,
-        where: Span | None,
-        *,
-        why: str | None = None,
-        help: str | None = None,
-        path: str | None = None,
-    ) -> None:
-        self.add(Diagnostic(Severity.WARNING, rule, summary, where, why, help, path))
+        self.add(Problem(rule, summary, where, help, why, Severity.ERROR, path, related))
 
     @property
     def has_errors(self) -> bool:
         return any(each.is_error for each in self.found.values())
 
-    def sorted(self) -> tuple[Diagnostic, ...]:
-        return tuple(sorted(self.found.values(), key=Diagnostic.sort_key))
+    def sorted(self) -> tuple[Problem, ...]:
+        return tuple(sorted(self.found.values(), key=Problem.sort_key))
 
 
 def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import ClassVar
 
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Problem
 
 
 class ExitCode(IntEnum):
@@ -66,9 +66,9 @@ class InvalidConfig(ReconcilerError):
 
     rule = "invalid-config"
 
-    def __init__(self, diagnostics: Sequence[Diagnostic], *, directory: str = ".") -> None:
+    def __init__(self, diagnostics: Sequence[Problem], *, directory: str = ".") -> None:
         self.directory = directory
-        self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
+        self.diagnostics = tuple(sorted(diagnostics, key=Problem.sort_key))
         errors = sum(1 for each in self.diagnostics if each.is_error)
         super().__init__(
             f"the fleet's files have {errors} error{'s' if errors != 1 else ''}; nothing was done"

@@ -8,27 +8,27 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler import durations
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)?")
 _LONGEST = 366 * 86400.0
 _COUNT = re.compile(r"[0-9]{1,7}")
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
-_SECONDS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A duration such as `120s`, `2m` or `1h`; its value is in seconds."""
+    """A duration such as `2m` or `1h30m`, or a number of seconds; its value is in seconds."""
 
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, (int, float)):
             return float(value)
-        match = _DURATION.fullmatch(str(value).strip())
-        if match is None:
+        try:
+            seconds = durations.parse(str(value).strip(), bare_seconds=True)
+        except ValueError:
             self.fail(f'"{value}" is not a duration; write 30s, 2m or 1h', param, ctx)
-        seconds = float(match[1]) * _SECONDS[match[2]]
         if seconds > _LONGEST:
             self.fail(f'"{value}" is longer than a year', param, ctx)
         return seconds
@@ -193,7 +193,7 @@ parallelism_option = click.option(
 lock_option = click.option(
     "--lock-timeout",
     type=Duration(),
-    default="60s",
+    default="1m",
     show_default=True,
     help="How long to wait for the state's lock.",
 )
@@ -201,7 +201,7 @@ lock_option = click.option(
 grace_option = click.option(
     "--grace",
     type=Duration(),
-    help="How long after a lost reply the service may still execute the call: 300s, and 5s on the embedded simulator.",
+    help="How long after a lost reply the service may still execute the call: 5m, and 5s on the embedded simulator.",
 )
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.cli.wall import WALL
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Problem
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Output:
         if self.verbose:
             self.say(text)
 
-    def warn(self, diagnostics: Iterable[Diagnostic], directory: Path) -> None:
+    def warn(self, diagnostics: Iterable[Problem], directory: Path) -> None:
         """Show the warnings of a load."""
         found = tuple(diagnostics)
         if found:

@@ -13,7 +13,7 @@ from reconciler.cli.output import Output
 from reconciler.ports import Steps
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.report import documents
-from reconciler.report.durations import moment
+from reconciler.report.instants import moment
 
 # Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
 _INSTANTS = {

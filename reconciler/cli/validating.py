@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler import config
 from reconciler.cli.limits import load_limits
-from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import InvalidConfig
 from reconciler.report.escape import visible
 from reconciler.report.sentences import plural
@@ -21,7 +21,7 @@ from reconciler.report.sentences import plural
 class Checked:
     """What was found. `verdicts` are a line for each environment that is right."""
 
-    diagnostics: tuple[Diagnostic, ...]
+    diagnostics: tuple[Problem, ...]
     verdicts: tuple[str, ...]
 
     @property
@@ -35,7 +35,7 @@ def check(directory: Path, environment: str | None, variables: Mapping[str, str]
     if environment is None:
         names += _environments(directory)
     verdicts: list[str] = []
-    found: dict[str | None, tuple[Diagnostic, ...]] = {}
+    found: dict[str | None, tuple[Problem, ...]] = {}
     for name in names:
         found[name], verdict = _checked(directory, name, variables)
         verdicts += [verdict] if verdict else []
@@ -54,7 +54,7 @@ def _environments(directory: Path) -> tuple[str, ...]:
 
 def _checked(
     directory: Path, environment: str | None, variables: Mapping[str, str]
-) -> tuple[tuple[Diagnostic, ...], str]:
+) -> tuple[tuple[Problem, ...], str]:
     """The problems of one environment, and its verdict where none of them is an error."""
     try:
         fleet = config.load(directory, environment=environment, variables=variables, limits=load_limits())
@@ -67,8 +67,7 @@ def _checked(
     return fleet.warnings, visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
 
 
-_EMPTY = Diagnostic(
-    Severity.ERROR,
+_EMPTY = Problem(
     "empty-fleet",
     "the files declare no agent at all",
     why="an empty fleet is taken for a mistake: plan and apply refuse it",
@@ -76,9 +75,9 @@ _EMPTY = Diagnostic(
 )
 
 
-def _merged(found: Mapping[str | None, tuple[Diagnostic, ...]]) -> tuple[Diagnostic, ...]:
+def _merged(found: Mapping[str | None, tuple[Problem, ...]]) -> tuple[Problem, ...]:
     """Every problem once, with the environments that have it unless all do."""
-    having: dict[Diagnostic, list[str | None]] = {}
+    having: dict[Problem, list[str | None]] = {}
     for name, diagnostics in found.items():
         for each in dict.fromkeys(diagnostics):
             having.setdefault(each, []).append(name)
@@ -86,7 +85,7 @@ def _merged(found: Mapping[str | None, tuple[Diagnostic, ...]]) -> tuple[Diagnos
         each if len(names) == len(found) else replace(each, summary=f"{each.summary} ({_listed(names)})")
         for each, names in having.items()
     )
-    return tuple(sorted(named, key=Diagnostic.sort_key))
+    return tuple(sorted(named, key=Problem.sort_key))
 
 
 def _listed(names: list[str | None]) -> str:

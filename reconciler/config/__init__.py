@@ -4,8 +4,8 @@ Everything that reads the user's files lives here, and every problem with them i
 Nothing here knows the service, the state or a plan.
 """
 
-from reconciler.config.expand.result import Traced, rendered, trace
 from reconciler.config.load import LoadLimits, environments, load, read_source
+from reconciler.config.rendered import Traced, rendered, trace
 from reconciler.config.schema import fleet_schema, rendered_schema
 
 __all__ = [

@@ -1,75 +1,206 @@
-"""Our own words in the files: which keys stand in which block, and what they hold. Only tables."""
+"""Our own keys, each declared once.
+
+From a row follow which keys a block may have, the JSON Schema (`own_schema`), how a value is read and printed, and the
+tables of examples/FLEET.md. A key of `lifecycle`, `service` or `limits` is a field of that name in the model, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.config.value_types import (
+    ADDRESSES,
+    AMOUNT,
+    APP_ID,
+    CONDITION,
+    COUNT,
+    LOOP_ITEMS,
+    PATHS,
+    SHARE,
+    SWITCH,
+    VARIABLES,
+    Shape,
+    ValueType,
+    between,
+    choice,
+    listing,
+    mapping,
+    names,
+    part,
+    text,
+)
+from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
+from reconciler.model.fleet import Area, ServiceKind
+from reconciler.model.spec import HOUR, ReplaceOrder
+
+REQUIRED: Final = "required"
+MINUTE: Final = 60.0
 
 
-class Kind(StrEnum):
-    """What a key of ours may hold, in the words of a message."""
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: what it may hold, what it is for, and the default in words, or `REQUIRED`.
 
-    MAPPING = "a mapping"
-    LIST = "a list"
-    TEXT = "a text"
-    NAMES = "a name or a list of names"
-    ANY = "anything"
+    A `static` key is read before anything is rendered, so that it can hold no template.
+    """
+
+    type: ValueType
+    about: str
+    default: str = "none"
+    static: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default == REQUIRED
 
 
-_BODY = {"preset": Kind.ANY, "pipeline_id": Kind.ANY, "properties": Kind.ANY, "lifecycle": Kind.ANY}
-_LOOP = {"for_each": Kind.ANY, "as": Kind.TEXT, "when": Kind.ANY, "variables": Kind.MAPPING}
+Keys = Mapping[str, Key]
 
-# Section -> its keys. Whatever else stands there is a mistake.
-KEYS: Mapping[str, Mapping[str, Kind]] = {
+_SERVICE: Final = part("service")
+_LIMITS: Final = part("limits")
+_LAYER: Final = part("layer", "body")
+
+BODY: Final[Keys] = {
+    "properties": Key(
+        part("Properties", shape=Shape.ANY), "what Agora's `join` takes under that name, key for key"
+    ),
+    "preset": Key(
+        text_of_body := ValueType("text", {"type": "string"}),
+        "names of the service's presets, separated by commas; deprecated by the service",
+    ),
+    "pipeline_id": Key(text_of_body, "a pipeline published in Agora's console, which `properties` override"),
+    "lifecycle": Key(part("lifecycle", shape=Shape.ANY), "how the agent lives", "below"),
+}
+
+
+def _loop(blocks: str, item: str, variables: str) -> Keys:
+    """The keys that repeat a block."""
+    return {
+        "for_each": Key(LOOP_ITEMS, f"one {blocks} for each item", "once"),
+        "as": Key(text("name"), "what templates call the item", f"`{item}`", static=True),
+        "when": Key(CONDITION, "`false`: not this one", "`true`"),
+        "variables": Key(VARIABLES, variables),
+    }
+
+
+# Block -> its keys. Any other key there is a mistake.
+KEYS: Final[Mapping[str, Keys]] = {
     "fleet.yaml": {
-        "fleet": Kind.TEXT,
-        "service": Kind.MAPPING,
-        "include": Kind.NAMES,
-        "variables": Kind.MAPPING,
-        "defaults": Kind.MAPPING,
-        "profiles": Kind.MAPPING,
-        "limits": Kind.MAPPING,
-        "environments": Kind.MAPPING,
-        "channels": Kind.LIST,
+        "fleet": Key(
+            text(pattern=FLEET.pattern),
+            "the name, a part of every agent's name on the service: a lower-case letter, then letters, digits and `-`, "
+            "at most 20",
+            REQUIRED,
+            static=True,
+        ),
+        "service": Key(_SERVICE, "whom the fleet talks to", "the simulator", static=True),
+        "include": Key(
+            names("pattern or list"),
+            "the agents files; a pattern that matches nothing is an error, the default excepted",
+            "`agents/*.yaml`, `.yml`, `.yaml.j2`",
+            static=True,
+        ),
+        "variables": Key(VARIABLES, "names for templates"),
+        "defaults": Key(_LAYER, "merged under every agent"),
+        "profiles": Key(
+            mapping({"$ref": "#/$defs/profile"}, "mapping of profiles"), "bodies that agents choose by name"
+        ),
+        "limits": Key(_LIMITS, "how much one apply may do", "`leave: 30%`", static=True),
+        "environments": Key(
+            mapping({"anyOf": [{"$ref": "#/$defs/environment"}, {"type": "null"}]}, keys=ENVIRONMENT.pattern),
+            "what differs with `-e NAME`",
+        ),
+        "channels": Key(part("channels", "list", Shape.LIST), "as in an agents file"),
     },
-    "agents file": {"variables": Kind.MAPPING, "channels": Kind.LIST},
-    "defaults": _BODY,
-    "overrides": _BODY,
-    "profile": {"extends": Kind.NAMES, **_BODY},
+    "agents file": {
+        "variables": Key(VARIABLES, "for the agents of this file"),
+        "channels": Key(part("channels", "list", Shape.LIST), "the channels and their agents"),
+    },
+    "defaults": BODY,
+    "overrides": BODY,
+    "profile": {
+        "extends": Key(
+            names("name or list"), "profiles below this one, merged from left to right", static=True
+        ),
+        **BODY,
+    },
     "environment": {
-        "service": Kind.MAPPING,
-        "variables": Kind.MAPPING,
-        "limits": Kind.MAPPING,
-        "overrides": Kind.MAPPING,
+        "service": Key(_SERVICE, "over the fleet's, key by key", static=True),
+        "variables": Key(VARIABLES, "over the fleet's, name by name"),
+        "limits": Key(_LIMITS, "over the fleet's, key by key", static=True),
+        "overrides": Key(_LAYER, "merged over every agent"),
     },
-    "channel": {"channel": Kind.TEXT, "agents": Kind.LIST, **_LOOP},
-    "agent": {"name": Kind.TEXT, "profile": Kind.ANY, "previously": Kind.ANY, **_BODY, **_LOOP},
-    "service": {"kind": Kind.TEXT, "area": Kind.TEXT, "app_id": Kind.TEXT},
+    "channel": {
+        "channel": Key(
+            text(pattern=CHANNEL.pattern), "the RTC channel: at most 63 characters, no slash", REQUIRED
+        ),
+        "agents": Key(listing({"$ref": "#/$defs/agent"}), "its agents", REQUIRED),
+        **_loop("channel", "item", "for its agents"),
+    },
+    "agent": {
+        "name": Key(
+            text(pattern=AGENT.pattern),
+            "letters, digits, `-`, `_`, at most 64; the address is `<channel>/<name>`",
+            REQUIRED,
+        ),
+        "profile": Key(
+            ValueType("name or list", names("").schema), "one profile, or several merged from left to right"
+        ),
+        "previously": Key(ADDRESSES, "earlier addresses of the same agent"),
+        **BODY,
+        **_loop("agent", "each", "for this agent"),
+    },
+    "service": {
+        "kind": Key(
+            choice(ServiceKind, Shape.TEXT), "the embedded simulator, or the real service", "`simulator`"
+        ),
+        "area": Key(choice(Area, Shape.TEXT), "the region of the service's hosts", "the global host"),
+        "app_id": Key(
+            APP_ID, "the App ID that is expected; only compared with `AGORA_APP_ID`, never used in its place"
+        ),
+    },
     "limits": {
-        "leave": Kind.ANY,
-        "replace": Kind.ANY,
-        "join": Kind.ANY,
-        "quota": Kind.ANY,
-        "usd_per_day": Kind.ANY,
-        "usd_per_minute": Kind.ANY,
+        "leave": Key(SHARE, "how many agents one apply may end", "`30%`"),
+        "replace": Key(SHARE, "how many agents one apply may replace; rotations do not count"),
+        "join": Key(SHARE, "how many agents one apply may start"),
+        "quota": Key(
+            COUNT, "how many live agents the App ID may have, ours or not, after an apply that starts some"
+        ),
+        "usd_per_day": Key(AMOUNT, "what a day may cost after an apply that raises the cost"),
+        "usd_per_minute": Key(AMOUNT, "what one agent costs a minute; no limit itself", "`0.10`"),
     },
     "lifecycle": {
-        "rotate_after": Kind.ANY,
-        "token_ttl": Kind.ANY,
-        "replace": Kind.ANY,
-        "protect": Kind.ANY,
-        "paused": Kind.ANY,
-        "ignore_changes": Kind.ANY,
+        "rotate_after": Key(
+            between(MINUTE, 72 * HOUR),
+            "the age at which an agent is started anew; the service ends it at 72h",
+            "`60h`",
+        ),
+        "token_ttl": Key(
+            between(MINUTE, 24 * HOUR), "the life of its token, which is renewed at half of it", "`24h`"
+        ),
+        "replace": Key(
+            choice(ReplaceOrder),
+            "which comes first when the agent is replaced; `join-first` takes one more place in the quota",
+            "`leave-first`",
+        ),
+        "protect": Key(
+            SWITCH,
+            "never leave or replace it; updates, renewals, rotations and joins go on",
+            "as said last, else `false`",
+        ),
+        "paused": Key(SWITCH, "it is to be absent for now", "`false`"),
+        "ignore_changes": Key(
+            PATHS,
+            "paths sent at the join, then neither compared nor sent: `llm.greeting_message`",
+            "`[]`",
+        ),
     },
 }
-REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "fleet.yaml": ("fleet",),
-    "channel": ("channel", "agents"),
-    "agent": ("name",),
-}
-# Keys whose value must be known before anything is rendered.
-STATIC = ("fleet", "include", "service", "limits", "extends", "as")
-MEANT: Mapping[str, str] = {
+LOOP_KEYS: Final = frozenset({"for_each", "as", "when"})
+# What people write who know other tools -> our key.
+MEANT: Final[Mapping[str, str]] = {
     "templates": "profiles",
     "vars": "variables",
     "overlay": "overrides",

@@ -17,21 +17,20 @@ from typing import Any
 from reconciler.config.expand.agents import Parser
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
 from reconciler.config.expand.composer import Composer
+from reconciler.config.expand.fleet_files import Reader
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import FleetFile, Section, read_agents
-from reconciler.config.expand.loops import Expansion, Instance
+from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_limits, parse_service
 from reconciler.config.expand.variables import Scope, Shared
 from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
-from reconciler.config.files.includes import Reader
 from reconciler.config.rules import Rules
 from reconciler.config.templates.compiler import Templates, is_free
 from reconciler.config.templates.worker import WorkerLimits
-from reconciler.config.trouble import Trouble
 from reconciler.config.yaml.scalars import scalar
-from reconciler.diagnostics import Diagnostics, did_you_mean
+from reconciler.diagnostics import Problem, Problems, did_you_mean
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import ENVIRONMENT, FLEET, Address, Owner
 from reconciler.model.fingerprint import digest
@@ -81,7 +80,7 @@ def load_all(
 
 def environments(directory: FilePath) -> tuple[str, ...]:
     """The names of the environments that a fleet declares, in its own order."""
-    return tuple(Reader(Files(directory), Diagnostics()).fleet().environments)
+    return tuple(Reader(Files(directory), Problems()).fleet().environments)
 
 
 def read_source(directory: FilePath, file: str) -> str | None:
@@ -111,7 +110,7 @@ class _Loading:
     ) -> None:
         self.environment = environment
         self.given = variables
-        self.problems = Diagnostics()
+        self.problems = Problems()
         self.limits = limits
         self.files = Files(directory, limits.files)
         self.rendering = Rendering(self.files, self.problems, limits.rendering)
@@ -196,7 +195,11 @@ class _Loading:
                 self.problems.error("unknown-variable", summary, None, help=help)
 
     def _parsed(
-        self, fleet: FleetFile, composer: Composer, blocks: list[CompiledAgent], instances: Iterable[Instance]
+        self,
+        fleet: FleetFile,
+        composer: Composer,
+        blocks: list[CompiledAgent],
+        instances: Iterable[RenderedAgent],
     ) -> Loaded:
         settings = fleet.environments.get(self.environment) if self.environment is not None else None
         service = parse_service(_layers("service", fleet.section, settings), self.problems)
@@ -204,32 +207,26 @@ class _Loading:
         owner = Owner(str(fleet.section.get("fleet")), self.environment)
         parser, rules = Parser(), Rules(owner, service.area, self.limits.secret_schemes)
         agents: dict[Address, AgentSpec] = {}
-        origins: dict[Address, Instance] = {}
+        origins: dict[Address, RenderedAgent] = {}
+        unplaced: list[tuple[RenderedAgent, Problem]] = []
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
         for instance in instances:
-            spec, troubles = parser.agent(instance.channel, instance.name, instance.tree)
+            spec, found = parser.agent(instance)
             if spec is not None:
-                troubles += rules.agent(spec)
-            if troubles:
-                self._report(loaded, instance, troubles)
-            if spec is not None:
+                found += rules.agent(spec)
                 if spec.address in agents:
                     self._duplicate(loaded, instance, spec.address)
                 agents[spec.address] = spec
                 origins.setdefault(spec.address, instance)
-        for address, trouble in rules.fleet(agents):
-            self._report(loaded, origins[address], [trouble])
+            unplaced += [(instance, problem) for problem in found]
+        unplaced += [(origins[address], problem) for address, problem in rules.fleet(agents)]
+        for instance, problem in unplaced:
+            self.problems.add(loaded.placed(instance, problem))
         warnings = tuple(each for each in self.problems.sorted() if not each.is_error)
         loaded.fleet = DesiredFleet(owner, agents, service, limits, self._digest(), loaded.locate, warnings)
         return loaded
 
-    def _report(self, loaded: Loaded, instance: Instance, troubles: list[Trouble]) -> None:
-        for trouble in troubles:
-            self.problems.add(
-                trouble.diagnostic(loaded.place(instance, trouble.path, at_value=trouble.at_value))
-            )
-
-    def _duplicate(self, loaded: Loaded, instance: Instance, address: Address) -> None:
+    def _duplicate(self, loaded: Loaded, instance: RenderedAgent, address: Address) -> None:
         first = loaded.locate(address, ())
         here = loaded.place(instance, ())
         self.problems.error(

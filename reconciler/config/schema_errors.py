@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import number_help, shown, switch_help
-from reconciler.diagnostics import did_you_mean
+from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.properties import (
     REMOVED_PATHS,
     UNKNOWN_KEY,
@@ -50,7 +49,7 @@ class _Error(NamedTuple):
         return ("properties", *self.path)
 
 
-def property_problems(error: ValidationError, properties: Mapping[str, Any]) -> list[Trouble]:
+def property_problems(error: ValidationError, properties: Mapping[str, Any]) -> list[Problem]:
     """Every problem of one agent's properties; paths begin with `properties`."""
     return [
         _explain(
@@ -67,7 +66,7 @@ def property_problems(error: ValidationError, properties: Mapping[str, Any]) -> 
     ]
 
 
-def _explain(error: _Error) -> Trouble:
+def _explain(error: _Error) -> Problem:
     explain = _EXPLAINED.get(error.kind)
     if explain is not None:
         return explain(error)
@@ -81,10 +80,10 @@ def _explain(error: _Error) -> Trouble:
         message = error.message.removeprefix("Input should ").removeprefix("Value error, ")
         told = f"{shown(error.value)} must {message}" if message.startswith("be ") else message
         summary = f"{error.name}: {told}"
-    return Trouble("invalid-property", summary, error.where)
+    return Problem("invalid-property", summary, error.where)
 
 
-def _wrong_type(error: _Error, wanted: str) -> Trouble:
+def _wrong_type(error: _Error, wanted: str) -> Problem:
     value, help = error.value, None
     if wanted == _TEXT and isinstance(value, (int, float)):
         written = shown(value).removeprefix("the number ")
@@ -95,10 +94,10 @@ def _wrong_type(error: _Error, wanted: str) -> Trouble:
         help = switch_help(value)
     elif isinstance(value, str) and wanted in (_NUMBER, _WHOLE):
         help = number_help(value)
-    return Trouble("wrong-type", f"{error.name} must be {wanted}, not {shown(value)}", error.where, help)
+    return Problem("wrong-type", f"{error.name} must be {wanted}, not {shown(value)}", error.where, help)
 
 
-def _unknown_key(error: _Error) -> Trouble:
+def _unknown_key(error: _Error) -> Problem:
     if error.path in REMOVED_PATHS:
         instead = REMOVED_PATHS[error.path]
         help = f"use {instead}" if instead else "remove it"
@@ -107,37 +106,37 @@ def _unknown_key(error: _Error) -> Trouble:
         )
     if error.path in _RESERVED:
         summary = f"{error.name} cannot be written: it belongs to the reconciler"
-        return Trouble("reserved-property", summary, error.where, _RESERVED[error.path])
+        return Problem("reserved-property", summary, error.where, _RESERVED[error.path])
     hint = did_you_mean(str(error.path[-1]), known_keys(error.loc))
     return warning("unknown-property", f"{error.name} is not known; it is sent as it is", error.where, hint)
 
 
-def _unknown_vendor(error: _Error) -> Trouble:
+def _unknown_vendor(error: _Error) -> Problem:
     vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
     known = VENDORS[error.path[0]]  # type: ignore[index]  # one of the slots: only they have a vendor
     summary, where = f"{error.path[0]}.vendor {shown(vendor)} is not known", (*error.where, "vendor")
     hint = did_you_mean(str(vendor), known)
     if hint is not None:
-        return Trouble("unknown-vendor", summary, where, hint)
+        return Problem("unknown-vendor", summary, where, hint)
     help = f"known: {', '.join(sorted(known))}"
     return warning("unknown-vendor", f"{summary}; it is sent as it is, unchecked", where, help)
 
 
-def _vendor_not_text(error: _Error) -> Trouble:
-    return Trouble("wrong-type", f"{error.name}.vendor must be a text", (*error.where, "vendor"), "quote it")
+def _vendor_not_text(error: _Error) -> Problem:
+    return Problem("wrong-type", f"{error.name}.vendor must be a text", (*error.where, "vendor"), "quote it")
 
 
-def _missing(error: _Error) -> Trouble:
+def _missing(error: _Error) -> Problem:
     inside = dotted(error.path[:-1]) or "properties"
-    return Trouble("missing-property", f'"{error.path[-1]}" is missing in {inside}', error.where)
+    return Problem("missing-property", f'"{error.path[-1]}" is missing in {inside}', error.where)
 
 
-def _unknown_word(error: _Error) -> Trouble:
+def _unknown_word(error: _Error) -> Problem:
     expected = str(error.context.get("expected", ""))
     words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
     hint = did_you_mean(error.value, words) if isinstance(error.value, str) else None
     summary = f"{error.name}: {shown(error.value)} is not one of {', '.join(words)}"
-    return Trouble("unknown-word", summary, error.where, hint)
+    return Problem("unknown-word", summary, error.where, hint)
 
 
 _TEXT, _WHOLE, _NUMBER, _SWITCH = "a text", "a whole number", "a number", "true or false"
@@ -160,7 +159,7 @@ _SIZES: Final[Mapping[str, str]] = {
     "string_too_short": "at least {min_length} character",
     "string_too_long": "at most {max_length} characters",
 }
-_EXPLAINED: Final[Mapping[str, Callable[[_Error], Trouble]]] = {
+_EXPLAINED: Final[Mapping[str, Callable[[_Error], Problem]]] = {
     UNKNOWN_KEY: _unknown_key,
     UNKNOWN_VENDOR: _unknown_vendor,
     VENDOR_NOT_TEXT: _vendor_not_text,

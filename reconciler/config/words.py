@@ -1,6 +1,6 @@
 """Our own words inside the files: durations, limits, names, each with the message for whoever gets it wrong.
 
-Each reader takes a value and gives the parsed one, or raises `Wrong` with what to say.
+Each reader takes a value and gives the parsed one, or raises `InvalidValue` with what to say.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ import re
 from enum import StrEnum
 from typing import TypeVar
 
+from reconciler import durations
 from reconciler.config.yaml.scalars import NUMBER
-from reconciler.diagnostics import did_you_mean
+from reconciler.diagnostics import Problem, ProblemError, did_you_mean
 from reconciler.model.fleet import Limit
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-DURATION = "(?:[0-9]{1,6}[dhms])+"
-_DURATION = re.compile(DURATION)
+_APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
 # What YAML once took for switches, and is text now.
 _SPOKEN = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -25,41 +24,32 @@ _PADDED = re.compile(r"-?0[0-9]{1,18}")
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-class Wrong(Exception):
-    """A value of ours that cannot be read: rule, what is wrong, what to write."""
+class InvalidValue(ProblemError):
+    """A value of ours that cannot be read; whoever asked for it adds the name of its key and the place."""
 
     def __init__(self, rule: str, summary: str, help: str | None = None) -> None:
-        super().__init__(summary)
-        self.rule = rule
-        self.summary = summary
-        self.help = help
+        super().__init__(Problem(rule, summary, help=help))
 
 
 def duration(value: object, least: float, most: float) -> float:
     """Seconds of a text such as `60h`, `90m` or `1d12h`."""
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise Wrong(
+    try:
+        seconds = durations.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise InvalidValue(
             "bad-duration", f"{shown(value)} is not a duration", "write 90m, 60h or 2d: a number and its unit"
-        )
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([dhms])", value))
+        ) from None
     if not least <= seconds <= most:
-        raise Wrong("bad-duration", f"{value} is not between {as_duration(least)} and {as_duration(most)}")
+        bounds = f"{durations.spelled(least)} and {durations.spelled(most)}"
+        raise InvalidValue("bad-duration", f"{value} is not between {bounds}")
     return seconds
-
-
-def as_duration(seconds: float) -> str:
-    """A duration as people write it."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
 
 
 def boolean(value: object) -> bool:
     """true or false; never a text that looks like it."""
     if isinstance(value, bool):
         return value
-    raise Wrong("not-boolean", f"must be true or false, not {shown(value)}", switch_help(value))
+    raise InvalidValue("not-boolean", f"must be true or false, not {shown(value)}", switch_help(value))
 
 
 def switch_help(value: object) -> str:
@@ -87,7 +77,7 @@ def word(value: object, words: type[_Word]) -> _Word:
     if isinstance(value, str) and value in known:
         return words(value)
     hint = did_you_mean(value, known) if isinstance(value, str) else None
-    raise Wrong("unknown-word", f"{shown(value)} is not one of {', '.join(known)}", hint)
+    raise InvalidValue("unknown-word", f"{shown(value)} is not one of {', '.join(known)}", hint)
 
 
 def share(value: object) -> Limit:
@@ -97,21 +87,34 @@ def share(value: object) -> Limit:
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     if match is not None and float(match[1]) <= 100:
         return Limit(percent=float(match[1]))
-    raise Wrong("bad-limit", f"{shown(value)} is not a limit", "write a number, or a share such as 30%")
+    raise InvalidValue(
+        "bad-limit", f"{shown(value)} is not a limit", "write a number, or a share such as 30%"
+    )
 
 
 def whole(value: object) -> int:
     """A whole number from 0."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise Wrong("bad-limit", f"{shown(value)} is not a whole number", "write a number such as 20")
+    raise InvalidValue("bad-limit", f"{shown(value)} is not a whole number", "write a number such as 20")
+
+
+def app_id(value: object) -> str:
+    """An App ID of Agora."""
+    if isinstance(value, str) and _APP_ID.fullmatch(value):
+        return value
+    raise InvalidValue(
+        "app-id",
+        f"{shown(value)} is not an App ID",
+        "an App ID is 32 hexadecimal digits, from the Agora console",
+    )
 
 
 def amount(value: object) -> float:
     """A number from 0."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
         return float(value)
-    raise Wrong("bad-limit", f"{shown(value)} is not an amount", "write a number such as 3000")
+    raise InvalidValue("bad-limit", f"{shown(value)} is not an amount", "write a number such as 3000")
 
 
 def shown(value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.diagnostics import Diagnostic, Span
+from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
@@ -90,7 +90,7 @@ class DesiredFleet:
     limits: Limits = Limits()
     digest: str = ""
     locate: Callable[[Address, Path], Span | None] = field(default=_nowhere, compare=False)
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def channels(self) -> frozenset[str]:

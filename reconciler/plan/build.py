@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Problem
 from reconciler.errors import Refused
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
@@ -80,7 +80,7 @@ class Plan:
     elsewhere: int = 0
     interrupted: int = 0
     new_secrets: tuple[tuple[str, int], ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     fleet: DesiredFleet | None = field(default=None, compare=False)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.durations import spelled
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
@@ -197,7 +198,7 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     if facts.forced:
         return _guarded(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
     if is_due:
-        text = f"it is older than {_span(want.lifecycle.rotate_after)}, and the service ends every agent at {facts.able.max_lifetime / 3600:g} h"
+        text = f"it is older than {spelled(want.lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
         return _unless_backing_off(
             facts, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
         )
@@ -210,14 +211,6 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
 
 
 _NEAR_THE_END = 12 * HOUR
-
-
-def _span(seconds: float) -> str:
-    """A span of time in the largest unit that gives a whole number."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
 
 
 def _in_place(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from reconciler.diagnostics import Diagnostic, Span
+from reconciler.diagnostics import Problem, Span
 from reconciler.model.spec import Body, describe
 from reconciler.model.tree import Tree
 from reconciler.plan.build import Plan, Unmanaged
@@ -29,13 +29,13 @@ from reconciler.report.plan_document import (
     Held,
     Location,
     PlanDocument,
-    Problem,
     ResourceChange,
     TerraformAction,
     UnmanagedTree,
     Why,
     plan_schema,
 )
+from reconciler.report.plan_document import Problem as ProblemTree
 from reconciler.report.shown import masked, plain, sensitivity
 from reconciler.report.view import inner, location_of
 
@@ -98,7 +98,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
         "resource_changes": [change_tree(plan, each) for each in changes],
         "unmanaged": [unmanaged_tree(each) for each in plan.unmanaged],
         "unmanaged_elsewhere": plan.elsewhere,
-        "warnings": [diagnostic_tree(each) for each in sorted(plan.warnings, key=Diagnostic.sort_key)],
+        "warnings": [diagnostic_tree(each) for each in sorted(plan.warnings, key=Problem.sort_key)],
     }
 
 
@@ -181,7 +181,7 @@ def _place(where: Span) -> Location:
     return {"file": where.file, "line": where.line, "column": where.column}
 
 
-def diagnostic_tree(found: Diagnostic) -> Problem:
+def diagnostic_tree(found: Problem) -> ProblemTree:
     """One problem of the files."""
     return {
         "severity": "error" if found.is_error else "warning",

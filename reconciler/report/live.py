@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
+from reconciler.durations import rounded
 from reconciler.model.address import Address
-from reconciler.report.durations import duration
 from reconciler.report.escape import visible
 from reconciler.report.progress import DOING, outcome
 
@@ -69,7 +69,7 @@ class LiveProgress:
     def _finish(self, event: Finished) -> None:
         started = self._running.pop(event.address, None)
         is_done = event.result not in (Result.SKIPPED, Result.HELD)
-        took = f" after {duration(self._clock() - started[1])}" if started and is_done else ""
+        took = f" after {rounded(self._clock() - started[1])}" if started and is_done else ""
         styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
         self._above(
             f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
@@ -87,7 +87,7 @@ class LiveProgress:
         now = self._clock()
         oldest = sorted(self._running.items(), key=lambda item: (item[1][1], item[0]))
         lines = [
-            self._line(f"  {visible(str(address))}: {text} ({duration(now - since)})", "")
+            self._line(f"  {visible(str(address))}: {text} ({rounded(now - since)})", "")
             for address, (text, since) in oldest[:_MOST_LINES]
         ]
         if len(oldest) > _MOST_LINES:

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.model.record import Entry
 from reconciler.plan.change import action_of, target_of
-from reconciler.report.durations import moment
+from reconciler.report.instants import moment
 from reconciler.report.view import body_tree
 from reconciler.workflow import Portrait
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.diagnostics import Diagnostic, Span
+from reconciler.diagnostics import Problem, Span
 from reconciler.report.documents import as_json
 from reconciler.report.escape import github_message, github_property, visible
 from reconciler.report.json_plan import diagnostic_tree
@@ -16,7 +16,7 @@ FORMAT_VERSION = "1.0"
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def render_json(diagnostics: Iterable[Diagnostic]) -> str:
+def render_json(diagnostics: Iterable[Problem]) -> str:
     """Problems as JSON, in the order of the files."""
     found = _sorted(diagnostics)
     errors = sum(1 for each in found if each.is_error)
@@ -30,7 +30,7 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
     return as_json(tree) + "\n"
 
 
-def render_github(diagnostics: Iterable[Diagnostic], *, root: str = "") -> str:
+def render_github(diagnostics: Iterable[Problem], *, root: str = "") -> str:
     """Problems as annotations on the lines of a pull request; one command a line.
 
     `root` is the fleet's directory as seen from the repository's: that is where readers start to look.
@@ -38,7 +38,7 @@ def render_github(diagnostics: Iterable[Diagnostic], *, root: str = "") -> str:
     return "".join(_annotation(each, root) + "\n" for each in _sorted(diagnostics))
 
 
-def _annotation(found: Diagnostic, root: str) -> str:
+def _annotation(found: Problem, root: str) -> str:
     properties = {}
     if found.where is not None:
         properties = {
@@ -58,7 +58,7 @@ def _seen(text: str) -> str:
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
-def render_sarif(diagnostics: Iterable[Diagnostic], *, root: str = "") -> str:
+def render_sarif(diagnostics: Iterable[Problem], *, root: str = "") -> str:
     """Problems as one SARIF run; `root` as for `render_github`."""
     found = _sorted(diagnostics)
     rules = sorted({each.rule for each in found})
@@ -77,7 +77,7 @@ def render_sarif(diagnostics: Iterable[Diagnostic], *, root: str = "") -> str:
     return as_json({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
 
 
-def _result(found: Diagnostic, rule_index: int, root: str) -> dict[str, Any]:
+def _result(found: Problem, rule_index: int, root: str) -> dict[str, Any]:
     text = "\n".join(part for part in (found.summary, found.why, found.help) if part)
     result: dict[str, Any] = {
         "ruleId": found.rule,
@@ -107,5 +107,5 @@ def _below(root: str, file: str) -> str:
     return "/".join(parts)
 
 
-def _sorted(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    return sorted(diagnostics, key=Diagnostic.sort_key)
+def _sorted(diagnostics: Iterable[Problem]) -> list[Problem]:
+    return sorted(diagnostics, key=Problem.sort_key)

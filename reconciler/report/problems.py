@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from reconciler.diagnostics import Diagnostic, Span
+from reconciler.diagnostics import Problem, Span
 from reconciler.errors import ReconcilerError
 from reconciler.report.escape import visible
 from reconciler.report.problem_formats import render_github, render_json, render_sarif
@@ -38,9 +38,9 @@ _KEY = re.compile(r"[\w.\"'-]+:\s+")
 _WIDEST = 160
 
 
-def render_text(diagnostics: Iterable[Diagnostic], read_source: ReadSource, *, colour: bool) -> str:
+def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool) -> str:
     """Every problem with its code frame, in the order of the files, and a last line that counts them."""
-    found = sorted(diagnostics, key=Diagnostic.sort_key)
+    found = sorted(diagnostics, key=Problem.sort_key)
     style = Style(colour)
     sources: dict[str, list[str] | None] = {}
     lines_of = _cached(sources, read_source, _hidden(found))
@@ -48,7 +48,7 @@ def render_text(diagnostics: Iterable[Diagnostic], read_source: ReadSource, *, c
     return "\n\n".join([*blocks, summary(found)]) + "\n"
 
 
-def summary(diagnostics: Iterable[Diagnostic]) -> str:
+def summary(diagnostics: Iterable[Problem]) -> str:
     """`3 errors, 1 warning`."""
     found = list(diagnostics)
     errors = sum(1 for each in found if each.is_error)
@@ -70,7 +70,7 @@ def _in_lines(text: str) -> str:
     return "\n    ".join(visible(line) for line in text.split("\n"))
 
 
-def _problem(found: Diagnostic, style: Style, lines_of: LinesOf) -> Iterator[str]:
+def _problem(found: Problem, style: Style, lines_of: LinesOf) -> Iterator[str]:
     word = style.error("error:") if found.is_error else style.warning("warning:")
     yield f"{word} {_in_lines(found.summary)} {style.dim(f'[{visible(found.rule)}]')}"
     if found.where is not None:
@@ -85,7 +85,7 @@ def _problem(found: Diagnostic, style: Style, lines_of: LinesOf) -> Iterator[str
         yield f"    {style.dim('help:')} {_in_lines(found.help)}"
 
 
-def _place(found: Diagnostic, where: Span, style: Style, lines_of: LinesOf) -> Iterator[str]:
+def _place(found: Problem, where: Span, style: Style, lines_of: LinesOf) -> Iterator[str]:
     yield f"  {style.dim('-->')} {visible(str(where))}"
     lines = lines_of(where.file)
     if lines is None or not 1 <= where.line <= len(lines):
@@ -109,7 +109,7 @@ def _window(line: str, column: int) -> tuple[str, int]:
     return line[start : start + _WIDEST], min(max(column - start, 1), _WIDEST + 1)
 
 
-def _hidden(found: Iterable[Diagnostic]) -> dict[tuple[str, int], int]:
+def _hidden(found: Iterable[Problem]) -> dict[tuple[str, int], int]:
     """Where lines hold a secret that somebody wrote into the files: file and line, with the column to cut at.
 
     The report of such a mistake is read by more people than the file, in logs that are kept.

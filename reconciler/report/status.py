@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reconciler.report.durations import duration
+from reconciler.durations import rounded
 from reconciler.report.escape import visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
@@ -73,8 +73,7 @@ def render_text(status: Status) -> str:
     if status.unmanaged:
         listed = sorted(status.unmanaged, key=lambda row: (row.channel, row.name, row.agent_id))
         foreign = [
-            (row.channel, row.name or "(no name)", row.status, duration(row.age), row.agent_id)
-            for row in listed
+            (row.channel, row.name or "(no name)", row.status, _span(row.age), row.agent_id) for row in listed
         ]
         blocks.append("Unmanaged agents (seen, never touched):\n" + _table(foreign, indent="    "))
     return "\n\n".join([*blocks, _summary(status)]) + "\n"
@@ -99,8 +98,12 @@ def tree(status: Status) -> dict[str, Any]:
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:
-    times = (duration(row.age), duration(row.left), duration(row.token_left))
+    times = (_span(row.age), _span(row.left), _span(row.token_left))
     return (row.address, row.status, *times, row.sync, row.agent_id or "-")
+
+
+def _span(seconds: float | None) -> str:
+    return "-" if seconds is None else rounded(seconds)
 
 
 def _table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:

@@ -66,6 +66,7 @@ class Virtual:
     sent: dict[str, int] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     on_request: Callable[[HttpRequest], None] | None = None
+    settings: AgoraSettings = SETTINGS
 
     def __post_init__(self) -> None:
         self.service = Simulator(World(), clock=lambda: self.now)
@@ -149,7 +150,7 @@ class Virtual:
 
     def provider(self) -> AgoraProvider:
         """A provider as a new process would have it."""
-        return AgoraProvider(SETTINGS, Limits(calls_per_second=1e9, burst=1e9))
+        return AgoraProvider(self.settings, Limits(calls_per_second=1e9, burst=1e9))
 
     def job(self, fleet: DesiredFleet, **settings: Any) -> Job:
         return Job(fleet, app_id=SETTINGS.app_id, **settings)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler import workflow
+from reconciler.apply.events import Result
 from reconciler.errors import Refused, UsageError
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Limit, Limits
@@ -213,3 +214,19 @@ def test_only_joins_is_no_way_around_a_hold(virtual: Virtual) -> None:
     someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
     apply(virtual, fleet(agent("lobby/greeter")), policy=Policy(only=frozenset({Action.JOIN})))
     assert len(virtual.live()) == 1
+
+
+# --- refusals that look like outages ----------------------------------------------------------------------------
+
+
+def test_a_500_that_refuses_the_properties_is_a_refusal_with_advice(virtual: Virtual) -> None:
+    detail = "core: edge failed, reason: 'NoneType' object has no attribute 'output_modalities'"
+    virtual.service.set_script(
+        [{"on": "join", "count": 0, "fate": "refuse", "status": 500, "detail": detail}]
+    )
+    ledger = virtual.run(workflow.apply(virtual.job(fleet(agent("lobby/greeter"))), virtual.provider()))
+    (row,) = ledger.finished
+    assert row.result is Result.FAILED
+    assert "the service's engine refused the properties" in row.detail
+    assert virtual.sent == {"join": 1}, "the same body would get the same answer"
+    assert virtual.state.read().intents == ()

@@ -24,7 +24,7 @@ from reconciler.cli import options
 @click.option(
     "--wait",
     type=options.Duration(),
-    default="120s",
+    default="2m",
     show_default=True,
     help="How long agents may take to run.",
 )

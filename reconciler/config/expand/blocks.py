@@ -8,8 +8,8 @@ from typing import Any
 
 from reconciler.config.expand.layers import Layer, Place, deciding
 from reconciler.config.expand.layout import Section
+from reconciler.config.expand.programs import Program
 from reconciler.config.expand.variables import Level
-from reconciler.config.templates.programs import Program
 from reconciler.model.tree import Path
 
 
@@ -46,7 +46,6 @@ class Loop:
         return self.items is not None
 
 
-LOOP_KEYS = frozenset({"for_each", "as", "when"})
 ONCE = Loop()
 
 

@@ -5,11 +5,9 @@ defaults < profiles (what they extend first, left to right, each once) < the age
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from reconciler.config.expand.blocks import (
-    LOOP_KEYS,
     ONCE,
     Body,
     CompiledAgent,
@@ -21,17 +19,18 @@ from reconciler.config.expand.blocks import (
 from reconciler.config.expand.layers import Layer, Stack, merged
 from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
 from reconciler.config.expand.profiles import Profiles
+from reconciler.config.expand.programs import Compiler, Origin
 from reconciler.config.expand.variables import EMPTY, Found, Level, Shared, Variable
+from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
 from reconciler.config.templates.errors import TemplateFault
-from reconciler.config.templates.programs import Compiler
 from reconciler.config.yaml.scalars import Templated
-from reconciler.config.yaml.tree import OpenList, OpenMap
-from reconciler.diagnostics import Diagnostics
+from reconciler.config.yaml.tree import OpenMap
+from reconciler.diagnostics import Problems
 from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
-from reconciler.model.tree import Path
+from reconciler.model.tree import Path, Tree
 
-BODY_KEYS = ("properties", "preset", "pipeline_id", "lifecycle", "previously")
+_PARTS_OF_BODY = (*BODY, "previously")
 _TOOL_NAMES = frozenset({"args.*", "template_variables.*", "tool_call_id"})
 _DECLARATION: Path = ("properties", "llm", "template_variables")
 _NONE: frozenset[str] = frozenset()
@@ -44,9 +43,9 @@ class Composer:
         self,
         fleet: FleetFile,
         environment: str | None,
-        fixed: Mapping[str, Any],
+        fixed: Mapping[str, Tree],
         shared: Shared,
-        problems: Diagnostics,
+        problems: Problems,
     ) -> None:
         self.fleet = fleet
         self.templates: Templates = shared.templates
@@ -56,7 +55,7 @@ class Composer:
         self.defaults = _layer("defaults", fleet.section.sub("defaults"))
         settings = fleet.environments.get(environment) if environment is not None else None
         self.overrides = _layer(f"environment {environment}", settings.sub("overrides") if settings else None)
-        self._bases: dict[tuple[str, ...], tuple[tuple[Layer, ...], Any]] = {}
+        self._bases: dict[tuple[str, ...], tuple[tuple[Layer, ...], Tree]] = {}
         self.profiles = Profiles(fleet.profiles, problems)
         fleet_level = self.level(fleet.section.sub("variables"))
         self.globals: Level = {**fleet_level, **self.level(settings.sub("variables") if settings else None)}
@@ -90,16 +89,16 @@ class Composer:
             found[name] = self._variable(name, value, section, (name,))
         return found
 
-    def _variable(self, name: str, value: Any, section: Section, path: Path) -> Variable:
+    def _variable(self, name: str, value: Tree, section: Section, path: Path) -> Variable:
         origin = Under(section, path)
         compiler = self._compiler(origin, keep_null=True)
         program = compiler.compile(value)
         return Variable(name, program, frozenset(compiler.needs), origin)
 
-    def _compiler(self, origin: Any, *, keep_null: bool = False) -> Compiler:
+    def _compiler(self, origin: Origin, *, keep_null: bool = False) -> Compiler:
         return Compiler(self.templates, origin, self._fault, keep_null=keep_null)
 
-    def _fault(self, origin: Any, path: Path, fault: TemplateFault) -> None:
+    def _fault(self, origin: Origin, path: Path, fault: TemplateFault) -> None:
         if not fault.reported:
             self.shared.faults.append(Found(origin, path, fault, ""))
 
@@ -126,13 +125,12 @@ class Composer:
             level = {**level, "agent": self._variable("agent", name, section, ("name",))}
         if loop.repeats or outer.repeats:
             self._check_shadowing(section, loop, {**outer_level, **level}, outer if outer.repeats else None)
-        program, needs = section.get("profile"), _NONE
-        if isinstance(program, (Templated, OpenList)):
-            compiler = self._compiler(Under(section, ("profile",)))
-            program, needs = compiler.compile(program), frozenset(compiler.needs)
+        compiler = self._compiler(Under(section, ("profile",)))
+        profile = compiler.compile(section.get("profile"))
+        needs = frozenset(compiler.needs)
         fixed_name = None if "agent" in level else str(name)
         return CompiledAgent(
-            section, channel, file_level, outer_level, loop, level, fixed_name, program, needs
+            section, channel, file_level, outer_level, loop, level, fixed_name, profile, needs
         )
 
     def _loop(self, section: Section, default: str) -> Loop:
@@ -154,11 +152,10 @@ class Composer:
     def _check_shadowing(self, section: Section, loop: Loop, level: Level, outer: Loop | None = None) -> None:
         """A loop's name means the loop's item, everywhere inside of the loop."""
         document = section.document
-        if outer is not None:
-            for name in section.get("variables") or () if isinstance(section.get("variables"), dict) else ():
-                if name == outer.name:
-                    where = document.key(section.get("variables"), name)
-                    self.problems.error("loop-name", f'"{name}" is the name of the loop around it', where)
+        variables = section.sub("variables")
+        if outer is not None and variables is not None and outer.name in variables.tree:
+            where = document.key(variables.tree, outer.name)
+            self.problems.error("loop-name", f'"{outer.name}" is the name of the loop around it', where)
         if not loop.repeats:
             return
         where = (
@@ -219,7 +216,7 @@ class Composer:
         compiler = Compiler(self.templates, body, self._fault, _protection(protected))
         return Body(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
 
-    def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Any]:
+    def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Tree]:
         """defaults and profiles, merged once for each choice of profiles."""
         known = self._bases.get(profiles)
         if known is None:
@@ -227,20 +224,20 @@ class Composer:
             for name in self.profiles.linear(profiles):
                 section = self.profiles.sections[name]
                 layers.append(Layer(f"profile {name}", section.document, section.tree))
-            tree: Any = {}
+            tree: Tree = {}
             for layer in layers:
                 tree = merged(tree, _part_of_body(layer.tree))
             known = self._bases[profiles] = (tuple(layers), tree)
         return known
 
 
-def _part_of_body(tree: Any) -> Any:
+def _part_of_body(tree: Mapping[str, Tree]) -> Tree:
     """What of a layer's mapping belongs to an agent's body."""
-    body = {key: value for key, value in tree.items() if key in BODY_KEYS}
+    body = {key: value for key, value in tree.items() if key in _PARTS_OF_BODY}
     return OpenMap(body) if tree.__class__ is OpenMap else body
 
 
-def _declaration(tree: Any) -> Any:
+def _declaration(tree: Tree) -> Tree:
     """The merged `llm.template_variables` of a body."""
     node = tree
     for part in _DECLARATION:
@@ -248,14 +245,14 @@ def _declaration(tree: Any) -> Any:
     return node
 
 
-def declared_names(declaration: Any) -> frozenset[str]:
+def declared_names(declaration: Tree) -> frozenset[str]:
     """The service's own variables that `llm.template_variables` declares."""
     if not isinstance(declaration, dict):
         return _NONE
     return frozenset(name for name, value in declaration.items() if value is not None)
 
 
-def _protection(declared: frozenset[str]) -> Any:
+def _protection(declared: frozenset[str]) -> Callable[[Path], frozenset[str]]:
     def protected(path: Path) -> frozenset[str]:
         if path[:1] != ("properties",):
             return _NONE

@@ -7,18 +7,17 @@ Where a value came from is not carried along: the layers are kept, and searched 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reconciler.config.files.documents import Document
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenMap
 from reconciler.diagnostics import Span
-from reconciler.model.tree import Path
+from reconciler.model.tree import Path, Tree, value_at
 
 
-class Stack(tuple[Any, ...]):
+class Stack(tuple[Tree, ...]):
     """Values of one key, lowest layer first, at least one of which is an expression that may give a mapping."""
 
     __slots__ = ()
@@ -32,7 +31,7 @@ def may_be_mapping(value: object) -> bool:
     return value.__class__ is Stack
 
 
-def merged(lower: Any, upper: Any) -> Any:
+def merged(lower: Tree, upper: Tree) -> Tree:
     """`upper` over `lower`. Nulls stay in the result, so that a layer can still remove what another gave."""
     if not isinstance(upper, dict):
         if may_be_mapping(upper) and (isinstance(lower, dict) or may_be_mapping(lower)):
@@ -52,13 +51,13 @@ def merged(lower: Any, upper: Any) -> Any:
     return both
 
 
-def _stacked(lower: Any, upper: Any) -> Stack:
+def _stacked(lower: Tree, upper: Tree) -> Stack:
     below = tuple(lower) if isinstance(lower, Stack) else (lower,)
     above = tuple(upper) if isinstance(upper, Stack) else (upper,)
     return Stack(below + above)
 
 
-def without_nulls(tree: Any) -> Any:
+def without_nulls(tree: Tree) -> Tree:
     """The tree without keys whose value is null; the same object where there are none."""
     if not isinstance(tree, dict):
         return tree
@@ -74,7 +73,7 @@ class Layer:
 
     name: str
     document: Document
-    tree: Any
+    tree: Mapping[str, Tree]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Place:
     """Where a value stands: the layer, the container in it and the key; no container means the layer itself."""
 
     layer: Layer
-    container: Any = None
+    container: Tree = None
     key: str | int = ""
 
     @property
@@ -100,9 +99,9 @@ class Place:
         return self.layer.document.value(self.container, self.key)
 
     @property
-    def source(self) -> Any:
+    def source(self) -> object:
         """The value as the file writes it."""
-        return self.layer.tree if self.container is None else self.container[self.key]
+        return self.layer.tree if self.container is None else value_at(self.container, (self.key,))
 
 
 def deciding(layers: Sequence[Layer], path: Path) -> Place | None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from reconciler.config.expand.layers import Layer, Place
 from reconciler.config.files.documents import Document
-from reconciler.config.keys import KEYS, MEANT, REQUIRED, STATIC, Kind
+from reconciler.config.keys import KEYS, MEANT
 from reconciler.config.yaml.scalars import Templated
-from reconciler.diagnostics import Diagnostics, did_you_mean
-from reconciler.model.tree import Path
+from reconciler.diagnostics import Problems, did_you_mean
+from reconciler.model.tree import Path, Tree
 
 
 @dataclass(slots=True)
@@ -22,9 +21,9 @@ class Section:
     """One mapping of ours in one file."""
 
     document: Document
-    tree: Mapping[str, Any]
+    tree: Mapping[str, Tree]
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> Tree:
         return self.tree.get(key)
 
     def place(self, path: Path) -> Place | None:
@@ -32,7 +31,7 @@ class Section:
         layer = Layer("", self.document, self.tree)
         if not path:
             return Place(layer)
-        node: Any = self.tree
+        node: Tree = self.tree
         place = Place(layer)
         for part in path:
             if isinstance(node, dict) and part not in node:
@@ -87,7 +86,7 @@ class FleetFile:
     environments: dict[str, Section | None] = field(default_factory=dict)
 
 
-def read_fleet(document: Document, problems: Diagnostics) -> FleetFile:
+def read_fleet(document: Document, problems: Problems) -> FleetFile:
     """fleet.yaml as a value; what is wrong with its shape is among the problems."""
     section = Section(document, document.root)
     _check(section, "fleet.yaml", problems)
@@ -107,7 +106,7 @@ def read_fleet(document: Document, problems: Diagnostics) -> FleetFile:
     return fleet
 
 
-def read_agents(document: Document, problems: Diagnostics, *, section: str = "agents file") -> AgentsFile:
+def read_agents(document: Document, problems: Problems, *, section: str = "agents file") -> AgentsFile:
     """The channels of a file; with `section="fleet.yaml"` those that stand there."""
     root = Section(document, document.root)
     if section != "fleet.yaml":
@@ -125,7 +124,7 @@ def read_agents(document: Document, problems: Diagnostics, *, section: str = "ag
     return AgentsFile(root, channels)
 
 
-def _check_environment(section: Section, problems: Diagnostics) -> None:
+def _check_environment(section: Section, problems: Problems) -> None:
     _check(section, "environment", problems)
     for key in ("service", "limits", "overrides"):
         part = section.sub(key)
@@ -133,11 +132,10 @@ def _check_environment(section: Section, problems: Diagnostics) -> None:
             _check(part, key, problems)
 
 
-def _named(section: Section, key: str, problems: Diagnostics) -> Iterator[tuple[str, Section | None]]:
+def _named(section: Section, key: str, problems: Problems) -> Iterator[tuple[str, Section | None]]:
     """The mappings by name under a key; an empty one is None."""
     tree = section.get(key)
-    for name in tree if isinstance(tree, dict) else ():
-        value = tree[name]
+    for name, value in tree.items() if isinstance(tree, dict) else ():
         if value is None or isinstance(value, dict):
             yield name, Section(section.document, value) if value is not None else None
         else:
@@ -149,17 +147,18 @@ def _named(section: Section, key: str, problems: Diagnostics) -> Iterator[tuple[
             )
 
 
-def _check(section: Section, name: str, problems: Diagnostics) -> None:
+def _check(section: Section, name: str, problems: Problems) -> None:
     """Known keys of the right kind, and none missing."""
     known = KEYS[name]
     document, tree = section.document, section.tree
     for key, value in tree.items():
-        kind = known.get(key)
-        if kind is None:
+        declared = known.get(key)
+        if declared is None:
             _unknown(section, name, key, problems)
-        elif value is not None and not _is(kind, value):
-            problems.error("wrong-type", f"{key} must be {kind}", document.key(tree, key), path=key)
-        elif key in STATIC and _has_template(value):
+        elif value is not None and not declared.type.shape.fits(value):
+            shape = declared.type.shape
+            problems.error("wrong-type", f"{key} must be {shape}", document.key(tree, key), path=key)
+        elif declared.static and _has_template(value):
             problems.error(
                 "template-not-allowed",
                 f"{key} cannot be a template",
@@ -168,8 +167,8 @@ def _check(section: Section, name: str, problems: Diagnostics) -> None:
                 help="write the value itself; environments may set service, limits and variables",
                 path=key,
             )
-    for key in REQUIRED.get(name, ()):
-        if tree.get(key) is None:
+    for key, declared in known.items():
+        if declared.required and tree.get(key) is None:
             problems.error(
                 "missing-key",
                 f'{"this " if name != "fleet.yaml" else ""}{name} has no "{key}"',
@@ -178,7 +177,7 @@ def _check(section: Section, name: str, problems: Diagnostics) -> None:
             )
 
 
-def _unknown(section: Section, name: str, key: str, problems: Diagnostics) -> None:
+def _unknown(section: Section, name: str, key: str, problems: Problems) -> None:
     known = KEYS[name]
     meant = MEANT.get(key)
     hint = f'did you mean "{meant}"?' if meant in known else did_you_mean(key, known)
@@ -199,7 +198,7 @@ def _article(name: str) -> str:
     return f"{'an' if name[0] in 'ae' else 'a'} {name}"
 
 
-def _check_items(section: Section, key: str, problems: Diagnostics) -> None:
+def _check_items(section: Section, key: str, problems: Problems) -> None:
     value = section.get(key)
     for index, each in enumerate(value if isinstance(value, list) else ()):
         if not isinstance(each, dict):
@@ -209,22 +208,6 @@ def _check_items(section: Section, key: str, problems: Diagnostics) -> None:
                 section.document.key(value, index),
                 path=key,
             )
-
-
-def _is(kind: Kind, value: object) -> bool:
-    match kind:
-        case Kind.MAPPING:
-            return isinstance(value, dict)
-        case Kind.LIST:
-            return isinstance(value, list)
-        case Kind.TEXT:
-            return isinstance(value, str)
-        case Kind.NAMES:
-            return isinstance(value, str) or (
-                isinstance(value, list) and all(isinstance(each, str) for each in value)
-            )
-        case Kind.ANY:
-            return True
 
 
 def _has_template(value: object) -> bool:

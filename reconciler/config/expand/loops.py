@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from reconciler.config.expand.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
 from reconciler.config.expand.composer import Composer, declared_names
 from reconciler.config.expand.layout import Section, names
 from reconciler.config.expand.variables import Level, Scope
+from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import Missing
-from reconciler.config.templates.worker import Progress
 from reconciler.config.words import shown, switch_help
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
+from reconciler.model.tree import Tree
 
 # How many agents are handed over together: what they share is sent once.
 BATCH = 256
@@ -27,22 +28,32 @@ class TooMany(Exception):
     """The files ask for more agents than anybody may; rendering ends."""
 
 
+class RenderedBody(TypedDict, total=False):
+    """What a rendered agent may say beside its channel and name, merged from its layers; not validated yet."""
+
+    properties: Tree
+    preset: Tree
+    pipeline_id: Tree
+    lifecycle: Tree
+    previously: Tree
+
+
 @dataclass(frozen=True, slots=True)
-class Instance:
+class RenderedAgent:
     """One agent, rendered: which block it came from (by number), its choice of profiles, and its plain tree."""
 
     block: int
     profiles: tuple[str, ...]
-    channel: Any
-    name: Any
-    tree: dict[str, Any]
+    channel: Tree
+    name: Tree
+    tree: RenderedBody
 
 
 class Expansion:
     """Runs the loops of all files for one fleet and environment; `root` is the scope of the fleet's variables."""
 
     def __init__(
-        self, composer: Composer, root: Scope, problems: Diagnostics, progress: Progress, most: int
+        self, composer: Composer, root: Scope, problems: Problems, progress: Progress, most: int
     ) -> None:
         self.composer = composer
         self.root = root
@@ -54,9 +65,9 @@ class Expansion:
         self._blocks = 0
         self._checked: set[int] = set()
 
-    def run(self, files: Sequence[CompiledFile]) -> Iterator[list[Instance]]:
+    def run(self, files: Sequence[CompiledFile]) -> Iterator[list[RenderedAgent]]:
         """Every agent of every file, in the order of the files; blocks are numbered as `agent_blocks` lists them."""
-        batch: list[Instance] = []
+        batch: list[RenderedAgent] = []
         try:
             for instance in self._instances(files):
                 batch.append(instance)
@@ -67,7 +78,7 @@ class Expansion:
             pass
         yield batch
 
-    def _instances(self, files: Sequence[CompiledFile]) -> Iterator[Instance]:
+    def _instances(self, files: Sequence[CompiledFile]) -> Iterator[RenderedAgent]:
         for file in files:
             outer = Scope(self.shared, file.level, self.root, {})
             for channel in file.channels:
@@ -102,7 +113,7 @@ class Expansion:
                 raise TooMany
             yield scope
 
-    def _instance(self, number: int, agent: CompiledAgent, scope: Scope) -> Instance | None:
+    def _instance(self, number: int, agent: CompiledAgent, scope: Scope) -> RenderedAgent | None:
         """One agent rendered; None where that failed, which was said."""
         profiles = self._profiles(agent, scope)
         if profiles is None:
@@ -120,7 +131,7 @@ class Expansion:
         if self.shared.count > before or _has_failed(scope, "channel", "agent"):
             return None
         channel, name = scope.names.get("channel"), scope.names.get("agent")
-        return Instance(number, profiles, channel, name, tree)
+        return RenderedAgent(number, profiles, channel, name, tree)
 
     def _profiles(self, agent: CompiledAgent, scope: Scope) -> tuple[str, ...] | None:
         value = scope.render(agent.profile, agent.profile_needs)

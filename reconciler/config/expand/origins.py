@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.config.expand.blocks import CompiledAgent
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.layers import Layer, deciding
-from reconciler.config.expand.loops import Instance
-from reconciler.diagnostics import Span
+from reconciler.config.expand.loops import RenderedAgent
+from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
+from reconciler.model.spec import describe
 from reconciler.model.tree import Path
 
 
@@ -19,11 +20,11 @@ class Loaded:
     """A loaded fleet with what is needed to say where its values came from."""
 
     fleet: DesiredFleet
-    instances: dict[Address, Instance]
+    instances: dict[Address, RenderedAgent]
     blocks: list[CompiledAgent]
     composer: Composer
 
-    def layers(self, instance: Instance) -> tuple[Layer, ...]:
+    def layers(self, instance: RenderedAgent) -> tuple[Layer, ...]:
         return self.composer.layers(self.blocks[instance.block], instance.profiles)
 
     def locate(self, address: Address, path: Path) -> Span | None:
@@ -31,7 +32,13 @@ class Loaded:
         instance = self.instances.get(address)
         return self.place(instance, path) if instance is not None else None
 
-    def place(self, instance: Instance, path: Path, *, at_value: bool = False) -> Span:
+    def placed(self, instance: RenderedAgent, problem: Problem) -> Problem:
+        """A problem at a path of a rendered agent, with its place in the files."""
+        assert isinstance(problem.at, tuple), "only problems of agents have paths"
+        where = self.place(instance, problem.at, at_value=problem.at_value)
+        return replace(problem, at=where, path=describe(problem.at) or None, at_value=False)
+
+    def place(self, instance: RenderedAgent, path: Path, *, at_value: bool = False) -> Span:
         """The same for one rendered agent: the key's place, or its value's. `channel` and `name` lead to the block that
         gives them."""
         block = self.blocks[instance.block]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reconciler.config.expand.layout import Section, names
-from reconciler.diagnostics import Diagnostics, did_you_mean
+from reconciler.diagnostics import Problems, did_you_mean
 
 
 class Profiles:
     """The profiles of a fleet by name; circles and unknown names are found once, when this is made."""
 
-    def __init__(self, sections: Mapping[str, Section], problems: Diagnostics) -> None:
+    def __init__(self, sections: Mapping[str, Section], problems: Problems) -> None:
         self.sections = sections
         self._problems = problems
         self._orders: dict[str, tuple[str, ...]] = {}

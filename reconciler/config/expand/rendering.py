@@ -7,18 +7,18 @@ over at its end. Nothing of the templates runs in this process itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reconciler.config.expand.blocks import CompiledFile, agent_blocks
-from reconciler.config.expand.loops import Expansion, Instance
-from reconciler.config.expand.template_problems import diagnostic_of
+from reconciler.config.expand.loops import Expansion, RenderedAgent
+from reconciler.config.expand.template_problems import problem_of
 from reconciler.config.expand.variables import Scope
 from reconciler.config.files.documents import FLEET_FILE, Files, Unreadable
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
 from reconciler.config.templates.worker import Ended, Worker, WorkerLimits
-from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span
+from reconciler.diagnostics import Problem, Problems, Severity, Span
 
 T = TypeVar("T")
 
@@ -27,18 +27,18 @@ T = TypeVar("T")
 class Findings:
     """What rendering found out beside its result."""
 
-    problems: tuple[Diagnostic, ...]
+    problems: tuple[Problem, ...]
     digests: dict[str, str]
     names: frozenset[str]
 
 
-_PARTS = (Instance, RenderedFile, Findings, Diagnostic, Severity, Span)
+_PARTS = (RenderedAgent, RenderedFile, Findings, Problem, Severity, Span)
 
 
 class Rendering:
     """Renders for one load. `names` are the variables that were used by anything rendered so far."""
 
-    def __init__(self, files: Files, problems: Diagnostics, limits: WorkerLimits) -> None:
+    def __init__(self, files: Files, problems: Problems, limits: WorkerLimits) -> None:
         self.files = files
         self.problems = problems
         self.worker = Worker(limits, _PARTS)
@@ -49,7 +49,7 @@ class Rendering:
         made = list(self._run(lambda: self._file(name, named_at, root), root, lambda _number: Span(name)))
         return made[0] if made else None
 
-    def agents(self, expansion: Expansion, files: Sequence[CompiledFile]) -> Iterator[Instance]:
+    def agents(self, expansion: Expansion, files: Sequence[CompiledFile]) -> Iterator[RenderedAgent]:
         """Every agent that could be rendered, as it comes."""
         blocks = agent_blocks(files)
 
@@ -72,7 +72,7 @@ class Rendering:
                 else:
                     yield part
         except Ended as ended:
-            self.problems.error(ended.rule, ended.summary, place(ended.number), help=ended.help)
+            self.problems.add(replace(ended.problem, at=place(ended.number)))
 
     def _take_over(self, findings: Findings) -> None:
         for each in findings.problems:
@@ -85,19 +85,20 @@ class Rendering:
     def _with_findings(self, work: Callable[[], Iterator[T]], root: Scope) -> Iterator[T | Findings]:
         yield from work()
         for found in root.shared.faults:
-            self.problems.add(diagnostic_of(found, self.files))
+            self.problems.add(problem_of(found, self.files))
         names = root.shared.templates.names_used() | self.names
         yield Findings(tuple(self.problems.found.values()), self.files.digests, frozenset(names))
 
     def _file(self, name: str, named_at: Span | None, root: Scope) -> Iterator[RenderedFile]:
         try:
-            template = FileTemplate(self.files, root.shared.templates.globals, name)
+            template = FileTemplate(self.files, root.shared.templates.globals, name, self.worker.progress)
             self.names |= template.needs
             yield template.render(root.names_for(template.needs))
         except Unreadable as error:
-            self.problems.error(error.rule, error.summary, error.place(name, named_at), help=error.help)
+            self.problems.add(error.placed(name, named_at))
         except TemplateFault as fault:
             if not fault.reported:
-                help = offer(fault.missing, root.visible(), "") if fault.missing else fault.help
-                where = Span(fault.file or name, fault.line)
-                self.problems.error(fault.rule, fault.summary, where, help=help)
+                fault.locate(name)
+                if fault.missing:
+                    fault.explain(offer(fault.missing, root.visible(), ""))
+                self.problems.add(fault.problem)

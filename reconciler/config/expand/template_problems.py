@@ -1,40 +1,33 @@
-"""A template's fault as a diagnostic: the included file's line, or the line of the value where it stands."""
+"""A template's fault as a problem with a place: the included file's line, or the line of the value where it stands."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from reconciler.config.expand.variables import Found
 from reconciler.config.files.documents import Files
-from reconciler.diagnostics import Diagnostic, Severity, Span
+from reconciler.diagnostics import Problem, Span
 from reconciler.model.spec import describe
 
 _BLOCK_SCALAR: Final = re.compile(r"(?:[&!]\S+\s+)*[|>]")
 
 
-def diagnostic_of(found: Found, files: Files) -> Diagnostic:
-    """A template's fault as a diagnostic: in the included file, or in the line of the value that it concerns."""
+def problem_of(found: Found, files: Files) -> Problem:
+    """A template's fault with its place: in the included file, or in the line of the value that it concerns."""
     fault = found.fault
     place = found.origin.place(found.path)
     here = place.value_span if place is not None else None
     related: tuple[tuple[Span, str], ...] = ()
     where = here
-    if fault.file is not None:
+    if fault.file:
         where = Span(fault.file, fault.line)
         related = ((here, "included from here"),) if here is not None else ()
     elif here is not None and place is not None and place.layer.document.template_line is None:
         where = _line_inside(here, fault.line, files)
-    return Diagnostic(
-        Severity.ERROR,
-        fault.rule,
-        fault.summary,
-        where,
-        found.subject or None,
-        fault.help,
-        describe(found.path) or None,
-        related,
-    )
+    path = describe(found.path) or None
+    return replace(fault.problem, at=where, why=found.subject or None, path=path, related=related)
 
 
 def _line_inside(here: Span, line: int, files: Files) -> Span:

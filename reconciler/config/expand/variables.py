@@ -12,9 +12,9 @@ from typing import Any
 
 from jinja2.runtime import Context
 
+from reconciler.config.expand.programs import Origin, Program, render
 from reconciler.config.templates.compiler import Template, Templates
 from reconciler.config.templates.errors import TemplateFault, offer
-from reconciler.config.templates.programs import Origin, Program, render
 from reconciler.config.templates.sandbox import Missing
 from reconciler.model.tree import Path
 
@@ -126,14 +126,14 @@ class Scope:
         if fault.reported or (template is not None and template.names & shared.failed):
             shared.repeated += 1
             return
-        key = (id(origin), path, fault.rule, fault.summary)
+        key = (id(origin), path, fault.problem.rule, fault.problem.summary)
         if key in shared.seen:
             # The same again for another agent of the loop: it counts, and is said once.
             shared.repeated += 1
             return
         shared.seen.add(key)
         if fault.missing:
-            fault.help = offer(fault.missing, self.visible(), template.text if template is not None else "")
+            fault.explain(offer(fault.missing, self.visible(), template.text if template is not None else ""))
         shared.faults.append(Found(origin, path, fault, self.subject))
 
     def _find(self, name: str) -> None:

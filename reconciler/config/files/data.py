@@ -1,7 +1,6 @@
-"""`load('data/hotels.yaml')`: data files of the fleet's directory, read once, never rendered.
+"""Data files of the fleet's directory, which are never rendered: YAML, JSON and CSV.
 
-YAML and JSON give what they say; CSV gives a list of mappings of texts. A damaged data file is reported at its
-own place, once.
+YAML and JSON give what they say; CSV gives a list of mappings of texts.
 """
 
 from __future__ import annotations
@@ -10,63 +9,31 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.config.files.documents import Files, read_document
-from reconciler.config.templates.clock_limit import no_limit
-from reconciler.config.templates.sandbox import Forbidden
-from reconciler.config.templates.worker import Progress
 from reconciler.config.yaml.scalars import CONTROL, INTEGERS
-from reconciler.diagnostics import Diagnostics, Span
+from reconciler.diagnostics import Problems, Span
 
 MAX_DEPTH = 50
 
-
-class DataDamaged(Exception):
-    """A data file has problems that are already among the diagnostics."""
-
-
-class DataFiles:
-    """The `load` function of templates."""
-
-    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
-        self._files = files
-        self._problems = problems
-        self._progress = progress
-        self._loaded: dict[str, Any] = {}
-
-    def load(self, name: object) -> Any:
-        """The contents of a data file; raises `Forbidden` for what is no data file, `Unreadable` for
-        one that cannot be read, `DataDamaged` for a bad one."""
-        if not isinstance(name, str):
-            raise Forbidden("load() wants a file's name, such as load('data/hotels.yaml')")
-        if name not in self._loaded:
-            self._loaded[name] = self._read(name)
-        return self._loaded[name]
-
-    def _read(self, name: str) -> Any:
-        suffix = name[name.rfind(".") :] if "." in name else ""
-        reader = _READERS.get(suffix)
-        if reader is None or any(part.startswith(".") and part != ".." for part in name.split("/")):
-            raise Forbidden(
-                f'load("{name}"): only {", ".join(_READERS)} files that are not hidden can be loaded'
-            )
-        before = len(self._problems.found)
-        with no_limit():
-            self._progress.reads(len(self._files.text(name)))
-            data = reader(self._files, name, self._problems)
-        self._files.forget(name)
-        if len(self._problems.found) > before:
-            raise DataDamaged(name)
-        return data
+# Files, name, problems -> the data; what is wrong with it is added to the problems.
+DataReader: TypeAlias = "Callable[[Files, str, Problems], Any]"
 
 
-def _yaml(files: Files, name: str, problems: Diagnostics) -> Any:
+def reader_of(name: str) -> DataReader | None:
+    """What reads a file of this name; None for a name that is hidden, or has no suffix of a data file."""
+    suffix = name[name.rfind(".") :] if "." in name else ""
+    hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
+    return None if hidden else _READERS.get(suffix)
+
+
+def _yaml(files: Files, name: str, problems: Problems) -> Any:
     document = read_document(files, name, problems, inert=True)
     return None if document is None else document.root
 
 
-def _json(files: Files, name: str, problems: Diagnostics) -> Any:
+def _json(files: Files, name: str, problems: Problems) -> Any:
     try:
         data = json.loads(
             files.text(name), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
@@ -120,7 +87,7 @@ def _check(data: Any) -> None:
     raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
-def _csv(files: Files, name: str, problems: Diagnostics) -> Any:
+def _csv(files: Files, name: str, problems: Problems) -> Any:
     rows = csv.reader(io.StringIO(files.text(name), newline=""), strict=True)
     found: list[dict[str, str]] = []
     try:
@@ -143,9 +110,10 @@ def _csv(files: Files, name: str, problems: Diagnostics) -> Any:
     return found
 
 
-_READERS: Mapping[str, Callable[[Files, str, Diagnostics], Any]] = {
+_READERS: Mapping[str, DataReader] = {
     ".yaml": _yaml,
     ".yml": _yaml,
     ".json": _json,
     ".csv": _csv,
 }
+SUFFIXES = tuple(_READERS)

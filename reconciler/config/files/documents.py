@@ -12,16 +12,16 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from reconciler.config.files.patterns import parts_of, walk
-from reconciler.config.yaml.errors import Trouble
+from reconciler.config.yaml.errors import in_text
 from reconciler.config.yaml.reader import parse_yaml
 from reconciler.config.yaml.tree import Parsed, YamlLimits
-from reconciler.diagnostics import Diagnostic, Diagnostics, Severity, Span, nearest
+from reconciler.diagnostics import Problem, ProblemError, Problems, Span, nearest
 from reconciler.model.sources import is_hidden
 
 FLEET_FILE = "fleet.yaml"
@@ -48,22 +48,15 @@ class FileLimits:
     yaml: YamlLimits = field(default_factory=YamlLimits)
 
 
-class Unreadable(Exception):
-    """A file that may not or cannot be read: `rule`, what is wrong and what to do; `line` when it was read."""
+class Unreadable(ProblemError):
+    """A file that may not or cannot be read; the problem has a place where the file's text was read."""
 
-    def __init__(
-        self, rule: str, summary: str, help: str | None = None, line: int = 0, column: int = 1
-    ) -> None:
-        super().__init__(summary)
-        self.line = line
-        self.column = column
-        self.rule = rule
-        self.summary = summary
-        self.help = help
+    def __init__(self, rule: str, summary: str, help: str | None = None, at: Span | None = None) -> None:
+        super().__init__(Problem(rule, summary, at, help))
 
-    def place(self, name: str, named_at: Span | None) -> Span:
-        """The line of a file that was read, else the place that names the file."""
-        return Span(name, self.line, self.column) if self.line else named_at or Span(name)
+    def placed(self, name: str, named_at: Span | None) -> Problem:
+        """The problem at the line of a file that was read, else at the place that names the file."""
+        return replace(self.problem, at=self.problem.at or named_at or Span(name))
 
 
 class Files:
@@ -206,7 +199,7 @@ def _decoded(data: bytes, name: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         byte = f"{data[error.start]:#04x}"
         summary = f"{name} is not UTF-8: byte {byte} in line {line}"
-        raise Unreadable("file-encoding", summary, "save it as UTF-8", line) from None
+        raise Unreadable("file-encoding", summary, "save it as UTF-8", Span(name, line)) from None
     if len(data.translate(None, _CONTROL_BYTES)) < len(data) or (
         not data.isascii() and _FORBIDDEN.search(data)
     ):
@@ -224,8 +217,7 @@ def _refuse_control(data: bytes, name: str) -> None:
         "control-character",
         f"the character U+{code:04X} may not stand in {name}",
         "remove it; where a prompt needs it, write it as an escape in double quotes",
-        line,
-        column,
+        Span(name, line, column),
     )
 
 
@@ -242,30 +234,29 @@ class Document:
     def root(self) -> Any:
         return self.parsed.root
 
-    def span(self, place: tuple[int, int]) -> Span:
-        """A place of this document as a place in the user's file."""
-        line, column = place
+    def in_file(self, place: Span) -> Span:
+        """A place of the text that was parsed as a place in the user's file."""
         if self.template_line is None:
-            return Span(self.file, line + 1, column + 1)
-        return Span(self.file, self.template_line(line + 1), 1)
+            return Span(self.file, place.line, place.column)
+        return Span(self.file, self.template_line(place.line), 1)
 
     def at(self, container: object) -> Span:
         """Where a container begins."""
-        return self.span(self.parsed.start(container))
+        return self.in_file(in_text(self.parsed.start(container)))
 
     def key(self, container: Any, key: str | int) -> Span:
         """Where a key, or an item of a list, stands."""
-        return self.span(self.parsed.key_place(container, key))
+        return self.in_file(in_text(self.parsed.key_place(container, key)))
 
     def value(self, container: Any, key: str | int) -> Span:
         """Where the value of a key, or an item of a list, begins."""
-        return self.span(self.parsed.place(container, key))
+        return self.in_file(in_text(self.parsed.place(container, key)))
 
 
 def read_document(
     files: Files,
     name: str,
-    problems: Diagnostics,
+    problems: Problems,
     *,
     inert: bool = False,
     rendered: str | None = None,
@@ -279,29 +270,22 @@ def read_document(
     parsed = parse_yaml(text, limits=files.limits.yaml, inert=inert)
     files.forget(name)
     document = Document(name, parsed, template_line)
-    for each in parsed.troubles:
-        problems.add(_diagnostic(document, each, text if rendered is not None else None))
-    return document if parsed.root is not None or not parsed.troubles else None
+    for each in parsed.problems:
+        problems.add(_in_file(document, each, text if rendered is not None else None))
+    return document if parsed.root is not None or not parsed.problems else None
 
 
-def _diagnostic(document: Document, trouble: Trouble, rendered: str | None) -> Diagnostic:
-    related = tuple((document.span((line, column)), words) for line, column, words in trouble.related)
-    why = trouble.why
+def _in_file(document: Document, problem: Problem, rendered: str | None) -> Problem:
+    """A problem of the YAML text as one of the user's file; of `rendered` text the line is shown beside."""
+    at, why = problem.where, problem.why
+    assert at is not None, "the YAML reader places every problem"
     if rendered is not None:
         lines = rendered.split("\n")
-        shown = lines[trouble.line].strip() if trouble.line < len(lines) else ""
-        place = f"line {trouble.line + 1}, column {trouble.column + 1} of the rendered text: {shown[:120]}"
+        shown = lines[at.line - 1].strip() if at.line <= len(lines) else ""
+        place = f"line {at.line}, column {at.column} of the rendered text: {shown[:120]}"
         why = f"{why}; {place}" if why else place
-    return Diagnostic(
-        Severity.ERROR,
-        trouble.rule,
-        trouble.summary,
-        document.span((trouble.line, trouble.column)),
-        why,
-        trouble.help,
-        None,
-        related,
-    )
+    related = tuple((document.in_file(where), words) for where, words in problem.related)
+    return replace(problem, at=document.in_file(at), why=why, related=related)
 
 
 def included(files: Files, patterns: Sequence[str]) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.config.rules.registry import Fleet, Subject, agent_rule, fleet_rule
-from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import shown
+from reconciler.diagnostics import Problem, warning
 from reconciler.model.address import Address
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
@@ -17,13 +17,13 @@ _REMOTE: Path = ("properties", "remote_rtc_uids")
 
 
 @agent_rule("agent_rtc_uid")
-def uid(subject: Subject) -> Iterator[Trouble]:
+def uid(subject: Subject) -> Iterator[Problem]:
     """A uid is a number of 32 bits, unless texts are allowed; 0 would be somebody else each time."""
     value = subject.properties["agent_rtc_uid"]
     if not isinstance(value, str):
         return
     if value == "0":
-        yield Trouble(
+        yield Problem(
             "uid-zero",
             "agent_rtc_uid 0 lets the service draw a uid",
             _UID,
@@ -32,9 +32,9 @@ def uid(subject: Subject) -> Iterator[Trouble]:
         )
     elif value.isascii() and value.isdigit():
         if not 1 <= int(value[:20]) <= MAX_UID or value[0] == "0":
-            yield Trouble("uid-range", f"agent_rtc_uid {shown(value)} is not in 1 to {MAX_UID}", _UID)
+            yield Problem("uid-range", f"agent_rtc_uid {shown(value)} is not in 1 to {MAX_UID}", _UID)
     elif subject.properties.get("enable_string_uid") is not True:
-        yield Trouble(
+        yield Problem(
             "uid-not-numeric",
             f"agent_rtc_uid {shown(value)} is not a number",
             _UID,
@@ -43,11 +43,11 @@ def uid(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule()
-def remote_uids(subject: Subject) -> Iterator[Trouble]:
+def remote_uids(subject: Subject) -> Iterator[Problem]:
     """Whom the agent hears must be said; more than one is not documented to work."""
     value = subject.properties.get("remote_rtc_uids")
     if value is None:
-        yield Trouble(
+        yield Problem(
             "remote-uids-missing",
             "remote_rtc_uids is missing",
             (),
@@ -65,7 +65,7 @@ def remote_uids(subject: Subject) -> Iterator[Trouble]:
 
 
 @fleet_rule
-def uid_clash(fleet: Fleet) -> Iterator[tuple[Address, Trouble]]:
+def uid_clash(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
     """Two agents of one channel cannot have one uid, written or drawn from the address."""
     taken: dict[tuple[str, str], Address] = {}
     for address, spec in fleet.agents.items():
@@ -75,9 +75,9 @@ def uid_clash(fleet: Fleet) -> Iterator[tuple[Address, Trouble]]:
             yield address, _clash(spec, fleet.agents[first], uid)
 
 
-def _clash(spec: AgentSpec, first: AgentSpec, uid: str) -> Trouble:
+def _clash(spec: AgentSpec, first: AgentSpec, uid: str) -> Problem:
     written = spec.body.uid is not None
-    return Trouble(
+    return Problem(
         "uid-clash",
         f"{spec.address} and {first.address} have the same uid {uid} in one channel",
         _UID if written else (),
@@ -87,7 +87,7 @@ def _clash(spec: AgentSpec, first: AgentSpec, uid: str) -> Trouble:
 
 
 @fleet_rule
-def previously(fleet: Fleet) -> Iterator[tuple[Address, Trouble]]:
+def previously(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
     """An address that was given up leads to one agent, and is not in use."""
     heirs: dict[Address, Address] = {}
     for address, spec in fleet.agents.items():
@@ -97,7 +97,7 @@ def previously(fleet: Fleet) -> Iterator[tuple[Address, Trouble]]:
                 what = "is this agent's own address" if old == address else "is declared too"
                 yield (
                     address,
-                    Trouble(
+                    Problem(
                         "previously-declared",
                         f"previously {old} {what}",
                         path,
@@ -108,7 +108,7 @@ def previously(fleet: Fleet) -> Iterator[tuple[Address, Trouble]]:
             if first != address:
                 yield (
                     address,
-                    Trouble(
+                    Problem(
                         "previously-twice",
                         f"{first} and {address} both were {old} previously",
                         path,

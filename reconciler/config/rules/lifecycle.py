@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.config.rules.registry import Subject, agent_rule
-from reconciler.config.trouble import Trouble, warning
-from reconciler.diagnostics import nearest
+from reconciler.diagnostics import Problem, nearest, warning
 from reconciler.model.tree import MISSING, Path, dotted, starts_with, value_at
 
 # The service replaces these as a whole, so that a part of them can neither be kept back nor be compared.
@@ -15,7 +14,7 @@ WHOLE_VALUES: tuple[Path, ...] = (("llm", "system_messages"), ("llm", "params"),
 
 
 @agent_rule()
-def ignored_paths(subject: Subject) -> Iterator[Trouble]:
+def ignored_paths(subject: Subject) -> Iterator[Problem]:
     """An ignored path names something that is sent and compared by itself."""
     for index, path in enumerate(subject.spec.lifecycle.ignore_changes):
         where: Path = ("lifecycle", "ignore_changes", index)
@@ -23,7 +22,7 @@ def ignored_paths(subject: Subject) -> Iterator[Trouble]:
         if whole is None and any(isinstance(part, int) for part in path):
             whole = path[: next(number for number, part in enumerate(path) if isinstance(part, int))]
         if whole is not None:
-            yield Trouble(
+            yield Problem(
                 "ignored-path",
                 f"{dotted(path)} cannot be ignored by itself",
                 where,

@@ -7,9 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from reconciler.config.rules.registry import Subject, agent_rule, value_rule
-from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import shown
-from reconciler.diagnostics import did_you_mean
+from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.fleet import Area
 from reconciler.model.properties import (
     CN_ONLY,
@@ -36,7 +35,7 @@ _ROLES = ("assistant", "developer", "function", "model", "system", "tool", "user
 
 
 @value_rule([("llm", "system_messages", "*", "role"), ("mllm", "messages", "*", "role")])
-def role(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+def role(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
     """A message's role is not nearly one that models know."""
     if isinstance(value, str) and value not in _ROLES and (hint := did_you_mean(value, _ROLES)) is not None:
         yield warning(
@@ -45,7 +44,7 @@ def role(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
 
 
 @agent_rule()
-def slots(subject: Subject) -> Iterator[Trouble]:
+def slots(subject: Subject) -> Iterator[Problem]:
     """An agent has a language model and a voice, or a model that is both."""
     body = subject.spec.body
     if body.pipeline_id is not None or subject.flag("mllm", "enable"):
@@ -53,7 +52,7 @@ def slots(subject: Subject) -> Iterator[Trouble]:
     given = preset_slots(body.preset)
     for slot in ("llm", "tts"):
         if slot not in subject.properties and slot not in given:
-            yield Trouble(
+            yield Problem(
                 "missing-slot",
                 f"the agent has no {slot}",
                 (),
@@ -63,7 +62,7 @@ def slots(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule()
-def required_params(subject: Subject) -> Iterator[Trouble]:
+def required_params(subject: Subject) -> Iterator[Problem]:
     """What a vendor must be given is given."""
     body = subject.spec.body
     for slot in SLOTS:
@@ -71,7 +70,7 @@ def required_params(subject: Subject) -> Iterator[Trouble]:
             continue
         for path in missing_params(slot, subject.properties, body.preset, pipeline_id=body.pipeline_id):
             vendor = vendor_of(slot, subject.properties)
-            yield Trouble(
+            yield Problem(
                 "missing-params",
                 f"{dotted(path)} is missing" + (f"; {vendor} needs it" if vendor else ""),
                 ("properties", slot),
@@ -80,7 +79,7 @@ def required_params(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule("llm")
-def partial_llm_params(subject: Subject) -> Iterator[Trouble]:
+def partial_llm_params(subject: Subject) -> Iterator[Problem]:
     """`llm.params` is always replaced as a whole, so it must name the model by itself."""
     llm, body = subject.part("llm"), subject.spec.body
     params, url = llm.get("params"), llm.get("url")
@@ -100,7 +99,7 @@ def partial_llm_params(subject: Subject) -> Iterator[Trouble]:
         return
     known = _host(url) in _NEED_MODEL or llm.get("style") == "anthropic"
     if known or (params and llm.get("vendor") != "custom" and llm.get("style") != "dify"):
-        report = Trouble if known else warning
+        report = Problem if known else warning
         yield report(
             "partial-llm-params",
             "llm.params names no model",
@@ -118,7 +117,7 @@ def _host(url: str) -> str | None:
 
 
 @agent_rule("mllm")
-def mllm_excludes(subject: Subject) -> Iterator[Trouble]:
+def mllm_excludes(subject: Subject) -> Iterator[Problem]:
     """A model that hears and speaks by itself takes the place of asr, llm and tts."""
     mllm = subject.part("mllm")
     if mllm.get("enable") is not True:
@@ -148,7 +147,7 @@ def mllm_excludes(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule()
-def regions(subject: Subject) -> Iterator[Trouble]:
+def regions(subject: Subject) -> Iterator[Problem]:
     """Mainland China's service and the other one do not offer the same vendors."""
     china = subject.area is Area.CN
     for slot in SLOTS:
@@ -173,7 +172,7 @@ def regions(subject: Subject) -> Iterator[Trouble]:
             )
 
 
-def _elsewhere(slot: Slot, vendor: str, where: str, path: tuple[str, ...]) -> Trouble:
+def _elsewhere(slot: Slot, vendor: str, where: str, path: tuple[str, ...]) -> Problem:
     return warning(
         "vendor-region",
         f"{slot}.vendor {vendor} is {where}",
@@ -183,7 +182,7 @@ def _elsewhere(slot: Slot, vendor: str, where: str, path: tuple[str, ...]) -> Tr
 
 
 @agent_rule()
-def presets(subject: Subject) -> Iterator[Trouble]:
+def presets(subject: Subject) -> Iterator[Problem]:
     """`preset` is a list of known names, one of each kind."""
     preset = subject.spec.body.preset
     if preset is None:
@@ -206,7 +205,7 @@ def presets(subject: Subject) -> Iterator[Trouble]:
             continue
         slot = PRESETS[name][0]
         if slot in taken:
-            yield Trouble(
+            yield Problem(
                 "preset-twice",
                 f"the presets {taken[slot]} and {name} are both for {slot}",
                 ("preset",),

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.config.rules.texts import Holds, examine
-from reconciler.config.trouble import Trouble
+from reconciler.diagnostics import Problem
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Area
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
 
-AgentRule = Callable[["Subject"], Iterable[Trouble]]
-TextRule = Callable[["Subject", Path, str], Iterable[Trouble]]
-ValueRule = Callable[["Subject", Path, Any], Iterable[Trouble]]
-FleetRule = Callable[["Fleet"], Iterable[tuple[Address, Trouble]]]
+AgentRule = Callable[["Subject"], Iterable[Problem]]
+TextRule = Callable[["Subject", Path, str], Iterable[Problem]]
+ValueRule = Callable[["Subject", Path, Any], Iterable[Problem]]
+FleetRule = Callable[["Fleet"], Iterable[tuple[Address, Problem]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +118,17 @@ class Rules:
         self._texts: dict[str, int] = {}
         self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
 
-    def agent(self, spec: AgentSpec) -> list[Trouble]:
+    def agent(self, spec: AgentSpec) -> list[Problem]:
         """What the rules say about one agent."""
         properties = spec.body.properties
         subject = Subject(spec, properties, self._area, self._more_schemes)
-        found: list[Trouble] = []
+        found: list[Problem] = []
         for rule in self._rules_for(tuple(properties)):
             found.extend(rule(subject))
         self._walk(subject, (), properties, _WATCHED, found)
         return found
 
-    def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Trouble]]:
+    def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Problem]]:
         """What the rules say about the agents together, each with the address that it concerns."""
         fleet = Fleet(self._owner, agents)
         for rule in _FLEET:
@@ -144,7 +144,7 @@ class Rules:
         return chosen
 
     def _walk(
-        self, subject: Subject, path: Path, node: Any, watch: _Watch | None, found: list[Trouble]
+        self, subject: Subject, path: Path, node: Any, watch: _Watch | None, found: list[Problem]
     ) -> None:
         """Every value below a container, once: the rules that watch its path, and what its text holds."""
         texts = self._texts

@@ -14,10 +14,9 @@ from reconciler.config.rules.texts import (
     broken_reference,
     refused_reference,
 )
-from reconciler.config.trouble import Trouble, warning
 from reconciler.config.words import listed, shown
 from reconciler.config.yaml.scalars import unsafe_name
-from reconciler.diagnostics import did_you_mean
+from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.properties import (
     CREDENTIAL_PATHS,
     HEADER_PATHS,
@@ -40,9 +39,9 @@ _PROSE = listed(
 
 
 @text_rule(Holds.BROKEN_REFERENCE)
-def malformed(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+def malformed(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """What begins like a reference is one."""
-    yield Trouble(
+    yield Problem(
         "secret-malformed",
         f"{dotted(path)}: {shown(broken_reference(text))} is not a secret reference",
         ("properties", *path),
@@ -51,7 +50,7 @@ def malformed(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 
 
 @text_rule(Holds.REFUSED_REFERENCE)
-def refused(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+def refused(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A reference leads to what its author may have: not to our credentials, not past whoever runs apply."""
     found = refused_reference(text, subject.more_schemes)
     if found is not None:
@@ -59,8 +58,8 @@ def refused(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
         yield _REFUSED[refusal.fault](path, reference, refusal.what, subject.more_schemes)
 
 
-def _ours(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
-    return Trouble(
+def _ours(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Problem:
+    return Problem(
         "secret-reserved",
         f"{dotted(path)} refers to {reference}, which is not for agents",
         ("properties", *path),
@@ -69,8 +68,8 @@ def _ours(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> 
     )
 
 
-def _server(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
-    return Trouble(
+def _server(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Problem:
+    return Problem(
         "secret-server",
         f"{dotted(path)}: {what}",
         ("properties", *path),
@@ -79,10 +78,10 @@ def _server(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -
     )
 
 
-def _scheme(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
+def _scheme(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Problem:
     known = OWN_SCHEMES | VALS_SCHEMES | more
     meant = did_you_mean(reference.scheme, sorted(known))
-    return Trouble(
+    return Problem(
         "secret-scheme",
         f"{dotted(path)}: {what}",
         ("properties", *path),
@@ -91,8 +90,8 @@ def _scheme(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -
     )
 
 
-def _file(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Trouble:
-    return Trouble(
+def _file(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> Problem:
+    return Problem(
         "secret-file",
         f"{dotted(path)} refers to {reference}: {what}",
         ("properties", *path),
@@ -101,7 +100,7 @@ def _file(path: Path, reference: SecretRef, what: str, more: frozenset[str]) -> 
     )
 
 
-_REFUSED: Mapping[Fault, Callable[[Path, SecretRef, str, frozenset[str]], Trouble]] = {
+_REFUSED: Mapping[Fault, Callable[[Path, SecretRef, str, frozenset[str]], Problem]] = {
     Fault.OURS: _ours,
     Fault.SERVER: _server,
     Fault.SCHEME: _scheme,
@@ -110,7 +109,7 @@ _REFUSED: Mapping[Fault, Callable[[Path, SecretRef, str, frozenset[str]], Troubl
 
 
 @text_rule(Holds.REFERENCE)
-def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A reference stands where its value is used and never handed back."""
     if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
         return
@@ -118,7 +117,7 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
         return
     if path in _URLS and MARK not in text.partition("?")[0]:
         return
-    yield Trouble(
+    yield Problem(
         "secret-misplaced",
         f"{dotted(path)} may not hold a secret reference",
         ("properties", *path),
@@ -128,7 +127,7 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 
 
 @text_rule(Holds.KEY)
-def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A key in a free field, as far as keys can be told."""
     if path not in _CREDENTIALS:
         yield warning(
@@ -140,13 +139,13 @@ def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 
 
 @text_rule(Holds.BEYOND_ASCII)
-def invisible(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
+def invisible(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """Names, ids and addresses hold nothing that a reviewer cannot see."""
     if _PROSE.intersection(map(str, path)) or re.search(r"\s", text):
         return
     odd = unsafe_name(text)
     if odd is not None:
-        yield Trouble(
+        yield Problem(
             "invisible-character",
             f"{dotted(path)} holds {odd}",
             ("properties", *path),
@@ -156,13 +155,13 @@ def invisible(subject: Subject, path: Path, text: str) -> Iterator[Trouble]:
 
 
 @value_rule(CREDENTIAL_PATHS)
-def literal(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+def literal(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
     """A credential field holds a reference, or nothing."""
     if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
         return
     if path in _HEADERS and not is_credential_header(path, value):
         return
-    yield Trouble(
+    yield Problem(
         "literal-secret",
         f"{dotted(path)} holds a value where a reference belongs",
         ("properties", *path),

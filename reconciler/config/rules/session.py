@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.config.rules.registry import Subject, agent_rule, value_rule
-from reconciler.config.trouble import Trouble, warning
+from reconciler.diagnostics import Problem, warning
 from reconciler.model.properties import DEPRECATED_PATHS, DEPRECATED_VALUES
 from reconciler.model.tree import Path, dotted, value_at
 
 
 @agent_rule("llm")
-def greeting_audio(subject: Subject) -> Iterator[Trouble]:
+def greeting_audio(subject: Subject) -> Iterator[Problem]:
     """A recorded greeting needs the words too."""
     llm = subject.part("llm")
     if llm.get("greeting_audio_url") and not llm.get("greeting_message"):
-        yield Trouble(
+        yield Problem(
             "greeting-message-missing",
             "llm.greeting_audio_url needs llm.greeting_message",
             ("properties", "llm", "greeting_audio_url"),
@@ -26,7 +26,7 @@ def greeting_audio(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule("llm")
-def tools(subject: Subject) -> Iterator[Trouble]:
+def tools(subject: Subject) -> Iterator[Problem]:
     """Tools do nothing until they are enabled."""
     for key in ("tools", "mcp_servers"):
         if subject.part("llm").get(key) and not subject.flag("advanced_features", "enable_tools"):
@@ -39,14 +39,14 @@ def tools(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule("parameters")
-def silence(subject: Subject) -> Iterator[Trouble]:
+def silence(subject: Subject) -> Iterator[Problem]:
     """Breaking the silence needs something to say."""
     silence = subject.part("parameters").get("silence_config")
     if not isinstance(silence, dict):
         return
     timeout = silence.get("timeout_ms", 0)
     if isinstance(timeout, int) and timeout > 0 and not silence.get("content"):
-        yield Trouble(
+        yield Problem(
             "silence-content-missing",
             "parameters.silence_config.timeout_ms needs content",
             ("properties", "parameters", "silence_config", "timeout_ms"),
@@ -65,7 +65,7 @@ _OVER_RTM: tuple[tuple[Path, Any], ...] = (
 
 
 @agent_rule("parameters", "turn_detection")
-def signaling(subject: Subject) -> Iterator[Trouble]:
+def signaling(subject: Subject) -> Iterator[Problem]:
     """What travels over RTM needs RTM."""
     if subject.flag("advanced_features", "enable_rtm"):
         return
@@ -80,7 +80,7 @@ def signaling(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule("sal")
-def attention(subject: Subject) -> Iterator[Trouble]:
+def attention(subject: Subject) -> Iterator[Problem]:
     """Attention to one speaker does nothing until it is enabled."""
     if not subject.flag("advanced_features", "enable_sal"):
         yield warning(
@@ -92,11 +92,11 @@ def attention(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule("geofence")
-def geofence(subject: Subject) -> Iterator[Trouble]:
+def geofence(subject: Subject) -> Iterator[Problem]:
     """An area can be excluded only from the whole world."""
     fence = subject.part("geofence")
     if fence.get("exclude_area") is not None and fence.get("area") != "GLOBAL":
-        yield Trouble(
+        yield Problem(
             "geofence-exclude",
             "geofence.exclude_area works only with area: GLOBAL",
             ("properties", "geofence", "exclude_area"),
@@ -105,11 +105,11 @@ def geofence(subject: Subject) -> Iterator[Trouble]:
 
 
 @agent_rule("rtc")
-def encryption(subject: Subject) -> Iterator[Trouble]:
+def encryption(subject: Subject) -> Iterator[Problem]:
     """The modes with a salt need one."""
     rtc = subject.part("rtc")
     if rtc.get("encryption_mode") in (7, 8) and rtc.get("encryption_key") and not rtc.get("encryption_salt"):
-        yield Trouble(
+        yield Problem(
             "encryption-salt-missing",
             f"rtc.encryption_mode {rtc['encryption_mode']} needs encryption_salt",
             ("properties", "rtc", "encryption_mode"),
@@ -118,7 +118,7 @@ def encryption(subject: Subject) -> Iterator[Trouble]:
 
 
 @value_rule([*DEPRECATED_PATHS, *(path for path, _ in DEPRECATED_VALUES)])
-def deprecated(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+def deprecated(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
     """Fields and values that the service documents as old."""
     instead = DEPRECATED_PATHS.get(path) or DEPRECATED_VALUES.get((path, str(value)))
     if instead is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.config.rules.registry import Subject, value_rule
 from reconciler.config.rules.texts import LOOKS_LIKE_REFERENCE
-from reconciler.config.trouble import Trouble
 from reconciler.config.words import shown
+from reconciler.diagnostics import Problem
 from reconciler.model.properties import SLOTS, URL_PATHS
 from reconciler.model.secret import MARK
 from reconciler.model.tree import Path, dotted
@@ -23,23 +24,12 @@ _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", 
 _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 
 
-class _Wrong(NamedTuple):
-    """What is wrong with a URL: the rest of a sentence that its path begins."""
-
-    rule: str
-    summary: str
-    help: str | None = None
-    why: str | None = None
-
-
 @value_rule(URL_PATHS)
-def urls(subject: Subject, path: Path, value: Any) -> Iterator[Trouble]:
+def urls(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
     """Where the service will go with credentials."""
     if isinstance(value, str) and value:
         for each in _examined(value, path[0] in _REALTIME, _is_param(path)):
-            yield Trouble(
-                each.rule, f"{dotted(path)} {each.summary}", ("properties", *path), each.help, each.why
-            )
+            yield replace(each, summary=f"{dotted(path)} {each.summary}", at=("properties", *path))
 
 
 def _is_param(path: Path) -> bool:
@@ -47,12 +37,12 @@ def _is_param(path: Path) -> bool:
 
 
 @lru_cache(4096)
-def _examined(text: str, realtime: bool, param: bool) -> tuple[_Wrong, ...]:
+def _examined(text: str, realtime: bool, param: bool) -> tuple[Problem, ...]:
     return tuple(_wrong(text, realtime, param))
 
 
-def _wrong(text: str, realtime: bool, param: bool) -> Iterator[_Wrong]:
-    """What is wrong with one URL."""
+def _wrong(text: str, realtime: bool, param: bool) -> Iterator[Problem]:
+    """What is wrong with one URL; a summary is the rest of a sentence that the path of the URL begins."""
     reference = LOOKS_LIKE_REFERENCE.search(text.partition("?")[0])
     if reference is not None and (reference.start() == 0 or not param):
         return  # where it leads is a secret itself; or it may not be one, which is said elsewhere
@@ -63,33 +53,35 @@ def _wrong(text: str, realtime: bool, param: bool) -> Iterator[_Wrong]:
         plain = f"https://{plain}"
     if not plain.isascii() or any(character.isspace() or character in '\\<>"`' for character in plain):
         help = "percent-encode what is not ASCII; write the host in its xn-- form"
-        yield _Wrong("url-malformed", f"is not a URL: {shown(text)}", help)
+        yield Problem("url-malformed", f"is not a URL: {shown(text)}", help=help)
         return
     try:
         parts = urlsplit(plain)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        yield _Wrong("url-malformed", f"is not a URL: {error}")
+        yield Problem("url-malformed", f"is not a URL: {error}")
         return
     schemes = ("https", "wss") if realtime else ("https",)
     if parts.scheme.lower() not in schemes:
         wanted = " or ".join(f"{each}://" for each in schemes)
-        yield _Wrong("url-scheme", f"must begin with {wanted}", why="credentials travel with it")
+        yield Problem("url-scheme", f"must begin with {wanted}", why="credentials travel with it")
     if not host or port == 0:
-        yield _Wrong("url-malformed", "has no such port" if host else "has no host")
+        yield Problem("url-malformed", "has no such port" if host else "has no host")
         return
     yield from _wrong_host(parts, host, text)
 
 
-def _wrong_host(parts: SplitResult, host: str, text: str) -> Iterator[_Wrong]:
+def _wrong_host(parts: SplitResult, host: str, text: str) -> Iterator[Problem]:
     if "@" in parts.netloc:
-        yield _Wrong("url-userinfo", "holds a user name or password", "use a header or the credential field")
+        yield Problem(
+            "url-userinfo", "holds a user name or password", help="use a header or the credential field"
+        )
     if "{{" in text.partition("://")[2].partition("/")[0]:
         help = "write the host out: it decides where credentials go"
-        yield _Wrong("url-malformed", "has a placeholder for a host", help)
+        yield Problem("url-malformed", "has a placeholder for a host", help=help)
     elif _is_private(host):
         summary = f"leads to {host}, which is not on the public internet"
-        yield _Wrong("url-private", summary, why="the service calls it from Agora's network")
+        yield Problem("url-private", summary, why="the service calls it from Agora's network")
 
 
 def _is_private(host: str) -> bool:

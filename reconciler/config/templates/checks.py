@@ -133,16 +133,20 @@ def check_includes(
         try:
             text = files.text(name).removesuffix("\n")
         except Unreadable as error:
-            if isinstance(node, nodes.Include) and node.ignore_missing and error.rule == "file-unreadable":
+            if (
+                isinstance(node, nodes.Include)
+                and node.ignore_missing
+                and error.problem.rule == "file-unreadable"
+            ):
                 continue
             raise TemplateFault(
-                "template-include", error.summary, line=node.lineno, help=error.help
+                "template-include", error.problem.summary, line=node.lineno, help=error.problem.help
             ) from None
         try:
             included, names = parse(environment, text)
             needs |= names
             needs |= check_includes(files, environment, included, (*path, name))
         except TemplateFault as fault:
-            fault.file = fault.file or name
+            fault.locate(name)
             raise
     return frozenset(needs)

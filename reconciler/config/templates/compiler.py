@@ -16,15 +16,14 @@ import jinja2
 from jinja2 import BaseLoader, TemplateNotFound, nodes
 from jinja2.runtime import Context
 
-from reconciler.config.files.data import DataFiles
 from reconciler.config.files.documents import Files, Unreadable
 from reconciler.config.templates.checks import check_includes, optional_names, parse
-from reconciler.config.templates.clock_limit import time_limit
 from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.load_function import DataFiles
 from reconciler.config.templates.plain_values import plain
+from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
-from reconciler.config.templates.worker import Progress
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
 
 RESERVED = frozenset(
     {"fleet", "environment", "channel", "agent", "range", "load", "loop", "self", "super", "caller"}
@@ -58,6 +57,7 @@ class Template:
         "_jinja",
         "_optional",
         "_own_names",
+        "_progress",
         "_repeats",
         "_run",
         "bare",
@@ -67,12 +67,19 @@ class Template:
     )
 
     def __init__(
-        self, text: str, jinja: jinja2.Template, tree: nodes.Template, names: frozenset[str], native: bool
+        self,
+        text: str,
+        jinja: jinja2.Template,
+        tree: nodes.Template,
+        names: frozenset[str],
+        native: bool,
+        progress: Progress,
     ) -> None:
         self.text = text
         self.names = names
         self.native = native
         self._jinja = jinja
+        self._progress = progress
         self._run = jinja.root_render_func
         self._optional = optional_names(tree)
         self._own_names = _has(tree, _KEEPS_NAMES)
@@ -90,11 +97,11 @@ class Template:
                 [value] = self._run(context)
                 return value if value.__class__ in _EXACT else plain(value)
             if self.native:
-                with time_limit():
+                with self._progress.template():
                     [value] = self._run(context)
                     return plain(value)
             if self._repeats:
-                with time_limit():
+                with self._progress.template():
                     return "".join(bounded(self._run(context)))
             text = "".join(self._run(context))
         except TemplateFault:
@@ -110,8 +117,9 @@ class Template:
 class Templates:
     """Compiles texts, each once for each set of protected names."""
 
-    def __init__(self, files: Files, problems: Diagnostics, progress: Progress) -> None:
+    def __init__(self, files: Files, problems: Problems, progress: Progress) -> None:
         self._files = files
+        self.progress = progress
         data = DataFiles(files, problems, progress)
         self.globals: dict[str, Callable[..., Any]] = {**GLOBALS, "load": data.load}
         self._compilers: dict[frozenset[str], _Compiler] = {}
@@ -120,7 +128,9 @@ class Templates:
         """The compiled text; raises `TemplateFault`. `protected` names are the service's own run-time variables."""
         compiler = self._compilers.get(protected)
         if compiler is None:
-            compiler = self._compilers[protected] = _Compiler(self._files, self.globals, protected)
+            compiler = self._compilers[protected] = _Compiler(
+                self._files, self.globals, protected, self.progress
+            )
         return compiler.compile(text)
 
     def context(self, names: dict[str, Any]) -> Context:
@@ -135,15 +145,18 @@ class Templates:
     def _compiler(self) -> _Compiler:
         none: frozenset[str] = frozenset()
         if none not in self._compilers:
-            self._compilers[none] = _Compiler(self._files, self.globals, none)
+            self._compilers[none] = _Compiler(self._files, self.globals, none, self.progress)
         return self._compilers[none]
 
 
 class _Compiler:
     """The two environments for one set of protected names, and the templates compiled in them."""
 
-    def __init__(self, files: Files, globals: Mapping[str, Any], protected: frozenset[str]) -> None:
+    def __init__(
+        self, files: Files, globals: Mapping[str, Any], protected: frozenset[str], progress: Progress
+    ) -> None:
         loader = Loader(files)
+        self._progress = progress
         self.text = _Protecting(globals, protected, loader=loader, finalize=as_text)
         self.native = _NativeProtecting(globals, protected, loader=loader)
         self._files = files
@@ -175,7 +188,7 @@ class _Compiler:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SyntaxWarning)  # Python's, about code that nobody wrote
-                return Template(text, environment.from_string(tree), tree, names, native)
+                return Template(text, environment.from_string(tree), tree, names, native, self._progress)
         except Exception as error:  # noqa: BLE001  # an expression may raise anything
             raise fault_of(error) from None
 
@@ -191,7 +204,7 @@ class Loader(BaseLoader):
             # As Jinja does: the line break at the end of a file is not part of the text.
             return self._files.text(template).removesuffix("\n"), template, None
         except Unreadable as error:
-            raise TemplateNotFound(template, error.summary) from None
+            raise TemplateNotFound(template, error.problem.summary) from None
 
 
 class _Protecting(Sandbox):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from jinja2 import TemplateNotFound, TemplateSyntaxError
 from jinja2.environment import Template as JinjaTemplate
 from jinja2.exceptions import SecurityError, UndefinedError
 
-from reconciler.config.files.data import DataDamaged
 from reconciler.config.files.documents import Unreadable
-from reconciler.config.templates.clock_limit import TooLong
+from reconciler.config.templates.load_function import DataDamaged
+from reconciler.config.templates.progress import TooLong
 from reconciler.config.templates.sandbox import Forbidden, NotThere
-from reconciler.diagnostics import did_you_mean
+from reconciler.config.templates.worker import WorkerLimits
+from reconciler.diagnostics import Problem, ProblemError, Span, did_you_mean
 
 # What Python shows of an object is another one in each run.
 _ADDRESS = re.compile(r"<.* at 0x[0-9a-f]+>+")
@@ -23,10 +25,10 @@ _ENVIRONMENT = frozenset({"env", "environ", "getenv", "os"})
 _ASKED = re.compile(r"\b(?:env|environ|getenv)(?:\.get)?\W{1,3}([A-Za-z_][A-Za-z0-9_]*)")
 
 
-class TemplateFault(Exception):
-    """What is wrong with a template: where in its text, or in which file that it includes, and what to do.
+class TemplateFault(ProblemError):
+    """What is wrong with a template; the problem's place is a line of its text, or of a file that it includes.
 
-    `missing` are names that do not exist; `reported` faults are among the diagnostics already.
+    `missing` are names that do not exist; a `reported` fault is among the problems already.
     """
 
     def __init__(
@@ -35,19 +37,36 @@ class TemplateFault(Exception):
         summary: str,
         *,
         line: int = 1,
-        file: str | None = None,
         help: str | None = None,
         missing: tuple[str, ...] = (),
         reported: bool = False,
     ) -> None:
-        super().__init__(summary)
-        self.rule = rule
-        self.summary = summary
-        self.line = line
-        self.file = file
-        self.help = help
+        super().__init__(Problem(rule, summary, Span("", line), help))
         self.missing = missing
         self.reported = reported
+
+    @property
+    def file(self) -> str:
+        """The included file that the fault is in; empty for the template's own text."""
+        return self._at.file
+
+    @property
+    def line(self) -> int:
+        return self._at.line
+
+    @property
+    def _at(self) -> Span:
+        assert self.problem.where is not None, "every fault is in some line"
+        return self.problem.where
+
+    def locate(self, file: str | None, line: int | None = None) -> None:
+        """Set the file, if it is not known yet, and the line."""
+        at = self._at
+        self.problem = replace(self.problem, at=Span(at.file or file or "", line or at.line))
+
+    def explain(self, help: str) -> None:
+        """Set what to do about it."""
+        self.problem = replace(self.problem, help=help)
 
 
 def fault_of(error: BaseException, *, missing: Iterable[str] = ()) -> TemplateFault:
@@ -56,9 +75,7 @@ def fault_of(error: BaseException, *, missing: Iterable[str] = ()) -> TemplateFa
     `missing` are names that the template needs and that do not exist, so that all are reported at once.
     """
     fault = _explained(error, sorted(missing))
-    file, line = _place(error)
-    fault.file = fault.file or file
-    fault.line = line or fault.line
+    fault.locate(*_place(error))
     return fault
 
 
@@ -69,7 +86,7 @@ def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
         case DataDamaged():
             return TemplateFault("data-file", f"{error} has problems", reported=True)
         case Unreadable():
-            return TemplateFault(error.rule, error.summary, help=error.help)
+            return TemplateFault(error.problem.rule, error.problem.summary, help=error.problem.help)
         case Forbidden() | SecurityError():
             return _forbidden(str(error))
         case NotThere():
@@ -80,12 +97,13 @@ def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
             return TemplateFault("template-include", error.message or f"no file {error}")
         case TemplateSyntaxError():
             message = (error.message or "").rstrip(".")
-            return TemplateFault(
-                "template-syntax", f"not a template: {message}", line=error.lineno, file=error.name
-            )
+            fault = TemplateFault("template-syntax", f"not a template: {message}", line=error.lineno)
+            fault.locate(error.name)
+            return fault
         case TooLong():
+            summary = f"the template takes longer than {WorkerLimits().template_seconds:g} s"
             return TemplateFault(
-                "template-time", str(error), help="repeat less: a loop within a loop multiplies"
+                "template-time", summary, help="repeat less: a loop within a loop multiplies"
             )
         case RecursionError() | MemoryError():
             return TemplateFault("template-size", "the template nests too deeply or needs too much memory")

@@ -18,9 +18,9 @@ from jinja2.lexer import Token, TokenStream
 
 from reconciler.config.files.documents import Files
 from reconciler.config.templates.checks import check_includes, optional_names, parse
-from reconciler.config.templates.clock_limit import time_limit
 from reconciler.config.templates.compiler import Loader, bounded
 from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
@@ -110,9 +110,10 @@ def _check_quotes(tree: nodes.Template) -> None:
 class FileTemplate:
     """One `*.yaml.j2`, parsed; `needs` are the variables that it uses."""
 
-    def __init__(self, files: Files, globals: Mapping[str, Any], name: str) -> None:
+    def __init__(self, files: Files, globals: Mapping[str, Any], name: str, progress: Progress) -> None:
         self.name = name
         self._files = files
+        self._progress = progress
         self._globals = globals
         self._source = files.text(name)
         tree, names = parse(self._sandbox(_FileSandbox), self._source)
@@ -122,10 +123,10 @@ class FileTemplate:
 
     def render(self, names: Mapping[str, Any]) -> RenderedFile:
         """The text with these names; raises `TemplateFault`."""
-        with time_limit():
+        with self._progress.template():
             text = self._render(_FileSandbox, names)
         try:
-            with time_limit():
+            with self._progress.template():
                 marked = self._render(_MarkedSandbox, names)
         except TemplateFault:
             marked = ""

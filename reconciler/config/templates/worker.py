@@ -15,36 +15,34 @@ import os
 import pickle
 import select
 import signal
-import struct
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
+
+from reconciler.config.templates.child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, be_child
+from reconciler.config.templates.progress import SHARED_SIZE, Progress
+from reconciler.diagnostics import Problem, ProblemError
 
 T = TypeVar("T")
 
 MIB: int = 1024 * 1024
-_HEADER = struct.Struct("<BQ")
-_SHARED = struct.Struct("<qqd")
-_PART, _DONE, _MEMORY, _BROKEN = range(4)
 _POLL_SECONDS = 0.25
-# What a data file may need: generous, since its size is bounded.
-_READ_A_SECOND = 256 * 1024
-_MEMORY_FOR_DATA = 32
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
     """Bounds on rendering; set by whoever runs the tool, never by the files.
 
-    Seconds are of the clock on the wall. An item is an agent. What a data file needs to be read is added.
+    Seconds are real time. An item is an agent. What a data file needs to be read is added. A template that takes
+    longer than `template_seconds` is interrupted, so that its place is known; when that does not help, the whole
+    work is ended after `silence_seconds`.
     """
 
+    template_seconds: float = 3.0
     silence_seconds: float = 6.0
     seconds: float = 10.0
     seconds_an_item: float = 0.02
@@ -53,52 +51,12 @@ class WorkerLimits:
     output_bytes_an_item: int = 16 * 1024
 
 
-class Ended(Exception):
-    """The work was ended, or ended itself: under which rule, why, what to do, and at which number it was."""
+class Ended(ProblemError):
+    """The work was ended, or ended itself, while it was at `number`; the problem has no place yet."""
 
     def __init__(self, rule: str, summary: str, help: str, number: int) -> None:
-        super().__init__(summary)
-        self.rule = rule
-        self.summary = summary
-        self.help = help
+        super().__init__(Problem(rule, summary, help=help))
         self.number = number
-
-
-class Progress:
-    """How the work says that it goes on: which number it is at, and the file that it reads, which takes longer."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._number = -1
-        self._granted = 0.0
-        self._memory: mmap.mmap | None = None
-
-    def share(self, memory: mmap.mmap) -> None:
-        """From now on the other process sees it too."""
-        self._memory = memory
-        self.at(-1)
-
-    def at(self, number: int) -> None:
-        """It is at this number now."""
-        self._count += 1
-        self._number = number
-        if self._memory is not None:
-            _SHARED.pack_into(self._memory, 0, self._count, number, self._granted)
-
-    def reads(self, size: int) -> None:
-        """It is about to read a file of so many bytes, which takes time and memory in proportion."""
-        self._granted += size / _READ_A_SECOND
-        if self._memory is not None:
-            _more_memory(size * _MEMORY_FOR_DATA)
-        self.at(self._number)
-
-    @property
-    def told(self) -> tuple[int, int, float]:
-        """How often it was told, the number, and the seconds granted for files, by whichever process."""
-        if self._memory is None:
-            return self._count, self._number, self._granted
-        count, number, granted = _SHARED.unpack_from(self._memory, 0)
-        return count, number, granted
 
 
 class Worker:
@@ -114,7 +72,7 @@ class Worker:
         if not hasattr(os, "fork"):
             yield from work()
             return
-        with mmap.mmap(-1, _SHARED.size) as memory:
+        with mmap.mmap(-1, SHARED_SIZE) as memory:
             self.progress.share(memory)
             before = self.progress.told  # the child may be faster than we are: its first word counts
             answers = _Answers(*self._forked(work), self.progress, before, self.limits)
@@ -137,7 +95,7 @@ class Worker:
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
-            _be_child(writing, work, self.limits)
+            be_child(writing, work, self.limits.memory_bytes, self.progress)
         os.close(writing)
         return child, reading
 
@@ -181,7 +139,7 @@ class _Answers:
 
     def __iter__(self) -> Iterator[bytes]:
         while True:
-            kind, size = _HEADER.unpack(self._take(_HEADER.size))
+            kind, size = HEADER.unpack(self._take(HEADER.size))
             self._received += size
             room = self._limits.output_bytes + self.items * self._limits.output_bytes_an_item
             if self._received > room:
@@ -191,11 +149,11 @@ class _Answers:
                     "let the agents have shorter texts",
                 )
             data = self._take(size)
-            if kind == _DONE:
+            if kind == DONE:
                 return
-            if kind == _MEMORY:
+            if kind == OUT_OF_MEMORY:
                 raise self._out_of_memory()
-            if kind == _BROKEN:
+            if kind == BROKEN:
                 raise RuntimeError(f"rendering failed:\n{data.decode(errors='replace')}")
             yield data
 
@@ -222,11 +180,19 @@ class _Answers:
             self._silent = before[2] - heard[2] if heard != before else self._silent + passed
             if ready:
                 return
+            if self._silent > limits.template_seconds:
+                self._interrupt()
             if self._silent > limits.silence_seconds:
                 raise self._overdue(f"it has made no progress for {limits.silence_seconds:g} s")
             most = limits.seconds + limits.seconds_an_item * self.items + heard[2]
             if self._waited > most:
                 raise self._overdue(f"{self.items:,} agents in {most:.0f} s are too few")
+
+    def _interrupt(self) -> None:
+        """Ask the template that runs to end; repeated until something else is heard."""
+        self._progress.ask_to_end(self._heard[0])
+        with suppress(ProcessLookupError):  # somebody collected the child
+            os.kill(self._child, signal.SIGALRM)
 
     def _overdue(self, why: str) -> Ended:
         return self._ended(
@@ -269,79 +235,3 @@ class _Answers:
         if self._child:
             os.kill(self._child, signal.SIGKILL)
         self._reap()
-
-
-# --- in the child ---------------------------------------------------------------------------------------------------
-
-
-def _be_child(descriptor: int, work: Callable[[], Iterator[Any]], limits: WorkerLimits) -> NoReturn:
-    """Do the work, send what it yields, and end without ever returning."""
-    try:
-        descriptor = _confined(descriptor, limits)
-        for part in work():
-            _send(descriptor, _PART, pickle.dumps(part, pickle.HIGHEST_PROTOCOL))
-        _send(descriptor, _DONE, b"")
-    except MemoryError:
-        _send(descriptor, _MEMORY, b"")
-    except BrokenPipeError:
-        pass
-    except BaseException:  # noqa: BLE001  # the parent has to hear of it
-        _send(descriptor, _BROKEN, traceback.format_exc().encode())
-    finally:
-        os._exit(0)
-
-
-def _send(descriptor: int, kind: int, data: bytes) -> None:
-    rest = memoryview(_HEADER.pack(kind, len(data)) + data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _confined(descriptor: int, limits: WorkerLimits) -> int:
-    """No environment, no files but the pipe, no terminal, nothing written, nothing started, bounded memory.
-
-    Gives the pipe's descriptor: where standard streams are closed, it may have the number of one.
-    """
-    import fcntl  # not there where there is no fork
-    import resource
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    os.environ.clear()
-    descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 3)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nowhere, standard)
-    os.closerange(3, descriptor)
-    os.closerange(descriptor + 1, 65_536)
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
-        resource.setrlimit(kind, (0, 0))
-    used = _address_space()
-    if used:
-        _bound_memory(used + limits.memory_bytes)
-    return descriptor
-
-
-def _bound_memory(size: int) -> None:
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    with suppress(OSError, ValueError):  # an administrator's bound may be lower
-        resource.setrlimit(resource.RLIMIT_AS, (size, hard))
-
-
-def _more_memory(size: int) -> None:
-    import resource
-
-    now = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if now != resource.RLIM_INFINITY:
-        _bound_memory(now + size)
-
-
-def _address_space() -> int:
-    """The bytes of address space that this process has already; 0 where nobody tells."""
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[0]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0

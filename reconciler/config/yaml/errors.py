@@ -2,174 +2,178 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.config.yaml.scalars import CONTROL
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A problem at a line and column (from 0) of a text; the owner of the text makes a diagnostic of it."""
-
-    rule: str
-    line: int
-    column: int
-    summary: str
-    why: str | None = None
-    help: str | None = None
-    related: tuple[tuple[int, int, str], ...] = ()
-
+from reconciler.diagnostics import Problem, Span
 
 CORE_TAG = "tag:yaml.org,2002:"
 Place = tuple[int, int]
 
 
-def bad_number(at: Place, summary: str) -> Trouble:
+def in_text(at: Place) -> Span:
+    """A line and column from 0 as a place in a text whose file the reader does not know."""
+    line, column = at
+    return Span("", line + 1, column + 1)
+
+
+def bad_number(at: Place, summary: str) -> Problem:
     """A number that no service could take."""
-    return Trouble("yaml-number", *at, summary, help="quote it if it is a text")
+    return Problem("yaml-number", summary, in_text(at), help="quote it if it is a text")
 
 
-def control_character(at: Place, text: str) -> Trouble:
+def control_character(at: Place, text: str) -> Problem:
     """A character that came in by an escape and does not show."""
     found = CONTROL.search(text)
     code = ord(found[0]) if found else 0
-    return Trouble(
+    return Problem(
         "control-character",
-        *at,
         f"the text holds the control character U+{code:04X}",
+        in_text(at),
         help="remove the escape; only tab and line breaks may stand in a text",
     )
 
 
-def bad_tag(at: Place, tag: str) -> Trouble:
+def bad_tag(at: Place, tag: str) -> Problem:
     """A tag that is not one of the core."""
-    return Trouble(
+    return Problem(
         "yaml-tag",
-        *at,
         f"the tag {_shown(tag)} is not allowed",
+        in_text(at),
         why="tags ask a loader to build objects; a fleet is plain data",
         help="leave the tag out",
     )
 
 
-def broken_tag(at: Place, tag: str, text: str) -> Trouble:
+def broken_tag(at: Place, tag: str, text: str) -> Problem:
     """A core tag that its text does not keep."""
-    return Trouble(
-        "yaml-tag", *at, f'"{text[:60]}" is not what the tag {_shown(tag)} promises', help="leave the tag out"
+    return Problem(
+        "yaml-tag",
+        f'"{text[:60]}" is not what the tag {_shown(tag)} promises',
+        in_text(at),
+        help="leave the tag out",
     )
 
 
-def bad_key(at: Place, text: str) -> Trouble:
+def bad_key(at: Place, text: str) -> Problem:
     """A number, a switch or nothing where a key is due."""
     help = f'quote it: "{text}"' if text else "give the key a name"
-    return Trouble("yaml-key", *at, f"the key {text[:60] or 'null'} is not a text", help=help)
+    return Problem("yaml-key", f"the key {text[:60] or 'null'} is not a text", in_text(at), help=help)
 
 
-def container_key(at: Place) -> Trouble:
+def container_key(at: Place) -> Problem:
     """A list, a mapping or an alias where a key is due."""
-    return Trouble(
+    return Problem(
         "yaml-key",
-        *at,
         "a key must be a text, not a list, a mapping or an alias",
+        in_text(at),
         help="write the key as a text",
     )
 
 
-def duplicate_key(at: Place, key: str, first: Place) -> Trouble:
+def duplicate_key(at: Place, key: str, first: Place) -> Problem:
     """A key that the mapping has already."""
-    return Trouble(
+    return Problem(
         "duplicate-key",
-        *at,
         f'duplicate key "{key}"',
+        in_text(at),
         why="one of the two values would be lost without a word",
         help="remove one of the two",
-        related=((*first, "first written here"),),
+        related=((in_text(first), "first written here"),),
     )
 
 
-def second_merge(at: Place) -> Trouble:
+def second_merge(at: Place) -> Problem:
     """A second `<<` in one mapping."""
-    return Trouble(
-        "duplicate-key", *at, 'duplicate key "<<"', help="merge several mappings as <<: [*one, *two]"
+    return Problem(
+        "duplicate-key", 'duplicate key "<<"', in_text(at), help="merge several mappings as <<: [*one, *two]"
     )
 
 
-def ambiguous_merge(at: Place, key: str) -> Trouble:
+def ambiguous_merge(at: Place, key: str) -> Problem:
     """A key that two merged mappings give."""
-    return Trouble(
+    return Problem(
         "duplicate-key",
-        *at,
         f'duplicate key "{key}": two of the merged mappings give it',
+        in_text(at),
         help=f'write "{key}" in this mapping to settle it',
     )
 
 
-def bad_merge(at: Place) -> Trouble:
+def bad_merge(at: Place) -> Problem:
     """A `<<` over something else than mappings."""
-    return Trouble(
-        "yaml-merge", *at, "<< can merge only mappings", help="name a mapping's anchor, or a list of them"
+    return Problem(
+        "yaml-merge",
+        "<< can merge only mappings",
+        in_text(at),
+        help="name a mapping's anchor, or a list of them",
     )
 
 
-def second_document(at: Place) -> Trouble:
+def second_document(at: Place) -> Problem:
     """More than one document."""
-    return Trouble(
+    return Problem(
         "yaml-documents",
-        *at,
         "a second YAML document begins here",
+        in_text(at),
         why="a file holds one document, so that nothing after a stray '---' is overlooked",
         help="move what follows into a file of its own",
     )
 
 
-def unquoted_template(at: Place, opening: str = "{{") -> Trouble:
+def unquoted_template(at: Place, opening: str = "{{") -> Problem:
     """Braces that YAML takes for its own."""
     closing = {"{{": "}}", "{%": "%}"}[opening]
     help = f'write "{opening} … {closing}", with the quotes'
     if opening == "{%":
         help += ", or name the file *.yaml.j2 to have it rendered before it is read"
-    return Trouble(
+    return Problem(
         "unquoted-template",
-        *at,
         "a template must be quoted",
+        in_text(at),
         why=f"to YAML, {opening} opens a mapping",
         help=help,
     )
 
 
-def too_deep(at: Place, depth: int) -> Trouble:
+def too_deep(at: Place, depth: int) -> Problem:
     """More levels than anybody can read."""
-    return Trouble("yaml-depth", *at, f"nested more than {depth} levels deep", help="flatten the structure")
-
-
-def too_large(at: Place, nodes: int) -> Trouble:
-    """More values than a file may hold."""
-    return Trouble(
-        "yaml-size", *at, f"the file holds more than {nodes:,} values", help="use for_each, or split the file"
+    return Problem(
+        "yaml-depth", f"nested more than {depth} levels deep", in_text(at), help="flatten the structure"
     )
 
 
-def recursive_alias(at: Place, name: str) -> Trouble:
+def too_large(at: Place, nodes: int) -> Problem:
+    """More values than a file may hold."""
+    return Problem(
+        "yaml-size",
+        f"the file holds more than {nodes:,} values",
+        in_text(at),
+        help="use for_each, or split the file",
+    )
+
+
+def recursive_alias(at: Place, name: str) -> Problem:
     """An alias inside of what it names."""
-    return Trouble(
+    return Problem(
         "yaml-alias",
-        *at,
         f"the alias *{name} stands inside of what it names",
+        in_text(at),
         help="write the value out here",
     )
 
 
-def unknown_alias(at: Place, name: str) -> Trouble:
+def unknown_alias(at: Place, name: str) -> Problem:
     """An alias of nothing."""
-    return Trouble("yaml-alias", *at, f"no anchor &{name} before this alias", help=f"define &{name} above")
+    return Problem(
+        "yaml-alias", f"no anchor &{name} before this alias", in_text(at), help=f"define &{name} above"
+    )
 
 
-def expansion(at: Place, expanded: int, written: int) -> Trouble:
+def expansion(at: Place, expanded: int, written: int) -> Problem:
     """Aliases that are a bomb."""
-    return Trouble(
+    return Problem(
         "yaml-expansion",
-        *at,
         "the aliases of this file expand to far more than the file itself",
+        in_text(at),
         why=f"{expanded:,} values from {written:,} written",
         help="use for_each and profiles for what repeats",
     )

@@ -27,7 +27,7 @@ class Merges:
             if isinstance(source, dict):
                 frame.merges.append((source, at))
             else:
-                self._parsed.troubles.append(errors.bad_merge(unpack(at)))
+                self._parsed.problems.append(errors.bad_merge(unpack(at)))
 
     def apply(self, frame: Frame) -> None:
         """The mapping is complete: take the keys over."""
@@ -39,7 +39,7 @@ class Merges:
                 if key in written:
                     continue
                 if key in merged:
-                    self._parsed.troubles.append(errors.ambiguous_merge(unpack(at), key))
+                    self._parsed.problems.append(errors.ambiguous_merge(unpack(at), key))
                     continue
                 merged.add(key)
                 frame.into[key] = value

@@ -15,13 +15,13 @@ import yaml
 from yaml import events
 
 from reconciler.config.yaml import errors
-from reconciler.config.yaml.errors import Trouble
 from reconciler.config.yaml.events import EventSource, event_source
 from reconciler.config.yaml.frame import DROP, MERGE, NO_KEY, Frame
 from reconciler.config.yaml.merge_keys import Merges
 from reconciler.config.yaml.scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
 from reconciler.config.yaml.syntax_errors import deep_place, explain_syntax
 from reconciler.config.yaml.tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
+from reconciler.diagnostics import Problem
 
 _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
     f"{errors.CORE_TAG}str": (str,),
@@ -49,8 +49,8 @@ def parse_yaml(text: str, *, limits: YamlLimits | None = None, inert: bool = Fal
     except yaml.YAMLError as error:
         builder.parsed.root = None
         deep = deep_place(error, text, unpack(builder.frame.marks[0]), builder.levels_left)
-        trouble = explain_syntax(error, text) if deep is None else errors.too_deep(deep, builder.limits.depth)
-        builder.parsed.troubles.append(trouble)
+        problem = explain_syntax(error, text) if deep is None else errors.too_deep(deep, builder.limits.depth)
+        builder.parsed.problems.append(problem)
     return builder.parsed
 
 
@@ -65,7 +65,7 @@ class _Builder:
         self.limits = limits
         self.inert = inert
         self.parsed = Parsed()
-        self.troubles = self.parsed.troubles
+        self.problems = self.parsed.problems
         self.stack: list[Frame] = [Frame([], 0, None)]
         self.frame = self.stack[0]
         self.anchors: dict[str, tuple[Any, int]] = {}
@@ -170,13 +170,13 @@ class _Builder:
         try:
             return number(text)
         except ValueError as error:
-            self.troubles.append(errors.bad_number(unpack(at), str(error)))
+            self.problems.append(errors.bad_number(unpack(at), str(error)))
             return None
 
     def odd_scalar(self, event: Any, text: str, at: int) -> Any:
         """A scalar with an explicit tag (only the core types), an anchor, or characters that do not show."""
         if CONTROL.search(text):
-            self.troubles.append(errors.control_character(unpack(at), text))
+            self.problems.append(errors.control_character(unpack(at), text))
         value: Any = text
         if event.tag == f"{errors.CORE_TAG}str":
             return text
@@ -185,9 +185,9 @@ class _Builder:
         if event.tag is None:
             return value
         if event.tag not in _TAGGED_TYPES:
-            self.troubles.append(errors.bad_tag(unpack(at), event.tag))
+            self.problems.append(errors.bad_tag(unpack(at), event.tag))
         elif type(value) not in _TAGGED_TYPES[event.tag]:
-            self.troubles.append(errors.broken_tag(unpack(at), event.tag, text))
+            self.problems.append(errors.broken_tag(unpack(at), event.tag, text))
         return value
 
     def odd_key(self, event: Any, text: str, at: int) -> object:
@@ -197,19 +197,19 @@ class _Builder:
             if frame.merges is None:
                 frame.merges = []
             else:
-                self.troubles.append(errors.second_merge(unpack(at)))
+                self.problems.append(errors.second_merge(unpack(at)))
             return MERGE
         if event.implicit[0] and (text in WORDS or NUMBER.fullmatch(text)):
-            self.troubles.append(errors.bad_key(unpack(at), text))
+            self.problems.append(errors.bad_key(unpack(at), text))
         if CONTROL.search(text):
-            self.troubles.append(errors.control_character(unpack(at), text))
+            self.problems.append(errors.control_character(unpack(at), text))
         if event.tag is not None and event.tag != f"{errors.CORE_TAG}str":
-            self.troubles.append(errors.bad_tag(unpack(at), event.tag))
+            self.problems.append(errors.bad_tag(unpack(at), event.tag))
         if event.anchor is not None:
             self.anchors[event.anchor] = (text, 1)
         if text in frame.into:
             first = frame.marks[1 + 2 * list(frame.into).index(text)]
-            self.troubles.append(errors.duplicate_key(unpack(at), text, unpack(first)))
+            self.problems.append(errors.duplicate_key(unpack(at), text, unpack(first)))
             return DROP
         return text
 
@@ -232,7 +232,7 @@ class _Builder:
                 else errors.container_key(unpack(at))
             )
         if event.tag is not None and event.tag not in _CONTAINER_TAGS:
-            self.troubles.append(errors.bad_tag(unpack(at), event.tag))
+            self.problems.append(errors.bad_tag(unpack(at), event.tag))
         if self.levels_left <= 1:
             self.stop(errors.too_deep(unpack(at), self.limits.depth))
         if event.anchor is not None:
@@ -275,9 +275,9 @@ class _Builder:
         value, size = self.anchors.get(event.anchor, (None, 1))
         if event.anchor in self.opening:
             value, size = None, 1
-            self.troubles.append(errors.recursive_alias(unpack(at), event.anchor))
+            self.problems.append(errors.recursive_alias(unpack(at), event.anchor))
         elif event.anchor not in self.anchors:
-            self.troubles.append(errors.unknown_alias(unpack(at), event.anchor))
+            self.problems.append(errors.unknown_alias(unpack(at), event.anchor))
         self.expanded += size
         frame.size += size
         if self.expanded > min(_EXPANSION_FLOOR + _EXPANSION_RATIO * self.nodes, self.limits.nodes):
@@ -286,8 +286,8 @@ class _Builder:
             frame.left_open = True
         self.put(frame, value, at)
 
-    def stop(self, trouble: Trouble) -> None:
-        self.troubles.append(trouble)
+    def stop(self, problem: Problem) -> None:
+        self.problems.append(problem)
         raise _TooMuch
 
 

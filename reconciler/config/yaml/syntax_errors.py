@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from reconciler.config.yaml.errors import Trouble, unquoted_template
+from reconciler.config.yaml.errors import in_text, unquoted_template
+from reconciler.diagnostics import Problem, Span
 
 # A part of libyaml's or PyYAML's wording -> (what is wrong, what to do).
 _TRANSLATIONS: tuple[tuple[str, str, str], ...] = (
@@ -80,7 +81,7 @@ _OTHER_QUOTE = {
 }
 
 
-def explain_syntax(error: yaml.YAMLError, text: str) -> Trouble:
+def explain_syntax(error: yaml.YAMLError, text: str) -> Problem:
     """A parser's exception as a problem with a place; the words of the parser are kept as the reason."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
@@ -92,17 +93,21 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> Trouble:
     if special is not None:
         return special
     context = getattr(error, "context_mark", None)
-    related: tuple[tuple[int, int, str], ...] = ()
+    related: tuple[tuple[Span, str], ...] = ()
     if context is not None and (context.line, context.column) != (line, column):
-        related = (
-            (context.line, context.column, f"{getattr(error, 'context', None) or 'begun'}, from here"),
-        )
+        begun = f"{getattr(error, 'context', None) or 'begun'}, from here"
+        related = ((in_text((context.line, context.column)), begun),)
     for wording, summary, help in _TRANSLATIONS:
         if wording in problem:
-            return Trouble(
-                "yaml-syntax", line, column, summary, why=f"YAML: {problem}", help=help, related=related
+            return Problem(
+                "yaml-syntax",
+                summary,
+                in_text((line, column)),
+                why=f"YAML: {problem}",
+                help=help,
+                related=related,
             )
-    return Trouble("yaml-syntax", line, column, f"this is not YAML: {problem}", related=related)
+    return Problem("yaml-syntax", f"this is not YAML: {problem}", in_text((line, column)), related=related)
 
 
 def deep_place(
@@ -121,7 +126,7 @@ def deep_place(
     return mark.line, unheard[levels - 1] if levels <= len(unheard) else mark.column
 
 
-def _special(source: str, line: int, column: int, problem: str) -> Trouble | None:
+def _special(source: str, line: int, column: int, problem: str) -> Problem | None:
     """Mistakes that have a better name than the parser's: an unquoted template, a tab, a star, a quote inside."""
     at = source[column : column + 1]
     before = source[:column]
@@ -131,38 +136,37 @@ def _special(source: str, line: int, column: int, problem: str) -> Trouble | Non
     if opened != -1 and source[:opened].count('"') % 2 == 0 and source[:opened].count("'") % 2 == 0:
         return unquoted_template((line, opened))
     if at == "\t" or ("\t" in before and not before.strip()):
-        return Trouble("yaml-syntax", line, column, "a tab cannot indent", help="indent with spaces")
+        return Problem(
+            "yaml-syntax", "a tab cannot indent", in_text((line, column)), help="indent with spaces"
+        )
     if "expected alphabetic or numeric character" in problem and before.endswith(("*", "&")):
         mark = before[-1]
-        return Trouble(
+        return Problem(
             "yaml-syntax",
-            line,
-            column - 1,
             f'a value cannot begin with "{mark}"',
+            in_text((line, column - 1)),
             why=f"to YAML, {mark} stands before the name of an anchor",
             help=f'quote it: "{_TOKEN.match(source, column - 1)[0]}"',  # type: ignore[index]  # it matches the mark
         )
     if at and before.endswith(('"', "'")) and before.count(before[-1]) > 1 and not at.isspace():
-        return Trouble(
+        return Problem(
             "yaml-syntax",
-            line,
-            column - 1,
             "a quote inside ends the text",
+            in_text((line, column - 1)),
             why=f"YAML: {problem}",
             help=_OTHER_QUOTE[before[-1]],
         )
     if "cannot start any token" in problem:
-        return Trouble(
+        return Problem(
             "yaml-syntax",
-            line,
-            column,
             f'a value cannot begin with "{at}"',
+            in_text((line, column)),
             help=f'quote it: "{source[column:].strip()}"',
         )
     return None
 
 
-def _unreadable(error: Any, text: str) -> Trouble:
+def _unreadable(error: Any, text: str) -> Problem:
     """What the parser's reader refuses, by its offset."""
     offset = getattr(error, "position", None) or 0
     before = (
@@ -173,13 +177,9 @@ def _unreadable(error: Any, text: str) -> Trouble:
     line = before.count("\n")
     code = getattr(error, "character", 0)
     shown = f"U+{code:04X}" if isinstance(code, int) else repr(code)
-    return Trouble(
-        "control-character",
-        line,
-        len(before) - (before.rfind("\n") + 1),
-        f"the character {shown} may not stand in YAML",
-        help="remove it",
-    )
+    column = len(before) - (before.rfind("\n") + 1)
+    summary = f"the character {shown} may not stand in YAML"
+    return Problem("control-character", summary, in_text((line, column)), help="remove it")
 
 
 def _line(text: str, number: int) -> str:

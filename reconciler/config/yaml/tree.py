@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reconciler.config.yaml.errors import Trouble
+from reconciler.diagnostics import Problem
 
 # One place packed into an integer: the lower bits are the column, the rest the line (both from 0).
 COLUMN_BITS: Final = 24
@@ -46,7 +46,7 @@ class Parsed:
     places: array[int] = field(default_factory=lambda: array("Q"))
     containers: array[int] = field(default_factory=lambda: array("Q"))
     offsets: array[int] = field(default_factory=lambda: array("Q"))
-    troubles: list[Trouble] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     _index: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
     def _offset(self, container: object) -> int:

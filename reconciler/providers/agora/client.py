@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
@@ -30,11 +31,12 @@ _ANY_SEAT = ("stop", "0")
 class AgoraClient:
     """Requests made, credentials put in, results translated. One per run: it learns as the run goes on."""
 
-    __slots__ = ("_basic", "_known", "_seats", "_settings", "clock", "pressure")
+    __slots__ = ("_basic", "_basic_refused", "_known", "_seats", "_settings", "clock", "pressure")
 
     def __init__(self, connection: AgoraSettings, limits: Limits | None = None) -> None:
         self._settings = connection
         self._basic = _basic(connection)
+        self._basic_refused = False
         self._seats: dict[str, tuple[str, str]] = {}
         own = (connection.certificate, connection.customer_id, connection.customer_secret)
         self._known: set[Secret] = {each for each in own if each is not None}
@@ -108,10 +110,18 @@ class AgoraClient:
         return result
 
     def fetch(self, request: HttpRequest) -> Steps[Result]:
-        """A read, retried while that may help."""
+        """A read, retried while that may help.
+
+        Every run begins with a read, so here it turns out whether the service takes the customer's credentials. Where it
+        refuses them and there is a certificate, the read is sent once more with a token, and so is all that follows.
+        """
         result = yield from self.pressure.read(request)
         yield from self._learn(result)
-        return result
+        if self._basic is None or self._settings.certificate is None or not errors.is_unauthenticated(result):
+            return result
+        self._basic, self._basic_refused = None, True
+        headers = {**request.headers, "authorization": (yield from self._authorization(_ANY_SEAT))}
+        return (yield from self.fetch(replace(request, headers=headers)))
 
     def read(self, what: str, request: HttpRequest, decode: Callable[[bytes, float], T]) -> Steps[T | None]:
         """A read about one agent, decoded; None when the service says that there is no such agent.
@@ -141,8 +151,21 @@ class AgoraClient:
     def fail(self, what: str, result: Result, request: HttpRequest, *, mutating: bool = False) -> NoReturn:
         """Raise what a result means."""
         raise errors.call_failed(
-            what, result, self.secrets(request), mutating=mutating, host=self._settings.host
+            what,
+            result,
+            self.secrets(request),
+            mutating=mutating,
+            host=self._settings.host,
+            credentials=self._credentials(),
         )
+
+    def _credentials(self) -> str:
+        """The names of the variables whose values the service was given, for a message about a refusal."""
+        customer = f"{settings.CUSTOMER_ID} and {settings.CUSTOMER_SECRET}"
+        if self._basic is not None:
+            return customer
+        token = f"a token minted with {settings.APP_CERTIFICATE}"
+        return f"{customer}, and then {token}" if self._basic_refused else token
 
     @property
     def known_secrets(self) -> frozenset[Secret]:

@@ -75,6 +75,10 @@ _ADVICE_BY_STATUS: Mapping[int, str] = MappingProxyType(
 _LATER = "see whether the service is well and can be reached from here, and run again"
 _RECORDED = "calls in flight were finished or are recorded; run the same again to go on"
 _SLOWER = "too many calls at a time: run again later, or with a lower --parallelism"
+_ENGINE_REFUSED = "core: edge failed"
+_COMPLETE_IT = (
+    "the service's engine refused the properties: give llm and tts (and asr) with all that their vendors need"
+)
 # How the service says that an App ID is not one of this region (v2 API reference: "Base URLs").
 _WRONG_REGION = "check if the appid is valid"
 
@@ -135,12 +139,23 @@ def is_gone(result: Result) -> bool:
     return isinstance(result, HttpReply) and result.status == NOT_FOUND and read_error(result.body).is_agora
 
 
+def is_unauthenticated(result: Result) -> bool:
+    """Whether the service refused who asks; nothing was executed then."""
+    return isinstance(result, HttpReply) and result.status in _AUTHENTICATION
+
+
 def call_failed(
-    what: str, result: Result, secrets: Iterable[Secret], *, mutating: bool = False, host: str = ""
+    what: str,
+    result: Result,
+    secrets: Iterable[Secret],
+    *,
+    mutating: bool = False,
+    host: str = "",
+    credentials: str = "",
 ) -> ServiceError:
     """The exception for a call without an outcome type of its own: reads, and the verbs of a conversation.
 
-    `host` is named where nothing came back from it.
+    `host` is named where nothing came back from it, and `credentials` (names of variables) where they were refused.
     """
     if not mutating and _is_cut_short(result):
         return CutShort(f"interrupted while {what}", hint=_RECORDED)
@@ -152,6 +167,8 @@ def call_failed(
         elif result.status == BAD_REQUEST:  # the advice for it is about what a join sends
             hint = _LATER
         if result.status in _AUTHENTICATION:
+            if result.status == UNAUTHORIZED and credentials:
+                hint = f"the service refused {credentials}: check the values, and that AGORA_APP_ID belongs to them"
             return AuthenticationFailed(text, hint=hint)
         if not mutating and result.status < 300:
             return IncompleteRead(text, hint=hint)
@@ -209,8 +226,18 @@ def _refusal(
         return Unknown(words) if result.sent else Declined(Scope.ADDRESS, words)
     if _is_quota(result):
         return Declined(quota_scope, words)
+    if is_refused_by_engine(result):
+        return Declined(Scope.ADDRESS, words)
     scope = _REFUSALS.get(result.status)
     return Unknown(words) if scope is None else Declined(scope, words)
+
+
+def is_refused_by_engine(reply: HttpReply) -> bool:
+    """Whether a 5xx is a refusal of the properties: the engine could not be started with them.
+
+    Seen live for joins without llm or tts; the same body gets the same answer (v2 API reference: "Errors", 500).
+    """
+    return reply.status >= 500 and read_error(reply.body).detail.startswith(_ENGINE_REFUSED)
 
 
 def _is_quota(result: HttpReply) -> bool:
@@ -252,6 +279,8 @@ def _remark(reply: HttpReply) -> str:
 def _advice(status: int, error: ErrorBody) -> str | None:
     if _WRONG_REGION in error.detail:
         return "check that service.area is the region in which the App ID was made"
+    if error.detail.startswith(_ENGINE_REFUSED):
+        return _COMPLETE_IT
     if status == TOO_MANY and error.reason not in _QUOTA_FOR_SURE:
         return None  # it is about the pace, which is slowed down by itself
     if 300 <= status < 400:

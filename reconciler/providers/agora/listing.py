@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reconciler.errors import IncompleteRead, ServiceError
 from reconciler.model.observed import ListedAgent
 from reconciler.ports import HttpReply, Steps
-from reconciler.providers.agora import errors, replies, settings
+from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.clock import WARN_BEYOND
 
@@ -92,11 +92,6 @@ class Lister:
         A list that does not add up is read once more. Raises `IncompleteRead` when it still does not, and
         `ServiceError` when the service cannot be asked.
         """
-        if not self._client.settings.has_rest_credentials:
-            raise ServiceError(
-                f"{subject.what} needs {settings.CUSTOMER_ID} and {settings.CUSTOMER_SECRET}",
-                hint="a token is bound to one channel and cannot list; set both where this runs",
-            )
         problem: IncompleteRead | None = None
         for _ in range(3):
             asked_by = self._client.clock.skew or 0.0

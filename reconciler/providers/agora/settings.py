@@ -42,9 +42,9 @@ HOSTS: Mapping[str | None, str] = MappingProxyType(
 class Purpose(StrEnum):
     """What the settings are for, since a plan needs fewer credentials than an apply."""
 
-    OBSERVE = "observe"  # list and query: the REST credentials
-    CHANGE = "change"  # join, update, leave as well: also the certificate, which mints tokens
-    TALK = "talk"  # verbs on one agent: either of the two will do
+    OBSERVE = "observe"  # list and query: the certificate or the customer's credentials will do
+    CHANGE = "change"  # join, update, leave as well: the certificate, which mints the agents' tokens
+    TALK = "talk"  # calls on one agent: as OBSERVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,6 @@ class AgoraSettings:
     def host(self) -> str:
         """Where the service is: the host, with its port where one is given."""
         return urlsplit(self.base_url).netloc
-
-    @property
-    def has_rest_credentials(self) -> bool:
-        """Whether there are credentials that are good for the whole account, not for one channel only."""
-        return self.customer_id is not None and self.customer_secret is not None
 
 
 def from_environment(
@@ -153,21 +148,29 @@ def _is_loopback(host: str) -> bool:
 
 
 def _refuse_missing(env: Mapping[str, str], area: str | None, purpose: Purpose) -> None:
+    """Refuse an environment without the App ID, or without a way to authenticate: a token, or the customer's credentials.
+
+    Either authenticates any request (v2 API reference: "Authentication").
+    """
     has = {name for name in (APP_ID, APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET) if env.get(name)}
-    rest = (CUSTOMER_ID, CUSTOMER_SECRET)
+    customer = (CUSTOMER_ID, CUSTOMER_SECRET)
+    needed: tuple[str, ...] = (APP_ID,)
+    if has.intersection(customer):
+        needed += customer  # one of the two is of no use
     # A mainland-China project may be without a certificate; its token is then empty (v2 API reference: join).
-    certificate = () if area == CN else (APP_CERTIFICATE,)
-    needed: tuple[str, ...] = (APP_ID, *rest)
-    if purpose is Purpose.CHANGE:
-        needed = (APP_ID, *certificate, *rest)
-    elif purpose is Purpose.TALK and APP_CERTIFICATE in has and not has.intersection(rest):
-        needed = (APP_ID,)
+    if (purpose is Purpose.CHANGE and area != CN) or not has.intersection(customer):
+        needed += (APP_CERTIFICATE,)
     missing = [name for name in needed if name not in has]
     if missing:
+        instead = (
+            ""
+            if purpose is Purpose.CHANGE or APP_CERTIFICATE not in missing
+            else (f"; to look only, {CUSTOMER_ID} and {CUSTOMER_SECRET} will do instead of {APP_CERTIFICATE}")
+        )
         raise UsageError(
             f"missing in the environment: {', '.join(missing)}",
             hint="set them where this runs; App ID and certificate stand in the project's settings, "
-            "the customer's ID and secret under RESTful API in Agora's console",
+            f"the customer's ID and secret under RESTful API in Agora's console{instead}",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.config import load
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Problem
 from reconciler.errors import InvalidConfig
 from reconciler.model.fleet import DesiredFleet
 
@@ -28,7 +28,7 @@ defaults:
 
 Write = Callable[..., Path]
 Load = Callable[..., DesiredFleet]
-Problems = Callable[..., tuple[Diagnostic, ...]]
+Problems = Callable[..., tuple[Problem, ...]]
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def problems(write: Write) -> Problems:
 
     def problems(
         text: str = "", files: Mapping[str, str | bytes] | None = None, **options: Any
-    ) -> tuple[Diagnostic, ...]:
+    ) -> tuple[Problem, ...]:
         plain = options.pop("plain", False)
         with pytest.raises(InvalidConfig) as raised:
             load(write(text, files, plain=plain), **options)

@@ -12,7 +12,7 @@ import yaml
 import reconciler.config
 from reconciler.config import load
 from reconciler.config.rules.catalogue import RULES
-from reconciler.diagnostics import Diagnostic
+from reconciler.diagnostics import Problem
 from reconciler.errors import InvalidConfig
 
 CASES = Path(__file__).parents[2] / "bad_fleets"
@@ -22,7 +22,7 @@ NAMES = sorted(each.name for each in CASES.iterdir() if each.is_dir())
 NOT_AS_FILES = {"file-kind", "file-size", "include-size", "yaml-size", "too-many-agents"}
 
 
-def told(diagnostics: tuple[Diagnostic, ...]) -> str:
+def told(diagnostics: tuple[Problem, ...]) -> str:
     """Diagnostics as text, complete."""
     lines = []
     for each in diagnostics:
@@ -35,7 +35,7 @@ def told(diagnostics: tuple[Diagnostic, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def diagnose(case: Path) -> tuple[Diagnostic, ...]:
+def diagnose(case: Path) -> tuple[Problem, ...]:
     """All that a load has to say."""
     path = case / "options.yaml"
     options = yaml.safe_load(path.read_text()) if path.exists() else {}

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.config.files.documents import FileLimits, Files, Unreadable, clashes, included, read_document
-from reconciler.diagnostics import Diagnostics, Span
+from reconciler.diagnostics import Problems, Span
 
 
 def refused(files: Files, name: str) -> str:
     with pytest.raises(Unreadable) as raised:
         files.text(name)
-    return raised.value.rule
+    return raised.value.problem.rule
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_14_bytes_that_are_no_text(tmp_path: Path, data: bytes, rule: str, line:
     (tmp_path / "a.yaml").write_bytes(data)
     with pytest.raises(Unreadable) as raised:
         Files(tmp_path).text("a.yaml")
-    assert (raised.value.rule, raised.value.line) == (rule, line)
+    assert (raised.value.problem.rule, getattr(raised.value.problem.where, "line", 0)) == (rule, line)
 
 
 def test_a_mark_of_byte_order_at_the_start_is_harmless(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "data" / "hotels.yaml").write_text("[]")
     with pytest.raises(Unreadable) as raised:
         Files(tmp_path).text("data/hotel.yaml")
-    assert raised.value.help == 'did you mean "data/hotels.yaml"?'
+    assert raised.value.problem.help == 'did you mean "data/hotels.yaml"?'
 
 
 def test_patterns_name_files_in_order(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_patterns_do_not_walk_the_machine(tmp_path: Path, pattern: str) -> None:
     (tmp_path / "m" / "root").symlink_to("/")
     with pytest.raises(Unreadable) as raised:
         included(Files(tmp_path), [pattern])
-    assert (raised.value.rule, "m/root" in raised.value.summary) == ("include-link", True)
+    assert (raised.value.problem.rule, "m/root" in raised.value.problem.summary) == ("include-link", True)
 
 
 def test_patterns_are_bounded(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_patterns_are_bounded(tmp_path: Path) -> None:
         (tmp_path / f"{number}" / "x" / "y").mkdir(parents=True)
     with pytest.raises(Unreadable) as raised:
         included(Files(tmp_path, FileLimits(entries=30)), ["**/*.yaml"])
-    assert raised.value.rule == "include-size"
+    assert raised.value.problem.rule == "include-size"
     assert included(Files(tmp_path, FileLimits(entries=30)), ["*/y.yaml"]) == []
 
 
@@ -220,7 +220,7 @@ def test_suggestions_do_not_look_outside(tmp_path: Path) -> None:
 
 def test_places_are_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a:\n  b: [1, 2]\n")
-    document = read_document(Files(tmp_path), "a.yaml", Diagnostics())
+    document = read_document(Files(tmp_path), "a.yaml", Problems())
     assert document is not None
     inner = document.root["a"]
     assert document.key(document.root, "a") == Span("a.yaml", 1, 1)

@@ -124,7 +124,7 @@ def test_fleets_of_any_shape(fleet: Any, agents: Any, environment: str | None) -
 def test_any_text_is_a_tree_or_troubles(text: str) -> None:
     parsed = parse_yaml(text)
     assert (
-        parsed.troubles or parsed.root is None or isinstance(parsed.root, (dict, list, str, int, float, bool))
+        parsed.problems or parsed.root is None or isinstance(parsed.root, (dict, list, str, int, float, bool))
     )
     outcome({"fleet.yaml": text, "agents/x.yaml.j2": text}, None)
 

@@ -89,12 +89,11 @@ def test_every_key_of_ours_is_described() -> None:
     sections = {
         "fleet.yaml": schema["$defs"]["fleet"],
         "agents file": schema["$defs"]["agents_file"],
-        "profile": schema["$defs"]["fleet"]["properties"]["profiles"]["additionalProperties"],
-        "environment": schema["$defs"]["fleet"]["properties"]["environments"]["additionalProperties"][
-            "anyOf"
-        ][0],
         **dict.fromkeys(("defaults", "overrides"), schema["$defs"]["layer"]),
-        **{name: schema["$defs"][name] for name in ("channel", "agent", "service", "limits", "lifecycle")},
+        **{
+            name: schema["$defs"][name]
+            for name in ("channel", "agent", "profile", "environment", "service", "limits", "lifecycle")
+        },
     }
     assert {name: set(section["properties"]) for name, section in sections.items()} == {
         name: set(keys) for name, keys in KEYS.items()

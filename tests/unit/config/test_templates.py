@@ -13,9 +13,9 @@ from reconciler.config import load
 from reconciler.config.files.documents import Files
 from reconciler.config.templates.compiler import Templates
 from reconciler.config.templates.errors import TemplateFault
+from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import METHODS
-from reconciler.config.templates.worker import Progress
-from reconciler.diagnostics import Diagnostics
+from reconciler.diagnostics import Problems
 from reconciler.errors import InvalidConfig
 
 NAMES: dict[str, Any] = {
@@ -39,7 +39,7 @@ def templates(tmp_path: Path) -> Templates:
     (tmp_path / "hotels.json").write_text('{"a": [1, 2.5, null]}')
     (tmp_path / "hotels.csv").write_text('id,name\n1,Ritz\n2,"a, b"\n')
     (tmp_path / ".hidden.yaml").write_text("a: 1")
-    return Templates(Files(tmp_path), Diagnostics(), Progress())
+    return Templates(Files(tmp_path), Problems(), Progress())
 
 
 def render(templates: Templates, text: str, protected: frozenset[str] = frozenset()) -> Any:
@@ -118,13 +118,13 @@ def test_a_rendered_text_is_never_rendered_again(templates: Templates) -> None:
 
 def test_undefined_all_names_at_once(templates: Templates) -> None:
     found = fault(templates, "{{ hotl }} {{ nubmer }} {{ x | default(1) }}")
-    assert found.rule == "undefined-variable"
+    assert found.problem.rule == "undefined-variable"
     assert found.missing == ("hotl", "nubmer")
 
 
 def test_undefined_key_offers_what_there_is(templates: Templates) -> None:
-    assert fault(templates, "{{ hotel.nmae }}").help == 'did you mean "name"?'
-    assert fault(templates, "{{ hotel.zzz }}").help == "it has: items, name, vip"
+    assert fault(templates, "{{ hotel.nmae }}").problem.help == 'did you mean "name"?'
+    assert fault(templates, "{{ hotel.zzz }}").problem.help == "it has: items, name, vip"
 
 
 def test_an_undefined_value_is_never_given(templates: Templates) -> None:
@@ -135,12 +135,12 @@ def test_an_undefined_value_is_never_given(templates: Templates) -> None:
         "{{ [absent] }}",
         "{{ absent ~ 'x' }}",
     ):
-        assert fault(templates, text).rule == "undefined-variable"
+        assert fault(templates, text).problem.rule == "undefined-variable"
 
 
 def test_syntax_has_the_template_s_own_line(templates: Templates) -> None:
     found = fault(templates, "one\ntwo\n{{ 1 + }}\n")
-    assert (found.rule, found.line) == ("template-syntax", 3)
+    assert (found.problem.rule, found.line) == ("template-syntax", 3)
 
 
 def test_faults_have_their_line_and_file(templates: Templates) -> None:
@@ -206,14 +206,14 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("text", FORBIDDEN)
 def test_what_a_template_may_not_do(templates: Templates, text: str) -> None:
-    assert fault(templates, text).rule in ("template-forbidden", "undefined-variable")
+    assert fault(templates, text).problem.rule in ("template-forbidden", "undefined-variable")
 
 
 @pytest.mark.parametrize(
     "name", ["now", "lipsum", "env", "cycler", "joiner", "namespace", "dict", "config", "request"]
 )
 def test_helpers_that_do_not_exist(templates: Templates, name: str) -> None:
-    assert fault(templates, f"{{{{ {name}() }}}}").rule == "undefined-variable"
+    assert fault(templates, f"{{{{ {name}() }}}}").problem.rule == "undefined-variable"
 
 
 @pytest.mark.parametrize(
@@ -239,21 +239,21 @@ def test_helpers_that_do_not_exist(templates: Templates, name: str) -> None:
     ],
 )
 def test_includes_are_static_and_inside(templates: Templates, text: str) -> None:
-    assert fault(templates, text).rule == "template-include"
+    assert fault(templates, text).problem.rule == "template-include"
 
 
 def test_recursion_and_size(templates: Templates, tmp_path: Path) -> None:
     (tmp_path / "prompts" / "self.md").write_text("{% include 'prompts/self.md' %}")
-    assert fault(templates, "{% include 'prompts/self.md' %}").rule == "template-include"
-    assert fault(templates, "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").rule == "template-size"
+    assert fault(templates, "{% include 'prompts/self.md' %}").problem.rule == "template-include"
+    assert fault(templates, "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").problem.rule == "template-size"
     big = "{% for a in range(9999) %}{% for b in range(999) %}x{% endfor %}{% endfor %}"
-    assert fault(templates, big).rule == "template-size"
-    assert fault(templates, "{{ " + "(" * 500 + "1" + ")" * 500 + " }}").rule == "template-size"
-    assert fault(templates, "a" * 300_000 + "{{ 1 }}").rule == "template-size"
+    assert fault(templates, big).problem.rule == "template-size"
+    assert fault(templates, "{{ " + "(" * 500 + "1" + ")" * 500 + " }}").problem.rule == "template-size"
+    assert fault(templates, "a" * 300_000 + "{{ 1 }}").problem.rule == "template-size"
 
 
 def test_a_secret_inside_an_expression(templates: Templates) -> None:
-    assert fault(templates, "{{ 'ref+env://X' }}").rule == "template-secret"
+    assert fault(templates, "{{ 'ref+env://X' }}").problem.rule == "template-secret"
     assert render(templates, "Bearer ref+env://{{ text }}+") == "Bearer ref+env://abc+"
 
 
@@ -284,7 +284,7 @@ def test_data_cannot_be_changed(templates: Templates) -> None:
         "{{ hotel.pop('name') }}",
         "{{ list.clear() }}",
     ):
-        assert fault(templates, text).rule == "undefined-variable"
+        assert fault(templates, text).problem.rule == "undefined-variable"
     assert NAMES["list"] == ["a", "b"]
 
 
@@ -306,11 +306,11 @@ def test_methods_that_templates_may_call_change_nothing() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}\r"), max_size=30))
 def test_text_without_braces_is_itself(text: str) -> None:
-    templates = Templates(Files(Path()), Diagnostics(), Progress())
+    templates = Templates(Files(Path()), Problems(), Progress())
     try:
         assert render(templates, text) == text
     except TemplateFault as found:
-        assert found.rule == "control-character"
+        assert found.problem.rule == "control-character"
 
 
 # --- what the corpus of injections found -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from reconciler.config import LoadLimits, load
+from reconciler.config.templates.progress import TooLong
 from reconciler.config.templates.worker import MIB, Ended, Worker, WorkerLimits
 from reconciler.errors import InvalidConfig
 
@@ -82,8 +83,8 @@ def test_silence_ends_it() -> None:
         yield 1
 
     found = ended(work)
-    assert (found.rule, found.number) == ("template-time", 7)
-    assert "no progress" in found.summary
+    assert (found.problem.rule, found.number) == ("template-time", 7)
+    assert "no progress" in found.problem.summary
 
 
 def test_progress_without_result_ends_it_too() -> None:
@@ -93,7 +94,50 @@ def test_progress_without_result_ends_it_too() -> None:
             time.sleep(0.01)
         yield 1
 
-    assert ended(work).rule == "template-time"
+    assert ended(work).problem.rule == "template-time"
+
+
+IMPATIENT = WorkerLimits(template_seconds=0.2, silence_seconds=30.0, seconds=60.0)
+
+
+def busy(seconds: float) -> None:
+    """Python that takes this long; a signal's handler runs between its steps."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def test_a_template_that_takes_too_long_is_interrupted_and_the_work_goes_on() -> None:
+    def work(made: Worker) -> Iterator[str]:
+        for number in range(2):
+            made.progress.at(number)
+            try:
+                with made.progress.template():
+                    busy(60)
+            except TooLong:
+                yield f"interrupted {number}"
+        with made.progress.template():
+            yield "the next one has its own time"
+
+    made = worker(IMPATIENT)
+    assert list(made.run(lambda: work(made))) == [
+        "interrupted 0",
+        "interrupted 1",
+        "the next one has its own time",
+    ]
+
+
+def test_only_templates_are_interrupted() -> None:
+    def work(made: Worker) -> Iterator[str]:
+        with made.progress.template():
+            with made.progress.uninterrupted():
+                busy(1.0)
+            made.progress.at(1)
+            busy(1.0)
+        yield "done"
+
+    made = worker(IMPATIENT)
+    assert list(made.run(lambda: work(made))) == ["done"]
 
 
 def test_a_file_that_is_read_is_granted_its_time() -> None:
@@ -142,8 +186,8 @@ def test_memory_is_bounded() -> None:
         yield len(held)
 
     found = ended(work)
-    assert found.rule == "template-size"
-    assert "128 MiB" in found.summary
+    assert found.problem.rule == "template-size"
+    assert "128 MiB" in found.problem.summary
 
 
 def test_output_is_bounded() -> None:
@@ -151,7 +195,7 @@ def test_output_is_bounded() -> None:
         for _ in range(100):
             yield "x" * 100_000
 
-    assert ended(work).rule == "template-size"
+    assert ended(work).problem.rule == "template-size"
 
 
 def test_a_crash_of_the_interpreter_is_a_problem_and_not_ours() -> None:
@@ -160,8 +204,8 @@ def test_a_crash_of_the_interpreter_is_a_problem_and_not_ours() -> None:
         yield 1
 
     found = ended(work)
-    assert found.rule == "template-failed"
-    assert "SIGSEGV" in found.summary
+    assert found.problem.rule == "template-failed"
+    assert "SIGSEGV" in found.problem.summary
 
 
 def test_the_system_that_kills_it_for_its_memory_is_told_so() -> None:
@@ -169,7 +213,7 @@ def test_the_system_that_kills_it_for_its_memory_is_told_so() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         yield 1
 
-    assert ended(work).rule == "template-size"
+    assert ended(work).problem.rule == "template-size"
 
 
 def test_a_bug_of_ours_in_it_is_raised_with_its_traceback() -> None:

@@ -19,14 +19,15 @@ from reconciler.config.yaml.tree import OpenList, OpenMap, Parsed, YamlLimits
 
 def tree(text: str, **options: Any) -> Any:
     parsed = parse_yaml(text, **options)
-    assert parsed.troubles == []
+    assert parsed.problems == []
     return parsed.root
 
 
 def only(text: str, **options: Any) -> tuple[str, int, int]:
-    """The rule, line and column (from 1) of the one trouble of a text."""
-    [trouble] = parse_yaml(text, **options).troubles
-    return trouble.rule, trouble.line + 1, trouble.column + 1
+    """The rule, line and column (from 1) of the one problem of a text."""
+    [problem] = parse_yaml(text, **options).problems
+    assert problem.where is not None
+    return problem.rule, problem.where.line, problem.where.column
 
 
 @pytest.mark.parametrize(
@@ -99,14 +100,18 @@ def test_1_duplicate_keys_at_any_depth() -> None:
 
 
 def test_1_duplicate_keys_are_all_found() -> None:
-    assert [each.line for each in parse_yaml("a: 1\na: 2\nb: 3\na: 4\nb: 5\n").troubles] == [1, 3, 4]
+    assert [each.where.line - 1 for each in parse_yaml("a: 1\na: 2\nb: 3\na: 4\nb: 5\n").problems] == [
+        1,
+        3,
+        4,
+    ]
 
 
 def test_1_duplicates_across_merges() -> None:
     assert only("a: &a {x: 1}\nb: &b {x: 2}\nc: {<<: [*a, *b]}") == ("duplicate-key", 3, 9)
     assert ("duplicate-key", 4, 3) in [
-        (each.rule, each.line + 1, each.column + 1)
-        for each in parse_yaml("a: &a {x: 1}\nc:\n  <<: *a\n  <<: *a\n").troubles
+        (each.rule, each.where.line, each.where.column)
+        for each in parse_yaml("a: &a {x: 1}\nc:\n  <<: *a\n  <<: *a\n").problems
     ]
 
 
@@ -129,7 +134,7 @@ def test_2_anchors_share_and_bombs_are_refused() -> None:
 
 def test_2_merge_bombs_are_refused_quickly() -> None:
     lines = ["a0: &a0 {k0: 1}"] + [f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: *a{n - 1}}}" for n in range(1, 60)]
-    assert "yaml-expansion" in {each.rule for each in parse_yaml("\n".join(lines)).troubles}
+    assert "yaml-expansion" in {each.rule for each in parse_yaml("\n".join(lines)).problems}
 
 
 def test_2_honest_anchors_pass() -> None:
@@ -151,18 +156,26 @@ def test_4_depth_and_nodes() -> None:
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "{" * 200_000])
 def test_5_a_flood_of_brackets(text: str) -> None:
-    [trouble] = parse_yaml(text).troubles
-    assert trouble.rule in ("yaml-depth", "unquoted-template")
+    [problem] = parse_yaml(text).problems
+    assert problem.rule in ("yaml-depth", "unquoted-template")
 
 
 def test_5_the_place_is_the_same_whoever_counts() -> None:
     """libyaml from 0.2.6 on counts levels itself, and comes to its bound before we have heard of ours."""
-    across = parse_yaml("fleet: " + "[" * 200_000).troubles[0]
-    down = parse_yaml("fleet: " + "[\n" * 200_000).troubles[0]
-    inside = parse_yaml("a: {b: [" + "[" * 200_000).troubles[0]
-    assert (across.rule, across.line, across.column) == ("yaml-depth", 0, len("fleet: ") + 49)
-    assert (down.rule, down.line, down.column) == ("yaml-depth", 49, 0)
-    assert (inside.rule, inside.line, inside.column) == ("yaml-depth", 0, len("a: {b: ") + 48)
+    across = parse_yaml("fleet: " + "[" * 200_000).problems[0]
+    down = parse_yaml("fleet: " + "[\n" * 200_000).problems[0]
+    inside = parse_yaml("a: {b: [" + "[" * 200_000).problems[0]
+    assert (across.rule, across.where.line - 1, across.where.column - 1) == (
+        "yaml-depth",
+        0,
+        len("fleet: ") + 49,
+    )
+    assert (down.rule, down.where.line - 1, down.where.column - 1) == ("yaml-depth", 49, 0)
+    assert (inside.rule, inside.where.line - 1, inside.where.column - 1) == (
+        "yaml-depth",
+        0,
+        len("a: {b: ") + 48,
+    )
 
 
 @pytest.mark.parametrize(
@@ -308,6 +321,6 @@ def test_the_parser_without_libyaml_reads_the_same(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(yaml_parser.yaml, "__with_libyaml__", False)
     slow = [parse_yaml(text) for text in texts]
     assert [each.root for each in slow] == [each.root for each in fast]
-    assert [[t.rule for t in each.troubles] for each in slow] == [
-        [t.rule for t in each.troubles] for each in fast
+    assert [[t.rule for t in each.problems] for each in slow] == [
+        [t.rule for t in each.problems] for each in fast
     ]

@@ -168,11 +168,13 @@ def test_a_list_that_cannot_be_had_is_never_an_empty_one(
     assert caught.value.hint
 
 
-def test_without_rest_credentials_nothing_is_asked_and_the_variables_are_named() -> None:
-    hand = Hand(lambda _: reply(200))
-    with pytest.raises(ServiceError, match="AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET"):
-        hand.run(AgoraProvider(AgoraSettings("a" * 32, Secret("b" * 32))).live_agents())
-    assert not hand.requests
+def test_without_the_customers_credentials_a_token_lists() -> None:
+    hand = Hand(lambda _: reply(200, orjson.dumps({"data": {"count": 0, "list": []}, "meta": {"total": 0}})))
+    assert hand.run(AgoraProvider(AgoraSettings("a" * 32, Secret("b" * 32))).live_agents()) == ()
+    for request in hand.requests:
+        header = request.headers["authorization"]
+        assert isinstance(header, Secret)
+        assert header.reveal().startswith("agora token=007")
 
 
 def pages(make: Callable[[int], dict[str, Any]]) -> Answer:

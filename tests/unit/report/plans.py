@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.diagnostics import Diagnostic, Severity, Span
+from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limits
@@ -85,7 +85,7 @@ class World:
     live: list[ObservedAgent] = field(default_factory=list)
     channels: dict[str, str] = field(default_factory=dict)
     intents: list[Intent] = field(default_factory=list)
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Problem, ...] = ()
     places: dict[tuple[Address, Path], Span] = field(default_factory=dict)
 
     def wants(self, address: str, body: Mapping[str, Tree] | None = None, **lifecycle: Any) -> World:
@@ -165,7 +165,9 @@ def rich_world() -> World:
     world.foreign("someone-elses bot", "paris").foreign("far away")
     world.intents.append(Intent(Operation.LEAVE, Address("bonn", "gone"), "n", NOW, agent_id="A009"))
     world.warnings = (
-        Diagnostic(Severity.WARNING, "unknown-key", "asr.langauge is unknown", Span("fleet.yaml", 3, 5)),
+        Problem(
+            "unknown-key", "asr.langauge is unknown", Span("fleet.yaml", 3, 5), severity=Severity.WARNING
+        ),
     )
     where = Address("paris", "concierge")
     world.places[(where, ("properties", "tts", "params", "voice_name"))] = Span("agents/desks.yaml", 12, 30)

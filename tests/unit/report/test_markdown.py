@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from reconciler.diagnostics import Diagnostic, Severity
+from reconciler.diagnostics import Problem, Severity
 from reconciler.report.markdown import BUDGET, render_plan
 from reconciler.report.text import render_plan as render_text
 from tests.unit.report.plans import World, properties, rich_world, risky_world
@@ -223,7 +223,9 @@ def test_new_values_of_secrets_keep_to_their_room() -> None:
 def test_warnings_and_interrupted_operations_are_one_line_each() -> None:
     world = World().wants("a/b")
     rules = ("secret-like", "unknown-key", "unknown-key")
-    world.warnings = tuple(Diagnostic(Severity.WARNING, rule, f"s{at}") for at, rule in enumerate(rules))
+    world.warnings = tuple(
+        Problem(rule, f"s{at}", severity=Severity.WARNING) for at, rule in enumerate(rules)
+    )
     assert (
         "\n\n3 warnings in the files: `secret-like`, `unknown-key` (2); `reconciler validate` shows where.\n\n"
     ) in render_plan(world.plan())

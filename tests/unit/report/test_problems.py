@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from reconciler.diagnostics import Diagnostic, Severity, Span
+from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.report import problems
 
@@ -22,15 +22,14 @@ channels:
       - name: greeter
 """
 FOUND = (
-    Diagnostic(
-        Severity.WARNING,
+    Problem(
         "unknown-key",
         'asr has no key "langauge"',
         Span("fleet.yaml", 4, 25),
         help='did you mean "language"?',
+        severity=Severity.WARNING,
     ),
-    Diagnostic(
-        Severity.ERROR,
+    Problem(
         "missing-llm",
         "lobby/greeter has no llm",
         Span("fleet.yaml", 8, 9),
@@ -38,8 +37,8 @@ FOUND = (
         help="give `llm`, or a profile that has it",
         related=((Span("fleet.yaml", 2, 1), "the defaults have none"),),
     ),
-    Diagnostic(Severity.ERROR, "no-file", "prompts/x.md is not there", Span("agents/gone.yaml", 1, 1)),
-    Diagnostic(Severity.ERROR, "no-agents", "the fleet declares no agent"),
+    Problem("no-file", "prompts/x.md is not there", Span("agents/gone.yaml", 1, 1)),
+    Problem("no-agents", "the fleet declares no agent"),
 )
 
 
@@ -80,8 +79,7 @@ def test_no_problem_is_counted_too() -> None:
 
 
 def test_an_annotation_cannot_start_another_command() -> None:
-    evil = Diagnostic(
-        Severity.ERROR,
+    evil = Problem(
         "r",
         "100%\r\n::set-env name=X::y\x1b[31m",
         Span("a,b:c.yaml", 1, 2),
@@ -95,13 +93,13 @@ def test_an_annotation_cannot_start_another_command() -> None:
 
 
 def test_the_mark_stands_below_the_column_also_behind_what_is_spelled_out() -> None:
-    found = Diagnostic(Severity.ERROR, "r", "s", Span("x", 1, 5))
+    found = Problem("r", "s", Span("x", 1, 5))
     lines = problems.render_text([found], lambda _: "a\u202ebcdef", colour=False).splitlines()
     assert lines[2].index("d") == lines[3].index("^")
 
 
 def test_a_very_long_line_is_shown_around_the_column() -> None:
-    found = Diagnostic(Severity.ERROR, "r", "s", Span("x", 1, 5_001))
+    found = Problem("r", "s", Span("x", 1, 5_001))
     lines = problems.render_text(
         [found], lambda _: "x" * 5_000 + "HERE" + "x" * 5_000, colour=False
     ).splitlines()
@@ -111,9 +109,7 @@ def test_a_very_long_line_is_shown_around_the_column() -> None:
 
 def test_a_column_or_line_beyond_the_file_is_no_trouble() -> None:
     for span in (Span("x", 1, 99), Span("x", 99, 1)):
-        assert "error: s [r]" in problems.render_text(
-            [Diagnostic(Severity.ERROR, "r", "s", span)], read, colour=False
-        )
+        assert "error: s [r]" in problems.render_text([Problem("r", "s", span)], read, colour=False)
 
 
 def test_errors_say_what_and_what_to_do() -> None:
@@ -127,6 +123,6 @@ def test_errors_say_what_and_what_to_do() -> None:
 
 
 def test_machines_look_from_the_root_of_the_repository() -> None:
-    found = [Diagnostic(Severity.ERROR, "r", "s", Span("agents/x y.yaml", 1, 2))]
+    found = [Problem("r", "s", Span("agents/x y.yaml", 1, 2))]
     assert "file=fleets/hotels/agents/x y.yaml," in problems.render_github(found, root="./fleets/hotels/")
     assert '"uri": "fleets/hotels/agents/x%20y.yaml"' in problems.render_sarif(found, root="fleets/hotels")

@@ -6,11 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-
 from reconciler.plan.change import Keep
 from reconciler.report import documents, drift
-from reconciler.report.durations import duration
 from reconciler.report.status import Status, StatusRow, UnmanagedRow, render_text, tree
 from reconciler.workflow import Drift
 from tests.unit.report.plans import World, properties
@@ -44,24 +41,6 @@ def test_status_as_a_tree(golden: Golden) -> None:
 def test_an_empty_status() -> None:
     empty = Status("hotel-desk", None, ())
     assert render_text(empty) == "hotel-desk: no agents. Running: 0. About 0.00 USD a day.\n"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "-"),
-        (-5, "0s"),
-        (0, "0s"),
-        (59.9, "59s"),
-        (60, "1m00s"),
-        (3_600, "1h00m"),
-        (11_543, "3h12m"),
-        (259_199, "71h59m"),
-        (1_000_000, "277h46m"),
-    ],
-)
-def test_durations(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def drifted() -> Drift:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from reconciler.config.expand.layout import FleetFile, names, read_fleet
 from reconciler.config.files.documents import (
@@ -17,14 +18,14 @@ from reconciler.config.files.documents import (
     read_document,
 )
 from reconciler.config.templates.whole_files import RenderedFile
-from reconciler.diagnostics import Diagnostics, Span
+from reconciler.diagnostics import Problems, Span
 from reconciler.errors import InvalidConfig
 
 
 class Reader:
     """Reads the documents of one fleet; every problem goes to `problems`."""
 
-    def __init__(self, files: Files, problems: Diagnostics) -> None:
+    def __init__(self, files: Files, problems: Problems) -> None:
         self.files = files
         self.problems = problems
 
@@ -74,7 +75,7 @@ class Reader:
             try:
                 matching = included(self.files, [pattern])
             except Unreadable as error:
-                self.problems.error(error.rule, error.summary, where, help=error.help)
+                self.problems.add(replace(error.problem, at=where))
                 continue
             if written and not matching:
                 help = self.files.suggestion(pattern) or "correct the pattern, or remove it"
@@ -97,7 +98,7 @@ class Reader:
                     self.files, name, self.problems, rendered=made.text, template_line=made.template_line
                 )
         except Unreadable as error:
-            self.problems.error(error.rule, error.summary, error.place(name, where), help=error.help)
+            self.problems.add(error.placed(name, where))
             return None
         return self._rooted(document, name)
 
@@ -105,7 +106,7 @@ class Reader:
         if document is None or isinstance(document.root, dict):
             return document
         if document.root is None:
-            if not document.parsed.troubles:
+            if not document.parsed.problems:
                 help = "write its keys, or remove the file"
                 self.problems.error("yaml-empty", f"{name} is empty", Span(name), help=help)
             return None

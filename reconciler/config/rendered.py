@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import cast
 
 from reconciler.config.expand.layers import Layer, Place, deciding
-from reconciler.config.expand.loops import Instance
+from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.expand.origins import Loaded
+from reconciler.config.keys import KEYS
 from reconciler.config.load import LoadLimits, load_all
 from reconciler.config.templates.errors import TemplateFault
-from reconciler.config.words import as_duration
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import AgentSpec, Lifecycle
-from reconciler.model.tree import Path, Tree, dotted, leaves
+from reconciler.model.tree import Path, Tree, leaves
 
 RENDERED_VERSION = 1
 
@@ -61,14 +62,14 @@ def trace(
     for address in sorted(loaded.instances):
         instance = loaded.instances[address]
         layers = loaded.layers(instance)
-        for path, value in leaves(instance.tree):
+        for path, value in leaves(cast("Mapping[str, Tree]", instance.tree)):
             found.append(_traced(loaded, instance, layers, address, path, value))
     return tuple(found)
 
 
 def _traced(
     loaded: Loaded,
-    instance: Instance,
+    instance: RenderedAgent,
     layers: tuple[Layer, ...],
     address: Address,
     path: Path,
@@ -94,7 +95,7 @@ def _repeated(loaded: Loaded, place: Place) -> str | None:
         return None
 
 
-def _defined(loaded: Loaded, instance: Instance, name: str) -> Span | None:
+def _defined(loaded: Loaded, instance: RenderedAgent, name: str) -> Span | None:
     """Where a variable is defined that an agent sees; None for `--var`, a loop's item and what is built in."""
     block = loaded.blocks[instance.block]
     for level in (block.level, block.outer_level, block.file_level, loaded.composer.globals):
@@ -114,11 +115,4 @@ def _agent(spec: AgentSpec) -> dict[str, Tree]:
 
 def lifecycle_tree(lifecycle: Lifecycle) -> dict[str, Tree]:
     """A lifecycle as the files write it, every default filled in."""
-    return {
-        "rotate_after": as_duration(lifecycle.rotate_after),
-        "token_ttl": as_duration(lifecycle.token_ttl),
-        "replace": str(lifecycle.replace),
-        "protect": bool(lifecycle.protect),
-        "paused": lifecycle.paused,
-        "ignore_changes": [dotted(path) for path in lifecycle.ignore_changes],
-    }
+    return {name: key.type.written(getattr(lifecycle, name)) for name, key in KEYS["lifecycle"].items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from jinja2.runtime import Context
 
@@ -17,7 +17,7 @@ from reconciler.config.templates.compiler import Template, Templates
 from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenList, OpenMap
-from reconciler.model.tree import Path
+from reconciler.model.tree import Path, Tree
 
 # Equal texts longer than this are kept once: prompts, not names.
 _SHARED_FROM = 64
@@ -43,7 +43,7 @@ class Rendering(Protocol):
 class Part(Protocol):
     """Something that has to be rendered."""
 
-    def render(self, rendering: Rendering) -> Any: ...
+    def render(self, rendering: Rendering) -> Tree: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class TextPart:
     origin: Origin
     path: Path
 
-    def render(self, rendering: Rendering) -> Any:
+    def render(self, rendering: Rendering) -> Tree:
         try:
-            value = self.template.render(rendering.context)
+            value: Tree = self.template.render(rendering.context)
         except TemplateFault as fault:
             rendering.record(self.origin, self.path, fault, self.template)
             return None
@@ -71,7 +71,7 @@ class CleanPart:
 
     part: TextPart
 
-    def render(self, rendering: Rendering) -> Any:
+    def render(self, rendering: Rendering) -> Tree:
         value = self.part.render(rendering)
         return without_nulls(value) if value.__class__ is dict else value
 
@@ -80,19 +80,20 @@ class CleanPart:
 class BrokenPart:
     """A template that does not compile, which was said once: whatever it belongs to fails."""
 
-    def render(self, rendering: Rendering) -> Any:
+    def render(self, rendering: Rendering) -> Tree:
         rendering.fail()
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class MapPart:
     """A mapping: what is constant, and what is not, in the files' order."""
 
-    constant: dict[str, Any]
+    constant: dict[str, Tree]
     parts: tuple[tuple[str, Part], ...]
     keep_null: bool
 
-    def render(self, rendering: Rendering) -> Any:
+    def render(self, rendering: Rendering) -> Tree:
         made = self.constant.copy()
         for key, part in self.parts:
             value = part.render(rendering)
@@ -107,10 +108,10 @@ class MapPart:
 class ListPart:
     """A list with something to render in it."""
 
-    constant: list[Any]
+    constant: list[Tree]
     parts: tuple[tuple[int, Part], ...]
 
-    def render(self, rendering: Rendering) -> Any:
+    def render(self, rendering: Rendering) -> Tree:
         made = self.constant.copy()
         for index, part in self.parts:
             made[index] = part.render(rendering)
@@ -121,23 +122,24 @@ class ListPart:
 class StackPart:
     """Layers that can be merged only when they are known."""
 
-    layers: tuple[Any, ...]
+    layers: tuple[Program, ...]
     keep_null: bool
 
-    def render(self, rendering: Rendering) -> Any:
-        result: Any = None
+    def render(self, rendering: Rendering) -> Tree:
+        result: Tree = None
         for layer in self.layers:
             value = layer.render(rendering) if isinstance(layer, PARTS) else layer
             result = merged(result, value) if value is not None else None
         return result if self.keep_null else without_nulls(result)
 
 
+AnyPart: TypeAlias = "TextPart | CleanPart | BrokenPart | MapPart | ListPart | StackPart"
 PARTS = (TextPart, CleanPart, BrokenPart, MapPart, ListPart, StackPart)
 
-Program: TypeAlias = Any  # a part, or the constant itself
+Program: TypeAlias = "AnyPart | Tree"  # what is rendered, or the constant itself
 
 
-def render(program: Program, rendering: Rendering) -> Any:
+def render(program: Program, rendering: Rendering) -> Tree:
     """The plain data that a program gives."""
     return program.render(rendering) if isinstance(program, PARTS) else program
 
@@ -160,19 +162,18 @@ class Compiler:
     keep_null: bool = False
     needs: set[str] = field(default_factory=set)
 
-    def compile(self, tree: Any, path: Path = ()) -> Program:
+    def compile(self, tree: Tree, path: Path = ()) -> Program:
         """A tree as a program; the tree itself when nothing in it waits."""
         return self._compile(tree, path, self.keep_null)
 
-    def _compile(self, tree: Any, path: Path, keep_null: bool) -> Program:
-        kind = tree.__class__
-        if kind is Templated:
+    def _compile(self, tree: Tree, path: Path, keep_null: bool) -> Program:
+        if isinstance(tree, Templated):
             return self._text(tree, path, keep_null)
-        if kind is OpenMap:
+        if isinstance(tree, OpenMap):
             return self._mapping(tree, path, keep_null)
-        if kind is OpenList:
+        if isinstance(tree, OpenList):
             return self._list(tree, path)
-        if kind is Stack:
+        if isinstance(tree, Stack):
             layers = tuple(self._compile(each, path, True) for each in tree)
             return StackPart(layers, keep_null)
         return tree
@@ -187,8 +188,8 @@ class Compiler:
         part = TextPart(template, self.origin, path)
         return CleanPart(part) if template.native and not keep_null else part
 
-    def _mapping(self, tree: Mapping[str, Any], path: Path, keep_null: bool) -> Program:
-        constant: dict[str, Any] = {}
+    def _mapping(self, tree: Mapping[str, Tree], path: Path, keep_null: bool) -> Program:
+        constant: dict[str, Tree] = {}
         parts: list[tuple[str, Part]] = []
         for key, value in tree.items():
             if value is None and not keep_null:
@@ -200,8 +201,8 @@ class Compiler:
             constant[key] = made
         return MapPart(constant, tuple(parts), keep_null) if parts else constant
 
-    def _list(self, tree: list[Any], path: Path) -> Program:
-        constant: list[Any] = []
+    def _list(self, tree: list[Tree], path: Path) -> Program:
+        constant: list[Tree] = []
         parts: list[tuple[int, Part]] = []
         for index, value in enumerate(tree):
             made = self._compile(value, (*path, index), True)

@@ -1,0 +1,162 @@
+"""What a key of ours may hold: how that is called, described as JSON Schema, checked, read and printed.
+
+Whether a value has the right `shape` is checked before templates are rendered; `read` takes the final value and gives
+what the model keeps, or raises `InvalidValue`; `written` is the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from reconciler import durations
+from reconciler.config.words import InvalidValue, amount, app_id, boolean, duration, share, whole, word
+from reconciler.model.tree import Path, Tree, dotted, parse_dotted
+
+Schema = dict[str, Any]
+
+
+class Shape(StrEnum):
+    """What a value must be before anything is rendered, in the words of a message."""
+
+    MAPPING = "a mapping"
+    LIST = "a list"
+    TEXT = "a text"
+    NAMES = "a name or a list of names"
+    ANY = "anything"
+
+    def fits(self, value: object) -> bool:
+        """Whether a value has this shape."""
+        match self:
+            case Shape.MAPPING:
+                return isinstance(value, dict)
+            case Shape.LIST:
+                return isinstance(value, list)
+            case Shape.TEXT:
+                return isinstance(value, str)
+            case Shape.NAMES:
+                several = value if isinstance(value, list) else [value]
+                return all(isinstance(each, str) for each in several)
+            case Shape.ANY:
+                return True
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """One kind of value: `name` is for the tables of FLEET.md, `schema` lacks the description of the key."""
+
+    name: str
+    schema: Schema
+    shape: Shape = Shape.ANY
+    read: Callable[[Any], Any] = _unchanged
+    written: Callable[[Any], Tree] = _unchanged
+
+
+def text(name: str = "text", pattern: str | None = None) -> ValueType:
+    """A text, of which the whole matches a pattern."""
+    schema: Schema = {"type": "string"}
+    return ValueType(
+        name, schema if pattern is None else {**schema, "pattern": f"^(?:{pattern})$"}, Shape.TEXT
+    )
+
+
+def template(name: str) -> ValueType:
+    """Whatever a template may give."""
+    return ValueType(name, {})
+
+
+def names(name: str) -> ValueType:
+    """A name, or a list of them."""
+    schema: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    return ValueType(name, schema, Shape.NAMES)
+
+
+def part(definition: str, name: str = "mapping", shape: Shape = Shape.MAPPING) -> ValueType:
+    """A value with a definition of its own in the schema."""
+    return ValueType(name, {"$ref": f"#/$defs/{definition}"}, shape)
+
+
+def mapping(values: Schema, name: str = "mapping", keys: str | None = None) -> ValueType:
+    """A mapping from names, which match `keys`, to values."""
+    schema: Schema = {"type": "object", "additionalProperties": values}
+    if keys is not None:
+        schema["propertyNames"] = {"pattern": f"^(?:{keys})$"}
+    return ValueType(name, schema, Shape.MAPPING)
+
+
+def listing(items: Schema, name: str = "list", shape: Shape = Shape.LIST) -> ValueType:
+    """A list of things."""
+    return ValueType(name, {"type": "array", "items": items}, shape)
+
+
+def choice(words: type[StrEnum], shape: Shape = Shape.ANY) -> ValueType:
+    """One of a closed list of words."""
+    return ValueType(
+        ", ".join(f"`{each.value}`" for each in words),
+        {"enum": [each.value for each in words]},
+        shape,
+        lambda value: word(value, words),
+        str,
+    )
+
+
+def between(least: float, most: float) -> ValueType:
+    """A duration within bounds, in seconds."""
+    return ValueType(
+        f"duration, {durations.spelled(least)} to {durations.spelled(most)}",
+        {"type": "string", "pattern": f"^(?:{durations.PATTERN})$"},
+        read=lambda value: duration(value, least, most),
+        written=durations.spelled,
+    )
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidValue(
+            "wrong-type", "must be a list of paths", "write ignore_changes: [llm.greeting_message]"
+        )
+    return tuple(_parsed_paths(value))
+
+
+def _parsed_paths(texts: Sequence[str]) -> Iterator[Path]:
+    for each in texts:
+        try:
+            yield parse_dotted(each.removeprefix("properties."))
+        except ValueError as error:
+            help = "write it as llm.params or tts.params.voice_name"
+            raise InvalidValue("ignored-path", str(error), help) from None
+
+
+SWITCH: Final = ValueType("boolean", {"type": "boolean"}, read=boolean, written=bool)
+CONDITION: Final = template("boolean")
+LOOP_ITEMS: Final = template("list or mapping")
+PATHS: Final = ValueType(
+    "list of paths",
+    {"type": "array", "items": {"type": "string", "description": "A path such as llm.greeting_message."}},
+    read=_paths,
+    written=lambda paths: [dotted(path) for path in paths],
+)
+ADDRESSES: Final = listing(
+    {"type": "string", "description": "An address, <channel>/<name>."}, "list of addresses", Shape.ANY
+)
+APP_ID: Final = ValueType(
+    "32 hexadecimal digits", {"type": "string", "pattern": "^(?:[0-9A-Fa-f]{32})$"}, Shape.TEXT, app_id
+)
+_PERCENT: Mapping[str, str] = {"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3})? ?%$"}
+SHARE: Final = ValueType(
+    "number or share",
+    {"anyOf": [{"type": "integer", "minimum": 0}, _PERCENT], "examples": [5, "30%"]},
+    read=share,
+)
+COUNT: Final = ValueType("number", {"type": "integer", "minimum": 0}, read=whole)
+AMOUNT: Final = ValueType("number", {"type": "number", "minimum": 0}, read=amount)
+VARIABLES: Final = mapping(
+    {"description": "Any value; templates in it are rendered when something needs it."},
+    keys="[A-Za-z][A-Za-z0-9_]*",
+)
