@@ -1,8 +1,8 @@
 """Every behaviour of the service that its documentation leaves open, as a named switch with a default.
 
-A default is what others have seen of the live service, else what the documents say, else what is most probable
-(`missing_parts` alone keeps to the documents). Where a switch says `area`, the documented difference between the
-global service and mainland China decides. This module holds no behaviour: the modules that do read their switches.
+A default is what others have seen of the live service, else what the documents say, else what is most probable.
+Where a switch says `area`, the documented difference between the global service and mainland China decides. This
+module holds no behaviour: the modules that do read their switches.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ class Switches:
     ] = "checked"
     missing_parts: Annotated[
         Literal["400", "500"],
-        "A join without llm or tts: the documented 400, or 500 `core: edge failed` (seen live).",
-    ] = "400"
+        "A join without llm or tts: 500 `core: edge failed` (seen live), or the documented 400.",
+    ] = "500"
     nulls: Annotated[
         Literal["absent", "refused"],
         "A null for a documented field: the SDK's sessions send them for absent ones.",

@@ -16,7 +16,9 @@ from reconciler.simulator.contract import Strictness, compiled, schema
 
 from .harness import Service, join_body
 
-STRICT = Strictness("global", refuse_unknown_fields=False, refuse_unknown_enums=True)
+STRICT = Strictness(
+    "global", refuse_unknown_fields=False, refuse_unknown_enums=True, refuse_unknown_vendors=True
+)
 DOCUMENTS = ("join", "update", "speak", "think", "interrupt")
 
 LLM = {"url": "https://llm.invalid/"}
@@ -151,9 +153,8 @@ def test_bodies_that_are_allowed(service: Service, properties: dict[str, Any]) -
         ),
     ],
 )
-def test_bodies_that_are_refused(
-    service: Service, properties: dict[str, Any], reason: str, where: str
-) -> None:
+def test_bodies_that_are_refused(properties: dict[str, Any], reason: str, where: str) -> None:
+    service = Service(missing_parts="400")
     answer = service.join(**properties)
     assert (answer.status, answer.reason) == (400, reason)
     assert where in answer.body["detail"]
@@ -236,7 +237,8 @@ def test_bodies_that_are_no_join(service: Service, raw: bytes) -> None:
     assert service.call("POST", "join", raw).status == 400
 
 
-def test_presets_and_pipelines_stand_in_for_parts(service: Service) -> None:
+def test_presets_and_pipelines_stand_in_for_parts() -> None:
+    service = Service(missing_parts="400")
     bare = join_body(llm=None, tts=None)
     assert service.call("POST", "join", bare | {"pipeline_id": "p"}).status == 200
     both = "deepgram_nova_3,openai_gpt_4o_mini, minimax_speech_2_6_turbo"
