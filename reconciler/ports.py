@@ -17,10 +17,10 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.record import Entry, State
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import Write
+from reconciler.secrets import Secret, SecretRef
 
 T = TypeVar("T")
 

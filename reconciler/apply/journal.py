@@ -13,9 +13,9 @@ from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.record import Entry, Intent, Operation, Record
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, PutRecord, StateView, Write
 from reconciler.ports import Commit, Now, Steps
+from reconciler.secrets import Secret, SecretRef
 
 
 class Journal:

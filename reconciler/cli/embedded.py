@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from reconciler.model.secret import Secret
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.secrets import Secret
 from reconciler.simulator import Outage, Request, Simulator
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from reconciler.model.sources import MORE_SCHEMES, more_schemes
+from reconciler.secrets.sources import MORE_SCHEMES, more_schemes
 
 if TYPE_CHECKING:
     from reconciler.config import LoadLimits

@@ -116,7 +116,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted\n", 130)
     except BrokenPipeError:
         return 1
-    except Exception as problem:  # noqa: BLE001  the last wall: a bug of ours is a message too
+    except Exception as problem:  # noqa: BLE001  a bug of ours is a message, too
         return _report(problem)
 
 
@@ -168,5 +168,5 @@ def _cause(lost: OSError | ValueError) -> str:
 
 
 def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Python's own last words would show more than --debug does, and past the wall."""
+    """Python's own traceback would show more than --debug does, and unmasked."""
     _report(problem)

@@ -1,7 +1,7 @@
 """The two streams: results to stdout, everything else to stderr; colours and prompts only where a person sits.
 
-Every byte that a command prints goes through here, and with it through the second wall (`wall`). What cannot be
-written, since nobody reads any more or a disk is full, breaks nothing: a run goes on and ends in order.
+Every byte that a command prints is written here, with the secrets that this process knows masked. When writing
+fails, because nobody reads any more or a disk is full, the run goes on and ends in order.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from reconciler.cli.wall import WALL
 from reconciler.diagnostics import Problem
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
+from reconciler.secrets.masker import SecretMasker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,8 @@ class Output:
             self.say(problems.render_text(found, source_reader(directory), colour=self.colour(err=True)))
 
 
+# All secrets that this process has met: one masker, since what was secret once stays so.
+MASKER = SecretMasker()
 # The way of printing of the command that runs, for errors that end it; a process runs one command.
 _current = Output()
 # What GitHub's runner takes for a command to itself in a job's log: a prompt must not mask words of the plan.
@@ -105,7 +107,7 @@ def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
     if stream is None or err in _lost:
         return
     try:
-        _encoded(stream, WALL.mask(text))
+        _encoded(stream, MASKER.mask(text))
         stream.flush()
     except (OSError, ValueError) as problem:
         _lost[err] = problem
@@ -133,7 +135,7 @@ def finish() -> OSError | ValueError | None:
 
 
 class MaskedStream(io.StringIO):
-    """stderr behind the wall, for what draws on a terminal by itself, and puts itself in the place of stderr."""
+    """stderr with secrets masked, for what draws on a terminal by itself, and puts itself in the place of stderr."""
 
     def __init__(self) -> None:
         super().__init__()

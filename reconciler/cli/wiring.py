@@ -23,14 +23,12 @@ import click
 from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
 from reconciler.cli.meter import Meter
-from reconciler.cli.output import Output
+from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
-from reconciler.cli.wall import WALL
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet, ServiceKind
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.provider import AgoraProvider
@@ -44,6 +42,7 @@ from reconciler.providers.agora.settings import (
     from_environment,
 )
 from reconciler.providers.agora.wire import secrets_in
+from reconciler.secrets import Secret, SecretRef
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
@@ -224,7 +223,7 @@ def open_session(
     fleet = load_fleet(directory, environment, variables, output)
     path = Path(directory)
     _leave_no_core()
-    WALL.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
+    MASKER.learn_all(Secret(os.environ[name]) for name in _CREDENTIALS if name in os.environ)
     sources = _Remembering(SecretSources(os.environ, path))
     store = LocalStore(state_path(path, environment), seen=seen_directory(os.environ))
     output.detail(f"the state is {store.path}")
@@ -247,25 +246,25 @@ def open_session(
 
 
 class _Remembering:
-    """`ports.SecretSource` that tells the wall what it gives away."""
+    """`ports.SecretSource` that has the masker learn every value it returns."""
 
     def __init__(self, sources: SecretSource) -> None:
         self._sources = sources
 
     def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
         values = self._sources.resolve(references)
-        WALL.learn_all(values.values())
+        MASKER.learn_all(values.values())
         return values
 
 
 class _Attentive:
-    """`driver.loop.Sender` that tells the wall every secret before it goes out, minted tokens among them."""
+    """`driver.loop.Sender` that has the masker learn every secret before it goes out, minted tokens too."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        WALL.learn_all(secrets_in(request))
+        MASKER.learn_all(secrets_in(request))
         return await self._sender.send(request, worker)
 
     async def aclose(self) -> None:

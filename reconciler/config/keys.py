@@ -33,7 +33,7 @@ from reconciler.config.value_types import (
 )
 from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
 from reconciler.model.fleet import Area, ServiceKind
-from reconciler.model.spec import HOUR, ReplaceOrder
+from reconciler.model.spec import HOUR, Beside, ReplaceOrder
 
 REQUIRED: Final = "required"
 MINUTE: Final = 60.0
@@ -107,7 +107,7 @@ KEYS: Final[Mapping[str, Keys]] = {
         "profiles": Key(
             mapping({"$ref": "#/$defs/profile"}, "mapping of profiles"), "bodies that agents choose by name"
         ),
-        "limits": Key(_LIMITS, "how much one apply may do", "`leave: 30%`", static=True),
+        "limits": Key(_LIMITS, "how much one apply may do", "below", static=True),
         "environments": Key(
             mapping({"anyOf": [{"$ref": "#/$defs/environment"}, {"type": "null"}]}, keys=ENVIRONMENT.pattern),
             "what differs with `-e NAME`",
@@ -162,6 +162,17 @@ KEYS: Final[Mapping[str, Keys]] = {
         ),
     },
     "limits": {
+        "hang_ups": Key(
+            SHARE,
+            "how many conversations one apply may end, by leaves and replacements together; a share of the agents that "
+            "run under our mark, rounded up",
+            "`30%`",
+        ),
+        "max_unavailable": Key(
+            SHARE,
+            "how many agents one apply may rotate; one with less than 2h left is rotated all the same",
+            "`10%`",
+        ),
         "leave": Key(SHARE, "how many agents one apply may end", "`30%`"),
         "replace": Key(SHARE, "how many agents one apply may replace; rotations do not count"),
         "join": Key(SHARE, "how many agents one apply may start"),
@@ -177,8 +188,13 @@ KEYS: Final[Mapping[str, Keys]] = {
             "the age at which an agent is started anew; the service ends it at 72h",
             "`60h`",
         ),
+        "rotate_spread": Key(
+            between(0.0, 70 * HOUR),
+            "the time after `rotate_after` over which a fleet's rotations are spread; together at most 70h",
+            "`8h`",
+        ),
         "token_ttl": Key(
-            between(MINUTE, 24 * HOUR), "the life of its token, which is renewed at half of it", "`24h`"
+            between(MINUTE, 24 * HOUR), "the life of its token, renewed in the sixth tenth of it", "`24h`"
         ),
         "replace": Key(
             choice(ReplaceOrder),
@@ -191,6 +207,11 @@ KEYS: Final[Mapping[str, Keys]] = {
             "as said last, else `false`",
         ),
         "paused": Key(SWITCH, "it is to be absent for now", "`false`"),
+        "beside": Key(
+            choice(Beside),
+            "its first join into a channel in which an agent runs that is not this fleet's",
+            "`hold`",
+        ),
         "ignore_changes": Key(
             PATHS,
             "paths sent at the join, then neither compared nor sent: `llm.greeting_message`",

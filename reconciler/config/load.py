@@ -42,7 +42,7 @@ from reconciler.model.spec import AgentSpec
 class LoadLimits:
     """Bounds on a load; raised by whoever runs the tool, never by the files.
 
-    `secret_schemes` are further sources that references may name, beside those of `model.sources`.
+    `secret_schemes` are further sources that references may name, beside those of `secrets.sources`.
     """
 
     files: FileLimits = field(default_factory=FileLimits)

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from reconciler.config.own_schema import closed, own_definitions, rendered_lifecycle
 from reconciler.config.value_types import Schema
+from reconciler.contract.jsonschema import properties_schema
 from reconciler.model.address import ENVIRONMENT, FLEET
-from reconciler.model.properties import Properties
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE: Final = {"$ref": "#/$defs/template"}
@@ -75,7 +75,7 @@ def rendered_schema() -> Schema:
 
 @functools.cache
 def _model_schema() -> Mapping[str, Any]:
-    return Properties.model_json_schema()
+    return properties_schema()
 
 
 def _service_part(*, authored: bool) -> Schema:

@@ -12,16 +12,10 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from reconciler.config.words import number_help, shown, switch_help
+from reconciler.contract.agora.history import REMOVED_PATHS
+from reconciler.contract.check import UNKNOWN_KEY, UNKNOWN_VENDOR, VENDOR_NOT_TEXT, known_keys, user_path
+from reconciler.contract.offers import VENDORS
 from reconciler.diagnostics import Problem, did_you_mean, warning
-from reconciler.model.properties import (
-    REMOVED_PATHS,
-    UNKNOWN_KEY,
-    UNKNOWN_VENDOR,
-    VENDOR_NOT_TEXT,
-    VENDORS,
-    known_keys,
-    user_path,
-)
 from reconciler.model.tree import MISSING, Path, dotted, value_at
 
 _RESERVED: Final[Mapping[Path, str]] = {
@@ -113,7 +107,7 @@ def _unknown_key(error: _Error) -> Problem:
 
 def _unknown_vendor(error: _Error) -> Problem:
     vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
-    known = VENDORS[error.path[0]]  # type: ignore[index]  # one of the slots: only they have a vendor
+    known = VENDORS[str(error.path[0])]  # one of the slots: only they have a vendor
     summary, where = f"{error.path[0]}.vendor {shown(vendor)} is not known", (*error.where, "vendor")
     hint = did_you_mean(str(vendor), known)
     if hint is not None:

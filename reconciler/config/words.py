@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from reconciler import durations
 from reconciler.config.yaml.scalars import NUMBER
+from reconciler.contract.literals import KEY_LIKE
 from reconciler.diagnostics import Problem, ProblemError, did_you_mean
 from reconciler.model.fleet import Limit
 
@@ -124,6 +125,8 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        if KEY_LIKE.search(value) is not None:
+            return "a text that looks like a key"  # no message shows one
         text = value if len(value) <= 60 else f"{value[:57]}…"
         return f'"{text.encode("unicode_escape").decode() if not text.isprintable() else text}"'
     if isinstance(value, dict):

@@ -15,8 +15,8 @@ import httpx
 import orjson
 
 from reconciler import __version__
-from reconciler.model.secret import Secret
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.secrets import Secret
 
 CONNECT_SECONDS = 5.0
 # Shorter than most servers keep an idle connection, so that a request seldom meets one that is just closing:

@@ -1,7 +1,7 @@
-"""Where the values behind secret references come from: the environment, files, and the `vals` command.
+"""Reads the values behind secret references: from the environment, from files, and with the `vals` command.
 
-Values are read at the moment of a call and kept nowhere. Messages name references, never values. Which references
-are refused by their text is said in `model.sources`; here, what their files turn out to be.
+Values are read at the moment of a call and not kept. Messages name references, never values. `secrets.sources` refuses
+references by their text; this module also refuses files to which links lead.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 import orjson
 
 from reconciler.errors import SecretUnavailable
-from reconciler.model.secret import Secret, SecretRef, written_path
-from reconciler.model.sources import (
+from reconciler.ports import SecretSource
+from reconciler.secrets import Secret, SecretRef, written_path
+from reconciler.secrets.sources import (
     MORE_SCHEMES,
     RESERVED,
     Fault,
@@ -26,7 +27,6 @@ from reconciler.model.sources import (
     of_machine,
     refusal,
 )
-from reconciler.ports import SecretSource
 
 _VALS_TIMEOUT = 30.0
 _LARGEST_FILE = 64 * 1024
@@ -35,8 +35,8 @@ _LARGEST_FILE = 64 * 1024
 class SecretSources:
     """`ports.SecretSource`: `ref+env://`, `ref+file://`, and known schemes through `vals` where it is installed.
 
-    What a reference's text shows was refused when the files were read; it is refused here again, since this is where
-    values are given away.
+    Loading the files has refused bad references already. They are refused here again, because this is the only place
+    that gives values away.
     """
 
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
@@ -76,18 +76,20 @@ class SecretSources:
 
     def _from_environment(self, reference: SecretRef) -> Secret | str:
         value = self._environment.get(reference.path)
-        return Secret(value) if value else "the environment variable is not set"
+        if value is None:
+            return "the environment variable is not set"
+        return _value(value) or "the environment variable is empty"
 
     def _from_file(self, reference: SecretRef) -> Secret | str:
         try:
             path = self._directory / written_path(reference.path)
             real = path.resolve(strict=True)
-            return self._misled(path, real) or _content(real)
+            return self._misled(path, real) or _content(real) or "the file is empty"
         except (OSError, RuntimeError, ValueError) as problem:  # a circle of links is the second
             return f"the file cannot be read ({type(problem).__name__})"
 
     def _misled(self, path: Path, real: Path) -> str | None:
-        """What is wrong with the file that a path leads to, and does not show in its text."""
+        """Why the file to which a path's links lead is refused; None where it is not."""
         root = self._directory.resolve()
         if of_machine(real.as_posix()):
             return "a link leads to what the machine shows of its processes"
@@ -119,10 +121,12 @@ class SecretSources:
                 env=self._for_others(),
             )
             found = orjson.loads(answer.stdout)
-            return {each: Secret(str(found[str(place)])) for place, each in enumerate(references)}
+            values = {each: _value(str(found[str(place)])) for place, each in enumerate(references)}
         except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
             problems += [f"{each}: vals failed ({type(problem).__name__})" for each in references]
             return {}
+        problems += [f"{each}: vals found an empty value" for each, value in values.items() if value is None]
+        return {each: value for each, value in values.items() if value is not None}
 
     def _for_others(self) -> dict[str, str]:
         """The environment without the service's own credentials: no source of secrets needs them."""
@@ -131,8 +135,13 @@ class SecretSources:
         }
 
 
-def _content(path: Path) -> Secret | str:
-    """The text of a regular file; `path` has no links left to follow."""
+def _value(text: str) -> Secret | None:
+    """The secret that a source gives; None for a blank text, with which an agent would join and fail."""
+    return Secret(text) if text.strip() else None
+
+
+def _content(path: Path) -> Secret | str | None:
+    """The text of a regular file, None for a blank one; `path` has no links left to follow."""
     # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -143,7 +152,7 @@ def _content(path: Path) -> Secret | str:
         return "the file is too large for a secret"
     if b"\0" in data:
         return "the file holds bytes that are no text"
-    return Secret(data.decode("utf-8").rstrip("\r\n"))
+    return _value(data.decode("utf-8").rstrip("\r\n"))
 
 
 class StandIns:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from reconciler.secrets import MARK, SecretRef, references
+
 Tree: TypeAlias = "Mapping[str, Tree] | Sequence[Tree] | str | int | float | bool | None"
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -115,3 +117,11 @@ def parse_dotted(text: str) -> Path:
             path.append(name)
         path.extend(int(index) for index in indexes)
     return tuple(path)
+
+
+def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
+    """Every reference to a secret in a tree with its path, in the tree's order."""
+    for path, value in leaves(tree):
+        if isinstance(value, str) and MARK in value:
+            for ref in references(value):
+                yield path, ref

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.model.properties import VENDOR_HOSTS, secret_destination
-from reconciler.model.secret import tree_references
+from reconciler.contract.offers import VENDOR_HOSTS
+from reconciler.model.destinations import secret_destination
 from reconciler.model.spec import Body
-from reconciler.model.tree import Path, starts_with
+from reconciler.model.tree import Path, starts_with, tree_references
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Adopt,

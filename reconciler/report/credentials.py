@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from reconciler.model.properties import is_credential_header, is_header_path
-from reconciler.model.secret import KEY_LIKE, pieces
+from reconciler.contract.literals import looks_random, names_a_credential
+from reconciler.contract.places import is_credential_header, is_header_path
 from reconciler.model.tree import Path, Tree
+from reconciler.secrets import KEY_LIKE, pieces
 
 
 class Masked(str):
@@ -105,9 +106,8 @@ def _without_secrets(url: str) -> str:
         shown.append(url[at : parameter.start(2)])
         at = parameter.start(2)
         name, value = parameter.groups()
-        if KEY_LIKE.search(value) or (
-            _NAMES_A_SECRET.search(_HUMP.sub("_", name)) and not _is_address(name, value)
-        ):
+        is_named = names_a_credential(name) or _NAMES_A_SECRET.search(_HUMP.sub("_", name))
+        if KEY_LIKE.search(value) or looks_random(value) or (is_named and not _is_address(name, value)):
             end = _END.search(url, at)
             shown.append(_hidden(url[at : end.start() if end else len(url)], 1))
             at = end.start() if end else len(url)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from reconciler.model.properties import credential_paths, url_paths
+from reconciler.contract.places import credential_paths, url_paths
 from reconciler.model.tree import MISSING, Path, Tree, starts_with, value_at
 from reconciler.plan.diff import Absent
 from reconciler.report.credentials import SENSITIVE, Masked, address, credential

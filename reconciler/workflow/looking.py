@@ -13,12 +13,13 @@ from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Record, State
-from reconciler.model.secret import Secret, SecretRef, tree_references
 from reconciler.model.spec import AgentSpec, Lifecycle
+from reconciler.model.tree import tree_references
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
 from reconciler.ports import Observer, Resolve, Steps
+from reconciler.secrets import Secret, SecretRef
 from reconciler.workflow.job import Job, look, plan_for
 
 

@@ -18,7 +18,7 @@ import orjson
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from reconciler.model.properties import Properties
+from reconciler.contract.check import check as check_properties
 from reconciler.model.spec import AgentSpec
 
 
@@ -71,7 +71,7 @@ def read_events(directory: Path) -> int:
 
 def check(tree: dict[str, Any]) -> bytes:
     """Validate and digest the properties of one agent."""
-    Properties.model_validate(tree)
+    check_properties(tree)
     return hashlib.blake2b(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 

@@ -18,12 +18,12 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Entry, Pins, Record
-from reconciler.model.secret import Secret
 from reconciler.model.spec import AgentSpec, Body
 from reconciler.model.writes import Append, PutGeneration, PutPins, PutRecord, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest
 from reconciler.providers.agora import wire
 from reconciler.providers.agora.settings import AgoraSettings
+from reconciler.secrets import Secret
 from reconciler.state.local import LocalStore
 
 PAGE = 100

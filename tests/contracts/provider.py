@@ -20,7 +20,6 @@ from reconciler.errors import (
     SecretUnavailable,
     ServiceError,
 )
-from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree
 from reconciler.ports import (
@@ -37,6 +36,7 @@ from reconciler.ports import (
     Unknown,
     UpdateOrder,
 )
+from reconciler.secrets import SecretRef
 
 T = TypeVar("T")
 

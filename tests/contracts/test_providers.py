@@ -11,11 +11,11 @@ import pytest
 from reconciler.driver.http import HttpxSender
 from reconciler.driver.loop import Driver
 from reconciler.errors import SecretUnavailable
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.tree import Path, Tree
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, Steps
 from reconciler.providers.agora import AgoraProvider, AgoraSettings, Limits
 from reconciler.providers.agora.settings import base_url
+from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator import Credentials, Simulator
 from reconciler.simulator.server import run_in_thread
 from tests.contracts.provider import KEY, KEY_VALUE, MANY, Bench, ProviderContract, Trouble

@@ -14,7 +14,6 @@ import orjson
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.fleet import DesiredFleet
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.ports import (
     Commit,
     Effect,
@@ -40,6 +39,7 @@ from reconciler.ports import (
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
+from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator import Outage, Request, Simulator
 from reconciler.simulator import Store as World
 from reconciler.state.memory import MemoryStore

@@ -15,11 +15,11 @@ from reconciler import workflow
 from reconciler.cli.options import read_allows
 from reconciler.errors import ReconcilerError, Refused, StateError, UsageError
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.model.secret import SecretRef
 from reconciler.model.spec import HOUR, Lifecycle
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
+from reconciler.secrets import SecretRef
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual

@@ -27,7 +27,7 @@ from reconciler.config.templates import checks as template_check
 from reconciler.config.templates import sandbox
 from reconciler.diagnostics import Span
 from reconciler.errors import InvalidConfig
-from reconciler.model.secret import MARK
+from reconciler.secrets import MARK
 from tests.hostile import injection
 from tests.hostile.bench import LONG, Bench
 from tests.hostile.injection import Generator, Ground, Watch, corpus

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.driver.secrets import SecretSources
 from reconciler.errors import SecretUnavailable
-from reconciler.model.secret import SecretRef
+from reconciler.secrets import SecretRef
 from tests.hostile.bench import Bench
 
 CANARY = "canary-wE2rT5yU8iO1"
@@ -261,6 +261,26 @@ def test_what_the_runner_s_own_environment_answers(
     assert "VAULT_TOKEN=x" in told
     assert "AGORA_" not in told
     assert "is valid" in validated(bench, reference)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t \n", "\u3000"], ids=ascii)
+def test_a_blank_value_is_none(fleet: Path, vals: Path, blank: str) -> None:
+    refused = "refused: secrets without a value: "
+    assert resolved(fleet, "ref+env://NAME", {"NAME": blank}) == (
+        f"{refused}ref+env://NAME: the environment variable is empty"
+    )
+    assert (
+        resolved(fleet, "ref+env://NAME") == f"{refused}ref+env://NAME: the environment variable is not set"
+    )
+    (fleet / "blank").write_text(blank, encoding="utf-8")
+    assert resolved(fleet, "ref+file://blank") == f"{refused}ref+file://blank: the file is empty"
+    (vals / "answer").write_text(json.dumps({"0": blank}), encoding="utf-8")
+    (vals / "tools" / "vals").write_text(f"#!/bin/sh\n/bin/cat {vals}/answer\n", encoding="utf-8")
+    assert resolved(fleet, "ref+vault://a#/b") == f"{refused}ref+vault://a#/b: vals found an empty value"
+
+
+def test_blanks_around_a_value_are_part_of_it(fleet: Path) -> None:
+    assert resolved(fleet, "ref+env://NAME", {"NAME": f" {CANARY} "}) == f" {CANARY} "
 
 
 def test_a_misspelt_scheme_is_offered_the_right_one(bench: Bench) -> None:

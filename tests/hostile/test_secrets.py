@@ -23,14 +23,14 @@ from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.output import Output, show_error
-from reconciler.model.secret import Secret, SecretRef
-from reconciler.model.wall import Wall
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import Purpose
 from reconciler.providers.agora.wire import secrets_in
+from reconciler.secrets import Secret, SecretRef
+from reconciler.secrets.masker import SecretMasker
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
 from reconciler.state.local import LocalStore
 from tests.hostile import canaries
@@ -477,25 +477,25 @@ def test_a_secret_shows_itself_in_no_way(caplog: pytest.LogCaptureFixture) -> No
     assert all(value not in each for each in shown)
 
 
-# --- the second wall ------------------------------------------------------------------------------------------
+# --- the masker of the command line --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", canaries.VALUES)
-def test_the_wall_knows_every_spelling(name: str) -> None:
+def test_the_masker_knows_every_spelling(name: str) -> None:
     value = canaries.VALUES[name]
-    wall = Wall()
-    wall.learn(value)
+    masker = SecretMasker()
+    masker.learn(value)
     for spelling, form in canaries.spellings(value).items():
         for text in (f"x {form.decode()} y", f"[{form.decode()}]", "\n".join(form.decode())):
-            assert not [hit for hit in canaries.hits(wall.mask(text).encode()) if hit.startswith(name)], (
+            assert not [hit for hit in canaries.hits(masker.mask(text).encode()) if hit.startswith(name)], (
                 spelling
             )
 
 
-def test_the_wall_leaves_everything_else_alone() -> None:
-    wall = Wall()
-    wall.learn(canaries.ENVIRONMENT["CANARY_LLM"])
-    wall.learn("t")
+def test_the_masker_leaves_everything_else_alone() -> None:
+    masker = SecretMasker()
+    masker.learn(canaries.ENVIRONMENT["CANARY_LLM"])
+    masker.learn("t")
     digest = "a" * 20 + "007e" + "0" * 40
     for text in (
         "",
@@ -505,30 +505,32 @@ def test_the_wall_leaves_everything_else_alone() -> None:
         "línea — ✅\n",
         "a\x00b",
     ):
-        assert wall.mask(text) == text
-    assert wall.mask("before " + canaries.ENVIRONMENT["CANARY_LLM"] + " after\n") == "before (secret) after\n"
+        assert masker.mask(text) == text
+    assert (
+        masker.mask("before " + canaries.ENVIRONMENT["CANARY_LLM"] + " after\n") == "before (secret) after\n"
+    )
 
 
-def test_the_wall_stays_quick_with_ten_thousand_tokens() -> None:
-    wall = Wall()
+def test_the_masker_stays_quick_with_ten_thousand_tokens() -> None:
+    masker = SecretMasker()
     for number in range(10_000):
-        wall.learn("007eJx" + base64.b64encode(str(number).encode() * 20).decode())
+        masker.learn("007eJx" + base64.b64encode(str(number).encode() * 20).decode())
     for value in canaries.VALUES.values():
-        wall.learn(value)
+        masker.learn(value)
     text = "paris-front-desk/concierge: joined (agent 1NT29X10YHXXWMOVCAPSK2ZV)\n"
     started = time.process_time()
     for _ in range(2_000):
-        wall.mask(text)
-    wall.mask(text * 10_000)
+        masker.mask(text)
+    masker.mask(text * 10_000)
     assert time.process_time() - started < 5
 
 
-def test_the_last_exception_goes_through_the_wall(bench: Bench) -> None:
+def test_the_last_exception_is_masked(bench: Bench) -> None:
     from reconciler.cli.main import _last_words
-    from reconciler.cli.wall import WALL
+    from reconciler.cli.output import MASKER
 
     value = canaries.ENVIRONMENT["CANARY_TTS"]
-    WALL.learn(value)
+    MASKER.learn(value)
     bench.capture.readouterr()
     try:
         raise RuntimeError(f"quoting {value}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.wall import WALL
-from reconciler.model.wall import Wall
+from reconciler.cli.output import MASKER
+from reconciler.secrets.masker import SecretMasker
 from reconciler.simulator import Credentials, Simulator, run_in_thread
 from tests.hostile import canaries
 from tests.hostile.bench import Bench
@@ -26,9 +26,9 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("seen")))
     # What was secret once stays so for a process, and these tests share theirs with others.
-    fresh = Wall()
+    fresh = SecretMasker()
     for name in vars(fresh):
-        monkeypatch.setattr(WALL, name, getattr(fresh, name))
+        monkeypatch.setattr(MASKER, name, getattr(fresh, name))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler import workflow
 from reconciler.errors import AuthenticationFailed
-from reconciler.model.secret import Secret
+from reconciler.secrets import Secret
 from reconciler.simulator import Credentials, MemoryStore, Simulator
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import SETTINGS, Virtual

@@ -11,13 +11,13 @@ from reconciler.apply.events import Ledger, Result
 from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError, UsageError
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.spec import HOUR, AgentSpec, Beside, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold, action_of, diffs_of
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.ports import HttpRequest
+from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator.auth import decode
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import UNLIMITED, agent, fleet

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 from reconciler.driver.http import HttpxSender
 from reconciler.errors import StateLocked
-from reconciler.model.secret import Secret
 from reconciler.ports import HttpReply, HttpRequest
+from reconciler.secrets import Secret
 from reconciler.state.lease import FileLease
 
 from . import disk

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
-from reconciler.model.secret import Secret
 from reconciler.model.writes import Write
 from reconciler.ports import (
     Commit,
@@ -36,6 +35,7 @@ from reconciler.ports import (
     Stopping,
     Unlock,
 )
+from reconciler.secrets import Secret
 
 if TYPE_CHECKING:
     from .world import Universe

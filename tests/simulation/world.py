@@ -17,13 +17,13 @@ from reconciler.errors import StateError
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Record, State
-from reconciler.model.secret import Secret
 from reconciler.model.spec import AgentSpec, Body
 from reconciler.model.writes import Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Steps
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.providers.agora.tokens import mint
+from reconciler.secrets import Secret
 from reconciler.simulator import (
     Agent,
     Credentials,

@@ -12,13 +12,13 @@ import httpx
 import orjson
 import pytest
 
-from reconciler.model.secret import Secret
 from reconciler.model.spec import Body
 from reconciler.ports import HttpReply, HttpRequest, JoinOrder, Steps, UpdateOrder
 from reconciler.providers.agora import AgoraProvider, AgoraSettings
 from reconciler.providers.agora.conversation import Priority, Reaction, Reactions
 from reconciler.providers.agora.settings import base_url
 from reconciler.providers.agora.tokens import mint
+from reconciler.secrets import Secret
 from reconciler.simulator import auth
 from tests.unit.providers.hand import START, Hand, encode
 

@@ -17,9 +17,9 @@ from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
 from reconciler.config.words import InvalidValue, shown
+from reconciler.contract.check import check
 from reconciler.diagnostics import Problem, did_you_mean
 from reconciler.model.address import AGENT, CHANNEL, Address
-from reconciler.model.properties import Properties
 from reconciler.model.spec import AgentSpec, Body, Lifecycle
 from reconciler.model.tree import Path, Tree
 
@@ -32,7 +32,7 @@ class Parser:
     def __init__(self) -> None:
         self._lifecycles: dict[bytes, Lifecycle] = {}
         self._channels: set[str] = set()
-        self._validate = Properties.model_validate
+        self._validate = check
 
     def agent(self, rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]]:
         """The agent, and what is wrong with it; no agent where it has no address."""

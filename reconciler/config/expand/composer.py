@@ -26,8 +26,8 @@ from reconciler.config.templates.compiler import RESERVED, Templates, is_free
 from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenMap
+from reconciler.contract.agora.history import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.diagnostics import Problems
-from reconciler.model.properties import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPLATE_PATHS, is_template
 from reconciler.model.tree import Path, Tree
 
 _PARTS_OF_BODY = (*BODY, "previously")

@@ -22,7 +22,7 @@ from reconciler.config.yaml.errors import in_text
 from reconciler.config.yaml.reader import parse_yaml
 from reconciler.config.yaml.tree import Parsed, YamlLimits
 from reconciler.diagnostics import Problem, ProblemError, Problems, Span, nearest
-from reconciler.model.sources import is_hidden
+from reconciler.secrets.sources import is_hidden
 
 FLEET_FILE = "fleet.yaml"
 DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")

@@ -58,6 +58,7 @@ RULES: Final[Mapping[str, str]] = {
     "remote-uids-missing": "an agent is told whom it hears",
     "removed-property": "the service has this field no longer",
     "reserved-property": "channel and token belong to the reconciler",
+    "rotate-spread": "the last rotation of a spread comes at 70 h at the latest",
     "rtm-not-enabled": "what travels over RTM needs RTM",
     "runtime-variable-clash": "the service's variables and ours have different names",
     "sal-not-enabled": "attention to one speaker does nothing until it is enabled",

@@ -7,10 +7,30 @@ from typing import Any
 
 from reconciler.config.rules.registry import Subject, agent_rule
 from reconciler.diagnostics import Problem, nearest, warning
+from reconciler.durations import spelled
+from reconciler.model.spec import LATEST_ROTATION, Lifecycle
 from reconciler.model.tree import MISSING, Path, dotted, starts_with, value_at
 
 # The service replaces these as a whole, so that a part of them can neither be kept back nor be compared.
 WHOLE_VALUES: tuple[Path, ...] = (("llm", "system_messages"), ("llm", "params"), ("mllm", "params"))
+
+
+@agent_rule()
+def latest_rotation(subject: Subject) -> Iterator[Problem]:
+    """The last rotation of a spread comes before the service ends the agent."""
+    life = subject.spec.lifecycle
+    if (
+        life.rotate_spread != Lifecycle().rotate_spread
+        and life.rotate_after + life.rotate_spread > LATEST_ROTATION
+    ):
+        room = max(0.0, LATEST_ROTATION - life.rotate_after)
+        yield Problem(
+            "rotate-spread",
+            f"rotate_after and rotate_spread give {spelled(life.rotate_after + life.rotate_spread)} together",
+            ("lifecycle", "rotate_spread"),
+            f"write {spelled(room)} or less, or a shorter rotate_after",
+            "the service ends every agent at 72h, so the last rotation has to come at 70h",
+        )
 
 
 @agent_rule()

@@ -8,20 +8,11 @@ from urllib.parse import urlsplit
 
 from reconciler.config.rules.registry import Subject, agent_rule, value_rule
 from reconciler.config.words import shown
+from reconciler.contract.agora.managed import PRESETS
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.offers import VENDORS, missing_params, preset_slots, vendor_of
 from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.fleet import Area
-from reconciler.model.properties import (
-    CN_ONLY,
-    CN_VENDORS,
-    PRESETS,
-    PREVIEW_ONLY,
-    SLOTS,
-    VENDORS,
-    Slot,
-    missing_params,
-    preset_slots,
-    vendor_of,
-)
 from reconciler.model.tree import Path, dotted
 
 # Hosts that refuse a request without a model.
@@ -154,17 +145,15 @@ def regions(subject: Subject) -> Iterator[Problem]:
         if slot not in subject.properties:
             continue
         vendor = vendor_of(slot, subject.properties)
+        row = VENDORS[slot].get(vendor)
         path = ("properties", slot, "vendor")
-        if vendor in CN_ONLY[slot] and not china:
+        if row is None:
+            continue
+        if not row.is_worldwide and not china:
             yield _elsewhere(slot, vendor, "offered in mainland China only", path)
-        elif (
-            china
-            and "vendor" in subject.part(slot)
-            and vendor in VENDORS[slot]
-            and vendor not in CN_VENDORS[slot]
-        ):
+        elif china and "vendor" in subject.part(slot) and not row.is_in_china:
             yield _elsewhere(slot, vendor, "not offered in mainland China", path)
-        elif vendor in PREVIEW_ONLY[slot]:
+        elif row.is_preview:
             yield warning(
                 "preview-vendor",
                 f"{slot}.vendor {vendor} is offered as a preview only, on a host of its own",
@@ -172,7 +161,7 @@ def regions(subject: Subject) -> Iterator[Problem]:
             )
 
 
-def _elsewhere(slot: Slot, vendor: str, where: str, path: tuple[str, ...]) -> Problem:
+def _elsewhere(slot: str, vendor: str, where: str, path: tuple[str, ...]) -> Problem:
     return warning(
         "vendor-region",
         f"{slot}.vendor {vendor} is {where}",

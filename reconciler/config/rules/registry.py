@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.config.rules.texts import Holds, examine
+from reconciler.contract.literals import names_a_credential
 from reconciler.diagnostics import Problem
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Area
@@ -64,6 +65,7 @@ class _Watch:
 _AGENT: list[tuple[frozenset[str], AgentRule]] = []
 _FLEET: list[FleetRule] = []
 _TEXT: list[tuple[int, TextRule]] = []
+_NAMED: list[ValueRule] = []
 _WATCHED = _Watch()
 _NOTHING: dict[str | int, _Watch] = {}
 
@@ -100,6 +102,12 @@ def text_rule(holds: Holds) -> Callable[[TextRule], TextRule]:
         return rule
 
     return register
+
+
+def credential_name_rule(rule: ValueRule) -> ValueRule:
+    """Registers a rule about every value whose key is named like a credential."""
+    _NAMED.append(rule)
+    return rule
 
 
 def fleet_rule(rule: FleetRule) -> FleetRule:
@@ -154,6 +162,9 @@ class Rules:
             if here is not None and here.rules:
                 for rule in here.rules:
                     found.extend(rule(subject, (*path, key), value))
+            if key.__class__ is str and names_a_credential(key):
+                for named_rule in _NAMED:
+                    found.extend(named_rule(subject, (*path, key), value))
             kind = value.__class__
             if kind is str:
                 holds = texts.get(value)

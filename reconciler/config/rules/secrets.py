@@ -6,36 +6,35 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.config.rules.paths import PathSet
-from reconciler.config.rules.registry import Subject, text_rule, value_rule
+from reconciler.config.rules.registry import Subject, credential_name_rule, text_rule, value_rule
 from reconciler.config.rules.texts import (
     LOOKS_LIKE_REFERENCE,
     Holds,
     broken_reference,
     refused_reference,
 )
-from reconciler.config.words import listed, shown
+from reconciler.config.words import shown
 from reconciler.config.yaml.scalars import unsafe_name
-from reconciler.diagnostics import Problem, did_you_mean, warning
-from reconciler.model.properties import (
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.literals import KEY_LIKE, url_credential
+from reconciler.contract.places import (
     CREDENTIAL_PATHS,
-    HEADER_PATHS,
-    SLOTS,
-    URL_PATHS,
+    PROSE_ABOVE,
+    PROSE_KEYS,
     is_credential_header,
+    is_credential_path,
+    is_header_path,
+    is_prose,
+    is_url_path,
+    may_look_random,
+    named_literals,
 )
-from reconciler.model.secret import MARK, SecretRef
-from reconciler.model.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
+from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.tree import Path, dotted
+from reconciler.secrets import MARK, SecretRef
+from reconciler.secrets.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, Fault
 
-_CREDENTIALS = PathSet(CREDENTIAL_PATHS)
-_HEADERS = PathSet(HEADER_PATHS)
-_URLS = PathSet(URL_PATHS)
-# Texts that people write for people: anything may stand in them.
-_PROSE = listed(
-    "content greeting_message failure_message phrases template_variables messages system_messages instructions prompt "
-    "description trigger_keywords triggered_keywords labels keyterm phrase_list custom_vocabulary keywords"
-)
+_PROSE = PROSE_KEYS | PROSE_ABOVE
 
 
 @text_rule(Holds.BROKEN_REFERENCE)
@@ -113,9 +112,9 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A reference stands where its value is used and never handed back."""
     if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
         return
-    if path in _CREDENTIALS:
+    if is_credential_path(path):
         return
-    if path in _URLS and MARK not in text.partition("?")[0]:
+    if is_url_path(path) and MARK not in text.partition("?")[0]:
         return
     yield Problem(
         "secret-misplaced",
@@ -128,14 +127,49 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @text_rule(Holds.KEY)
 def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """A key in a free field, as far as keys can be told."""
-    if path not in _CREDENTIALS:
+    """A key in a free field, as far as keys can be told: in prose it may be an example, elsewhere it is refused."""
+    if is_prose(path):
         yield warning(
             "secret-like",
             f"{dotted(path)} holds what looks like a key",
             ("properties", *path),
             "if it is one, revoke it, and write a reference in a credential field instead",
         )
+    elif not is_credential_path(path) or LOOKS_LIKE_REFERENCE.search(text):
+        yield _written_out(path)
+
+
+@text_rule(Holds.RANDOM)
+def random_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
+    """A run of letters and digits that nobody chose, where the service or a vendor would be given it."""
+    if is_header_path(path):
+        is_judged = LOOKS_LIKE_REFERENCE.search(text) is None and not is_credential_header(path, text)
+    else:
+        is_judged = not is_credential_path(path) and not is_prose(path) and "params" in path
+    if is_judged and may_look_random(path) and KEY_LIKE.search(text) is None:
+        yield _written_out(path)
+
+
+@text_rule(Holds.URL_CREDENTIAL)
+def in_an_address(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
+    """An address holds a credential as a reference, in its query."""
+    name = url_credential(text)
+    if is_prose(path) or name is None or KEY_LIKE.search(text):
+        return
+    if is_credential_path(path) and not (is_header_path(path) and not is_credential_header(path, text)):
+        return
+    if name != "user":
+        yield _written_out(path, f"write {name}=ref+env://NAME and set NAME where apply runs")
+    elif not is_url_path(path):
+        yield _written_out(path, "use a header or the credential field")
+
+
+@credential_name_rule
+def named(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
+    """A key that is named like a credential holds a reference, whichever vendor takes it."""
+    if len(path) > 1:  # a key of `properties` itself is the service's, or ours
+        for each in named_literals(path, value):
+            yield _written_out(each)
 
 
 @text_rule(Holds.BEYOND_ASCII)
@@ -159,12 +193,21 @@ def literal(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
     """A credential field holds a reference, or nothing."""
     if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
         return
-    if path in _HEADERS and not is_credential_header(path, value):
+    if is_header_path(path) and not is_credential_header(path, value):
         return
-    yield Problem(
+    yield _written_out(path)
+
+
+_WRITE_A_REFERENCE = "write ref+env://NAME and set NAME where apply runs"
+
+
+def _written_out(path: Path, help: str = _WRITE_A_REFERENCE) -> Problem:
+    if "body" in path:
+        help = "a tool's body holds no secrets: write a reference in its headers"
+    return Problem(
         "literal-secret",
         f"{dotted(path)} holds a value where a reference belongs",
         ("properties", *path),
-        "write ref+env://NAME and set NAME where apply runs; if the value was a real key, revoke it",
+        f"{help}; if the value was a real key, revoke it",
         "whoever can read the repository can read this",
     )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.config.rules.registry import Subject, agent_rule, value_rule
+from reconciler.contract.agora.history import DEPRECATED_PATHS, DEPRECATED_VALUES
 from reconciler.diagnostics import Problem, warning
-from reconciler.model.properties import DEPRECATED_PATHS, DEPRECATED_VALUES
 from reconciler.model.tree import Path, dotted, value_at
 
 

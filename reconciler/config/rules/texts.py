@@ -6,18 +6,14 @@ import re
 from enum import IntFlag
 from typing import Final
 
-from reconciler.model.secret import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  the command line asks for it here
-from reconciler.model.secret import MARK, SecretRef, references
-from reconciler.model.sources import Refusal, refusal
+from reconciler.contract.literals import KEY_PREFIXES, looks_random, url_credential
+from reconciler.secrets import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  the command line asks for it here
+from reconciler.secrets import MARK, SecretRef, references
+from reconciler.secrets.sources import Refusal, refusal
 
 LOOKS_LIKE_REFERENCE: Final = re.compile(r"ref\+[A-Za-z0-9]*:")
 _WHOLE: Final = re.compile(r"ref\+[a-z][a-z0-9]*://[^\s+\"'<>]+\+?")
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Prefixes that only credentials have, and how one goes on.
-_KEY_PREFIXES: Final = (
-    *("sk-", "sk_", "AKIA", "ASIA", "AIza", "ghp_", "gho_", "github_pat_"),
-    *("glpat-", "xox", "eyJ", "-----BEGIN"),
-)
 _SHORTEST_KEY: Final = 20
 
 
@@ -29,18 +25,24 @@ class Holds(IntFlag):
     REFUSED_REFERENCE = 4
     KEY = 8
     BEYOND_ASCII = 16
+    RANDOM = 32
+    URL_CREDENTIAL = 64
 
 
 NOTHING: Final = 0
 
 
 def examine(text: str, more_schemes: frozenset[str]) -> int:
-    """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `model.sources`."""
+    """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `secrets.sources`."""
     holds: int = NOTHING
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
         holds = Holds.REFERENCE | _judged(text, more_schemes)
     if len(text) >= _SHORTEST_KEY and _has_key_prefix(text) and KEY_LIKE.search(text):
         holds |= Holds.KEY
+    if looks_random(text):
+        holds |= Holds.RANDOM
+    if ("=" in text or "@" in text) and url_credential(text) is not None:
+        holds |= Holds.URL_CREDENTIAL
     return int(holds if text.isascii() else holds | Holds.BEYOND_ASCII)
 
 
@@ -67,7 +69,7 @@ def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRe
 
 
 def _has_key_prefix(text: str) -> bool:
-    for prefix in _KEY_PREFIXES:  # noqa: SIM110  # a generator costs more than the search
+    for prefix in KEY_PREFIXES:  # noqa: SIM110  # a generator costs more than the search
         if prefix in text:
             return True
     return False

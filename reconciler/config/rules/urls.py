@@ -13,10 +13,11 @@ from urllib.parse import SplitResult, urlsplit
 from reconciler.config.rules.registry import Subject, value_rule
 from reconciler.config.rules.texts import LOOKS_LIKE_REFERENCE
 from reconciler.config.words import shown
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.places import URL_PATHS
 from reconciler.diagnostics import Problem
-from reconciler.model.properties import SLOTS, URL_PATHS
-from reconciler.model.secret import MARK
 from reconciler.model.tree import Path, dotted
+from reconciler.secrets import MARK
 
 _REALTIME = frozenset({"asr", "tts", "mllm"})
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?")

@@ -14,7 +14,7 @@ from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.sandbox import ABSENT, Sandbox
 from reconciler.config.yaml.scalars import CONTROL
 from reconciler.diagnostics import did_you_mean
-from reconciler.model.secret import MARK
+from reconciler.secrets import MARK
 
 MAX_SOURCE: Final = 256 * 1024
 MAX_INCLUDES: Final = 10

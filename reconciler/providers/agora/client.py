@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.ports import HttpReply, HttpRequest, Now, Random, Resolve, Steps
 from reconciler.providers.agora import errors, replies, settings, tokens, wire
 from reconciler.providers.agora.clock import ServiceClock
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.pressure import Pressure, Result
 from reconciler.providers.agora.settings import AgoraSettings
+from reconciler.secrets import Secret, SecretRef
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from types import MappingProxyType
 import orjson
 
 from reconciler.errors import AuthenticationFailed, CutShort, IncompleteRead, ServiceError
-from reconciler.model.secret import Secret
 from reconciler.ports import (
     Conflict,
     Declined,
@@ -32,7 +31,8 @@ from reconciler.ports import (
 )
 from reconciler.providers.agora import replies
 from reconciler.providers.agora.pressure import STOPPING, TOO_MANY, Result, Withheld, retry_after
-from reconciler.providers.agora.redaction import LONGEST, clean
+from reconciler.secrets import Secret
+from reconciler.secrets.foreign_text import LONGEST, clean
 
 OK = 200
 BAD_REQUEST = 400

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from reconciler.errors import IncompleteRead
 from reconciler.model.ability import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
-from reconciler.model.secret import Secret
 from reconciler.ports import (
     JoinOrder,
     JoinOutcome,
@@ -25,6 +24,7 @@ from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.gates import Limits
 from reconciler.providers.agora.listing import Lister
 from reconciler.providers.agora.settings import AgoraSettings
+from reconciler.secrets import Secret
 
 # How many ended agents of one channel are queried to find a name at most.
 MOST_ENDED = 50

@@ -16,10 +16,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstrain
 
 from reconciler.errors import IncompleteRead
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
-from reconciler.model.secret import Secret
 from reconciler.model.tree import is_deeper
 from reconciler.ports import HttpReply, Joined
-from reconciler.providers.agora.redaction import clean
+from reconciler.secrets import Secret
+from reconciler.secrets.foreign_text import clean
 
 MAX_DEPTH = 50
 # What to do about a reply that makes no sense.

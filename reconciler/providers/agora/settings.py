@@ -15,8 +15,8 @@ from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import UsageError
-from reconciler.model.secret import Secret
 from reconciler.providers.agora.tokens import is_credential
+from reconciler.secrets import Secret
 
 APP_ID = "AGORA_APP_ID"
 APP_CERTIFICATE = "AGORA_APP_CERTIFICATE"

@@ -15,7 +15,7 @@ from base64 import b64encode
 from enum import IntEnum
 
 from reconciler.errors import UsageError
-from reconciler.model.secret import Secret
+from reconciler.secrets import Secret
 
 VERSION = "007"
 # The service refuses tokens that live longer (v2 API reference: authentication, limits).

@@ -10,28 +10,24 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
+from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
 from reconciler.model.ability import Capabilities
-from reconciler.model.secret import MARK, Secret, SecretRef, references, substitute
-from reconciler.model.tree import Path, Tree, dotted, value_at
+from reconciler.model.tree import Tree, dotted, value_at
 from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
+from reconciler.secrets import MARK, Secret, SecretRef, references, substitute
 
 HOUR = 3600.0
 _NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})
-
-# v2 API reference: "update matrix"; lifetimes: "Lifecycle", "Authentication"; price: "Billing".
-_WORLDWIDE: frozenset[Path] = frozenset({("llm", "system_messages"), ("llm", "params"), ("mllm", "params")})
-# mllm.params is not among what mainland China's service documents as updatable.
-_MAINLAND_CHINA = _WORLDWIDE - {("mllm", "params")}
 
 # A body ready to be encoded: a tree with `Secret` leaves.
 Filled: TypeAlias = "dict[str, Filled] | list[Filled] | Secret | str | int | float | bool | None"
 
 
 def capabilities(*, mainland_china: bool) -> Capabilities:
-    """What the service can do to a running agent."""
+    """What the service can do to a running agent; v2 API reference: "Lifecycle", "Authentication", "Billing"."""
     return Capabilities(
-        updatable=_MAINLAND_CHINA if mainland_china else _WORLDWIDE,
+        updatable=MAINLAND_CHINA if mainland_china else WORLDWIDE,
         max_lifetime=72 * HOUR,
         max_token_ttl=24 * HOUR,
         usd_per_minute=0.10,

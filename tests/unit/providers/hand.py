@@ -13,7 +13,6 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.ports import (
     Elapsed,
     Http,
@@ -28,6 +27,7 @@ from reconciler.ports import (
     Steps,
     Stopping,
 )
+from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator import Outage, OutageKind, Request, Simulator
 
 T = TypeVar("T")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.secret import Secret
 from reconciler.model.spec import Body
 from reconciler.ports import Joined, JoinOrder
 from reconciler.providers.agora import AgoraProvider, AgoraSettings
 from reconciler.providers.agora.settings import CN_PATH, HOSTS
+from reconciler.secrets import Secret
 from reconciler.simulator import Simulator, Switches
 from tests.unit.providers.hand import Hand, reply, served_by
 

@@ -11,9 +11,9 @@ import pytest
 
 from reconciler.errors import AuthenticationFailed, IncompleteRead, ServiceError
 from reconciler.model.observed import AgentStatus
-from reconciler.model.secret import Secret
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.providers.agora import AgoraProvider, AgoraSettings
+from reconciler.secrets import Secret
 from reconciler.simulator import Status
 from tests.unit.providers.hand import START, Answer, Hand, failure, reply, served_by
 from tests.unit.providers.scene import CHINA, GLOBAL, Scene

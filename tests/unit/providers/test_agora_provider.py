@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from reconciler.errors import IncompleteRead, SecretUnavailable, ServiceError, UsageError
-from reconciler.model.secret import Secret
 from reconciler.model.spec import Body
 from reconciler.ports import (
     Declined,
@@ -26,6 +25,7 @@ from reconciler.ports import (
 )
 from reconciler.providers.agora import AgoraProvider, AgoraSettings
 from reconciler.providers.agora.settings import CN_PATH, HOSTS
+from reconciler.secrets import Secret
 from reconciler.simulator import Credentials, Simulator, Switches, auth
 from tests.unit.providers.hand import START, Hand, encode, failure, reply, reveal, script, served_by
 

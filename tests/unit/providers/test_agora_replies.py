@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from reconciler.errors import IncompleteRead, ReconcilerError
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
-from reconciler.model.secret import Secret
 from reconciler.ports import Conflict, Declined, HttpReply, Joined
 from reconciler.providers.agora import AgoraProvider, AgoraSettings, replies
 from reconciler.providers.agora.errors import join_outcome, leave_outcome, update_outcome
+from reconciler.secrets import Secret
 from tests.unit.providers.hand import START, Hand
 
 AGENT = "A42KB20JB10CG53VV33ML62CL46UT72C"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.model.secret import Secret
 from reconciler.providers.agora.settings import AgoraSettings, Purpose, base_url, from_environment
+from reconciler.secrets import Secret
 
 APP_ID = "a1" * 16
 CERTIFICATE = "b2" * 16

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import UsageError
-from reconciler.model.secret import Secret
 from reconciler.providers.agora.tokens import MAX_SALT, MAX_TTL, mint
+from reconciler.secrets import Secret
 from reconciler.simulator import auth
 
 APP_ID = "0123456789abcdef0123456789ABCDEF"

@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.model.secret import Secret, SecretRef
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree
 from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
 from reconciler.providers.agora import wire
+from reconciler.secrets import Secret, SecretRef
 from tests.unit.providers.hand import reveal
 
 REF = SecretRef("ref+env://KEY")

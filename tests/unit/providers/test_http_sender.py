@@ -14,8 +14,8 @@ import pytest
 
 from reconciler import __version__
 from reconciler.driver.http import HttpxSender
-from reconciler.model.secret import Secret
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.secrets import Secret
 from reconciler.simulator import Simulator
 from reconciler.simulator.server import run_in_thread
 

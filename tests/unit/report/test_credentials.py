@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model.secret import references
 from reconciler.model.tree import Path
 from reconciler.report.credentials import SENSITIVE, address, credential
+from reconciler.secrets import references
 
 HEADERS: Path = ("llm", "headers")
 

@@ -1,0 +1,171 @@
+"""Avatars: the vendors of `avatar` and the shape of their `params`.
+
+Facts: SDK 2.12.0 `types/*_avatar_params.py` and its builders, the pages under models/avatar. `agora_token`
+is a token of the channel and runs out, so no vendor's row demands it.
+"""
+
+from __future__ import annotations
+
+from reconciler.contract.agora.fields import API_KEY, APP_ID, CLOUD_REGION, SAMPLE_RATE
+from reconciler.contract.kinds import (
+    Fields,
+    address,
+    free,
+    identifier,
+    key,
+    many,
+    number,
+    settings,
+    switch,
+    text,
+    whole,
+    words,
+)
+from reconciler.contract.rows import slot, vendor
+
+_AVATAR_ID = identifier("The vendor's avatar.")
+_AGORA_UID = identifier("The avatar's own user id in the channel, as text; nobody else may have it.")
+_AGORA_TOKEN = key("RTC token for `agora_uid`; write a reference, not the value.")
+_QUALITY = words("Quality of the video.", "low", "medium", "high")
+_PIXELS = whole("Size of the video in pixels; width and height go together.", gt=0)
+
+
+_LIVE_AVATAR: Fields = {
+    "api_key": API_KEY,
+    "quality": _QUALITY,
+    "agora_uid": _AGORA_UID,
+    "agora_token": _AGORA_TOKEN,
+    "avatar_id": _AVATAR_ID,
+    "disable_idle_timeout": switch("Whether the avatar never times out."),
+    "activity_idle_timeout": whole("Quiet after which the avatar ends, in s.", ge=0),
+}
+_COMMON: Fields = {"enable": switch("Whether the agent shows an avatar; default false.")}
+
+
+AVATAR = slot(
+    "avatar",
+    "A face on video.",
+    _COMMON,
+    (
+        vendor(
+            "akool",
+            "Akool; takes speech at 16000 Hz only",
+            "Akool; page models/avatar/akool",
+            {
+                "api_key": API_KEY,
+                "agora_uid": _AGORA_UID,
+                "agora_token": _AGORA_TOKEN,
+                "avatar_id": _AVATAR_ID,
+            },
+            needs="params.api_key",
+            maker="Akool",
+        ),
+        vendor(
+            "anam",
+            "Anam",
+            "Anam; SDK `AnamAvatarParams`",
+            {
+                "api_key": API_KEY,
+                "avatar_id": _AVATAR_ID,
+                "agora_uid": _AGORA_UID,
+                "agora_token": _AGORA_TOKEN,
+                "sample_rate": SAMPLE_RATE,
+                "quality": text("Quality of the video.", examples=["high", "medium", "low"]),
+                "video_encoding": text("Encoding of the video.", examples=["H264", "AV1"]),
+                "avatar_model": text("The vendor's model of the avatar."),
+                "video_width": _PIXELS,
+                "video_height": _PIXELS,
+            },
+            needs="params.api_key params.avatar_id params.agora_uid",
+        ),
+        vendor(
+            "generic",
+            "Your own avatar service",
+            "Your own avatar service; page models/avatar/generic and SDK `GenericAvatar`",
+            {
+                "api_key": API_KEY,
+                "api_base_url": address("Address of the avatar service."),
+                "avatar_id": _AVATAR_ID,
+                "agora_uid": _AGORA_UID,
+                "agora_token": _AGORA_TOKEN,
+                "agora_appid": text("Agora App ID for the avatar."),
+                "agora_channel": text("Channel for the avatar."),
+            },
+            needs="params.api_key params.api_base_url params.avatar_id params.agora_uid",
+            maker="your service",
+        ),
+        vendor(
+            "liveavatar",
+            "LiveAvatar (`heygen` is its old name); 24000 Hz only",
+            "LiveAvatar, once HeyGen; page models/avatar/heygen and SDK `LiveAvatarAvatar`",
+            _LIVE_AVATAR,
+            needs="params.api_key params.quality params.agora_uid",
+            maker="LiveAvatar",
+        ),
+        vendor(
+            "heygen",
+            "LiveAvatar (`heygen` is its old name); 24000 Hz only",
+            "LiveAvatar, once HeyGen; page models/avatar/heygen and SDK `LiveAvatarAvatar`",
+            _LIVE_AVATAR,
+            needs="params.api_key params.quality params.agora_uid",
+            host="vendor:liveavatar",
+            maker="LiveAvatar",
+        ),
+        vendor(
+            "sensetime",
+            "SenseTime",
+            "SenseTime; SDK `SensetimeAvatarParams`",
+            {
+                "agora_token": _AGORA_TOKEN,
+                "agora_uid": _AGORA_UID,
+                "appId": APP_ID,
+                "app_key": API_KEY,
+                "sceneList": many(
+                    settings(
+                        "A scene of SenseTime; SDK `SensetimeAvatarParamsSceneListItem`.",
+                        {
+                            "digital_role": settings(
+                                "The figure in the scene.",
+                                {
+                                    "face_feature_id": identifier("Id of the face."),
+                                    "position": settings(
+                                        "Where the figure stands.",
+                                        {
+                                            "x": number("Place from the left."),
+                                            "y": number("Place from the top."),
+                                        },
+                                    ),
+                                    "url": address("Address of the figure's package."),
+                                },
+                            )
+                        },
+                    ),
+                    "The scenes.",
+                ),
+            },
+            needs="params.agora_uid params.appId params.app_key params.sceneList",
+            where="cn",
+        ),
+        vendor(
+            "spatius",
+            "Spatius",
+            "Spatius; SDK `SpatiusAvatarParams`",
+            {
+                "spatius_api_key": API_KEY,
+                "spatius_app_id": APP_ID,
+                "spatius_avatar_id": _AVATAR_ID,
+                "agora_uid": _AGORA_UID,
+                "agora_token": _AGORA_TOKEN,
+                "region": CLOUD_REGION,
+                "sample_rate": SAMPLE_RATE,
+                "session_expire_minutes": whole(
+                    "Life of the avatar's session, in minutes; default 30.", gt=0
+                ),
+            },
+            needs="params.spatius_api_key params.spatius_app_id params.spatius_avatar_id params.agora_uid",
+            where="cn",
+        ),
+    ),
+    unnamed=free("Settings over those of the pipeline."),
+    unnamed_needs="vendor params",
+)

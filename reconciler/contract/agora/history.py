@@ -1,0 +1,73 @@
+"""Old keys and values of the service, with what took their place, and texts that it fills in itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from reconciler.contract.kinds import Path
+
+# Texts in which the service puts its own {{variables}}: these paths, and whatever lies below them.
+RUNTIME_TEMPLATE_PATHS: Final[frozenset[Path]] = frozenset(
+    [
+        ("llm", "system_messages", "*", "content"),
+        ("llm", "greeting_message"),
+        ("llm", "failure_message"),
+        ("parameters", "silence_config", "content"),
+    ]
+)
+# The same with {{args.x}}, {{template_variables.x}} and {{tool_call_id}} (SDK `LlmTool`).
+TOOL_TEMPLATE_PATHS: Final[frozenset[Path]] = frozenset(
+    (slot, "tools", "*", "server", key) for slot in ("llm", "mllm") for key in ("url", "headers", "body")
+)
+
+# Documented as old: what to write instead.
+DEPRECATED_PATHS: Final[Mapping[Path, str]] = MappingProxyType(
+    {
+        ("advanced_features", "enable_mllm"): "mllm.enable",
+        ("turn_detection", "type"): "turn_detection.config",
+        ("turn_detection", "interrupt_mode"): "interruption.mode",
+        ("turn_detection", "interrupt_duration_ms"): (
+            "turn_detection.config.start_of_speech.vad_config.interrupt_duration_ms"
+        ),
+        ("turn_detection", "interrupt_keywords"): "interruption.keywords_config.trigger_keywords",
+        (
+            "turn_detection",
+            "prefix_padding_ms",
+        ): "turn_detection.config.start_of_speech.vad_config.prefix_padding_ms",
+        ("turn_detection", "silence_duration_ms"): (
+            "turn_detection.config.end_of_speech.vad_config.silence_duration_ms"
+        ),
+        ("turn_detection", "threshold"): "turn_detection.config.speech_threshold",
+        ("turn_detection", "eagerness"): "mllm.turn_detection.semantic_vad_config.eagerness",
+        ("turn_detection", "config", "start_of_speech", "keywords_config"): "interruption.keywords_config",
+        ("turn_detection", "config", "start_of_speech", "disabled_config"): "interruption.disabled_config",
+    }
+)
+DEPRECATED_VALUES: Final[Mapping[tuple[Path, str], str]] = MappingProxyType(
+    {
+        (("turn_detection", "config", "start_of_speech", "mode"), "keywords"): "interruption.mode: keywords",
+        (("turn_detection", "config", "start_of_speech", "mode"), "disabled"): "interruption.enable: false",
+        (("avatar", "vendor"), "heygen"): "liveavatar",
+    }
+)
+# No longer part of the service, so unknown keys to the shape: what took their place, or nothing.
+REMOVED_PATHS: Final[Mapping[Path, str]] = MappingProxyType(
+    {
+        ("silence_timeout",): "parameters.silence_config.timeout_ms",
+        ("llm", "silence_message"): "parameters.silence_config.content",
+        ("advanced_features", "enable_aivad"): "turn_detection.config.end_of_speech.mode: semantic",
+        ("vad",): "turn_detection.config",
+        ("agent_rtm_uid",): "",
+        ("mllm", "style"): "mllm.vendor",
+    }
+)
+
+
+def is_template(path: Path, patterns: frozenset[Path] = RUNTIME_TEMPLATE_PATHS) -> bool:
+    """Whether a text at `path` may hold the service's {{variables}}: a pattern matches it or lies above."""
+    return any(
+        len(path) >= len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=False))
+        for pattern in patterns
+    )

@@ -1,0 +1,243 @@
+"""Language models: the styles of `llm`, its tools and its MCP servers.
+
+Facts: the `join` reference, SDK 2.12.0 `types/llm*.py` and `types/mcp_server.py`, the pages under
+models/llm. A variant for each request *style*, because the style fixes the fields; `vendor` is one of a list.
+`params` goes to the model as it is: known names are typed, others are for the model to judge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.contract.agora.fields import ACCESS_ID, ACCESS_SECRET, CLOUD_REGION, CREDENTIAL_MODE, MODEL
+from reconciler.contract.agora.tools import MCP_SERVERS, TOOLS
+from reconciler.contract.kinds import (
+    Fields,
+    address,
+    anything,
+    free,
+    group,
+    headers,
+    headers_either_way,
+    identifier,
+    key,
+    many,
+    mapping,
+    number,
+    prose,
+    required,
+    settings,
+    switch,
+    text,
+    whole,
+    words,
+)
+from reconciler.contract.rows import Slot, row, union
+
+_VENDORS = (
+    row("openai", "url", host="api.openai.com"),
+    row("azure", "url"),
+    row("xai", "url", host="api.x.ai"),
+    row("custom", "url"),
+    row("aliyun", "url", where="cn"),
+    row("bytedance", "url", where="cn"),
+    row("deepseek", "url", where="cn"),
+    row("tencent", "url", where="cn"),
+)
+# Styles other than OpenAI's go to one maker, whatever `vendor` says.
+_MAKERS = (
+    row("gemini", "url", host="generativelanguage.googleapis.com"),
+    row("anthropic", "url", host="api.anthropic.com"),
+    row("dify", "url"),
+    row("bedrock", "url api_key|access_key api_key|secret_key"),
+)
+_DEFAULT = "openai"
+_STYLES = (_DEFAULT, *(each.name for each in _MAKERS))
+
+_HEADERS = headers("HTTP headers to add; write references for credentials.")
+
+_MESSAGES = many(
+    free("One message: `role`, `content` and what else the model takes."),
+    "Messages that stand before every conversation: the prompt. May use {{variables}}.",
+)
+_TEMPERATURE = number("How varied the answers are.", ge=0, le=2)
+_TOP_P = number("Share of likely words to choose from, 0 to 1.", ge=0, le=1)
+_TOP_K = whole("How many likely words to choose from.", gt=0)
+_MAX_TOKENS = whole("Most tokens in one answer.", gt=0)
+
+_COMMON: Fields = {
+    "credential_mode": CREDENTIAL_MODE,
+    "vendor": words(
+        "Whose model it is; `custom` adds turn ids and times to the requests.",
+        *(each.name for each in _VENDORS),
+    ),
+    "url": address("Address of the model."),
+    "api_key": key("Key for the model; write a reference, not the value. Default empty."),
+    "system_messages": _MESSAGES,
+    "max_history": whole("Messages to remember, 1 to 1024; default 32.", ge=1, le=1024),
+    "input_modalities": many(words("", "text", "image"), "What the model takes; default text.", min_length=1),
+    "output_modalities": many(
+        words("", "text", "audio"), "What the model gives; default text.", min_length=1
+    ),
+    "greeting_configs": group(
+        "How the greeting is played.",
+        {
+            "mode": words(
+                "Greet every user who joins (`single_every`, the default) or only the first.",
+                "single_every",
+                "single_first",
+            ),
+            "delay_ms": whole("Wait before the greeting, 0 to 5000 ms.", ge=0, le=5000),
+            "interruptable": switch("Whether speech may cut the greeting short; default true."),
+            "audio_download_timeout_ms": whole(
+                "Time to fetch the recording, 200 to 10000 ms; default 1000.", ge=200, le=10000
+            ),
+            "audio_pcm_sample_rate": whole("Sample rate of a PCM recording, in Hz; default 16000.", gt=0),
+            "uninterruptible_asr_policy": words(
+                "What becomes of speech heard meanwhile: answered afterwards, or kept as context.",
+                "merge_reply",
+                "context",
+            ),
+        },
+        name="greeting_configs",
+    ),
+    "greeting_message": prose("Words of greeting. May use {{variables}}."),
+    "greeting_audio_url": address(
+        "Recording to greet with, at most 2048 bytes; needs greeting_message too.",
+        max_length=2048,
+        pattern="^([hH][tT][tT][pP][sS]?://|ref\\+)\\S+$",
+    ),
+    "failure_message": prose("Words when the model fails. May use {{variables}}."),
+    "template_variables": mapping(
+        prose(), "Values for the {{variables}} in prompt, greeting, failure and silence texts."
+    ),
+    "mcp_servers": MCP_SERVERS,
+    "tools": TOOLS,
+}
+
+_OPENAI: Fields = {
+    # Every style lands here when it is unknown, so this one names all of them; an editor is told only its own.
+    "style": words("Protocol of the model; default `openai`.", *_STYLES, const="openai"),
+    "headers": _HEADERS,
+    "params": settings(
+        "Body of the request to the model.",
+        {
+            "model": MODEL,
+            "max_tokens": _MAX_TOKENS,
+            "max_completion_tokens": _MAX_TOKENS,
+            "temperature": _TEMPERATURE,
+            "top_p": _TOP_P,
+            "stream": switch("Whether the answer comes in pieces."),
+            "frequency_penalty": number("Penalty for frequent words, -2 to 2.", ge=-2, le=2),
+            "presence_penalty": number("Penalty for words already used, -2 to 2.", ge=-2, le=2),
+            "seed": whole("Seed for repeatable answers."),
+            "stop": anything("Text, or texts, that end the answer."),
+            "n": whole("How many answers to ask for.", gt=0),
+            "user": identifier("Your id of the user, for the vendor."),
+            "reasoning_effort": text(
+                "How long the model thinks.", examples=["minimal", "low", "medium", "high"]
+            ),
+            "response_format": free("Form of the answer."),
+            "tools": many(anything(), "Tools in OpenAI's own form."),
+            "tool_choice": anything("Which tool to use."),
+            "parallel_tool_calls": switch("Whether tools may be called side by side."),
+            "service_tier": text("Class of service at the vendor."),
+        },
+    ),
+}
+_GEMINI: Fields = {
+    "style": required(words("Google's protocol.", "gemini")),
+    "headers": _HEADERS,
+    "ignore_empty": switch("Whether empty answers are passed over."),
+    "params": settings(
+        "Body of the request to the model.",
+        {
+            "model": MODEL,
+            "temperature": _TEMPERATURE,
+            "top_p": _TOP_P,
+            "top_k": _TOP_K,
+            "max_tokens": _MAX_TOKENS,
+            "max_output_tokens": _MAX_TOKENS,
+        },
+    ),
+}
+_ANTHROPIC: Fields = {
+    "style": required(words("Anthropic's protocol.", "anthropic")),
+    "headers": headers_either_way(
+        "HTTP headers, as a mapping or as JSON in a text; must hold `anthropic-version`."
+    ),
+    "params": settings(
+        "Body of the request to the model.",
+        {
+            "model": MODEL,
+            "max_tokens": _MAX_TOKENS,
+            "temperature": number("How varied the answers are, 0 to 1.", ge=0, le=1),
+            "top_p": _TOP_P,
+            "top_k": _TOP_K,
+        },
+    ),
+}
+_DIFY: Fields = {
+    "style": required(words("Dify's protocol.", "dify")),
+    "headers": _HEADERS,
+    "params": settings(
+        "Body of the request to Dify.",
+        {
+            "model": text("Model; `default` takes the one of the Dify application."),
+            "max_tokens": _MAX_TOKENS,
+            "user": identifier("Your id of the user, for Dify."),
+            "conversation_id": identifier("Conversation to go on with."),
+        },
+    ),
+}
+_BEDROCK: Fields = {
+    "style": required(words("Amazon Bedrock's protocol.", "bedrock")),
+    "headers": _HEADERS,
+    "access_key": ACCESS_ID,
+    "secret_key": ACCESS_SECRET,
+    "region": CLOUD_REGION,
+    "model": MODEL,
+    "params": settings(
+        "Body of the request to the model.",
+        {
+            "model": MODEL,
+            "max_tokens": _MAX_TOKENS,
+            "temperature": number("How varied the answers are, 0 to 1.", ge=0, le=1),
+            "top_p": _TOP_P,
+        },
+    ),
+}
+
+
+def _by_style(part: Any) -> str | None:
+    """The style's tag; an unknown vendor is its own tag, so that it reads as one in the error."""
+    if not isinstance(part, dict):
+        return f"style {_DEFAULT}"
+    name = part.get("vendor", _DEFAULT)
+    if not isinstance(name, str) or all(name != each.name for each in _VENDORS):
+        return name if isinstance(name, str) else None
+    style = part.get("style", _DEFAULT)
+    return f"style {style if style in _STYLES else _DEFAULT}"
+
+
+_FIELDS = {"openai": _OPENAI, "gemini": _GEMINI, "anthropic": _ANTHROPIC, "dify": _DIFY, "bedrock": _BEDROCK}
+_SOURCES = {
+    "openai": "OpenAI's protocol; pages models/llm/{openai,azure-openai,xai,groq}, custom-llm",
+    "gemini": "Gemini and Vertex AI; pages models/llm/{gemini,google-vertex-ai}",
+    "anthropic": "Claude; page models/llm/claude, which writes `headers` as JSON in a text",
+    "dify": "Dify; page models/llm/dify",
+    "bedrock": "Amazon Bedrock; page models/llm/amazon and SDK `Llm`",
+}
+LLM = Slot(
+    union(
+        "The language model.",
+        {
+            f"style {style}": group(_SOURCES[style], {**_COMMON, **fields}, name=f"llm_{style}")
+            for style, fields in _FIELDS.items()
+        },
+        _by_style,
+    ),
+    {each.name: each for each in _VENDORS},
+    _DEFAULT,
+    {each.name: each for each in _MAKERS},
+)

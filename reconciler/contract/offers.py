@@ -1,0 +1,87 @@
+"""Which vendors there are, where they are offered, and what each must be given: questions to the rows.
+
+A param is demanded where the vendor's page or the SDK's type demands it. What managed credentials or a
+preset can supply is not demanded of those who use them, and nothing is demanded over a pipeline, which may
+hold it already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reconciler.contract.agora.managed import MANAGED_SUPPLIES, PRESETS
+from reconciler.contract.agora.properties import SLOTS
+from reconciler.contract.rows import UNNAMED, Need, Vendor
+
+VENDORS: Final[Mapping[str, Mapping[str, Vendor]]] = {name: slot.vendors for name, slot in SLOTS.items()}
+
+# Slot, then vendor or style -> where its credential goes when no URL is given.
+VENDOR_HOSTS: Final[Mapping[tuple[str, str], str]] = {
+    (name, row.name): row.host for name, slot in SLOTS.items() for row in slot.rows.values()
+}
+
+# Slot, then vendor or style -> what must be given: ways to give one thing, each a path below the slot.
+NEEDS: Final[Mapping[str, Mapping[str, tuple[Need, ...]]]] = {
+    name: {UNNAMED: slot.unnamed_needs, **{row.name: row.needs for row in slot.rows.values()}}
+    for name, slot in SLOTS.items()
+}
+
+
+def vendor_of(slot: str, tree: Any) -> str:
+    """The vendor that a properties tree names in a slot, or the service's default.
+
+    Where the slot has styles, one of them decides. An unknown vendor is returned as it is written.
+    """
+    part = tree.get(slot)
+    if not isinstance(part, Mapping):
+        return SLOTS[slot].default
+    style = part.get("style")
+    if isinstance(style, str) and style in SLOTS[slot].styles:
+        return style
+    name = part.get("vendor", SLOTS[slot].default)
+    return name if isinstance(name, str) else SLOTS[slot].default
+
+
+def preset_slots(preset: str | None) -> frozenset[str]:
+    """The slots that a preset supplies; all of them when it names one we do not know."""
+    names = [name.strip() for name in preset.split(",") if name.strip()] if preset else []
+    if any(name not in PRESETS for name in names):
+        return frozenset(SLOTS)
+    return frozenset(PRESETS[name][0] for name in names)
+
+
+def missing_params(
+    slot: str, tree: Any, preset: str | None = None, *, pipeline_id: str | None = None
+) -> list[tuple[str, ...]]:
+    """What the vendor in `slot` must be given and is not: paths from the root of the properties tree.
+
+    Where there are several ways to give a thing, the path of the first. Nothing is missing in a slot that
+    is absent, switched off or replaced by `mllm`, or whose vendor is unknown.
+    """
+    part = tree.get(slot)
+    if not isinstance(part, Mapping) or pipeline_id or _is_off(slot, tree, part):
+        return []
+    needs = NEEDS[slot].get(vendor_of(slot, tree), ())
+    preset_covers = slot in preset_slots(preset)
+    if preset_covers or part.get("credential_mode") == "managed":
+        supplied = MANAGED_SUPPLIES | {"vendor", "params"} if preset_covers else MANAGED_SUPPLIES
+        needs = tuple(need for need in needs if not all(way[-1] in supplied for way in need))
+    return [(slot, *need[0]) for need in needs if not any(_is_given(part, way) for way in need)]
+
+
+def _is_off(slot: str, tree: Any, part: Mapping[str, Any]) -> bool:
+    if slot == "avatar":
+        return part.get("enable") is not True
+    if slot == "mllm":
+        return part.get("enable") is False
+    replaced = tree.get("mllm")
+    return isinstance(replaced, Mapping) and replaced.get("enable") is True
+
+
+def _is_given(part: Any, way: tuple[str, ...]) -> bool:
+    for key in way:
+        if not isinstance(part, Mapping) or key not in part:
+            return False
+        part = part[key]
+    return True

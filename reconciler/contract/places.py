@@ -1,0 +1,249 @@
+"""Where in a tree of `properties` credentials, headers and addresses stand, as the types of the fields say.
+
+What the tables do not know is judged by its name and its looks (`literals`), so that neither a vendor of tomorrow nor a
+misspelt key can hide a credential.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.contract.agora.properties import PROPERTIES, SLOTS
+from reconciler.contract.kinds import FieldType, Holds, Path
+from reconciler.contract.literals import (
+    KEY_LIKE,
+    is_literal,
+    looks_random,
+    names_a_credential,
+    url_credential,
+)
+
+
+def _typed(kind: FieldType, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Holds]]:
+    """Every text that the types know, `*` for keys and indexes; some twice, where variants share a field."""
+    if kind.variants:
+        for variant in kind.variants.values():
+            yield from _typed(variant, path)
+    elif kind.fields:
+        for name, each in kind.fields.items():
+            yield from _typed(each, (*path, name))
+    elif kind.inner is not None:
+        yield from _typed(kind.inner, (*path, "*"))
+    elif kind.shape in ("str", "literal"):
+        yield path, kind.holds
+
+
+_TYPED: Final = tuple(_typed(PROPERTIES))
+
+
+def _paths(*holds: Holds) -> frozenset[Path]:
+    return frozenset(path for path, each in _TYPED if each in holds)
+
+
+def _params(holds: Holds) -> frozenset[Path]:
+    """The keys under any vendor's `params` that hold this, under every slot's: vendors we do not know use them, too."""
+    names = {path[-1] for path, each in _TYPED if each is holds and len(path) == 3 and path[1] == "params"}
+    return frozenset((slot, "params", name) for slot in SLOTS for name in names)
+
+
+HEADER_PATHS: Final = _paths(Holds.HEADER)
+CREDENTIAL_PATHS: Final = HEADER_PATHS | _paths(Holds.CREDENTIAL) | _params(Holds.CREDENTIAL)
+URL_PATHS: Final = _paths(Holds.ADDRESS) | _params(Holds.ADDRESS)
+# Paths that a type calls neither credential nor anything else of note, and whose names must not make one of them.
+_HARMLESS: Final = _paths(Holds.PLAIN, Holds.ID, Holds.PROSE, Holds.ADDRESS) - CREDENTIAL_PATHS
+_IDS: Final = _paths(Holds.ID)
+
+# Keys of texts that people write for people and models: anything may stand in them. And keys over nothing else.
+PROSE_KEYS: Final = frozenset(
+    {
+        "text",
+        *(
+            next(part for part in reversed(path) if part != "*")
+            for path, each in _TYPED
+            if each is Holds.PROSE
+        ),
+    }
+)
+PROSE_ABOVE: Final = frozenset({"system_messages", "messages", "labels", "template_variables"})
+
+# Names of headers whose values are credentials, and of those that give one away inside a text of several.
+_CREDENTIAL_HEADER: Final = re.compile(
+    r"auth|token|secret|cookie|password|credential|api-?key|^x-.*key$|^key$", re.IGNORECASE
+)
+_CREDENTIAL_NAMED: Final = re.compile(r"authorization|api-key", re.IGNORECASE)
+
+
+class Places:
+    """Paths as a tree, with `*` for any key or index, so that asking costs a look-up for each part."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._root: dict[Any, Any] = {}
+        for path in paths:
+            node = self._root
+            for part in path:
+                node = node.setdefault(part, {})
+            node[_END] = True
+
+    def __contains__(self, path: Path) -> bool:
+        nodes = [self._root]
+        for part in path:
+            nodes = [below for node in nodes for key in (part, "*") if (below := node.get(key)) is not None]
+            if not nodes:
+                return False
+        return any(_END in node for node in nodes)
+
+
+_END: Final = object()  # unlike any key of a tree
+
+_CREDENTIALS: Final = Places(CREDENTIAL_PATHS)
+_HEADERS: Final = Places(HEADER_PATHS)
+_URLS: Final = Places(URL_PATHS)
+_KNOWN: Final = Places(_HARMLESS)
+_KNOWN_IDS: Final = Places(_IDS)
+
+
+def credential_paths(tree: Any) -> Iterator[Path]:
+    """Where a tree holds credentials and headers, in the tree's own order: by type, by name and by looks."""
+    return (path for path, value, named in _leaves(tree, (), False) if _is_credential(path, value, named))
+
+
+def url_paths(tree: Any) -> Iterator[Path]:
+    """Where a tree holds addresses that the service will contact, in the tree's own order."""
+    return (path for path, _, _ in _leaves(tree, (), False) if path in _URLS)
+
+
+# What stands beside a credential in a mapping that is named like one.
+_BESIDE: Final = frozenset(
+    [
+        "type",
+        "kind",
+        "mode",
+        "provider",
+        "region",
+        "name",
+        "scheme",
+        "url",
+        "host",
+        "user",
+        "username",
+        "role",
+        "audience",
+        "issuer",
+        "scope",
+        "scopes",
+        "method",
+        "header",
+        "query",
+        "id",
+        "location",
+        "in",
+        "prefix",
+    ]
+)
+
+
+def _leaves(value: Any, path: Path, named: bool) -> Iterator[tuple[Path, Any, bool]]:
+    """Every leaf with its path, and whether a key over it calls it a credential."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            is_named = isinstance(key, str) and names_a_credential(key)
+            yield from _leaves(below, (*path, key), is_named or (named and key not in _BESIDE))
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _leaves(below, (*path, index), named)
+    else:
+        yield path, value, named
+
+
+def _is_credential(path: Path, value: Any, named: bool) -> bool:
+    if path in _CREDENTIALS:
+        return True
+    if not isinstance(value, str) or is_prose(path):
+        return False
+    if named and may_be_named(path) and is_literal(value):
+        return True
+    if KEY_LIKE.search(value) is not None or (path not in _URLS and url_credential(value) is not None):
+        return True
+    return may_look_random(path) and looks_random(value)
+
+
+def named_literals(path: Path, value: Any) -> Iterator[Path]:
+    """Where literals stand at or below a key that is named like a credential; keys below that are, too, speak for themselves."""
+    if isinstance(value, str):
+        if path not in _CREDENTIALS and may_be_named(path) and is_literal(value):
+            yield path
+    elif isinstance(value, Mapping):
+        for key, below in value.items():
+            if key not in _BESIDE and not (isinstance(key, str) and names_a_credential(key)):
+                yield from named_literals((*path, key), below)
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from named_literals((*path, index), below)
+
+
+def is_credential_path(path: Path) -> bool:
+    """Whether a path is that of a credential or a header, as the types say."""
+    return path in _CREDENTIALS
+
+
+def is_url_path(path: Path) -> bool:
+    """Whether a path is that of an address."""
+    return path in _URLS
+
+
+def is_header_path(path: Path) -> bool:
+    """Whether a path is that of a header, or of all headers in one text."""
+    return path in _HEADERS
+
+
+def is_prose(path: Path) -> bool:
+    """Whether a path is that of a text for people and models, which may speak of anything."""
+    if is_header_path(path):
+        return False
+    return _name(path) in PROSE_KEYS or not PROSE_ABOVE.isdisjoint(map(str, path))
+
+
+def _name(path: Path) -> str:
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
+
+
+def may_be_named(path: Path) -> bool:
+    """Whether the name of a path can make a credential of its text: no type says that it is something else."""
+    return path not in _KNOWN and not is_prose(path) and not _is_schema(path)
+
+
+def may_look_random(path: Path) -> bool:
+    """Whether a text at a path is judged by its looks: vendors' names of voices and models look as random as keys."""
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    return (
+        path not in _KNOWN_IDS and path not in _URLS and _NAMES_A_THING.search(_HUMP.sub("_", name)) is None
+    )
+
+
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NAMES_A_THING: Final = re.compile(
+    r"(?<![a-z])(?:u?u?ids?|voices?|models?|speakers?|avatars?|references?|names?|versions?|revisions?|hash|digest|"
+    r"checksum|etag|engine|deployment|cluster|project|region|agent|assistant|character|persona|face|scene)(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+def _is_schema(path: Path) -> bool:
+    """Whether a path lies in the JSON Schema of a tool's arguments, whose keys are names of arguments."""
+    return "parameters" in path[1:] and ("function" in path or "tools" in path)
+
+
+def is_credential_header(path: Path, text: str) -> bool:
+    """Whether the value of a header is a credential, which only a reference may stand for.
+
+    `{{…}}` is filled in by the service. Under `headers` itself stand all of them in one text.
+    """
+    if KEY_LIKE.search(text) is not None:
+        return True
+    if "{{" in text:
+        return False
+    if path[-1] == "headers":
+        return _CREDENTIAL_NAMED.search(text) is not None
+    return _CREDENTIAL_HEADER.search(str(path[-1])) is not None

@@ -1,0 +1,158 @@
+"""The rows of a service's tables: one vendor, and one slot with all its vendors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from reconciler.contract.kinds import Fields, FieldType, group, required, settings, words
+
+# Ways to give one thing, each a path below the slot; any one is enough.
+Need = tuple[tuple[str, ...], ...]
+Where = Literal["worldwide", "cn", "both", "preview"]
+
+# Tag of a slot whose vendor is left out, where the service has no default for it.
+UNNAMED: Final = ""
+
+_NOTES: Final[Mapping[Where, str]] = {
+    "worldwide": "",
+    "both": "",
+    "cn": "; mainland China only",
+    "preview": "; a preview on Agora's partner host",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One vendor in one slot.
+
+    `needs` are what its page or the SDK demands. `host` is where its credential goes when no address is given: a host
+    that the vendor's page names, else a symbolic `vendor:<name>`. `source` says where its fields are documented.
+    """
+
+    name: str
+    source: str
+    fields: Fields
+    needs: tuple[Need, ...]
+    host: str
+    where: Where
+
+    @property
+    def is_worldwide(self) -> bool:
+        return self.where != "cn"
+
+    @property
+    def is_in_china(self) -> bool:
+        return self.where in ("cn", "both")
+
+    @property
+    def is_preview(self) -> bool:
+        return self.where == "preview"
+
+
+def vendor(
+    name: str,
+    says: str,
+    source: str,
+    params: Fields | FieldType,
+    *,
+    needs: str = "",
+    host: str = "",
+    where: Where = "worldwide",
+    maker: str = "",
+    also: Fields | None = None,
+    is_default: bool = False,
+) -> Vendor:
+    """The row of a vendor.
+
+    `says` describes it to an editor; `maker` is its short name, where that is another. `needs` lists dotted paths below
+    the slot, with `|` between ways to give one thing. `also` are fields beside `params`.
+    """
+    named = words(f"{says}{_NOTES[where]}.", name)
+    if not isinstance(params, FieldType):
+        params = settings(f"Settings for {maker or says}.", params)
+    fields = {"vendor": named if is_default else required(named), **(also or {}), "params": params}
+    return row(name, needs, host=host, where=where, source=source, fields=fields)
+
+
+def row(
+    name: str,
+    needs: str,
+    *,
+    host: str = "",
+    where: Where = "worldwide",
+    source: str = "",
+    fields: Fields | None = None,
+) -> Vendor:
+    """The row of a vendor that has no fields of its own, or whose `fields` are written out in full."""
+    return Vendor(name, source, fields or {}, needs_of(needs), host or f"vendor:{name}", where)
+
+
+def needs_of(text: str) -> tuple[Need, ...]:
+    """Needs as they are written in a row."""
+    return tuple(tuple(tuple(way.split(".")) for way in need.split("|")) for need in text.split())
+
+
+def by_vendor(default: str) -> Callable[[Any], str | None]:
+    """A slot's tag: its `vendor`, or `default` when it is left out.
+
+    What is no mapping goes to the default, whose shape then refuses it; a vendor that is no text has no tag.
+    """
+
+    def tag(part: Any) -> str | None:
+        name = part.get("vendor", default) if isinstance(part, dict) else default
+        return name if isinstance(name, str) else None
+
+    return tag
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One slot of `properties`: its vendors, and the type that has a variant for each of them.
+
+    `default` is the vendor that the service takes when none is named; `UNNAMED` where it takes none. `styles` are rows of
+    what decides before the vendor does. `unnamed_needs` is what must be given where no vendor is named.
+    """
+
+    kind: FieldType
+    vendors: Mapping[str, Vendor]
+    default: str = UNNAMED
+    styles: Mapping[str, Vendor] = field(default_factory=dict)
+    unnamed_needs: tuple[Need, ...] = ()
+
+    @property
+    def rows(self) -> Mapping[str, Vendor]:
+        """Every row by its name."""
+        return {**self.vendors, **self.styles}
+
+
+def slot(
+    name: str,
+    says: str,
+    common: Fields,
+    vendors: tuple[Vendor, ...],
+    *,
+    default: str = UNNAMED,
+    unnamed: FieldType | None = None,
+    unnamed_needs: str = "",
+) -> Slot:
+    """A slot whose vendor decides its fields beside `common`; `unnamed` is its `params` when no vendor is named."""
+    variants = {
+        each.name: group(each.source, {**common, **each.fields}, name=f"{name}_{each.name}")
+        for each in vendors
+    }
+    if unnamed is not None:
+        nobody = group("No vendor is named.", {**common, "params": unnamed}, name=f"{name}_unnamed")
+        variants = {UNNAMED: nobody, **variants}
+    return Slot(
+        union(says, variants, by_vendor(default)),
+        {each.name: each for each in vendors},
+        default,
+        unnamed_needs=needs_of(unnamed_needs),
+    )
+
+
+def union(says: str, variants: Fields, tag: Callable[[Any], str | None]) -> FieldType:
+    """A field that has one of several shapes; `tag` tells which, None where its vendor is no text."""
+    return FieldType("tagged-union", about={"description": says}, variants=variants, tag=tag)

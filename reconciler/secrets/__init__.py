@@ -1,0 +1,26 @@
+"""References to secrets, their values, which sources may be named, and how values are kept out of what is shown.
+
+Nothing here reads an environment, a file or a program: `driver.secrets` does.
+"""
+
+from reconciler.secrets.references import (
+    KEY_LIKE,
+    MARK,
+    Secret,
+    SecretRef,
+    pieces,
+    references,
+    substitute,
+    written_path,
+)
+
+__all__ = [
+    "KEY_LIKE",
+    "MARK",
+    "Secret",
+    "SecretRef",
+    "pieces",
+    "references",
+    "substitute",
+    "written_path",
+]

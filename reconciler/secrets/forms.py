@@ -1,0 +1,65 @@
+"""The forms of a secret: every spelling in which services and tools may hand its value back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+# Longer values are files and whole texts; nobody prints the digests of those.
+_LONGEST_DIGESTED = 200
+# What HTTP puts in front of a credential: the credential is secret without it, too.
+_HTTP_SCHEME = re.compile(r"(?i:Basic|Bearer|Token|agora token=) ?")
+# What may stand between two characters of a form that is broken over lines or is UTF-16. The alternatives exclude
+# each other and the repetition is possessive, so that matching never goes back.
+GAP: Final = re.compile(r"(?:\s|\x00|\\u\{0\}|\\u0000|\\[nrt])++")
+
+
+def parts(value: str) -> frozenset[str]:
+    """A value and, where HTTP's scheme stands in front of a credential, the credential alone."""
+    return frozenset({value, _HTTP_SCHEME.sub("", value, count=1)})
+
+
+def forms(value: str) -> Iterator[str]:
+    """The value as it is, escaped for JSON, HTML and URLs, encoded, reversed, and as unsalted digests."""
+    # Imported only where there is a secret: `--help` starts without all this.
+    import hashlib
+    import html
+    import json
+    from base64 import b64encode
+    from urllib.parse import quote, quote_plus
+
+    raw = value.encode("utf-8", "surrogatepass")
+    escaped = json.dumps(value)[1:-1]
+    yield from (value, escaped, escaped.replace("/", "\\/"))
+    yield from (json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value))
+    for percent in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield percent
+        yield re.sub("%..", lambda match: match[0].lower(), percent)
+    yield from _in_base64(raw)
+    yield b64encode(value.encode("utf-16-le", "surrogatepass")).decode().rstrip("=")
+    yield from (raw.hex(), raw.hex().upper(), raw.hex(" "), raw.hex(":"), value[::-1])
+    if len(value) < _LONGEST_DIGESTED:
+        for kind in ("md5", "sha1", "sha256", "sha512"):
+            yield hashlib.new(kind, raw, usedforsecurity=False).hexdigest()
+        for size in (16, 32, 64):
+            yield hashlib.blake2b(raw, digest_size=size).hexdigest()
+
+
+def without_gaps(text: str) -> str:
+    """The text without what may stand between the characters of a broken form."""
+    return GAP.sub("", text)
+
+
+def _in_base64(raw: bytes) -> Iterator[str]:
+    """The characters of a base64 text that depend on the value alone, wherever in the text it begins."""
+    from base64 import b64encode, urlsafe_b64encode
+
+    for shift in range(3):
+        padded = bytes(shift) + raw
+        for encode in (b64encode, urlsafe_b64encode):
+            text = encode(padded).decode().rstrip("=")
+            inner = text[(0, 2, 3)[shift] : len(padded) // 3 * 4]
+            yield inner
+            if shift == 0:
+                yield text

@@ -1,0 +1,209 @@
+"""Masks secrets in every form (`forms`), also where a form is broken over lines or cut short.
+
+The time is linear in the text, whatever the text and however many secrets. A form is recognised by a window of a
+few characters at its beginning or its end. Only every n-th place of the text is looked at first: n is chosen so that
+no window fits between two of those places. Around a place that may belong to a window all windows are looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from reconciler.secrets.forms import GAP, forms, parts, without_gaps
+from reconciler.secrets.references import Secret
+
+# Shorter values are guessed as easily as read, and masking them would shred every text.
+SHORTEST = 10
+# So many characters at the beginning or end of a form tell whose it is, when the rest is missing.
+TELLING = 12
+# Of shorter forms, such as a piece of base64, nobody could tell whose they are.
+_SHORTEST_FORM = 6
+# So many tokens are known by value; all of them are known by their looks, which only digests of them have not.
+_MOST_TOKENS = 256
+# Longer forms, those of a whole file, are found piece by piece: what a place of the text costs is bounded by this.
+_LONGEST_PIECE = 1024
+_TOKEN = re.compile(r"007e[A-Z](?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){20,}+(?:=|%3[Dd]){0,2}")
+
+# The first place of a piece of text to be masked, and the place after its last.
+Span = tuple[int, int]
+
+
+class SecretMasker:
+    """Learns secrets, and masks them from then on."""
+
+    def __init__(self, shortest: int = SHORTEST, telling: int = TELLING) -> None:
+        """`shortest` value that is learnt; `telling` characters of a form cut short tell whose it is."""
+        self._shortest = shortest
+        self._values: set[str] = set()
+        self._tokens = 0
+        self._forms = _Forms(min(shortest, _SHORTEST_FORM), telling)
+
+    def learn(self, value: str) -> None:
+        """Mask this value from now on."""
+        for part in parts(value):
+            if len(part) >= self._shortest and part not in self._values and self._is_learnt(part):
+                self._values.add(part)
+                self._learn_forms(part)
+
+    def _learn_forms(self, value: str) -> None:
+        for form in dict.fromkeys(forms(value)):
+            compact = without_gaps(form)
+            if len(form) >= min(len(value), _SHORTEST_FORM):
+                self._forms.add(form)
+            if compact != form and len(compact) >= _SHORTEST_FORM:
+                self._forms.add(compact)
+
+    def learn_all(self, secrets: Iterable[Secret]) -> None:
+        """Mask the values of these secrets from now on."""
+        for each in secrets:
+            self.learn(each.reveal())
+
+    def mask(self, text: str) -> str:
+        """The text with every piece that is known to be secret replaced by `Secret.MASK`."""
+        return self.mask_cut(text, len(text))
+
+    def mask_cut(self, text: str, length: int) -> str:
+        """The first `length` characters, masked; of the rest only so much is read that no half secret stays."""
+        masked: list[str] = []
+        done = 0
+        for start, end in _merged(self._spans(text[: length + self._forms.longest])):
+            if start >= length:
+                break
+            masked += (text[done:start], Secret.MASK)
+            done = end
+        return "".join(masked) + text[done:length]
+
+    def _is_learnt(self, part: str) -> bool:
+        if _TOKEN.search(part) is None:
+            return True
+        self._tokens += 1
+        return self._tokens <= _MOST_TOKENS
+
+    def _spans(self, text: str) -> Iterator[Span]:
+        if "007e" in text:
+            yield from (match.span() for match in _TOKEN.finditer(text))
+        if not self._forms.longest:
+            return
+        # As it is first: a secret may itself begin with what is taken for a gap.
+        yield from self._forms.spans(text)
+        compact = without_gaps(text)
+        if len(compact) < len(text):
+            # Not by their ends: a word before a gap would be taken for more of the form.
+            found = list(self._forms.spans(compact, ends=False))
+            if found:
+                yield from _with_gaps(text, found)
+
+
+class _Forms:
+    """Forms by the windows at which they begin and end."""
+
+    def __init__(self, gram: int, window: int) -> None:
+        self._gram = gram
+        self._window = window
+        # No window fits between places that are this far apart; smaller once a form is shorter than a window.
+        self._step = window - gram + 1
+        self._grams: set[str] = set()
+        # The whole form for those shorter than a window, the window for others; forms in order.
+        self._heads: dict[str, list[str]] = {}
+        # The last window of a form, reversed, and forms in order, reversed.
+        self._tails: dict[str, list[str]] = {}
+        self._sizes: set[int] = set()
+        self.longest = 0
+
+    def add(self, form: str) -> None:
+        """Find this form from now on; too short a one is not found."""
+        if len(form) >= self._gram:
+            # The pieces overlap, so that what is found of them is masked as one, and the last is no short one.
+            for start in range(0, max(1, len(form) - self._window), _LONGEST_PIECE - self._window):
+                self._add_piece(form[start : start + _LONGEST_PIECE])
+
+    def _add_piece(self, piece: str) -> None:
+        self.longest = max(self.longest, len(piece))
+        self._enter(self._heads, piece, piece[: self._window])
+        # The end of a shorter form is not told from an ordinary word.
+        if len(piece) >= 2 * self._window:
+            self._enter(self._tails, piece[::-1], piece[-self._window :])
+
+    def _enter(self, table: dict[str, list[str]], form: str, window: str) -> None:
+        same = table.setdefault(window, [])
+        place = bisect_left(same, form)
+        if same[place : place + 1] == [form]:
+            return
+        insort(same, form)
+        self._sizes.add(len(window))
+        self._step = min(self._step, len(window) - self._gram + 1)
+        self._grams.update(window[at : at + self._gram] for at in range(len(window) - self._gram + 1))
+
+    def spans(self, text: str, *, ends: bool = True) -> Iterator[Span]:
+        """The pieces of a text that are a form, or agree with its beginning or end for a window or more."""
+        heads, tails = self._heads, self._tails if ends else {}
+        for at in self._suspects(text):
+            for size in self._sizes:
+                window = text[at : at + size]
+                if (same := heads.get(window)) is not None:
+                    # A form shorter than a window is alone in its list, and is there as a whole.
+                    yield at, at + _agreement(same, text[at : at + self.longest])
+            window = text[at : at + self._window]
+            if (same := tails.get(window)) is not None:
+                end = at + self._window
+                before = text[max(0, end - self.longest) : end]
+                yield end - _agreement(same, before[::-1]), end
+
+    def _suspects(self, text: str) -> Iterator[int]:
+        """The places at which a window may begin, each once, in order."""
+        gram, grams, unseen = self._gram, self._grams, 0
+        for place in range(0, len(text) - gram + 1, self._step):
+            if text[place : place + gram] in grams:
+                yield from range(max(unseen, place - self._window + gram), place + 1)
+                unseen = place + 1
+
+
+def _agreement(same: list[str], text: str) -> int:
+    """For how many characters a text agrees with that of some forms, which are in order, that it agrees with most.
+
+    A neighbour of the text in their order is the one, so that many secrets with one beginning cost no more than few.
+    """
+    place = bisect_left(same, text)
+    return max(_common(form, text) for form in same[max(0, place - 1) : place + 1])
+
+
+def _common(form: str, text: str) -> int:
+    """How many characters two texts have in common at their beginning; by halving, which compares fast."""
+    low, high = 0, min(len(form), len(text))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if form[low:middle] == text[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """The spans in order, those that overlap as one."""
+    start = end = 0
+    for first, after in sorted(spans):
+        if first < end:
+            end = max(end, after)
+            continue
+        if end:
+            yield start, end
+        start, end = first, after
+    if end:
+        yield start, end
+
+
+def _with_gaps(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """Spans of the text without gaps as spans of the text itself."""
+    gaps = [match.span() for match in GAP.finditer(text)]
+    # Where each stretch between gaps begins, in the text and in the text without gaps.
+    begins = [0, *(end for _, end in gaps)]
+    removed = [0, *accumulate(end - start for start, end in gaps)]
+    compact = [begin - less for begin, less in zip(begins, removed, strict=True)]
+    for start, end in spans:
+        first = bisect_right(compact, start) - 1
+        last = bisect_right(compact, end - 1) - 1
+        yield start + removed[first], end - 1 + removed[last] + 1

@@ -1,0 +1,114 @@
+"""What the masker finds beyond whole forms, what it leaves, and that its time is linear in the text."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from reconciler.secrets import Secret
+from reconciler.secrets.foreign_text import LONGEST_READ, redact
+from reconciler.secrets.masker import SecretMasker
+
+VALUE = "sk-proj-Kq8/Vx2+Zt5=Wm7Yb3Nc6Lp9"
+# Processor time below this is mostly noise.
+FLOOR = 0.02
+SIZES = (50_000, 100_000, 200_000)
+UNITS = {
+    "whole forms": VALUE,
+    "forms with gaps": " ".join(VALUE),
+    "beginnings": VALUE[:14],
+    "beginnings, one character too short": f"{VALUE[:11]}#",
+    "ends, one character too short": f"#{VALUE[-11:]}",
+    "no hits": "lobby/desk: joined (agent 1NT29X10YHXX)\n",
+    "white space": " \n",
+    "escaped separators": "\\n\\u{0}\\u0000",
+    "unfinished separators": "\\u{0\\u000\\",
+    "beginnings of tokens": "007eA",
+    "tokens, one character too short": f"007eA{'x' * 19}.",
+    "one character": "s",
+}
+
+
+def learnt(*values: str) -> SecretMasker:
+    masker = SecretMasker()
+    masker.learn_all(map(Secret, values))
+    return masker
+
+
+def many(number: int) -> list[str]:
+    """Secrets with one beginning, which is the hardest to tell apart."""
+    return [VALUE, *(f"{VALUE[:12]}{place:04}{VALUE[16:]}" for place in range(1, number))]
+
+
+def seconds(masker: SecretMasker, text: str) -> float:
+    """The least processor time of several runs, which is the one that was disturbed least."""
+    times = []
+    for _ in range(3):
+        started = time.process_time()
+        masker.mask(text)
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+def is_linear(masker: SecretMasker, unit: str, sizes: Sequence[int]) -> bool:
+    """Whether twice the text takes at most 2.5 times the time; asked again where a busy machine may have lied."""
+    for _ in range(3):
+        took = [max(FLOOR, seconds(masker, (unit * (size // len(unit) + 1))[:size])) for size in sizes]
+        if all(twice <= 2.5 * once for once, twice in pairwise(took)):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("number", [1, 200], ids=["1 secret", "200 secrets"])
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_twice_the_text_takes_twice_the_time(unit: str, number: int) -> None:
+    assert is_linear(learnt(*many(number)), unit, SIZES)
+
+
+@pytest.mark.parametrize("value", ["s" * 40, "s" * 39 + "t", "s" * 60_000], ids=["hits", "near", "a file"])
+def test_a_secret_that_repeats_itself_takes_no_more(value: str) -> None:
+    assert is_linear(learnt(value), "s", [size // 5 for size in SIZES])
+
+
+@pytest.mark.parametrize("length", [10, 11, 12, 13, 23, 24, 25, 1023, 1024, 1025, 2035, 2036, 2037, 60_000])
+def test_a_secret_of_any_length_is_masked_as_one_at_any_place(length: int) -> None:
+    value = b64encode(b"".join(number.to_bytes(3, "big") for number in range(length))).decode()[-length:]
+    masker = learnt(value)
+    for before in range(15):
+        text = f"{'.' * before}{value}."
+        assert masker.mask(text) == f"{'.' * before}(secret)."
+
+
+def test_two_secrets_side_by_side_are_masked_one_by_one() -> None:
+    other = "another-secret-value-0123456789"
+    assert learnt(VALUE, other).mask(f"{VALUE}{other}") == "(secret)(secret)"
+
+
+def test_what_agrees_with_the_beginning_or_the_end_is_masked() -> None:
+    masker = learnt(VALUE)
+    assert masker.mask(f"key {VALUE[:14]}… and …{VALUE[-14:]}") == "key (secret)… and …(secret)"
+    assert masker.mask(f"key {VALUE[:11]}… and …{VALUE[-11:]}") == f"key {VALUE[:11]}… and …{VALUE[-11:]}"
+
+
+def test_a_beginning_does_not_hide_the_secret_that_begins_within_it() -> None:
+    value = "ababababababZQ99"
+    assert "Q99" not in learnt(value).mask(f"x ab{value} y")
+
+
+def test_a_secret_of_which_a_gap_takes_the_first_character_is_masked() -> None:
+    assert learnt("nightly-build-credential").mask("C:\\nightly-build-credential") == "C:\\(secret)"
+
+
+@pytest.mark.parametrize("before", range(0, 60, 7))
+def test_of_a_secret_across_the_cut_nothing_stays(before: int) -> None:
+    shown = redact("." * (LONGEST_READ - before) + VALUE * 3, [Secret(VALUE)])
+    assert not set(shown.replace("(secret)", "")) & set(VALUE)
+    assert shown.startswith("." * (LONGEST_READ - before))
+
+
+def test_more_than_the_limit_is_not_read() -> None:
+    assert redact("." * LONGEST_READ * 2, [Secret(VALUE)]) == "." * LONGEST_READ
