@@ -270,13 +270,13 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
     What only reads creates no world: where there is none yet, it sees an empty one.
     """
     from reconciler.cli.embedded import EmbeddedSender
-    from reconciler.simulator import MemoryStore, Simulator, SqliteStore, UnreadableWorld
+    from reconciler.simulator import Simulator, Store, UnreadableWorld
 
     world = directory / STATE_DIRECTORY / f"{fleet.owner.environment or 'default'}.world"
     try:
         if purpose is Purpose.CHANGE:
             world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        simulator = Simulator(SqliteStore(world) if world.parent.is_dir() else MemoryStore())
+        simulator = Simulator(Store(world if world.parent.is_dir() else None))
     except (UnreadableWorld, OSError, sqlite3.Error) as problem:
         raise StateError(
             f"the simulated world {world} cannot be used: {problem}", hint="move it away"

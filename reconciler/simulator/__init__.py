@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from reconciler.simulator.agent import Agent, Status
 from reconciler.simulator.app import Clock, Simulator
 from reconciler.simulator.auth import Credentials
+from reconciler.simulator.fault_script import FaultScript
 from reconciler.simulator.faults import Fate, FateKind, FaultError, Operation, fate
-from reconciler.simulator.memory import MemoryStore
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
-from reconciler.simulator.script import FaultScript
-from reconciler.simulator.sqlite import SqliteStore, UnreadableWorld
+from reconciler.simulator.store import Store, UnreadableWorld
 from reconciler.simulator.switches import SwitchError, Switches
 
 if TYPE_CHECKING:
@@ -30,15 +29,14 @@ __all__ = [
     "FateKind",
     "FaultError",
     "FaultScript",
-    "MemoryStore",
     "Operation",
     "Outage",
     "OutageKind",
     "Request",
     "Response",
     "Simulator",
-    "SqliteStore",
     "Status",
+    "Store",
     "SwitchError",
     "Switches",
     "UnreadableWorld",

@@ -27,7 +27,8 @@ class Status(IntEnum):
     FAILED = 6
 
 
-ENDED = frozenset({Status.STOPPED, Status.FAILED})
+RTC_ERROR = "RTC connection error"
+"""The words for an agent that cannot enter its channel, or stay there."""
 
 
 class End(NamedTuple):
@@ -82,13 +83,6 @@ class Agent:
         """Whether the agent has been created and has not ended: STOPPING still counts."""
         return self.created_at <= at < self.end.at
 
-    def next_change(self, at: float) -> float:
-        """The first instant after `at` at which the status may differ; infinity when it never will."""
-        instants = (self.created_at, self.running_at, self.left_at, self.stopping_at, self.end.at)
-        return min(
-            (instant for instant in instants if instant is not None and instant > at), default=float("inf")
-        )
-
     @property
     def properties(self) -> dict[str, Any]:
         """The agent's present properties, parsed anew at each call."""
@@ -102,7 +96,7 @@ def first_end(
     """The earliest of everything that may end an agent (v2 API reference: lifecycle, messages of event 102)."""
     end = End(lifetime_until, Status.STOPPED, "Task lifetime limit exceeded")
     if token_until is not None and token_until < end.at:
-        end = End(token_until, Status.FAILED, "RTC connection error")
+        end = End(token_until, Status.FAILED, RTC_ERROR)
     if idle_at is not None and idle_at < end.at:
         end = End(idle_at, Status.STOPPED, "Idle for too long")
     if doom is not None and doom.at < end.at:

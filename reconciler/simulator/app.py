@@ -11,22 +11,22 @@ from threading import RLock
 
 import orjson
 
-from reconciler.simulator.agent import Agent, End, Status
+from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
-from reconciler.simulator.datetimes import http_date
-from reconciler.simulator.fates import Outcome, Stage, enact
+from reconciler.simulator.fault_script import FaultScript
 from reconciler.simulator.faults import Fate
-from reconciler.simulator.memory import MemoryStore
+from reconciler.simulator.history import Deferred, LogEntry
+from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
+from reconciler.simulator.outcomes import Outcome, Stage, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
-from reconciler.simulator.script import FaultScript
-from reconciler.simulator.store import Deferred, LogEntry, Settings, Shelf, Store
+from reconciler.simulator.store import Settings, Store
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.witness import Witness
 from reconciler.simulator.world import World
+from reconciler.simulator.world_view import WorldView
 
 Clock = Callable[[], float]
-"""Epoch seconds. The world adds the offset by which it was advanced; it never runs backwards on its own."""
+"""Epoch seconds. The world adds the offset by which it is ahead; it never runs backwards on its own."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,8 @@ class Simulator:
     """A service of its own: its store, its clock, its switches, its faults, and the credentials that it
     takes.
 
-    `switches` and `script` left out mean those that the store remembers. Safe to share between threads.
+    `switches` and `script` left out mean those that the store remembers. The world's clock runs `speed` times as
+    fast as `clock`. Safe to share between threads.
     """
 
     def __init__(
@@ -59,9 +60,12 @@ class Simulator:
         credentials: Credentials | None = None,
         switches: Switches | None = None,
         script: FaultScript | None = None,
+        speed: float = 1.0,
     ) -> None:
-        self._store = store if store is not None else MemoryStore()
+        self._store = store if store is not None else Store()
         self._clock = clock
+        self._speed = speed
+        self._last_tick = clock()
         self._credentials = credentials or Credentials()
         self._lock = RLock()
         self.in_flight = Gauge()
@@ -76,39 +80,48 @@ class Simulator:
         """Serves one request. `fate` decides what becomes of it in place of the fault script."""
         with self._world() as world:
             call = identify(request)
-            if fate is None and world.shelf.settings.script.rules:
+            if fate is None and world.store.settings.script.rules:
                 fate = _next_fate(call, world)
             outcome = respond(call, world) if fate is None else enact(fate, _stage(call, world))
-            world.shelf.log(_entry(call, world, outcome))
+            world.store.history.log(_entry(call, world, outcome))
             return _delivered(outcome, world)
 
     @contextmanager
     def _world(self) -> Iterator[World]:
-        with self._lock, self._store.open() as shelf:
-            now = self._clock() + shelf.settings.offset
-            while (deferred := shelf.take_due(now)) is not None:
-                self._execute_late(shelf, deferred)
-            yield World(shelf, now, shelf.settings.switches, self._credentials)
+        with self._lock, self._store.open() as store:
+            now = self._tick(store)
+            while (deferred := store.history.take_due(now)) is not None:
+                self._execute_late(store, deferred)
+            yield World(store, now, store.settings.switches, self._credentials)
 
-    def _execute_late(self, shelf: Shelf, deferred: Deferred) -> None:
-        world = World(shelf, deferred.due, shelf.settings.switches, self._credentials)
+    def _execute_late(self, store: Store, deferred: Deferred) -> None:
+        world = World(store, deferred.due, store.settings.switches, self._credentials)
         call = identify(deferred.request)
-        shelf.log(_entry(call, world, respond(call, world)))
+        store.history.log(_entry(call, world, respond(call, world)))
 
     # --- time
 
     @property
     def now(self) -> float:
         """The world's time in epoch seconds."""
-        with self._lock, self._store.open() as shelf:
-            return self._clock() + shelf.settings.offset
+        with self._lock, self._store.open() as store:
+            return self._tick(store)
+
+    def _tick(self, store: Store) -> float:
+        clock = self._clock()
+        gained = (clock - self._last_tick) * (self._speed - 1)
+        if gained > 0:
+            # the store keeps how far the world is ahead, so that a restart, at any speed, goes on from here
+            store.save_settings(replace(store.settings, offset=store.settings.offset + gained))
+        self._last_tick = max(clock, self._last_tick)
+        return clock + store.settings.offset
 
     def advance(self, seconds: float) -> float:
         """Moves the world's clock forward and returns its time. What falls due meanwhile happens."""
         if not 0 <= seconds < float("inf"):
             raise ValueError("the clock of a world only moves forward")
-        with self._lock, self._store.open() as shelf:
-            shelf.save_settings(replace(shelf.settings, offset=shelf.settings.offset + seconds))
+        with self._lock, self._store.open() as store:
+            store.save_settings(replace(store.settings, offset=store.settings.offset + seconds))
         self.settle()
         return self.now
 
@@ -119,16 +132,16 @@ class Simulator:
 
     def next_due(self) -> float | None:
         """When the next late request will be executed, in epoch seconds of the world."""
-        with self._lock, self._store.open() as shelf:
-            return shelf.next_due()
+        with self._lock, self._store.open() as store:
+            return store.history.next_due()
 
     # --- settings
 
     @property
     def settings(self) -> Settings:
         """What governs the world: clock offset, switches, fault script."""
-        with self._lock, self._store.open() as shelf:
-            return shelf.settings
+        with self._lock, self._store.open() as store:
+            return store.settings
 
     @property
     def switches(self) -> Switches:
@@ -139,27 +152,28 @@ class Simulator:
         self, switches: Switches | Mapping[str, object] | None = None, /, **settings: object
     ) -> None:
         """Puts all switches in force, or changes some by name. Raises `SwitchError`."""
-        with self._lock, self._store.open() as shelf:
-            base = switches if isinstance(switches, Switches) else shelf.settings.switches
+        with self._lock, self._store.open() as store:
+            base = switches if isinstance(switches, Switches) else store.settings.switches
             named = switches if isinstance(switches, Mapping) else {}
             changed = base.with_settings({**named, **settings})
-            shelf.save_settings(replace(shelf.settings, switches=changed))
+            store.save_settings(replace(store.settings, switches=changed))
 
     def set_script(self, script: FaultScript | list[Mapping[str, object]]) -> None:
         """Puts a fault script in force, from its beginning. Raises `FaultError`."""
         parsed = script if isinstance(script, FaultScript) else FaultScript.parse(script)
-        with self._lock, self._store.open() as shelf:
-            shelf.save_settings(replace(shelf.settings, script=parsed))
+        with self._lock, self._store.open() as store:
+            store.save_settings(replace(store.settings, script=parsed))
+            store.save_script_position(())
 
     def reset(self) -> None:
         """Forgets agents, switches, faults, log and clock offset."""
-        with self._lock, self._store.open() as shelf:
-            shelf.clear()
+        with self._lock, self._store.open() as store:
+            store.clear()
         self.in_flight.maximum = self.in_flight.current
 
     # --- what happens in the world by itself
 
-    def end(self, agent_id: str, *, message: str = "RTC connection error", failed: bool = True) -> None:
+    def end(self, agent_id: str, *, message: str = RTC_ERROR, failed: bool = True) -> None:
         """Ends a live agent at once, behind everybody's back. Raises `KeyError` for one that is not there."""
         status = Status.FAILED if failed else Status.STOPPED
         with self._world() as world:
@@ -183,19 +197,19 @@ class Simulator:
     # --- looking
 
     @property
-    def world(self) -> Witness:
+    def world(self) -> WorldView:
         """The world to look at: agents, their lives and what was done to them."""
-        return Witness(self._world)
+        return WorldView(self._world)
 
     def log(self) -> list[LogEntry]:
         """The last requests, oldest first."""
         with self._world() as world:
-            return list(world.shelf.entries())
+            return list(world.store.history.entries())
 
     def tally(self) -> dict[str, int]:
         """How many requests each operation has seen, lost and late ones included."""
         with self._world() as world:
-            return world.shelf.tally()
+            return world.store.history.tally()
 
     def close(self) -> None:
         """Lets go of the store."""
@@ -203,30 +217,30 @@ class Simulator:
 
 
 def _live(world: World, agent_id: str) -> Agent:
-    agent = world.shelf.find_anywhere(agent_id)
+    agent = world.store.find_anywhere(agent_id)
     if agent is None or not agent.live_at(world.now):
         raise KeyError(agent_id)
     return agent
 
 
 def _next_fate(call: Call, world: World) -> Fate | None:
-    before = world.shelf.script_position()
-    fate, position = world.shelf.settings.script.choose(subject(call, world), before)
+    before = world.store.script_position()
+    fate, position = world.store.settings.script.choose(subject(call, world), before)
     if position != before:
-        world.shelf.save_script_position(position)
+        world.store.save_script_position(position)
     return fate
 
 
 def _stage(call: Call, world: World) -> Stage:
     def doom(answer: Response, seconds: float, message: str) -> None:
         content = orjson.loads(answer.body) if answer.body else {}
-        agent = world.shelf.find_anywhere(str(content.get("agent_id")))
+        agent = world.store.find_anywhere(str(content.get("agent_id")))
         if agent is not None:
             world.doom(agent, End(world.now + seconds, Status.FAILED, message))
 
     return Stage(
         perform=lambda: respond(call, world),
-        postpone=lambda seconds: world.shelf.defer(Deferred(world.now + seconds, call.request)),
+        postpone=lambda seconds: world.store.history.defer(Deferred(world.now + seconds, call.request)),
         doom=doom,
         now=world.now,
     )

@@ -1,7 +1,7 @@
 """The shapes of bodies by the vendor's published contract: `schemas/agora/*.json`, compiled into plain
 functions.
 
-Those files are written by hand from the vendor's pages. Conditions between fields are in `conditions.py`. A
+Those files are written by hand from the vendor's pages. Conditions between fields are in `join_conditions.py`. A
 body that breaks the contract is answered with the documented 400 (v2 API reference: errors).
 """
 
@@ -38,11 +38,19 @@ Check = Callable[[Any], Problem | None]
 
 
 class Strictness(NamedTuple):
-    """What a compiled schema insists on: the switches unknown_fields and unknown_enums, and the area."""
+    """What a compiled schema insists on: the area, and the switches unknown_fields, unknown_enums and
+    strict_vendors."""
 
     area: str
     refuse_unknown_fields: bool
     refuse_unknown_enums: bool
+    refuse_unknown_vendors: bool = False
+
+    def allowed(self, node: Mapping[str, Any]) -> frozenset[Any]:
+        """The only values that a node may have; empty where every value passes."""
+        is_vendor = node.get("x-vendor", False)
+        strict = self.refuse_unknown_vendors if is_vendor else self.refuse_unknown_enums
+        return frozenset(node.get("enum", ())) if strict else frozenset()
 
 
 def wrong(text: str, where: str = "") -> Problem:
@@ -69,6 +77,20 @@ def without_nulls(document: str, body: object) -> object:
     What the contract leaves free, such as a model's parameters, keeps its nulls.
     """
     return _pruned(schema(document), body)
+
+
+def unknown_vendors(properties: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The blocks of a join whose vendor no page lists, and that vendor; `properties` keep to the contract."""
+    blocks = schema("join")["properties"]["properties"]["properties"]
+    known = {
+        name: node["properties"]["vendor"]["enum"] for name, node in blocks.items() if _has_vendors(node)
+    }
+    given = {block: properties.get(block, {}).get("vendor") for block in known}
+    return [(block, vendor) for block, vendor in given.items() if vendor and vendor not in known[block]]
+
+
+def _has_vendors(node: Mapping[str, Any]) -> bool:
+    return node.get("properties", {}).get("vendor", {}).get("x-vendor", False) is True
 
 
 def _pruned(node: Mapping[str, Any], value: object) -> object:
@@ -157,7 +179,7 @@ def _compile_array(node: Mapping[str, Any], strictness: Strictness) -> Check:
 
 
 def _compile_string(node: Mapping[str, Any], strictness: Strictness) -> Check:
-    allowed = frozenset(node.get("enum", ())) if strictness.refuse_unknown_enums else frozenset()
+    allowed = strictness.allowed(node)
     limits = _text_limits(node)
 
     def check(value: Any) -> Problem | None:
@@ -192,7 +214,7 @@ def _compile_number(node: Mapping[str, Any], strictness: Strictness) -> Check:
     types = (int,) if node["type"] == "integer" else (int, float)
     low, high = node.get("minimum", float("-inf")), node.get("maximum", float("inf"))
     above, below = node.get("exclusiveMinimum", float("-inf")), node.get("exclusiveMaximum", float("inf"))
-    allowed = frozenset(node.get("enum", ())) if strictness.refuse_unknown_enums else frozenset()
+    allowed = strictness.allowed(node)
 
     def check(value: Any) -> Problem | None:
         if type(value) not in types:

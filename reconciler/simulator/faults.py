@@ -1,6 +1,6 @@
 """Fates: the things that can happen to a call beside being executed and answered. Values only.
 
-Which call meets which fate is said in `script.py`; `fates.py` acts fates out.
+Which call meets which fate is said in `fault_script.py`; what comes of it, in `outcomes.py`.
 """
 
 from __future__ import annotations

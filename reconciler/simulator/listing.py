@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from reconciler.simulator.agent import Status
 from reconciler.simulator.messages import Reason, Refused
-from reconciler.simulator.store import Selected, Selection
+from reconciler.simulator.selection import Selected, Selection
 from reconciler.simulator.world import Place, World
 
 _HOUR, _DAY = 3600.0, 86400.0
@@ -37,7 +37,7 @@ def list_agents(world: World, place: Place, query: str) -> dict[str, object]:
     """The body of the list's reply. Raises `Refused` with 400 for a query that cannot be understood."""
     fields = query_fields(query)
     selection = _selection(world, place, fields)
-    selected = world.shelf.select(selection)
+    selected = world.store.select(selection)
     items = [
         {
             "start_ts": int(agent.created_at),
@@ -123,7 +123,7 @@ def _limit(world: World, text: str | None) -> int:
 def _start(world: World, place: Place, cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    agent = world.shelf.find(place.project, cursor)
+    agent = world.store.find(place.project, cursor)
     if agent is None:
         _refuse("cursor", "no such agent")
     return agent.number
@@ -152,4 +152,4 @@ def _next_cursor(world: World, selection: Selection, selected: Selected) -> str:
     if world.switches.list_cursor != "inclusive":
         return last.agent_id
     following = selection._replace(start=last.number, include_start=False, limit=1)
-    return world.shelf.select(following).agents[0].agent_id
+    return world.store.select(following).agents[0].agent_id

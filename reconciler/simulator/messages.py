@@ -73,8 +73,8 @@ class Outage:
 
 
 class Reason(StrEnum):
-    """The documented values of `reason` (v2 API reference: errors, reference of v2.7; the last one is older and of
-    CN)."""
+    """The values of `reason` (v2 API reference: errors, of v2.7; InvalidRequest is older and of CN,
+    InternalServerError was only seen live)."""
 
     SERVICE_NOT_ENABLED = "ServiceNotEnabled"
     ACCOUNT_SUSPENDED = "AccountSuspended"
@@ -92,6 +92,7 @@ class Reason(StrEnum):
     TASK_OPERATION_TIMEOUT = "TaskOperationTimeout"
     NOT_IMPLEMENTED = "NotImplemented"
     INVALID_REQUEST = "InvalidRequest"
+    INTERNAL_SERVER_ERROR = "InternalServerError"
 
 
 BODY_REASONS = frozenset(

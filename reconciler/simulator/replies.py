@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from reconciler.simulator.agent import Agent
+from reconciler.simulator.history import Note
 from reconciler.simulator.listing import query_fields
 from reconciler.simulator.messages import (
     BODY_REASONS,
@@ -16,7 +17,6 @@ from reconciler.simulator.messages import (
     Response,
     json_response,
 )
-from reconciler.simulator.store import Note
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import World
 
@@ -43,8 +43,9 @@ def updated(agent: Agent, world: World, area: str) -> dict[str, object]:
 def queried(agent: Agent, world: World) -> dict[str, object]:
     """The reply to a query of one agent. It tells no channel and no properties."""
     switches, live = world.switches, agent.live_at(world.now)
+    prefix = "agent exits with reason: " if switches.message_prefix == "on" else ""
     reply: dict[str, object] = {
-        "message": "" if live else agent.end.message,
+        "message": "" if live else f"{prefix}{agent.end.message}",
         "start_ts": int(agent.created_at),
         "status": agent.status_at(world.now).name,
         "agent_id": agent.agent_id,
@@ -68,7 +69,7 @@ def history(agent: Agent, world: World) -> dict[str, object]:
     simulator."""
     contents = [
         {"role": _SPOKEN[note.kind], "content": orjson.loads(note.payload)["text"]}
-        for note in world.shelf.notes(agent.agent_id)
+        for note in world.store.history.notes(agent.agent_id)
         if note.kind in _SPOKEN
     ]
     longest = agent.properties.get("llm", {}).get("max_history", 32)
@@ -86,7 +87,7 @@ def turns(agent: Agent, world: World, query: str) -> dict[str, object]:
     if (live and world.switches.turns_of_live == "404") or agent.end.at + _TURNS_ARE_KEPT <= world.now:
         raise world.not_found()
     index, size = _turn_page(query_fields(query))
-    notes = [note for note in world.shelf.notes(agent.agent_id) if note.kind in _TURN_STARTS]
+    notes = [note for note in world.store.history.notes(agent.agent_id) if note.kind in _TURN_STARTS]
     pages = max(1, -(-len(notes) // size))
     first = (index - 1) * size
     return {

@@ -17,13 +17,13 @@ import orjson
 from reconciler.simulator import replies
 from reconciler.simulator.agent import Status
 from reconciler.simulator.auth import Caller, InvalidToken, authenticate, bind
-from reconciler.simulator.conditions import check_join
-from reconciler.simulator.contract import Problem, Strictness, check_body, without_nulls
-from reconciler.simulator.datetimes import http_date
+from reconciler.simulator.contract import Strictness, check_body, without_nulls
+from reconciler.simulator.fault_script import Subject
 from reconciler.simulator.faults import Operation
+from reconciler.simulator.http_dates import http_date
+from reconciler.simulator.join_body import refuse_join, warnings
 from reconciler.simulator.listing import list_agents, query_fields
 from reconciler.simulator.messages import Headers, Reason, Refused, Request, Response, json_response
-from reconciler.simulator.script import Subject
 from reconciler.simulator.world import Place, World
 
 GLOBAL_BASE = "/api/conversational-ai-agent"
@@ -109,7 +109,7 @@ def subject(call: Call, world: World) -> Subject:
     elif call.operation is Operation.LIST:
         fields = query_fields(call.request.query)
         channel, page = fields.get("channel", ""), "next" if "cursor" in fields else "first"
-    elif (agent := world.shelf.find(call.place.project, call.agent_id)) is not None:
+    elif (agent := world.store.find(call.place.project, call.agent_id)) is not None:
         name, channel = agent.name, agent.channel
     return Subject(call.operation, name, channel, call.agent_id, page)
 
@@ -146,13 +146,13 @@ def _keep_rate(world: World) -> None:
     rate = world.switches.requests_per_second
     if rate <= 0:
         return
-    mark = max(world.shelf.gate(), world.now) + 1 / rate
+    mark = max(world.store.gate(), world.now) + 1 / rate
     wait = mark - world.now - max(1.0, 1 / rate)
     if wait > _ROUNDING:
         raise Refused(
             429, Reason.CONCURRENCY_LIMIT_EXCEEDED, "too many requests", headers=_retry_after(world, wait)
         )
-    world.shelf.save_gate(mark)
+    world.store.save_gate(mark)
 
 
 def _retry_after(world: World, wait: float) -> Headers:
@@ -182,7 +182,9 @@ def _body(call: Call, world: World, *, optional: bool) -> Mapping[str, Any]:
     body, raw = _submitted(call, world)
     if optional and not raw:
         return {}
-    _refuse_problem(check_body(call.operation.value, body, _strictness(call, world)))
+    problem = check_body(call.operation.value, body, _strictness(call, world))
+    if problem is not None:
+        raise Refused(400, problem.reason, str(problem))
     checked: Mapping[str, Any] = body
     return checked
 
@@ -192,12 +194,9 @@ def _strictness(call: Call, world: World) -> Strictness:
     fields = switches.unknown_fields == "refused"
     if call.operation is Operation.UPDATE:
         fields = switches.update_unknown_keys == "400"
-    return Strictness(call.place.area, fields, switches.unknown_enums == "refused")
-
-
-def _refuse_problem(problem: Problem | None, prefix: str = "") -> None:
-    if problem is not None:
-        raise Refused(400, problem.reason, f"{prefix}{problem}")
+    return Strictness(
+        call.place.area, fields, switches.unknown_enums == "refused", switches.strict_vendors == "on"
+    )
 
 
 def _require_binding(world: World, caller: Caller, channel: str, uid: str, *, joins: bool) -> None:
@@ -212,11 +211,11 @@ def _require_binding(world: World, caller: Caller, channel: str, uid: str, *, jo
 
 def _join(call: Call, world: World, caller: Caller) -> Response:
     body, raw = _submitted(call, world)
-    # the prefix is that of the documented example of a 400
-    _refuse_problem(check_join(body, _strictness(call, world)), "create agent failed, code: 400, msg: ")
+    refuse_join(body, _strictness(call, world), world.switches)
     properties = body["properties"]
     _require_binding(world, caller, properties["channel"], properties["agent_rtc_uid"], joins=True)
-    return json_response(replies.joined(world.join(call.place, body, raw), world.switches))
+    agent = world.join(call.place, body, raw)
+    return json_response(replies.joined(agent, world.switches), headers=warnings(properties))
 
 
 def _bound(call: Call, world: World, caller: Caller) -> None:
@@ -265,7 +264,7 @@ def _history(call: Call, world: World, caller: Caller) -> Response:
 
 def _turns(call: Call, world: World, caller: Caller) -> Response:
     _bound(call, world, caller)
-    agent = world.shelf.find(call.place.project, call.agent_id)
+    agent = world.store.find(call.place.project, call.agent_id)
     if agent is None:
         raise world.not_found()
     return json_response(replies.turns(agent, world, call.request.query))

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, assert_never
 
-from reconciler.simulator import control
+from reconciler.simulator import control_path
 from reconciler.simulator.app import Simulator
 from reconciler.simulator.messages import Outage, OutageKind, Reason, Request, Response, json_response
 
@@ -136,8 +136,8 @@ class _Application:
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
             body=body,
         )
-        if request.path.startswith(control.BASE):
-            await _send_response(send, control.handle(self._simulator, request))
+        if request.path.startswith(control_path.BASE):
+            await _send_response(send, control_path.handle(self._simulator, request))
             return
         with self._simulator.in_flight:
             await self._serve(request, scope, receive, send)

@@ -1,23 +1,47 @@
-"""What a world needs from the place where it is kept: the protocol of `memory.py` and `sqlite.py`.
+"""A world between requests, in SQLite: in one file for several processes at once, or in this process's memory.
 
-A store hands out a `Shelf` for the length of one request; what is done on it is one transaction. Stores know
-timestamps and keys, no rules of the service: those are in `world.py` and `listing.py`.
+In a file each request is one immediate transaction, and nothing is synced to the disk: a killed process loses
+nothing, a power cut may lose the last seconds of a pretended world. The store knows timestamps
+and keys, no rules of the service: those are in `world.py` and `listing.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from os import PathLike, fspath
 
-from reconciler.simulator.agent import Agent, Status
-from reconciler.simulator.messages import Request
-from reconciler.simulator.script import FaultScript
-from reconciler.simulator.switches import Switches
+import orjson
+
+from reconciler.simulator.agent import Agent
+from reconciler.simulator.fault_script import FaultScript
+from reconciler.simulator.history import History, on_disk
+from reconciler.simulator.selection import Pages, Selected, Selection
+from reconciler.simulator.switches import SwitchError, Switches, declarations
+from reconciler.simulator.tables import (
+    INSERT_AGENT,
+    LAYOUT,
+    REPLACE_AGENT,
+    SELECT_AGENTS,
+    agent_of,
+    agent_row,
+)
+
+FORMAT = 1
+"""The version of the file's layout; a file of another one is refused."""
 
 LOG_LENGTH = 10_000
 """How many requests a store remembers, unless it is told otherwise."""
+
+_WAIT_SECONDS = 60.0
+_TABLES = ("agents", "bodies", "notes", "deferred", "log", "tally", "projects", "world")
+
+
+class UnreadableWorld(ValueError):
+    """The file is no world of this version; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,158 +54,230 @@ class Settings:
     script: FaultScript = field(default_factory=FaultScript)
 
 
-class Note(NamedTuple):
-    """Something that happened to an agent: an update, or something said. `payload` is JSON."""
+class Store:
+    """A world in the file `path`, made when it is missing, or in memory where there is no path.
 
-    at: float
-    kind: str
-    payload: bytes
-
-
-class Deferred(NamedTuple):
-    """A request that will be executed when its time has come."""
-
-    due: float
-    request: Request
-
-
-class LogEntry(NamedTuple):
-    """One request as the log remembers it. `outcome` is a status, or the name of an outage."""
-
-    at: float
-    operation: str
-    method: str
-    path: str
-    agent: str
-    outcome: str
-
-
-class Selection(NamedTuple):
-    """What a list asks for: agents of a project whose status at `seen_at` is one of `statuses`.
-
-    `created` and `alive` are inclusive spans of time. `start` is the number of the agent where the page
-    begins, included or not.
+    `seed` counts for a new world only. In a file, what may be a credential is masked before it is written
+    (late requests excepted). Raises `UnreadableWorld` for a file that is something
+    else, and `sqlite3.OperationalError` where no file can be.
     """
 
-    project: str
-    seen_at: float
-    statuses: frozenset[Status]
-    channel: str | None
-    created: tuple[float, float]
-    alive: tuple[float, float]
-    newest_first: bool
-    start: int | None
-    include_start: bool
-    limit: int
+    def __init__(
+        self, path: str | PathLike[str] | None = None, *, seed: str = "0", log_length: int = LOG_LENGTH
+    ) -> None:
+        self._in_file = path is not None
+        self._version = -1
+        name = ":memory:" if path is None else fspath(path)
+        if self._in_file:
+            # what it holds is masked, and still nobody else's business
+            with suppress(OSError):  # SQLite says it better
+                os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
+        # the simulator's lock keeps threads apart
+        self._db = sqlite3.connect(name, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+        self.history = History(self._db, log_length, in_file=self._in_file)
+        self._pages = Pages(self._db)
+        self._forget()
+        try:
+            self._prepare(seed)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            raise UnreadableWorld(f"{name} is not a world of the simulator: {error}; remove it") from None
 
+    def _prepare(self, seed: str) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("BEGIN IMMEDIATE")
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if found == 0 and tables == 0:
+            for statement in LAYOUT.split(";\n"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+            self._begin_world(seed)
+        elif found != FORMAT:
+            self._db.execute("ROLLBACK")
+            raise sqlite3.DatabaseError(f"its format is {found}, this is {FORMAT}")
+        (self.seed,) = self._db.execute("SELECT seed FROM world").fetchone()
+        self._db.execute("COMMIT")
 
-class Listed(NamedTuple):
-    """One agent as a list sees it: its number is its place in the order of creation."""
+    def _begin_world(self, seed: str) -> None:
+        blank = (1, 1, 0.0, b"{}", b"[]", b"[]", 0, 0.0, seed)
+        self._db.execute("INSERT INTO world VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", blank)
 
-    number: int
-    agent_id: str
-    created_at: float
-    status: Status
+    def open(self) -> AbstractContextManager[Store]:
+        """Begins a transaction, which ends with the block: kept, or undone when the block raises. Those of other
+        processes are waited for. In memory nothing is undone, since no request fails half-way."""
+        return self._transaction() if self._in_file else nullcontext(self)
 
+    @contextmanager
+    def _transaction(self) -> Iterator[Store]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._notice_others()
+            yield self
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            self._forget()
+            raise
+        self._db.execute("COMMIT")
 
-class Selected(NamedTuple):
-    """A page of a list, how many agents match in all, and how many match before this page."""
+    def _notice_others(self) -> None:
+        # SQLite's data_version changes when another connection has committed, and at nothing of our own
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self._forget()
 
-    agents: Sequence[Listed]
-    total: int
-    before: int
+    def _forget(self) -> None:
+        # what has been read and holds until somebody writes
+        self._settings: Settings | None = None
+        self.history.forget()
+        self._forget_agents()
 
+    def _forget_agents(self) -> None:
+        self._every: Sequence[Agent] | None = None
+        self._pages.forget()
 
-class Shelf(Protocol):
-    """A world during one request. Agents are handed out oldest first unless said otherwise."""
+    def close(self) -> None:
+        """Lets go of the file; the store is not used afterwards."""
+        self._db.close()
 
-    seed: str
+    def clear(self) -> None:
+        """Forgets everything but the seed: agents, settings, log."""
+        for table in _TABLES:
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608  names of our own
+        self._begin_world(self.seed)
+        self._forget()
+
+    # --- settings
 
     @property
     def settings(self) -> Settings:
         """The settings in force."""
+        if self._settings is None:
+            offset, switches, script = self._db.execute(
+                "SELECT clock_offset, switches, script FROM world"
+            ).fetchone()
+            self._settings = Settings(
+                offset, _read_switches(switches), FaultScript.parse(orjson.loads(script))
+            )
+        return self._settings
 
     def save_settings(self, settings: Settings) -> None:
-        """Puts other settings in force. A changed script begins anew."""
+        """Puts other settings in force."""
+        changed = {
+            name: value
+            for name, value in settings.switches.as_dict().items()
+            if value != declarations()[name].default
+        }
+        self._db.execute(
+            "UPDATE world SET revision = revision + 1, clock_offset = ?, switches = ?, script = ?",
+            (settings.offset, orjson.dumps(changed), orjson.dumps(settings.script.as_json())),
+        )
+        self._settings = settings
 
     def script_position(self) -> tuple[int, ...]:
         """How many calls each rule of the script has seen."""
+        (position,) = self._db.execute("SELECT position FROM world").fetchone()
+        return tuple(orjson.loads(position))
 
     def save_script_position(self, position: tuple[int, ...]) -> None:
         """Remembers how far the script has come."""
+        self._db.execute("UPDATE world SET position = ?", (orjson.dumps(position),))
 
     def take_number(self) -> int:
         """The next number, from 1; never handed out twice."""
-
-    def add(self, agent: Agent) -> None:
-        """Keeps a new agent."""
-
-    def put(self, agent: Agent, *, rewritten: bool = False) -> None:
-        """Keeps a new version of an agent; `rewritten` says that its body is another one."""
-
-    def find(self, project: str, agent_id: str) -> Agent | None:
-        """The agent with that id."""
-
-    def find_anywhere(self, agent_id: str) -> Agent | None:
-        """The agent with that id, whatever its project."""
-
-    def named(self, project: str, name: str) -> Sequence[Agent]:
-        """All agents that bear or bore that name."""
-
-    def seated(self, project: str, channel: str, uid: str, at: float) -> Sequence[Agent]:
-        """Agents alive at `at` in that channel under that uid."""
-
-    def in_channel(self, channel: str, at: float) -> Sequence[Agent]:
-        """Agents alive at `at` in that channel, in every project."""
-
-    def is_full(self, project: str, at: float, quota: int) -> bool:
-        """Whether at least `quota` agents of the project live at `at`. `at` never goes back."""
-
-    def select(self, selection: Selection) -> Selected:
-        """A page of a list."""
-
-    def every(self) -> Sequence[Agent]:
-        """All agents."""
-
-    def note(self, agent_id: str, note: Note) -> None:
-        """Appends to an agent's notes."""
-
-    def notes(self, agent_id: str) -> Sequence[Note]:
-        """An agent's notes in order."""
-
-    def defer(self, deferred: Deferred) -> None:
-        """Keeps a request for later."""
-
-    def take_due(self, now: float) -> Deferred | None:
-        """Removes and returns the earliest deferred request that is due."""
-
-    def next_due(self) -> float | None:
-        """When the next deferred request is due."""
+        number: int
+        (number,) = self._db.execute("UPDATE world SET number = number + 1 RETURNING number").fetchone()
+        return number
 
     def gate(self) -> float:
         """The rate limiter's mark: the time to which the project's allowance is used up."""
+        mark: float
+        (mark,) = self._db.execute("SELECT gate FROM world").fetchone()
+        return mark
 
     def save_gate(self, mark: float) -> None:
         """Moves the rate limiter's mark."""
+        self._db.execute("UPDATE world SET gate = ?", (mark,))
 
-    def log(self, entry: LogEntry) -> None:
-        """Appends to the log."""
+    # --- agents, oldest first unless said otherwise
 
-    def entries(self) -> Sequence[LogEntry]:
-        """The log, oldest first; bounded."""
+    def add(self, agent: Agent) -> None:
+        """Keeps a new agent."""
+        self._forget_agents()
+        self._db.execute(INSERT_AGENT, agent_row(agent))
+        self._db.execute("INSERT INTO bodies VALUES (?, ?)", (agent.number, self._kept(agent.body)))
+        self._db.execute(
+            "INSERT INTO projects VALUES (?, 1) ON CONFLICT DO UPDATE SET at_most = at_most + 1",
+            (agent.project,),
+        )
 
-    def tally(self) -> dict[str, int]:
-        """How many requests each operation has seen since the beginning."""
+    def put(self, agent: Agent, *, rewritten: bool = False) -> None:
+        """Keeps a new version of an agent; `rewritten` says that its body is another one."""
+        self._forget_agents()
+        self._db.execute(REPLACE_AGENT, agent_row(agent))
+        if rewritten:
+            body = self._kept(agent.body)
+            self._db.execute("UPDATE bodies SET body = ? WHERE number = ?", (body, agent.number))
 
-    def clear(self) -> None:
-        """Forgets everything but the seed: agents, settings, log."""
+    def _kept(self, content: bytes) -> bytes:
+        return on_disk(content) if self._in_file else content
+
+    def find(self, project: str, agent_id: str) -> Agent | None:
+        """The agent with that id."""
+        agent = self.find_anywhere(agent_id)
+        return agent if agent is not None and agent.project == project else None
+
+    def find_anywhere(self, agent_id: str) -> Agent | None:
+        """The agent with that id, whatever its project."""
+        return next(iter(self._read("agent_id = ?", (agent_id,))), None)
+
+    def named(self, project: str, name: str) -> Sequence[Agent]:
+        """All agents that bear or bore that name."""
+        return self._read("project = ? AND name = ? ORDER BY number", (project, name))
+
+    def with_uid(self, project: str, channel: str, uid: str, at: float) -> Sequence[Agent]:
+        """Agents alive at `at` in that channel under that uid."""
+        where = "channel = ? AND uid = ? AND project = ? AND created_at <= ? AND end_at > ? ORDER BY number"
+        return self._read(where, (channel, uid, project, at, at))
+
+    def in_channel(self, channel: str, at: float) -> Sequence[Agent]:
+        """Agents alive at `at` in that channel, in every project."""
+        return self._read("channel = ? AND created_at <= ? AND end_at > ? ORDER BY number", (channel, at, at))
+
+    def every(self) -> Sequence[Agent]:
+        """All agents."""
+        if self._every is None:
+            self._every = self._read("1 ORDER BY number", ())
+        return self._every
+
+    def _read(self, where: str, values: Iterable[object]) -> list[Agent]:
+        return [agent_of(row) for row in self._db.execute(SELECT_AGENTS + where, tuple(values))]
+
+    def is_full(self, project: str, at: float, quota: int) -> bool:
+        """Whether at least `quota` agents of the project live at `at`, which never goes back.
+
+        Counting costs what there is to count, so an upper bound is kept, and counted anew only when it says
+        full.
+        """
+        row = self._db.execute("SELECT at_most FROM projects WHERE project = ?", (project,)).fetchone()
+        if (row[0] if row else 0) < quota:
+            return False
+        count = "SELECT count(*) FROM agents WHERE project = ? AND end_at > ?"
+        (live,) = self._db.execute(count, (project, at)).fetchone()
+        self._db.execute("UPDATE projects SET at_most = ? WHERE project = ?", (live, project))
+        return bool(live >= quota)
+
+    def select(self, selection: Selection) -> Selected:
+        """A page of a list."""
+        return self._pages.page(selection)
 
 
-class Store(Protocol):
-    """Keeps a world between requests."""
-
-    def open(self) -> AbstractContextManager[Shelf]:
-        """Begins a transaction, which ends with the block: kept, or undone when the block raises."""
-
-    def close(self) -> None:
-        """Lets go of files; the store is not used afterwards."""
+def _read_switches(text: bytes) -> Switches:
+    try:
+        return Switches().with_settings(orjson.loads(text))
+    except SwitchError as error:
+        raise UnreadableWorld(f"the file was written by another version: {error}; remove it") from None

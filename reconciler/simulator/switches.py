@@ -1,8 +1,8 @@
 """Every behaviour of the service that its documentation leaves open, as a named switch with a default.
 
-A default is what the documents say, or else what is most probable. Where a switch says `area`, the documented
-difference between the global service and mainland China decides. This module holds no behaviour: the rooms
-that own a behaviour read its switch.
+A default is what others have seen of the live service, else what the documents say, else what is most probable.
+Where a switch says `area`, the documented difference between the global service and mainland China decides. This
+module holds no behaviour: the modules that do read their switches.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Switches:
         int, AtLeast(0), "Concurrent agents per App ID (v2 API reference: limits, 20 by default)."
     ] = 20
     quota_status: Annotated[
-        Literal[422, 429], "The status beyond the quota (v2 API reference: contradiction 11)."
+        Literal[422, 429],
+        "Beyond the quota: 422 ResourceQuotaLimitExceeded (seen live), or 429 ConcurrencyLimitExceeded.",
     ] = 422
     requests_per_second: Annotated[
         float, AtLeast(0), "Requests a second before 429; 0 is no limit (C12)."
@@ -123,8 +124,19 @@ class Switches:
     ] = "fails"
     rtc_token: Annotated[
         Literal["fails", "refused", "ignored"],
-        "properties.token that is wrong (signature, channel, uid, RTM): the agent fails, 400, or nothing.",
+        "properties.token that is empty, invalid or expired: the agent fails (seen live), 400, or nothing.",
     ] = "fails"
+    rtc_token_seconds: Annotated[
+        Seconds,
+        "From the join to the end of an agent whose token is wrong: between 0.7 and 3.1 s (seen live).",
+    ] = 2.5
+    rtc_failure: Annotated[
+        Literal["area", "global", "cn"],
+        "A wrong token's end: global FAILED `RTC connection error`, cn STOPPED `RTC connection failed`.",
+    ] = "area"
+    message_prefix: Annotated[
+        Literal["on", "off"], "End messages begin with `agent exits with reason: ` (seen live), or do not."
+    ] = "on"
 
     # --- query
     get_exited: Annotated[Literal["stopped", "404"], "What GET answers for an ended agent (C9)."] = "stopped"
@@ -162,9 +174,21 @@ class Switches:
     unknown_fields: Annotated[
         Literal["accepted", "refused"], "Fields that the contract does not know (additionalProperties: true)."
     ] = "accepted"
-    unknown_enums: Annotated[Literal["refused", "accepted"], "Values outside a documented enumeration."] = (
-        "refused"
-    )
+    unknown_enums: Annotated[
+        Literal["refused", "accepted"], "Values outside a documented enumeration, vendors excepted."
+    ] = "refused"
+    strict_vendors: Annotated[
+        Literal["off", "on"],
+        "A vendor that no page lists: taken with a header `x-simulator-warning`, or 400.",
+    ] = "off"
+    managed_credentials: Annotated[
+        Literal["checked", "unchecked"],
+        "credential_mode managed: only the documented vendors, with params.url in asr and tts (seen live).",
+    ] = "checked"
+    missing_parts: Annotated[
+        Literal["400", "500"],
+        "A join without llm or tts: 500 `core: edge failed` (seen live), or the documented 400.",
+    ] = "500"
     nulls: Annotated[
         Literal["absent", "refused"],
         "A null for a documented field: the SDK's sessions send them for absent ones.",

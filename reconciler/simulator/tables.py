@@ -1,11 +1,11 @@
-"""How a world lies in SQLite's tables: the layout, and agents as rows. Statements are in `sqlite.py`."""
+"""The tables of a world in SQLite, and what their rows hold. The statements are in `store.py`, `history.py`
+and `selection.py`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from reconciler.simulator.agent import Agent, End, Status
-from reconciler.simulator.store import Selection
 
 LAYOUT = """
 CREATE TABLE world (
@@ -44,46 +44,6 @@ _PLACES = ", ".join("?" * 20)
 INSERT_AGENT = f"INSERT INTO agents VALUES ({_PLACES})"  # noqa: S608  question marks
 REPLACE_AGENT = f"REPLACE INTO agents VALUES ({_PLACES})"  # noqa: S608  question marks
 SELECT_AGENTS = f"SELECT {_COLUMNS}, body FROM agents JOIN bodies USING (number) WHERE "  # noqa: S608  ours
-
-STATUS_AT = (
-    "CASE WHEN end_at <= :at THEN end_status WHEN stopping_at <= :at THEN 3 WHEN left_at <= :at THEN 0 "
-    "WHEN shown IS NOT NULL THEN shown WHEN running_at > :at THEN 1 ELSE 2 END"
-)
-"""`Agent.status_at` in SQL, with the instant as `:at`: a comparison with NULL is not true."""
-
-
-def page_queries(wanted: Selection) -> tuple[str, str, dict[str, Any]]:
-    """Two queries and their values: how many match in all and before the page, and the page's items."""
-    where, values = _conditions(wanted)
-    # rows in the order of their numbers, so that a page stops at its end and nothing is sorted
-    table = "agents" if wanted.channel else "agents NOT INDEXED"
-    ahead, beyond, order = (">", "<", "DESC") if wanted.newest_first else ("<", ">", "ASC")
-    passed, onward = (ahead, f"{beyond}=") if wanted.include_start else (f"{ahead}=", beyond)
-    rest = f"AND number {onward} :start" if wanted.start is not None else ""
-    columns = f"number, agent_id, created_at, {STATUS_AT}"
-    # only names and operators of our own are put into the text
-    count = f"SELECT count(*), count(*) FILTER (WHERE number {passed} :start) FROM {table} WHERE {where}"  # noqa: S608
-    page = f"SELECT {columns} FROM {table} WHERE {where} {rest} ORDER BY number {order} LIMIT :limit"  # noqa: S608
-    return count, page, values
-
-
-def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
-    values: dict[str, Any] = {
-        "project": wanted.project,
-        "at": wanted.seen_at,
-        "since": wanted.created[0],
-        "until": min(wanted.created[1], wanted.seen_at, wanted.alive[1]),
-        "end": wanted.alive[0],
-        "channel": wanted.channel,
-        "start": wanted.start,
-        "limit": wanted.limit,
-    }
-    statuses = ", ".join(str(status.value) for status in sorted(wanted.statuses))
-    where = (
-        "project = :project AND created_at BETWEEN :since AND :until AND end_at >= :end "
-        f"AND {STATUS_AT} IN ({statuses})"
-    )
-    return (where if wanted.channel is None else f"{where} AND channel = :channel"), values
 
 
 def agent_row(agent: Agent) -> tuple[object, ...]:

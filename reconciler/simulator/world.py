@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from reconciler.simulator.agent import Agent, End, Status, agent_id, first_end, rescheduled
+from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status, agent_id, first_end, rescheduled
 from reconciler.simulator.auth import Credentials, InvalidToken, bind, decode, verify
-from reconciler.simulator.conditions import check_join, uses_mllm
 from reconciler.simulator.contract import Strictness
+from reconciler.simulator.history import Note
+from reconciler.simulator.join_conditions import check_join, uses_mllm
 from reconciler.simulator.messages import Reason, Refused
-from reconciler.simulator.store import Note, Shelf
+from reconciler.simulator.store import Store
 from reconciler.simulator.switches import Switches
+from reconciler.simulator.updating import dump, fold
 
 
 class Place(NamedTuple):
@@ -37,7 +39,7 @@ class Place(NamedTuple):
 class World:
     """The service's rules over one store at one instant, in epoch seconds of the world's clock."""
 
-    shelf: Shelf
+    store: Store
     now: float
     switches: Switches
     credentials: Credentials
@@ -51,24 +53,31 @@ class World:
             raise Refused(400, Reason.RESOURCE_ALLOCATION_FAILED, detail)
         properties = body["properties"]
         self._refuse_conflicts(place.project, body["name"], properties)
-        if self.shelf.is_full(place.project, self.now, self.switches.quota):
-            status = self.switches.quota_status
-            detail = f"create agent failed, code: {status}, msg: resource quota limit exceeded"
-            raise Refused(status, Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
+        if self.store.is_full(place.project, self.now, self.switches.quota):
+            raise self._over_quota()
         agent = self._start(place, body["name"], properties, raw)
-        self.shelf.add(agent)
+        self.store.add(agent)
         return agent
 
+    def _over_quota(self) -> Refused:
+        # the reference has the same words for both reasons (v2 API reference: errors and limits)
+        detail = "Too many concurrent requests, exceeding the quota limit"
+        if self.switches.quota_status == 429:
+            return Refused(429, Reason.CONCURRENCY_LIMIT_EXCEEDED, detail)
+        return Refused(422, Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
+
     def _refuse_conflicts(self, project: str, name: str, properties: Mapping[str, Any]) -> None:
-        for other in self.shelf.named(project, name):
+        for other in self.store.named(project, name):
             if self._holds_name(other, properties["channel"]):
                 raise self._conflict(other)
         if self.switches.uid_conflict == "accepted" or properties["agent_rtc_uid"] == "0":
             return
-        for other in self.shelf.seated(project, properties["channel"], properties["agent_rtc_uid"], self.now):
+        for other in self.store.with_uid(
+            project, properties["channel"], properties["agent_rtc_uid"], self.now
+        ):
             if self.switches.uid_conflict == "refused":
                 raise self._conflict(other)
-            self.doom(other, End(self.now, Status.FAILED, "RTC connection error"))
+            self.doom(other, End(self.now, Status.FAILED, RTC_ERROR))
 
     def _holds_name(self, other: Agent, channel: str) -> bool:
         if self.switches.name_scope == "channel" and other.channel != channel:
@@ -87,7 +96,7 @@ class World:
         return Refused(409, Reason.TASK_CONFLICT, detail, extra=told[self.switches.conflict_body])
 
     def _start(self, place: Place, name: str, properties: Mapping[str, Any], raw: bytes) -> Agent:
-        switches, number = self.switches, self.shelf.take_number()
+        switches, number = self.switches, self.store.take_number()
         running_at = self.now + switches.start_seconds
         idle_timeout = properties.get("idle_timeout", 30)
         idles = switches.idle_before_first_join == "runs" and idle_timeout > 0
@@ -101,11 +110,12 @@ class World:
             token_until = self._token_until(place.app_id, properties)
         except InvalidToken as error:
             self._refuse_token(error)
-            token_until, doom = None, End(running_at, Status.FAILED, "RTC connection error")
+            # the join is accepted, and GET says RUNNING, until the agent has failed to enter its channel
+            token_until, doom = None, self._shut_out(place.area)
         lifetime_until = self.now + switches.lifetime_seconds
         return Agent(
             number=number,
-            agent_id=agent_id(self.shelf.seed, number),
+            agent_id=agent_id(self.store.seed, number),
             project=place.project,
             name=name,
             channel=properties["channel"],
@@ -119,6 +129,13 @@ class World:
             idle_at=idle_at,
             doom=doom,
         )
+
+    def _shut_out(self, area: str) -> End:
+        at = self.now + self.switches.rtc_token_seconds
+        failure = self.switches.rtc_failure
+        if (area if failure == "area" else failure) == "cn":
+            return End(at, Status.STOPPED, "RTC connection failed")
+        return End(at, Status.FAILED, RTC_ERROR)
 
     def _token_until(self, app_id: str, properties: Mapping[str, Any]) -> float | None:
         """When the RTC token ends the agent, if it does. Raises `InvalidToken` for one that lets nobody
@@ -145,14 +162,14 @@ class World:
 
     def present(self, place: Place, agent_id: str) -> Agent:
         """The agent while it lives; else 404 (v2 API reference: errors, 'not found or has exited')."""
-        agent = self.shelf.find(place.project, agent_id)
+        agent = self.store.find(place.project, agent_id)
         if agent is None or not agent.live_at(self.now):
             raise self.not_found()
         return agent
 
     def remembered(self, place: Place, agent_id: str) -> Agent:
         """The agent while the service can still be asked about it, alive or not; else 404."""
-        agent = self.shelf.find(place.project, agent_id)
+        agent = self.store.find(place.project, agent_id)
         if agent is None:
             raise self.not_found()
         ended = not agent.live_at(self.now)
@@ -170,7 +187,7 @@ class World:
     def leave(self, place: Place, agent_id: str) -> None:
         """Lets an agent go: it is STOPPING at once (or IDLE for its farewell) and STOPPED later (since
         v2.3)."""
-        agent = self.shelf.find(place.project, agent_id)
+        agent = self.store.find(place.project, agent_id)
         if agent is None or not agent.live_at(self.now):
             if self.switches.leave_unknown == "404":
                 raise self.not_found()
@@ -185,7 +202,7 @@ class World:
                     raise Refused(409, Reason.TASK_CONFLICT, "the task is stopping")
         stopping_at = self.now + self._farewell(agent)
         end = End(stopping_at + self.switches.stop_seconds, Status.STOPPED, "OK")
-        self.shelf.put(replace(agent, left_at=self.now, stopping_at=stopping_at, end=min(agent.end, end)))
+        self.store.put(replace(agent, left_at=self.now, stopping_at=stopping_at, end=min(agent.end, end)))
 
     def _farewell(self, agent: Agent) -> float:
         if b"graceful_enabled" not in agent.body:
@@ -212,8 +229,8 @@ class World:
         agent = replace(agent, body=dump(body))
         if "token" in wanted:
             agent = self._renewed(place, agent, body["properties"])
-        self.shelf.put(agent, rewritten=True)
-        self.shelf.note(agent_id, Note(self.now, "update", dump(patch)))
+        self.store.put(agent, rewritten=True)
+        self.store.history.note(agent_id, Note(self.now, "update", dump(patch)))
         return agent
 
     def _refuse_ruin(self, area: str, body: Mapping[str, Any]) -> None:
@@ -235,60 +252,32 @@ class World:
         agent = self.present(place, agent_id)
         if kind == "speak" and uses_mllm(agent.properties):
             raise Refused(400, Reason.INVALID_FIELD_VALUE, "speak is not available with mllm")
-        self.shelf.note(agent_id, Note(self.now, kind, dump(body)))
+        self.store.history.note(agent_id, Note(self.now, kind, dump(body)))
         return agent
 
     # --- what happens to agents by itself, or because somebody outside says so
 
     def doom(self, agent: Agent, end: End) -> None:
         """Lets a live agent end in the given way, unless it ends sooner."""
-        self.shelf.put(replace(agent, doom=end, end=min(agent.end, end)))
+        self.store.put(replace(agent, doom=end, end=min(agent.end, end)))
 
     def show(self, agent: Agent, status: Status | None) -> None:
         """Lets a live agent show a status of its own, such as RECOVERING; None: the true one again."""
-        self.shelf.put(replace(agent, shown=status))
+        self.store.put(replace(agent, shown=status))
 
     def users_left(self, channel: str) -> None:
         """All users have left a channel: its agents' idle clocks begin to run (v2 API reference: lifecycle,
         idle)."""
-        for agent in self.shelf.in_channel(channel, self.now):
+        for agent in self.store.in_channel(channel, self.now):
             timeout = agent.properties.get("idle_timeout", 30)
             idle_at = self.now + timeout if timeout > 0 else None
-            self.shelf.put(self._sooner(rescheduled(replace(agent, idle_at=idle_at)), agent))
+            self.store.put(self._sooner(rescheduled(replace(agent, idle_at=idle_at)), agent))
 
     def users_joined(self, channel: str) -> None:
         """A user is in a channel: its agents are not idle."""
-        for agent in self.shelf.in_channel(channel, self.now):
-            self.shelf.put(self._sooner(rescheduled(replace(agent, idle_at=None)), agent))
+        for agent in self.store.in_channel(channel, self.now):
+            self.store.put(self._sooner(rescheduled(replace(agent, idle_at=None)), agent))
 
     @staticmethod
     def _sooner(agent: Agent, before: Agent) -> Agent:
         return agent if agent.left_at is None else replace(agent, end=min(agent.end, before.end))
-
-
-_WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
-
-
-def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
-    """Applies an update to `properties` (v2 API reference: update matrix): each listed field is replaced whole."""
-    applies_all = switches.update_unknown_keys == "apply"
-    for slot, value in wanted.items():
-        listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()
-        if slot == "token" or (applies_all and not isinstance(value, dict)):
-            properties[slot] = value
-        elif isinstance(value, dict):
-            kept = {key: item for key, item in value.items() if applies_all or key in listed}
-            before = properties.get(slot)
-            base = before if isinstance(before, dict) else {}
-            if slot == "mllm" and switches.mllm_params == "merge" and isinstance(kept.get("params"), dict):
-                kept["params"] = base.get("params", {}) | kept["params"]
-            if kept:
-                properties[slot] = base | kept
-
-
-def dump(content: object) -> bytes:
-    """`content` as JSON; 400 where it is nested deeper than the service could be expected to take."""
-    try:
-        return orjson.dumps(content)
-    except TypeError:
-        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None

@@ -40,8 +40,8 @@ from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
-from reconciler.simulator import MemoryStore as World
 from reconciler.simulator import Outage, Request, Simulator
+from reconciler.simulator import Store as World
 from reconciler.state.memory import MemoryStore
 from reconciler.workflow import Job
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reconciler.cli import main, output
-from reconciler.simulator import Simulator, SqliteStore
+from reconciler.simulator import Simulator, Store
 from tests.hostile.bench import EXIT_CODES, Answer
 from tests.hostile.test_plan_files import FILES
 
@@ -26,7 +26,7 @@ class Desk:
         demo = self._template / "demo"
         (demo / ".reconciler").mkdir(parents=True)
         (demo / "fleet.yaml").write_text(FILES, encoding="utf-8")
-        Simulator(SqliteStore(demo / WORLD)).set_switches(start_seconds=0, stop_seconds=0, quota=500)
+        Simulator(Store(demo / WORLD)).set_switches(start_seconds=0, stop_seconds=0, quota=500)
         with _inside(self._template):
             self.run(["apply", "demo", "--auto-approve", "--target", "lobby/desk"], code=0)
             self.run(["plan", "demo", "--replace", "lobby/desk", "--out", "saved.plan"], code=0)

@@ -19,7 +19,7 @@ from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import load, save
 from reconciler.plan.selection import Selection
-from reconciler.simulator import Simulator, SqliteStore
+from reconciler.simulator import Simulator, Store
 from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 from tests.hostile.test_plan_files import apply
@@ -162,7 +162,7 @@ def _world(virtual: Virtual) -> World:
 
 def _agents() -> list[str]:
     """The names of the agents that run in the desk's world."""
-    simulator = Simulator(SqliteStore(Path("demo") / WORLD))
+    simulator = Simulator(Store(Path("demo") / WORLD))
     return sorted(each.name for each in simulator.world.live())
 
 

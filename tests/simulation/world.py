@@ -37,7 +37,7 @@ from reconciler.simulator import (
     Switches,
 )
 from reconciler.simulator import (
-    MemoryStore as Shelf,
+    Store as WorldStore,
 )
 from reconciler.state.checks import check
 from reconciler.state.document import Blobs, intent_row, record_row
@@ -86,7 +86,7 @@ class Universe:
         self.chance = random.Random(seed)
         self.time = Timeline(self.chance)
         self.simulator = Simulator(
-            Shelf(seed="simulation", log_length=1),
+            WorldStore(seed="simulation", log_length=1),
             clock=lambda: self.time.now,
             credentials=_CREDENTIALS,
             switches=Switches().with_settings(switches or {}),

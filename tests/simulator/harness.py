@@ -21,15 +21,16 @@ from reconciler.simulator import (
     Request,
     Response,
     Simulator,
+    Store,
     Switches,
 )
-from reconciler.simulator.store import Store
 
 APP_ID = "0123456789abcdef0123456789abcdef"
 CERTIFICATE = "fedcba9876543210fedcba9876543210"
 NOON = 1_800_000_000.0
 BASES = {"global": "/api/conversational-ai-agent", "cn": "/cn/api/conversational-ai-agent"}
 LIVE = "0,1,2,3"
+EXITS = "agent exits with reason: "
 
 
 def basic(customer_id: str = "customer", secret: str = "secret") -> str:

@@ -16,7 +16,9 @@ from reconciler.simulator.contract import Strictness, compiled, schema
 
 from .harness import Service, join_body
 
-STRICT = Strictness("global", refuse_unknown_fields=False, refuse_unknown_enums=True)
+STRICT = Strictness(
+    "global", refuse_unknown_fields=False, refuse_unknown_enums=True, refuse_unknown_vendors=True
+)
 DOCUMENTS = ("join", "update", "speak", "think", "interrupt")
 
 LLM = {"url": "https://llm.invalid/"}
@@ -28,7 +30,16 @@ LLM = {"url": "https://llm.invalid/"}
         {"llm": None, "tts": None, "mllm": {"enable": True, "api_key": "k"}},
         {"llm": None, "tts": None, "mllm": {}, "advanced_features": {"enable_mllm": True}},
         {"llm": {"credential_mode": "managed"}},
-        {"tts": {"vendor": "minimax", "credential_mode": "managed"}},
+        {"tts": {"vendor": "minimax", "credential_mode": "managed", "params": {"url": "wss://a.invalid/"}}},
+        {"asr": {"vendor": "deepgram", "credential_mode": "managed", "params": {"url": "wss://a.invalid/"}}},
+        {"llm": {**LLM, "vendor": "openai", "credential_mode": "managed"}},
+        {"sal": {"sal_mode": "locking"}},
+        {"sal": {"sal_mode": "recognition", "sample_urls": {"guest": "https://a.invalid/x.pcm"}}},
+        {"asr": {"vendor": "nobody"}},
+        {"asr": {"vendor": "ares", "params": {"newest": {"of": ["all"]}}}},
+        # one source demands base_url, the vendor's guide leaves it out; deepgram's key has two names
+        {"tts": {"vendor": "elevenlabs", "params": {"key": "k", "model_id": "m", "voice_id": "v"}}},
+        {"asr": {"vendor": "deepgram", "params": {"api_key": "k"}}},
         {"asr": {"vendor": "ares"}},
         {"asr": {"vendor": "speechmatics"}},
         {"remote_rtc_uids": ["1002"]},
@@ -81,7 +92,7 @@ def test_bodies_that_are_allowed(service: Service, properties: dict[str, Any]) -
         ({"idle_timeout": 30.5}, "InvalidFieldValue", "properties.idle_timeout"),
         ({"idle_timeout": True}, "InvalidFieldValue", "properties.idle_timeout"),
         ({"enable_string_uid": "true"}, "InvalidFieldValue", "properties.enable_string_uid"),
-        ({"asr": {"vendor": "nobody"}}, "InvalidFieldValue", "properties.asr.vendor: must be one of"),
+        ({"asr": {"vendor": 1}}, "InvalidFieldValue", "properties.asr.vendor: string expected"),
         ({"llm": {**LLM, "max_history": 0}}, "InvalidFieldValue", "properties.llm.max_history"),
         ({"llm": {**LLM, "api_key": 1}}, "InvalidFieldValue", "properties.llm.api_key"),
         (
@@ -142,13 +153,67 @@ def test_bodies_that_are_allowed(service: Service, properties: dict[str, Any]) -
         ),
     ],
 )
-def test_bodies_that_are_refused(
-    service: Service, properties: dict[str, Any], reason: str, where: str
-) -> None:
+def test_bodies_that_are_refused(properties: dict[str, Any], reason: str, where: str) -> None:
+    service = Service(missing_parts="400")
     answer = service.join(**properties)
     assert (answer.status, answer.reason) == (400, reason)
     assert where in answer.body["detail"]
     assert service.world.agents() == ()
+
+
+MANAGED = {"credential_mode": "managed"}
+_SKU = "is not available for the current SKU when credential_mode is 'managed'"
+_ABSENT = "required field is missing"
+
+
+@pytest.mark.parametrize(
+    ("properties", "detail"),
+    [
+        ({"tts": {**MANAGED, "vendor": "microsoft", "params": {}}}, f"vendor 'microsoft' {_SKU}"),
+        (
+            {"tts": {**MANAGED, "vendor": "deepgram", "params": {"url": "wss://a"}}},
+            f"vendor 'deepgram' {_SKU}",
+        ),
+        ({"asr": {**MANAGED, "vendor": "microsoft"}}, f"vendor 'microsoft' {_SKU}"),
+        ({"asr": MANAGED}, f"vendor 'ares' {_SKU}"),
+        ({"llm": {**LLM, **MANAGED, "vendor": "azure"}}, f"vendor 'azure' {_SKU}"),
+        (
+            {"asr": {**MANAGED, "vendor": "deepgram"}},
+            f"Invalid value at properties.asr.params.url: {_ABSENT}",
+        ),
+        (
+            {"tts": {**MANAGED, "vendor": "minimax", "params": {"model": "speech-2.6-turbo"}}},
+            f"Invalid value at properties.tts.params.url: {_ABSENT}",
+        ),
+        ({"tts": MANAGED}, f"Invalid value at properties.tts.vendor: {_ABSENT}"),
+        (
+            {"sal": {"sal_mode": "recognition"}},
+            "properties.sal.sample_urls: must not be empty when sal_mode is 'recognition'",
+        ),
+        (
+            {"sal": {"sal_mode": "recognition", "sample_urls": {}}},
+            "properties.sal.sample_urls: must not be empty when sal_mode is 'recognition'",
+        ),
+    ],
+)
+def test_refusals_in_the_words_of_the_live_service(
+    service: Service, properties: dict[str, Any], detail: str
+) -> None:
+    answer = service.join(**properties)
+    assert (answer.status, answer.body["detail"]) == (400, detail)
+    assert service.world.agents() == ()
+
+
+def test_a_vendor_that_no_page_lists_is_taken_with_a_warning(service: Service) -> None:
+    new = {"vendor": "some\u2028thing\nnew", "params": {"anything": 1}}
+    answer = service.join(asr=new, tts=new, avatar={"vendor": "akool"})
+    assert answer.status == 200
+    warning = answer.headers["x-simulator-warning"]
+    assert warning == (
+        "not in the simulator's catalogue, taken unchecked: "
+        r"asr.vendor 'some\u2028thing\nnew', tts.vendor 'some\u2028thing\nnew'"
+    )
+    assert "x-simulator-warning" not in service.join("known", uid="2").headers
 
 
 def test_a_null_stands_for_an_absent_field(service: Service) -> None:
@@ -172,7 +237,8 @@ def test_bodies_that_are_no_join(service: Service, raw: bytes) -> None:
     assert service.call("POST", "join", raw).status == 400
 
 
-def test_presets_and_pipelines_stand_in_for_parts(service: Service) -> None:
+def test_presets_and_pipelines_stand_in_for_parts() -> None:
+    service = Service(missing_parts="400")
     bare = join_body(llm=None, tts=None)
     assert service.call("POST", "join", bare | {"pipeline_id": "p"}).status == 200
     both = "deepgram_nova_3,openai_gpt_4o_mini, minimax_speech_2_6_turbo"

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from reconciler.simulator import Request
-from reconciler.simulator.control import handle
+from reconciler.simulator.control_path import handle
 from reconciler.simulator.switches import declarations
 
 from .harness import NOON, Answer, Service, read

@@ -13,7 +13,7 @@ import pytest
 from reconciler.simulator import FateKind, FaultError, FaultScript, Outage, OutageKind, Response, fate
 from reconciler.simulator.faults import LIST_DEFECTS, MALFORMED_FORMS, PARAMETERS, RETRY_AFTER_FORMS
 
-from .harness import NOON, Answer, Service, join_body, read
+from .harness import EXITS, NOON, Answer, Service, join_body, read
 
 
 def joined(service: Service, kind: str, **parameters: Any) -> Response | Outage:
@@ -361,7 +361,7 @@ def test_fate_doom(service: Service) -> None:
     agent_id = answer(service, "doom", seconds=2).agent_id
     service.wait(2)
     body = service.query(agent_id).body
-    assert (body["status"], body["message"]) == ("FAILED", "Connecting for too long")
+    assert (body["status"], body["message"]) == ("FAILED", f"{EXITS}Connecting for too long")
 
 
 def test_doom_needs_an_agent(service: Service) -> None:

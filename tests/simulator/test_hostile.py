@@ -8,9 +8,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.simulator import MemoryStore, Outage, Request, Response, Simulator, SqliteStore, Switches
+from reconciler.simulator import Outage, Request, Response, Simulator, Switches
 from reconciler.simulator.contract import schema
-from reconciler.simulator.control import handle as control
+from reconciler.simulator.control_path import handle as control
 from reconciler.simulator.messages import Reason
 from reconciler.simulator.switches import declarations
 
@@ -159,15 +159,14 @@ def test_any_request_on_the_control_path(method: str, path: str, query: str, bod
     ),
 )
 def test_any_setting(setting: dict[str, Any], rule: dict[str, Any]) -> None:
-    for store in (MemoryStore(), SqliteStore(":memory:")):
-        simulator = Simulator(store, clock=lambda: NOON)
-        for path, body in (("switches", setting), ("faults", [rule])):
-            assert control(
-                simulator, Request("POST", f"/simulator/{path}", "", {}, orjson.dumps(body))
-            ).status in {200, 400}
-        outcome = simulator.handle(
-            Request("GET", f"{BASES['global']}/v2/projects/a/agents", "", {"authorization": basic()})
-        )
-        assert isinstance(outcome, Response | Outage)
-        assert isinstance(simulator.switches, Switches)
-        simulator.close()
+    simulator = Simulator(clock=lambda: NOON)
+    for path, body in (("switches", setting), ("faults", [rule])):
+        assert control(
+            simulator, Request("POST", f"/simulator/{path}", "", {}, orjson.dumps(body))
+        ).status in {200, 400}
+    outcome = simulator.handle(
+        Request("GET", f"{BASES['global']}/v2/projects/a/agents", "", {"authorization": basic()})
+    )
+    assert isinstance(outcome, Response | Outage)
+    assert isinstance(simulator.switches, Switches)
+    simulator.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from reconciler.simulator import Credentials, Status
+from reconciler.simulator import Credentials, Simulator, Status, Store
+from reconciler.simulator.http_dates import http_date
 
-from .harness import APP_ID, CERTIFICATE, NOON, Service, token
+from .harness import APP_ID, CERTIFICATE, EXITS, NOON, Service, token
 
 DAY = 86400
 
@@ -45,7 +48,7 @@ def test_leave_is_asynchronous(service: Service) -> None:
     assert [agent.agent_id for agent in service.world.live()] == [agent_id]
     service.wait(0.2)
     assert service.query(agent_id).body == {
-        "message": "OK",
+        "message": f"{EXITS}OK",
         "start_ts": int(NOON),
         "stop_ts": int(service.time),
         "status": "STOPPED",
@@ -79,7 +82,7 @@ def test_seventy_two_hours_end_every_agent(service: Service) -> None:
     assert service.status(agent_id) == "RUNNING"
     service.wait(1)
     answer = service.query(agent_id).body
-    assert (answer["status"], answer["message"]) == ("STOPPED", "Task lifetime limit exceeded")
+    assert (answer["status"], answer["message"]) == ("STOPPED", f"{EXITS}Task lifetime limit exceeded")
     assert answer["stop_ts"] == int(NOON) + 3 * DAY
 
 
@@ -94,7 +97,7 @@ def test_the_idle_clock_runs_when_all_users_have_left(service: Service) -> None:
     service.simulator.users_left("lobby")
     service.wait(30)
     answer = service.query(agent_id).body
-    assert (answer["status"], answer["message"]) == ("STOPPED", "Idle for too long")
+    assert (answer["status"], answer["message"]) == ("STOPPED", f"{EXITS}Idle for too long")
 
 
 def test_idle_timeout_zero_never_idles(service: Service) -> None:
@@ -130,7 +133,7 @@ def test_an_expired_token_ends_the_agent() -> None:
     assert service.status(agent_id) == "RUNNING"
     service.wait(1)
     answer = service.query(agent_id).body
-    assert (answer["status"], answer["message"]) == ("FAILED", "RTC connection error")
+    assert (answer["status"], answer["message"]) == ("FAILED", f"{EXITS}RTC connection error")
 
 
 def test_the_privilege_to_join_ends_a_token_too() -> None:
@@ -186,17 +189,21 @@ def test_a_renewal_does_not_undo_a_leave() -> None:
 )
 def test_a_token_that_lets_nobody_in_fails_the_agent(wrong: str) -> None:
     service = guarded()
-    agent_id = service.join(token=wrong).agent_id
-    assert service.status(agent_id) == "STARTING"
-    service.wait(0.3)
+    joined = service.join(token=wrong)
+    assert joined.body["status"] == "RUNNING"  # as it was seen of the live service: 200, RUNNING, and the end
+    agent_id = joined.agent_id
+    service.wait(0.7)
+    assert service.status(agent_id) == "RUNNING"
+    service.wait(2.3)
     answer = service.query(agent_id).body
-    assert (answer["status"], answer["message"]) == ("FAILED", "RTC connection error")
+    assert (answer["status"], answer["message"]) == ("FAILED", f"{EXITS}RTC connection error")
 
 
 @pytest.mark.parametrize(("rtm", "status"), [(None, "FAILED"), ("1002", "FAILED"), ("1001", "RUNNING")])
 def test_enable_rtm_needs_the_rtm_service(rtm: str | None, status: str) -> None:
     service = guarded()
     agent_id = service.started(token=token(rtm=rtm), advanced_features={"enable_rtm": True})
+    service.wait(3)
     assert service.status(agent_id) == status
 
 
@@ -231,6 +238,34 @@ def test_the_clock_of_the_world_moves_forward_only(service: Service) -> None:
     for seconds in (-1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="forward"):
             service.simulator.advance(seconds)
+
+
+def test_a_faster_clock_ages_the_agents_and_dates_the_replies(tmp_path: Path) -> None:
+    path, time = tmp_path / "world.db", [NOON]
+    service = Service()
+    service.simulator = Simulator(Store(path), clock=lambda: time[0], speed=3600)
+    agent_id = service.join().agent_id
+    time[0] += 10
+    answer = service.query(agent_id)
+    assert (answer.body["status"], answer.headers["date"]) == ("RUNNING", http_date(NOON + 36_000))
+    assert service.simulator.advance(3600) == NOON + 39_600
+    service.simulator.close()
+
+    # its time is kept: a slower one goes on from there
+    service.simulator = Simulator(Store(path), clock=lambda: time[0])
+    assert service.simulator.now == NOON + 39_600
+    time[0] += 10
+    assert service.simulator.now == NOON + 39_610
+    service.simulator.close()
+
+    service.simulator = Simulator(Store(path), clock=lambda: time[0], speed=3600)
+    time[0] += 62  # over 72 h in all
+    assert service.query(agent_id).body["message"] == f"{EXITS}Task lifetime limit exceeded"
+    time[0] -= 30  # a machine's clock that is set back gains nothing
+    before = service.simulator.now
+    time[0] += 20
+    assert before <= service.simulator.now <= before + 20
+    service.simulator.close()
 
 
 def test_ids_depend_on_the_order_alone() -> None:

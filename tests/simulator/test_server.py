@@ -203,3 +203,19 @@ def test_the_port_is_told_before_the_first_answer_and_ctrl_c_is_clean() -> None:
         child.send_signal(signal.SIGINT)
         stdout, stderr = child.communicate(timeout=10)
     assert (stdout, stderr, child.returncode) == ("bye\n", "", 0)
+
+
+def test_the_command_serves_a_faster_clock() -> None:
+    command = [sys.executable, "-m", "reconciler", "simulator", "--speed", "100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().removeprefix("listening on ").strip()
+            times = []
+            for _ in range(2):
+                times.append(httpx.get(f"{url}/simulator/clock").json()["now"])
+                time.sleep(0.1)
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(10)
+    assert 10_000 < times[1] - times[0] < 3_000_000

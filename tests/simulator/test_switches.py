@@ -11,7 +11,7 @@ import pytest
 from reconciler.simulator import Credentials, Outage, OutageKind, SwitchError, Switches
 from reconciler.simulator.switches import declarations
 
-from .harness import APP_ID, CERTIFICATE, LIVE, NOON, Service, join_body, token
+from .harness import APP_ID, CERTIFICATE, EXITS, LIVE, NOON, Service, join_body, token
 
 HOUR, DAY = 3600, 86400
 
@@ -172,7 +172,10 @@ def test_switch_quota() -> None:
 
 @pytest.mark.parametrize("value", [422, 429])
 def test_switch_quota_status(value: int) -> None:
-    assert Service(quota=0, quota_status=value).join().status == value
+    answer = Service(quota=0, quota_status=value).join()
+    reasons = {422: "ResourceQuotaLimitExceeded", 429: "ConcurrencyLimitExceeded"}
+    assert (answer.status, answer.reason) == (value, reasons[value])
+    assert answer.body["detail"] == "Too many concurrent requests, exceeding the quota limit"
 
 
 def test_switch_requests_per_second() -> None:
@@ -372,14 +375,14 @@ def test_switch_connecting_timeout_seconds() -> None:
     agent_id = service.join().agent_id
     service.wait(20)
     answer = service.query(agent_id).body
-    assert (answer["status"], answer["message"]) == ("FAILED", "Connecting for too long")
+    assert (answer["status"], answer["message"]) == ("FAILED", f"{EXITS}Connecting for too long")
 
 
 def test_switch_lifetime_seconds() -> None:
     service = Service(lifetime_seconds=60)
     agent_id = service.started()
     service.wait(60)
-    assert service.query(agent_id).body["message"] == "Task lifetime limit exceeded"
+    assert service.query(agent_id).body["message"] == f"{EXITS}Task lifetime limit exceeded"
 
 
 @pytest.mark.parametrize(("value", "status"), [("waits", "RUNNING"), ("runs", "STOPPED")])
@@ -408,11 +411,48 @@ def test_switch_rtc_token() -> None:
         service = Service(rtc_token=value, credentials=Credentials(APP_ID, CERTIFICATE))
         answer = service.join(token="no token")
         assert answer.status == joined
-        service.wait(1)
+        service.wait(3)
         if status is not None:
             assert service.status(answer.agent_id) == status
         agent_id = service.started("good", uid="2", token=token(uid="2"))
         assert service.update(agent_id, token="no token").status == joined
+
+
+def guarded(**switches: object) -> Service:
+    return Service(credentials=Credentials(APP_ID, CERTIFICATE), **switches)
+
+
+def test_switch_rtc_token_seconds() -> None:
+    service = guarded(rtc_token_seconds=1)
+    agent_id = service.join(token="").agent_id
+    service.wait(0.9)
+    assert service.status(agent_id) == "RUNNING"
+    service.wait(0.1)
+    assert service.status(agent_id) == "FAILED"
+    assert 0.7 < Switches().rtc_token_seconds < 3.1
+
+
+@pytest.mark.parametrize(("value", "cn"), [("area", {"cn"}), ("global", set()), ("cn", {"global", "cn"})])
+def test_switch_rtc_failure(value: str, cn: set[str]) -> None:
+    for area in ("global", "cn"):
+        service = guarded(rtc_failure=value)
+        service.area = area
+        agent_id = service.join(token="no token").agent_id
+        service.wait(3)
+        body = service.query(agent_id).body
+        told = (body["status"], body["message"].removeprefix(EXITS))
+        failed, stopped = ("FAILED", "RTC connection error"), ("STOPPED", "RTC connection failed")
+        assert told == (stopped if area in cn else failed)
+
+
+@pytest.mark.parametrize(("value", "prefix"), [("on", "agent exits with reason: "), ("off", "")])
+def test_switch_message_prefix(value: str, prefix: str) -> None:
+    service = Service(message_prefix=value)
+    agent_id = service.started()
+    assert service.query(agent_id).body["message"] == ""
+    service.leave(agent_id)
+    service.wait(1)
+    assert service.query(agent_id).body["message"] == f"{prefix}OK"
 
 
 # --- query
@@ -563,8 +603,47 @@ def test_switch_unknown_fields(value: str) -> None:
 @pytest.mark.parametrize("value", ["refused", "accepted"])
 def test_switch_unknown_enums(value: str) -> None:
     service = Service(unknown_enums=value)
-    assert service.join(asr={"vendor": "newcomer"}).status == (200 if value == "accepted" else 400)
-    assert service.join("b", asr={"vendor": 1}).status == 400
+    geofence = {"area": "MOON"}
+    assert service.join(geofence=geofence).status == (200 if value == "accepted" else 400)
+    assert service.join("b", uid="2", geofence={"area": 1}).status == 400
+
+
+@pytest.mark.parametrize("value", ["off", "on"])
+def test_switch_strict_vendors(value: str) -> None:
+    for number, block in enumerate(("asr", "tts", "mllm", "avatar"), 1):
+        service = Service(strict_vendors=value, unknown_enums="refused" if number % 2 else "accepted")
+        answer = service.join(str(number), uid=str(number), **{block: {"vendor": "newcomer", "params": {}}})
+        assert answer.status == (400 if value == "on" else 200), block
+        if value == "on":
+            assert f"properties.{block}.vendor: must be one of" in answer.body["detail"]
+        else:
+            assert f"{block}.vendor 'newcomer'" in answer.headers["x-simulator-warning"]
+
+
+@pytest.mark.parametrize(("value", "status"), [("checked", 400), ("unchecked", 200)])
+def test_switch_managed_credentials(value: str, status: int) -> None:
+    asr = {"credential_mode": "managed", "vendor": "microsoft"}
+    assert Service(managed_credentials=value).join(asr=asr).status == status
+
+
+@pytest.mark.parametrize("value", [400, 500])
+def test_switch_missing_parts(value: int) -> None:
+    service = Service(missing_parts=value)
+    for part in ("llm", "tts"):
+        answer = service.join(**{part: None})
+        assert answer.status == value
+        if value == 500:
+            assert answer.body == {
+                "detail": "core: edge failed, reason: 'NoneType' object has no attribute 'output_modalities'",
+                "reason": "InternalServerError",
+            }
+        else:
+            assert (answer.reason, f"{part} not found" in answer.body["detail"]) == (
+                "MissingRequiredField",
+                True,
+            )
+    assert service.world.agents() == ()
+    assert service.join(channel=None).status == 400
 
 
 @pytest.mark.parametrize(("value", "status"), [("absent", 200), ("refused", 400)])

@@ -21,26 +21,35 @@ from reconciler.cli import options
     help="Set a switch; repeatable.",
 )
 @click.option("--world", type=click.Path(dir_okay=False), metavar="FILE", help="Keep the world in this file.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(1, 1_000_000),
+    default=1.0,
+    metavar="N",
+    help="Let its clock run N times as fast.",
+)
 @click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
-def command(port: int, switches: tuple[tuple[str, str], ...], world: str | None, list_switches: bool) -> int:
+def command(
+    port: int, switches: tuple[tuple[str, str], ...], world: str | None, speed: float, list_switches: bool
+) -> int:
     """Serve the simulated service on a loopback port, for other clients and other people's CI.
 
-    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set.
+    It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. It
+    does by default what was seen of the live service, else what the vendor's pages say; switches such as strict_vendors,
+    missing_parts or rtc_failure change that. GET and POST /simulator/clock tell and advance its time.
 
     \b
     reconciler simulator --port 8080
-    reconciler simulator --switch quota=200 --switch conflict_body=agent_id
+    reconciler simulator --speed 3600 --switch quota=200 --switch conflict_body=agent_id
     AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
     """
     from reconciler.errors import UsageError
-    from reconciler.simulator import Credentials, MemoryStore, Simulator, SqliteStore, SwitchError, serve
+    from reconciler.simulator import Credentials, Simulator, Store, SwitchError, serve
 
     if list_switches:
         _list_switches()
         return 0
-    simulator = Simulator(
-        SqliteStore(world) if world else MemoryStore(), credentials=Credentials.from_environment(os.environ)
-    )
+    simulator = Simulator(Store(world), credentials=Credentials.from_environment(os.environ), speed=speed)
     try:
         simulator.set_switches(dict(switches))
     except SwitchError as problem:

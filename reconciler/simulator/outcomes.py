@@ -1,4 +1,4 @@
-"""How a fate is acted out: what becomes of the request, and what the client gets to see."""
+"""What a fate does to a call: what becomes of the request, and what the client gets to see."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from reconciler.simulator.datetimes import http_date
 from reconciler.simulator.faults import Fate, FateKind
+from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import (
     JSON_HEADERS,
     Headers,

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from reconciler.simulator.agent import Agent, Status
-from reconciler.simulator.store import Note
+from reconciler.simulator.history import Note
 from reconciler.simulator.world import World
 
 Enter = Callable[[], AbstractContextManager[World]]
@@ -31,7 +31,7 @@ class Overlap:
     since: float
 
 
-class Witness:
+class WorldView:
     """A view of a world; each look is at this instant, after what is due by now has happened."""
 
     def __init__(self, enter: Enter) -> None:
@@ -46,17 +46,17 @@ class Witness:
     def agents(self) -> tuple[Agent, ...]:
         """All agents that were ever started (and not dropped by a store that forgets), oldest first."""
         with self._enter() as world:
-            return tuple(world.shelf.every())
+            return tuple(world.store.every())
 
     def live(self) -> tuple[Agent, ...]:
         """The agents that live now, STOPPING ones included, oldest first."""
         with self._enter() as world:
-            return tuple(agent for agent in world.shelf.every() if agent.live_at(world.now))
+            return tuple(agent for agent in world.store.every() if agent.live_at(world.now))
 
     def agent(self, agent_id: str) -> Agent:
         """One agent. Raises `KeyError`."""
         with self._enter() as world:
-            agent = world.shelf.find_anywhere(agent_id)
+            agent = world.store.find_anywhere(agent_id)
         if agent is None:
             raise KeyError(agent_id)
         return agent
@@ -73,7 +73,7 @@ class Witness:
     def notes(self, agent_id: str) -> tuple[Note, ...]:
         """What was done to an agent and when: updates, and what it was told."""
         with self._enter() as world:
-            return tuple(world.shelf.notes(agent_id))
+            return tuple(world.store.history.notes(agent_id))
 
     def updates(self, agent_id: str) -> tuple[dict[str, Any], ...]:
         """The bodies of the updates that an agent took, in order."""
@@ -87,7 +87,7 @@ class Witness:
         """
         groups: defaultdict[Hashable, list[Agent]] = defaultdict(list)
         for agent in self.agents():
-            of_agent = seat(agent) if key is None else key(agent)
+            of_agent = channel_and_uid(agent) if key is None else key(agent)
             if of_agent is not None:
                 groups[of_agent].append(agent)
         return tuple(
@@ -98,6 +98,6 @@ class Witness:
         )
 
 
-def seat(agent: Agent) -> Hashable | None:
-    """Where an agent sits: its project, channel and uid; uid 0 is random and never the same."""
+def channel_and_uid(agent: Agent) -> Hashable | None:
+    """The project, channel and uid of an agent; None for uid 0, which is random and never the same."""
     return None if agent.uid == "0" else (agent.project, agent.channel, agent.uid)

@@ -26,6 +26,42 @@ def check_join(body: object, strictness: Strictness) -> Problem | None:
 
 _Object = Mapping[str, Any]
 
+_MANAGED = {
+    "asr": frozenset({"deepgram"}),
+    "llm": frozenset({"openai"}),
+    "tts": frozenset({"minimax", "openai"}),
+}
+"""The vendors of managed credentials by block (v2 API reference: managed credentials)."""
+_DEFAULT_VENDORS = {"asr": "ares"}
+
+
+def managed_problem(properties: _Object) -> str | None:
+    """What the service refuses of blocks with managed credentials, in its own words (seen live)."""
+    for block, vendors in _MANAGED.items():
+        part = properties.get(block, {})
+        if part.get("credential_mode") != "managed":
+            continue
+        vendor = part.get("vendor", _DEFAULT_VENDORS.get(block))
+        if vendor is None and block == "tts":
+            return _absent("tts.vendor")
+        if vendor is not None and vendor not in vendors:
+            return f"vendor '{vendor}' is not available for the current SKU when credential_mode is 'managed'"
+        if block != "llm" and not part.get("params", {}).get("url"):  # a credential is supplied, no address
+            return _absent(f"{block}.params.url")
+    return None
+
+
+def _absent(where: str) -> str:
+    return f"Invalid value at properties.{where}: required field is missing"
+
+
+def samples_problem(properties: _Object) -> str | None:
+    """Recognition of a speaker without samples of his voice, in the service's own words (seen live)."""
+    sal = properties.get("sal", {})
+    if sal.get("sal_mode") == "recognition" and not sal.get("sample_urls"):
+        return "properties.sal.sample_urls: must not be empty when sal_mode is 'recognition'"
+    return None
+
 
 def uses_mllm(properties: _Object) -> bool:
     """Whether the agent runs on one multimodal model, which stands in for asr, llm and tts."""
@@ -59,6 +95,10 @@ _PRESETS = {"llm": ("openai_gpt_",), "tts": ("minimax_", "openai_tts_")}
 def _is_preset(slot: str, body: _Object) -> bool:
     names: Iterable[str] = body.get("preset", "").split(",")
     return any(name.strip().startswith(_PRESETS[slot]) for name in names)
+
+
+MISSING_PARTS = frozenset(missing(slot, "properties") for slot in ("llm", "tts"))
+"""The problems of a body that lacks a whole part of the pipeline."""
 
 
 def _pipeline_is_complete(body: _Object, properties: _Object, _area: str) -> Problem | None:

@@ -1,4 +1,4 @@
-"""The simulator is an independent witness, its rooms are small, and nobody pays for a port who has none."""
+"""The simulator imports nothing of the rest, its modules are small, and without a port nobody pays for one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import reconciler.simulator as face
+import reconciler.simulator as package
 
-ROOM = Path(face.__file__).parent
-FILES = sorted(ROOM.glob("*.py"))
+FOLDER = Path(package.__file__).parent
+FILES = sorted(FOLDER.glob("*.py"))
 FOREIGN = {"orjson", "uvicorn"}
 
 
@@ -26,7 +26,7 @@ def imports(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_room(path: Path) -> None:
+def test_a_module(path: Path) -> None:
     text = path.read_text()
     tree = ast.parse(text)
     for name in imports(tree):
@@ -40,19 +40,19 @@ def test_a_room(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 40, node.name
 
 
-def test_the_face_is_whole() -> None:
-    for name in face.__all__:
-        assert getattr(face, name) is not None
+def test_every_exported_name_exists() -> None:
+    for name in package.__all__:
+        assert getattr(package, name) is not None
     with pytest.raises(AttributeError):
-        _ = face.nothing  # type: ignore[attr-defined]
+        _ = package.nothing  # type: ignore[attr-defined]
 
 
-def test_importing_the_face_is_light() -> None:
+def test_importing_the_package_is_light() -> None:
     program = "import sys, reconciler.simulator; print(*(set(sys.argv[1].split()) & sys.modules.keys()))"
     heavy = "uvicorn asyncio ssl email httpx difflib importlib.resources typing_extensions"
     done = subprocess.run(
         [sys.executable, "-c", program, heavy],
-        cwd=ROOM.parent.parent,
+        cwd=FOLDER.parent.parent,
         capture_output=True,
         text=True,
         check=True,

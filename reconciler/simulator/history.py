@@ -1,0 +1,122 @@
+"""What happened in a world and what is still to come: notes on agents, the log of requests, late requests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+
+from reconciler.simulator.masking import masked
+from reconciler.simulator.messages import Request
+
+_PRUNE_EVERY = 256
+_NEVER = float("inf")
+
+
+class Note(NamedTuple):
+    """Something that happened to an agent: an update, or something said. `payload` is JSON."""
+
+    at: float
+    kind: str
+    payload: bytes
+
+
+class Deferred(NamedTuple):
+    """A request that will be executed when its time has come."""
+
+    due: float
+    request: Request
+
+
+class LogEntry(NamedTuple):
+    """One request as the log remembers it. `outcome` is a status, or the name of an outage."""
+
+    at: float
+    operation: str
+    method: str
+    path: str
+    agent: str
+    outcome: str
+
+
+class History:
+    """Notes, log and late requests in the tables of an open database; what is in a file holds no credential but those
+    of late requests, which are kept as they came until they are due."""
+
+    def __init__(self, database: sqlite3.Connection, log_length: int, *, in_file: bool) -> None:
+        self._db = database
+        self._log_length = log_length
+        self._in_file = in_file
+        self.forget()
+
+    def forget(self) -> None:
+        """Others have written: what has been read is read anew."""
+        self._next_due: float | None = None
+
+    def note(self, agent_id: str, note: Note) -> None:
+        """Appends to an agent's notes."""
+        values = (agent_id, note.at, note.kind, on_disk(note.payload) if self._in_file else note.payload)
+        self._db.execute("INSERT INTO notes VALUES (?, ?, ?, ?)", values)
+
+    def notes(self, agent_id: str) -> Sequence[Note]:
+        """An agent's notes in order."""
+        query = "SELECT at, kind, payload FROM notes WHERE agent_id = ? ORDER BY rowid"
+        return [Note(*row) for row in self._db.execute(query, (agent_id,))]
+
+    def defer(self, deferred: Deferred) -> None:
+        """Keeps a request for later."""
+        due, request = deferred
+        headers = orjson.dumps(dict(request.headers))
+        self._db.execute(
+            "INSERT INTO deferred (due, method, path, query, headers, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (due, request.method, request.path, request.query, headers, request.body),
+        )
+        self._next_due = None
+
+    def take_due(self, now: float) -> Deferred | None:
+        """Removes and returns the earliest deferred request that is due."""
+        next_due = self.next_due()
+        if next_due is None or next_due > now:
+            return None
+        number, due, method, path, query, headers, body = self._db.execute(
+            "SELECT * FROM deferred ORDER BY due, id LIMIT 1"
+        ).fetchone()
+        self._db.execute("DELETE FROM deferred WHERE id = ?", (number,))
+        self._next_due = None
+        return Deferred(due, Request(method, path, query, orjson.loads(headers), body))
+
+    def next_due(self) -> float | None:
+        """When the next deferred request is due."""
+        if self._next_due is None:
+            (due,) = self._db.execute("SELECT min(due) FROM deferred").fetchone()
+            self._next_due = _NEVER if due is None else due
+        return None if self._next_due == _NEVER else self._next_due
+
+    def log(self, entry: LogEntry) -> None:
+        """Appends to the log, which is bounded, and counts."""
+        added = self._db.execute(
+            "INSERT INTO log (at, operation, method, path, agent, outcome) VALUES (?, ?, ?, ?, ?, ?)", entry
+        )
+        self._db.execute(
+            "INSERT INTO tally VALUES (?, 1) ON CONFLICT DO UPDATE SET requests = requests + 1",
+            (entry.operation,),
+        )
+        last = added.lastrowid or 0
+        if last % _PRUNE_EVERY == 0:
+            self._db.execute("DELETE FROM log WHERE id <= ?", (last - self._log_length,))
+
+    def entries(self) -> Sequence[LogEntry]:
+        """The log, oldest first."""
+        query = "SELECT at, operation, method, path, agent, outcome FROM log ORDER BY id DESC LIMIT ?"
+        return [LogEntry(*row) for row in self._db.execute(query, (self._log_length,))][::-1]
+
+    def tally(self) -> dict[str, int]:
+        """How many requests each operation has seen since the beginning."""
+        return dict(self._db.execute("SELECT operation, requests FROM tally ORDER BY operation").fetchall())
+
+
+def on_disk(content: bytes) -> bytes:
+    """JSON as it may lie on a disk: what may be a credential is masked."""
+    return orjson.dumps(masked(orjson.loads(content)))

@@ -1,0 +1,35 @@
+"""Whether a join body is taken: the contract, its conditions, what was seen of the live service, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.simulator.contract import Strictness, unknown_vendors
+from reconciler.simulator.join_conditions import MISSING_PARTS, check_join, managed_problem, samples_problem
+from reconciler.simulator.messages import Headers, Reason, Refused
+from reconciler.simulator.switches import Switches
+
+
+def refuse_join(body: Any, strictness: Strictness, switches: Switches) -> None:
+    """Raises `Refused` for a body that the service would not take, in the order in which it is looked at."""
+    problem = check_join(body, strictness)
+    if switches.missing_parts == "500" and problem in MISSING_PARTS:
+        detail = "core: edge failed, reason: 'NoneType' object has no attribute 'output_modalities'"
+        raise Refused(500, Reason.INTERNAL_SERVER_ERROR, detail)
+    if problem is not None:
+        # the documented example of a 400 has this prefix; the texts that were seen live have none
+        raise Refused(400, problem.reason, f"create agent failed, code: 400, msg: {problem}")
+    text = samples_problem(body["properties"])
+    if text is None and switches.managed_credentials == "checked":
+        text = managed_problem(body["properties"])
+    if text is not None:
+        raise Refused(400, Reason.INVALID_FIELD_VALUE, text)
+
+
+def warnings(properties: Mapping[str, Any]) -> Headers:
+    """The header about vendors that no page lists, for a body that was taken with them."""
+    # what a client sends is quoted and cut, since it becomes part of a header
+    told = [f"{slot}.vendor {ascii(vendor)[:80]}" for slot, vendor in unknown_vendors(properties)]
+    text = f"not in the simulator's catalogue, taken unchecked: {', '.join(told)}"
+    return (("x-simulator-warning", text),) if told else ()

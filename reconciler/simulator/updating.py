@@ -1,0 +1,38 @@
+"""What an update changes in an agent's properties (v2 API reference: update matrix)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from reconciler.simulator.messages import Reason, Refused
+from reconciler.simulator.switches import Switches
+
+_WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
+
+
+def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
+    """Applies an update to `properties` (v2 API reference: update matrix): each listed field is replaced whole."""
+    applies_all = switches.update_unknown_keys == "apply"
+    for slot, value in wanted.items():
+        listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()
+        if slot == "token" or (applies_all and not isinstance(value, dict)):
+            properties[slot] = value
+        elif isinstance(value, dict):
+            kept = {key: item for key, item in value.items() if applies_all or key in listed}
+            before = properties.get(slot)
+            base = before if isinstance(before, dict) else {}
+            if slot == "mllm" and switches.mllm_params == "merge" and isinstance(kept.get("params"), dict):
+                kept["params"] = base.get("params", {}) | kept["params"]
+            if kept:
+                properties[slot] = base | kept
+
+
+def dump(content: object) -> bytes:
+    """`content` as JSON; 400 where it is nested deeper than the service could be expected to take."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:
+        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None
