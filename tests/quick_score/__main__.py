@@ -56,7 +56,9 @@ def bugs() -> list[Bug]:
 def copied(target: Path) -> Path:
     """A copy of the working tree: what git tracks or would track."""
     listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"], check=True, capture_output=True
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"],
+        check=True,
+        capture_output=True,
     ).stdout.decode()
     for name in filter(None, listed.split("\0")):
         source = ROOT / name
