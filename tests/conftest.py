@@ -8,7 +8,25 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parent / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
+
+# What `pytest -m quick` runs, as paths below `tests/`: at most 60 s on two cores, for plan, apply, workflow and config.
+# Left out of them is what takes long by its nature: fuzzing, bombs in the rendering worker, whole lives.
+QUICK = (
+    "unit/plan/",
+    "unit/apply/",
+    "unit/state/test_stores.py",
+    "unit/config/test_load.py",
+    "unit/config/test_merge.py",
+    "unit/config/test_documents.py",
+    "unit/config/test_yaml.py",
+    "unit/config/test_bad_fleets.py",
+    "unit/config/test_numbered.py",
+    "scenarios/test_verbs.py",
+    "properties/",
+    "simulation/test_quick_lives.py",
+)
 
 # Whoever runs the tests in the background has these signals ignored, which whatever they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,6 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files instead of comparing"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests by where they are: a new test of these folders is one of them at once."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).as_posix().startswith(QUICK):
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(autouse=True, scope="session")
