@@ -62,9 +62,9 @@ def copied(target: Path) -> Path:
     ).stdout.decode()
     for name in filter(None, listed.split("\0")):
         source = ROOT / name
-        if source.is_file():
+        if source.is_file() or source.is_symlink():  # links of the bad fleets stay links, broken ones too
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name)
+            shutil.copy2(source, target / name, follow_symlinks=False)
     return target
 
 
@@ -88,6 +88,7 @@ def main() -> int:
             is_green, said, took = quick(copied(Path(made) / "clean"))
             print(f"without a bug: {said.strip().splitlines()[-1]} ({took:.0f} s)", flush=True)
             if not is_green:
+                print("\n".join(re.findall(r"^(?:FAILED|ERROR) .*", said, re.MULTILINE)))
                 return 2
         for bug in bugs():
             if chosen.only not in (None, bug.name):

@@ -9,7 +9,7 @@ from .seeds import live
 PORTION = 10
 
 
-@pytest.mark.parametrize("first", range(2000, 2000 + 20 * PORTION, PORTION))
+@pytest.mark.parametrize("first", range(2000, 2000 + 10 * PORTION, PORTION))
 def test_lives(first: int) -> None:
     problems = {
         seed: outcome.problem for seed in range(first, first + PORTION) if (outcome := live(seed)[0]).problem
