@@ -8,7 +8,25 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parent / "golden"
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
+
+# What `pytest -m quick` runs, as paths below `tests/`: at most 60 s on two cores, for plan, apply, workflow and config.
+# Left out of them is what takes long by its nature: fuzzing, bombs in the rendering worker, long campaigns.
+QUICK = (
+    "unit/plan/",
+    "unit/apply/",
+    "scenarios/test_verbs.py",
+    "unit/state/test_stores.py",
+    "unit/config/test_load.py",
+    "unit/config/test_merge.py",
+    "unit/config/test_documents.py",
+    "unit/config/test_yaml.py",
+    "unit/config/test_bad_fleets.py",
+    "unit/config/test_numbered.py",
+    "properties/",
+    "simulation/test_quick_lives.py",
+)
 
 # Whoever runs the tests in the background has these signals ignored, which whatever they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,6 +37,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files instead of comparing"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the quick tests by where they are; in the quick loop, those of the first folders of `QUICK` run first."""
+    order: dict[pytest.Item, int] = {}
+    for item in items:
+        below = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+        order[item] = next((place for place, each in enumerate(QUICK) if below.startswith(each)), len(QUICK))
+        if order[item] < len(QUICK):
+            item.add_marker(pytest.mark.quick)
+    if config.option.markexpr == "quick":
+        items.sort(key=order.__getitem__)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,141 @@
+"""Limits at their edges: exactly at, one above, shares rounded up, zero; and what raises them."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.model.fleet import Limit, Limits
+from reconciler.model.observed import AgentStatus
+from reconciler.plan.build import Plan, build_plan
+from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
+from tests.fakes.fleets import OWNER, agent, fleet
+from tests.unit.plan.parts import ABLE, basis, fleet_of, record, running
+
+FREE = Limit(percent=100)
+
+
+def leaving(total: int, leaves: int, limit: Limit, policy: Policy = Policy()) -> Plan:
+    """The plan of a fleet of `total` running agents of which so many leave."""
+    everything = fleet_of(total)
+    standing = basis(
+        [record(each, f"A{number}") for number, each in enumerate(everything)],
+        [running(each, f"A{number}") for number, each in enumerate(everything)],
+    )
+    wanted = fleet(*everything[leaves:], limits=Limits(leave=limit))
+    return build_plan(wanted, standing, ABLE, policy=policy, allow_empty=True)
+
+
+@pytest.mark.parametrize(
+    ("total", "leaves", "limit", "allowed"),
+    [
+        (10, 3, Limit(number=3), True),
+        (10, 4, Limit(number=3), False),
+        (10, 1, Limit(number=0), False),
+        (10, 0, Limit(number=0), True),
+        (10, 3, Limit(percent=30), True),
+        (10, 4, Limit(percent=30), False),
+        (11, 4, Limit(percent=30), True),  # 3.3 is rounded up, so that small fleets can change at all
+        (11, 5, Limit(percent=30), False),
+        (1, 1, Limit(percent=30), True),
+        (2, 1, Limit(percent=30), True),
+        (2, 2, Limit(percent=30), False),
+        (5, 1, Limit(percent=0), False),
+        (5, 5, Limit(percent=100), True),
+        (100, 7, Limit(percent=7), True),  # 7.000000000000001 in floating point
+        (100, 8, Limit(percent=7), False),
+    ],
+)
+def test_the_limit_of_leaves_at_its_edge(total: int, leaves: int, limit: Limit, allowed: bool) -> None:
+    plan = leaving(total, leaves, limit)
+    assert plan.count(Action.LEAVE) == leaves
+    assert [each.limit for each in plan.refusals] == ([] if allowed else ["leave"])
+
+
+def test_a_refusal_names_both_numbers_and_what_to_say() -> None:
+    (refusal,) = leaving(10, 4, Limit(percent=30)).refusals
+    assert (refusal.planned, refusal.allowed) == (4, 3)
+    assert "--allow leave=4" in refusal.text
+
+
+def test_allow_raises_a_limit_to_exactly_its_number_and_never_lowers_it() -> None:
+    assert not leaving(10, 4, Limit(number=3), Policy(allow={"leave": 4})).refusals
+    assert leaving(10, 5, Limit(number=3), Policy(allow={"leave": 4})).refusals
+    assert not leaving(10, 3, Limit(number=3), Policy(allow={"leave": 1})).refusals
+    assert leaving(10, 4, Limit(number=3), Policy(allow={"replace": 9})).refusals
+
+
+def test_the_share_is_of_what_is_recorded_or_runs_whichever_is_more() -> None:
+    everything = fleet_of(10)
+    live = [running(each, f"A{number}") for number, each in enumerate(everything)]
+    only_three_are_recorded = basis([record(each, f"A{n}") for n, each in enumerate(everything[:3])], live)
+    wanted = fleet(*everything[3:], limits=Limits(leave=Limit(percent=30)))
+    assert not build_plan(wanted, only_three_are_recorded, ABLE).refusals
+
+
+def test_destroy_is_free_of_the_limit_of_leaves() -> None:
+    assert not leaving(10, 10, Limit(number=0), Policy(leave_is_limited=False)).refusals
+
+
+@pytest.mark.parametrize(("count", "allowed"), [(2, True), (3, False)])
+def test_the_limit_of_replacements_at_its_edge(count: int, allowed: bool) -> None:
+    old = fleet_of(5)
+    new = [*fleet_of(count, idle_timeout=60), *old[count:]]
+    standing = basis(
+        [record(each, f"A{number}") for number, each in enumerate(old)],
+        [running(each, f"A{number}") for number, each in enumerate(old)],
+    )
+    plan = build_plan(fleet(*new, limits=Limits(leave=FREE, replace=Limit(number=2))), standing, ABLE)
+    assert plan.count(Action.REPLACE) == count
+    assert [each.limit for each in plan.refusals] == ([] if allowed else ["replace"])
+
+
+@pytest.mark.parametrize(("count", "allowed"), [(3, True), (4, False)])
+def test_the_limit_of_joins_at_its_edge(count: int, allowed: bool) -> None:
+    plan = build_plan(fleet(*fleet_of(count), limits=Limits(join=Limit(number=3))), basis(), ABLE)
+    assert [each.limit for each in plan.refusals] == ([] if allowed else ["join"])
+
+
+@pytest.mark.parametrize(("quota", "allowed"), [(4, True), (3, False)])
+def test_the_quota_counts_every_live_agent_ours_or_not(quota: int, allowed: bool) -> None:
+    foreign = running(agent("cafe/x"), "F1", name="somebody else's")
+    old = agent("lobby/old")
+    standing = basis([record(old)], [running(old), foreign])
+    wanted = fleet(old, *fleet_of(2), limits=Limits(quota=quota))
+    plan = build_plan(wanted, standing, ABLE)
+    assert (plan.cost.before, plan.cost.after) == (2, 4)
+    assert [each.limit for each in plan.refusals] == ([] if allowed else ["quota"])
+
+
+def test_a_quota_that_is_used_up_refuses_nothing_that_makes_room() -> None:
+    everything = fleet_of(5)
+    standing = basis(
+        [record(each, f"A{number}") for number, each in enumerate(everything)],
+        [running(each, f"A{number}") for number, each in enumerate(everything)],
+    )
+    plan = build_plan(fleet(*everything[1:], limits=Limits(leave=FREE, quota=2)), standing, ABLE)
+    assert plan.cost.after == 4
+    assert not plan.refusals
+
+
+@pytest.mark.parametrize(("limit", "allowed"), [(288.0, True), (287.99, False)])
+def test_the_cost_of_a_day_at_its_edge(limit: float, allowed: bool) -> None:
+    plan = build_plan(fleet(*fleet_of(2), limits=Limits(usd_per_day=limit)), basis(), ABLE)
+    assert plan.cost.usd_per_day == pytest.approx(288.0)
+    assert [each.limit for each in plan.refusals] == ([] if allowed else ["usd_per_day"])
+
+
+def test_an_agent_that_is_stopping_costs_nothing_any_more() -> None:
+    spec = agent("lobby/desk")
+    plan = build_plan(fleet(spec), basis([record(spec)], [running(spec, status=AgentStatus.STOPPING)]), ABLE)
+    assert (plan.cost.before, plan.cost.after) == (0, 1)
+
+
+def test_what_is_held_counts_against_no_limit() -> None:
+    everything = fleet_of(4)
+    records = [record(each, f"A{n}", protect=n < 3) for n, each in enumerate(everything)]
+    live = [running(each, f"A{n}") for n, each in enumerate(everything)]
+    wanted = fleet(limits=Limits(leave=Limit(number=1)), owner=OWNER)
+    plan = build_plan(wanted, basis(records, live), ABLE, allow_empty=True)
+    assert (plan.count(Action.LEAVE), plan.count(Action.HOLD)) == (1, 3)
+    assert not plan.refusals
