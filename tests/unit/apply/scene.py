@@ -21,7 +21,7 @@ from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
 
 # What a copy of a join that got no answer is remembered by, once its agent is known.
-LATE_COPY = Operation.ECHO
+LATE_COPY = Operation.LATE_COPY
 DESK = Address("lobby", "desk")
 GRACE = Settings().grace
 CERTAIN_AFTER = Settings().certain_after

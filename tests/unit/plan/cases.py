@@ -16,7 +16,7 @@ from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record, State
 from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle, ReplaceOrder, describe
 from reconciler.plan.basis import Basis
-from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import (
     Action,
     Adopt,
@@ -30,6 +30,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 from tests.fakes.fleets import OWNER, fleet, properties
 
 PLANS = Path(__file__).parents[2] / "plans"

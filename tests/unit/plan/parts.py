@@ -10,12 +10,13 @@ from reconciler.model.address import Address, AgentName
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State
 from reconciler.model.spec import HOUR, AgentSpec
-from reconciler.plan.basis import Basis, settle
+from reconciler.plan.basis import Basis
+from reconciler.plan.intents import settle
 from tests.fakes.fleets import OWNER, agent
 from tests.unit.plan.cases import ABLE, NOW
 
 # What a copy of a join that got no answer is remembered by, once its agent is known.
-LATE_COPY = Operation.ECHO
+LATE_COPY = Operation.LATE_COPY
 GRACE = 300.0
 CERTAIN_AFTER = 2 * GRACE
 

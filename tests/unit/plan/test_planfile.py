@@ -10,10 +10,11 @@ import pytest
 from reconciler.errors import ReconcilerError, Refused, StalePlan, UsageError
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
-from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import load, save
+from reconciler.plan.selection import Selection
 from reconciler.workflow.applying import Approved, confirm
 from tests.fakes.fleets import OWNER, agent, fleet
 from tests.unit.plan.parts import ABLE, Basis, basis, fleet_of, record, running

@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import AgentSpec, Lifecycle, ReplaceOrder
-from reconciler.plan.build import Plan, Selection, build_plan
+from reconciler.plan.build import Plan, build_plan
+from reconciler.plan.selection import Selection
 from reconciler.plan.steps import (
     AwaitGone,
     CallJoin,
