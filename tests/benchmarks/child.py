@@ -29,6 +29,7 @@ from reconciler.model.record import Entry, State
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Keep
 from reconciler.plan.guard import Policy
+from reconciler.providers import Connection
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.workflow import Planned
@@ -99,8 +100,7 @@ def _plan(directory: Path) -> dict[str, Any]:
     session = Session(
         directory,
         fleet,
-        provider,
-        ACCOUNT.app_id,
+        Connection(provider, ACCOUNT.app_id),
         lambda: service,
         store,
         SecretSources({}, directory),
@@ -153,8 +153,7 @@ def _apply(directory: Path) -> dict[str, Any]:
         session = Session(
             directory,
             fleet,
-            provider,
-            ACCOUNT.app_id,
+            Connection(provider, ACCOUNT.app_id),
             HttpxSender,
             store_of(Path(state)),
             StandIns(SecretSources({}, directory)),

@@ -104,7 +104,7 @@ def otherwise(body: Body) -> Body:
 
 
 def _writes(fleet: DesiredFleet, records: Iterable[Record]) -> Iterator[Write]:
-    yield PutPins(Pins(fleet.owner.fleet, fleet.owner.environment, fleet.service.kind.value, ACCOUNT.app_id))
+    yield PutPins(Pins(fleet.owner.fleet, fleet.owner.environment, fleet.service.kind, ACCOUNT.app_id))
     for record in records:
         yield PutRecord(record)
         yield PutGeneration(record.address, record.generation)
