@@ -18,6 +18,7 @@ from reconciler.contract.literals import (
     looks_random,
     names_a_credential,
     url_credential,
+    word_set,
 )
 
 
@@ -119,32 +120,9 @@ def url_paths(tree: Any) -> Iterator[Path]:
 
 
 # What stands beside a credential in a mapping that is named like one.
-_BESIDE: Final = frozenset(
-    [
-        "type",
-        "kind",
-        "mode",
-        "provider",
-        "region",
-        "name",
-        "scheme",
-        "url",
-        "host",
-        "user",
-        "username",
-        "role",
-        "audience",
-        "issuer",
-        "scope",
-        "scopes",
-        "method",
-        "header",
-        "query",
-        "id",
-        "location",
-        "in",
-        "prefix",
-    ]
+_BESIDE: Final = word_set(
+    "type kind mode provider region name scheme url host user username role audience issuer scope scopes "
+    "method header query id location in prefix"
 )
 
 
