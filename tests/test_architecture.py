@@ -17,6 +17,8 @@ from click.testing import CliRunner
 
 from reconciler.cli.commands import COMMANDS
 from reconciler.cli.main import LazyGroup, cli
+from reconciler.contract.agora.properties import PROPERTIES
+from reconciler.contract.kinds import FieldType
 from reconciler.errors import ExitCode, ReconcilerError
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +80,7 @@ def test_imports_point_downwards() -> None:
         ("plan/diff.py", "import time", "The core does no I/O"),
         ("plan/decide.py", "from reconciler.state import local", "The house has floors"),
         ("model/fleet.py", "import reconciler.ports", "The house has floors"),
+        ("contract/rows.py", "from reconciler.model import tree", "The house has floors"),
         ("report/text.py", "from reconciler.providers.agora import wire", "The house has floors"),
         ("providers/agora/client.py", "import httpx", "The client is sans-I/O"),
         (
@@ -102,6 +105,35 @@ def test_a_planted_violation_is_caught(tmp_path: Path, module: str, statement: s
     assert done.returncode == 1
     broken = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
     assert any(contract in line for line in broken), done.stdout
+
+
+def test_only_the_contract_names_a_vendors_fields() -> None:
+    """A vendor is a row: whoever names its fields elsewhere has begun a second table."""
+    own, params = set(), set()
+    for field, is_param in field_names(PROPERTIES):
+        (params if is_param else own).add(field)
+    # One everyday word may mean anything; App IDs are Agora's own.
+    telling = {each for each in params - own - {"app_id"} if re.search(r"_|[a-z][A-Z]", each)}
+    assert len(telling) > 100
+    for path in MODULES:
+        if not is_in(path, ("contract", "providers", "simulator")):
+            named = {
+                node.value
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+            assert named & telling == set(), f"{name(path)}: read it from contract/"
+
+
+def field_names(kind: FieldType, is_param: bool = False) -> Iterator[tuple[str, bool]]:
+    """Every key that the tables know, with whether it is a vendor's own."""
+    for variant in kind.variants.values():
+        yield from field_names(variant, is_param)
+    for label, field in kind.fields.items():
+        yield label, is_param
+        yield from field_names(field, is_param or label == "params")
+    if kind.inner is not None:
+        yield from field_names(kind.inner, is_param)
 
 
 # --- modules --------------------------------------------------------------------------------------------------

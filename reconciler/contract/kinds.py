@@ -22,6 +22,7 @@ class Holds(Enum):
     PLAIN = "plain"
     CREDENTIAL = "credential"
     ADDRESS = "address"
+    FETCHED = "fetched"  # an address of a recording or picture, to which no credential beside it is sent
     HEADER = "header"  # a credential or something harmless, as the header's name says
     ID = "id"  # the vendor's name of something: may look as random as a key, and is none
     PROSE = "prose"  # written by people for people: anything may stand in it
@@ -84,6 +85,11 @@ def key(says: str) -> FieldType:
 def address(says: str, **more: Any) -> FieldType:
     """Where the service sends something: its host counts as a destination of the secrets beside it."""
     return _made("str", says, more, holds=Holds.ADDRESS)
+
+
+def fetched(says: str, **more: Any) -> FieldType:
+    """From where the service fetches a recording or picture; no destination of the secrets beside it."""
+    return _made("str", says, more, holds=Holds.FETCHED)
 
 
 def identifier(says: str, **more: Any) -> FieldType:

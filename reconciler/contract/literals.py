@@ -22,155 +22,43 @@ KEY_LIKE: Final = re.compile(
     r"|eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{10,}\.)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 # Pieces that begin like the above, to look for first: most texts hold none of them.
-KEY_PREFIXES: Final = (
-    *(
-        "sk-",
-        "sk_",
-        "rk_",
-        "rk-",
-        "AKIA",
-        "ASIA",
-        "AIza",
-        "gho_",
-        "ghp_",
-        "ghr_",
-        "ghs_",
-        "ghu_",
-        "github_pat_",
-    ),
-    *(
-        "glpat-",
-        "xox",
-        "xapp-",
-        "ya29.",
-        "hf_",
-        "gsk_",
-        "xai-",
-        "nvapi-",
-        "pplx-",
-        "npm_",
-        "LTAI",
-        "AKID",
-        "SG.",
-    ),
-    *("006e", "007e", "eyJ", "-----BEGIN"),
+_PREFIXES = (
+    "sk- sk_ rk_ rk- AKIA ASIA AIza gho_ ghp_ ghr_ ghs_ ghu_ github_pat_ glpat- xox xapp- ya29. hf_ gsk_ xai- nvapi- "
+    "pplx- npm_ LTAI AKID SG. 006e 007e eyJ -----BEGIN"
 )
+KEY_PREFIXES: Final = tuple(_PREFIXES.split())
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD: Final = re.compile(r"[A-Za-z]+")
 # Last words that name a credential by themselves.
-_CREDENTIALS: Final = frozenset(
-    [
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "pwd",
-        "secret",
-        "secrets",
-        "credential",
-        "credentials",
-        "bearer",
-        "jwt",
-        "signature",
-        "sig",
-        "cookie",
-        "authorization",
-        "auth",
-        "apikey",
-    ]
+_CREDENTIALS: Final = word_set(
+    "password passwd passphrase passcode pwd secret secrets credential credentials bearer jwt signature "
+    "sig cookie authorization auth apikey"
 )
 # Endings of words that are written together.
-_TOGETHER: Final = (
-    *(
-        "apikey",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "subscriptionkey",
-        "signingkey",
-        "authkey",
-        "apikeys",
-    ),
-    *("authtoken", "accesstoken", "sessiontoken", "refreshtoken", "clientsecret", "apitoken", "apisecret"),
+_TOGETHER: Final = tuple(
+    word_set(
+        "apikey apikeys accesskey secretkey privatekey subscriptionkey signingkey authkey authtoken accesstoken "
+        "sessiontoken refreshtoken clientsecret apitoken apisecret"
+    )
 )
 # Words after which a key or a token is no credential: what a cache, a table, a keyboard or a tokenizer calls so.
-_HARMLESS_BEFORE_KEY: Final = frozenset(
-    [
-        "cache",
-        "sort",
-        "partition",
-        "routing",
-        "idempotency",
-        "dedup",
-        "dedupe",
-        "lookup",
-        "public",
-        "foreign",
-        "primary",
-        "group",
-        "object",
-        "storage",
-        "bucket",
-        "hot",
-        "translation",
-        "label",
-        "field",
-        "json",
-        "data",
-        "dict",
-        "map",
-        "index",
-        "row",
-        "column",
-        "language",
-        "locale",
-        "voice",
-        "music",
-        "musical",
-        "piano",
-        "phrase",
-        "message",
-        "answer",
-        "event",
-        "trace",
-        "feature",
-        "setting",
-        "config",
-        "property",
-        "attribute",
-        "dtmf",
-        "pound",
-        "star",
-        "menu",
-        "wake",
-        "shift",
-    ]
+_HARMLESS_BEFORE_KEY: Final = word_set(
+    "cache sort partition routing idempotency dedup dedupe lookup public foreign primary group object "
+    "storage bucket hot translation label field json data dict map index row column language locale voice "
+    "music musical piano phrase message answer event trace feature setting config property attribute dtmf "
+    "pound star menu wake shift"
 )
-_HARMLESS_BEFORE_TOKEN: Final = frozenset(
-    [
-        "stop",
-        "eos",
-        "bos",
-        "pad",
-        "end",
-        "start",
-        "special",
-        "mask",
-        "sep",
-        "unk",
-        "wake",
-        "next",
-        "page",
-        "continuation",
-        "max",
-        "min",
-        "top",
-        "first",
-        "last",
-    ]
+_HARMLESS_BEFORE_TOKEN: Final = word_set(
+    "stop eos bos pad end start special mask sep unk wake next page continuation max min top first last"
 )
-_BEFORE_KEYS: Final = frozenset(["api", "access", "secret", "private", "auth", "account", "subscription"])
+_BEFORE_KEYS: Final = word_set("api access secret private auth account subscription")
 
 _RUN: Final = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}|[A-Za-z0-9_-]{40,}")
 _HEX: Final = re.compile(r"[0-9a-fA-F-]+")
@@ -199,23 +87,7 @@ def names_a_credential(key: str) -> bool:
 
 
 # What an `auth` may be instead of a credential: how one is shown.
-_WAYS: Final = frozenset(
-    [
-        "none",
-        "basic",
-        "bearer",
-        "digest",
-        "oauth",
-        "oauth2",
-        "api_key",
-        "apikey",
-        "adc",
-        "iam",
-        "default",
-        "header",
-        "query",
-    ]
-)
+_WAYS: Final = word_set("none basic bearer digest oauth oauth2 api_key apikey adc iam default header query")
 
 
 def looks_random(text: str) -> bool:

@@ -18,6 +18,7 @@ from reconciler.contract.literals import (
     looks_random,
     names_a_credential,
     url_credential,
+    word_set,
 )
 
 
@@ -50,9 +51,13 @@ def _params(holds: Holds) -> frozenset[Path]:
 
 HEADER_PATHS: Final = _paths(Holds.HEADER)
 CREDENTIAL_PATHS: Final = HEADER_PATHS | _paths(Holds.CREDENTIAL) | _params(Holds.CREDENTIAL)
-URL_PATHS: Final = _paths(Holds.ADDRESS) | _params(Holds.ADDRESS)
+URL_PATHS: Final = _paths(Holds.ADDRESS, Holds.FETCHED) | _params(Holds.ADDRESS)
+# Keys at which the service only fetches something, or over which one says so to a plain `url`.
+FETCHED_KEYS: Final = frozenset(
+    [part for part in path if part not in ("*", "url")][-1] for path in _paths(Holds.FETCHED)
+)
 # Paths that a type calls neither credential nor anything else of note, and whose names must not make one of them.
-_HARMLESS: Final = _paths(Holds.PLAIN, Holds.ID, Holds.PROSE, Holds.ADDRESS) - CREDENTIAL_PATHS
+_HARMLESS: Final = _paths(Holds.PLAIN, Holds.ID, Holds.PROSE, Holds.ADDRESS, Holds.FETCHED) - CREDENTIAL_PATHS
 _IDS: Final = _paths(Holds.ID)
 
 # Keys of texts that people write for people and models: anything may stand in them. And keys over nothing else.
@@ -115,32 +120,9 @@ def url_paths(tree: Any) -> Iterator[Path]:
 
 
 # What stands beside a credential in a mapping that is named like one.
-_BESIDE: Final = frozenset(
-    [
-        "type",
-        "kind",
-        "mode",
-        "provider",
-        "region",
-        "name",
-        "scheme",
-        "url",
-        "host",
-        "user",
-        "username",
-        "role",
-        "audience",
-        "issuer",
-        "scope",
-        "scopes",
-        "method",
-        "header",
-        "query",
-        "id",
-        "location",
-        "in",
-        "prefix",
-    ]
+_BESIDE: Final = word_set(
+    "type kind mode provider region name scheme url host user username role audience issuer scope scopes "
+    "method header query id location in prefix"
 )
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from reconciler.contract.agora.properties import SLOTS
 from reconciler.contract.offers import VENDOR_HOSTS, vendor_of
-from reconciler.contract.places import PROSE_KEYS, is_url_path
+from reconciler.contract.places import FETCHED_KEYS, PROSE_KEYS, is_url_path
 from reconciler.model.tree import Path, value_at
 from reconciler.secrets import MARK, pieces
 
@@ -21,8 +21,6 @@ AGORA: Final = "vendor:agora"
 # Lists whose items are servers of their own: what an item holds is sent to the item's address and not to the
 # part's, and the part's secrets are not sent to the item's.
 _SERVERS: Final = frozenset({"tools", "mcp_servers"})
-# Addresses of recordings and pictures: the service fetches those, and shows them to nobody's credential.
-_DATA: Final = frozenset({"greeting_audio_url", "sample_urls", "digital_role"})
 # Mappings of texts in which an address is only spoken of.
 _ALL_PROSE: Final = frozenset({"system_messages", "template_variables", "labels"})
 # Keys that say that their text is an address, whatever it looks like; and keys that may say so.
@@ -55,7 +53,7 @@ def secret_destination(path: Path, tree: Any) -> str:
     as written. Where several addresses could govern a secret all are named, so that none can hide behind
     another.
     """
-    if is_url_path(path) and not _DATA.isdisjoint(map(str, path)):
+    if is_url_path(path) and not FETCHED_KEYS.isdisjoint(map(str, path)):
         url = value_at(tree, path)
         return (_host(url) if isinstance(url, str) and url else "") or AGORA
     found = _governing(path, tree)
@@ -91,13 +89,13 @@ def _governing(path: Path, tree: Any) -> _Found:
 
 def _look(key: str, value: Any, found: _Found) -> None:
     if isinstance(value, str):
-        if key not in PROSE_KEYS and key not in _DATA:
+        if key not in PROSE_KEYS and key not in FETCHED_KEYS:
             found.addresses.extend(_addresses(key, value))
             if key == "path" and not _ONLY_A_PATH.fullmatch(value):
                 found.paths.append(value)
     elif isinstance(value, Mapping):
         for name, below in value.items():
-            if name not in _ALL_PROSE and name not in _DATA:
+            if name not in _ALL_PROSE and name not in FETCHED_KEYS:
                 _look(name, below, found)
     elif isinstance(value, (list, tuple)):
         for below in value:

@@ -10,6 +10,7 @@ from reconciler.contract.agora.fields import API_KEY, APP_ID, CLOUD_REGION, SAMP
 from reconciler.contract.kinds import (
     Fields,
     address,
+    fetched,
     free,
     identifier,
     key,
@@ -135,7 +136,7 @@ AVATAR = slot(
                                             "y": number("Place from the top."),
                                         },
                                     ),
-                                    "url": address("Address of the figure's package."),
+                                    "url": fetched("Address of the figure's package."),
                                 },
                             )
                         },

@@ -15,6 +15,7 @@ from reconciler.contract.kinds import (
     Fields,
     address,
     anything,
+    fetched,
     free,
     group,
     headers,
@@ -102,7 +103,7 @@ _COMMON: Fields = {
         name="greeting_configs",
     ),
     "greeting_message": prose("Words of greeting. May use {{variables}}."),
-    "greeting_audio_url": address(
+    "greeting_audio_url": fetched(
         "Recording to greet with, at most 2048 bytes; needs greeting_message too.",
         max_length=2048,
         pattern="^([hH][tT][tT][pP][sS]?://|ref\\+)\\S+$",

@@ -19,6 +19,7 @@ from reconciler.contract.kinds import (
     Unfit,
     address,
     checked,
+    fetched,
     free,
     group,
     key,
@@ -108,7 +109,7 @@ PROPERTIES = group(
                 ),
                 "sample_urls": checked(
                     mapping(
-                        address(""),
+                        fetched(""),
                         "One voice by name, to a .pcm of 10 to 15 s, 16 kHz, 16 bit, mono, at most 2 MB.",
                         max_length=1,
                     ),
