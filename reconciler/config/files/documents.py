@@ -151,6 +151,7 @@ class Files:
             raise Unreadable(
                 "file-size", f"the fleet's files are larger than {self.limits.total_bytes:,} bytes together"
             )
+        data = _normalised(data)
         self.digests.setdefault(name, hashlib.blake2b(data, digest_size=16).hexdigest())
         return data
 
@@ -188,11 +189,19 @@ def _check_relative(name: str, what: str) -> None:
         )
 
 
+def _normalised(data: bytes) -> bytes:
+    """The bytes of a text without what a checkout may change: a BOM at the start, and how lines end.
+
+    Before anything is made of them, the digest included: two checkouts of one commit are the same fleet.
+    """
+    data = data.removeprefix(_BOM)
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
 def _decoded(data: bytes, name: str) -> str:
-    """UTF-8, one BOM at the start allowed, line ends as they are."""
+    """The text of normalised bytes, which must be UTF-8 without control characters."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]:
         raise Unreadable("file-encoding", f"{name} is not UTF-8 (it looks like UTF-16)", "save it as UTF-8")
-    data = data.removeprefix(_BOM)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
