@@ -39,7 +39,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """Bounds on what may be read; set by whoever runs the tool, never by the files."""
+    """Bounds on what may be read; set by the user who runs the command, never by the files."""
 
     file_bytes: int = 64 * 1024 * 1024
     total_bytes: int = 1024 * 1024 * 1024
@@ -137,7 +137,7 @@ class Files:
                 summary = f"{name} leads out of the fleet's directory"
                 raise Unreadable("file-outside", summary, "copy the file into the directory")
             if is_hidden(real.relative_to(self.root).as_posix()):
-                # What lies hidden here is Git's, the state's or somebody's credentials, also by way of a link.
+                # Hidden files are Git's, the state or credentials; a link must not lead there either.
                 summary = f"{name} is hidden, or leads to something hidden"
                 raise Unreadable("file-hidden", summary, "name a file that is not hidden")
             data = self._read(real, name)
