@@ -222,6 +222,9 @@ KEYS: Final[Mapping[str, Keys]] = {
     },
 }
 LOOP_KEYS: Final = frozenset({"for_each", "as", "when"})
+# At the top of these files keys with this beginning are ignored: a place for anchors.
+IGNORED: Final = "x-"
+MAY_IGNORE: Final = frozenset({"fleet.yaml", "agents file"})
 # What people write who know other tools -> our key.
 MEANT: Final[Mapping[str, str]] = {
     "templates": "profiles",

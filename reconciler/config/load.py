@@ -1,8 +1,8 @@
 """A fleet's directory -> `DesiredFleet`, or every problem at once.
 
-documents -> compose -> render -> parse -> rules, in that order. Agents are rendered in a process of their own, and
-parsed here as they come. The collector of garbage is off meanwhile, since nothing made here is garbage and looking
-for it costs more than the work.
+The order: read the files, compile their blocks, render agents in a process of their own, read each agent as it comes,
+check the rules, and give every problem its place. Garbage collection is off meanwhile: a load makes no cycles, and
+searching its many objects for some takes longer than the load itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from reconciler.config.expand.agents import Parser
+from reconciler.config.expand.agents import read_agent
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.fleet_files import Reader
@@ -40,7 +40,7 @@ from reconciler.model.spec import AgentSpec
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Bounds on a load; raised by whoever runs the tool, never by the files.
+    """Bounds on a load; set by the user who runs the command, never by the files.
 
     `secret_schemes` are further sources that references may name, beside those of `secrets.sources`.
     """
@@ -184,7 +184,7 @@ class _Loading:
             )
 
     def _check_fixed(self, fixed: Mapping[str, Any], fleet: FleetFile) -> None:
-        """A `--var` that nothing declares or uses is a slip of the pen."""
+        """Report each `--var` that nothing declares or uses: most likely its name is misspelt."""
         sections = [fleet.section, *(each for each in fleet.environments.values() if each is not None)]
         declared = {name for each in sections if (part := each.sub("variables")) for name in part.tree}
         used = self.rendering.names | declared
@@ -205,13 +205,13 @@ class _Loading:
         service = parse_service(_layers("service", fleet.section, settings), self.problems)
         limits = parse_limits(_layers("limits", fleet.section, settings), self.problems)
         owner = Owner(str(fleet.section.get("fleet")), self.environment)
-        parser, rules = Parser(), Rules(owner, service.area, self.limits.secret_schemes)
+        rules = Rules(owner, service.area, self.limits.secret_schemes)
         agents: dict[Address, AgentSpec] = {}
         origins: dict[Address, RenderedAgent] = {}
         unplaced: list[tuple[RenderedAgent, Problem]] = []
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
         for instance in instances:
-            spec, found = parser.agent(instance)
+            spec, found = read_agent(instance)
             if spec is not None:
                 found += rules.agent(spec)
                 if spec.address in agents:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from reconciler.config.keys import BODY, KEYS, Key
+from reconciler.config.keys import BODY, IGNORED, KEYS, MAY_IGNORE, Key
 from reconciler.config.value_types import Schema, Shape
 
 _TEMPLATE: Final[Schema] = {"$ref": "#/$defs/template"}
@@ -81,7 +81,8 @@ def _block(name: str, about: str, authored: Callable[[Schema], Schema]) -> Schem
         elif key.required and key.type.shape is Shape.TEXT and not key.static:
             made = _or_template(made)
         properties[each] = made
-    return closed(properties, about, tuple(each for each, key in keys.items() if key.required))
+    made = closed(properties, about, tuple(each for each, key in keys.items() if key.required))
+    return {**made, "patternProperties": {f"^{IGNORED}": True}} if name in MAY_IGNORE else made
 
 
 def _or_template(schema: Schema) -> Schema:

@@ -1,6 +1,6 @@
-"""Our own words inside the files: durations, limits, names, each with the message for whoever gets it wrong.
+"""Readers for the values of our own keys (durations, limits, words), and values as they stand in messages.
 
-Each reader takes a value and gives the parsed one, or raises `InvalidValue` with what to say.
+Each reader returns the parsed value, or raises `InvalidValue` with what is wrong and what to write instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 class InvalidValue(ProblemError):
-    """A value of ours that cannot be read; whoever asked for it adds the name of its key and the place."""
+    """The value of one of our keys is not valid; the caller adds the key and the place."""
 
     def __init__(self, rule: str, summary: str, help: str | None = None) -> None:
         super().__init__(Problem(rule, summary, help=help))

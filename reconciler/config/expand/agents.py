@@ -1,7 +1,6 @@
 """Rendered agents -> agents of the model: unknown keys of ours are refused, `properties` are checked by their model.
 
-The happy path of an agent is one look-up of its lifecycle and one `model_validate`. Places are sought only for
-what is wrong.
+Problems are at paths of the agent; their places in the files are looked up when loading ends.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from reconciler.config.expand.loops import RenderedAgent
@@ -26,70 +24,42 @@ from reconciler.model.tree import Path, Tree
 MAX_CHANNEL = 63
 
 
-class Parser:
-    """Turns rendered trees into agents; remembers what many agents have in common."""
-
-    def __init__(self) -> None:
-        self._lifecycles: dict[bytes, Lifecycle] = {}
-        self._channels: set[str] = set()
-        self._validate = check
-
-    def agent(self, rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]]:
-        """The agent, and what is wrong with it; no agent where it has no address."""
-        problems: list[Problem] = []
-        channel, name, tree = rendered.channel, rendered.name, rendered.tree
-        if not isinstance(channel, str) or channel not in self._channels:
-            self._check_channel(channel, problems)
-        if not isinstance(name, str) or AGENT.fullmatch(name) is None:
-            problems.append(_bad_name(name))
-        properties = tree.get("properties", _NOTHING)
-        if not isinstance(properties, dict):
-            summary = f"properties must be a mapping, not {shown(properties)}"
-            problems.append(Problem("wrong-type", summary, ("properties",)))
-            properties = {}
-        else:
-            try:
-                self._validate(properties)
-            except ValidationError as error:
-                problems += property_problems(error, properties)
-        lifecycle = self._lifecycle(tree.get("lifecycle"), problems)
-        previously = tree.get("previously")
-        renamed = tuple(_addresses(previously, problems)) if previously is not None else ()
-        preset = _text("preset", tree.get("preset"), problems)
-        pipeline = _text("pipeline_id", tree.get("pipeline_id"), problems)
-        body = Body(properties, preset, pipeline)
-        if not isinstance(channel, str) or not isinstance(name, str):
-            return None, problems
-        return AgentSpec(Address(channel, name), body, lifecycle, renamed), problems
-
-    def _check_channel(self, channel: Tree, problems: list[Problem]) -> None:
-        if isinstance(channel, str) and CHANNEL.fullmatch(channel) is not None:
-            self._channels.add(channel)
-            return
-        is_long = isinstance(channel, str) and len(channel) > MAX_CHANNEL
-        why = f"it is {len(str(channel))} characters long" if is_long else None
-        help = f"at most {MAX_CHANNEL} letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{{}}|~,"
-        summary = f"{shown(channel)} cannot be the name of a channel"
-        problems.append(Problem("channel-name", summary, ("channel",), help, why))
-
-    def _lifecycle(self, tree: Tree, problems: list[Problem]) -> Lifecycle:
-        if tree is None:
-            return _DEFAULT
-        key = orjson.dumps(tree)
-        known = self._lifecycles.get(key)
-        if known is None:
-            before = len(problems)
-            known = _read_lifecycle(tree, problems)
-            if len(problems) == before:
-                self._lifecycles[key] = known
-        return known
+def read_agent(rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]]:
+    """The agent, and what is wrong with it; no agent where it has no address."""
+    problems: list[Problem] = []
+    channel, name, tree = rendered.channel, rendered.name, rendered.tree
+    if not isinstance(channel, str) or CHANNEL.fullmatch(channel) is None:
+        problems.append(_bad_channel(channel))
+    if not isinstance(name, str) or AGENT.fullmatch(name) is None:
+        problems.append(_bad_name(name))
+    properties = tree.get("properties", _NOTHING)
+    if not isinstance(properties, dict):
+        summary = f"properties must be a mapping, not {shown(properties)}"
+        problems.append(Problem("wrong-type", summary, ("properties",)))
+        properties = {}
+    else:
+        try:
+            check(properties)
+        except ValidationError as error:
+            problems += property_problems(error, properties)
+    lifecycle = _lifecycle(tree.get("lifecycle"), problems)
+    previously = tree.get("previously")
+    renamed = tuple(_addresses(previously, problems)) if previously is not None else ()
+    preset = _text("preset", tree.get("preset"), problems)
+    pipeline = _text("pipeline_id", tree.get("pipeline_id"), problems)
+    body = Body(properties, preset, pipeline)
+    if not isinstance(channel, str) or not isinstance(name, str):
+        return None, problems
+    return AgentSpec(Address(channel, name), body, lifecycle, renamed), problems
 
 
 _NOTHING: dict[str, Tree] = {}
 _DEFAULT = Lifecycle()
 
 
-def _read_lifecycle(tree: Tree, problems: list[Problem]) -> Lifecycle:
+def _lifecycle(tree: Tree, problems: list[Problem]) -> Lifecycle:
+    if tree is None:
+        return _DEFAULT
     if not isinstance(tree, dict):
         problems.append(
             Problem("wrong-type", f"lifecycle must be a mapping, not {shown(tree)}", ("lifecycle",))
@@ -137,3 +107,11 @@ def _bad_name(name: Tree) -> Problem:
         ("name",),
         help="at most 64 letters, digits, - and _, beginning with a letter or digit",
     )
+
+
+def _bad_channel(channel: Tree) -> Problem:
+    is_long = isinstance(channel, str) and len(channel) > MAX_CHANNEL
+    why = f"it is {len(str(channel))} characters long" if is_long else None
+    help = f"at most {MAX_CHANNEL} letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{{}}|~,"
+    summary = f"{shown(channel)} cannot be the name of a channel"
+    return Problem("channel-name", summary, ("channel",), help, why)

@@ -2,7 +2,7 @@
 
 Merging happens on the files' own trees, before anything is rendered, and shares every subtree that only one
 layer has. A template that may give a mapping cannot be merged yet: it is stacked, to be merged when it is known.
-Where a value came from is not carried along: the layers are kept, and searched when somebody asks.
+Values do not carry their origin: the layers are kept, and searched when a place is needed.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from reconciler.config.expand.layers import Layer, Place
 from reconciler.config.files.documents import Document
-from reconciler.config.keys import KEYS, MEANT
+from reconciler.config.keys import IGNORED, KEYS, MAY_IGNORE, MEANT
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems, did_you_mean
 from reconciler.model.tree import Path, Tree
@@ -153,6 +153,8 @@ def _check(section: Section, name: str, problems: Problems) -> None:
     document, tree = section.document, section.tree
     for key, value in tree.items():
         declared = known.get(key)
+        if declared is None and name in MAY_IGNORE and key.startswith(IGNORED):
+            continue
         if declared is None:
             _unknown(section, name, key, problems)
         elif value is not None and not declared.type.shape.fits(value):

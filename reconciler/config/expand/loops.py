@@ -25,7 +25,7 @@ BATCH = 256
 
 
 class TooMany(Exception):
-    """The files ask for more agents than anybody may; rendering ends."""
+    """The files ask for more agents than `LoadLimits.agents`; rendering ends."""
 
 
 class RenderedBody(TypedDict, total=False):

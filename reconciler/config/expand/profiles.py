@@ -26,11 +26,11 @@ class Profiles:
         return tuple(dict.fromkeys(each for name in chosen for each in self._orders.get(name, ())))
 
     def suggestion(self, name: str) -> str:
-        """What somebody may have meant who wrote an unknown name."""
+        """The help for an unknown name: the nearest known one, or all of them."""
         return did_you_mean(name, self.sections) or f"known: {', '.join(self.sections) or 'none'}"
 
     def _order(self, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
-        """What a profile stands on, then itself; `path` are the profiles that led here."""
+        """The profiles that a profile extends, then itself; `path` are the profiles that led here."""
         known = self._orders.get(name)
         if known is not None:
             return known

@@ -30,7 +30,7 @@ class Origin(Protocol):
 
 
 class Rendering(Protocol):
-    """What rendering one agent needs: names, a memory of texts, and an ear for faults."""
+    """What rendering one agent needs: the names in scope, long texts seen before, and a place to report faults."""
 
     @property
     def context(self) -> Context: ...

@@ -117,7 +117,7 @@ class Scope:
         return (outer | self.names.keys() | self._level.keys()) - self.shared.templates.globals.keys()
 
     def fail(self) -> None:
-        """Something that is rendered here cannot be: it was said when it was compiled."""
+        """Count a template that does not compile; its problem was reported when it was compiled."""
         self.shared.repeated += 1
 
     def record(self, origin: Origin, path: Path, fault: TemplateFault, template: Template | None) -> None:

@@ -39,7 +39,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """Bounds on what may be read; set by whoever runs the tool, never by the files."""
+    """Bounds on what may be read; set by the user who runs the command, never by the files."""
 
     file_bytes: int = 64 * 1024 * 1024
     total_bytes: int = 1024 * 1024 * 1024
@@ -137,7 +137,7 @@ class Files:
                 summary = f"{name} leads out of the fleet's directory"
                 raise Unreadable("file-outside", summary, "copy the file into the directory")
             if is_hidden(real.relative_to(self.root).as_posix()):
-                # What lies hidden here is Git's, the state's or somebody's credentials, also by way of a link.
+                # Hidden files are Git's, the state or credentials; a link must not lead there either.
                 summary = f"{name} is hidden, or leads to something hidden"
                 raise Unreadable("file-hidden", summary, "name a file that is not hidden")
             data = self._read(real, name)
@@ -151,6 +151,7 @@ class Files:
             raise Unreadable(
                 "file-size", f"the fleet's files are larger than {self.limits.total_bytes:,} bytes together"
             )
+        data = _normalised(data)
         self.digests.setdefault(name, hashlib.blake2b(data, digest_size=16).hexdigest())
         return data
 
@@ -188,11 +189,19 @@ def _check_relative(name: str, what: str) -> None:
         )
 
 
+def _normalised(data: bytes) -> bytes:
+    """The bytes of a text without what a checkout may change: a BOM at the start, and how lines end.
+
+    Before anything is made of them, the digest included: two checkouts of one commit are the same fleet.
+    """
+    data = data.removeprefix(_BOM)
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
 def _decoded(data: bytes, name: str) -> str:
-    """UTF-8, one BOM at the start allowed, line ends as they are."""
+    """The text of normalised bytes, which must be UTF-8 without control characters."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]:
         raise Unreadable("file-encoding", f"{name} is not UTF-8 (it looks like UTF-16)", "save it as UTF-8")
-    data = data.removeprefix(_BOM)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

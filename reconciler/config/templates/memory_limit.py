@@ -26,7 +26,7 @@ def more_memory(size: int) -> None:
 
 
 def address_space() -> int:
-    """The bytes of address space that this process has already; 0 where nobody tells."""
+    """The bytes of address space that this process has already; 0 where the system does not tell."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[0]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")

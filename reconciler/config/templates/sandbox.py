@@ -1,6 +1,6 @@
 """What a template may do: the closed lists of names, methods, filters and tests, and the bounds on operators.
 
-A template comes from whoever opened the pull request. It sees plain data and what stands in the tables below;
+A template is written by the author of a pull request, who need not be trusted. It sees plain data and what stands in the tables below;
 everything else does not exist for it. No environment, clock, randomness, network or file outside the fleet.
 """
 

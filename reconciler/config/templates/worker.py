@@ -1,4 +1,4 @@
-"""A child of this process in which templates run, so that whatever they do can be ended.
+"""Runs work in a child process with a deadline and a memory limit: one request, one reply that comes in parts.
 
 Time, memory and the size of the result are bounded from outside; the child has no environment, no open files, no
 terminal, and can write none. What comes back is plain data and the few classes that it is asked for: nothing that
@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """Bounds on rendering; set by whoever runs the tool, never by the files.
+    """Bounds on rendering; set by the user who runs the command, never by the files.
 
     Seconds are real time. An item is an agent. What a data file needs to be read is added. A template that takes
     longer than `template_seconds` is interrupted, so that its place is known; when that does not help, the whole
@@ -88,7 +88,7 @@ class Worker:
         """A child that does the work, and the end of a pipe from which to read what it sends."""
         reading, writing = os.pipe()
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # closed by whoever started us
+            if stream is not None:  # the parent process may have closed it
                 stream.flush()
         with warnings.catch_warnings():
             # Threads of others do not come along, and the child touches nothing that they could hold.
@@ -191,7 +191,7 @@ class _Answers:
     def _interrupt(self) -> None:
         """Ask the template that runs to end; repeated until something else is heard."""
         self._progress.ask_to_end(self._heard[0])
-        with suppress(ProcessLookupError):  # somebody collected the child
+        with suppress(ProcessLookupError):  # other code of this process reaped the child
             os.kill(self._child, signal.SIGALRM)
 
     def _overdue(self, why: str) -> Ended:
@@ -227,7 +227,7 @@ class _Answers:
         child, self._child = self._child, 0
         try:
             return os.waitpid(child, 0)[1] if child else 0
-        except ChildProcessError:  # somebody collects all children of this process
+        except ChildProcessError:  # the same
             return 0
 
     def close(self) -> None:

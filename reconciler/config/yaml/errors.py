@@ -1,4 +1,4 @@
-"""What can be wrong with a YAML file beside its syntax: one function for each message, so that they stand together."""
+"""The problems of a YAML text beside its syntax: one function for each message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def in_text(at: Place) -> Span:
 
 
 def bad_number(at: Place, summary: str) -> Problem:
-    """A number that no service could take."""
+    """A number out of range."""
     return Problem("yaml-number", summary, in_text(at), help="quote it if it is a text")
 
 
@@ -44,7 +44,7 @@ def bad_tag(at: Place, tag: str) -> Problem:
 
 
 def broken_tag(at: Place, tag: str, text: str) -> Problem:
-    """A core tag that its text does not keep."""
+    """A core tag whose type the text does not have."""
     return Problem(
         "yaml-tag",
         f'"{text[:60]}" is not what the tag {_shown(tag)} promises',
@@ -135,7 +135,7 @@ def unquoted_template(at: Place, opening: str = "{{") -> Problem:
 
 
 def too_deep(at: Place, depth: int) -> Problem:
-    """More levels than anybody can read."""
+    """More levels of nesting than the limit."""
     return Problem(
         "yaml-depth", f"nested more than {depth} levels deep", in_text(at), help="flatten the structure"
     )
@@ -169,7 +169,7 @@ def unknown_alias(at: Place, name: str) -> Problem:
 
 
 def expansion(at: Place, expanded: int, written: int) -> Problem:
-    """Aliases that are a bomb."""
+    """Aliases that expand to far more than the file holds."""
     return Problem(
         "yaml-expansion",
         "the aliases of this file expand to far more than the file itself",

@@ -1,4 +1,4 @@
-"""What a text means: YAML 1.2's few types, what is a template, and which characters nobody should meet.
+"""What a scalar means: YAML 1.2's core types, whether a text is a template, and which characters are refused.
 
 Numbers without a leading zero, `true`, `false` and `null` have a type; everything else is text.
 """

@@ -14,13 +14,13 @@ _COLUMN_MASK: Final = (1 << COLUMN_BITS) - 1
 
 
 class OpenMap(dict[str, Any]):
-    """A mapping below which something is left to do: a template to render, or a null that removes a key."""
+    """A mapping that still holds a template to render, or a null that removes a key."""
 
     __slots__ = ()
 
 
 class OpenList(list[Any]):
-    """A list below which a template waits to be rendered."""
+    """A list that still holds a template to render."""
 
     __slots__ = ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address
 from reconciler.model.fleet import Area, DesiredFleet, Limit
 from reconciler.model.spec import HOUR, ReplaceOrder
-from tests.unit.config.conftest import Load, Problems, Write
+from tests.unit.config.conftest import GOOD, Load, Problems, Write
 
 LOBBY = """
 channels:
@@ -551,3 +552,73 @@ def test_the_order_of_files_does_not_matter(loaded: Load) -> None:
     one = loaded("", {"agents/1.yaml": block.format("x"), "agents/2.yaml": block.format("y")})
     two = loaded("", {"agents/1.yaml": block.format("y"), "agents/2.yaml": block.format("x")})
     assert one.agents == two.agents
+
+
+# --- the same commit, checked out on another system -----------------------------------------------------------------
+
+CHECKOUT = {
+    "fleet.yaml": f"""fleet: test
+{GOOD}
+channels:
+  - channel: lobby
+    agents:
+      - name: "{{{{ load('names.csv')[0].name }}}}"
+        properties:
+          llm:
+            greeting_message: "{{% include 'hello.md' %}}"
+            system_messages: [{{role: system, content: "{{{{ load('more.yaml').text }}}}"}}]
+""",
+    "hello.md": "Hello.\nWelcome.\n",
+    "names.csv": 'name,text\ngreeter,"two\nlines"\n',
+    "more.yaml": "text: |\n  One.\n  Two.\n",
+    "agents/more.yaml.j2": "channels:\n  - channel: other\n    agents:\n{% for n in [1, 2] %}      - name: a{{ n }}\n{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\r"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_line_ends_and_byte_order_marks_of_a_checkout_change_nothing(
+    tmp_path: Path, line_end: bytes, start: bytes
+) -> None:
+    fleets = []
+    for folder, end, first in (("here", b"\n", b""), ("there", line_end, start)):
+        for name, text in CHECKOUT.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(first + text.encode().replace(b"\n", end))
+        fleets.append(load(tmp_path / folder))
+    here, there = fleets
+    assert here.agents == there.agents
+    assert here.digest == there.digest
+    greeting = here.agents[Address("lobby", "greeter")].body.properties["llm"]["greeting_message"]  # type: ignore[index,call-overload]
+    assert greeting == "Hello.\nWelcome."
+
+
+# --- keys for anchors -----------------------------------------------------------------------------------------------
+
+
+def test_keys_that_begin_with_x_are_for_anchors(loaded: Load) -> None:
+    fleet = loaded(
+        "x-slow: &slow {lifecycle: {paused: true}}\n"
+        'x-notes: ["{{ nothing_of_this_name }}", 1, null]\n'
+        "channels: [{channel: lobby, agents: [{name: a, <<: *slow}]}]\n",
+        {
+            "agents/b.yaml": "x-b: &b {lifecycle: {protect: true}}\nchannels: [{channel: b, agents: [{name: b, <<: *b}]}]\n"
+        },
+    )
+    assert [spec.lifecycle.paused for spec in fleet.agents.values()] == [True, False]
+    assert [spec.lifecycle.protect for spec in fleet.agents.values()] == [None, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "channels: [{channel: lobby, x-a: 1, agents: []}]",
+        "profiles: {a: {x-a: 1}}",
+        "environments: {prod: {x-a: 1}}",
+        "x_a: 1",
+        "X-a: 1",
+    ],
+)
+def test_such_keys_stand_at_the_top_only(problems: Problems, text: str) -> None:
+    assert "unknown-key" in {each.rule for each in problems(text)}

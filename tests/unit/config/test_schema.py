@@ -61,6 +61,8 @@ channels:
 def test_what_people_write() -> None:
     assert errors(fleet_schema(), yaml.safe_load(FLEET)) == []
     assert errors(fleet_schema(), yaml.safe_load("channels: [{channel: a, agents: [{name: b}]}]")) == []
+    assert errors(fleet_schema(), yaml.safe_load(f"{FLEET}\nx-voice: {{anything: [1, null]}}")) == []
+    assert errors(fleet_schema(), yaml.safe_load("x-a: 1\nchannels: []")) == []
 
 
 @pytest.mark.parametrize(
