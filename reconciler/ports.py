@@ -178,6 +178,14 @@ Steps: TypeAlias = Generator[Effect, Any, T]
 # --- the state --------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The latest commit of a state: its serial, and the nonce that its writer gave it."""
+
+    serial: int
+    nonce: str
+
+
 class StateReader(Protocol):
     """The reading half of a state store: all that a plan is ever given."""
 
@@ -204,11 +212,11 @@ class StateStore(StateReader, Protocol):
         """
         ...
 
-    def acquire(self, holder: str, timeout: float) -> None:
+    def acquire(self, holder: str, timeout: float) -> str:
         """Take the exclusive right to write, waiting up to `timeout` seconds; `StateLocked` names the holder.
 
         The right ends with its process, or when its holder gives no sign of life for a whole lease: whoever has
-        waited that long, by a clock of its own, takes over.
+        waited that long, by a clock of its own, takes over. Returns what people are to be told of it.
         """
         ...
 

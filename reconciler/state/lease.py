@@ -33,7 +33,7 @@ class FileLease:
 
     def __init__(self, path: Path, lease: float = LEASE_SECONDS) -> None:
         self.path = path
-        self.lease = lease
+        self.seconds = lease
         self._descriptor: int | None = None
         self._holder = ""
         self._signs = 0
@@ -65,14 +65,15 @@ class FileLease:
                     os.close(descriptor)
             if found != self._seen:
                 self._seen, self._seen_at = found, time.monotonic()
-            if time.monotonic() - self._seen_at < self.lease:
+            if time.monotonic() - self._seen_at < self.seconds:
                 raise self._held_by(found[1])
             self._take_over(found)
 
     def renew(self) -> None:
-        """Give a sign of life; raises `StateLocked` when somebody has taken over."""
+        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
+        if self._descriptor is None:
+            return
         self.check()
-        assert self._descriptor is not None, "only what is held is renewed"
         self._signs += 1
         told = orjson.dumps({"holder": self._holder, "signs": self._signs})
         os.pwrite(self._descriptor, told, 0)
@@ -83,7 +84,7 @@ class FileLease:
         if self.is_held and not self.is_in_place:
             raise StateLocked(
                 f"the state was taken over by {_holder_in(self._read())}: this run gave no sign of life for "
-                f"{self.lease:.0f} s",
+                f"{self.seconds:.0f} s",
                 hint="nothing more was done; run the same command again",
             )
 
@@ -136,7 +137,7 @@ class FileLease:
     def _held_by(self, told: bytes) -> StateLocked:
         silent = time.monotonic() - self._seen_at
         return StateLocked(
-            f"the state is held by {_holder_in(told)}; its lease ends after {self.lease:.0f} s without a sign of life, "
+            f"the state is held by {_holder_in(told)}; its lease ends after {self.seconds:.0f} s without a sign of life, "
             f"and {silent:.0f} s of silence were seen",
             hint="the lock ends with its process; wait with a longer --lock-timeout",
         )

@@ -33,10 +33,11 @@ class MemoryStore:
         self._view.serial += 1
         return self._view.serial
 
-    def acquire(self, holder: str, timeout: float) -> None:
+    def acquire(self, holder: str, timeout: float) -> str:
         if self._holder is not None:
             raise StateLocked(f"the state is held by {self._holder}; waited {timeout:.0f} s")
         self._holder = holder
+        return ""
 
     @property
     def renewal_seconds(self) -> float:

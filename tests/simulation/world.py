@@ -40,7 +40,7 @@ from reconciler.simulator import (
     MemoryStore as Shelf,
 )
 from reconciler.state.checks import check
-from reconciler.state.document import Blobs, intent_row, record_row
+from reconciler.state.document import intent_json, record_json
 from reconciler.state.memory import MemoryStore
 
 from .clock import Timeline
@@ -289,14 +289,14 @@ class Durable(MemoryStore):
 
 def state_bytes(state: State) -> bytes:
     """A state as bytes: rows in their stored form, in order."""
-    blobs = Blobs()
+    texts: dict[str, str] = {}
     parts = [f"{state.lineage} {state.serial} {state.pins} {state.applying}".encode()]
-    parts += [record_row(state.records[each], blobs) for each in sorted(state.records)]
-    parts += [intent_row(each, blobs) for each in state.intents]
+    parts += [record_json(state.records[each], texts).encode() for each in sorted(state.records)]
+    parts += [intent_json(each, texts).encode() for each in state.intents]
     parts += [f"{each}={state.generations[each]}".encode() for each in sorted(state.generations)]
     parts += [repr(state.foreign[each]).encode() for each in sorted(state.foreign)]
     parts += [each.encode() for each in sorted(state.released)]
-    parts += [blobs[each] for each in sorted(blobs)]
+    parts += [texts[each].encode() for each in sorted(texts)]
     return b"\n".join(parts)
 
 

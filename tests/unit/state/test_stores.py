@@ -87,11 +87,12 @@ def test_text_in_its_place_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     "edit",
     [
-        "update records set row = substr(row, 1, length(row) - 1)",
-        "update records set key = 'lobby/other'",
-        "update records set row = zeroblob(40)",
-        "delete from blobs",
-        "update blobs set data = x'7b7d'",
+        "update records set record = substr(record, 1, length(record) - 1)",
+        "update records set record = replace(record, 'A1', 'A2')",
+        "update records set address = 'lobby/other'",
+        "update records set record = zeroblob(40)",
+        "delete from texts",
+        "update texts set text = 'another prompt'",
         "delete from meta",
         "update meta set value = 'x' where key = 'serial'",
     ],
@@ -148,9 +149,9 @@ def test_equal_prompts_are_stored_once(path: Path) -> None:
     records = [replace(RECORD, address=Address("c", f"a{n}"), agent_id=f"A{n}") for n in range(200)]
     store.commit([PutRecord(each) for each in records], expected=0)
     connection = sqlite3.connect(path)
-    (blobs,) = connection.execute("select count(*) from blobs").fetchone()
+    (texts,) = connection.execute("select count(*) from texts").fetchone()
     connection.close()
-    assert blobs <= 3
+    assert texts == 1
     assert len(store.read().records) == 200
     assert ADDRESS not in store.read().records
 
@@ -182,7 +183,7 @@ def test_what_nobody_refers_to_any_more_is_let_go(path: Path, monkeypatch: pytes
         store.close()
         assert LocalStore(path).read().records[ADDRESS].body == record.body
     connection = sqlite3.connect(path)
-    (blobs,) = connection.execute("select count(*) from blobs").fetchone()
+    (texts,) = connection.execute("select count(*) from texts").fetchone()
     (entries,) = connection.execute("select count(*) from history").fetchone()
-    assert blobs <= 50
+    assert texts <= 50
     assert entries <= 30 + 2 * 20
