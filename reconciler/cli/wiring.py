@@ -44,6 +44,7 @@ from reconciler.providers.agora.settings import (
     from_environment,
 )
 from reconciler.providers.agora.wire import secrets_in
+from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
@@ -127,7 +128,7 @@ class Session:
         sender = Meter(self.sender(), self.provider.host, tell)
         driver = Driver(
             sender,
-            store=self.store,
+            store=behind_ports(self.store),
             secrets=self.secrets,
             on_event=_heard(on_event),
             holder=_holder(self.fleet),

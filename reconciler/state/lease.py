@@ -24,7 +24,6 @@ import orjson
 from reconciler.errors import StateLocked
 
 LEASE_SECONDS: Final = 60.0
-SIGNS_IN_A_LEASE: Final = 6
 _LONGEST: Final = 4096
 
 
@@ -57,7 +56,7 @@ class FileLease:
                 if self._locks(descriptor):
                     self._descriptor = descriptor
                     self._holder = holder
-                    self.renew()
+                    self._sign()
                     return
                 found = (os.fstat(descriptor).st_ino, os.pread(descriptor, _LONGEST, 0))
             finally:
@@ -73,7 +72,14 @@ class FileLease:
         """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
         if self._descriptor is None:
             return
-        self.check()
+        # Not beside a taker that has just found the last sign too old: one of the two is first. It is not waited
+        # for, since it may be a stopped process: `BlockingIOError`, and the next sign is soon.
+        with _alone_in(self.path.parent, fcntl.LOCK_NB):
+            self.check()
+            self._sign()
+
+    def _sign(self) -> None:
+        assert self._descriptor is not None, "only what is held is signed"
         self._signs += 1
         told = orjson.dumps({"holder": self._holder, "signs": self._signs})
         os.pwrite(self._descriptor, told, 0)
@@ -144,10 +150,10 @@ class FileLease:
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
+def _alone_in(directory: Path, how: int = 0) -> Iterator[None]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
         yield
     finally:
         os.close(descriptor)

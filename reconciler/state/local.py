@@ -1,7 +1,7 @@
 """The local state: one SQLite file beside the fleet, and a lock that dies with its process.
 
 One commit per batch of writes (WAL, FULL): durable when it returns, the old or the new version after any crash. Calls
-block; `state.ports` puts them behind the asynchronous ports.
+block; `state.blocking` puts them behind the asynchronous ports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.state.checks import check, older, other_lineage
 from reconciler.state.damage import address_of
 from reconciler.state.document import FORMAT, Reader
 from reconciler.state.key import KeyFile
-from reconciler.state.lease import LEASE_SECONDS, SIGNS_IN_A_LEASE, FileLease
+from reconciler.state.lease import LEASE_SECONDS, FileLease
 from reconciler.state.place import check_place, check_writable, exposures
 from reconciler.state.seen import Seen, SeenFile
 from reconciler.state.statements import read_pins, statement
@@ -52,6 +52,11 @@ class LocalStore:
         self._stored: set[str] = set()
         # Those of them that nothing referred to when the state was read: prompts that agents once had.
         self._unused: set[str] = set()
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long the right to write outlasts its holder's last sign of life."""
+        return self.lease.seconds
 
     def exposures(self) -> list[str]:
         """What is open to others and should not be, for people."""
@@ -205,10 +210,19 @@ class LocalStore:
                     raise
                 time.sleep(0.05)
         try:
+            self.create_key()
             return self.prepare()
         except BaseException:
             self.release()
             raise
+
+    def create_key(self) -> None:
+        """Make the key for digests of secrets where there is none."""
+        self._guarded(self.key.create)
+
+    def read_key(self) -> bytes:
+        """The key for digests of secrets; empty where there is none."""
+        return self._guarded(self.key.read)
 
     def take(self, holder: str) -> None:
         """Take the lease now, or raise `StateLocked`, which names its holder."""
@@ -221,7 +235,6 @@ class LocalStore:
         return self._guarded(self._prepare)
 
     def _prepare(self) -> str:
-        self.key.create()
         is_new = not self.path.exists()
         if is_new:
             meta = {"format": str(FORMAT), "lineage": str(uuid.uuid4()), "serial": "0"}
@@ -253,11 +266,6 @@ class LocalStore:
         return (
             f"the state {self.path} was converted to format {FORMAT}; as it was, it is kept in {backup.name}"
         )
-
-    @property
-    def renewal_seconds(self) -> float:
-        """How often the holder gives a sign of life."""
-        return self.lease.seconds / SIGNS_IN_A_LEASE
 
     def renew(self) -> None:
         """Give a sign of life, if the right is held; raises `StateLocked` when somebody has taken over."""

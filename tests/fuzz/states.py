@@ -16,7 +16,7 @@ from reconciler import workflow
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.model.address import Address, Owner
 from reconciler.plan.guard import Policy
-from reconciler.ports import StateStore
+from reconciler.state.blocking import BlockingStore
 from reconciler.state.document import checksum, text_digest
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
@@ -147,7 +147,7 @@ class StateFiles:
         return virtual.job(_WANTED, policy=_LENIENT)
 
 
-def _lived(store: StateStore, died: int) -> Virtual:
+def _lived(store: BlockingStore, died: int) -> Virtual:
     """A world in which much has happened, and what is remembered of it; `died` is the last run's last call."""
     virtual = Virtual(store)
     shared_with(virtual, fleet(agent("lobby/theirs"), agent("pool/theirs"), owner=Owner("other")))

@@ -214,7 +214,7 @@ class Durable(MemoryStore):
         self.failure_rate = 0.0
         self.commits = 0
 
-    def commit(self, writes: Sequence[Write], *, expected: int) -> int:
+    def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
         self.commits += 1
         if self.failure_rate and self._world.chance.random() < self.failure_rate:
             self.fail_next = 1
@@ -225,10 +225,10 @@ class Durable(MemoryStore):
             self.failed += 1
             landed = self._world.chance.random() < 0.5
             if landed:
-                super().commit(writes, expected=expected)
+                super().commit(writes, expected=expected, nonce=nonce)
             self._world.seen.hit(f"disk: the write failed, {'durable' if landed else 'lost'}")
             raise StateError("the state cannot be written: no space left on device")
-        return super().commit(writes, expected=expected)
+        return super().commit(writes, expected=expected, nonce=nonce)
 
     def read(self) -> State:
         if self.damaged:

@@ -16,7 +16,6 @@ from reconciler.errors import StateError, StateLocked
 from reconciler.model.record import Entry
 from reconciler.model.spec import Body
 from reconciler.model.writes import Append, PutRecord
-from reconciler.ports import StateStore
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 from tests.contracts.state_store import ADDRESS, RECORD, Open, StateStoreContract
@@ -44,7 +43,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / ".reconciler" / "default.state"
 
 
-def written(path: Path) -> StateStore:
+def written(path: Path) -> LocalStore:
     store = LocalStore(path)
     store.acquire("a test", 0)
     store.commit([PutRecord(RECORD)], expected=0)
