@@ -47,10 +47,10 @@ class Runner(Protocol):
     def __call__(self, action: Callable[[], T], /) -> Awaitable[T]: ...
 
 
-def behind_ports(store: BlockingStore) -> StateStore:
-    """The ports of a store, its calls made in threads."""
-    ledger = in_thread("ledger")
-    return StateStore(_Ledger(store, ledger), _Lease(store, in_thread("lease")), _Key(store, ledger))
+def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
+    """The ports of a store, its calls made in threads, or as `run` makes them."""
+    ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
+    return StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
 
 
 def in_thread(name: str) -> Runner:
