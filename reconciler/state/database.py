@@ -16,6 +16,9 @@ from reconciler.state.tables import TABLES
 
 T = TypeVar("T")
 
+# A record of a fully spelled agent has 1.8 KB, its prompt apart: nine of them fill such a page, and two leave a tenth of
+# SQLite's usual 4 KB unused.
+_PAGE_BYTES = 16_384
 # What a file is copied to before it is converted; the number is the format of the copy.
 BACKUP = ".v1.bak"
 
@@ -40,7 +43,7 @@ def create(path: Path, meta: Iterable[tuple[str, str]]) -> None:
     fresh = path.with_suffix(f".new-{os.getpid()}")
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(fresh, isolation_level=None)
-    connection.executescript(f"pragma synchronous = full; begin; {TABLES}")
+    connection.executescript(f"pragma page_size = {_PAGE_BYTES}; pragma synchronous = full; begin; {TABLES}")
     connection.executemany("insert into meta values (?, ?)", meta)
     connection.execute("commit")
     # Last, so that nothing of it lies in a second file: what closing fails to carry over would not move along.
