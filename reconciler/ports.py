@@ -2,7 +2,7 @@
 
 The core is sans-I/O: its functions are generators that *yield* effects and are sent their results (`Steps`). A
 driver performs them: the production driver over sockets, disk and clock; a simulated one in virtual time. Two
-plain ports, `StateStore` and `SecretSource`, are what drivers perform some of the effects with. Nothing in here
+kinds of ports, the state's three and `SecretSource`, are what drivers perform some of the effects with. Nothing in here
 does anything.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from reconciler.errors import StateError, StateLocked
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
@@ -178,54 +179,112 @@ Steps: TypeAlias = Generator[Effect, Any, T]
 # --- the state --------------------------------------------------------------------------------------------------
 
 
-class StateReader(Protocol):
-    """The reading half of a state store: all that a plan is ever given."""
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The latest commit of a state: its serial, and the nonce that its writer gave it."""
 
-    def read(self) -> State:
-        """The state as it stands; an empty one with a new lineage where nothing was stored yet.
+    serial: int
+    nonce: str
 
-        Raises `StateError` when what is stored is damaged, foreign or newer: it is never taken as empty.
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The commit is durable, and `serial` is its number."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class MovedOn:
+    """Another writer was first, or has taken the state over: nothing was written. `problem` says who."""
+
+    problem: StateLocked
+
+
+@dataclass(frozen=True, slots=True)
+class CommitUnknown:
+    """Nobody knows whether the commit is durable: `Ledger.version` tells by its nonce. `problem` says why."""
+
+    problem: StateError
+
+
+CommitOutcome: TypeAlias = Made | MovedOn | CommitUnknown
+
+
+class Ledger(Protocol):
+    """What we remember: a log of commits, each made only on top of the one that its writer has read.
+
+    Raises `StateError` when what is stored is damaged, foreign or newer: it is never taken as empty.
+    """
+
+    async def prepare(self) -> str:
+        """Make a new state, or convert one of an older format; returns what people are to be told, mostly nothing.
+
+        Only for whoever holds the lease: nothing else in here writes but `commit`.
         """
         ...
 
-    def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
+    async def read(self) -> State:
+        """The state as it stands; an empty one without a lineage where nothing was stored yet."""
+        ...
+
+    async def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
         """The latest entries, newest first, of one address or of all."""
         ...
 
-
-class StateStore(StateReader, Protocol):
-    """Where we remember. Every accepted write is durable when `commit` returns and raises the serial by one."""
-
-    def commit(self, writes: Sequence[Write], *, expected: int) -> int:
-        """Apply writes, all or none, if the serial is still `expected`; returns the new serial.
-
-        Raises `StateLocked` when the serial has moved (another writer; nothing was written) and `StateError`
-        when the write could not be made durable.
-        """
+    async def version(self) -> Version:
+        """The latest commit; serial 0 where nothing was stored yet."""
         ...
 
-    def acquire(self, holder: str, timeout: float) -> None:
-        """Take the exclusive right to write, waiting up to `timeout` seconds; `StateLocked` names the holder.
-
-        The right ends with its process, or when its holder gives no sign of life for a whole lease: whoever has
-        waited that long, by a clock of its own, takes over.
-        """
+    async def commit(self, writes: Sequence[Write], *, expected: int, nonce: str) -> CommitOutcome:
+        """Append writes, all or none, if the serial is still `expected`: that raises it by one. Never tries twice."""
         ...
+
+
+class Lease(Protocol):
+    """The exclusive right to write, which ends by itself `seconds` after its holder's last sign of life.
+
+    It is a courtesy that saves work: what must not be lost is protected by the ledger's serial.
+    """
 
     @property
-    def renewal_seconds(self) -> float:
-        """How often the holder gives a sign of life."""
+    def seconds(self) -> float: ...
+
+    async def take(self, holder: str) -> None:
+        """Take it now, or raise `StateLocked`, which names the holder.
+
+        Whoever sees no sign of life for a whole lease, by a clock of its own, takes over.
+        """
         ...
 
-    def renew(self) -> None:
-        """Give a sign of life, if the right is held; raises `StateLocked` when somebody has taken over."""
+    async def renew(self) -> None:
+        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
         ...
 
-    def release(self) -> None:
-        """Give the right back; harmless when it is not held. It also ends with the process."""
+    async def release(self) -> None:
+        """Give it back; harmless when it is not held. A local one also ends with its process."""
         ...
 
-    def close(self) -> None: ...
+
+class DigestKey(Protocol):
+    """The key for digests of secret values; it is kept apart from the ledger."""
+
+    async def create(self) -> None:
+        """Make one where there is none yet."""
+        ...
+
+    async def read(self) -> bytes:
+        """The key; empty where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateStore:
+    """Where we remember: the three ports of one backend."""
+
+    ledger: Ledger
+    lease: Lease
+    key: DigestKey
 
 
 class SecretSource(Protocol):

@@ -34,6 +34,7 @@ from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, 
 from reconciler.providers import Connection, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
 from reconciler.services import entry_of
+from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
@@ -112,7 +113,7 @@ class Session:
         sender = Meter(self.sender(), self.provider.host, tell)
         driver = Driver(
             sender,
-            store=self.store,
+            store=behind_ports(self.store),
             secrets=self.secrets,
             on_event=_heard(on_event),
             holder=_holder(self.fleet),

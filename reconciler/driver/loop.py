@@ -1,7 +1,7 @@
 """The production driver: performs the effects of the core over sockets, disk and clock, with asyncio.
 
-All concurrency of the product is here. Commits of concurrent tasks that are ready together share one durable
-write; stopping cuts waits short and gives calls in flight a moment to end.
+All concurrency of the product is here. Stopping cuts waits short and gives calls in flight a moment to end. What
+holds the state, and what writes it, is `driver.holding`'s.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from reconciler.apply.events import Notice
+from reconciler.driver.holding import Holding
 from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
-from reconciler.model.writes import Write
 from reconciler.ports import (
     Commit,
     Effect,
@@ -73,9 +73,8 @@ class Driver:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sender = sender
-        self._store = store
+        self._state = Holding(store, self.stop) if store is not None else None
         self._holder = holder
-        self._serial = 0
         self._secrets = secrets
         self._on_event = on_event
         self._clock = clock
@@ -83,8 +82,6 @@ class Driver:
         self._stop = asyncio.Event()
         self._last_moment: float | None = None
         self._limits: set[asyncio.Timeout] = set()
-        self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
-        self._renewal: asyncio.Future[None] | None = None
         self._has_changed = False
 
     def stop(self) -> None:
@@ -124,7 +121,8 @@ class Driver:
             case Http(request):
                 return await self._send(request, worker)
             case Commit(writes):
-                return await self._commit(writes)
+                self._has_changed = True
+                return await self._held_state().commit(writes)
             case Now():
                 return self._clock()
             case Elapsed():
@@ -144,19 +142,19 @@ class Driver:
             case Gather(tasks, limit):
                 return await self._gather(tasks, limit)
             case ReadState():
-                state = self._state_store().read()
-                self._serial = state.serial
-                return state
+                return await self._held_state().read()
             case Lock(timeout):
                 return await self._lock(timeout)
             case Unlock():
-                return self._unlock()
+                return await self._held_state().release()
 
     async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        """Perform a request. Once the run is stopping nothing that changes anything leaves any more."""
-        if self._stop.is_set() and request.method not in _READS:
-            return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
-        self._has_changed = self._has_changed or request.method not in _READS
+        """Perform a request. Nothing that changes anything leaves once the run is stopping, or too late in its lease."""
+        if request.method not in _READS:
+            may = self._state is None or await self._state.may_change(request.deadline)
+            if self._stop.is_set() or not may:
+                return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
+            self._has_changed = True
         try:
             return await self._ended(self._sender.send(request, worker))
         except TimeoutError:
@@ -205,10 +203,10 @@ class Driver:
 
     # --- the state
 
-    def _state_store(self) -> StateStore:
-        if self._store is None:
+    def _held_state(self) -> Holding:
+        if self._state is None:
             raise ReconcilerError("this command works without a state")
-        return self._store
+        return self._state
 
     async def _lock(self, timeout: float) -> None:
         """Wait for the lock in short tries, so that stopping cuts the wait short; whoever waits is told for whom."""
@@ -216,53 +214,18 @@ class Driver:
         told = False
         while True:
             try:
-                await asyncio.to_thread(self._state_store().acquire, self._holder, 0.0)
-                self._renewal = asyncio.ensure_future(self._renew())
+                self._tell(await self._held_state().take(self._holder))
                 return
             except StateLocked as problem:
                 if self._stop.is_set() or time.monotonic() >= deadline:
                     raise StateLocked(
                         f"{problem.message}; waited {spelled(timeout)}", hint=problem.hint
                     ) from None
-                if not told and self._on_event is not None:
-                    self._on_event(Notice(f"waiting up to {spelled(timeout)}: {problem.message}"))
+                if not told:
+                    self._tell(f"waiting up to {spelled(timeout)}: {problem.message}")
                     told = True
             await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
 
-    async def _renew(self) -> None:
-        """Signs of life for as long as the lock is held; when it was taken over, the next write says so."""
-        store = self._state_store()
-        with suppress(ReconcilerError):
-            while True:
-                await asyncio.sleep(store.renewal_seconds)
-                store.renew()
-
-    def _unlock(self) -> None:
-        if self._renewal is not None:
-            self._renewal.cancel()
-            self._renewal = None
-        self._state_store().release()
-
-    async def _commit(self, writes: Sequence[Write]) -> None:
-        """Join the batch that is written once everything that is ready now has had its turn."""
-        self._has_changed = True
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        self._pending.append((writes, done))
-        if len(self._pending) == 1:
-            loop.call_soon(self._flush)
-        await done
-
-    def _flush(self) -> None:
-        batch, self._pending = self._pending, []
-        try:
-            every = [write for writes, _ in batch for write in writes]
-            self._serial = self._state_store().commit(every, expected=self._serial)
-        except Exception as problem:  # noqa: BLE001  handed to every task of the batch
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(problem)
-            return
-        for _, done in batch:
-            if not done.done():
-                done.set_result(None)
+    def _tell(self, text: str) -> None:
+        if text and self._on_event is not None:
+            self._on_event(Notice(text))

@@ -47,6 +47,11 @@ class Record:
         return share_of(f"{self.address} {self.generation}")
 
     @property
+    def key(self) -> str:
+        """What a later record replaces: there is one at each address."""
+        return str(self.address)
+
+    @property
     def adopted_as(self) -> str:
         """The name of an adopted agent, which is all that proves it ours; empty for one that we started."""
         return self.name if self.declared else ""

@@ -6,7 +6,7 @@ memory and disk cannot disagree about what a write means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -113,6 +113,19 @@ Write: TypeAlias = (
     | PutApplying
     | Append
 )
+
+
+def all_of(state: State) -> Iterator[Write]:
+    """The writes that make an empty state of the same lineage and serial equal to this one."""
+    yield from map(PutRecord, state.records.values())
+    yield from map(PutIntent, state.intents)
+    yield from (PutGeneration(address, number) for address, number in state.generations.items())
+    yield from map(PutForeign, state.foreign.values())
+    yield from map(PutReleased, sorted(state.released))
+    if state.pins is not None:
+        yield PutPins(state.pins)
+    if state.applying is not None:
+        yield PutApplying(state.applying)
 
 
 @dataclass(slots=True)

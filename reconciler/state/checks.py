@@ -11,7 +11,7 @@ import re
 from reconciler.errors import StateError, put_back
 from reconciler.model.address import Address, AgentName
 from reconciler.model.record import Intent, State
-from reconciler.state.rows import damaged
+from reconciler.state.damage import damaged
 
 # What the service's ids look like (reliability: T9); an id is put into addresses of requests.
 _AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")

@@ -24,7 +24,6 @@ import orjson
 from reconciler.errors import StateLocked
 
 LEASE_SECONDS: Final = 60.0
-SIGNS_IN_A_LEASE: Final = 6
 _LONGEST: Final = 4096
 
 
@@ -33,7 +32,7 @@ class FileLease:
 
     def __init__(self, path: Path, lease: float = LEASE_SECONDS) -> None:
         self.path = path
-        self.lease = lease
+        self.seconds = lease
         self._descriptor: int | None = None
         self._holder = ""
         self._signs = 0
@@ -57,7 +56,7 @@ class FileLease:
                 if self._locks(descriptor):
                     self._descriptor = descriptor
                     self._holder = holder
-                    self.renew()
+                    self._sign()
                     return
                 found = (os.fstat(descriptor).st_ino, os.pread(descriptor, _LONGEST, 0))
             finally:
@@ -65,14 +64,22 @@ class FileLease:
                     os.close(descriptor)
             if found != self._seen:
                 self._seen, self._seen_at = found, time.monotonic()
-            if time.monotonic() - self._seen_at < self.lease:
+            if time.monotonic() - self._seen_at < self.seconds:
                 raise self._held_by(found[1])
             self._take_over(found)
 
     def renew(self) -> None:
-        """Give a sign of life; raises `StateLocked` when somebody has taken over."""
-        self.check()
-        assert self._descriptor is not None, "only what is held is renewed"
+        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
+        if self._descriptor is None:
+            return
+        # Not beside a taker that has just found the last sign too old: one of the two is first. It is not waited
+        # for, since it may be a stopped process: `BlockingIOError`, and the next sign is soon.
+        with _alone_in(self.path.parent, fcntl.LOCK_NB):
+            self.check()
+            self._sign()
+
+    def _sign(self) -> None:
+        assert self._descriptor is not None, "only what is held is signed"
         self._signs += 1
         told = orjson.dumps({"holder": self._holder, "signs": self._signs})
         os.pwrite(self._descriptor, told, 0)
@@ -83,7 +90,7 @@ class FileLease:
         if self.is_held and not self.is_in_place:
             raise StateLocked(
                 f"the state was taken over by {_holder_in(self._read())}: this run gave no sign of life for "
-                f"{self.lease:.0f} s",
+                f"{self.seconds:.0f} s",
                 hint="nothing more was done; run the same command again",
             )
 
@@ -136,17 +143,17 @@ class FileLease:
     def _held_by(self, told: bytes) -> StateLocked:
         silent = time.monotonic() - self._seen_at
         return StateLocked(
-            f"the state is held by {_holder_in(told)}; its lease ends after {self.lease:.0f} s without a sign of life, "
+            f"the state is held by {_holder_in(told)}; its lease ends after {self.seconds:.0f} s without a sign of life, "
             f"and {silent:.0f} s of silence were seen",
             hint="the lock ends with its process; wait with a longer --lock-timeout",
         )
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
+def _alone_in(directory: Path, how: int = 0) -> Iterator[None]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
         yield
     finally:
         os.close(descriptor)

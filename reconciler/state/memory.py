@@ -1,21 +1,24 @@
-"""A state that ends with the process: for runs that are not to remember, and as the plainest example of the port."""
+"""A state that ends with the process: for runs that are not to remember, and as the plainest example of a backend."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.durations import spelled
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
 from reconciler.model.writes import StateView, Write
+from reconciler.ports import Version
 
 
 class MemoryStore:
-    """`ports.StateStore` in memory."""
+    """The state in memory: `state.blocking.BlockingStore`, though nothing in here blocks."""
+
+    lease_seconds = 60.0
 
     def __init__(self, state: State | None = None) -> None:
         self._view = StateView.of(state or State(lineage="memory", serial=0, secret_key=b"memory"))
+        self._nonce = ""
         self._holder: str | None = None
 
     def read(self) -> State:
@@ -27,21 +30,35 @@ class MemoryStore:
         ]
         return tuple(entries[:limit])
 
-    def commit(self, writes: Sequence[Write], *, expected: int) -> int:
+    def version(self) -> Version:
+        return Version(self._view.serial, self._nonce)
+
+    def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
         if expected != self._view.serial:
             raise StateLocked(f"the state has moved on: its serial is {self._view.serial}, not {expected}")
         self._view.absorb(writes)
         self._view.serial += 1
+        self._nonce = nonce
         return self._view.serial
 
-    def acquire(self, holder: str, timeout: float) -> None:
+    def acquire(self, holder: str, timeout: float) -> str:
+        """Take the right to write, and make ready, as a run does; memory is waited for by nobody."""
+        self.take(holder)
+        return self.prepare()
+
+    def take(self, holder: str) -> None:
         if self._holder is not None:
-            raise StateLocked(f"the state is held by {self._holder}; waited {spelled(timeout)}")
+            raise StateLocked(f"the state is held by {self._holder}")
         self._holder = holder
 
-    @property
-    def renewal_seconds(self) -> float:
-        return 60.0
+    def prepare(self) -> str:
+        return ""
+
+    def create_key(self) -> None:
+        """The state that it began with has one."""
+
+    def read_key(self) -> bytes:
+        return self._view.secret_key
 
     def renew(self) -> None:
         """What lives in one process ends with it."""

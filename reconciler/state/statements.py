@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-import orjson
+from pydantic import TypeAdapter, ValidationError
 
-from reconciler.model.record import Pins
+from reconciler.model.record import Intent, Pins, Record
 from reconciler.model.writes import (
     Append,
     DropForeign,
@@ -23,22 +23,41 @@ from reconciler.model.writes import (
     PutReleased,
     Write,
 )
-from reconciler.state.document import Blobs, intent_row, record_row
-from reconciler.state.rows import damaged
+from reconciler.state.damage import damaged
+from reconciler.state.document import checksum, intent_json, record_json
+
+_PINS = TypeAdapter(Pins)
 
 
-def statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
-    """The statement and its values; blobs that it refers to are added to `blobs`."""
+def record_row(record: Record, texts: dict[str, str]) -> list[str]:
+    """The row of a record: its address, its JSON, their checksum."""
+    return _sealed(record.key, record_json(record, texts))
+
+
+def intent_row(intent: Intent, texts: dict[str, str]) -> list[str]:
+    """The row of an intent: its key, its JSON, their checksum."""
+    return _sealed(intent.key, intent_json(intent, texts))
+
+
+def _sealed(key: str, text: str) -> list[str]:
+    return [key, text, checksum(key, text)]
+
+
+def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object]]:
+    """The statement and its values; long texts that it refers to are added to `texts`, by digest."""
     match write:
         case PutRecord(record):
-            return "insert or replace into records values (?, ?)", [
-                str(record.address),
-                record_row(record, blobs),
-            ]
+            # Not "insert or replace": a row keeps its place in the file, and the file does not grow.
+            sql = (
+                "insert into records (address, record, checksum) values (?, ?, ?) on conflict (address) "
+                "do update set record = excluded.record, checksum = excluded.checksum"
+            )
+            return sql, record_row(record, texts)
         case DropRecord(address):
-            return "delete from records where key = ?", [str(address)]
+            return "delete from records where address = ?", [str(address)]
         case PutIntent(intent):
-            return "insert or replace into intents values (?, ?)", [intent.key, intent_row(intent, blobs)]
+            sql = "insert or replace into intents (key, intent, checksum) values (?, ?, ?)"
+            return sql, intent_row(intent, texts)
         case DropIntent(key):
             return "delete from intents where key = ?", [key]
         case PutGeneration(address, generation):
@@ -57,8 +76,7 @@ def statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
         case DropReleased(agent_id):
             return "delete from released where agent_id = ?", [agent_id]
         case PutPins(pins):
-            document = [pins.fleet, pins.environment, pins.service, pins.app_id]
-            return "insert or replace into meta values ('pins', ?)", [orjson.dumps(document).decode()]
+            return "insert or replace into meta values ('pins', ?)", [_PINS.dump_json(pins).decode()]
         case PutApplying(digest):
             return "insert or replace into meta values ('applying', ?)", [digest or ""]
         case Append(entry):
@@ -77,12 +95,7 @@ def statement(write: Write, blobs: Blobs) -> tuple[str, Sequence[object]]:
 
 def read_pins(text: str | None) -> Pins | None:
     """The pins as they were stored; `StateError` for anything else."""
-    if text is None:
-        return None
     try:
-        fleet, environment, service, app_id = pins = orjson.loads(text)
-    except (ValueError, TypeError) as problem:
-        raise damaged("its pins are not of this format") from problem
-    if not all(each is None or isinstance(each, str) for each in pins):
-        raise damaged("its pins are not of this format")
-    return Pins(fleet, environment, service, app_id)
+        return None if text is None else _PINS.validate_json(text, strict=True, extra="forbid")
+    except ValidationError:
+        raise damaged("its pins are not of this format") from None

@@ -23,15 +23,15 @@ from reconciler.cli.output import Output
 from reconciler.cli.wiring import Session
 from reconciler.driver.http import HttpxSender
 from reconciler.driver.secrets import SecretSources, StandIns
-from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
-from reconciler.model.record import Entry, State
+from reconciler.model.record import State
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Keep
 from reconciler.plan.guard import Policy
 from reconciler.providers import Connection
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
+from reconciler.state.local import LocalStore
 from reconciler.workflow import Planned
 from tests.benchmarks import by_hand
 from tests.benchmarks.measure import cpu_time, peak_bytes
@@ -40,24 +40,18 @@ from tests.benchmarks.settled import ABLE, ACCOUNT, CannedService, store_of
 UNHURRIED = CallLimits(calls_per_second=1e9, burst=1e9)
 
 
-class _Timed:
-    """The reading half of a store that remembers how long the reading took."""
+class _Timed(LocalStore):
+    """A store that remembers how long the reading took."""
 
     def __init__(self, directory: Path) -> None:
-        self._store = store_of(directory)
+        super().__init__(store_of(directory).path)
         self.seconds = 0.0
 
     def read(self) -> State:
         began = cpu_time()
-        state = self._store.read()
+        state = super().read()
         self.seconds += cpu_time() - began
         return state
-
-    def history(self, address: Address | None, limit: int) -> list[Entry]:
-        return list(self._store.history(address, limit))
-
-    def close(self) -> None:
-        self._store.close()
 
 
 def _loaded(directory: Path) -> DesiredFleet:

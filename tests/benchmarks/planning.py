@@ -23,6 +23,7 @@ from reconciler.ports import Steps
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator import Simulator, Switches
+from reconciler.state.blocking import behind_ports
 from reconciler.state.memory import MemoryStore
 from tests.benchmarks.goals import Figure
 from tests.benchmarks.measure import cpu_seconds, in_child
@@ -118,7 +119,7 @@ def _calls(simulator: Simulator, store: MemoryStore, job: workflow.Job, case: st
 def _run(simulator: Simulator, store: MemoryStore, steps: Steps[Any], fleet: DesiredFleet) -> None:
     driver = Driver(
         EmbeddedSender(simulator),
-        store=store,
+        store=behind_ports(store),
         secrets=StandIns(SecretSources({}, Path())),
         holder=str(fleet.owner),
     )

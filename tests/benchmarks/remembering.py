@@ -40,7 +40,7 @@ def size_row(scale: Scale) -> Iterator[Figure]:
     """A whole fleet as an apply leaves it: records, generations and history. Everything but the prompt differs."""
     directory = _one_prompt(scale, scale.agents)
     size = sum(each.stat().st_size for each in (directory / ".reconciler").iterdir()) / scale.agents
-    yield Figure("size", f"{size:,.0f} bytes", "–", None, size <= 1024, f"{scale.agents:,} agents")
+    yield Figure("size", f"{size:,.0f} bytes", "–", None, size <= 2048, f"{scale.agents:,} agents")
 
 
 def _one_prompt(scale: Scale, agents: int) -> Path:

@@ -31,7 +31,6 @@ from reconciler.ports import (
     ReadState,
     Resolve,
     Sleep,
-    StateStore,
     Steps,
     Stopping,
     Unlock,
@@ -42,6 +41,7 @@ from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
 from reconciler.simulator import Outage, Request, Simulator
 from reconciler.simulator import Store as World
+from reconciler.state.blocking import BlockingStore
 from reconciler.state.memory import MemoryStore
 from reconciler.workflow import Job
 
@@ -60,7 +60,7 @@ START = 1_780_000_000.0
 class Virtual:
     """A service, a state and a clock. `sent` counts mutating requests by their verb."""
 
-    state: StateStore = field(default_factory=MemoryStore)
+    state: BlockingStore = field(default_factory=MemoryStore)
     now: float = START
     events: list[Any] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)

@@ -16,12 +16,10 @@ from reconciler import workflow
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.model.address import Address, Owner
 from reconciler.plan.guard import Policy
-from reconciler.ports import StateStore
-from reconciler.state import document
+from reconciler.state.blocking import BlockingStore
+from reconciler.state.document import checksum, text_digest
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
-from reconciler.state.packing import pack, unpack
-from reconciler.state.rows import seal, unseal
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
 
@@ -31,10 +29,10 @@ from .worlds import interrupted, shared_with, views
 
 _KEYS = (
     "address agent_id name generation uid body properties preset pipeline_id secrets started_at token_expires_at "
-    "protect unsent declared failures retry_at operation attempt created_at unknown_since $blob $$blob llm "
+    "protect unsent declared failures retry_at operation attempt created_at unknown_since $text $$text channel llm "
     "agent_rtc_uid"
 ).split()
-_WAYS = {"bytes": 2, "header": 0.5, "cells": 3, "documents": 6, "blobs": 2, "schema": 1, "bomb": 0.05}
+_WAYS = {"bytes": 2, "header": 0.5, "cells": 3, "documents": 6, "texts": 2, "schema": 1}
 # SQLite's journal modes, in its header: what is in memory can have no log beside it.
 _JOURNAL = slice(18, 20)
 _LONG = {"system_messages": [{"role": "system", "content": "Be kind. " * 60}]}
@@ -149,7 +147,7 @@ class StateFiles:
         return virtual.job(_WANTED, policy=_LENIENT)
 
 
-def _lived(store: StateStore, died: int) -> Virtual:
+def _lived(store: BlockingStore, died: int) -> Virtual:
     """A world in which much has happened, and what is remembered of it; `died` is the last run's last call."""
     virtual = Virtual(store)
     shared_with(virtual, fleet(agent("lobby/theirs"), agent("pool/theirs"), owner=Owner("other")))
@@ -170,9 +168,9 @@ def _foreign(virtual: Virtual) -> dict[str, Any]:
 
 _TABLES = {
     "meta": ("key", "value"),
-    "records": ("key", "row"),
-    "intents": ("key", "row"),
-    "blobs": ("key", "data"),
+    "records": ("address", "record", "checksum"),
+    "intents": ("key", "intent", "checksum"),
+    "texts": ("digest", "text"),
     "generations": ("address", "generation"),
     "foreign_agents": ("agent_id", "name", "channel"),
     "released": ("agent_id",),
@@ -185,7 +183,7 @@ def _cells(connection: sqlite3.Connection, chance: random.Random) -> None:
     """One cell, whatever its column was made for; or a whole row."""
     table = chance.choice(list(_TABLES))
     columns = _TABLES[table]
-    rows = connection.execute(f"select * from {table}").fetchall()
+    rows = connection.execute(f"select {', '.join(columns)} from {table}").fetchall()
     row = chance.choice(rows)
     if chance.random() < 0.1:
         connection.execute(f"delete from {table} where {columns[0]} = ?", [row[0]])
@@ -201,12 +199,8 @@ def _cells(connection: sqlite3.Connection, chance: random.Random) -> None:
     if chance.random() < 0.8:
         connection.execute(f"delete from {table} where {columns[0]} = ?", [row[0]])
     # What is text comes as bytes, and is text again; a text that is none in any encoding can come about.
-    texts = [
-        isinstance(each, bytes) and column not in ("row", "data")
-        for each, column in zip(new, columns, strict=True)
-    ]
-    marks = ", ".join("cast(? as text)" if is_text else "?" for is_text in texts)
-    connection.execute(f"insert or replace into {table} values ({marks})", new)
+    marks = ", ".join("cast(? as text)" if isinstance(each, bytes) else "?" for each in new)
+    connection.execute(f"insert or replace into {table} ({', '.join(columns)}) values ({marks})", new)
 
 
 def _cell(chance: random.Random, other: Any) -> Any:
@@ -239,7 +233,7 @@ def _schema(connection: sqlite3.Connection, chance: random.Random) -> None:
             f"drop table {table}; create view {table} as select * from {other}",
             f"drop table {table}; create view {table} as {_NEVER_ENDS} {', '.join('x' for _ in _TABLES[table])} from c",
             f"create trigger t after update on meta begin delete from {table}; end",
-            "create trigger t after insert on records begin insert into released values (new.key); end",
+            "create trigger t after insert on records begin insert into released values (new.address); end",
             f"drop table {table}; create table {table} ({', '.join(_TABLES[table])})",
             f"drop table {table}; create table {table} as select * from sqlite_master, sqlite_master b",
             "drop index history_by_address",
@@ -252,57 +246,48 @@ def _schema(connection: sqlite3.Connection, chance: random.Random) -> None:
 
 
 def _documents(connection: sqlite3.Connection, chance: random.Random) -> None:
-    """The document of a row, with its checksum."""
-    table = chance.choice(("records", "records", "intents"))
-    key, row = chance.choice(connection.execute(f"select key, row from {table}").fetchall())
-    tree = orjson.loads(unseal(key.decode(), row))
+    """The JSON of a row, with its checksum."""
+    table, key_column, column, *_ = chance.choice((_RECORDS, _RECORDS, _INTENTS))
+    rows = connection.execute(f"select {key_column}, {column} from {table}").fetchall()
+    key, row = chance.choice(rows)
+    tree = orjson.loads(row)
     data = json_bytes(tree_mutant(tree, chance, keys=_KEYS, odd=chance.choice((near, json_odd))), chance)
     new = key.decode() if chance.random() < 0.95 else chance.choice(("lobby/other", ""))
+    _put(connection, (table, key_column, column), key, new, data)
+
+
+def _texts(connection: sqlite3.Connection, chance: random.Random) -> None:
+    """A long text, under the digest that it has then or under another one, where the old one was."""
+    digest, text = chance.choice(connection.execute("select digest, text from texts").fetchall())
+    new = chance.choice((text.decode() + "!", "short", "", "a" * 5_000_000, "\x00", '{"$text": "00"}'))
+    key = text_digest(new) if chance.random() < 0.8 else chance.choice((digest.decode(), "", "zz"))
+    connection.execute("insert or replace into texts values (?, ?)", [key, new])
+    if chance.random() < 0.3:
+        connection.execute("delete from texts where digest = cast(? as text)", [digest])
+    for table in (_RECORDS, _INTENTS):
+        for name, row in connection.execute(f"select {table[1]}, {table[2]} from {table[0]}").fetchall():
+            _put(connection, table, name, name.decode(), row.replace(digest, key.encode()))
+
+
+_RECORDS = ("records", "address", "record")
+_INTENTS = ("intents", "key", "intent")
+
+
+def _put(
+    connection: sqlite3.Connection, table: tuple[str, str, str], key: bytes, new: str, data: bytes
+) -> None:
+    name, key_column, column = table
+    values = [new, data, checksum(new, data.decode("utf-8", "replace")), key]
     connection.execute(
-        f"update {table} set key = ?, row = ? where key = cast(? as text)",
-        [new, seal(new, data), key],
+        f"update {name} set {key_column} = ?, {column} = cast(? as text), checksum = ? "
+        f"where {key_column} = cast(? as text)",
+        values,
     )
-
-
-def _blobs(connection: sqlite3.Connection, chance: random.Random) -> None:
-    """A part of a body, under the digest that it has then, where the old one was."""
-    key, packed = chance.choice(connection.execute("select key, data from blobs").fetchall())
-    tree = orjson.loads(unpack(packed))
-    _replace_blob(connection, key, json_bytes(tree_mutant(tree, chance, keys=_KEYS, odd=json_odd), chance))
-
-
-def _bombs(connection: sqlite3.Connection, chance: random.Random) -> None:
-    """Little that says much: parts of parts of parts, and long runs of one letter."""
-    key, _ = chance.choice(connection.execute("select key, data from blobs").fetchall())
-    if chance.random() < 0.5:
-        _replace_blob(connection, key, orjson.dumps("a" * 5_000_000))
-        return
-    data = b'"lol"'
-    for _ in range(chance.choice((3, 8))):
-        below = _add_blob(connection, data)
-        data = orjson.dumps([{"$blob": below.hex()}] * 10)
-    _replace_blob(connection, key, data)
-
-
-def _replace_blob(connection: sqlite3.Connection, key: bytes, data: bytes) -> None:
-    new = _add_blob(connection, data)
-    for table in ("records", "intents"):
-        for name, row in connection.execute(f"select key, row from {table}").fetchall():
-            body = unseal(name.decode(), row).replace(key.hex().encode(), new.hex().encode())
-            sealed = seal(name.decode(), body)
-            connection.execute(f"update {table} set row = ? where key = cast(? as text)", [sealed, name])
-
-
-def _add_blob(connection: sqlite3.Connection, data: bytes) -> bytes:
-    key = document._blob_key(data)
-    connection.execute("insert or ignore into blobs values (?, ?)", [key, pack(data)])
-    return key
 
 
 _CHANGES: dict[str, Callable[[sqlite3.Connection, random.Random], None]] = {
     "cells": _cells,
     "documents": _documents,
-    "blobs": _blobs,
+    "texts": _texts,
     "schema": _schema,
-    "bomb": _bombs,
 }

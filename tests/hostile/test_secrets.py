@@ -360,10 +360,10 @@ def test_a_bug_of_ours_at_an_effect_shows_nothing_with_debug(
         class Store(LocalStore):
             """Writes, and stumbles over an intent."""
 
-            def commit(self, writes: Sequence[Write], *, expected: int) -> int:
+            def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
                 if any(isinstance(each, PutIntent) for each in writes):
                     raise Bug(" ".join(canaries.ENVIRONMENT.values()))
-                return super().commit(writes, expected=expected)
+                return super().commit(writes, expected=expected, nonce=nonce)
 
         if place == "sender":
             session.sender = Sender

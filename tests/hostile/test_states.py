@@ -19,7 +19,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.record import Entry, Intent, Operation, Record, State
 from reconciler.model.spec import Body
 from reconciler.model.writes import Append, PutGeneration, PutRecord
-from reconciler.state import document, packing
+from reconciler.state import document, statements
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 from tests.contracts.state_store import RECORD
@@ -29,7 +29,7 @@ from tests.hostile.bench import LONG, Bench
 
 DAMAGES = 10_000 if LONG else 400
 ROW = {
-    "address": "lobby/greeter",
+    "address": {"channel": "lobby", "name": "greeter"},
     "agent_id": "A1",
     "name": RECORD.name,
     "generation": 1,
@@ -169,6 +169,10 @@ def test_whatever_byte_is_damaged_the_state_is_the_old_one_or_a_message(path: Pa
     assert told
 
 
+RECORDS = "insert into records (address, record, checksum) values (?, ?, ?)"
+INTENTS = "insert into intents (key, intent, checksum) values (?, ?, ?)"
+
+
 def sql(path: Path, statement: str, *values: object) -> None:
     connection = sqlite3.connect(path)
     connection.execute(statement, values)
@@ -190,11 +194,17 @@ def sql(path: Path, statement: str, *values: object) -> None:
         "insert into generations values ('no address', 1)",
         "insert into generations values ('lobby/x', 'many')",
         "insert into generations values ('lobby/x', -5)",
-        "update records set row = 'text'",
-        "update records set row = x''",
-        "update records set row = 7",
-        "update records set key = x'00'",
+        "update records set record = 'text'",
+        "update records set record = x''",
+        "update records set record = 7",
+        "update records set record = record || ' '",
+        "update records set checksum = x'00'",
+        "update records set address = x'00'",
         "insert or replace into meta values ('pins', '[1, 2, 3, 4]')",
+        'insert or replace into meta values (\'pins\', \'{"fleet": 1, "environment": null, "service": "x", "app_id": null}\')',
+        "update texts set text = 'other'",
+        "update texts set text = x'00'",
+        "delete from texts",
         "insert or replace into meta values ('applying', x'00')",
         "insert into generations values (x'00', 1)",
         "insert into generations values ('lobby/x', 9223372036854775807)",
@@ -247,51 +257,67 @@ def test_a_state_edited_with_its_checksums_is_called_damaged(
     path: Path, records: list[Record], intents: list[Intent]
 ) -> None:
     run(path, None)
-    blobs = document.Blobs()
+    texts: dict[str, str] = {}
     for record in records:
-        sql(
-            path, "insert into records values (?, ?)", str(record.address), document.record_row(record, blobs)
-        )
+        sql(path, RECORDS, *statements.record_row(record, texts))
     for intent in intents:
-        sql(path, "insert into intents values (?, ?)", intent.key, document.intent_row(intent, blobs))
-    for key, data in blobs.items():
-        sql(path, "insert or ignore into blobs values (?, ?)", key, packing.pack(data))
+        sql(path, INTENTS, *statements.intent_row(intent, texts))
+    for digest, text in texts.items():
+        sql(path, "insert or ignore into texts values (?, ?)", digest, text)
     with pytest.raises(StateError, match="damaged"):
         LocalStore(path).read()
 
 
 @pytest.mark.parametrize(
-    ("part", "blobs"),
+    ("part", "says"),
     [
-        ({"$blob": "no digest"}, []),
-        ({"$blob": "00" * 12}, []),
-        (None, [b"no JSON"]),
-        (None, [b"1e999"]),
-        (None, [b"[" * 200 + b"]" * 200]),
-        # parts of parts of parts would be little to write, and without end to read
-        (None, [b'[{"$blob": "%b"}, {"$blob": "%b"}]', b'["a"]']),
+        ({"$text": "no digest"}, "missing"),
+        ({"$text": "00" * 12}, "missing"),
+        ({"system": [{"$text": "00" * 12}]}, "missing"),
+        (b'{"a": NaN}', "not JSON"),
+        (b'{"a": 1e999}', "not JSON"),
+        (b"[" * 200 + b"]" * 200, "nested deeper"),
+        (b"[" * 100_000 + b"]" * 100_000, "not JSON"),
+        (b"{", "not JSON"),
     ],
 )
-def test_a_part_that_nobody_has_written_is_called_damaged(
-    path: Path, part: object, blobs: list[bytes]
-) -> None:
+def test_a_part_that_nobody_has_written_is_called_damaged(path: Path, part: object, says: str) -> None:
     run(path, None)
-    below = b""
-    for data in reversed(blobs):
-        whole = data % (below, below) if b"%b" in data else data
-        key = document._blob_key(whole)
-        sql(path, "insert into blobs values (?, ?)", key, packing.pack(whole))
-        below = key.hex().encode()
-    row = {**ROW, "body": {"properties": {"llm": part or {"$blob": below.decode()}}}}
+    data = part if isinstance(part, bytes) else orjson.dumps(part)
+    row = orjson.dumps(ROW | {"body": {"properties": {"llm": "here"}}}).replace(b'"here"', data).decode()
     key = str(RECORD.address)
-    sql(path, "insert into records values (?, ?)", key, document.seal(key, orjson.dumps(row)))
-    with pytest.raises(StateError, match="damaged"):
+    sql(path, RECORDS, key, row, document.checksum(key, row))
+    with pytest.raises(StateError, match=f"damaged: .*{says}"):
+        LocalStore(path).read()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": "1"},
+        {"generation": 1.5},
+        {"protect": 1},
+        {"started_at": "now"},
+        {"more": 1},
+        {"body": {"properties": {}, "more": 1}},
+        {"body": {"properties": []}},
+        {"address": "lobby/greeter"},
+        {"address": {"channel": "lobby", "name": "greeter", "more": 1}},
+        {"secrets": {"a": 1}},
+    ],
+)
+def test_a_row_of_another_form_is_called_damaged(path: Path, change: dict[str, object]) -> None:
+    run(path, None)
+    key, row = str(RECORD.address), orjson.dumps(ROW | change).decode()
+    sql(path, RECORDS, key, row, document.checksum(key, row))
+    with pytest.raises(StateError, match="not of this format, at "):
         LocalStore(path).read()
 
 
 def test_a_row_under_the_key_of_another_is_called_damaged(path: Path) -> None:
     run(path, None)
-    sql(path, "insert into records values (?, ?)", "bar/x", document.seal("bar/x", orjson.dumps(ROW)))
+    row = orjson.dumps(ROW).decode()
+    sql(path, RECORDS, "bar/x", row, document.checksum("bar/x", row))
     with pytest.raises(StateError, match="is about lobby/greeter"):
         LocalStore(path).read()
 
@@ -306,12 +332,11 @@ def test_an_edited_history_is_called_damaged(path: Path, edit: str) -> None:
         LocalStore(path).history(None, 10)
 
 
-def test_a_row_that_unpacks_to_more_than_anybody_writes_is_called_damaged(path: Path) -> None:
+def test_a_row_that_is_larger_than_anybody_writes_is_called_damaged(path: Path) -> None:
     run(path, None)
-    bomb = document.seal("lobby/a", b'{"address": "' + b"a" * 80_000_000 + b'"}')
-    assert len(bomb) < 200_000
-    sql(path, "insert into records values (?, ?)", "lobby/a", bomb)
-    with pytest.raises(StateError, match="unpacks to more"):
+    row = '{"address": "' + "a" * 80_000_000 + '"}'
+    sql(path, RECORDS, "lobby/a", row, document.checksum("lobby/a", row))
+    with pytest.raises(StateError, match="larger than any"):
         LocalStore(path).read()
 
 

@@ -138,19 +138,24 @@ class Scene:
         return sqlite3.connect(self.state)
 
     def rewritten(self, change: Callable[[dict[str, Any]], object], key: str = "lobby/desk") -> None:
-        """Edit a record as somebody does who also knows how rows are packed and summed up."""
+        """Edit a record as somebody does who also knows how rows are summed up."""
         connection = self._opened()
-        [row] = connection.execute("select row from records where key = ?", [key]).fetchone()
-        tree = orjson.loads(document.unseal(key, row))
+        [row] = connection.execute("select record from records where address = ?", [key]).fetchone()
+        tree = orjson.loads(row)
         change(tree)
-        sealed = document.seal(key, orjson.dumps(tree))
-        connection.execute("update records set row = ? where key = ?", [sealed, key])
-        connection.commit()
         connection.close()
+        self.recorded(orjson.dumps(tree).decode(), key)
+
+    def recorded(self, row: str, key: str = "lobby/desk") -> None:
+        """Put a text in the place of a record, with its checksum."""
+        sql = "update records set record = ?, checksum = ? where address = ?"
+        self.sql(sql, row, document.checksum(key, row), key)
 
     def intended(self, key: str, **tree: object) -> None:
         """Leave an open intent behind."""
-        self.sql("insert into intents values (?, ?)", key, document.seal(key, orjson.dumps(tree)))
+        row = orjson.dumps(tree).decode()
+        sql = "insert into intents (key, intent, checksum) values (?, ?, ?)"
+        self.sql(sql, key, row, document.checksum(key, row))
 
     def restored(self, data: bytes) -> None:
         """Put these bytes in the state's place, and nothing beside them."""

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from reconciler.simulator.messages import Response
-from reconciler.state import document, packing, place
+from reconciler.state import place
 from tests.hostile.bench import mutating
 from tests.hostile.test_states import backup
 from tests.numbered.scene import Scene
@@ -61,34 +61,36 @@ def _database() -> bytes:
 
 def test_9_4_02_the_same_key_twice(scene: Scene) -> None:
     scene.section.note(
-        "Not applicable as written: rows are packed behind a checksum, so no merge and no editor leaves two keys in one, "
+        "Not applicable as written: every row has a checksum, so no merge and no editor leaves two keys in one, "
         "and one parser reads them. The nearest thing is two rows that claim to be one address."
     )
-    scene.sql("update records set key = 'lobby/other' where key = 'lobby/door'")
+    scene.sql("update records set address = 'lobby/other' where address = 'lobby/door'")
     damaged(scene, "A row under another key", "checksum")
-    scene.sql("update records set key = 'lobby/door' where key = 'lobby/other'")
-    scene.rewritten(lambda tree: tree.update(address="lobby/desk"), key="lobby/door")
+    scene.sql("update records set address = 'lobby/door' where address = 'lobby/other'")
+    scene.rewritten(lambda tree: tree["address"].update(name="desk"), key="lobby/door")
     damaged(scene, "A second row about one address, with its checksum", "is about lobby/desk")
 
 
 def test_9_4_03_nan(scene: Scene) -> None:
     for what, text in (("Not a number", "NaN"), ("Beyond every number", "1e999")):
-        key, data = "lobby/desk", b'{"address": "lobby/desk", "started_at": %s}' % text.encode()
-        scene.sql("update records set row = ? where key = ?", document.seal(key, data), key)
+        scene.recorded(f'{{"started_at": {text}}}')
         damaged(scene, what, "not JSON")
 
 
 def test_9_4_04_a_wrong_checksum(scene: Scene) -> None:
-    [row] = _one(scene, "select row from records where key = 'lobby/desk'")
-    scene.sql("update records set row = ? where key = 'lobby/desk'", row[:-1] + bytes([row[-1] ^ 1]))
-    damaged(scene, "One bit of a record", "checksum")
-    scene.sql("update records set row = ? where key = 'lobby/desk'", row)
-    key, data = _one(scene, "select key, data from blobs limit 1")
-    scene.sql("update blobs set data = ? where key = ?", packing.pack(b'{"content":"another prompt"}'), key)
-    damaged(scene, "A part of a body that is not the one that its digest names", "digest")
-    scene.sql("delete from blobs where key = ?", key)
-    damaged(scene, "A part of a body that is gone", "missing")
-    scene.sql("insert into blobs values (?, ?)", key, data)
+    scene.edit("{{ greeting }}", "{{ greeting }} " + "Be kind. " * 20)
+    assert scene.run(*APPLY).code == 0
+    [row] = _one(scene, "select record from records where address = 'lobby/desk'")
+    edited = row.replace('"generation":1', '"generation":2')
+    scene.sql("update records set record = ? where address = 'lobby/desk'", edited)
+    damaged(scene, "One character of a record", "checksum")
+    scene.sql("update records set record = ? where address = 'lobby/desk'", row)
+    digest, text = _one(scene, "select digest, text from texts limit 1")
+    scene.sql("update texts set text = 'another prompt' where digest = ?", digest)
+    damaged(scene, "A prompt that is not the one that its digest names", "digest")
+    scene.sql("delete from texts where digest = ?", digest)
+    damaged(scene, "A prompt that is gone", "missing")
+    scene.sql("insert into texts values (?, ?)", digest, text)
     scene.settled()
     scene.section.note(
         "A MAC is not applicable: its key would lie beside the file, readable by whoever can write it. What an edit with "
@@ -107,7 +109,7 @@ def _one(scene: Scene, statement: str) -> tuple[Any, ...]:
 
 
 def test_9_4_05_a_newer_format(scene: Scene) -> None:
-    scene.sql("update meta set value = '2' where key = 'format'")
+    scene.sql("update meta set value = '3' where key = 'format'")
     scene.refused("A state that a newer release has written, to plan", *PLAN, says="newer")
     scene.refused("To apply: nothing is written back in the older format", *APPLY, says="newer")
 
@@ -187,8 +189,9 @@ def test_9_4_09_intents(scene: Scene) -> None:
     good = scene.state.read_bytes()
     now = time.time()
     body = {"properties": {}}
-    join = {"address": "lobby/desk", "created_at": now, "uid": "7", "body": body, "operation": "join"}
-    leave = {"operation": "leave", "address": "lobby/desk", "name": NAME, "created_at": now}
+    desk = {"channel": "lobby", "name": "desk"}
+    join = {"address": desk, "created_at": now, "uid": "7", "body": body, "operation": "join"}
+    leave = {"operation": "leave", "address": desk, "name": NAME, "created_at": now}
     for what, key, tree, says in (
         ("A join without a name", "join:", {**join, "name": "", "generation": 2}, "for an agent's name"),
         ("A join without a generation", f"join:{NAME}", {**join, "name": NAME}, "generation 0"),
@@ -259,15 +262,12 @@ def test_9_4_12_plaintext(scene: Scene) -> None:
 
 
 def test_9_4_13_size_and_depth(scene: Scene) -> None:
-    key = "lobby/desk"
-    bomb = document.seal(key, b'{"address": "' + b"a" * 80_000_000 + b'"}')
-    scene.sql("update records set row = ? where key = ?", bomb, key)
-    damaged(scene, "A row of 80 kB that unpacks to 80 MB", "unpacks to more")
-    deep = b'{"address": "lobby/desk", "body": {"properties": {"llm": %s}}}' % (b"[" * 900 + b"]" * 900)
-    scene.sql("update records set row = ? where key = ?", document.seal(key, deep), key)
+    scene.recorded('{"address": "' + "a" * 80_000_000 + '"}')
+    damaged(scene, "A row of 80 MB", "larger than any")
+    deep = '{"body": {"properties": {"llm": %s}}}'
+    scene.recorded(deep % ("[" * 900 + "]" * 900))
     damaged(scene, "A row that is nested 900 levels deep", "nested deeper")
-    deeper = b'{"address": ' + b"[" * 100_000 + b"}"
-    scene.sql("update records set row = ? where key = ?", document.seal(key, deeper), key)
+    scene.recorded('{"address": ' + "[" * 100_000 + "}")
     damaged(scene, "A row that is nested 100,000 levels deep", "not JSON")
     scene.section.note(
         "The size of the whole file is not bounded: 100,000 agents are a legitimate state, and it is read row by row, each "

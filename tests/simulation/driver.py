@@ -7,12 +7,13 @@ on the spot, as the production driver does; there is nothing between them that a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.driver.committing import make_durable
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.writes import Write
 from reconciler.ports import (
@@ -39,6 +40,8 @@ from reconciler.secrets import Secret
 
 if TYPE_CHECKING:
     from .world import Universe
+
+T = TypeVar("T")
 
 # As in the production driver: how long a call in flight may go on after the run was told to stop.
 _LAST_CALL = 1.2
@@ -285,12 +288,17 @@ class Process:
         every = [write for writes, _, _ in batch for write in writes]
         problem: BaseException | None = None
         try:
-            self.serial = self.world.store.commit(every, expected=self.serial)
+            self.world.nonces += 1
+            steps = make_durable(
+                self.world.store.ports.ledger, every, expected=self.serial, nonce=str(self.world.nonces)
+            )
+            self.serial = _finished(steps)
         except ReconcilerError as raised:
             problem = raised
         self.world.checker.committed(self, every, problem)
+        seconds = self.world.store.seconds()
         for _, fiber, token in batch:
-            self.world.time.after(0.002, partial(self._answer_once, fiber, token, None, problem))
+            self.world.time.after(seconds, partial(self._answer_once, fiber, token, None, problem))
 
     # --- tasks side by side
 
@@ -315,6 +323,15 @@ class Process:
             self.world.time.after(0.0, lambda: self._take(work))
 
         self._resume(Fiber(work.tasks[place](), done), None, None)
+
+
+def _finished(work: Coroutine[Any, Any, T]) -> T:
+    """What some work gives that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # typed by the coroutine
+    raise AssertionError("it waits for something")
 
 
 class Locks:

@@ -151,14 +151,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "write in place, without a journal",
         (
             Edit(
-                "reconciler.state.local",
+                "reconciler.state.database",
                 'connection.execute("pragma journal_mode = wal")',
                 'connection.execute("pragma journal_mode = off")',
             ),
             Edit(
-                "reconciler.state.local",
-                'synchronous = full")\n        self._connection',
-                'synchronous = full")\n        connection.execute("pragma journal_mode = off")\n        self._connection',
+                "reconciler.state.database",
+                'synchronous = full")\n    return',
+                'synchronous = full")\n    connection.execute("pragma journal_mode = off")\n    return',
             ),
         ),
         check="disk",
@@ -168,9 +168,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "skip fsync",
         (
             Edit(
-                "reconciler.state.local",
-                'synchronous = full")\n        self._connection',
-                'synchronous = off")\n        self._connection',
+                "reconciler.state.database",
+                'synchronous = full")\n    return',
+                'synchronous = off")\n    return',
             ),
         ),
         check="disk",
@@ -178,7 +178,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "B13",
         "skip fsync of the directory",
-        (Edit("reconciler.state.local", "        os.fsync(directory)\n", ""),),
+        (Edit("reconciler.state.database", "    os.fsync(directory)\n", ""),),
         check="disk",
     ),
     Mutant(

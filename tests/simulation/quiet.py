@@ -27,6 +27,7 @@ def calm(world: Universe) -> None:
     world.network.script = None
     world.store.failure_rate = 0.0
     world.store.fail_next = 0
+    world.store.unknown_rate = world.store.slow_rate = 0.0
     world.locks.broken = False
     world.simulator.set_switches(quota=100, requests_per_second=0.0)
 

@@ -106,6 +106,9 @@ class _Life:
         self.mishaps = random.Random(f"{seed} mishaps")  # apart: what came later moves no earlier seed
         self.world = Universe(seed, switches=switches, weather=random_weather(chance, worst), trace=trace)
         self.world.store.failure_rate = chance.choice((0.0, 0.0, 0.0, 0.03))
+        self.world.store.mishaps = random.Random(f"{seed} store")  # apart, too
+        self.world.store.unknown_rate = self.world.store.mishaps.choice((0.0, 0.0, 0.05, 0.2))
+        self.world.store.slow_rate = self.world.store.mishaps.choice((0.0, 0.0, 0.05, 0.2))
         self.world.locks.broken = chance.random() < 0.25
         self.crash_rate = chance.choice((0.0, 0.0, 0.003, 0.02))
         self.writers = [_random_clocks(chance) for _ in range(chance.choice((1, 1, 2, 3)))]

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -19,7 +20,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Record, State
 from reconciler.model.spec import AgentSpec, Body
 from reconciler.model.writes import Write
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Steps
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Steps, Version
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.providers.agora.tokens import mint
@@ -39,8 +40,9 @@ from reconciler.simulator import (
 from reconciler.simulator import (
     Store as WorldStore,
 )
+from reconciler.state.blocking import behind_ports
 from reconciler.state.checks import check
-from reconciler.state.document import Blobs, intent_row, record_row
+from reconciler.state.document import intent_json, record_json
 from reconciler.state.memory import MemoryStore
 
 from .clock import Timeline
@@ -85,6 +87,7 @@ class Universe:
     ) -> None:
         self.chance = random.Random(seed)
         self.time = Timeline(self.chance)
+        self.nonces = 0
         self.simulator = Simulator(
             WorldStore(seed="simulation", log_length=1),
             clock=lambda: self.time.now,
@@ -197,6 +200,13 @@ class Universe:
         return process
 
 
+T = TypeVar("T")
+
+
+async def _at_once(action: Callable[[], T], /) -> T:
+    return action()
+
+
 class Durable(MemoryStore):
     """What survives: the engine's own store in memory, behind a disk that can fail.
 
@@ -213,8 +223,14 @@ class Durable(MemoryStore):
         self.damaged = False
         self.failure_rate = 0.0
         self.commits = 0
+        # Commits that nobody answered for although the store is well, and slow ones: apart from the other dice.
+        self.mishaps = random.Random("store")
+        self.unknown_rate = 0.0
+        self.slow_rate = 0.0
+        self._broken = False
+        self.ports = behind_ports(self, _at_once)
 
-    def commit(self, writes: Sequence[Write], *, expected: int) -> int:
+    def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
         self.commits += 1
         if self.failure_rate and self._world.chance.random() < self.failure_rate:
             self.fail_next = 1
@@ -223,12 +239,33 @@ class Durable(MemoryStore):
         if self.fail_next and expected == self._view.serial:
             self.fail_next -= 1
             self.failed += 1
+            self._broken = True
             landed = self._world.chance.random() < 0.5
             if landed:
-                super().commit(writes, expected=expected)
+                super().commit(writes, expected=expected, nonce=nonce)
             self._world.seen.hit(f"disk: the write failed, {'durable' if landed else 'lost'}")
             raise StateError("the state cannot be written: no space left on device")
-        return super().commit(writes, expected=expected)
+        if self.unknown_rate and self.mishaps.random() < self.unknown_rate and expected == self._view.serial:
+            made = self.mishaps.random() < 0.5
+            if made:
+                super().commit(writes, expected=expected, nonce=nonce)
+            self._world.seen.hit(f"store: an answer was lost, the commit {'made' if made else 'not made'}")
+            raise StateError("the answer was lost")
+        return super().commit(writes, expected=expected, nonce=nonce)
+
+    def version(self) -> Version:
+        """The latest commit; a disk that has just failed cannot be asked."""
+        if self._broken:
+            self._broken = False
+            raise StateError("the state cannot be read: input/output error")
+        return super().version()
+
+    def seconds(self) -> float:
+        """How long the commit that was just made took."""
+        if self.slow_rate and self.mishaps.random() < self.slow_rate:
+            self._world.seen.hit("store: a slow commit")
+            return self.mishaps.uniform(0.3, 8.0)
+        return 0.002
 
     def read(self) -> State:
         if self.damaged:
@@ -289,14 +326,14 @@ class Durable(MemoryStore):
 
 def state_bytes(state: State) -> bytes:
     """A state as bytes: rows in their stored form, in order."""
-    blobs = Blobs()
+    texts: dict[str, str] = {}
     parts = [f"{state.lineage} {state.serial} {state.pins} {state.applying}".encode()]
-    parts += [record_row(state.records[each], blobs) for each in sorted(state.records)]
-    parts += [intent_row(each, blobs) for each in state.intents]
+    parts += [record_json(state.records[each], texts).encode() for each in sorted(state.records)]
+    parts += [intent_json(each, texts).encode() for each in state.intents]
     parts += [f"{each}={state.generations[each]}".encode() for each in sorted(state.generations)]
     parts += [repr(state.foreign[each]).encode() for each in sorted(state.foreign)]
     parts += [each.encode() for each in sorted(state.released)]
-    parts += [blobs[each] for each in sorted(blobs)]
+    parts += [texts[each].encode() for each in sorted(texts)]
     return b"\n".join(parts)
 
 

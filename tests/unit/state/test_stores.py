@@ -10,15 +10,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
+from reconciler import config
 from reconciler.errors import StateError, StateLocked
+from reconciler.model.address import Address
 from reconciler.model.record import Entry
 from reconciler.model.spec import Body
-from reconciler.model.writes import Append, PutRecord
-from reconciler.ports import StateStore
+from reconciler.model.writes import Append, PutGeneration, PutRecord, Write
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
+from tests.benchmarks import fleets
 from tests.contracts.state_store import ADDRESS, RECORD, Open, StateStoreContract
 
 
@@ -44,7 +47,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / ".reconciler" / "default.state"
 
 
-def written(path: Path) -> StateStore:
+def written(path: Path) -> LocalStore:
     store = LocalStore(path)
     store.acquire("a test", 0)
     store.commit([PutRecord(RECORD)], expected=0)
@@ -87,11 +90,12 @@ def test_text_in_its_place_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     "edit",
     [
-        "update records set row = substr(row, 1, length(row) - 1)",
-        "update records set key = 'lobby/other'",
-        "update records set row = zeroblob(40)",
-        "delete from blobs",
-        "update blobs set data = x'7b7d'",
+        "update records set record = substr(record, 1, length(record) - 1)",
+        "update records set record = replace(record, 'A1', 'A2')",
+        "update records set address = 'lobby/other'",
+        "update records set record = zeroblob(40)",
+        "delete from texts",
+        "update texts set text = 'another prompt'",
         "delete from meta",
         "update meta set value = 'x' where key = 'serial'",
     ],
@@ -141,16 +145,12 @@ def test_the_lock_dies_with_its_process(path: Path) -> None:
 def test_equal_prompts_are_stored_once(path: Path) -> None:
     store = LocalStore(path)
     store.acquire("a test", 0)
-    from dataclasses import replace
-
-    from reconciler.model.address import Address
-
     records = [replace(RECORD, address=Address("c", f"a{n}"), agent_id=f"A{n}") for n in range(200)]
     store.commit([PutRecord(each) for each in records], expected=0)
     connection = sqlite3.connect(path)
-    (blobs,) = connection.execute("select count(*) from blobs").fetchone()
+    (texts,) = connection.execute("select count(*) from texts").fetchone()
     connection.close()
-    assert blobs <= 3
+    assert texts == 1
     assert len(store.read().records) == 200
     assert ADDRESS not in store.read().records
 
@@ -182,7 +182,38 @@ def test_what_nobody_refers_to_any_more_is_let_go(path: Path, monkeypatch: pytes
         store.close()
         assert LocalStore(path).read().records[ADDRESS].body == record.body
     connection = sqlite3.connect(path)
-    (blobs,) = connection.execute("select count(*) from blobs").fetchone()
+    (texts,) = connection.execute("select count(*) from texts").fetchone()
     (entries,) = connection.execute("select count(*) from history").fetchone()
-    assert blobs <= 50
+    assert texts <= 50
     assert entries <= 30 + 2 * 20
+
+
+def test_a_person_reads_what_runs_with_the_sqlite3_shell(path: Path) -> None:
+    written(path)
+    connection = sqlite3.connect(path)
+    row = connection.execute("select address, agent_id, name, started_at, record from records").fetchone()
+    texts = connection.execute("select text from texts").fetchall()
+    connection.close()
+    assert row[:4] == ("lobby/greeter", "A1", RECORD.name, "1970-01-01T00:00:01Z")
+    assert orjson.loads(row[4])["body"]["properties"]["idle_timeout"] == 0
+    assert texts == [("long " * 400,)]
+
+
+def test_an_agent_takes_two_kilobytes_its_prompt_apart(path: Path, tmp_path: Path) -> None:
+    """The fully spelled agent of the benchmarks, ten thousand times, with what an apply writes beside each record."""
+    fleets.write_for_each(tmp_path / "fleet", 1)
+    (spec,) = config.load(tmp_path / "fleet").agents.values()
+    store = LocalStore(path)
+    store.acquire("a test", 0)
+    writes: list[Write] = []
+    for number in range(10_000):
+        address = Address(f"desk-{number:06}", "concierge")
+        record = replace(
+            RECORD, address=address, agent_id=f"A42AC37NR64PA{number:08}", body=spec.body, started_at=1.78e9
+        )
+        entry = Entry(1.78e9, address, "join", "done", record.agent_id)
+        writes += [PutRecord(record), PutGeneration(address, 1), Append(entry)]
+    store.commit(writes, expected=0)
+    store.close()
+    size = sum(each.stat().st_size for each in path.parent.iterdir())
+    assert size <= 2048 * 10_000

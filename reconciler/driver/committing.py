@@ -1,0 +1,40 @@
+"""One commit with a certain end: what nobody answered for is settled by reading back whose commit is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.errors import StateError, StateLocked
+from reconciler.model.writes import Write
+from reconciler.ports import Ledger, Made, MovedOn
+
+_TRIES = 2
+
+
+async def make_durable(ledger: Ledger, writes: Sequence[Write], *, expected: int, nonce: str) -> int:
+    """Commit writes on the serial `expected`; returns the new serial once they are durable.
+
+    `nonce` is used for no other commit. Raises `StateLocked` when another writer has moved the state on, and
+    `StateError` when the writes were tried twice and are not there.
+    """
+    problem: StateError | StateLocked
+    for _ in range(_TRIES):
+        outcome = await ledger.commit(writes, expected=expected, nonce=nonce)
+        if isinstance(outcome, Made):
+            return outcome.serial
+        problem = outcome.problem
+        try:
+            latest = await ledger.version()
+        except (StateError, StateLocked):
+            raise problem from None  # the first error says more than that of the reading
+        # Also after "moved on": a commit that somebody below us sent twice, the first time with success, says so.
+        if (latest.serial, latest.nonce) == (expected + 1, nonce):
+            return latest.serial
+        if isinstance(outcome, MovedOn):
+            raise problem
+        if latest.serial != expected:
+            raise StateLocked(
+                f"the state has moved on: its serial is {latest.serial}, not {expected}; another writer is at work",
+                hint="nothing more was done; run the same command again",
+            )
+    raise problem

@@ -1,0 +1,161 @@
+"""A run's hold on the state: the lease with its signs of life, and commits, one at a time.
+
+Commits of concurrent tasks that are ready together share one durable write. While it is on its way the next ones
+gather. The sign of life is a task of its own, and waits for no commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from reconciler.driver.committing import make_durable
+from reconciler.errors import StateError, StateLocked
+from reconciler.model.record import State
+from reconciler.model.writes import Write
+from reconciler.ports import StateStore
+
+SIGNS_IN_A_LEASE = 6
+# How long one commit may take, its reading back included, seconds.
+_COMMIT_SECONDS = 20.0
+# Runs on while the machine is suspended, where the system has such a clock: a lease ends meanwhile.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def clock() -> float:
+    """Seconds by a clock that no change of the time of day moves."""
+    return time.clock_gettime(_CLOCK)
+
+
+class Holding:
+    """The state of one run. `fence` is called when the run must start nothing new, as its lease is lost or ending."""
+
+    def __init__(self, store: StateStore, fence: Callable[[], None]) -> None:
+        self._store = store
+        self._fence = fence
+        self._serial = 0
+        # When the lease ends by `clock`, counted from before the last sign of life was asked for; None without one.
+        self._valid_until: float | None = None
+        self._signs: asyncio.Task[None] | None = None
+        self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    # --- the lease
+
+    async def take(self, holder: str) -> str:
+        """Take the lease and make the state ready; returns what people are to be told. Raises `StateLocked`."""
+        asked_at = clock()
+        await self._store.lease.take(holder)
+        self._valid_until = asked_at + self._store.lease.seconds
+        # The signs begin before the state is made ready: to convert a large one takes a while.
+        self._signs = asyncio.ensure_future(self._give_signs())
+        try:
+            await self._store.key.create()
+            return await self._store.ledger.prepare()
+        except BaseException:
+            await self.release()
+            raise
+
+    async def release(self) -> None:
+        """Give the lease back; harmless without one."""
+        if self._signs is not None:
+            self._signs.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._signs
+            self._signs = None
+        self._valid_until = None
+        await self._store.lease.release()
+
+    async def may_change(self, deadline: float) -> bool:
+        """Whether a call that takes up to `deadline` seconds would end within the lease; fences the run if not.
+
+        A process that was stopped or asleep has given no sign meanwhile: it gives one first, and finds out then
+        whether somebody has taken over. Without a lease nothing is refused.
+        """
+        if self._valid_until is None:
+            return True
+        if self._is_late(deadline):
+            await self._give_sign()
+        if self._is_late(deadline):
+            self._fence()
+            return False
+        return True
+
+    def _is_late(self, deadline: float) -> bool:
+        return self._valid_until is not None and clock() > self._valid_until - deadline
+
+    async def _give_signs(self) -> None:
+        """Signs of life until the lease is given back or lost; nothing else ends this."""
+        every = self._store.lease.seconds / SIGNS_IN_A_LEASE
+        while True:
+            await asyncio.sleep(every)
+            await self._give_sign()
+            # Errors are tried again until two thirds of the lease are gone.
+            if self._is_late(self._store.lease.seconds / 3):
+                self._fence()
+
+    async def _give_sign(self) -> None:
+        seconds = self._store.lease.seconds
+        asked_at = clock()
+        try:
+            async with asyncio.timeout(seconds / SIGNS_IN_A_LEASE):
+                await self._store.lease.renew()
+        except StateLocked:
+            self._valid_until = asked_at  # somebody has taken over: no call may start any more
+        except (StateError, OSError, TimeoutError):
+            pass  # tried again, until the lease is too old: whoever calls asks that
+        else:
+            if self._valid_until is not None:
+                self._valid_until = asked_at + seconds
+
+    # --- the ledger
+
+    async def read(self) -> State:
+        """The state as it stands, with the key for digests. Later commits build on this read."""
+        state = await self._store.ledger.read()
+        self._serial = state.serial
+        return replace(state, secret_key=await self._store.key.read())
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Join the next batch; returns when it is durable. Raises what `make_durable` says of the whole batch."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((writes, done))
+        if self._writer is None:
+            self._writer = asyncio.ensure_future(self._write())
+        await done
+
+    async def _write(self) -> None:
+        """Write batch after batch, until nothing waits."""
+        while self._pending:
+            await asyncio.sleep(0)  # everything that is ready now has its turn, and joins
+            batch, self._pending = self._pending, []
+            problem: Exception | None = None
+            try:
+                await self._make_durable([write for writes, _ in batch for write in writes])
+            except Exception as raised:  # noqa: BLE001  handed to every task of the batch
+                problem = raised
+            for _, done in batch:
+                if done.done():
+                    continue
+                if problem is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(problem)
+        self._writer = None
+
+    async def _make_durable(self, writes: Sequence[Write]) -> None:
+        nonce = uuid.uuid4().hex
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                self._serial = await make_durable(
+                    self._store.ledger, writes, expected=self._serial, nonce=nonce
+                )
+        except TimeoutError:
+            raise StateError(
+                f"the state gave no answer in {_COMMIT_SECONDS:.0f} s",
+                hint="no further call was made; run the same command again",
+            ) from None

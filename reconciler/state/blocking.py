@@ -1,0 +1,120 @@
+"""A store whose calls block, behind the asynchronous ports.
+
+The calls of the ledger are made one after the other in a thread of their own, and those of the lease in another one: no
+file is waited for by the event loop, and a sign of life does not wait for a slow commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from reconciler.errors import StateError, StateLocked
+from reconciler.model.address import Address
+from reconciler.model.record import Entry, State
+from reconciler.model.writes import Write
+from reconciler.ports import CommitOutcome, CommitUnknown, Made, MovedOn, StateStore, Version
+
+T = TypeVar("T")
+
+
+class BlockingStore(Protocol):
+    """What a backend of blocking calls offers: `LocalStore` and `MemoryStore` say what each call does."""
+
+    @property
+    def lease_seconds(self) -> float: ...
+
+    def acquire(self, holder: str, timeout: float) -> str: ...
+    def take(self, holder: str) -> None: ...
+    def renew(self) -> None: ...
+    def release(self) -> None: ...
+    def prepare(self) -> str: ...
+    def read(self) -> State: ...
+    def history(self, address: Address | None, limit: int) -> Sequence[Entry]: ...
+    def version(self) -> Version: ...
+    def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int: ...
+    def create_key(self) -> None: ...
+    def read_key(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class Runner(Protocol):
+    """Performs a blocking call for whoever awaits it."""
+
+    def __call__(self, action: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
+    """The ports of a store, its calls made in threads, or as `run` makes them."""
+    ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
+    return StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
+
+
+def in_thread(name: str) -> Runner:
+    """A runner with one thread of its own, which begins with its first call."""
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(action: Callable[[], T], /) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, action)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    store: BlockingStore
+    run: Runner
+
+    async def prepare(self) -> str:
+        return await self.run(self.store.prepare)
+
+    async def read(self) -> State:
+        return await self.run(self.store.read)
+
+    async def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
+        return await self.run(lambda: self.store.history(address, limit))
+
+    async def version(self) -> Version:
+        return await self.run(self.store.version)
+
+    async def commit(self, writes: Sequence[Write], *, expected: int, nonce: str) -> CommitOutcome:
+        try:
+            return Made(await self.run(lambda: self.store.commit(writes, expected=expected, nonce=nonce)))
+        except StateLocked as problem:
+            return MovedOn(problem)
+        except StateError as problem:  # a disk that reports an error says nothing about what it has written
+            return CommitUnknown(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    store: BlockingStore
+    run: Runner
+
+    @property
+    def seconds(self) -> float:
+        return self.store.lease_seconds
+
+    async def take(self, holder: str) -> None:
+        await self.run(lambda: self.store.take(holder))
+
+    async def renew(self) -> None:
+        await self.run(self.store.renew)
+
+    async def release(self) -> None:
+        await self.run(self.store.release)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    store: BlockingStore
+    run: Runner
+
+    async def create(self) -> None:
+        await self.run(self.store.create_key)
+
+    async def read(self) -> bytes:
+        return await self.run(self.store.read_key)

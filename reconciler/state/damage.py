@@ -1,0 +1,30 @@
+"""The error for a state that no run of ours has written: it is refused, and never taken for an empty one."""
+
+from __future__ import annotations
+
+from reconciler.errors import StateError, put_back
+from reconciler.model.address import Address
+
+
+class Damaged(StateError):
+    """A state whose bytes are not what was written; `what` is wrong with it."""
+
+    def __init__(self, what: str, path: object = None) -> None:
+        self.what = what
+        super().__init__(
+            f"the state{'' if path is None else f' {path}'} is damaged: {what}",
+            hint=f"nothing was changed; {put_back('a good copy')}",
+        )
+
+
+def damaged(what: str) -> Damaged:
+    """The error for a damaged state, for whoever does not know where it lies."""
+    return Damaged(what)
+
+
+def address_of(text: object) -> Address:
+    """The address in a row; `StateError` when it is none."""
+    channel, _, name = text.rpartition("/") if isinstance(text, str) else ("", "", "")
+    if not channel or not name:
+        raise damaged(f"{str(text)[:80]!r} is not an address")
+    return Address(channel, name)
