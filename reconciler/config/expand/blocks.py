@@ -14,7 +14,7 @@ from reconciler.model.tree import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class CompiledBody:
     """An agent's body for one choice of profiles: its program, and the layers that it came from.
 
     Where `declares` is set, it gives the service's own variables, and the body depends on their names.
@@ -62,7 +62,7 @@ class CompiledAgent:
     name: str | None
     profile: Program
     profile_needs: frozenset[str]
-    bodies: dict[tuple[Any, ...], Body] = field(default_factory=dict)
+    bodies: dict[tuple[Any, ...], CompiledBody] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

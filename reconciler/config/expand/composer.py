@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from reconciler.config.expand.blocks import (
     ONCE,
-    Body,
     CompiledAgent,
+    CompiledBody,
     CompiledChannel,
     CompiledFile,
     Loop,
@@ -20,7 +20,7 @@ from reconciler.config.expand.layers import Layer, Stack, merged
 from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
 from reconciler.config.expand.profiles import Profiles
 from reconciler.config.expand.programs import Compiler, Origin
-from reconciler.config.expand.variables import EMPTY, Found, Level, Shared, Variable
+from reconciler.config.expand.variables import EMPTY, Level, Shared, TemplateFailure, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
 from reconciler.config.templates.errors import TemplateFault
@@ -100,7 +100,7 @@ class Composer:
 
     def _fault(self, origin: Origin, path: Path, fault: TemplateFault) -> None:
         if not fault.reported:
-            self.shared.faults.append(Found(origin, path, fault, ""))
+            self.shared.faults.append(TemplateFailure(origin, path, fault, ""))
 
     def _channel(self, block: ChannelBlock, file_level: Level) -> CompiledChannel:
         section = block.section
@@ -184,7 +184,9 @@ class Composer:
 
     # --- bodies -------------------------------------------------------------------------------------------------
 
-    def body(self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None) -> Body:
+    def body(
+        self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None
+    ) -> CompiledBody:
         """The compiled body of an agent for a choice of profiles; `protected` None takes what the files declare."""
         key = (profiles, protected)
         known = agent.bodies.get(key)
@@ -199,22 +201,22 @@ class Composer:
 
     def _body(
         self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None
-    ) -> Body:
+    ) -> CompiledBody:
         layers = self.layers(agent, profiles)
         tree = merged(self._base(profiles)[1], _part_of_body(agent.section.tree))
         if self.overrides is not None:
             tree = merged(tree, _part_of_body(self.overrides.tree))
-        body = Body(layers)
+        body = CompiledBody(layers)
         declared = _declaration(tree)
         if protected is None and (isinstance(declared, Stack) or declared.__class__ is Templated):
             # The names are known only when this is rendered; then the body is compiled with them.
             compiler = Compiler(self.templates, body, self._fault, keep_null=True)
             program = compiler.compile(declared, _DECLARATION)
-            return Body(layers, needs=frozenset(compiler.needs), declares=program)
+            return CompiledBody(layers, needs=frozenset(compiler.needs), declares=program)
         if protected is None:
             protected = declared_names(declared)
         compiler = Compiler(self.templates, body, self._fault, _protection(protected))
-        return Body(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
+        return CompiledBody(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
 
     def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Tree]:
         """defaults and profiles, merged once for each choice of profiles."""

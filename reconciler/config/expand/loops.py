@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from reconciler.config.expand.blocks import Body, CompiledAgent, CompiledChannel, CompiledFile, Loop
+from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
 from reconciler.config.expand.composer import Composer, declared_names
 from reconciler.config.expand.layout import Section, names
 from reconciler.config.expand.variables import Level, Scope
@@ -200,7 +200,7 @@ class Expansion:
             )
         return False
 
-    def _clash(self, body: Body, scope: Scope) -> None:
+    def _clash(self, body: CompiledBody, scope: Scope) -> None:
         for name in sorted(filter(scope.knows, body.protected)):
             place = body.place(("properties", "llm", "template_variables", name))
             self.problems.error(

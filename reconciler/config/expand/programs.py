@@ -29,7 +29,7 @@ class Origin(Protocol):
     def place(self, path: Path) -> Place | None: ...
 
 
-class Rendering(Protocol):
+class RenderScope(Protocol):
     """What rendering one agent needs: the names in scope, long texts seen before, and a place to report faults."""
 
     @property
@@ -43,7 +43,7 @@ class Rendering(Protocol):
 class Part(Protocol):
     """Something that has to be rendered."""
 
-    def render(self, rendering: Rendering) -> Tree: ...
+    def render(self, rendering: RenderScope) -> Tree: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class TextPart:
     origin: Origin
     path: Path
 
-    def render(self, rendering: Rendering) -> Tree:
+    def render(self, rendering: RenderScope) -> Tree:
         try:
             value: Tree = self.template.render(rendering.context)
         except TemplateFault as fault:
@@ -71,7 +71,7 @@ class CleanPart:
 
     part: TextPart
 
-    def render(self, rendering: Rendering) -> Tree:
+    def render(self, rendering: RenderScope) -> Tree:
         value = self.part.render(rendering)
         return without_nulls(value) if value.__class__ is dict else value
 
@@ -80,7 +80,7 @@ class CleanPart:
 class BrokenPart:
     """A template that does not compile, which was said once: whatever it belongs to fails."""
 
-    def render(self, rendering: Rendering) -> Tree:
+    def render(self, rendering: RenderScope) -> Tree:
         rendering.fail()
         return None
 
@@ -93,7 +93,7 @@ class MapPart:
     parts: tuple[tuple[str, Part], ...]
     keep_null: bool
 
-    def render(self, rendering: Rendering) -> Tree:
+    def render(self, rendering: RenderScope) -> Tree:
         made = self.constant.copy()
         for key, part in self.parts:
             value = part.render(rendering)
@@ -111,7 +111,7 @@ class ListPart:
     constant: list[Tree]
     parts: tuple[tuple[int, Part], ...]
 
-    def render(self, rendering: Rendering) -> Tree:
+    def render(self, rendering: RenderScope) -> Tree:
         made = self.constant.copy()
         for index, part in self.parts:
             made[index] = part.render(rendering)
@@ -125,7 +125,7 @@ class StackPart:
     layers: tuple[Program, ...]
     keep_null: bool
 
-    def render(self, rendering: Rendering) -> Tree:
+    def render(self, rendering: RenderScope) -> Tree:
         result: Tree = None
         for layer in self.layers:
             value = layer.render(rendering) if isinstance(layer, PARTS) else layer
@@ -139,7 +139,7 @@ PARTS = (TextPart, CleanPart, BrokenPart, MapPart, ListPart, StackPart)
 Program: TypeAlias = "AnyPart | Tree"  # what is rendered, or the constant itself
 
 
-def render(program: Program, rendering: Rendering) -> Tree:
+def render(program: Program, rendering: RenderScope) -> Tree:
     """The plain data that a program gives."""
     return program.render(rendering) if isinstance(program, PARTS) else program
 

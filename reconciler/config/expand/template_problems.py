@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from reconciler.config.expand.variables import Found
+from reconciler.config.expand.variables import TemplateFailure
 from reconciler.config.files.documents import Files
 from reconciler.diagnostics import Problem, Span
 from reconciler.model.spec import describe
@@ -14,7 +14,7 @@ from reconciler.model.spec import describe
 _BLOCK_SCALAR: Final = re.compile(r"(?:[&!]\S+\s+)*[|>]")
 
 
-def problem_of(found: Found, files: Files) -> Problem:
+def problem_of(found: TemplateFailure, files: Files) -> Problem:
     """A template's fault with its place: in the included file, or in the line of the value that it concerns."""
     fault = found.fault
     place = found.origin.place(found.path)

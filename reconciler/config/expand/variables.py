@@ -34,7 +34,7 @@ EMPTY: Level = {}
 
 
 @dataclass(slots=True)
-class Found:
+class TemplateFailure:
     """A fault met while rendering, with whose tree and which path it concerns."""
 
     origin: Origin
@@ -48,7 +48,7 @@ class Shared:
     """What all scopes of one rendering share: faults, each once, and long texts, each once."""
 
     templates: Templates
-    faults: list[Found] = field(default_factory=list)
+    faults: list[TemplateFailure] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     repeated: int = 0
@@ -134,7 +134,7 @@ class Scope:
         shared.seen.add(key)
         if fault.missing:
             fault.explain(offer(fault.missing, self.visible(), template.text if template is not None else ""))
-        shared.faults.append(Found(origin, path, fault, self.subject))
+        shared.faults.append(TemplateFailure(origin, path, fault, self.subject))
 
     def _find(self, name: str) -> None:
         variable = self._level.get(name)
