@@ -156,7 +156,7 @@ KEYS: Final[Mapping[str, Keys]] = {
     },
     "service": {
         "kind": Key(
-            one_of(kinds()), "; ".join(f"`{each.kind}` {each.summary}" for each in SERVICES), "`simulator`"
+            one_of(kinds), "; ".join(f"`{each.kind}` {each.summary}" for each in SERVICES), "`simulator`"
         ),
         "area": Key(choice(Area, Shape.TEXT), "the region of the service's hosts", "the global host"),
         "app_id": Key(

@@ -107,13 +107,13 @@ def choice(words: type[StrEnum], shape: Shape = Shape.ANY) -> ValueType:
     )
 
 
-def one_of(allowed: Sequence[str]) -> ValueType:
-    """One of some words that are read before anything is rendered."""
+def one_of(allowed: Callable[[], Sequence[str]]) -> ValueType:
+    """One of some words that are read before anything is rendered; a registry may get more of them later."""
     return ValueType(
-        ", ".join(f"`{each}`" for each in allowed),
-        {"enum": list(allowed)},
+        ", ".join(f"`{each}`" for each in allowed()),
+        {"enum": list(allowed())},
         Shape.TEXT,
-        lambda value: known_word(value, allowed),
+        lambda value: known_word(value, allowed()),
     )
 
 

@@ -13,10 +13,9 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import HOUR, UID, AgentSpec, Beside, Body, Lifecycle, describe
+from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
 from reconciler.model.tree import Path, Tree, starts_with, value_at, without
 from reconciler.plan.change import (
-    Act,
     Adopt,
     Because,
     Change,
@@ -34,6 +33,7 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
 from reconciler.plan.facts import Facts
+from reconciler.plan.holds import unless_backing_off, unless_beside, unless_protected
 
 CHANNEL: Path = ("channel",)
 
@@ -104,36 +104,7 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
     join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
-    return _unless_beside(facts, want, _unless_backing_off(facts, join))
-
-
-def _unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
-    """The join, or its hold while it would be the address's first one beside an agent that is not this fleet's.
-
-    Whoever talks to that agent would hear two voices.
-    """
-    if not isinstance(change, Join) or want.lifecycle.beside is Beside.ALLOW:
-        return change
-    if not facts.strangers:
-        return change
-    other = facts.strangers[0]
-    also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
-    text = (
-        f"agent {other.agent_id} ({other.name}){also} runs in channel {facts.address.channel} and is not this fleet's; "
-        f"take it over (`reconciler adopt {facts.address.argument} {other.agent_id}`), share the channel on purpose "
-        f"(`lifecycle: {{beside: allow}}`), or allow it once (`--allow beside={facts.address.quoted}`)"
-    )
-    return Hold(change, Reason(Because.BESIDE, text))
-
-
-def _unless_backing_off(facts: Facts, change: Change) -> Change:
-    """The change, or its hold while joins of its address fail one after the other, and the next one has to wait."""
-    record = facts.record
-    if isinstance(change, Hold) or facts.forced or record is None or record.retry_at <= facts.now:
-        return change
-    assert not isinstance(change, Keep), "what is in sync joins nothing"
-    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address.quoted}` tries now)"
-    return Hold(change, Reason(Because.BACKING_OFF, text))
+    return unless_beside(facts, want, unless_backing_off(facts, join))
 
 
 def _why_absent(facts: Facts) -> Reason:
@@ -165,7 +136,7 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
     parsed = target.agent.parsed
     revision = parsed.revision if parsed else ""
     if facts.forced:
-        return _guarded(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
+        return unless_protected(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
     if revision[:1] != REVISION_VERSION:
         text = "it was started by another version of reconciler, whose digest cannot be compared"
         return Hold(Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target), _AS_IS)
@@ -175,7 +146,7 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
         values = _sendable(want, facts.able)
         return Adopt(facts.address, want, Reason(Because.STATE_LOST, text), target, values)
     text = "it runs, is not in the state, and was started with other join-only fields"
-    return _guarded(
+    return unless_protected(
         Replace(facts.address, want, Reason(Because.OTHER_REVISION, text), target), want.lifecycle.protect
     )
 
@@ -196,17 +167,15 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     )
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
-        return _guarded(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
+        return unless_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
     if is_due:
         text = f"it is older than {spelled(want.lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
-        return _unless_backing_off(
-            facts, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
-        )
+        return unless_backing_off(facts, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew))
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
-        held = _guarded(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
-        return _unless_backing_off(facts, held)
+        held = unless_protected(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
+        return unless_backing_off(facts, held)
     return _in_place(facts, want, record, target, diffs)
 
 
@@ -242,10 +211,10 @@ _IN_SYNC = Reason(Because.IN_SYNC, "in sync")
 
 
 def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
-    """Whether a token is renewed now: in the sixth tenth of its life, at the agent's place there, or if its end is unknown."""
-    return record.token_expires_at is None or record.token_expires_at - now <= lifecycle.renews_at(
-        record.share
-    )
+    """Whether a token is renewed now: at its agent's place in the sixth tenth of its life, or if its end is unknown."""
+    if record.token_expires_at is None:
+        return True
+    return record.token_expires_at - now <= lifecycle.renews_at(record.share)
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
@@ -309,13 +278,6 @@ def _changed(want: AgentSpec, record: Record, able: Capabilities) -> dict[Path, 
     return {path: value for path, value in _sendable(want, able).items() if value_at(known, path) != value}
 
 
-def _guarded(change: Act, protect: bool | None) -> Change:
-    """The change, or its hold where the address is protected: the reason for it stays visible."""
-    if not protect:
-        return change
-    return Hold(change, Reason(Because.PROTECTED, "it is protected (lifecycle.protect)"))
-
-
 def _home(facts: Facts) -> Address:
     """The address under which the running agent was started."""
     return facts.found_at or facts.address
@@ -346,7 +308,7 @@ def _unwanted(facts: Facts) -> Change | None:
     target = Target(agent, known, known.uid if known else "")
     if facts.want is not None:
         reason = _DESTROYED if facts.destroying else Reason(Because.PAUSED, "it is paused (lifecycle.paused)")
-        return _guarded(Leave(facts.address, reason, target), facts.want.lifecycle.protect)
+        return unless_protected(Leave(facts.address, reason, target), facts.want.lifecycle.protect)
     removed = Reason(Because.REMOVED, "the files do not want it any more")
     leave = Leave(facts.address, _DESTROYED if facts.destroying else removed, target)
     if known is None:

@@ -18,23 +18,23 @@ import orjson
 from reconciler.simulator.messages import Reason
 
 
-class Problem(NamedTuple):
+class ContractBreach(NamedTuple):
     """The first thing that is wrong with a body, and where."""
 
     reason: Reason
     where: str
     text: str
 
-    def inside(self, key: str) -> Problem:
+    def inside(self, key: str) -> ContractBreach:
         """The same problem, seen from one level further out."""
         where = f"{key}.{self.where}" if self.where else key
-        return Problem(self.reason, where, self.text)
+        return ContractBreach(self.reason, where, self.text)
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}" if self.where else self.text
 
 
-Check = Callable[[Any], Problem | None]
+Check = Callable[[Any], ContractBreach | None]
 
 
 class Strictness(NamedTuple):
@@ -53,20 +53,20 @@ class Strictness(NamedTuple):
         return frozenset(node.get("enum", ())) if strict else frozenset()
 
 
-def wrong(text: str, where: str = "") -> Problem:
+def wrong(text: str, where: str = "") -> ContractBreach:
     """A field whose value is not allowed."""
-    return Problem(Reason.INVALID_FIELD_VALUE, where, text)
+    return ContractBreach(Reason.INVALID_FIELD_VALUE, where, text)
 
 
-def missing(field: str, where: str) -> Problem:
+def missing(field: str, where: str) -> ContractBreach:
     """A field that has to be there, in the words of the documented example."""
-    return Problem(Reason.MISSING_REQUIRED_FIELD, where, f"{field} not found")
+    return ContractBreach(Reason.MISSING_REQUIRED_FIELD, where, f"{field} not found")
 
 
-def check_body(document: str, body: object, strictness: Strictness) -> Problem | None:
+def check_body(document: str, body: object, strictness: Strictness) -> ContractBreach | None:
     """The first problem of `body` by `schemas/agora/<document>.json`, or None."""
     if not isinstance(body, dict):
-        return Problem(Reason.INVALID_REQUEST_BODY, "", "the body must be a JSON object")
+        return ContractBreach(Reason.INVALID_REQUEST_BODY, "", "the body must be a JSON object")
     return compiled(document, strictness)(body)
 
 
@@ -139,7 +139,7 @@ def _compile_object(node: Mapping[str, Any], strictness: Strictness) -> Check:
         check_extra = _refuse_unknown
     find = checks.get
 
-    def check(value: Any) -> Problem | None:
+    def check(value: Any) -> ContractBreach | None:
         if type(value) is not dict:
             return wrong(f"object expected, {_kind(value)} given")
         for name in required:
@@ -156,7 +156,7 @@ def _compile_object(node: Mapping[str, Any], strictness: Strictness) -> Check:
     return check
 
 
-def _refuse_unknown(_: Any) -> Problem:
+def _refuse_unknown(_: Any) -> ContractBreach:
     return wrong("unknown field")
 
 
@@ -164,7 +164,7 @@ def _compile_array(node: Mapping[str, Any], strictness: Strictness) -> Check:
     check_item = _compile(node["items"], strictness)
     longest = node.get("maxItems")
 
-    def check(value: Any) -> Problem | None:
+    def check(value: Any) -> ContractBreach | None:
         if type(value) is not list:
             return wrong(f"array expected, {_kind(value)} given")
         if longest is not None and len(value) > longest:
@@ -182,7 +182,7 @@ def _compile_string(node: Mapping[str, Any], strictness: Strictness) -> Check:
     allowed = strictness.allowed(node)
     limits = _text_limits(node)
 
-    def check(value: Any) -> Problem | None:
+    def check(value: Any) -> ContractBreach | None:
         if type(value) is not str:
             return wrong(f"string expected, {_kind(value)} given")
         if allowed and value not in allowed:
@@ -216,7 +216,7 @@ def _compile_number(node: Mapping[str, Any], strictness: Strictness) -> Check:
     above, below = node.get("exclusiveMinimum", float("-inf")), node.get("exclusiveMaximum", float("inf"))
     allowed = strictness.allowed(node)
 
-    def check(value: Any) -> Problem | None:
+    def check(value: Any) -> ContractBreach | None:
         if type(value) not in types:
             return wrong(f"{node['type']} expected, {_kind(value)} given")
         if not (low <= value <= high and above < value < below):
@@ -229,7 +229,7 @@ def _compile_number(node: Mapping[str, Any], strictness: Strictness) -> Check:
 
 
 def _compile_boolean(_node: Mapping[str, Any], _strictness: Strictness) -> Check:
-    def check(value: Any) -> Problem | None:
+    def check(value: Any) -> ContractBreach | None:
         return None if type(value) is bool else wrong(f"boolean expected, {_kind(value)} given")
 
     return check

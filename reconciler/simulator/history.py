@@ -41,7 +41,7 @@ class LogEntry(NamedTuple):
     outcome: str
 
 
-class History:
+class ConversationLog:
     """Notes, log and late requests in the tables of an open database; what is in a file holds no credential but those
     of late requests, which are kept as they came until they are due."""
 

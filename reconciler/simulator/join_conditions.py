@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from reconciler.simulator.contract import Problem, Strictness, check_body, missing, wrong
+from reconciler.simulator.contract import ContractBreach, Strictness, check_body, missing, wrong
 
 
-def check_join(body: object, strictness: Strictness) -> Problem | None:
+def check_join(body: object, strictness: Strictness) -> ContractBreach | None:
     """The first problem of a join body: its shape first, then the conditions."""
     problem = check_body("join", body, strictness)
     if problem is not None or not isinstance(body, dict):
@@ -70,12 +70,12 @@ def uses_mllm(properties: _Object) -> bool:
     return "mllm" in properties and properties.get("advanced_features", {}).get("enable_mllm") is True
 
 
-def _token_is_required(_body: _Object, properties: _Object, area: str) -> Problem | None:
+def _token_is_required(_body: _Object, properties: _Object, area: str) -> ContractBreach | None:
     # v2 API reference, contradiction 15: required by the global pages, optional without a certificate in CN
     return missing("token", "") if area != "cn" and "token" not in properties else None
 
 
-def _uids_are_numeric(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+def _uids_are_numeric(_body: _Object, properties: _Object, _area: str) -> ContractBreach | None:
     if properties.get("enable_string_uid") is True:
         return None
     if not _is_uid(properties["agent_rtc_uid"]):
@@ -101,7 +101,7 @@ MISSING_PARTS = frozenset(missing(slot, "properties") for slot in ("llm", "tts")
 """The problems of a body that lacks a whole part of the pipeline."""
 
 
-def _pipeline_is_complete(body: _Object, properties: _Object, _area: str) -> Problem | None:
+def _pipeline_is_complete(body: _Object, properties: _Object, _area: str) -> ContractBreach | None:
     if body.get("pipeline_id") or uses_mllm(properties):
         return None
     for slot, fields in (("llm", ("url",)), ("tts", ("vendor", "params"))):
@@ -117,28 +117,28 @@ def _pipeline_is_complete(body: _Object, properties: _Object, _area: str) -> Pro
     return None
 
 
-def _greeting_audio_has_its_text(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+def _greeting_audio_has_its_text(_body: _Object, properties: _Object, _area: str) -> ContractBreach | None:
     llm = properties.get("llm", {})
     if "greeting_audio_url" in llm and not llm.get("greeting_message"):
         return wrong("greeting_audio_url needs greeting_message", "llm")
     return None
 
 
-def _silence_has_its_content(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+def _silence_has_its_content(_body: _Object, properties: _Object, _area: str) -> ContractBreach | None:
     silence = properties.get("parameters", {}).get("silence_config", {})
     if silence.get("timeout_ms", 0) > 0 and not silence.get("content"):
         return missing("content", "parameters.silence_config")
     return None
 
 
-def _exclusion_is_global(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+def _exclusion_is_global(_body: _Object, properties: _Object, _area: str) -> ContractBreach | None:
     fence = properties.get("geofence", {})
     if "exclude_area" in fence and fence["area"] != "GLOBAL":
         return wrong("exclude_area goes with area GLOBAL only", "geofence")
     return None
 
 
-def _waits_are_long_enough(_body: _Object, properties: _Object, _area: str) -> Problem | None:
+def _waits_are_long_enough(_body: _Object, properties: _Object, _area: str) -> ContractBreach | None:
     end = properties.get("turn_detection", {}).get("config", {}).get("end_of_speech", {})
     longest = end.get("semantic_config", {}).get("max_wait_ms", -1)
     if longest != -1 and longest < 500:
@@ -148,7 +148,7 @@ def _waits_are_long_enough(_body: _Object, properties: _Object, _area: str) -> P
     return None
 
 
-_CONDITIONS: tuple[Callable[[_Object, _Object, str], Problem | None], ...] = (
+_CONDITIONS: tuple[Callable[[_Object, _Object, str], ContractBreach | None], ...] = (
     _token_is_required,
     _uids_are_numeric,
     _pipeline_is_complete,

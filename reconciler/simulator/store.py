@@ -18,7 +18,7 @@ import orjson
 
 from reconciler.simulator.agent import Agent
 from reconciler.simulator.fault_script import FaultScript
-from reconciler.simulator.history import History, on_disk
+from reconciler.simulator.history import ConversationLog, on_disk
 from reconciler.simulator.selection import Pages, Selected, Selection
 from reconciler.simulator.switches import SwitchError, Switches, declarations
 from reconciler.simulator.tables import (
@@ -74,7 +74,7 @@ class Store:
                 os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         # the simulator's lock keeps threads apart
         self._db = sqlite3.connect(name, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-        self.history = History(self._db, log_length, in_file=self._in_file)
+        self.history = ConversationLog(self._db, log_length, in_file=self._in_file)
         self._pages = Pages(self._db)
         self._forget()
         try:

@@ -338,7 +338,7 @@ def test_a_refused_apply_does_nothing_until_it_is_allowed(runner: Runner) -> Non
     assert "A limit refused the apply" in runner.run("apply.sh", code=5)
     assert "Nothing was applied" in runner.page
     assert len(live(runner.url)) == 3
-    runner.run("apply.sh", ALLOW="leave=2 replace=1")
+    runner.run("apply.sh", ALLOW="leave=2 hang_ups=2")
     assert "Apply complete: 2 left" in runner.page
     assert len(live(runner.url)) == 1
 

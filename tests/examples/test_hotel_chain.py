@@ -112,4 +112,4 @@ def test_five_desks_that_vanish_are_refused(running: Path, reconciler: Command) 
     assert refused.code == 5
     assert "limits.leave allows 4 (30% of 12)" in refused.err
     assert "12 in sync" not in reconciler.well("status")
-    assert reconciler("apply", "--auto-approve", "--allow", "leave=5").code == 0
+    assert reconciler("apply", "--auto-approve", "--allow", "leave=5", "--allow", "hang_ups=5").code == 0

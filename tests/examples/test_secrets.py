@@ -89,4 +89,9 @@ def test_a_secret_that_goes_to_another_host_wants_consent(directory: Path, recon
     files.write_text(text.replace("https://api.openai.com/", "https://llm.example.com/"), encoding="utf-8")
     assert "llm.example.com" in reconciler.well("plan")
     assert reconciler("apply", "--auto-approve").code == 5
-    assert reconciler("apply", "--auto-approve", "--allow", "secret-host=llm.example.com").code == 0
+    assert (
+        reconciler(
+            "apply", "--auto-approve", "--allow", "secret-host=llm.example.com", "--allow", "hang_ups=3"
+        ).code
+        == 0
+    )

@@ -84,7 +84,7 @@ def hits(data: bytes, tokens: Iterable[str] = ()) -> Iterator[str]:
 FLEET = """\
 fleet: canary
 service: {kind: agora}
-limits: {leave: 100%, quota: 100}
+limits: {hang_ups: 100%, leave: 100%, quota: 100}
 channels:
   - channel: lobby
     agents:

@@ -30,7 +30,7 @@ SOON = 4.0
 FLEET = """\
 fleet: demo
 service: {kind: agora}
-limits: {leave: 100%, quota: 500}
+limits: {hang_ups: 100%, leave: 100%, quota: 500}
 channels:
   - channel: "{{ room }}"
     for_each: [a, b, c, d, e, f]

@@ -28,7 +28,7 @@ from tests.hostile.bench import LONG, Bench
 
 MUTANTS = 10_000 if LONG else 2_000
 
-FILES = "fleet: demo\nlimits: {leave: 100%, quota: 500}\n" + TWO_AGENTS
+FILES = "fleet: demo\nlimits: {hang_ups: 100%, leave: 100%, quota: 500}\n" + TWO_AGENTS
 
 
 def planned(virtual: Virtual, wanted: DesiredFleet, policy: Policy = Policy()) -> bytes:

@@ -293,7 +293,9 @@ def test_a_service_that_hands_everything_back(bench: Bench, canary_fleet: Path, 
 
 def test_wrong_credentials_do_not_show(bench: Bench, canary_fleet: Path, service: Simulator) -> None:
     wrong = canaries.ENVIRONMENT["AGORA_CUSTOMER_SECRET"][::-1] + "x"
-    answer = bench.run("plan", canary_fleet, "--debug", AGORA_CUSTOMER_SECRET=wrong)
+    answer = bench.run(
+        "plan", canary_fleet, "--debug", AGORA_CUSTOMER_SECRET=wrong, AGORA_APP_CERTIFICATE="0" * 32
+    )
     assert answer.code == 1
     assert wrong not in answer.said
     check(answer.said, canary_fleet, set(), "wrong secret")

@@ -21,7 +21,7 @@ from tests.fakes.fleets import TWO_AGENTS
 from tests.hostile.bench import Answer, Bench, mutating
 from tests.numbered.book import Section
 
-FLEET = "fleet: demo\nservice: {kind: agora}\nlimits: {leave: 100%}\n" + TWO_AGENTS
+FLEET = "fleet: demo\nservice: {kind: agora}\nlimits: {hang_ups: 100%, leave: 100%}\n" + TWO_AGENTS
 SECRETS: Mapping[str, str] = {"TTS_KEY": "tts-canary-0123", "OPENAI_API_KEY": "llm-canary-4567"}
 
 # What differs from run to run.

@@ -17,7 +17,7 @@ from reconciler.plan.guard import Policy
 from tests.fakes.fleets import agent, fleet, merged
 from tests.fakes.virtual import Virtual
 
-_FACTS = Path(__file__).parents[1] / "unit" / "model" / "data" / "join_facts.json"
+_FACTS = Path(__file__).parents[1] / "unit" / "contract" / "data" / "join_facts.json"
 FIELDS: dict[str, dict[str, Any]] = json.loads(_FACTS.read_text(encoding="utf-8"))["keys"]
 
 # Fields whose change goes in place (update matrix of the contract); every other one needs a new agent.

@@ -35,7 +35,7 @@ _SWITCHES = {"quota": 100, "start_seconds": 0.02, "stop_seconds": 0.02, "latency
 _FLEET = """\
 fleet: kill-nine
 service: {kind: agora}
-limits: {leave: 100%}
+limits: {hang_ups: 100%, leave: 100%}
 defaults:
   properties:
     remote_rtc_uids: ["*"]

@@ -9,7 +9,7 @@ import pytest
 from reconciler import workflow
 from reconciler.errors import AuthenticationFailed
 from reconciler.secrets import Secret
-from reconciler.simulator import Credentials, MemoryStore, Simulator
+from reconciler.simulator import Credentials, Simulator, Store
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import SETTINGS, Virtual
 
@@ -22,7 +22,7 @@ def strict(**changes: Secret | None) -> Virtual:
     known = Credentials(
         SETTINGS.app_id, "fedcba9876543210fedcba9876543210", customer_id="customer", customer_secret="secret"
     )
-    virtual.service = Simulator(MemoryStore(), clock=lambda: virtual.now, credentials=known)
+    virtual.service = Simulator(Store(), clock=lambda: virtual.now, credentials=known)
     return virtual
 
 

@@ -19,7 +19,7 @@ import pytest
 
 FLEET = """\
 fleet: demo
-limits: {quota: 500, leave: 100%}
+limits: {quota: 500, hang_ups: 100%, leave: 100%}
 variables:
   rooms: "{{ load('rooms.json') }}"
 defaults:
@@ -281,7 +281,8 @@ def test_the_same_fleet_drives_a_service_over_a_socket(fleet: Path, served: dict
 
 
 def test_wrong_credentials_stop_the_run_with_a_message(fleet: Path, served: dict[str, str]) -> None:
-    answer = run("plan", fleet, "-e", "prod", **{**served, "AGORA_CUSTOMER_SECRET": "guess"})
+    wrong = {"AGORA_CUSTOMER_SECRET": "guess", "AGORA_APP_CERTIFICATE": "0" * 32}
+    answer = run("plan", fleet, "-e", "prod", **{**served, **wrong})
     assert answer.returncode == 1
     assert "401" in answer.stderr
     assert "guess" not in answer.stderr

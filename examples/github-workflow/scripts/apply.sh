@@ -8,7 +8,7 @@ report=${APPLY_FILE:-apply.md}
 summary=${GITHUB_STEP_SUMMARY:-/dev/null}
 
 arguments=()
-for limit in ${ALLOW:-}; do # "leave=5 replace=12", typed by whoever starts the workflow by hand
+for limit in ${ALLOW:-}; do # "leave=5 hang_ups=12", typed by whoever starts the workflow by hand
   arguments+=(--allow "$limit")
 done
 
@@ -25,7 +25,7 @@ case $code in
   4) echo "::error::Another run holds the state. Run this job again." ;;
   5)
     echo "::error::A limit refused the apply; nothing was done. If it is meant, start the workflow by hand" \
-      "with an allowance such as leave=5."
+      "with an allowance such as hang_ups=5."
     ;;
   6) echo "::error::Incomplete: the job's page lists what failed or was held. Run this job again to go on." ;;
   *) echo "::error::The apply failed (exit code $code); the log says why. Run this job again to go on." ;;

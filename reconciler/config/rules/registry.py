@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.config.rules.texts import Holds, examine
+from reconciler.config.rules.texts import TextTrait, examine
 from reconciler.contract.literals import names_a_credential
 from reconciler.diagnostics import Problem
 from reconciler.model.address import Address, Owner
@@ -94,7 +94,7 @@ def value_rule(paths: Iterable[Path]) -> Callable[[ValueRule], ValueRule]:
     return register
 
 
-def text_rule(holds: Holds) -> Callable[[TextRule], TextRule]:
+def text_rule(holds: TextTrait) -> Callable[[TextRule], TextRule]:
     """Registers a rule about every text that holds something."""
 
     def register(rule: TextRule) -> TextRule:

@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.config.rules.registry import Subject, credential_name_rule, text_rule, value_rule
 from reconciler.config.rules.texts import (
     LOOKS_LIKE_REFERENCE,
-    Holds,
+    TextTrait,
     broken_reference,
     refused_reference,
 )
@@ -37,7 +37,7 @@ from reconciler.secrets.sources import MORE_SCHEMES, OWN_SCHEMES, VALS_SCHEMES, 
 _PROSE = PROSE_KEYS | PROSE_ABOVE
 
 
-@text_rule(Holds.BROKEN_REFERENCE)
+@text_rule(TextTrait.BROKEN_REFERENCE)
 def malformed(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """What begins like a reference is one."""
     yield Problem(
@@ -48,7 +48,7 @@ def malformed(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     )
 
 
-@text_rule(Holds.REFUSED_REFERENCE)
+@text_rule(TextTrait.REFUSED_REFERENCE)
 def refused(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A reference leads to what its author may have: not to our credentials, not past whoever runs apply."""
     found = refused_reference(text, subject.more_schemes)
@@ -107,7 +107,7 @@ _REFUSED: Mapping[Fault, Callable[[Path, SecretRef, str, frozenset[str]], Proble
 }
 
 
-@text_rule(Holds.REFERENCE)
+@text_rule(TextTrait.REFERENCE)
 def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A reference stands where its value is used and never handed back."""
     if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
@@ -125,7 +125,7 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     )
 
 
-@text_rule(Holds.KEY)
+@text_rule(TextTrait.KEY)
 def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A key in a free field, as far as keys can be told: in prose it may be an example, elsewhere it is refused."""
     if is_prose(path):
@@ -139,7 +139,7 @@ def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
         yield _written_out(path)
 
 
-@text_rule(Holds.RANDOM)
+@text_rule(TextTrait.RANDOM)
 def random_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """A run of letters and digits that nobody chose, where the service or a vendor would be given it."""
     if is_header_path(path):
@@ -150,7 +150,7 @@ def random_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
         yield _written_out(path)
 
 
-@text_rule(Holds.URL_CREDENTIAL)
+@text_rule(TextTrait.URL_CREDENTIAL)
 def in_an_address(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """An address holds a credential as a reference, in its query."""
     name = url_credential(text)
@@ -172,7 +172,7 @@ def named(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
             yield _written_out(each)
 
 
-@text_rule(Holds.BEYOND_ASCII)
+@text_rule(TextTrait.BEYOND_ASCII)
 def invisible(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
     """Names, ids and addresses hold nothing that a reviewer cannot see."""
     if _PROSE.intersection(map(str, path)) or re.search(r"\s", text):

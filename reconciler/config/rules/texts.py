@@ -17,7 +17,7 @@ _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_KEY: Final = 20
 
 
-class Holds(IntFlag):
+class TextTrait(IntFlag):
     """What is remarkable about a text; passed around as plain integers, which are compared faster."""
 
     REFERENCE = 1
@@ -36,14 +36,14 @@ def examine(text: str, more_schemes: frozenset[str]) -> int:
     """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `secrets.sources`."""
     holds: int = NOTHING
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
-        holds = Holds.REFERENCE | _judged(text, more_schemes)
+        holds = TextTrait.REFERENCE | _judged(text, more_schemes)
     if len(text) >= _SHORTEST_KEY and _has_key_prefix(text) and KEY_LIKE.search(text):
-        holds |= Holds.KEY
+        holds |= TextTrait.KEY
     if looks_random(text):
-        holds |= Holds.RANDOM
+        holds |= TextTrait.RANDOM
     if ("=" in text or "@" in text) and url_credential(text) is not None:
-        holds |= Holds.URL_CREDENTIAL
-    return int(holds if text.isascii() else holds | Holds.BEYOND_ASCII)
+        holds |= TextTrait.URL_CREDENTIAL
+    return int(holds if text.isascii() else holds | TextTrait.BEYOND_ASCII)
 
 
 def broken_reference(text: str) -> str | None:
@@ -77,5 +77,5 @@ def _has_key_prefix(text: str) -> bool:
 
 def _judged(text: str, more_schemes: frozenset[str]) -> int:
     if broken_reference(text) is not None:
-        return Holds.BROKEN_REFERENCE
-    return NOTHING if refused_reference(text, more_schemes) is None else Holds.REFUSED_REFERENCE
+        return TextTrait.BROKEN_REFERENCE
+    return NOTHING if refused_reference(text, more_schemes) is None else TextTrait.REFUSED_REFERENCE

@@ -25,7 +25,7 @@ def refused(properties: dict[str, Any]) -> list[tuple[str | int, ...]]:
     """Where `validate` finds a literal."""
     rules = Rules(Owner("acme", None), None)
     spec = AgentSpec(Address("lobby", "desk"), Body(properties), Lifecycle())
-    return [each.path for each in rules.agent(spec) if each.rule == "literal-secret"]
+    return [each.at for each in rules.agent(spec) if each.rule == "literal-secret"]
 
 
 def harmless() -> Iterator[tuple[str, str]]:

@@ -11,10 +11,10 @@ import yaml
 
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName, Owner
-from reconciler.model.fleet import DesiredFleet
+from reconciler.model.fleet import DesiredFleet, Limit
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record, State
-from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle, ReplaceOrder, describe
+from reconciler.model.spec import HOUR, AgentSpec, Beside, Body, Lifecycle, ReplaceOrder, describe
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import (
@@ -31,7 +31,7 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
-from tests.fakes.fleets import OWNER, fleet, properties
+from tests.fakes.fleets import OWNER, UNLIMITED, fleet, properties
 
 PLANS = Path(__file__).parents[2] / "plans"
 NOW = 1_780_000_000.0
@@ -57,8 +57,17 @@ _OF_AN_AGENT = {
     "fleet",
     "name",
     "message",
+    "in",
 }
-_OF_A_RUN = {"replace", "destroy", "only", "prune_unrecorded", "allow_hosts"}
+_OF_A_RUN = {
+    "replace",
+    "destroy",
+    "only",
+    "prune_unrecorded",
+    "allow_hosts",
+    "allow_beside",
+    "max_unavailable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +109,17 @@ def read(path: Path) -> Case:
     spec = None if tree.get("wanted") is None else _spec(tree["wanted"])
     record = None if tree.get("recorded") is None else _record(tree["recorded"])
     agents = [_observed(each, spec, record) for each in tree.get("service") or []]
-    wanted = fleet(*([] if spec is None else [spec]))
+    most = Limit(number=run["max_unavailable"]) if "max_unavailable" in run else UNLIMITED.max_unavailable
+    wanted = fleet(*([] if spec is None else [spec]), limits=replace(UNLIMITED, max_unavailable=most))
     policy = Policy(
         allow_hosts=frozenset(run.get("allow_hosts", ())),
+        allow_beside=tuple(run.get("allow_beside", ())),
         only=frozenset(Action(each) for each in run["only"]) if "only" in run else None,
         prune_unrecorded=run.get("prune_unrecorded", False),
     )
     replaces = ("*",) if run.get("replace") else ()
-    basis = _basis(record, agents)
+    placed = {each.get("id", "A1"): each["in"] for each in tree.get("service") or [] if "in" in each}
+    basis = replace(_basis(record, agents), channels=placed)
     destroying = run.get("destroy", False)
     return Case(
         path, tree["title"], wanted, basis, Selection(replaces=replaces), policy, destroying, tree["expected"]
@@ -138,8 +150,10 @@ def _spec(tree: Mapping[str, Any]) -> AgentSpec:
 
 
 def _lifecycle(key: str, value: Any) -> Any:
-    if key in ("rotate_after", "token_ttl"):
+    if key in ("rotate_after", "rotate_spread", "token_ttl"):
         return seconds(value)
+    if key == "beside":
+        return Beside(value)
     if key == "replace":
         return ReplaceOrder(value)
     if key == "ignore_changes":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from reconciler.model.fleet import Limit, Limits
+from reconciler.model.fleet import Limit
 from reconciler.model.observed import AgentStatus
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
-from tests.fakes.fleets import OWNER, agent, fleet
+from tests.fakes.fleets import OWNER, UNLIMITED, agent, fleet
 from tests.unit.plan.parts import ABLE, basis, fleet_of, record, running
 
 FREE = Limit(percent=100)
@@ -22,7 +24,7 @@ def leaving(total: int, leaves: int, limit: Limit, policy: Policy = Policy()) ->
         [record(each, f"A{number}") for number, each in enumerate(everything)],
         [running(each, f"A{number}") for number, each in enumerate(everything)],
     )
-    wanted = fleet(*everything[leaves:], limits=Limits(leave=limit))
+    wanted = fleet(*everything[leaves:], limits=replace(UNLIMITED, leave=limit))
     return build_plan(wanted, standing, ABLE, policy=policy, allow_empty=True)
 
 
@@ -52,6 +54,24 @@ def test_the_limit_of_leaves_at_its_edge(total: int, leaves: int, limit: Limit, 
     assert [each.limit for each in plan.refusals] == ([] if allowed else ["leave"])
 
 
+@pytest.mark.parametrize(
+    ("leaves", "replaced", "allowed"), [(3, 0, True), (1, 2, True), (2, 2, False), (0, 4, False)]
+)
+def test_leaves_and_replacements_share_the_hang_up_budget(leaves: int, replaced: int, allowed: bool) -> None:
+    old = fleet_of(10)
+    new = [*fleet_of(replaced, idle_timeout=60), *old[replaced:]][: 10 - leaves]
+    standing = basis(
+        [record(each, f"A{number}") for number, each in enumerate(old)],
+        [running(each, f"A{number}") for number, each in enumerate(old)],
+    )
+    wanted = fleet(*new, limits=replace(UNLIMITED, hang_ups=Limit(percent=30)))
+    assert [each.limit for each in build_plan(wanted, standing, ABLE).refusals] == (
+        [] if allowed else ["hang_ups"]
+    )
+    once = Policy(allow={"hang_ups": leaves + replaced})
+    assert not build_plan(wanted, standing, ABLE, policy=once).refusals
+
+
 def test_a_refusal_names_both_numbers_and_what_to_say() -> None:
     (refusal,) = leaving(10, 4, Limit(percent=30)).refusals
     assert (refusal.planned, refusal.allowed) == (4, 3)
@@ -69,12 +89,12 @@ def test_the_share_is_of_what_is_recorded_or_runs_whichever_is_more() -> None:
     everything = fleet_of(10)
     live = [running(each, f"A{number}") for number, each in enumerate(everything)]
     only_three_are_recorded = basis([record(each, f"A{n}") for n, each in enumerate(everything[:3])], live)
-    wanted = fleet(*everything[3:], limits=Limits(leave=Limit(percent=30)))
+    wanted = fleet(*everything[3:], limits=replace(UNLIMITED, leave=Limit(percent=30)))
     assert not build_plan(wanted, only_three_are_recorded, ABLE).refusals
 
 
 def test_destroy_is_free_of_the_limit_of_leaves() -> None:
-    assert not leaving(10, 10, Limit(number=0), Policy(leave_is_limited=False)).refusals
+    assert not leaving(10, 10, Limit(number=0), Policy(ends_are_limited=False)).refusals
 
 
 @pytest.mark.parametrize(("count", "allowed"), [(2, True), (3, False)])
@@ -85,14 +105,16 @@ def test_the_limit_of_replacements_at_its_edge(count: int, allowed: bool) -> Non
         [record(each, f"A{number}") for number, each in enumerate(old)],
         [running(each, f"A{number}") for number, each in enumerate(old)],
     )
-    plan = build_plan(fleet(*new, limits=Limits(leave=FREE, replace=Limit(number=2))), standing, ABLE)
+    plan = build_plan(
+        fleet(*new, limits=replace(UNLIMITED, leave=FREE, replace=Limit(number=2))), standing, ABLE
+    )
     assert plan.count(Action.REPLACE) == count
     assert [each.limit for each in plan.refusals] == ([] if allowed else ["replace"])
 
 
 @pytest.mark.parametrize(("count", "allowed"), [(3, True), (4, False)])
 def test_the_limit_of_joins_at_its_edge(count: int, allowed: bool) -> None:
-    plan = build_plan(fleet(*fleet_of(count), limits=Limits(join=Limit(number=3))), basis(), ABLE)
+    plan = build_plan(fleet(*fleet_of(count), limits=replace(UNLIMITED, join=Limit(number=3))), basis(), ABLE)
     assert [each.limit for each in plan.refusals] == ([] if allowed else ["join"])
 
 
@@ -101,7 +123,7 @@ def test_the_quota_counts_every_live_agent_ours_or_not(quota: int, allowed: bool
     foreign = running(agent("cafe/x"), "F1", name="somebody else's")
     old = agent("lobby/old")
     standing = basis([record(old)], [running(old), foreign])
-    wanted = fleet(old, *fleet_of(2), limits=Limits(quota=quota))
+    wanted = fleet(old, *fleet_of(2), limits=replace(UNLIMITED, quota=quota))
     plan = build_plan(wanted, standing, ABLE)
     assert (plan.cost.before, plan.cost.after) == (2, 4)
     assert [each.limit for each in plan.refusals] == ([] if allowed else ["quota"])
@@ -113,14 +135,14 @@ def test_a_quota_that_is_used_up_refuses_nothing_that_makes_room() -> None:
         [record(each, f"A{number}") for number, each in enumerate(everything)],
         [running(each, f"A{number}") for number, each in enumerate(everything)],
     )
-    plan = build_plan(fleet(*everything[1:], limits=Limits(leave=FREE, quota=2)), standing, ABLE)
+    plan = build_plan(fleet(*everything[1:], limits=replace(UNLIMITED, leave=FREE, quota=2)), standing, ABLE)
     assert plan.cost.after == 4
     assert not plan.refusals
 
 
 @pytest.mark.parametrize(("limit", "allowed"), [(288.0, True), (287.99, False)])
 def test_the_cost_of_a_day_at_its_edge(limit: float, allowed: bool) -> None:
-    plan = build_plan(fleet(*fleet_of(2), limits=Limits(usd_per_day=limit)), basis(), ABLE)
+    plan = build_plan(fleet(*fleet_of(2), limits=replace(UNLIMITED, usd_per_day=limit)), basis(), ABLE)
     assert plan.cost.usd_per_day == pytest.approx(288.0)
     assert [each.limit for each in plan.refusals] == ([] if allowed else ["usd_per_day"])
 
@@ -135,7 +157,7 @@ def test_what_is_held_counts_against_no_limit() -> None:
     everything = fleet_of(4)
     records = [record(each, f"A{n}", protect=n < 3) for n, each in enumerate(everything)]
     live = [running(each, f"A{n}") for n, each in enumerate(everything)]
-    wanted = fleet(limits=Limits(leave=Limit(number=1)), owner=OWNER)
+    wanted = fleet(limits=replace(UNLIMITED, leave=Limit(number=1)), owner=OWNER)
     plan = build_plan(wanted, basis(records, live), ABLE, allow_empty=True)
     assert (plan.count(Action.LEAVE), plan.count(Action.HOLD)) == (1, 3)
     assert not plan.refusals
