@@ -203,7 +203,7 @@ class MovedOn:
 
 @dataclass(frozen=True, slots=True)
 class CommitUnknown:
-    """Nobody knows whether the commit is durable: `Ledger.version` tells by its nonce. `problem` says why."""
+    """Nobody knows whether the commit is durable: `StateLedger.version` tells by its nonce. `problem` says why."""
 
     problem: StateError
 
@@ -211,7 +211,7 @@ class CommitUnknown:
 CommitOutcome: TypeAlias = Made | MovedOn | CommitUnknown
 
 
-class Ledger(Protocol):
+class StateLedger(Protocol):
     """What we remember: a log of commits, each made only on top of the one that its writer has read.
 
     Raises `StateError` when what is stored is damaged, foreign or newer: it is never taken as empty.
@@ -282,7 +282,7 @@ class DigestKey(Protocol):
 class StateStore:
     """Where we remember: the three ports of one backend."""
 
-    ledger: Ledger
+    ledger: StateLedger
     lease: Lease
     key: DigestKey
 

@@ -17,7 +17,7 @@ from typing import Any
 from reconciler.config.expand.agents import read_agent
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
 from reconciler.config.expand.composer import Composer
-from reconciler.config.expand.fleet_files import Reader
+from reconciler.config.expand.fleet_files import FleetReader
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import FleetFile, Section, read_agents
 from reconciler.config.expand.loops import Expansion, RenderedAgent
@@ -80,7 +80,7 @@ def load_all(
 
 def environments(directory: FilePath) -> tuple[str, ...]:
     """The names of the environments that a fleet declares, in its own order."""
-    return tuple(Reader(Files(directory), Problems()).fleet().environments)
+    return tuple(FleetReader(Files(directory), Problems()).fleet().environments)
 
 
 def read_source(directory: FilePath, file: str) -> str | None:
@@ -117,7 +117,7 @@ class _Loading:
         self.shared = Shared(Templates(self.files, self.problems, self.rendering.worker.progress))
 
     def run(self) -> Loaded:
-        reader = Reader(self.files, self.problems)
+        reader = FleetReader(self.files, self.problems)
         fleet = reader.fleet()
         fixed = self._fixed()
         self._check_names(fleet)

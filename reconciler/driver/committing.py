@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.writes import Write
-from reconciler.ports import Ledger, Made, MovedOn
+from reconciler.ports import Made, MovedOn, StateLedger
 
 _TRIES = 2
 
 
-async def make_durable(ledger: Ledger, writes: Sequence[Write], *, expected: int, nonce: str) -> int:
+async def make_durable(ledger: StateLedger, writes: Sequence[Write], *, expected: int, nonce: str) -> int:
     """Commit writes on the serial `expected`; returns the new serial once they are durable.
 
     `nonce` is used for no other commit. Raises `StateLocked` when another writer has moved the state on, and

@@ -92,7 +92,7 @@ def _unescaped(key: str) -> str:
 # --- JSON -> values -------------------------------------------------------------------------------------------
 
 
-class Reader:
+class RowReader:
     """Reads rows. Each text is checked once, and equal parts of bodies become one object: most agents share most."""
 
     def __init__(self, texts: Mapping[str, object]) -> None:

@@ -21,7 +21,7 @@ from reconciler.ports import Version
 from reconciler.state import database, format1
 from reconciler.state.checks import check, older, other_lineage
 from reconciler.state.damage import address_of
-from reconciler.state.document import FORMAT, Reader
+from reconciler.state.document import FORMAT, RowReader
 from reconciler.state.key import KeyFile
 from reconciler.state.lease import LEASE_SECONDS, FileLease
 from reconciler.state.place import check_place, check_writable, exposures
@@ -77,7 +77,7 @@ class LocalStore:
         meta = read_meta(connection, self.path)
         if int(meta["format"]) == FORMAT:
             texts = dict(connection.execute("select digest, text from texts"))
-            reader = Reader(texts)
+            reader = RowReader(texts)
             rows = connection.execute("select address, record, checksum from records")
             records = [reader.record(*row) for row in rows]
             rows = connection.execute("select key, intent, checksum from intents order by key")

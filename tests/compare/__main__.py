@@ -29,8 +29,9 @@ from .generated import Story, story
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 PLANS = (("--format", "json"), ("--format", "text", "--explain"), ("--format", "markdown"))
-# The hours at which tokens are renewed, so that agents live until they are due for rotation.
-KEEP_ALIVE = (13.0, 25.0, 37.0, 49.0)
+# The hours at which tokens are renewed, so that agents live until they are due for rotation: at least one falls into
+# the tenth of a token's life in which it is renewed.
+KEEP_ALIVE = tuple(range(2, 60, 2))
 # What people change in an example between two runs, as text -> text; what an example does not hold changes nothing.
 EDIT = (
     ("temperature: 0.", "temperature: 1."),

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler import services
 from reconciler.cli.main import run
+from reconciler.config.keys import KEYS
 from reconciler.model.tree import Path, Tree
 from reconciler.ports import HttpReply, HttpRequest, Steps
 from reconciler.services import SERVICES, ServiceEntry
@@ -27,7 +28,7 @@ LINE = ServiceEntry("toy", "tests.contracts.toy_provider:TOY", "is a toy", "TOY_
 FLEET = """\
 fleet: toys
 service: {{kind: toy}}
-limits: {{leave: 100%}}
+limits: {{hang_ups: 100%, leave: 100%}}
 defaults:
   lifecycle: {{rotate_after: 24h, token_ttl: 12h}}
   properties:
@@ -127,6 +128,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: File, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shop:
+    assert KEYS["service"], "the schemas are made before the second service is there"
     monkeypatch.setattr(services, "SERVICES", (*SERVICES, LINE))
     connector = ToyConnector()
     monkeypatch.setattr(toy_provider, "TOY", connector)

@@ -65,7 +65,7 @@ class Situation:
         return save(virtual.run(workflow.plan(job, virtual.provider())), self.selection, self.policy)
 
 
-_LENIENT = Policy({"join": 99.0})
+_LENIENT = Policy({"join": 99.0}, allow_beside=("*",))
 _WHOLE = UNLIMITED
 _ONE, _WAITER = agent("lobby/greeter"), agent("bar/waiter")
 _ELSEWHERE = agent("lobby/greeter", llm={"url": "https://other.example/v1"})

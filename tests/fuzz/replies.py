@@ -45,7 +45,7 @@ from .worlds import shared_with, views
 
 _CHANGED = agent("lobby/greeter", llm={"params": {"model": "other"}})
 _WANTED = fleet(_CHANGED, agent("spa/host"), agent("hall/porter"))
-_LENIENT = Policy({"leave": 99.0, "replace": 99.0, "join": 99.0})
+_LENIENT = Policy({"hang_ups": 99.0, "leave": 99.0, "replace": 99.0, "join": 99.0}, allow_beside=("*",))
 
 
 @dataclass(frozen=True, slots=True)

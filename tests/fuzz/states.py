@@ -40,7 +40,7 @@ _KEPT = agent("bar/waiter"), agent("hall/porter", agent_rtc_uid="7", labels={"a"
 _WANTED = fleet(agent("lobby/greeter", llm=_LONG, idle_timeout=5), agent("spa/host"), *_KEPT)
 # The mutating calls at which the last run may have died: it means to leave an agent, or to join one.
 _DIED = (2, 3)
-_LENIENT = Policy({"leave": 99.0, "replace": 99.0, "join": 99.0})
+_LENIENT = Policy({"hang_ups": 99.0, "leave": 99.0, "replace": 99.0, "join": 99.0}, allow_beside=("*",))
 
 
 @dataclass(frozen=True, slots=True)

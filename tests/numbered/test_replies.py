@@ -159,7 +159,7 @@ def _foreign(scene: Scene) -> None:
     other.mkdir()
     files = FLEET.replace("fleet: demo", "fleet: annex").replace(", {name: door}", "")
     (other / "fleet.yaml").write_text(files, encoding="utf-8")
-    assert scene.run("apply", "annex", "--auto-approve").code == 0
+    assert scene.run("apply", "annex", "--auto-approve", "--allow", "beside=*").code == 0
 
 
 def test_9_6_08_an_unknown_status(scene: Scene) -> None:

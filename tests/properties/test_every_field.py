@@ -49,6 +49,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "geofence.exclude_area": {"geofence": {"area": "GLOBAL"}},
     "llm.greeting_audio_url": {"llm": {"greeting_message": "Hello"}},
     "parameters.silence_config.timeout_ms": {"parameters": {"silence_config": {"content": "Still there?"}}},
+    "sal.sal_mode": {"sal": {"sample_urls": {"ann": "https://a.example/ann.pcm"}}},
     "turn_detection.config.start_of_speech": {
         "turn_detection": {"config": {"start_of_speech": {"mode": "vad"}}}
     },
@@ -108,6 +109,9 @@ def apply(virtual: Virtual, wanted: DesiredFleet) -> None:
 @pytest.mark.parametrize("field", sorted(FIELDS))
 def test_an_edit_is_one_change_at_its_own_path_and_then_all_is_quiet(field: str) -> None:
     virtual = Virtual()
+    virtual.service.set_switches(
+        managed_credentials="unchecked"
+    )  # it is about the field, not about its vendor
     before, after = (wanted_with(field, value) for value in two_values(field))
     apply(virtual, before)
     assert len(virtual.live()) == 1, "the service takes the field"

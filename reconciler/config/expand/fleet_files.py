@@ -22,7 +22,7 @@ from reconciler.diagnostics import Problems, Span
 from reconciler.errors import InvalidConfig
 
 
-class Reader:
+class FleetReader:
     """Reads the documents of one fleet; every problem goes to `problems`."""
 
     def __init__(self, files: Files, problems: Problems) -> None:
