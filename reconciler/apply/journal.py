@@ -109,7 +109,7 @@ class Journal:
         claims: tuple[Write, ...] = ()
         if intent.operation is Operation.JOIN:
             claims = (PutGeneration(intent.address, intent.generation),)
-        yield from self.write(PutIntent(intent), *claims, *others)
+        yield from self._announce(PutIntent(intent), *claims, *others)
 
     def repeat(self, intent: Intent) -> Steps[Intent]:
         """Note that a call is made once more: a writer whose state another has moved on learns of it here.
@@ -118,8 +118,18 @@ class Journal:
         """
         since = (yield from self.now()) if intent.operation is Operation.JOIN else None
         repeated = replace(intent, attempt=intent.attempt + 1, unknown_since=since)
-        yield from self.write(PutIntent(repeated))
+        yield from self._announce(PutIntent(repeated))
         return repeated
+
+    def _announce(self, *writes: Write) -> Steps[None]:
+        """Make the writes durable that come before a call. Raises as `write` does, also for the failure of another task.
+
+        Commits of several tasks are under way together: this one may have been made while another one failed, and then
+        the call that it announces must not be sent.
+        """
+        yield from self.write(*writes)
+        if self._lost is not None:
+            raise self._lost
 
     def mark_unknown(self, intent: Intent) -> Steps[Intent]:
         """Note that the outcome of a call is unknown since now: from here on it may be executed late."""

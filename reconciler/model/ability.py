@@ -14,12 +14,14 @@ class Capabilities:
     `updatable` are the paths below `properties` that change on a running agent; each is sent and replaced as a
     whole. Anything else needs a new agent, and so does *removing* an updatable value, since no source documents
     what leaving it out of an update means. Durations in seconds.
+    `default_quota` is how many agents a project may run that nobody has asked for more.
     """
 
     updatable: frozenset[Path]
     max_lifetime: float
     max_token_ttl: float
     usd_per_minute: float
+    default_quota: int | None = None
 
     def updatable_prefix(self, path: Path) -> Path | None:
         """The updatable path that `path` is or lies below, if any."""

@@ -36,6 +36,7 @@ from reconciler.plan.guard import (
     Policy,
     Refusal,
     cost_of,
+    ends_conversation,
     hold_by_policy,
     postpone,
     postponed_rotations,
@@ -93,6 +94,11 @@ class Plan:
     def acts(self) -> tuple[Change, ...]:
         """What an apply will really do."""
         return tuple(each for each in self.pending if action_of(each) is not Action.HOLD)
+
+    @property
+    def ended(self) -> tuple[Change, ...]:
+        """The acts that end a running agent, and so the conversation that it may be having."""
+        return tuple(each for each in self.acts if ends_conversation(each))
 
     def count(self, action: Action) -> int:
         return Counter(action_of(each) for each in self.changes)[action]
@@ -201,7 +207,7 @@ def _assemble(
     risky: tuple[Danger, ...],
     policy: Policy,
 ) -> Plan:
-    cost = cost_of(changes, basis, fleet.limits, able.usd_per_minute)
+    cost = cost_of(changes, basis, fleet.limits, able)
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
     secret_refusal = allowed_dangers(risky) if policy.only is None else None
     if secret_refusal is not None:

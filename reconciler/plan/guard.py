@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import HOUR
@@ -64,6 +65,13 @@ class Cost:
     after: int
     usd_per_minute: float
     quota: int | None = None
+    default_quota: int | None = None
+
+    @property
+    def passes_default_quota(self) -> bool:
+        """Whether an apply would start more agents than the service allows by default, and no quota is declared."""
+        known = self.quota is None and self.default_quota is not None
+        return known and self.after > max(self.before, self.default_quota or 0)
 
     @property
     def usd_per_day(self) -> float:
@@ -192,9 +200,10 @@ def _ours(basis: Basis) -> int:
     return sum(1 for each in basis.live if each.bears(basis.owner))
 
 
-def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, usd_per_minute: float) -> Cost:
+def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, able: Capabilities) -> Cost:
     """What runs before and after; every live agent of the App ID counts, ours or not."""
     before = sum(1 for each in basis.live if each.status.is_live)
     counts = Counter(action_of(each) for each in changes)
     after = before + counts[Action.JOIN] - counts[Action.LEAVE]
-    return Cost(before, after, limits.usd_per_minute or usd_per_minute, limits.quota)
+    price = limits.usd_per_minute or able.usd_per_minute
+    return Cost(before, after, price, limits.quota, able.default_quota)

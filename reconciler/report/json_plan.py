@@ -74,6 +74,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
         "complete": plan.count(Action.HOLD) == 0 and not plan.refusals,
         "applyable": bool(plan.acts) and not plan.refusals,
         "summary": {action: plan.count(action) for action in Action},
+        "hang_ups": len(plan.ended),
         "cost": cost_tree(plan),
         "dangers": [
             {

@@ -62,7 +62,14 @@ def render_plan(plan: Plan, *, budget: int = BUDGET) -> str:
     )
     last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
     shown = [*map(_said, filter(None, notes)), last]
-    return render_changes(plan, change_rows(plan), title=("plan", headline), notes=shown, budget=budget)
+    above = [
+        f"**{_said(each)}**"
+        for each in (sentences.conversations(plan), sentences.default_quota(plan))
+        if each
+    ]
+    return render_changes(
+        plan, change_rows(plan), title=("plan", headline), above=above, notes=shown, budget=budget
+    )
 
 
 def render_changes(
@@ -70,17 +77,18 @@ def render_changes(
     rows: Iterable[ChangeRow],
     *,
     title: tuple[str, str],
+    above: Sequence[str] = (),
     notes: Sequence[str],
     budget: int = BUDGET,
 ) -> str:
-    """The changes of a plan below a title (its kind and its headline) and before notes in Markdown.
+    """The changes of a plan in Markdown: a title (its kind and its headline), lines `above` the table, and notes.
 
     The hidden first line, made from the kind, lets a bot find its comment again.
     """
     kind, headline = title
     rows = sorted(rows, key=lambda row: (_RANK[row.action], row.address, row.agent_id))
     first = [f"<!-- reconciler {kind}: {plan.owner} -->", f"### {prose(headline)}"]
-    last = [*_table(plan), *notes]
+    last = [*above, *_table(plan), *notes]
     room = budget - size(first) - size(last)
     risks, hosts = in_room(plan, room - _NOTICES)
     if hosts:

@@ -156,6 +156,7 @@ class PlanDocument(TypedDict):
     complete: bool
     applyable: bool
     summary: dict[Action, int]
+    hang_ups: int
     cost: CostTree
     dangers: list[DangerTree]
     refusals: list[RefusalTree]

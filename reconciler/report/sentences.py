@@ -24,6 +24,7 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
+    action_of,
 )
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
@@ -193,6 +194,26 @@ def ignored(plan: Plan, most: int = 20) -> str:
     ]
     rows += [f"and {len(plan.ignored) - most:,} more"] if len(plan.ignored) > most else []
     return f"Ignored now (`ignore_changes`) and sent at the next join or rotation, what the files say of: {'; '.join(rows)}."
+
+
+def conversations(plan: Plan) -> str:
+    """How many running conversations the plan ends, and by which changes; empty where it ends none."""
+    kinds = Counter(action_of(each) for each in plan.ended)
+    if not kinds:
+        return ""
+    parts = ", ".join(f"{kinds[action]:,} to {action}" for action in sorted(kinds))
+    return f"{plural(kinds.total(), 'running conversation ends', 'running conversations end')}: {parts}."
+
+
+def default_quota(plan: Plan) -> str:
+    """That more agents would run than the service allows by default, where no quota is declared."""
+    cost = plan.cost
+    if not cost.passes_default_quota:
+        return ""
+    return (
+        f"{cost.after:,} agents would run, and the service allows {cost.default_quota} by default: it refuses the joins beyond "
+        "its limit. Declare the App ID's own in `limits.quota`."
+    )
 
 
 def interrupted(plan: Plan) -> str:

@@ -34,6 +34,10 @@ def _front(plan: Plan, style: Style) -> Iterator[str]:
     """What must be seen before everything else."""
     if plan.dangers:
         yield danger_lines(plan, style)
+    if plan.ended:
+        yield style.warning(sentences.conversations(plan))
+    if plan.cost.passes_default_quota:
+        yield style.warning(sentences.default_quota(plan))
     if plan.interrupted:
         yield style.warning(sentences.interrupted(plan))
     if plan.ignored:

@@ -115,6 +115,7 @@ class Process:
     result: Any = None
     error: BaseException | None = None
     _batch: list[tuple[tuple[Write, ...], Fiber, list[bool]]] = field(default_factory=list)
+    _is_committing: bool = field(default=False)
     _sleepers: list[tuple[Fiber, list[bool]]] = field(default_factory=list)
     _calls: list[tuple[Fiber, list[bool]]] = field(default_factory=list)
 
@@ -278,11 +279,13 @@ class Process:
 
     def _commit(self, fiber: Fiber, writes: tuple[Write, ...], token: list[bool]) -> None:
         self._batch.append((writes, fiber, token))
-        if len(self._batch) == 1:
+        if len(self._batch) == 1 and not self._is_committing:
             self.world.time.after(0.0, self._flush)
 
     def _flush(self) -> None:
+        """One commit at a time, as in the production driver: what comes meanwhile waits for the answer to this one."""
         batch, self._batch = self._batch, []
+        self._is_committing = True
         if not self.alive and self.world.chance.random() < 0.5:
             return  # died in the middle of it, and it came to nothing; or else it became durable all the same
         every = [write for writes, _, _ in batch for write in writes]
@@ -299,6 +302,12 @@ class Process:
         seconds = self.world.store.seconds()
         for _, fiber, token in batch:
             self.world.time.after(seconds, partial(self._answer_once, fiber, token, None, problem))
+        self.world.time.after(seconds, self._committed)
+
+    def _committed(self) -> None:
+        self._is_committing = False
+        if self._batch:
+            self.world.time.after(0.0, self._flush)
 
     # --- tasks side by side
 

@@ -31,6 +31,7 @@ def capabilities(*, mainland_china: bool) -> Capabilities:
         max_lifetime=72 * HOUR,
         max_token_ttl=24 * HOUR,
         usd_per_minute=0.10,
+        default_quota=20,
     )
 
 
