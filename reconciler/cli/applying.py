@@ -147,7 +147,7 @@ def _require_assertions() -> None:
 def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPlan | None:
     if approval.plan_file is None:
         return None
-    from reconciler.config.rules.texts import KEY_LIKE
+    from reconciler.contract.literals import KEY_LIKE
 
     given = [
         name

@@ -74,7 +74,7 @@ class VariableOption(Pair):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
         key, text = super().convert(value, param, ctx)
-        from reconciler.config.rules.texts import KEY_LIKE
+        from reconciler.contract.literals import KEY_LIKE
 
         if KEY_LIKE.search(text):
             self.fail(

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from reconciler.contract.literals import looks_random, names_a_credential
+from reconciler.contract.literals import KEY_LIKE, looks_random, names_a_credential
 from reconciler.contract.places import is_credential_header, is_header_path
 from reconciler.model.tree import Path, Tree
-from reconciler.secrets import KEY_LIKE, pieces
+from reconciler.secrets import pieces
 
 
 class Masked(str):

@@ -4,7 +4,6 @@ Nothing here reads an environment, a file or a program: `driver.secrets` does.
 """
 
 from reconciler.secrets.references import (
-    KEY_LIKE,
     MARK,
     Secret,
     SecretRef,
@@ -15,7 +14,6 @@ from reconciler.secrets.references import (
 )
 
 __all__ = [
-    "KEY_LIKE",
     "MARK",
     "Secret",
     "SecretRef",

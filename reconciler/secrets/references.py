@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import normpath
 
-from reconciler.contract.literals import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  asked for here, too
-
 # A reference ends at a closing '+', at white space, at a quote or at the end of the text.
 _REFERENCE = re.compile(r"ref\+(?P<scheme>[a-z][a-z0-9]*)://(?P<path>[^\s+\"'<>]*)(?P<close>\+?)")
 MARK = "ref+"

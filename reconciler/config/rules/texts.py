@@ -6,8 +6,7 @@ import re
 from enum import IntFlag
 from typing import Final
 
-from reconciler.contract.literals import KEY_PREFIXES, looks_random, url_credential
-from reconciler.secrets import KEY_LIKE as KEY_LIKE  # noqa: PLC0414  the command line asks for it here
+from reconciler.contract.literals import KEY_LIKE, KEY_PREFIXES, looks_random, url_credential
 from reconciler.secrets import MARK, SecretRef, references
 from reconciler.secrets.sources import Refusal, refusal
 
