@@ -6,11 +6,12 @@ confirm: absence needs proof. Reads only; a read that cannot be trusted ends her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.model.address import Address, Owner
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.model.record import Foreign, State
+from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis
 from reconciler.ports import Gather, Now, Observer, Steps
 
@@ -20,7 +21,7 @@ _PLACED_CHANNELS = 50
 
 
 def observe(
-    observer: Observer, state: State, owner: Owner, addresses: Collection[Address], *, parallelism: int
+    observer: Observer, state: State, owner: Owner, agents: Mapping[Address, AgentSpec], *, parallelism: int
 ) -> Steps[Basis]:
     """The basis of a plan. Raises what the observer raises, so that nothing is ever decided from a bad read."""
     listed = yield from observer.live_agents()
@@ -32,7 +33,7 @@ def observe(
     missing = sorted(_expected(state) - listed_ids)
     answers = yield from _query_all(observer, [*strangers, *missing], parallelism)
     live, ended = _sort_out(listed, names, answers, set(missing))
-    places = yield from _places(observer, live, state, owner, addresses, parallelism)
+    places = yield from _places(observer, live, state, owner, agents, parallelism)
     return Basis(owner=owner, state=state, live=tuple(live), now=now, ended=ended, channels=places)
 
 
@@ -96,13 +97,13 @@ def _places(
     live: Sequence[ObservedAgent],
     state: State,
     owner: Owner,
-    addresses: Collection[Address],
+    agents: Mapping[Address, AgentSpec],
     parallelism: int,
 ) -> Steps[dict[str, str]]:
     """The channels of foreign agents, as far as they are channels of ours: the list filters by channel, no more.
 
-    A channel that an address would join for the first time is always asked for, because a foreign agent there holds
-    that join; the others are asked for only where there are few of them.
+    Always asked for are the channels of addresses that would join for the first time, because a foreign agent there
+    holds that join, and of those that adopt an agent, which has to run there; the others only where there are few.
     """
     known = {each.agent_id: each.channel for each in state.foreign.values() if each.channel}
     places = {each.agent_id: known[each.agent_id] for each in live if each.agent_id in known}
@@ -110,9 +111,11 @@ def _places(
     foreign = {each.agent_id for each in live if is_foreign(each)}
     strangers = foreign - set(places)
     wanted = {
-        each.channel for each in addresses if each not in state.records and each not in state.generations
+        each.channel
+        for each, spec in agents.items()
+        if (each not in state.records and each not in state.generations) or spec.adopt in strangers
     }
-    everywhere = {each.channel for each in addresses}
+    everywhere = {each.channel for each in agents}
     if foreign - set(state.foreign) and len(everywhere) <= _PLACED_CHANNELS:
         wanted = everywhere
     if not strangers or not wanted:

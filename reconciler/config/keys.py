@@ -18,6 +18,7 @@ from reconciler.config.value_types import (
     COUNT,
     LOOP_ITEMS,
     PATHS,
+    RUNNING_AGENT,
     SHARE,
     SWITCH,
     VARIABLES,
@@ -151,6 +152,9 @@ KEYS: Final[Mapping[str, Keys]] = {
             ValueType("name or list", names("").schema), "one profile, or several merged from left to right"
         ),
         "previously": Key(ADDRESSES, "earlier addresses of the same agent"),
+        "adopt": Key(
+            RUNNING_AGENT, "take this running agent over, as `reconciler adopt` does; nobody is hung up on"
+        ),
         **BODY,
         **_loop("agent", "each", "for this agent"),
     },

@@ -110,6 +110,8 @@ def _agent(spec: AgentSpec) -> dict[str, Tree]:
     tree["lifecycle"] = lifecycle_tree(spec.lifecycle)
     if spec.previously:
         tree["previously"] = [str(each) for each in spec.previously]
+    if spec.adopt is not None:
+        tree["adopt"] = spec.adopt
     return tree
 
 

@@ -15,6 +15,7 @@ from reconciler.config.own_schema import closed, own_definitions, rendered_lifec
 from reconciler.config.value_types import Schema
 from reconciler.contract.jsonschema import properties_schema
 from reconciler.model.address import ENVIRONMENT, FLEET
+from reconciler.model.observed import AGENT_ID
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE: Final = {"$ref": "#/$defs/template"}
@@ -49,6 +50,7 @@ def rendered_schema() -> Schema:
                 "items": _text("An address."),
                 "description": "Addresses that this agent had before.",
             },
+            "adopt": _text("The running agent to take over.", AGENT_ID),
         },
         "One agent, as it is sent, with secrets as references.",
         required=("properties", "lifecycle"),

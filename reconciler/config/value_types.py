@@ -12,8 +12,19 @@ from enum import StrEnum
 from typing import Any, Final
 
 from reconciler import durations
-from reconciler.config.words import InvalidValue, amount, app_id, boolean, duration, share, whole, word
+from reconciler.config.words import (
+    InvalidValue,
+    agent_id,
+    amount,
+    app_id,
+    boolean,
+    duration,
+    share,
+    whole,
+    word,
+)
 from reconciler.config.words import one_of as known_word
+from reconciler.model.observed import AGENT_ID
 from reconciler.model.tree import Path, Tree, dotted, parse_dotted
 
 Schema = dict[str, Any]
@@ -155,6 +166,9 @@ PATHS: Final = ValueType(
 )
 ADDRESSES: Final = listing(
     {"type": "string", "description": "An address, <channel>/<name>."}, "list of addresses", Shape.ANY
+)
+RUNNING_AGENT: Final = ValueType(
+    "agent id", {"type": "string", "pattern": f"^(?:{AGENT_ID})$"}, read=agent_id, written=str
 )
 APP_ID: Final = ValueType(
     "32 hexadecimal digits", {"type": "string", "pattern": "^(?:[0-9A-Fa-f]{32})$"}, Shape.TEXT, app_id

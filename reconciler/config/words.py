@@ -15,6 +15,7 @@ from reconciler.config.yaml.scalars import NUMBER
 from reconciler.contract.literals import KEY_LIKE
 from reconciler.diagnostics import Problem, ProblemError, did_you_mean
 from reconciler.model.fleet import Limit
+from reconciler.model.observed import AGENT_ID
 
 _APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
@@ -113,6 +114,17 @@ def app_id(value: object) -> str:
         "app-id",
         f"{shown(value)} is not an App ID",
         "an App ID is 32 hexadecimal digits, from the Agora console",
+    )
+
+
+def agent_id(value: object) -> str:
+    """The id of an agent, as the service writes it."""
+    if isinstance(value, str) and re.fullmatch(AGENT_ID, value):
+        return value
+    raise InvalidValue(
+        "agent-id",
+        f"{shown(value)} is not the id of an agent",
+        "`reconciler status` lists the ids of running agents",
     )
 
 

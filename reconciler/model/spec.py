@@ -93,12 +93,13 @@ class Body:
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """What the files ask of one address."""
+    """What the files ask of one address; `adopt` is the id of a running agent to take over."""
 
     address: Address
     body: Body
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     previously: tuple[Address, ...] = ()
+    adopt: str | None = None
 
     def uid(self, owner: Owner, *, shifted: bool = False) -> str:
         """The RTC uid of a new agent: the written one, else the address's own.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from reconciler.diagnostics import Problem
+from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
@@ -187,7 +188,24 @@ def build_plan(
         changes += (hold_by_policy(each, policy) for each in duplicates(facts))
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = (_ignored(facts, change) for facts, change in decided)
-    return replace(plan, ignored=tuple(each for each in told if each is not None))
+    over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
+    return replace(
+        plan, ignored=tuple(each for each in told if each is not None), warnings=(*plan.warnings, *over)
+    )
+
+
+def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
+    """The warning that an agent which the files adopt has ended, so that `adopt` asks for nothing any more."""
+    want, record = facts.want, facts.record
+    if want is None or want.adopt is None or facts.adoptee is not None:
+        return None
+    if any(each.agent_id == want.adopt for each in facts.running) or (
+        record is not None and record.agent_id == want.adopt
+    ):
+        return None
+    summary = f"agent {want.adopt}, which {facts.address} adopts, does not run any more"
+    place = fleet.locate(facts.address, ("adopt",))
+    return Problem("adopt-over", summary, place, "remove the line `adopt`", severity=Severity.WARNING)
 
 
 def _ignored(facts: Facts, change: Change) -> Ignored | None:

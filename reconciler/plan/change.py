@@ -51,6 +51,8 @@ class Because(StrEnum):
     SECRET_HOST = "secret_host"
     BESIDE = "beside"
     MAX_UNAVAILABLE = "max_unavailable"
+    ADOPT_DECLARED = "adopt_declared"
+    ADOPT_REFUSED = "adopt_refused"
 
 
 @dataclass(frozen=True, slots=True)

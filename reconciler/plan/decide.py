@@ -32,7 +32,7 @@ from reconciler.plan.change import (
     Update,
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
-from reconciler.plan.facts import Facts
+from reconciler.plan.facts import Adoptee, Facts
 from reconciler.plan.holds import unless_backing_off, unless_beside, unless_protected
 
 CHANNEL: Path = ("channel",)
@@ -54,18 +54,18 @@ def decide(facts: Facts) -> Change | None:
 
 def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
     """The renewal of an agent whose change is held, or None: a hold must not let a token run out."""
-    if not isinstance(change, Hold) or not isinstance(change.change, (Update, Replace, Rotate, Leave)):
+    if not isinstance(change, Hold) or isinstance(change.change, Renew):
         return None
-    target = change.change.target
-    record = target.record
-    if record is None or facts.found_at is not None:
+    record = facts.record
+    running = next((each for each in facts.running if record and each.agent_id == record.agent_id), None)
+    if record is None or running is None or facts.found_at is not None:
         return None
     # A protected agent without a block in the files goes on with what its record says.
     spec = facts.want or AgentSpec(facts.address, record.body, Lifecycle(protect=record.protect))
     if not token_is_due(record, spec.lifecycle, facts.now):
         return None
     text = "its token is past half of its life, and no hold lets it run out"
-    return Renew(facts.address, spec, Reason(Because.TOKEN, text), target)
+    return Renew(facts.address, spec, Reason(Because.TOKEN, text), Target(running, record, record.uid))
 
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
@@ -81,6 +81,8 @@ def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
 
 
 def _wanted(facts: Facts, want: AgentSpec) -> Change:
+    if facts.adoptee is not None:
+        return _adoption(facts, want, facts.adoptee)
     if not facts.running:
         return _absent(facts, want)
     agent = facts.running[0]
@@ -88,6 +90,40 @@ def _wanted(facts: Facts, want: AgentSpec) -> Change:
     if record is not None and record.agent_id == agent.agent_id:
         return _recorded(facts, want, record, Target(agent, record, record.uid))
     return _unrecorded(facts, want, Target(agent, None, _uid_by_name(facts, want, agent)))
+
+
+def _adoption(facts: Facts, want: AgentSpec, adoptee: Adoptee) -> Change:
+    """Adopt the agent that the files name, or hold that until it is true and possible."""
+    agent = adoptee.agent
+    values = _sendable(want, facts.able)
+    reason = Reason(Because.ADOPT_DECLARED, f"the files adopt it (adopt: {agent.agent_id})")
+    adopt = Adopt(facts.address, want, reason, Target(agent, None, want.body.uid or ""), values)
+    refused = _adoption_refused(facts, adoptee)
+    return adopt if refused is None else Hold(adopt, Reason(Because.ADOPT_REFUSED, refused))
+
+
+def _adoption_refused(facts: Facts, adoptee: Adoptee) -> str | None:
+    agent_id = adoptee.agent.agent_id
+    if adoptee.recorded_at is not None:
+        return f"agent {agent_id} is recorded as {adoptee.recorded_at} already; correct or remove `adopt`"
+    if adoptee.is_ours:
+        return f"agent {agent_id} was started for another address of this fleet; correct or remove `adopt`"
+    if adoptee.channel is None:
+        return (
+            f"agent {agent_id} runs, but in none of the channels that were looked at, {facts.address.channel} included; "
+            "correct or remove `adopt`"
+        )
+    if adoptee.channel != facts.address.channel:
+        return (
+            f"agent {agent_id} runs in {adoptee.channel}, not in {facts.address.channel}; "
+            "correct or remove `adopt`"
+        )
+    if facts.running:
+        return (
+            f"the address has a running agent already ({facts.running[0].agent_id}); "
+            f"`reconciler forget {facts.address.argument}` releases it first"
+        )
+    return None
 
 
 def _uid_by_name(facts: Facts, want: AgentSpec, agent: ObservedAgent) -> str:

@@ -23,6 +23,16 @@ UNKNOWN_CHANNEL = "?"
 
 
 @dataclass(frozen=True, slots=True)
+class Adoptee:
+    """A running agent that an address is told to adopt: its channel where that is known, and whose it is already."""
+
+    agent: ObservedAgent
+    channel: str | None = None
+    recorded_at: Address | None = None
+    is_ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that matters for one address. `now` in epoch seconds.
 
@@ -30,7 +40,8 @@ class Facts:
     runs; `stopping` those whose end is awaited; `ended` is what the service last said of the recorded agent.
     `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
     `strangers` are the foreign agents beside which a join would be the first one: those that run in its channel. Where
-    the address has run under this state before, only agents that `forget` released are among them.
+    the address has run under this state before, only agents that `forget` released are among them. `adoptee` is the
+    running agent that the files tell this address to adopt, unless it is its own already.
     """
 
     owner: Owner
@@ -46,6 +57,7 @@ class Facts:
     forced: bool = False
     destroying: bool = False
     strangers: tuple[ObservedAgent, ...] = ()
+    adoptee: Adoptee | None = None
 
 
 def gather_facts(
@@ -60,6 +72,7 @@ def gather_facts(
     renamed = _renamed(fleet, records)
     homes = _by_address(fleet, basis, renamed)
     strangers = _strangers_by_channel(basis)
+    adoptees = _adoptees(fleet, basis)
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
     for address in sorted(addresses, key=attrgetter("channel", "name")):
         old = renamed.get(address)
@@ -87,7 +100,29 @@ def gather_facts(
                 if not (record is not None or address in basis.state.generations)
                 or each.agent_id in basis.state.released
             ),
+            adoptee=None
+            if address not in adoptees or adoptees[address].agent in running
+            else adoptees[address],
         )
+
+
+def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
+    """The running agents that addresses are told to adopt."""
+    wanted = {address: spec.adopt for address, spec in fleet.agents.items() if spec.adopt is not None}
+    if not wanted:
+        return {}
+    live = {each.agent_id: each for each in basis.live if each.status.is_live}
+    holders = {record.agent_id: address for address, record in basis.state.records.items()}
+    return {
+        address: Adoptee(
+            live[agent_id],
+            basis.channels.get(agent_id),
+            holders.get(agent_id),
+            live[agent_id].bears(basis.owner) and agent_id not in basis.state.released,
+        )
+        for address, agent_id in wanted.items()
+        if agent_id in live
+    }
 
 
 def _strangers_by_channel(basis: Basis) -> dict[str, list[ObservedAgent]]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from reconciler.apply.adopting import adopted_writes, runs_in
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import did_you_mean, nearby
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
-from reconciler.model.record import Entry, Operation, Record, State
-from reconciler.model.spec import AgentSpec
+from reconciler.model.record import Entry, Record, State
 from reconciler.model.writes import (
     Append,
-    DropForeign,
+    DropIntent,
     DropRecord,
-    DropReleased,
     PutGeneration,
     PutPins,
-    PutRecord,
     PutReleased,
     StateView,
     Write,
 )
+from reconciler.plan.intents import late_copy_note
 from reconciler.ports import Now, Observer, ReadState, Steps
-from reconciler.workflow.job import Job, check_pins, exclusive
+from reconciler.workflow.job import Job, check_pins, exclusive, look
 
 
 def adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
@@ -31,17 +30,15 @@ def adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Step
 
 
 def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
-    state: State = yield ReadState()
-    check_pins(state, job.pins)
     spec = job.fleet.agents.get(address)
     if spec is None:
         raise UsageError(f"the files do not declare {address}", hint=_undeclared(job, address))
-    if any(each.operation is Operation.JOIN and each.address == address for each in state.intents):
-        raise UsageError(
-            f"an interrupted join of {address} is still open: its agent may yet turn up",
-            hint="run `reconciler apply` first: it finds out",
-        )
-    holder = next((each for each in state.records.values() if each.agent_id == agent_id), None)
+    basis, settled = yield from look(job, observer)
+    journal = Journal(StateView.of(basis.state))
+    # What an interrupted join has started is taken back first: then the address has an agent, and adopts no other.
+    pins: tuple[Write, ...] = () if basis.state.pins is not None else (PutPins(job.pins),)
+    yield from journal.write(*settled, *pins)
+    holder = next((each for each in basis.state.records.values() if each.agent_id == agent_id), None)
     if holder is not None:
         raise UsageError(f"agent {agent_id} is recorded as {holder.address} already")
     agent = yield from _running(observer, agent_id)
@@ -50,24 +47,16 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
             f"the files leave the uid of {address} open, and the service does not tell that of agent {agent_id}",
             hint="declare the uid that it was joined with (agent_rtc_uid): a token for another one would end it",
         )
-    current = state.records.get(address)
-    if current is not None:
-        running = yield from observer.query(current.agent_id)
-        if running is not None and not running.status.is_terminal:
-            raise UsageError(
-                f"{address} has a running agent already ({current.agent_id})",
-                hint=f"`reconciler forget {address.argument}` releases it first; it then runs on, unmanaged, until somebody ends it",
-            )
-    yield from _prove_channel(job, observer, state, address, agent_id)
-    record = _adopted_record(job, spec, agent)
-    journal = Journal(StateView.of(state))
+    current = basis.state.records.get(address)
+    if current is not None and basis.agent(current.agent_id) is not None:
+        raise UsageError(
+            f"{address} has a running agent already ({current.agent_id})",
+            hint=f"`reconciler forget {address.argument}` releases it first; it then runs on, unmanaged, until somebody ends it",
+        )
+    yield from _prove_channel(job, observer, basis.state, address, agent_id)
     now: float = yield Now()
-    pins: tuple[Write, ...] = () if state.pins is not None else (PutPins(job.pins),)
-    entry = Entry(now, address, "adopt", "done", agent_id)
-    yield from journal.write(
-        *pins, PutRecord(record), DropForeign(agent_id), DropReleased(agent_id), Append(entry)
-    )
-    return record
+    yield from journal.write(*adopted_writes(journal.view, spec, agent, spec.uid(job.fleet.owner), now))
+    return journal.view.records[address]
 
 
 def _undeclared(job: Job, address: Address) -> str:
@@ -95,15 +84,14 @@ def _prove_channel(
 ) -> Steps[None]:
     """Raise `UsageError` unless one listing of the address's own channel shows the agent.
 
-    A query tells no channel (v2 API reference: "What can be read back"). An id from another channel would put this
-    address's prompt into a stranger's call, and its next replacement would hang up on that caller.
+    Where another channel of the fleet shows it, the error says so.
     """
-    if (yield from _runs_in(observer, address.channel, agent_id)):
+    if (yield from runs_in(observer, address.channel, agent_id)):
         return
     seen = state.foreign.get(agent_id)
     others = [seen.channel] if seen is not None and seen.channel else sorted(job.fleet.channels)[:_SEARCHED]
     for channel in others:
-        if channel != address.channel and (yield from _runs_in(observer, channel, agent_id)):
+        if channel != address.channel and (yield from runs_in(observer, channel, agent_id)):
             raise UsageError(
                 f"agent {agent_id} runs in {channel}, not in {address.channel}; nothing was recorded",
                 hint="check the id: `reconciler status` lists what runs in this fleet's channels",
@@ -118,48 +106,33 @@ def _prove_channel(
 _SEARCHED = 50
 
 
-def _runs_in(observer: Observer, channel: str, agent_id: str) -> Steps[bool]:
-    rows = yield from observer.live_agents(channel=channel)
-    return any(each.agent_id == agent_id for each in rows)
+def forget(job: Job, address: Address) -> Steps[str]:
+    """Drop the record of an address and release its agent: its name does not bring it back. Returns the agent's id.
 
-
-def _adopted_record(job: Job, spec: AgentSpec, agent: ObservedAgent) -> Record:
-    parsed = agent.parsed
-    return Record(
-        address=spec.address,
-        agent_id=agent.agent_id,
-        name=agent.name or "",
-        generation=parsed.generation if parsed else 0,
-        uid=spec.uid(job.fleet.owner),
-        body=spec.body,
-        started_at=agent.started_at,
-        protect=bool(spec.lifecycle.protect),
-        unsent=True,
-        declared=True,
-    )
-
-
-def forget(job: Job, address: Address) -> Steps[Record]:
-    """Drop the record of an address and release its agent: its name does not bring it back."""
+    The id is empty where there was an interrupted join only; what that join may still start is looked for later.
+    """
     return (yield from exclusive(job, _forget(job, address)))
 
 
-def _forget(job: Job, address: Address) -> Steps[Record]:
+def _forget(job: Job, address: Address) -> Steps[str]:
     state: State = yield ReadState()
     check_pins(state, job.pins)
     record = state.records.get(address)
-    if record is None:
+    now: float = yield Now()
+    journal = Journal(StateView.of(state))
+    open_join = journal.join_intent(address)
+    if record is None and open_join is None:
         known = ", ".join(nearby(str(address), map(str, state.records)))
         raise UsageError(
             f"the state has no record of {address}",
             hint=f"the nearest that it has: {known}" if known else "it is empty",
         )
-    now: float = yield Now()
-    journal = Journal(StateView.of(state))
-    yield from journal.write(
-        DropRecord(address),
-        PutGeneration(address, record.generation),
-        PutReleased(record.agent_id),
-        Append(Entry(now, address, "forget", "done", record.agent_id)),
-    )
-    return record
+    writes: list[Write] = []
+    agent_id = record.agent_id if record is not None else ""
+    if record is not None:
+        writes += [DropRecord(address), PutGeneration(address, record.generation), PutReleased(agent_id)]
+    if open_join is not None:
+        # What it may still start is looked for by its name, until no late copy can be executed any more.
+        writes += [*late_copy_note(open_join, open_join.in_doubt_since), DropIntent(open_join.key)]
+    yield from journal.write(*writes, Append(Entry(now, address, "forget", "done", agent_id)))
+    return agent_id

@@ -12,7 +12,9 @@ from reconciler.apply.events import Result
 from reconciler.errors import Refused, UsageError
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Limit, Limits
+from reconciler.model.record import Intent, Operation
 from reconciler.model.spec import HOUR, AgentSpec, Beside, Lifecycle
+from reconciler.model.writes import DropRecord, PutIntent
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold, Renew, Rotate
 from reconciler.plan.guard import Policy
@@ -69,6 +71,55 @@ def test_adopt_refuses_an_agent_of_no_channel_of_ours(virtual: Virtual) -> None:
             )
         )
     assert virtual.state.read().records == {}
+
+
+def test_the_files_adopt_through_a_plan_once_and_nobody_is_hung_up_on(virtual: Virtual) -> None:
+    ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    told = replace(agent("lobby/greeter", agent_rtc_uid="7"), adopt=ids["lobby"])
+    (change,) = plan(virtual, fleet(told)).pending
+    assert (change.reason.because, change.address) == (Because.ADOPT_DECLARED, told.address)
+    apply(virtual, fleet(told))
+    assert [each.agent_id for each in virtual.live()] == [ids["lobby"]]
+    assert virtual.state.read().records[told.address].adopted_as
+    assert plan(virtual, fleet(told)).pending == ()
+    # Once that agent has ended, the address joins as any other, and the plan says that the line can go.
+    virtual.service.end(ids["lobby"])
+    apply(virtual, fleet(told))
+    (ours,) = virtual.live()
+    after = plan(virtual, fleet(told))
+    assert after.pending == () and [each.rule for each in after.warnings] == ["adopt-over"]
+    assert plan(virtual, fleet(replace(told, adopt=None))).pending == ()
+    assert ours.agent_id != ids["lobby"]
+
+
+def test_the_files_adopt_no_agent_of_another_channel_and_join_none_instead(virtual: Virtual) -> None:
+    ids = someone_else(virtual, agent("helpdesk/theirs", agent_rtc_uid="7"))
+    told = replace(agent("showroom/sales", agent_rtc_uid="7"), adopt=ids["helpdesk"])
+    helpdesk = agent("helpdesk/help", agent_rtc_uid="8", lifecycle=Lifecycle(beside=Beside.ALLOW))
+    ledger = apply(virtual, fleet(told, helpdesk))
+    assert Counter(each.channel for each in virtual.live()) == {"helpdesk": 2}
+    (held,) = [each for each in ledger.finished if each.result is Result.HELD]
+    assert ids["helpdesk"] in held.detail and "runs in helpdesk, not in showroom" in held.detail
+    assert told.address not in virtual.state.read().records
+
+
+def test_what_an_interrupted_join_started_is_taken_back_before_another_agent_is_adopted(
+    virtual: Virtual,
+) -> None:
+    ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    wanted = fleet(agent("lobby/greeter", agent_rtc_uid="8", lifecycle=Lifecycle(beside=Beside.ALLOW)))
+    apply(virtual, wanted)
+    (ours,) = [each for each in virtual.live() if each.agent_id != ids["lobby"]]
+    where = Address("lobby", "greeter")
+    record = virtual.state.read().records[where]
+    intent = Intent(
+        Operation.JOIN, where, record.name, virtual.now, generation=1, uid=record.uid, body=record.body
+    )
+    state = virtual.state.read()
+    virtual.state.commit((PutIntent(intent), DropRecord(where)), expected=state.serial)
+    with pytest.raises(UsageError, match=f"running agent already \\({ours.agent_id}"):
+        virtual.run(workflow.adopt(virtual.job(wanted), virtual.provider(), where, ids["lobby"]))
+    assert virtual.state.read().records[where].agent_id == ours.agent_id
 
 
 # --- beside ---------------------------------------------------------------------------------------------------

@@ -30,8 +30,10 @@ def command(address: str, fleet: options.FleetFlags, output: Output, lock_timeou
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags(lock_timeout=lock_timeout))
-        record = session.run(workflow.forget(job, where))
+        agent_id = session.run(workflow.forget(job, where))
     output.result(
-        f"forgot {where}; agent {record.agent_id} is not ours any more, and runs on if it still ran"
+        f"forgot {where}; agent {agent_id} is not ours any more, and runs on if it still ran"
+        if agent_id
+        else f"forgot the interrupted join of {where}; an agent that it may still start is looked for by its name"
     )
     return 0

@@ -45,12 +45,13 @@ def read_agent(rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]
     lifecycle = _lifecycle(tree.get("lifecycle"), problems)
     previously = tree.get("previously")
     renamed = tuple(_addresses(previously, problems)) if previously is not None else ()
+    adopt = _adopt(tree.get("adopt"), problems)
     preset = _text("preset", tree.get("preset"), problems)
     pipeline = _text("pipeline_id", tree.get("pipeline_id"), problems)
     body = Body(properties, preset, pipeline)
     if not isinstance(channel, str) or not isinstance(name, str):
         return None, problems
-    return AgentSpec(Address(channel, name), body, lifecycle, renamed), problems
+    return AgentSpec(Address(channel, name), body, lifecycle, renamed, adopt), problems
 
 
 _NOTHING: dict[str, Tree] = {}
@@ -80,6 +81,17 @@ def _lifecycle(tree: Tree, problems: list[Problem]) -> Lifecycle:
             summary = f"{key} {found.summary}" if found.rule == "not-boolean" else f"{key}: {found.summary}"
             problems.append(replace(found, summary=summary, at=path, at_value=True))
     return Lifecycle(**values)
+
+
+def _adopt(value: Tree, problems: list[Problem]) -> str | None:
+    if value is None:
+        return None
+    try:
+        return str(KEYS["agent"]["adopt"].type.read(value))
+    except InvalidValue as error:
+        summary = f"adopt: {error.problem.summary}"
+        problems.append(replace(error.problem, summary=summary, at=("adopt",), at_value=True))
+        return None
 
 
 def _addresses(value: Tree, problems: list[Problem]) -> Iterable[Address]:

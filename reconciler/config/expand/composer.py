@@ -30,7 +30,7 @@ from reconciler.contract.agora.history import RUNTIME_TEMPLATE_PATHS, TOOL_TEMPL
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Path, Tree
 
-_PARTS_OF_BODY = (*BODY, "previously")
+_PARTS_OF_BODY = (*BODY, "previously", "adopt")
 _TOOL_NAMES = frozenset({"args.*", "template_variables.*", "tool_call_id"})
 _DECLARATION: Path = ("properties", "llm", "template_variables")
 _NONE: frozenset[str] = frozenset()

@@ -36,6 +36,7 @@ class RenderedBody(TypedDict, total=False):
     pipeline_id: Tree
     lifecycle: Tree
     previously: Tree
+    adopt: Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 RULES: Final[Mapping[str, str]] = {
+    "adopt-without-uid": "an agent is adopted with the uid that it was joined with",
+    "agent-id": "an agent's id is letters, digits, - and _",
     "agent-name": "an agent's name is letters, digits, - and _",
     "app-id": "an App ID is 32 hexadecimal digits",
     "avatar-with-mllm": "an avatar beside an enabled mllm may be refused",

@@ -43,6 +43,19 @@ def uid(subject: Subject) -> Iterator[Problem]:
 
 
 @agent_rule()
+def adopted_uid(subject: Subject) -> Iterator[Problem]:
+    """No read of the service tells an agent's uid, and a token for another uid would end the agent."""
+    if subject.spec.adopt is not None and "agent_rtc_uid" not in subject.properties:
+        yield Problem(
+            "adopt-without-uid",
+            "adopt needs the agent_rtc_uid that the agent was joined with",
+            ("adopt",),
+            "write it as properties.agent_rtc_uid",
+            "the service does not tell it, and a token for another uid would end the agent",
+        )
+
+
+@agent_rule()
 def remote_uids(subject: Subject) -> Iterator[Problem]:
     """Whom the agent hears must be said; more than one is not documented to work."""
     value = subject.properties.get("remote_rtc_uids")

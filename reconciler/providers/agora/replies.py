@@ -15,7 +15,7 @@ import orjson
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from reconciler.errors import IncompleteRead
-from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
+from reconciler.model.observed import AGENT_ID, AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.tree import is_deeper
 from reconciler.ports import HttpReply, Joined
 from reconciler.secrets import Secret
@@ -42,7 +42,7 @@ _WRONG = {
     "greater_than_equal": "it is less than nothing",
     "less_than": "it is beyond every calendar",
 }
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ID = re.compile(AGENT_ID)
 
 
 class Reply(BaseModel):
@@ -51,7 +51,7 @@ class Reply(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+AgentId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
 Stamp = Annotated[int | float, Field(ge=0, lt=2**53, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 

@@ -139,13 +139,14 @@ def seconds(text: str) -> float:
 
 
 def _spec(tree: Mapping[str, Any]) -> AgentSpec:
-    _known(tree, {"properties", "lifecycle", "previously", "at"})
+    _known(tree, {"properties", "lifecycle", "previously", "at", "adopt"})
     lifecycle = {key: _lifecycle(key, value) for key, value in tree.get("lifecycle", {}).items()}
     return AgentSpec(
         Address.parse(tree.get("at", HERE)),
         Body(properties(**tree.get("properties", {}))),
         Lifecycle(**lifecycle),
         tuple(Address.parse(each) for each in tree.get("previously", ())),
+        tree.get("adopt"),
     )
 
 

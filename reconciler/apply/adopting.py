@@ -1,0 +1,65 @@
+"""Taking over a running agent that this fleet did not start: the proof that it runs in the channel, and its record."""
+
+from __future__ import annotations
+
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.record import Entry, Operation, Record
+from reconciler.model.spec import AgentSpec
+from reconciler.model.writes import (
+    Append,
+    DropForeign,
+    DropIntent,
+    DropReleased,
+    PutGeneration,
+    PutRecord,
+    StateView,
+    Write,
+)
+from reconciler.plan.intents import late_copy_note
+from reconciler.ports import Observer, Steps
+
+
+def runs_in(observer: Observer, channel: str, agent_id: str) -> Steps[bool]:
+    """Whether one listing of a channel shows an agent.
+
+    A query tells no channel (v2 API reference: "What can be read back"), so nothing else proves it. An agent of another
+    channel would get this address's prompt, and the next replacement would hang up on that channel's caller.
+    """
+    rows = yield from observer.live_agents(channel=channel)
+    return any(each.agent_id == agent_id for each in rows)
+
+
+def adopted_writes(
+    view: StateView, spec: AgentSpec, agent: ObservedAgent, uid: str, now: float
+) -> list[Write]:
+    """The writes of one commit that record an agent as the adopted one of an address; `uid` is what it was joined with.
+
+    An open join of the address becomes a late-copy note: the agent that it may still start is looked for by its name.
+    """
+    parsed = agent.parsed
+    record = Record(
+        address=spec.address,
+        agent_id=agent.agent_id,
+        name=agent.name or "",
+        generation=parsed.generation if parsed else 0,
+        uid=uid,
+        body=spec.body,
+        started_at=agent.started_at,
+        protect=bool(spec.lifecycle.protect),
+        unsent=True,
+        declared=True,
+    )
+    writes: list[Write] = [
+        PutRecord(record),
+        DropForeign(agent.agent_id),
+        DropReleased(agent.agent_id),
+        Append(Entry(now, spec.address, "adopt", "done", agent.agent_id)),
+    ]
+    for intent in view.intents.values():
+        if intent.operation is Operation.JOIN and intent.address == spec.address:
+            writes += [
+                *late_copy_note(intent, intent.in_doubt_since),
+                DropIntent(intent.key),
+                PutGeneration(spec.address, intent.generation),
+            ]
+    return writes
