@@ -11,6 +11,7 @@ from reconciler.apply.events import Ledger, Result
 from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError, UsageError
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.record import Operation
 from reconciler.model.spec import HOUR, AgentSpec, Beside, Lifecycle, ReplaceOrder
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold, action_of, diffs_of
@@ -790,7 +791,8 @@ def test_a_released_agent_stays_released_while_the_list_is_behind(virtual: Virtu
 EMPTY = {"data": {"count": 0, "list": []}, "meta": {"cursor": "", "total": 0}, "status": "ok"}
 
 
-def test_adopting_beside_an_open_join_is_refused(virtual: Virtual) -> None:
+def test_adopting_beside_an_open_join_remembers_its_name(virtual: Virtual) -> None:
+    """What the join may still start is looked for by that name: the adopted agent stays, the late one is left."""
     stranger = Virtual(now=virtual.now)
     stranger.service = virtual.service
     apply(stranger, fleet(agent("lobby/theirs", agent_rtc_uid="7"), owner=Owner("other")))
@@ -798,15 +800,14 @@ def test_adopting_beside_an_open_join_is_refused(virtual: Virtual) -> None:
     wanted = fleet(agent("lobby/greeter", agent_rtc_uid="8", lifecycle=Lifecycle(beside=Beside.ALLOW)))
     virtual.service.set_script([{"on": "join", "count": 0, "fate": "drop_request"}])
     apply(virtual, wanted)
-    with pytest.raises(UsageError, match="open"):
-        virtual.run(
-            workflow.adopt(
-                virtual.job(fleet(agent("lobby/greeter", agent_rtc_uid="7"))),
-                virtual.provider(),
-                Address("lobby", "greeter"),
-                running.agent_id,
-            )
-        )
+    (open_join,) = virtual.state.read().intents
+    where = Address("lobby", "greeter")
+    told = fleet(agent("lobby/greeter", agent_rtc_uid="7"))
+    virtual.run(workflow.adopt(virtual.job(told), virtual.provider(), where, running.agent_id))
+    state = virtual.state.read()
+    assert state.records[where].agent_id == running.agent_id
+    assert [(each.operation, each.name) for each in state.intents] == [(Operation.LATE_COPY, open_join.name)]
+    assert state.generations[where] == open_join.generation
 
 
 def test_drift_of_what_was_never_applied_is_no_typo(virtual: Virtual) -> None:
