@@ -378,9 +378,14 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether the call was executed: it must be resolved by reading, or by sending the same again."""
+    """Nobody knows whether the call was executed: it must be resolved by reading, or by sending the same again.
+
+    `answered` says that the service itself has answered, unhelpfully: it has executed the call by now, or never will.
+    Otherwise it may still execute it later.
+    """
 
     detail: str
+    answered: bool = False
 
 
 JoinOutcome: TypeAlias = Joined | Conflict | Declined | Unknown

@@ -1,12 +1,12 @@
 """After the last change: wait until what was started runs, look for duplicates, close what was interrupted.
 
-One complete list serves all waiting agents, so that waiting costs a few calls and not one per agent.
+One complete list serves all waiting agents and the search for duplicates: waiting costs a few calls, not one an agent.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Mapping
 
 from reconciler.apply import calls, joining
 from reconciler.apply.context import Context
@@ -16,64 +16,80 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.record import Entry, Intent, Operation, Record
-from reconciler.model.writes import Append, PutRecord
+from reconciler.model.writes import Append, DropIntent, PutRecord
 from reconciler.plan.change import Action
-from reconciler.ports import Elapsed, Now, Sleep, Steps, Stopping
-
-# A failed join is tried again at once twice, then after growing pauses: a broken vendor key must not cost a
-# join per run for ever.
-_FREE_FAILURES = 2
-_FIRST_PAUSE = 120.0
-_LONGEST_PAUSE = 3600.0
+from reconciler.plan.intents import failed_again, late_copy_note, late_copy_text
+from reconciler.ports import Elapsed, Sleep, Steps, Stopping
 
 
-def await_started(context: Context) -> Steps[None]:
-    """Wait until the agents just joined run, for the settings' `wait` in all; say what became of each.
+def await_started(context: Context) -> Steps[tuple[ListedAgent, ...]]:
+    """Wait until the agents just joined have lived for a while, for the settings' `wait` in all; say what became of each.
 
-    A run that is told to stop does not wait: its agents are in the state, whatever they go on to do.
+    A join has succeeded when its agent is seen running `proven_after` seconds after its start. One complete list serves
+    all waiting agents; returned is the last one. A run that is told to stop does not wait: its agents are in the state,
+    whatever they go on to do.
     """
     waiting = dict(context.joined)
     started: float = yield Elapsed()
     pause = 0.25
-    stopping = False
-    while waiting:
-        listed = {each.agent_id: each for each in (yield from context.provider.live_agents())}
+    while True:
+        yield from _sleep_until_proven(context, waiting, started)
+        rows = yield from context.provider.live_agents()
+        listed = {each.agent_id: each for each in rows}
+        now = yield from context.journal.now()
         for agent_id in sorted(waiting):
-            if (yield from _has_arrived(context, waiting[agent_id], agent_id, listed.get(agent_id))):
+            if (yield from _has_arrived(context, waiting[agent_id], agent_id, listed.get(agent_id), now)):
                 del waiting[agent_id]
         elapsed: float = yield Elapsed()
-        stopping = yield Stopping()
+        stopping: bool = yield Stopping()
         if not waiting or stopping or elapsed - started >= context.settings.wait:
             break
         yield Sleep(pause)
         pause = min(3.0, pause * 1.5)
     if stopping and waiting:
-        yield from context.say(Notice(f"{len(waiting)} agents were joined and not yet seen running"))
-        return
-    for agent_id, (address, action) in sorted(waiting.items()):
-        text = f"joined, but not running after {spelled(context.settings.wait)}"
-        yield from context.say(Finished(address, action, Result.UNKNOWN, text, agent_id))
+        yield from context.say(
+            Notice(f"{len(waiting)} agents were joined and not yet seen running for {_long(context)}")
+        )
+    else:
+        for agent_id, (address, action) in sorted(waiting.items()):
+            text = f"joined, but not seen running for {_long(context)} after {spelled(context.settings.wait)}"
+            yield from context.say(Finished(address, action, Result.UNKNOWN, text, agent_id))
+    return rows
+
+
+def _long(context: Context) -> str:
+    return spelled(context.settings.proven_after)
+
+
+def _sleep_until_proven(
+    context: Context, waiting: Mapping[str, tuple[Address, Action]], started: float
+) -> Steps[None]:
+    """Sleep until the youngest of the waiting agents is old enough, so that one list proves all of them.
+
+    Never beyond the settings' `wait` since `started`.
+    """
+    records = (context.journal.record(address) for address, _ in waiting.values())
+    youngest = max((each.started_at for each in records if each is not None), default=0.0)
+    now = yield from context.journal.now()
+    elapsed: float = yield Elapsed()
+    left = min(youngest + context.settings.proven_after - now, started + context.settings.wait - elapsed)
+    if left > 0:
+        yield Sleep(left)
 
 
 def _has_arrived(
-    context: Context, change: tuple[Address, Action], agent_id: str, row: ListedAgent | None
+    context: Context, change: tuple[Address, Action], agent_id: str, row: ListedAgent | None, now: float
 ) -> Steps[bool]:
-    if row is not None:
-        if row.status.is_settled:
-            yield from _note_success(context, change[0], agent_id)
-        return row.status.is_settled
-    agent = yield from context.provider.query(agent_id)
-    if agent is not None and not agent.status.is_terminal:
-        return agent.status.is_settled
-    yield from _note_failure(context, change, agent_id, agent)
-    return True
-
-
-def _note_success(context: Context, address: Address, agent_id: str) -> Steps[None]:
-    """An agent that runs ends the count of failures."""
-    record = context.journal.record(address)
-    if record is not None and record.agent_id == agent_id and record.failures:
-        yield from context.journal.write(PutRecord(replace(record, failures=0, retry_at=0.0)))
+    agent: ListedAgent | ObservedAgent | None = row
+    if row is None:
+        found = yield from context.provider.query(agent_id)
+        if found is None or found.status.is_terminal:
+            yield from _note_failure(context, change, agent_id, found)
+            return True
+        agent = found
+    assert agent is not None, "listed, or found"
+    old_enough = now - agent.started_at >= min(context.settings.proven_after, context.settings.wait)
+    return agent.status.is_settled and old_enough
 
 
 def _note_failure(
@@ -84,31 +100,25 @@ def _note_failure(
     address, action = change
     record = context.journal.record(address)
     if record is not None and record.agent_id == agent_id:
-        now: float = yield Now()
-        failed = failed_again(record, now)
+        now = yield from context.journal.now()
+        failed = failed_again(record, now, agent.message if agent else "")
         entry = Entry(now, address, "join", "failed", agent_id, message)
         yield from context.journal.write(PutRecord(failed), Append(entry))
-    text = f"its agent ended at once: {message}"
+    advice = context.provider.capabilities.end_of(agent.message if agent else "").advice
+    text = f"its agent ended at once: {message}" + (f" ({advice})" if advice else "")
     yield from context.say(Finished(address, action, Result.FAILED, text, agent_id))
 
 
-def failed_again(record: Record, now: float) -> Record:
-    """A record after one more join that failed at once, with the instant before which none is tried."""
-    failures = record.failures + 1
-    over = failures - _FREE_FAILURES
-    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (over - 1)) if over > 0 else 0.0
-    return replace(record, failures=failures, retry_at=now + pause if pause else 0.0)
-
-
-def sweep(context: Context, known: frozenset[str]) -> Steps[None]:
+def sweep(context: Context, known: frozenset[str], rows: tuple[ListedAgent, ...]) -> Steps[None]:
     """Look for two agents at one address (a weak server, another writer); they are reported, and planned next.
 
-    `known` are the ids that need no second look: foreign ones, and those seen before the apply.
+    `known` are the ids that need no second look: foreign ones, and those seen before the apply. `rows` is a complete list
+    made after the last join.
     """
     recorded = {each.agent_id: each for each in context.journal.view.records.values()}
     by_digest = {each.address.digest: each for each in recorded.values()}
     doubles: dict[Address, list[str]] = defaultdict(list)
-    for row in (yield from context.provider.live_agents()):
+    for row in rows:
         if row.agent_id in recorded or row.agent_id in known or row.status is AgentStatus.STOPPING:
             continue
         agent = yield from context.provider.query(row.agent_id)
@@ -122,7 +132,10 @@ def sweep(context: Context, known: frozenset[str]) -> Steps[None]:
 
 
 def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
-    """Open joins of an earlier run that nobody wants any more: outwait the grace, look, leave, drop."""
+    """Open joins of an earlier run that nobody wants any more: look, and leave what runs.
+
+    What a late copy may still start is deferred: its name stays in the state, and a later run looks again.
+    """
     for intent in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
         if intent.is_of_a_join and intent.address not in wanted:
             if intent.operation is Operation.LATE_COPY and context.journal.record(intent.address) is not None:
@@ -138,15 +151,10 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
 
 
 def _close(context: Context, intent: Intent) -> Steps[None]:
-    yield from joining.outwait(context, intent)
     yield from context.check_open()
     record: Record | None = yield from joining.find_joined(context, intent)
-    if record is None and not (yield from joining.is_over(context, intent)):
-        text = f"nothing is seen of {intent.name}, which an interrupted join may have started; the next apply looks again"
-        yield from context.say(Notice(text))
-        return
     if record is None:
-        yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
+        yield from _drop_or_defer(context, intent)
         return
     if record.protect:
         yield from context.say(Notice(f"{record.name} was found, and stays: {record.address} is protected"))
@@ -154,6 +162,19 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
     yield from calls.leave(context, record.agent_id, record.address, record.name)
     yield from calls.await_gone(context, record.agent_id, record.address)
     yield from context.say(Notice(f"left {record.name}: an interrupted join that is not wanted any more"))
+
+
+def _drop_or_defer(context: Context, intent: Intent) -> Steps[None]:
+    """An unwanted join of which nothing is seen: dropped once nothing can turn up any more, else remembered."""
+    if (yield from joining.is_over(context, intent)):
+        yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
+        return
+    if intent.operation is Operation.JOIN:
+        since = intent.in_doubt_since
+        yield from context.journal.write(*late_copy_note(intent, since), DropIntent(intent.key))
+    until = intent.certain_at(context.settings.grace)
+    text = late_copy_text(intent.name, until)
+    yield from context.say(Finished(intent.address, Action.LEAVE, Result.DEFERRED, text, until=until))
 
 
 def _close_leave(context: Context, intent: Intent) -> Steps[None]:

@@ -14,10 +14,10 @@ from reconciler.apply.context import ChangeFailed, Context, backoff
 from reconciler.durations import spelled
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
-from reconciler.model.record import Intent, Operation, Record
+from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, Tree, value_at
-from reconciler.model.writes import DropRecord, PutGeneration, PutRecord, Write
+from reconciler.model.writes import Append, DropRecord, PutGeneration, PutRecord, Write
 from reconciler.ports import (
     Declined,
     Done,
@@ -216,13 +216,9 @@ def leave(
             case Done() | Gone():
                 return
             case Declined(scope, detail):
-                # An agent without a record (the predecessor of a join-first) is remembered by this intent alone.
-                record = context.journal.record(address)
-                if record is not None and record.agent_id == agent_id:
-                    stays = _marked(context, intent, replacing=False)
-                    yield from context.journal.conclude(
-                        intent, *stays, change="leave", result="failed", agent_id=agent_id, detail=detail
-                    )
+                # The agent runs on: its record stays, and so does the intent until what becomes of it is proven.
+                entry = Entry(now, address, "leave", "failed", agent_id, detail)
+                yield from context.journal.write(*_marked(context, intent, replacing=False), Append(entry))
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 why = detail

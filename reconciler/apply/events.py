@@ -22,6 +22,7 @@ class Result(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     HELD = "held"
+    DEFERRED = "deferred"
     UNKNOWN = "unknown"
 
 
@@ -46,7 +47,7 @@ class Finished:
     """A change has ended, one way or another. `detail` says why where it is not done.
 
     `agent_id` is the agent that it leaves at the address (for a leave: that has left), `previous_agent_id` the one that
-    it replaced.
+    it replaced. `until` is the time (epoch seconds) from which a deferred change goes on.
     """
 
     address: Address
@@ -55,6 +56,7 @@ class Finished:
     detail: str = ""
     agent_id: str = ""
     previous_agent_id: str = ""
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,6 @@ class Ledger:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was done: nothing failed, was held, skipped or is unknown."""
+        """Whether everything was done: nothing failed, was held, deferred, skipped or is unknown."""
         counts = self.counts()
         return sum(counts.values()) == counts[Result.DONE] and not self.interrupted and self.broken is None

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from reconciler.apply import calls, join_first, joining, starting
 from reconciler.apply.adopting import adopted_writes, runs_in
-from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
+from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
 from reconciler.model.address import Address
@@ -66,7 +66,9 @@ def execute(context: Context, plan: Plan) -> Steps[None]:
                 raise result
     for change in plan.changes:
         if isinstance(change, Hold):
-            yield from context.say(_finished(context, change, Result.HELD, change.reason.text))
+            result = Result.DEFERRED if change.reason.because is Because.DEFERRED else Result.HELD
+            held = _finished(context, change, result, change.reason.text)
+            yield from context.say(replace(held, until=change.until))
 
 
 def _runner(context: Context, program: Program, failed: set[int]) -> Callable[[], Steps[None]]:
@@ -104,6 +106,10 @@ def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | N
             yield from _perform(context, change, step)
     except ChangeSkipped as skipped:
         return _finished(context, change, Result.SKIPPED, skipped.message)
+    except ChangeHeld as held:
+        return _finished(context, change, Result.HELD, _with_hint(held))
+    except ChangeDeferred as deferred:
+        return replace(_finished(context, change, Result.DEFERRED, deferred.message), until=deferred.until)
     except ChangeFailed as problem:
         return _finished(
             context, change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem)
@@ -143,7 +149,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
             late_copy = context.journal.late_copy(_recorded_at(change))
             if late_copy is not None and late_copy.name == target.name and not isinstance(change, Leave):
                 # As long as this agent lives, the service refuses the late copy, because the name is taken.
-                yield from joining.outwait(context, late_copy)
+                yield from joining.defer_late_copy(context, late_copy)
             if leaves_first:
                 yield from starting.rehearse(context, change, _spec(change))
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
@@ -210,18 +216,27 @@ def _started(
 
     A name that an ended agent has used up is given up, and the join goes on under the next one.
     """
-    failures = change.failures if isinstance(change, Join) else 0
     for _ in range(context.settings.attempts):
         intent, resumed = yield from starting.join_of(context, change, spec, other_uid=other_uid)
         yield from context.say(Progress(spec.address, f"joining as {intent.name}"))
         record = yield from joining.join(
-            context, intent, token_ttl=spec.lifecycle.token_ttl, resumed=resumed, failures=failures
+            context,
+            intent,
+            token_ttl=spec.lifecycle.token_ttl,
+            resumed=resumed,
+            earlier=_earlier(context, change),
         )
         if record is not None:
             return record, resumed
     raise ChangeFailed(
         "ended agents have used up its next names", hint="run apply again: it goes on from there"
     )
+
+
+def _earlier(context: Context, change: Change) -> Record | None:
+    """The record whose failures a join goes on with: that of its address, also of an earlier one."""
+    formerly = change.formerly if isinstance(change, Join) else None
+    return context.journal.record(formerly or change.address)
 
 
 def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:

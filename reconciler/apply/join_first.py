@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.apply.afterwards import failed_again
 from reconciler.apply.context import ChangeFailed, Context
 from reconciler.durations import spelled
 from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.writes import Append, DropIntent, PutGeneration, PutRecord
 from reconciler.plan.change import Change, target_of
+from reconciler.plan.intents import failed_again
 from reconciler.ports import Elapsed, Now, Sleep, Steps
 
 
@@ -22,11 +22,13 @@ def await_running(context: Context, change: Change) -> Steps[None]:
         agent = yield from context.provider.query(record.agent_id)
         if agent is None or agent.status.is_terminal:
             message = agent.message if agent else "the service does not know it"
-            yield from _put_back(context, change, record)
+            yield from _put_back(context, change, record, message)
             raise ChangeFailed(f"the new agent did not start ({message}); the old one was kept")
-        if agent.status.is_settled:
-            return
         elapsed: float = yield Elapsed()
+        if agent.status.is_settled and elapsed - started >= min(
+            context.settings.proven_after, context.settings.wait
+        ):
+            return
         if elapsed - started > context.settings.wait:
             raise ChangeFailed(
                 f"the new agent is still {agent.status} after {spelled(round(elapsed - started))}; both run now"
@@ -34,13 +36,23 @@ def await_running(context: Context, change: Change) -> Steps[None]:
         yield Sleep(0.5)
 
 
-def _put_back(context: Context, change: Change, failed: Record) -> Steps[None]:
+def _put_back(context: Context, change: Change, failed: Record, cause: str) -> Steps[None]:
     """Make the predecessor the recorded agent of its address again, so that the next run does not leave it."""
     target = target_of(change)
     if target is None or target.record is None:
         return
     now: float = yield Now()
-    kept = failed_again(replace(target.record, address=change.address), now)
+    # The failures of the new body, kept beside the record of the agent that goes on.
+    judged = failed_again(failed, now, cause)
+    kept = replace(
+        target.record,
+        address=change.address,
+        failures=judged.failures,
+        retry_at=judged.retry_at,
+        failed_digest=judged.failed_digest,
+        failed_cause=judged.failed_cause,
+        failed_agent=judged.failed_agent,
+    )
     context.joined.pop(failed.agent_id, None)
     yield from context.journal.write(
         PutRecord(kept),

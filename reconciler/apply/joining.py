@@ -5,7 +5,8 @@ the same name is sent again, never another one, until no late copy can be execut
 
 A name protects only while an agent bears it. A join that was sent several times and then succeeded may be executed
 once more when its agent has ended: a *late-copy note* remembers the name until the grace is over. An address with
-such a note joins under that name again, and its agent is not asked to leave before.
+such a note joins under that name again. Two acts are not safe while a late copy may be executed, and are deferred:
+joining the address under another name, and ending the bearer of the name in order to replace it.
 """
 
 from __future__ import annotations
@@ -13,30 +14,35 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from reconciler.apply.context import ChangeFailed, Context, backoff
+from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, Context, backoff
 from reconciler.apply.events import Progress
-from reconciler.durations import spelled
+from reconciler.instants import clock
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Intent, Record
 from reconciler.model.writes import PutGeneration, PutIntent, PutRecord, Write
-from reconciler.plan.intents import joined_record, late_copy_note, late_copy_of_repeated, leave_intent_for
-from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Sleep, Steps, Unknown
+from reconciler.plan.intents import (
+    joined_record,
+    late_copy_note,
+    late_copy_of_repeated,
+    late_copy_text,
+    leave_intent_for,
+    uid_taken,
+)
+from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Steps, Unknown
 
 # The hour from which generations are counted that no state remembers (2026-01-01 00:00 UTC).
 _FIRST_HOUR: Final = 1_767_225_600.0
 
 
 def join(
-    context: Context, intent: Intent, *, token_ttl: float, resumed: bool, failures: int = 0
+    context: Context, intent: Intent, *, token_ttl: float, resumed: bool, earlier: Record | None = None
 ) -> Steps[Record | None]:
     """Start the agent of a join intent, whatever happened to it before; returns its durable record.
 
     None where an ended agent has used up its name: the name is given up, and the address needs another join, of what
-    the files want now. Raises `ChangeFailed`; where the outcome stays unknown the intent stays open for the next run.
+    the files want now. `earlier` is the record whose failures go on. Raises `ChangeFailed`, `ChangeHeld` or
+    `ChangeDeferred`; where the outcome stays unknown the intent stays open for the next run.
     """
-    if intent.refused_since is not None:
-        return (yield from _second_look(context, intent))
-    doubt = intent.in_doubt_since if resumed else None  # since when a late copy is possible
     why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
@@ -46,27 +52,31 @@ def join(
         else:
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
+        if not isinstance(outcome, Unknown) or outcome.answered:
+            # The service has done with this attempt: only an older one can still be executed late.
+            intent = replace(intent, answered=intent.answered + 1, unknown_since=before.unknown_since)
         if isinstance(outcome, (Conflict, Declined)):
-            # This attempt was answered: only an older one can still be executed late.
-            intent = replace(intent, unknown_since=before.unknown_since)
+            intent = replace(intent, sent_at=before.sent_at)  # it was not executed, and will never be listed
         match outcome:
             case Joined():
-                return (yield from _joined(context, intent, outcome, prepared, failures, doubt))
+                return (yield from _joined(context, intent, outcome, prepared, earlier))
             case Conflict():
                 return (yield from _resolve_conflict(context, intent, outcome))
             case Declined(scope, detail):
-                if resumed or intent.unknown_since is not None:
+                if intent.attempt > 1:
                     yield from _keep_in_doubt(context, intent, detail)
                 else:
                     yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 why = detail
-                intent = yield from context.journal.mark_unknown(intent)
+                if outcome.answered:
+                    yield from context.journal.write(PutIntent(intent))
+                else:
+                    intent = yield from context.journal.mark_unknown(intent)
                 yield from context.say(
                     Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
                 )
-                doubt = intent.unknown_since
                 record = yield from find_joined(context, intent)
                 if record is not None:
                     return record
@@ -81,13 +91,12 @@ def join(
 
 
 def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
-    """Keep the intent open after a refusal: it answers one attempt only, and an earlier one may still be executed."""
-    now = yield from context.journal.now()
-    intent = replace(intent, unknown_since=now if intent.unknown_since is None else intent.unknown_since)
+    """Keep the intent open after a refusal: it answers one attempt only.
+
+    An earlier one may still be executed, or was executed and is not listed yet.
+    """
     yield from context.journal.write(PutIntent(intent))
-    if intent.unknown_since is None or now - intent.unknown_since < context.settings.certain_after:
-        return
-    if (yield from find_joined(context, intent)) is None:
+    if (yield from is_over(context, intent)) and (yield from find_joined(context, intent)) is None:
         yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
 
 
@@ -98,12 +107,7 @@ def order_of(intent: Intent, token_ttl: float) -> JoinOrder:
 
 
 def _joined(
-    context: Context,
-    intent: Intent,
-    outcome: Joined,
-    prepared: Prepared,
-    failures: int,
-    doubt: float | None,
+    context: Context, intent: Intent, outcome: Joined, prepared: Prepared, earlier: Record | None
 ) -> Steps[Record]:
     record = joined_record(
         intent,
@@ -112,10 +116,13 @@ def _joined(
         sent=True,
         token_expires_at=prepared.token_expires_at,
         secrets=context.journal.secret_digests(prepared.secrets),
-        failures=failures,
+        earlier=earlier,
     )
     predecessor = yield from _leave_of_predecessor(context, record)
-    late_copy = late_copy_note(intent, doubt) if doubt is not None else []
+    # An attempt that nobody answered may be executed once the name is free again.
+    now = yield from context.journal.now()
+    is_late = intent.may_turn_up_late(now, context.settings.grace)
+    late_copy = late_copy_note(intent, intent.in_doubt_since) if is_late else []
     yield from context.journal.conclude(
         intent,
         PutRecord(record),
@@ -148,20 +155,18 @@ def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
 def is_over(context: Context, intent: Intent) -> Steps[bool]:
     """Whether a join that was executed, however late, would be listed by now."""
     now = yield from context.journal.now()
-    return now - intent.in_doubt_since >= context.settings.certain_after
+    return now >= intent.certain_at(context.settings.grace)
 
 
-def outwait(context: Context, intent: Intent) -> Steps[bool]:
-    """Wait until no late copy of a join can be executed any more; returns whether there was anything to wait for."""
+def defer_late_copy(context: Context, intent: Intent) -> Steps[None]:
+    """Raise `ChangeDeferred` as long as a late copy of a join can be executed.
+
+    Nobody waits for that while holding the lock: everything else is done, and a later run goes on.
+    """
     now = yield from context.journal.now()
-    remaining = intent.in_doubt_since + context.settings.grace - now
-    if remaining <= 0:
-        return False
-    text = f"waiting {spelled(round(remaining))}: an interrupted join of {intent.name} may still be executed"
-    yield from context.say(Progress(intent.address, text))
-    yield Sleep(remaining)
-    yield from context.check_open()
-    return True
+    until = intent.late_until(context.settings.grace)
+    if now < until:
+        raise ChangeDeferred(late_copy_text(intent.name, until), until)
 
 
 def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
@@ -173,7 +178,13 @@ def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
 
 
 def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[Record]:
-    record = joined_record(intent, agent.agent_id, agent.started_at, sent=False)
+    record = joined_record(
+        intent,
+        agent.agent_id,
+        agent.started_at,
+        sent=False,
+        earlier=context.journal.record(intent.address),
+    )
     predecessor = yield from _leave_of_predecessor(context, record)
     yield from context.journal.conclude(
         intent,
@@ -190,6 +201,11 @@ def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[
 
 def _holder(context: Context, intent: Intent) -> Steps[ObservedAgent | None]:
     """The live agent that bears a join's name; the oldest where a weak server let two have it."""
+    return _bearer(intent, (yield from _agents_beside(context, intent)))
+
+
+def _agents_beside(context: Context, intent: Intent) -> Steps[list[ObservedAgent]]:
+    """The agents of a join's channel that are not terminal, without those that it must not claim."""
     listed = yield from context.provider.live_agents(channel=intent.address.channel)
     found: list[ObservedAgent] = []
     others = _ids_not_to_claim(context, intent)
@@ -197,8 +213,13 @@ def _holder(context: Context, intent: Intent) -> Steps[ObservedAgent | None]:
         if row.agent_id in others:
             continue
         agent = yield from context.provider.query(row.agent_id)
-        if agent is not None and agent.name == intent.name and not agent.status.is_terminal:
+        if agent is not None and not agent.status.is_terminal:
             found.append(agent)
+    return found
+
+
+def _bearer(intent: Intent, agents: list[ObservedAgent]) -> ObservedAgent | None:
+    found = (each for each in agents if each.name == intent.name)
     return min(found, key=lambda each: (each.started_at, each.agent_id), default=None)
 
 
@@ -214,78 +235,61 @@ def _ids_not_to_claim(context: Context, intent: Intent) -> set[str]:
 def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | None]:
     """Find out what a 409 means: our agent runs (taken back), the name is used up (None), or neither (raises).
 
-    The name may be taken by a late copy of this very call, whose agent no list shows yet. So where nobody is seen to
-    bear it, it is not sent again at once, and is given up only after a second look, at least the grace after this one.
+    A foreign agent in the channel may have the uid: the address is held, and joined again in the first run after that
+    agent has gone. Where nobody is seen, the name may be taken by a late copy of this very call, whose agent no list
+    shows yet: it is given up only after a second refusal, at least as long after the first as a list may lag behind.
     """
+    ended = False
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
-        if agent is None and intent.unknown_since is None:
-            # Its holder has ended, and nothing else is under way.
-            return (yield from _give_up_when_certain(context, intent))
-        if (
-            agent is not None
-            and agent.name == intent.name
-            and agent.agent_id not in _ids_not_to_claim(context, intent)
-        ):
+        if agent is None:
+            ended = intent.unanswered == 0  # its holder has ended, and nothing else is under way
+        elif agent.name == intent.name and agent.agent_id not in _ids_not_to_claim(context, intent):
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
-            return (yield from _give_up_when_certain(context, intent))
-    holder = yield from _holder(context, intent)
+            ended = True
+    beside = yield from _agents_beside(context, intent)
+    holder = _bearer(intent, beside)
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
-    if (yield from context.provider.has_ended(intent.name, channel=intent.address.channel)):
-        return (yield from _give_up_when_certain(context, intent))
     now = yield from context.journal.now()
-    yield from context.journal.write(PutIntent(replace(intent, unknown_since=now, refused_since=now)))
-    raise _nobody_bears(intent, conflict.detail)
-
-
-def _second_look(context: Context, intent: Intent) -> Steps[Record | None]:
-    """Look again for a name that was refused as taken while nobody was seen to bear it."""
-    found = yield from find_joined(context, intent)
-    if found is not None:
-        return found
-    now = yield from context.journal.now()
-    if now - intent.in_doubt_since < context.settings.grace:
-        raise _nobody_bears(intent, "the name is looked for once more, a while after it was refused")
-    yield from _give_up_name(context, intent, intent.in_doubt_since)
+    refused_since = now if intent.refused_since is None else intent.refused_since
+    yield from context.journal.write(PutIntent(replace(intent, refused_since=refused_since)))
+    if ended or (yield from context.provider.has_ended(intent.name, channel=intent.address.channel)):
+        # The bearer's end frees the name for a late copy, so that another name has to wait.
+        yield from defer_late_copy(context, intent)
+        yield from _give_up_name(context, intent)
+        return None
+    foreign = [each for each in beside if not each.bears(context.owner)]
+    if foreign:
+        raise ChangeHeld(uid_taken(intent, foreign[0]))
+    until = max(refused_since + context.settings.grace, intent.late_until(context.settings.grace))
+    if now < until:
+        raise ChangeDeferred(
+            f"the service reports a conflict, but no agent is seen that bears the name {intent.name} "
+            f"({conflict.detail}); it is looked for once more from {clock(until)} on",
+            until,
+        )
+    yield from _give_up_name(context, intent)
     return None
 
 
-def _nobody_bears(intent: Intent, detail: str) -> ChangeFailed:
-    return ChangeFailed(
-        f"the service reports a conflict, but no agent bears the name {intent.name}: {detail}",
-        hint=f"another agent may hold the same uid in channel {intent.address.channel}: `reconciler status` lists "
-        "unmanaged agents, `reconciler adopt` takes one over, `apply --prune-unrecorded` leaves one of ours that the "
-        "state has forgotten",
-    )
-
-
-def _give_up_when_certain(context: Context, intent: Intent) -> Steps[Record | None]:
-    """Give up a name that an ended agent has used up, once no late copy of its join can be executed any more."""
-    if intent.unknown_since is not None and (yield from outwait(context, intent)):
-        found = yield from find_joined(context, intent)
-        if found is not None:
-            return found
-    yield from _give_up_name(context, intent, (yield from context.journal.now()))
-    return None
-
-
-def _give_up_name(context: Context, intent: Intent, sent_at: float) -> Steps[None]:
+def _give_up_name(context: Context, intent: Intent) -> Steps[None]:
     """Give up a name for good: no later join of this address is of its generation, or of one before.
 
-    A late-copy note remembers that it was last sent at `sent_at`. A name that was used without our knowledge means that
-    the state has forgotten some (it was lost). A generation counted in hours is beyond all of them, so that they need
-    not be tried one by one.
+    A name that was used without our knowledge means that the state has forgotten some (it was lost). A generation
+    counted in hours is beyond all of them, so that they need not be tried one by one.
     """
     now = yield from context.journal.now()
     beyond = max(
         context.journal.next_generation(intent.address, intent.generation), int((now - _FIRST_HOUR) // 3600)
     )
+    is_late = intent.may_turn_up_late(now, context.settings.grace)
+    late_copy = late_copy_note(intent, intent.in_doubt_since) if is_late else []
     yield from context.journal.conclude(
         intent,
         PutGeneration(intent.address, beyond),
-        *late_copy_note(intent, sent_at),
+        *late_copy,
         change="join",
         result="dropped",
         detail=f"the name {intent.name} is used up",

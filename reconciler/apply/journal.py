@@ -114,10 +114,10 @@ class Journal:
     def repeat(self, intent: Intent) -> Steps[Intent]:
         """Note that a call is made once more: a writer whose state another has moved on learns of it here.
 
-        From now on a join may be executed late once more.
+        Until it is answered, it may be executed late.
         """
-        since = (yield from self.now()) if intent.operation is Operation.JOIN else None
-        repeated = replace(intent, attempt=intent.attempt + 1, unknown_since=since)
+        now = yield from self.now()
+        repeated = replace(intent, attempt=intent.attempt + 1, unknown_since=now, sent_at=now)
         yield from self._announce(PutIntent(repeated))
         return repeated
 
@@ -132,9 +132,9 @@ class Journal:
             raise self._lost
 
     def mark_unknown(self, intent: Intent) -> Steps[Intent]:
-        """Note that the outcome of a call is unknown since now: from here on it may be executed late."""
+        """Note that nobody has answered a call: from now on it may be executed late."""
         now = yield from self.now()
-        marked = replace(intent, unknown_since=now)
+        marked = replace(intent, unknown_since=now, sent_at=now)
         yield from self.write(PutIntent(marked))
         return marked
 

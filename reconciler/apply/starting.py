@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.apply import joining
-from reconciler.apply.context import ChangeFailed, ChangeSkipped, Context
-from reconciler.model.address import Address, AgentName
-from reconciler.model.record import Intent, Operation
+from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeSkipped, Context
+from reconciler.instants import clock
+from reconciler.model.address import AgentName
+from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.change import Change, Replace, Rotate, target_of
+from reconciler.plan.intents import late_copy_text
 from reconciler.ports import Steps
 
 
@@ -27,15 +29,21 @@ def join_of(
     if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
         # The files have given its (channel, uid) to another address since, so it cannot be sent again.
         if not (yield from joining.is_given_up(context, intent)):
-            raise _seat_taken(intent, holder)
+            raise _seat_taken(context, intent, holder)
         intent = None
+    if (
+        intent is not None
+        and intent.body != spec.body
+        and intent.unanswered == 0
+        and (yield from joining.is_given_up(context, intent))
+    ):
+        intent = None  # the files have moved on, and nothing of it is on its way
     for earlier in spec.previously:
         # Renamed while a join was under way: the agent may yet turn up at the earlier address.
         open_join = context.journal.join_intent(earlier)
         if open_join is not None and not (yield from joining.is_given_up(context, open_join)):
-            raise ChangeFailed(
-                f"an interrupted join of {earlier} may still be executed", hint="run apply again"
-            )
+            until = open_join.certain_at(context.settings.grace)
+            raise ChangeDeferred(late_copy_text(open_join.name, until), until)
     if intent is None and not isinstance(change, (Replace, Rotate)):
         intent = yield from _late_copy_to_repeat(context, spec)
     if intent is not None:
@@ -58,19 +66,17 @@ def _late_copy_to_repeat(context: Context, spec: AgentSpec) -> Steps[Intent | No
     """The join to send again because a late copy of it may still be executed; None where there is no such copy.
 
     The same name again is always safe: the service lets one agent bear it. Another name is not, so where the name is no
-    longer the address's own (the agent was renamed) the join waits until no late copy can be executed any more.
+    longer the address's own (the agent was renamed) the join is deferred until no late copy can be executed any more.
     """
     note = context.journal.late_copy(spec.address)
     now = yield from context.journal.now()
-    if note is None or now - note.in_doubt_since >= context.settings.grace:
-        return None
-    if context.journal.is_superseded(note):
+    if note is None or now >= note.late_until(context.settings.grace) or context.journal.is_superseded(note):
         return None
     parsed = AgentName.parse(note.name)
     holder = yield from _seat_holder(context, note)
     if parsed is not None and parsed.address_digest == spec.address.digest and holder is None:
         return note.as_join()
-    yield from joining.outwait(context, note)
+    yield from joining.defer_late_copy(context, note)
     return None
 
 
@@ -79,7 +85,7 @@ def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: b
 
     The second seat is taken while the predecessor runs on (join-first), or where a renamed agent has kept the first.
     """
-    taken: ChangeFailed | None = None
+    taken: ChangeFailed | ChangeDeferred | None = None
     target = target_of(change)
     for shifted in _seats(
         spec, second_only=other_uid and target is not None and target.uid == spec.uid(context.owner)
@@ -88,7 +94,7 @@ def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: b
         holder = yield from _seat_holder(context, intent)
         if holder is None:
             return intent
-        taken = taken or _seat_taken(intent, holder)
+        taken = taken or _seat_taken(context, intent, holder)
     assert taken is not None, "there is at least one seat"
     raise taken
 
@@ -119,8 +125,8 @@ def _intent(context: Context, change: Change, spec: AgentSpec, *, shifted: bool)
     )
 
 
-def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
-    """The other address whose agent has the intent's (channel, uid), or may still get it by an open join; else None.
+def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | None]:
+    """What has the intent's (channel, uid): the record of a running agent, an open intent of another address, or None.
 
     An agent that was told to leave holds its seat until it has ended.
     """
@@ -129,21 +135,27 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Address | None]:
         if record.uid == intent.uid:
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
-                return record.address
+                return record
     for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
         if (other.address.channel, other.uid) != seat or context.journal.is_superseded(other):
             continue
         if other.operation is Operation.LEAVE:
             agent = yield from context.provider.query(other.agent_id)
             if agent is not None and not agent.status.is_terminal:
-                return other.address
+                return other
         elif other.address != intent.address and not (yield from joining.is_given_up(context, other)):
-            return other.address
+            return other
     return None
 
 
-def _seat_taken(intent: Intent, holder: Address) -> ChangeFailed:
+def _seat_taken(context: Context, intent: Intent, holder: Record | Intent) -> ChangeFailed | ChangeDeferred:
+    if isinstance(holder, Intent) and holder.is_of_a_join:
+        until = holder.certain_at(context.settings.grace)
+        return ChangeDeferred(
+            f"deferred until {clock(until)}: an interrupted join of {holder.address} may still take uid {intent.uid}",
+            until,
+        )
     return ChangeFailed(
-        f"uid {intent.uid} is still held by the agent of {holder} in this channel",
-        hint="the next apply joins it once that agent has left, or the interrupted join is sure to have failed",
+        f"uid {intent.uid} is still held by the agent of {holder.address} in this channel",
+        hint="the next apply joins it once that agent has left",
     )

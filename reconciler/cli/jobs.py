@@ -48,7 +48,8 @@ class Flags:
 
 def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job:
     """The job for a session and its flags. Raises click's usage errors for flags that make no sense."""
-    graces = (flags.grace, session.connection.grace, Settings().grace)
+    usual, connection = Settings(), session.connection
+    graces = (flags.grace, connection.grace, usual.grace)
     return Job(
         fleet=session.fleet,
         app_id=session.connection.project,
@@ -58,6 +59,7 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
             parallelism=flags.parallelism,
             wait=flags.wait,
             grace=next(each for each in graces if each is not None),
+            proven_after=usual.proven_after if connection.proven_after is None else connection.proven_after,
         ),
         lock_timeout=flags.lock_timeout,
         destroying=destroying,

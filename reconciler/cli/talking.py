@@ -12,10 +12,10 @@ from reconciler.cli.jobs import Flags, make_job, parse_address
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.errors import UsageError
+from reconciler.instants import moment
 from reconciler.ports import Steps
 from reconciler.providers import Talker
 from reconciler.report.formats import Format, ReportKind
-from reconciler.report.instants import moment
 
 # Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
 _INSTANTS = {

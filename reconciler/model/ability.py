@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from reconciler.model.tree import Path, Tree, starts_with
+
+
+class EndKind(StrEnum):
+    """Why an agent has ended, as far as the service's words tell."""
+
+    LIFETIME = "lifetime"  # the service's own limit
+    IDLE = "idle"  # nobody was in its channel
+    ASKED = "asked"  # somebody asked it to leave
+    NO_ENTRY = "no_entry"  # it could not enter its channel, or stay there
+    NO_START = "no_start"  # it did not come up in time
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the service's words for the end of an agent mean, and what may be done where that follows from them."""
+
+    words: str
+    kind: EndKind
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +35,8 @@ class Capabilities:
     `updatable` are the paths below `properties` that change on a running agent; each is sent and replaced as a
     whole. Anything else needs a new agent, and so does *removing* an updatable value, since no source documents
     what leaving it out of an update means. Durations in seconds.
-    `default_quota` is how many agents a project may run that nobody has asked for more.
+    `default_quota` is how many agents a project may run that nobody has asked for more. `ends` are the words with which
+    it says why an agent has ended.
     """
 
     updatable: frozenset[Path]
@@ -22,6 +44,12 @@ class Capabilities:
     max_token_ttl: float
     usd_per_minute: float
     default_quota: int | None = None
+    ends: tuple[End, ...] = ()
+
+    def end_of(self, message: str) -> End:
+        """The meaning of the service's words for the end of an agent; `OTHER` for words that nobody knows."""
+        known = (each for each in self.ends if message.startswith(each.words))
+        return next(known, End(message, EndKind.OTHER)) if message else End("", EndKind.OTHER)
 
     def updatable_prefix(self, path: Path) -> Path | None:
         """The updatable path that `path` is or lies below, if any."""

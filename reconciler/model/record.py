@@ -21,8 +21,10 @@ class Record:
 
     `unsent` marks an agent whose in-place fields are not known to be those of `body` (taken back by name, or
     adopted): they are sent once. `declared` marks an adopted foreign agent: its join-only fields are what the
-    files said, which nobody can verify. `failures` counts joins in a row that ended in FAILED; `retry_at` is
-    when the next one may be tried. `replacing` marks an agent that was told to leave to make room for its successor.
+    files said, which nobody can verify. `failures` counts joins in a row that failed with the body of `failed_digest`
+    and for one cause, the service's own words; `failed_agent` is the agent whose early end was counted last, and
+    `retry_at` is when the next join may be tried. `replacing` marks an agent that was told to leave to make room for
+    its successor.
     """
 
     address: Address
@@ -40,6 +42,9 @@ class Record:
     failures: int = 0
     retry_at: float = 0.0
     replacing: bool = False
+    failed_digest: str = ""
+    failed_cause: str = ""
+    failed_agent: str = ""
 
     @property
     def share(self) -> float:
@@ -71,9 +76,11 @@ class Intent:
     """A durable note of one call that we are about to make, written before it and dropped after its outcome.
 
     A join intent holds the exact name and body, so that a crash at any instant leaves enough to find the agent
-    and to send the same again. Leave and update hold the agent's id. `unknown_since` is when the outcome became
-    unknown (a lost reply): the grace for late executions counts from there.
+    and to send the same again. Leave and update hold the agent's id.
 
+    `attempt` counts how often it was sent, and `answered` how many of those the service answered: what it answered, it
+    executed or not by then. What nobody answered (a lost reply, our own death) may still be executed; `unknown_since`
+    is when such an attempt was sent last: the grace counts from there. `sent_at` is when it was sent last at all.
     `refused_since` is when the service first said that the name is taken while nobody was seen to bear it.
 
     A join that was sent several times leaves a late-copy note when it has succeeded: an earlier attempt may still be
@@ -92,6 +99,8 @@ class Intent:
     attempt: int = 1
     unknown_since: float | None = None
     refused_since: float | None = None
+    answered: int = 0
+    sent_at: float | None = None
 
     @property
     def key(self) -> str:
@@ -107,6 +116,24 @@ class Intent:
     def in_doubt_since(self) -> float:
         """When the last attempt without an answer was sent (epoch seconds): the grace counts from here."""
         return self.created_at if self.unknown_since is None else self.unknown_since
+
+    @property
+    def unanswered(self) -> int:
+        """How many attempts got no answer: each may still be executed."""
+        return self.attempt - self.answered
+
+    def late_until(self, grace: float) -> float:
+        """When no late copy can be executed any more (epoch seconds); 0 where every attempt was answered."""
+        return self.in_doubt_since + grace if self.unanswered > 0 else 0.0
+
+    def may_turn_up_late(self, now: float, grace: float) -> bool:
+        """Whether an attempt that nobody answered may still be executed, or what it started may not be listed yet."""
+        return self.unanswered > 0 and now < self.late_until(grace) + grace
+
+    def certain_at(self, grace: float) -> float:
+        """When whatever it has started would be listed (epoch seconds): a list may lag behind for as long as `grace`."""
+        sent = self.created_at if self.sent_at is None else self.sent_at
+        return grace + max(sent, self.in_doubt_since, self.late_until(grace))
 
     def as_join(self) -> Intent:
         """The join of a late-copy note, to be sent again under the same name."""

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner, default_uid, revision_of
-from reconciler.model.fingerprint import canonical
+from reconciler.model.fingerprint import canonical, digest
 from reconciler.model.tree import Path, Tree, dotted, without
 
 HOUR = 3600.0
@@ -89,6 +89,11 @@ class Body:
         """The RTC uid that the files write, if they write one."""
         uid = self.properties.get("agent_rtc_uid")
         return uid if isinstance(uid, str) else None
+
+
+def body_digest(body: Body) -> str:
+    """The digest of a whole body as the files write it, in-place fields included."""
+    return digest(body.tree(), size=16)
 
 
 @dataclass(frozen=True)

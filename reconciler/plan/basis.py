@@ -16,7 +16,8 @@ class Basis:
 
     `live` are all agents of the App ID that are not terminal, those that are stopping included, each with its
     name. `ended` are the agents of records and intents that are proven gone: with what the service last said of
-    them, or None where it does not know them any more. `channels` places foreign agents where that is known.
+    them, or None where it does not know them any more. `channels` places foreign agents where that is known. `grace` is
+    how long the service may still execute a call that nobody answered, and how far a list may lag behind, seconds.
     """
 
     owner: Owner
@@ -25,6 +26,7 @@ class Basis:
     now: float
     ended: Mapping[str, ObservedAgent | None] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
+    grace: float = 300.0
 
     def agent(self, agent_id: str) -> ObservedAgent | None:
         return next((each for each in self.live if each.agent_id == agent_id), None)

@@ -53,6 +53,9 @@ class Because(StrEnum):
     MAX_UNAVAILABLE = "max_unavailable"
     ADOPT_DECLARED = "adopt_declared"
     ADOPT_REFUSED = "adopt_refused"
+    DEFERRED = "deferred"
+    SEAT_TAKEN = "seat_taken"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +189,11 @@ Act: TypeAlias = Join | Update | Renew | Replace | Rotate | Leave | Adopt | Forg
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A change that is shown and not made, and why."""
+    """A change that is shown and not made, and why; `until` (epoch seconds) where time alone lifts it."""
 
     change: Act
     reason: Reason
+    until: float | None = None
 
     @property
     def address(self) -> Address:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.durations import spelled
-from reconciler.model.ability import Capabilities
+from reconciler.model.ability import Capabilities, EndKind
 from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
@@ -33,7 +33,13 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
 from reconciler.plan.facts import Adoptee, Facts
-from reconciler.plan.holds import unless_backing_off, unless_beside, unless_protected
+from reconciler.plan.holds import (
+    unless_backing_off,
+    unless_beside,
+    unless_deferred,
+    unless_protected,
+    unless_uid_taken,
+)
 
 CHANNEL: Path = ("channel",)
 
@@ -83,6 +89,10 @@ def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
 def _wanted(facts: Facts, want: AgentSpec) -> Change:
     if facts.adoptee is not None:
         return _adoption(facts, want, facts.adoptee)
+    return unless_deferred(facts, _started_or_changed(facts, want))
+
+
+def _started_or_changed(facts: Facts, want: AgentSpec) -> Change:
     if not facts.running:
         return _absent(facts, want)
     agent = facts.running[0]
@@ -140,7 +150,7 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
     join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
-    return unless_beside(facts, want, unless_backing_off(facts, join))
+    return unless_uid_taken(facts, unless_beside(facts, want, unless_backing_off(facts, want, join)))
 
 
 def _why_absent(facts: Facts) -> Reason:
@@ -150,21 +160,31 @@ def _why_absent(facts: Facts) -> Reason:
     if facts.record.replacing:
         text = "its replacement was not finished: its agent has left, and none has come in its place"
         return Reason(Because.UNFINISHED, text)
+    if any(each.agent_id == facts.record.agent_id for each in facts.stopping):
+        return Reason(Because.STOPPED_OUTSIDE, "its agent is stopping, and not because of this tool")
     if ended is None:
         return Reason(Because.VANISHED, "the service does not know its agent any more")
+    return _why_ended(facts.able, ended)
+
+
+def _why_ended(able: Capabilities, ended: ObservedAgent) -> Reason:
+    """Why an agent has ended: the service's own words, and what they are known to mean."""
+    end = able.end_of(ended.message)
+    if end.kind in _ENDS:
+        return Reason(*_ENDS[end.kind])
+    advice = f" ({end.advice})" if end.advice else ""
     if ended.status is AgentStatus.FAILED:
-        return Reason(Because.FAILED, f"its agent failed: {ended.message or 'no reason given'}")
-    for because, mark, text in _ENDS:
-        if mark in ended.message:
-            return Reason(because, text)
-    return Reason(Because.STOPPED_OUTSIDE, "its agent was stopped outside this tool")
+        return Reason(Because.FAILED, f"its agent failed: {ended.message or 'no reason given'}{advice}")
+    if not ended.message:
+        return Reason(Because.STOPPED_OUTSIDE, "its agent has stopped, and the service gives no reason")
+    return Reason(Because.ENDED, f"its agent ended: {ended.message}{advice}")
 
 
-# The service's own words for how an agent ended (v2 API reference: webhook event 102, documented messages).
-_ENDS = (
-    (Because.EXPIRED, "Task lifetime limit exceeded", "its agent reached the service's 72 h limit"),
-    (Because.IDLE, "Idle for too long", "its agent ended because nobody was in the channel"),
-)
+_ENDS = {
+    EndKind.LIFETIME: (Because.EXPIRED, "its agent reached the service's 72 h limit"),
+    EndKind.IDLE: (Because.IDLE, "its agent ended because nobody was in the channel"),
+    EndKind.ASKED: (Because.STOPPED_OUTSIDE, "its agent was stopped outside this tool"),
+}
 
 
 def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
@@ -206,12 +226,14 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
         return unless_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
     if is_due:
         text = f"it is older than {spelled(want.lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
-        return unless_backing_off(facts, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew))
+        return unless_backing_off(
+            facts, want, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
+        )
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
         held = unless_protected(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
-        return unless_backing_off(facts, held)
+        return unless_backing_off(facts, want, held)
     return _in_place(facts, want, record, target, diffs)
 
 

@@ -15,7 +15,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import AgentStatus, ObservedAgent
-from reconciler.model.record import Record
+from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis, ours
 
@@ -41,7 +41,9 @@ class Facts:
     `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
     `strangers` are the foreign agents beside which a join would be the first one: those that run in its channel. Where
     the address has run under this state before, only agents that `forget` released are among them. `adoptee` is the
-    running agent that the files tell this address to adopt, unless it is its own already.
+    running agent that the files tell this address to adopt, unless it is its own already. `foreign` are all foreign agents
+    that are seen in its channel. `open_join` is an interrupted join of it, `late_copy` the note of one that may still be
+    executed within `grace` seconds of its sending.
     """
 
     owner: Owner
@@ -58,6 +60,10 @@ class Facts:
     destroying: bool = False
     strangers: tuple[ObservedAgent, ...] = ()
     adoptee: Adoptee | None = None
+    foreign: tuple[ObservedAgent, ...] = ()
+    open_join: Intent | None = None
+    late_copy: Intent | None = None
+    grace: float = 300.0
 
 
 def gather_facts(
@@ -73,6 +79,7 @@ def gather_facts(
     homes = _by_address(fleet, basis, renamed)
     strangers = _strangers_by_channel(basis)
     adoptees = _adoptees(fleet, basis)
+    open_joins, late_copies = _open_joins(basis)
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
     for address in sorted(addresses, key=attrgetter("channel", "name")):
         old = renamed.get(address)
@@ -82,6 +89,8 @@ def gather_facts(
             (each for each in agents if each.status.is_live), key=lambda each: _rank(each, record)
         )
         found = _found_at(address, old, record, running[0] if running else None, fleet)
+        foreign = tuple(strangers.get(address.channel, ()))
+        has_run = record is not None or address in basis.state.generations
         yield Facts(
             owner=basis.owner,
             address=address,
@@ -94,16 +103,27 @@ def gather_facts(
             ended=basis.ended.get(record.agent_id) if record else None,
             found_at=found,
             destroying=destroying,
-            strangers=tuple(
-                each
-                for each in strangers.get(address.channel, ())
-                if not (record is not None or address in basis.state.generations)
-                or each.agent_id in basis.state.released
-            ),
+            strangers=tuple(each for each in foreign if not has_run or each.agent_id in basis.state.released),
+            foreign=foreign,
+            open_join=open_joins.get(address),
+            late_copy=late_copies.get(address) or (late_copies.get(old) if old else None),
+            grace=basis.grace,
             adoptee=None
             if address not in adoptees or adoptees[address].agent in running
             else adoptees[address],
         )
+
+
+def _open_joins(basis: Basis) -> tuple[dict[Address, Intent], dict[Address, Intent]]:
+    """The interrupted joins, and the late-copy notes of the highest generation, by address."""
+    joins: dict[Address, Intent] = {}
+    notes: dict[Address, Intent] = {}
+    for intent in sorted(basis.state.intents, key=lambda each: each.generation):
+        if intent.operation is Operation.JOIN:
+            joins[intent.address] = intent
+        elif intent.operation is Operation.LATE_COPY:
+            notes[intent.address] = intent
+    return joins, notes
 
 
 def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:

@@ -1,4 +1,4 @@
-"""A change of one address, or its hold: protection, failed joins in a row, and a foreign agent in the channel.
+"""A change of one address, or its hold: protection, failed joins, late copies, and a foreign agent in the channel.
 
 Each function returns the change as it is, or a `Hold` that keeps it visible with the reason. What needs the whole fleet
 is in `guard`.
@@ -6,9 +6,11 @@ is in `guard`.
 
 from __future__ import annotations
 
-from reconciler.model.spec import AgentSpec, Beside
-from reconciler.plan.change import Act, Because, Change, Hold, Join, Keep, Reason
+from reconciler.instants import clock
+from reconciler.model.spec import AgentSpec, Beside, body_digest
+from reconciler.plan.change import Act, Because, Change, Hold, Join, Keep, Reason, Replace, Rotate
 from reconciler.plan.facts import Facts
+from reconciler.plan.intents import late_copy_text, uid_taken
 
 
 def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
@@ -30,14 +32,52 @@ def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     return Hold(change, Reason(Because.BESIDE, text))
 
 
-def unless_backing_off(facts: Facts, change: Change) -> Change:
-    """The change, or its hold while joins of its address fail one after the other, and the next one has to wait."""
+def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
+    """The change, or its hold while joins of its address fail one after the other, and the next one has to wait.
+
+    Only joins with the body that the files want now count.
+    """
     record = facts.record
     if isinstance(change, Hold) or facts.forced or record is None or record.retry_at <= facts.now:
         return change
+    if record.failed_digest and record.failed_digest != body_digest(want.body):
+        return change
     assert not isinstance(change, Keep), "what is in sync joins nothing"
-    text = f"it failed {record.failures} times in a row; the next try waits (`apply --replace {facts.address.quoted}` tries now)"
-    return Hold(change, Reason(Because.BACKING_OFF, text))
+    end = facts.able.end_of(record.failed_cause)
+    cause = (
+        f" ({record.failed_cause}{f': {end.advice}' if end.advice else ''})" if record.failed_cause else ""
+    )
+    text = (
+        f"it failed {record.failures} times in a row{cause}; the next try waits until {clock(record.retry_at)} "
+        f"(`apply --replace {facts.address.quoted}` tries now)"
+    )
+    return Hold(change, Reason(Because.BACKING_OFF, text), record.retry_at)
+
+
+def unless_deferred(facts: Facts, change: Change) -> Change:
+    """The change, or its hold while a late copy of an interrupted join may still be executed and forbids it.
+
+    Forbidden is to end the bearer of that name in order to replace it, and to join under another name.
+    """
+    note = facts.late_copy
+    if note is None or facts.now >= (until := note.late_until(facts.grace)):
+        return change
+    frees = isinstance(change, (Replace, Rotate)) and change.target.name == note.name
+    renames = isinstance(change, Join) and note.address != facts.address
+    if not frees and not renames:
+        return change
+    assert not isinstance(change, (Hold, Keep)), "what is held already is no replacement"
+    return Hold(change, Reason(Because.DEFERRED, late_copy_text(note.name, until)), until)
+
+
+def unless_uid_taken(facts: Facts, change: Change) -> Change:
+    """The join, or its hold while it is refused and a foreign agent runs in the channel, which may have its uid."""
+    intent = facts.open_join
+    if not isinstance(change, Join) or intent is None or intent.refused_since is None or not facts.foreign:
+        return change
+    if change.spec.uid(facts.owner) != intent.uid:
+        return change  # the files name another uid now
+    return Hold(change, Reason(Because.SEAT_TAKEN, uid_taken(intent, facts.foreign[0])))
 
 
 def unless_protected(change: Act, protect: bool | None) -> Change:

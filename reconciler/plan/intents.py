@@ -9,34 +9,37 @@ intent that remembers its name until that is over (`Operation.LATE_COPY`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reconciler.instants import clock
+from reconciler.model.ability import Capabilities, EndKind
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
+from reconciler.model.spec import body_digest
 from reconciler.model.writes import DropIntent, DropRecord, PutIntent, PutRecord, Write
 from reconciler.plan.basis import Basis
 
 
-def settle(basis: Basis, certain_after: float) -> tuple[Basis, tuple[Write, ...]]:
+def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
     """The basis with every intent settled whose outcome the observation proves, and the writes that record it.
-
-    `certain_after` (seconds) is how old a call must be to be certain that it will not be executed any more.
 
     - A join whose agent runs becomes its record.
     - A leave whose agent is proven gone takes the record with it, unless a successor was to follow.
     - An update of unknown outcome marks its record, so that the in-place values are sent again.
+    - A recorded agent that has ended early is a failed join; one that has lived for a while ends the count of them.
 
-    Open stay: a join whose agent nobody has seen, a leave whose agent still runs, and a late-copy note until
-    `certain_after`, since a late copy may be executed late and then be listed late.
+    Open stay: a join whose agent nobody has seen, a leave whose agent still runs, and a late-copy note until what it
+    stands for would be listed, since a late copy may be executed late and then be listed late.
     """
     state = basis.state
     records = dict(state.records)
     open_intents: list[Intent] = []
     writes: list[Write] = []
     for intent in state.intents:
-        settled = _settle_one(intent, basis, records, certain_after)
+        settled = _settle_one(intent, basis, records)
         if settled is None:
             open_intents.append(intent)
         else:
@@ -48,14 +51,87 @@ def settle(basis: Basis, certain_after: float) -> tuple[Basis, tuple[Write, ...]
                     records.pop(write.address, None)
                 elif isinstance(write, PutIntent):
                     open_intents.append(write.intent)
+    for record in list(records.values()):
+        judged = _judged(record, basis, able)
+        if judged != record:
+            records[record.address] = judged
+            writes.append(PutRecord(judged))
     if not writes:
         return basis, ()
     return replace(basis, state=replace(state, records=records, intents=tuple(open_intents))), tuple(writes)
 
 
-def _settle_one(
-    intent: Intent, basis: Basis, records: Mapping[Address, Record], certain_after: float
-) -> list[Write] | None:
+def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
+    """A record with what its agent's life says of its last join: failed early, or well for a while."""
+    if record.replacing or any(each.agent_id == record.agent_id for each in basis.state.intents):
+        return record  # it was told to leave: its end says nothing of its join
+    ended = basis.ended.get(record.agent_id)
+    if ended is not None and record.failed_agent != record.agent_id:
+        kind = able.end_of(ended.message).kind
+        if kind is EndKind.NO_START or (kind is not EndKind.ASKED and lived(ended) < EARLY):
+            return failed_again(record, ended.stopped_at or basis.now, ended.message)
+    if not record.failures:
+        return record
+    if basis.agent(record.agent_id) is not None:
+        age = basis.now - record.started_at
+    else:
+        age = lived(ended) if ended is not None and ended.stopped_at else 0.0
+    is_its_own = record.failed_agent != record.agent_id and record.failed_digest == body_digest(record.body)
+    if age >= WELL and is_its_own:
+        return replace(record, failures=0, retry_at=0.0, failed_digest="", failed_cause="", failed_agent="")
+    return record
+
+
+# An agent that ends so soon after its start (seconds) has never come up: a join answers RUNNING before any media is, and
+# a bad token or certificate shows 1 to 3 s later (v2 API reference: "Lifecycle"). So long it has to live to count as well.
+EARLY = 60.0
+WELL = 600.0
+# A failed join is tried again at once twice, then after growing pauses: a broken vendor key must not cost a
+# join per run for ever.
+_FREE_FAILURES = 2
+_FIRST_PAUSE = 120.0
+_LONGEST_PAUSE = 3600.0
+
+
+def lived(ended: ObservedAgent) -> float:
+    """How long an ended agent has lived, seconds; infinite where the service does not say."""
+    return math.inf if not ended.stopped_at else max(0.0, ended.stopped_at - ended.started_at)
+
+
+def failed_again(record: Record, at: float, cause: str) -> Record:
+    """A record after one more join that failed at `at` (epoch seconds), with the time before which none is tried.
+
+    Failures belong to the body and to the cause: of another body or another cause they are counted anew.
+    """
+    digest = body_digest(record.body)
+    same = (record.failed_digest, record.failed_cause) == (digest, cause)
+    failures = record.failures + 1 if same else 1
+    over = failures - _FREE_FAILURES
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(over - 1, 10)) if over > 0 else 0.0
+    return replace(
+        record,
+        failures=failures,
+        retry_at=at + pause if pause else 0.0,
+        failed_digest=digest,
+        failed_cause=cause,
+        failed_agent=record.agent_id,
+    )
+
+
+def with_failures_of(record: Record, earlier: Record | None) -> Record:
+    """A new record that goes on with the failures counted in an earlier one of its address, if its body is the same."""
+    if earlier is None or not earlier.failures or earlier.failed_digest != body_digest(record.body):
+        return record
+    return replace(
+        record,
+        failures=earlier.failures,
+        failed_digest=earlier.failed_digest,
+        failed_cause=earlier.failed_cause,
+        failed_agent=earlier.failed_agent,
+    )
+
+
+def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record]) -> list[Write] | None:
     """The writes that settle one intent, or None while it stays open."""
     record = records.get(intent.address)
     match intent.operation:
@@ -64,7 +140,9 @@ def _settle_one(
             running = [each for each in _running_as(intent.name, basis) if each.agent_id not in elsewhere]
             if not running:
                 return None
-            found = joined_record(intent, running[0].agent_id, running[0].started_at, sent=False)
+            found = joined_record(
+                intent, running[0].agent_id, running[0].started_at, sent=False, earlier=record
+            )
             predecessor = record if record is not None and basis.agent(record.agent_id) is not None else None
             return [
                 PutRecord(found),
@@ -75,8 +153,11 @@ def _settle_one(
             known = {each.agent_id for each in records.values() if each.name == intent.name}
             late = [each for each in _running_as(intent.name, basis) if each.agent_id not in known]
             if late and (record is None or basis.agent(record.agent_id) is None):
-                return [PutRecord(joined_record(intent, late[0].agent_id, late[0].started_at, sent=False))]
-            is_over = not late and basis.now - intent.in_doubt_since >= certain_after
+                found = joined_record(
+                    intent, late[0].agent_id, late[0].started_at, sent=False, earlier=record
+                )
+                return [PutRecord(found)]
+            is_over = not late and basis.now >= intent.certain_at(basis.grace)
             return [] if is_over else None
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
@@ -97,6 +178,20 @@ def _running_as(name: str, basis: Basis) -> list[ObservedAgent]:
     return sorted(found, key=lambda each: (each.started_at, each.agent_id))
 
 
+def late_copy_text(name: str, until: float) -> str:
+    """Why an address has to wait until a time (epoch seconds), and until when."""
+    return f"deferred until {clock(until)}: a copy of an interrupted join of {name} may still be executed"
+
+
+def uid_taken(intent: Intent, holder: ObservedAgent) -> str:
+    """What an address waits for whose join is refused because a foreign agent has its uid, and the three ways on."""
+    return (
+        f"uid {intent.uid} of channel {intent.address.channel} is taken: agent {holder.agent_id} ({holder.name}) runs "
+        f"there and is not this fleet's; take it over (`reconciler adopt {intent.address.argument} {holder.agent_id}`), "
+        "write another agent_rtc_uid, or end that agent: the next apply then joins"
+    )
+
+
 def late_copy_note(intent: Intent, since: float) -> list[Write]:
     """The note that a late copy of a join may still be executed; the join was last sent at `since` (epoch seconds)."""
     return [
@@ -105,12 +200,14 @@ def late_copy_note(intent: Intent, since: float) -> list[Write]:
 
 
 def late_copy_of_repeated(intent: Intent) -> list[Write]:
-    """The late-copy note of a join whose agent was found; none where it was sent once.
+    """The late-copy note of a join whose agent was found; none where at most one attempt got no answer.
 
-    Of a single attempt the agent itself is the proof that it was executed: nothing else is on its way. Of several,
-    one started the agent, and another may be executed once the name is free again.
+    No answer of ours explains the agent, so an attempt without an answer has started it, and that one is not on its
+    way any more. Of several, another one may be executed once the name is free again.
     """
-    return late_copy_note(intent, intent.in_doubt_since) if intent.attempt > 1 else []
+    if intent.unanswered <= 1:
+        return []
+    return late_copy_note(replace(intent, answered=intent.answered + 1), intent.in_doubt_since)
 
 
 def leave_intent_for(predecessor: Record | None, successor: Record, now: float) -> list[Write]:
@@ -139,15 +236,15 @@ def joined_record(
     sent: bool,
     token_expires_at: float | None = None,
     secrets: Mapping[str, str] | None = None,
-    failures: int = 0,
+    earlier: Record | None = None,
 ) -> Record:
     """The record of the agent that a join intent started.
 
     `sent` means that this run's own call started it. Otherwise an earlier attempt did: its in-place values and its
-    token may be older than the files, so they are marked to be sent again.
+    token may be older than the files, so they are marked to be sent again. `earlier` is the record that the address had.
     """
     assert intent.body is not None, "a join intent holds its body"
-    return Record(
+    record = Record(
         address=intent.address,
         agent_id=agent_id,
         name=intent.name,
@@ -159,5 +256,5 @@ def joined_record(
         protect=intent.protect,
         unsent=not sent,
         secrets=secrets or {},
-        failures=failures,
     )
+    return with_failures_of(record, earlier)

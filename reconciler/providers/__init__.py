@@ -60,12 +60,14 @@ class Talker(Protocol):
 class Connection:
     """One service as one run uses it. `project` says whose agents it sees.
 
-    `grace`: seconds that the service may take to execute a call whose answer was lost; None for the usual time.
+    `grace`: seconds that the service may take to execute a call whose answer was lost; `proven_after`: seconds that an
+    agent has to run until its join has succeeded. None stands for the usual time.
     """
 
     provider: RunProvider
     project: str
     grace: float | None = None
+    proven_after: float | None = None
 
 
 class Connector(Protocol):

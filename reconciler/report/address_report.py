@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reconciler.instants import moment
 from reconciler.model.record import Entry
 from reconciler.plan.change import action_of, target_of
-from reconciler.report.instants import moment
 from reconciler.report.view import body_tree
 from reconciler.workflow import AddressReport
 

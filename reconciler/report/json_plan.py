@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from reconciler.diagnostics import Problem, Span
+from reconciler.instants import timestamp
 from reconciler.model.spec import Body, describe
 from reconciler.model.tree import Tree
 from reconciler.plan.build import Plan, Unmanaged
@@ -170,7 +171,13 @@ def _why(act: Act | Keep) -> Why:
 
 
 def _held(hold: Hold, act: Act | Keep) -> Held:
-    return {"action": action_of(act), "because": hold.reason.because, "text": hold.reason.text}
+    until = None if hold.until is None else timestamp(hold.until)
+    return {
+        "action": action_of(act),
+        "because": hold.reason.because,
+        "text": hold.reason.text,
+        "retry_after": until,
+    }
 
 
 def location_tree(where: Span | None) -> Location | None:

@@ -18,17 +18,19 @@ from reconciler.report.progress import DONE, finished_tree, outcome
 from reconciler.report.style import Style
 
 # What needs a person comes first.
-_OPEN = (Result.FAILED, Result.UNKNOWN, Result.HELD, Result.SKIPPED)
+_OPEN = (Result.FAILED, Result.UNKNOWN, Result.HELD, Result.DEFERRED, Result.SKIPPED)
 _WORDS = {
     Result.FAILED: "failed",
     Result.UNKNOWN: "of unknown outcome",
     Result.HELD: "held",
+    Result.DEFERRED: "deferred",
     Result.SKIPPED: "skipped",
 }
 _TITLES = {
     Result.FAILED: "Failed",
     Result.UNKNOWN: "Of unknown outcome (the next apply finds out)",
     Result.HELD: "Held",
+    Result.DEFERRED: "Deferred (the same command goes on from the time that is named)",
     Result.SKIPPED: "Skipped",
 }
 

@@ -68,7 +68,7 @@ class LiveProgress:
 
     def _finish(self, event: Finished) -> None:
         started = self._running.pop(event.address, None)
-        is_done = event.result not in (Result.SKIPPED, Result.HELD)
+        is_done = event.result not in (Result.SKIPPED, Result.HELD, Result.DEFERRED)
         took = f" after {rounded(self._clock() - started[1])}" if started and is_done else ""
         styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
         self._above(

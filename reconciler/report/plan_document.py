@@ -52,11 +52,12 @@ class Why(TypedDict):
 
 
 class Held(TypedDict):
-    """What would be done were it not held, and why it is not."""
+    """What would be done were it not held, and why it is not; `retry_after` is the time that lifts it, if time does."""
 
     action: Action
     because: Because
     text: str
+    retry_after: str | None
 
 
 class BodyChange(TypedDict):

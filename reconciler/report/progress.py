@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
+from reconciler.instants import timestamp
 from reconciler.plan.change import Action
 from reconciler.report.documents import as_json_line
 from reconciler.report.escape import visible
@@ -65,6 +66,8 @@ def outcome(event: Finished) -> str:
             return f"{event.action} skipped{agent}{detail}"
         case Result.HELD:
             return f"{event.action if event.action is not Action.HOLD else 'change'} held{agent}{detail}"
+        case Result.DEFERRED:
+            return f"{event.action if event.action is not Action.HOLD else 'change'}{agent} {visible(event.detail)}"
         case Result.UNKNOWN:
             return f"{event.action} has an unknown outcome{agent}{detail}"
         case _:
@@ -101,4 +104,5 @@ def finished_tree(event: Finished) -> dict[str, Any]:
         "detail": event.detail,
         "agent_id": event.agent_id or None,
         "previous_agent_id": event.previous_agent_id or None,
+        "retry_after": None if event.until is None else timestamp(event.until),
     }

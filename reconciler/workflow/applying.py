@@ -173,8 +173,8 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
     known = frozenset(each.agent_id for each in basis.live)
     yield from execute(context, intended)
     if context.joined:
-        yield from await_started(context)
-        yield from sweep(context, known)
+        rows = yield from await_started(context)
+        yield from sweep(context, known, rows)
     wanted = frozenset(
         address
         for address, spec in job.fleet.agents.items()

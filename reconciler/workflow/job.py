@@ -53,7 +53,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
         observer, state, job.fleet.owner, job.fleet.agents, parallelism=job.settings.parallelism
     )
     _check_times(basis)
-    return settle(basis, job.settings.certain_after)
+    return settle(replace(basis, grace=job.settings.grace), observer.capabilities)
 
 
 def _check_times(basis: Basis) -> None:

@@ -8,7 +8,7 @@ meanwhile), I1 is not "never" but "repaired by the next pass": `strict` says whi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import orjson
 
 from reconciler.apply.events import Finished, Ledger, Notice, Progress
 from reconciler.errors import ReconcilerError, StalePlan, StateError, StateLocked
-from reconciler.model.address import AgentName
+from reconciler.model.address import Address, AgentName
 from reconciler.model.record import State
 from reconciler.model.spec import AgentSpec, ReplaceOrder
 from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutRecord, Write
@@ -472,6 +472,12 @@ class Checker:
 
     # --- the goal
 
+    def _uid_may_be_taken(self, address: Address, job: Job, live: Iterable[Agent]) -> bool:
+        """Whether a join of an address was refused as taken, and an agent of somebody else runs in its channel."""
+        refused = (each.refused_since for each in self._world.store.read().intents if each.address == address)
+        foreign = (each for each in live if each.channel == address.channel and not self._is_ours(each, job))
+        return any(since is not None for since in refused) and next(foreign, None) is not None
+
     def unsettled(self, job: Job) -> Iterator[str]:
         """What is not as the files want it, by the world's own account. Empty when the fleet is in place."""
         records = self._world.store.read().records
@@ -492,6 +498,8 @@ class Checker:
                     continue
             if agent is None and self.seat_is_protected(spec, job):
                 continue
+            if agent is None and self._uid_may_be_taken(address, job, live.values()):
+                continue  # held, with the three ways on: no run can tell a spent name from a taken uid
             if record is None or agent is None or not agent.live_at(self._world.time.now):
                 yield f"{address} does not run"
                 continue

@@ -100,7 +100,7 @@ def join_outcome(result: Result, now: float, secrets: Iterable[Secret]) -> JoinO
         try:
             return replies.joined(replies.content(result), now)
         except IncompleteRead as error:
-            return Unknown(f"HTTP 200, but {error.message}")
+            return Unknown(f"HTTP 200, but {error.message}", answered=True)
     if isinstance(result, HttpReply) and result.status == CONFLICT:
         return Conflict(read_error(result.body).agent_id, _words(result, secrets))
     return _refusal(result, secrets, quota_scope=Scope.JOINS)
@@ -112,7 +112,7 @@ def update_outcome(result: Result, agent_id: str, secrets: Iterable[Secret]) -> 
         try:
             replies.check_updated(replies.content(result), agent_id)
         except IncompleteRead as error:
-            return Unknown(f"HTTP 200, but {error.message}")
+            return Unknown(f"HTTP 200, but {error.message}", answered=True)
         return Done()
     if is_gone(result):
         return Gone()
@@ -125,7 +125,7 @@ def leave_outcome(result: Result, secrets: Iterable[Secret]) -> LeaveOutcome:
         try:
             replies.check_left(replies.content(result))
         except IncompleteRead as error:
-            return Unknown(f"HTTP 200, but {error.message}")
+            return Unknown(f"HTTP 200, but {error.message}", answered=True)
         return Done()
     if is_gone(result):
         return Gone()
@@ -230,7 +230,15 @@ def _refusal(
     if is_refused_by_engine(result):
         return Declined(Scope.ADDRESS, words)
     scope = _REFUSALS.get(result.status)
-    return Unknown(words) if scope is None else Declined(scope, words)
+    return Unknown(words, answered=_is_own_answer(result)) if scope is None else Declined(scope, words)
+
+
+def _is_own_answer(reply: HttpReply) -> bool:
+    """Whether the service itself wrote a reply, so that its work on the call has ended.
+
+    A gateway that lost it behind itself answers 502 or 504, and mostly not in JSON (RFC 9110: 502, 504).
+    """
+    return reply.status not in (502, 504) and read_error(reply.body).is_agora
 
 
 def is_refused_by_engine(reply: HttpReply) -> bool:

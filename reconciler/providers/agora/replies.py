@@ -29,6 +29,8 @@ AGAIN = (
 # How far in the future a time of the service may lie before we call it nonsense.
 FUTURE = 3600.0
 
+# Stands before the words for an end in replies that were seen live (v2 API reference: "Lifecycle", end messages).
+_END_PREFIX = "agent exits with reason: "
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 # What is wrong, in words that mean something to whoever does not know our models.
 _WRONG = {
@@ -156,7 +158,7 @@ def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()
         started_at=sane_time(reply.start_ts, now),
         name=reply.name or None,
         stopped_at=sane_time(reply.stop_ts, now) if reply.stop_ts else None,
-        message=clean(reply.message, secrets) if reply.message else "",
+        message=clean(reply.message, secrets).removeprefix(_END_PREFIX) if reply.message else "",
     )
 
 

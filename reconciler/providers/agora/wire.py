@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
-from reconciler.model.ability import Capabilities
+from reconciler.model.ability import Capabilities, End, EndKind
 from reconciler.model.tree import Tree, dotted, value_at
 from reconciler.ports import JoinOrder, UpdateOrder
 from reconciler.secrets import MARK, Secret, SecretRef, references, substitute
@@ -24,6 +24,26 @@ _NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})
 Filled: TypeAlias = "dict[str, Filled] | list[Filled] | Secret | str | int | float | bool | None"
 
 
+_NO_ENTRY = (
+    "it could not enter or stay in its channel: most often AGORA_APP_CERTIFICATE is not the project's (no answer to a join "
+    "tells that), or its token has run out, or another user of the channel has its uid"
+)
+# The service's words for the end of an agent (v2 API reference: "Lifecycle", end messages); a prefix that stands
+# before them in some replies is taken off where replies are read.
+_ENDS = (
+    End("Task lifetime limit exceeded", EndKind.LIFETIME),
+    End("Idle for too long", EndKind.IDLE),
+    End("OK", EndKind.ASKED),
+    End("RTC connection error", EndKind.NO_ENTRY, _NO_ENTRY),
+    End("RTC connection failed", EndKind.NO_ENTRY, _NO_ENTRY),
+    End(
+        "Connecting for too long",
+        EndKind.NO_START,
+        "it could not come up in time: see the status of the service",
+    ),
+)
+
+
 def capabilities(*, mainland_china: bool) -> Capabilities:
     """What the service can do to a running agent; v2 API reference: "Lifecycle", "Authentication", "Billing"."""
     return Capabilities(
@@ -32,6 +52,7 @@ def capabilities(*, mainland_china: bool) -> Capabilities:
         max_token_ttl=24 * HOUR,
         usd_per_minute=0.10,
         default_quota=20,
+        ends=_ENDS,
     )
 
 

@@ -198,7 +198,7 @@ class ToyConnector:
         missing = [name for name in ("TOY_PROJECT", "TOY_KEY") if not environment.get(name)]
         if missing:
             raise UsageError(f"missing in the environment: {', '.join(missing)}")
-        return Connection(ToyProvider(self.service), environment["TOY_PROJECT"], grace=1.0)
+        return Connection(ToyProvider(self.service), environment["TOY_PROJECT"], grace=1.0, proven_after=0.0)
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
         return True

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler import workflow
-from reconciler.apply.afterwards import failed_again
 from reconciler.apply.context import Settings
 from reconciler.apply.events import Ledger, Result
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.plan.build import Plan
+from reconciler.plan.intents import failed_again
 from reconciler.ports import HttpRequest
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
@@ -24,7 +24,7 @@ from tests.fakes.virtual import Virtual
 LATE_COPY = Operation.LATE_COPY
 DESK = Address("lobby", "desk")
 GRACE = Settings().grace
-CERTAIN_AFTER = Settings().certain_after
+CERTAIN_AFTER = 2 * GRACE
 
 __all__ = [
     "CERTAIN_AFTER",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.address import AgentName
+from reconciler import workflow
+from reconciler.model.address import AgentName, Owner
+from reconciler.model.spec import Beside, Lifecycle
 from reconciler.plan.change import Action, Because
+from reconciler.plan.intents import with_failures_of
 from reconciler.state.memory import MemoryStore
-from tests.fakes.fleets import agent
+from tests.fakes.fleets import agent, fleet
+from tests.fakes.virtual import Virtual
 from tests.unit.apply.scene import (
     CERTAIN_AFTER,
     DESK,
@@ -108,15 +112,53 @@ def test_a_join_that_never_gets_an_answer_stays_open_and_the_next_run_ends_it() 
     assert generation(scene) == 1
 
 
-def test_a_replacement_waits_until_no_copy_of_the_old_name_can_be_executed() -> None:
+def test_a_replacement_is_deferred_while_a_copy_of_the_old_name_can_be_executed() -> None:
+    """Nobody waits under the lock: the agent stays, the run ends, and says when it goes on."""
     scene = Scene()
     scene.script(NOT_SENT)
     scene.apply(desk())
-    sent_at = scene.intents()[LATE_COPY].in_doubt_since
+    until = scene.intents()[LATE_COPY].in_doubt_since + GRACE
+    scene.script()
+    old, began = scene.running(), scene.now
+    (deferred,) = scene.apply(desk(idle_timeout=60)).finished
+    assert (deferred.result, deferred.until) == (Result.DEFERRED, until)
+    assert scene.running() == old and scene.now < began + 5
+    (held,) = scene.plan(desk(idle_timeout=60)).pending
+    assert (held.reason.because, held.until) == (Because.DEFERRED, until), "plan and apply say the same"
+    # To go back to what runs never waits.
+    assert scene.apply(desk()).is_complete
+    assert scene.running() == old
+    scene.now = until + 1
+    assert scene.apply(desk(idle_timeout=60)).is_complete
+    assert scene.running().properties["idle_timeout"] == 60
+
+
+def test_a_join_that_the_service_itself_answered_badly_leaves_nothing_to_wait_for() -> None:
+    scene = Scene()
+    scene.script({"on": "join", "count": 0, "fate": "refuse", "status": 500, "reason": "InternalServerError"})
+    assert scene.result(desk()) is Result.UNKNOWN
+    assert scene.intents()[Operation.JOIN].unanswered == 0
     scene.script()
     assert scene.apply(desk(idle_timeout=60)).is_complete
-    assert scene.now >= sent_at + GRACE
+    assert LATE_COPY not in scene.intents()
     assert scene.running().properties["idle_timeout"] == 60
+    assert len(scene.live()) == 1
+
+
+def test_an_unwanted_join_without_an_answer_is_remembered_and_nobody_waits_for_it() -> None:
+    scene = Scene()
+    scene.script({"on": "join", "fate": "late", "seconds": 200.0}, {**NOT_SENT, "count": 0})
+    scene.apply(desk())
+    scene.script()
+    began = scene.now
+    other = fleet(agent("bar/waiter"))
+    (deferred,) = [each for each in scene.apply(other).finished if each.address == DESK]
+    assert deferred.result is Result.DEFERRED
+    assert scene.now < began + 10
+    assert scene.intents().keys() == {LATE_COPY}
+    scene.now += 250  # the late copy was executed
+    assert scene.apply(other).is_complete
+    assert [each.channel for each in scene.live()] == ["bar"]
 
 
 # --- conflicts ------------------------------------------------------------------------------------------------
@@ -148,16 +190,52 @@ def test_a_spent_name_is_given_up_for_one_of_a_later_generation() -> None:
     assert scene.state.read().generations[DESK] == generation(scene)
 
 
-def test_a_conflict_with_nobody_is_held_for_a_second_look_and_the_name_is_given_up_after_the_grace() -> None:
+def test_a_conflict_with_nobody_gives_the_name_up_after_a_second_refusal() -> None:
     scene = Scene()
-    scene.script({"on": "join", "count": 1, "fate": "refuse", "status": 409, "reason": "TaskConflict"})
-    assert scene.result(desk()) is Result.FAILED
-    assert scene.intents()[Operation.JOIN].refused_since is not None
-    assert scene.result(desk()) is Result.FAILED
-    assert scene.sent["join"] == 1, "the name is not sent again before the second look"
+    conflict = {"on": "join", "fate": "refuse", "status": 409, "reason": "TaskConflict"}
+    scene.script({**conflict, "count": 3})
+    for _ in range(2):
+        assert scene.result(desk()) is Result.DEFERRED
+        assert scene.intents()[Operation.JOIN].refused_since is not None
     scene.now += GRACE + 2  # the service tells its time in whole seconds
     assert scene.apply(desk()).is_complete
     assert generation(scene) > 1
+
+
+def test_a_refused_name_is_sent_again_in_every_run_and_heals_at_once() -> None:
+    scene = Scene()
+    scene.script({"on": "join", "count": 1, "fate": "refuse", "status": 409, "reason": "TaskConflict"})
+    assert scene.result(desk()) is Result.DEFERRED
+    assert scene.apply(desk()).is_complete
+    assert generation(scene) == 1
+
+
+def test_a_uid_that_a_foreign_agent_has_is_held_and_joined_once_that_agent_has_gone() -> None:
+    scene = Scene()
+    scene.service.set_switches(uid_conflict="refused")
+    theirs = Virtual(now=scene.now)
+    theirs.service = scene.service
+    theirs.run(
+        workflow.apply(
+            theirs.job(fleet(agent("lobby/theirs", agent_rtc_uid="7"), owner=Owner("other"))),
+            theirs.provider(),
+        )
+    )
+    (foreign,) = scene.live()
+    shared = Lifecycle(beside=Beside.ALLOW)
+    wanted = fleet(agent("lobby/desk", agent_rtc_uid="7", lifecycle=shared))
+    (held,) = scene.apply(wanted).finished
+    assert held.result is Result.HELD
+    for word in (foreign.agent_id, "uid 7", "adopt lobby/desk", "another agent_rtc_uid"):
+        assert word in held.detail
+    (planned,) = scene.plan(wanted).pending
+    assert planned.reason.because is Because.SEAT_TAKEN
+    joins = scene.sent["join"]
+    scene.apply(wanted)
+    assert scene.sent["join"] == joins
+    scene.service.end(foreign.agent_id)
+    assert scene.apply(wanted).is_complete
+    assert generation(scene) == 1, "the name was not spent"
 
 
 # --- agents that end at once ----------------------------------------------------------------------------------
@@ -186,13 +264,47 @@ def test_starts_that_fail_are_counted_over_runs_and_the_third_one_has_to_wait() 
     assert scene.apply(desk()).is_complete
     record = scene.record()
     assert record is not None
-    assert (record.failures, record.retry_at) == (0, 0.0), "an agent that runs ends the count"
+    assert record.failures == 3, "that it runs is no proof yet"
+    scene.now += 601
+    assert scene.apply(desk()).is_complete
+    record = scene.record()
+    assert record is not None
+    assert (record.failures, record.retry_at) == (0, 0.0), "ten minutes of life end the count"
+
+
+def test_an_early_end_counts_as_a_failed_join_in_whichever_run_sees_it() -> None:
+    scene = Scene()
+    scene.apply(desk())
+    for count in (1, 2, 3):
+        scene.now += 20
+        scene.service.end(scene.running().agent_id)
+        scene.now += 3600
+        scene.apply(desk())
+        record = scene.record()
+        assert record is not None
+        assert (record.failures, record.failed_cause) == (count, "RTC connection error")
+    scene.now += 20
+    scene.service.end(scene.running().agent_id)
+    (held,) = scene.plan(desk()).pending
+    assert held.reason.because is Because.BACKING_OFF
+    assert "AGORA_APP_CERTIFICATE" in held.reason.text
+
+
+def test_another_body_or_another_cause_is_tried_at_once() -> None:
+    now, record = 1000.0, record_of(agent("lobby/desk"))
+    for _ in range(3):
+        record = failed_again(record, now, "one")
+    assert record.failures == 3
+    assert failed_again(record, now, "another").failures == 1
+    other = record_of(agent("lobby/desk", idle_timeout=60))
+    assert with_failures_of(other, record).failures == 0
+    assert with_failures_of(record_of(agent("lobby/desk")), record).failures == 3
 
 
 def test_the_pauses_after_failed_starts() -> None:
     now, record, pauses = 1000.0, record_of(agent("lobby/desk")), []
     for _ in range(9):
-        record = failed_again(record, now)
+        record = failed_again(record, now, "a cause")
         pauses.append(record.retry_at - now if record.retry_at else 0.0)
     assert pauses == [0, 0, 120, 240, 480, 960, 1920, 3600, 3600]
     assert record.failures == 9

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from reconciler.model.ability import Capabilities
+from reconciler.model.ability import Capabilities, End, EndKind
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit
 from reconciler.model.observed import AgentStatus, ObservedAgent
-from reconciler.model.record import Record, State
+from reconciler.model.record import Intent, Operation, Record, State
 from reconciler.model.spec import HOUR, AgentSpec, Beside, Body, Lifecycle, ReplaceOrder, describe
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
@@ -42,9 +42,15 @@ ABLE = Capabilities(
     max_lifetime=72 * HOUR,
     max_token_ttl=24 * HOUR,
     usd_per_minute=0.10,
+    ends=(
+        End("Task lifetime limit exceeded", EndKind.LIFETIME),
+        End("Idle for too long", EndKind.IDLE),
+        End("OK", EndKind.ASKED),
+        End("RTC connection error", EndKind.NO_ENTRY, "check the certificate"),
+    ),
 )
 _SECONDS = {"s": 1.0, "m": 60.0, "h": HOUR, "d": 24 * HOUR}
-_KEYS = {"title", "wanted", "recorded", "service", "run", "expected"}
+_KEYS = {"title", "wanted", "recorded", "open_join", "service", "run", "expected"}
 _OF_AN_AGENT = {
     "id",
     "status",
@@ -120,6 +126,10 @@ def read(path: Path) -> Case:
     replaces = ("*",) if run.get("replace") else ()
     placed = {each.get("id", "A1"): each["in"] for each in tree.get("service") or [] if "in" in each}
     basis = replace(_basis(record, agents), channels=placed)
+    if "open_join" in tree:
+        basis = replace(
+            basis, state=replace(basis.state, intents=(_open_join(tree["open_join"], spec, record),))
+        )
     destroying = run.get("destroy", False)
     return Case(
         path, tree["title"], wanted, basis, Selection(replaces=replaces), policy, destroying, tree["expected"]
@@ -180,6 +190,23 @@ def _record(tree: Mapping[str, Any]) -> Record:
         token_expires_at=None if left == "unknown" else NOW + seconds(left),
         retry_at=NOW + seconds(retry) if retry else 0.0,
         **fields,
+    )
+
+
+def _open_join(tree: Mapping[str, Any], spec: AgentSpec | None, record: Record | None) -> Intent:
+    _known(tree, {"sent", "late_copy", "refused", "answered", "at", "uid"})
+    assert spec is not None, "a case with an open join wants an agent"
+    started = replace(spec, address=Address.parse(tree.get("at", str(spec.address))))
+    return Intent(
+        Operation.LATE_COPY if tree.get("late_copy") else Operation.JOIN,
+        started.address,
+        record.name if record is not None else _name(OWNER, started),
+        NOW - seconds(tree["sent"]),
+        generation=1,
+        uid=tree.get("uid", started.uid(OWNER)),
+        body=started.body,
+        answered=1 if tree.get("answered") else 0,
+        refused_since=NOW - seconds(tree["refused"]) if "refused" in tree else None,
     )
 
 

@@ -115,7 +115,7 @@ def test_a_predecessor_that_is_gone_needs_no_leave() -> None:
 
 
 def late(since: float) -> Intent:
-    return join_of(operation=LATE_COPY, unknown_since=since)
+    return join_of(operation=LATE_COPY, created_at=since, unknown_since=since)
 
 
 def test_a_late_copy_is_over_exactly_when_nothing_can_turn_up_any_more() -> None:

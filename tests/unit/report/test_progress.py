@@ -70,7 +70,14 @@ def test_the_ledger_as_markdown(golden: Golden) -> None:
 
 def test_the_ledger_as_a_tree() -> None:
     tree = ledger.tree(folded())
-    assert tree["summary"] == {"done": 2, "failed": 1, "skipped": 1, "held": 1, "unknown": 1}
+    assert tree["summary"] == {
+        "done": 2,
+        "failed": 1,
+        "skipped": 1,
+        "held": 1,
+        "deferred": 0,
+        "unknown": 1,
+    }
     assert tree["complete"] is False
     assert [each["address"] for each in tree["changes"]] == sorted(
         each["address"] for each in tree["changes"]
