@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
 from reconciler.apply.context import Context
-from reconciler.apply.events import Ledger, Notice
+from reconciler.apply.events import Ledger, Notice, Result
 from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError, Refused, StalePlan
@@ -25,6 +25,8 @@ from reconciler.model.writes import (
 from reconciler.observe import foreign_seen
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
+from reconciler.plan.change import Action
+from reconciler.plan.guard import MINUTES_A_DAY
 from reconciler.ports import Emit, Provider, Steps, Stopping
 from reconciler.workflow.job import Job, exclusive, look, plan_for
 
@@ -180,10 +182,24 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
         for address, spec in job.fleet.agents.items()
         if not spec.lifecycle.paused and not job.destroying
     )
+    yield from _say_quota(context, intended)
     open_at = {each.address for each in context.journal.view.intents.values()}
     not_selected = open_at - job.selection.selected(open_at | set(job.fleet.agents))
     if context.halted is None:
         yield from close_unwanted(context, wanted | not_selected)
+
+
+def _say_quota(context: Context, intended: Plan) -> Steps[None]:
+    """Say what runs and costs, once the service has refused a join because the quota is used up."""
+    if not context.joins_halted:
+        return
+    rows = context.ledger.finished
+    running = intended.cost.before + sum(
+        row.result is Result.DONE and row.action is Action.JOIN for row in rows
+    )
+    a_day = running * intended.cost.usd_per_minute * MINUTES_A_DAY
+    text = f"{context.joins_halted}; no more joins were started: {running} agents run, about {a_day:,.2f} USD a day"
+    yield from context.say(Notice(text))
 
 
 def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:

@@ -251,7 +251,7 @@ _JOINS = (
         "create",
         "join",
         fate("refuse", status=409),
-        expect=_results(done=2, failed=1),
+        expect=_results(done=2, deferred=1),
     ),
     *(
         _case(
@@ -580,6 +580,10 @@ def _interrupted(after: float) -> Universe:
 def _unwanted_intent() -> Universe:
     world = BY_NAME["unwanted late join"].prepared()
     process = world.run("apply", BY_NAME["unwanted late join"].job)
+    require(_results(done=0, deferred=1)(world, process), "unwanted join", repr(process.result))
+    require(process.lasted < 60.0, "unwanted join", f"the run waited for {process.lasted:.0f} s")
+    world.time.run_for(2 * BY_NAME["unwanted late join"].job.settings.grace)
+    process = world.run("apply", BY_NAME["unwanted late join"].job)
     require(_done(world, process), "unwanted join", repr(process.result))
     live = [each.name for each in world.simulator.world.live() if "late" in each.name]
     require(not live, "unwanted join", f"{live} still run")
@@ -592,7 +596,7 @@ def _foreign_conflict(body: str) -> Universe:
     world = Scenario("foreign", _TRIO, switches={"uid_conflict": "refused", "conflict_body": body}).prepared()
     stranger = world.join_stranger("front-desk-bot", "lobby", uid="77")
     process = world.run("apply", BY_NAME["create"].job)
-    require(_results(done=2, failed=1)(world, process), "foreign conflict", repr(process.result))
+    require(_results(done=2, held=1)(world, process), "foreign conflict", repr(process.result))
     world.simulator.end(stranger)
     BY_NAME["create"].finish(world)
     return world
