@@ -69,7 +69,8 @@ class Plan:
     `interrupted` counts open intents of an earlier run that an apply settles on the way. `elsewhere` counts
     foreign agents whose channel is not one of ours. `new_secrets` are references with new values behind them, and
     the number of agents that still have the old one, where that was asked. `ignored` is what the files say otherwise
-    than running agents are, and nobody asks for as long as they run.
+    than running agents are, and nobody asks for as long as they run. `against` says in words what the fleet was compared
+    with where the service was not asked.
     """
 
     owner: Owner
@@ -84,6 +85,7 @@ class Plan:
     new_secrets: tuple[tuple[str, int], ...] = ()
     warnings: tuple[Problem, ...] = ()
     ignored: tuple[Ignored, ...] = ()
+    against: str = ""
     fleet: DesiredFleet | None = field(default=None, compare=False)
 
     @property

@@ -8,6 +8,7 @@ from reconciler.workflow.applying import Approved, Planned, apply, confirm
 from reconciler.workflow.claiming import adopt, forget
 from reconciler.workflow.job import Job, check_pins, look
 from reconciler.workflow.looking import AddressReport, Drift, address_report, agent_of, drift, plan, status
+from reconciler.workflow.offline import offline_plan, state_of
 
 __all__ = [
     "AddressReport",
@@ -24,6 +25,8 @@ __all__ = [
     "drift",
     "forget",
     "look",
+    "offline_plan",
     "plan",
+    "state_of",
     "status",
 ]

@@ -1,0 +1,118 @@
+"""Plans that ask no service: against the state, and against another revision of the files."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler import workflow
+from reconciler.cli.revisions import files_at
+from reconciler.errors import StateError, UsageError
+from reconciler.model.address import Owner
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.spec import HOUR
+from reconciler.plan.build import Plan
+from reconciler.plan.change import action_of
+from tests.fakes.fleets import agent, fleet
+from tests.fakes.virtual import Virtual
+from tests.unit.plan.cases import ABLE
+
+
+def offline(virtual: Virtual, wanted: DesiredFleet) -> Plan:
+    return workflow.offline_plan(virtual.job(wanted), virtual.state.read(), ABLE, against="the state")
+
+
+def rows(plan: Plan) -> list[tuple[str, str]]:
+    return [(action_of(each).value, str(each.address)) for each in plan.pending]
+
+
+def test_it_is_the_plan_that_the_service_would_give_when_nothing_else_has_changed() -> None:
+    virtual = Virtual()
+    before = fleet(agent("a/x"), agent("b/x"), agent("c/x"))
+    virtual.run(workflow.apply(virtual.job(before), virtual.provider()))
+    after = fleet(agent("a/x", idle_timeout=60), agent("b/x"), agent("d/x"))
+    live = virtual.run(workflow.plan(virtual.job(after), virtual.provider()))
+    assert rows(offline(virtual, after)) == rows(live)
+    assert offline(virtual, after).digest == live.digest
+    assert rows(offline(virtual, before)) == []
+
+
+def test_it_goes_by_no_clock() -> None:
+    virtual = Virtual()
+    wanted = fleet(agent("a/x"), agent("b/x"))
+    virtual.run(workflow.apply(virtual.job(wanted), virtual.provider()))
+    virtual.now += 65 * HOUR
+    assert rows(offline(virtual, wanted)) == []
+
+
+def test_the_state_of_another_fleet_is_refused_and_that_of_another_project_is_not() -> None:
+    virtual = Virtual()
+    wanted = fleet(agent("a/x"))
+    virtual.run(workflow.apply(virtual.job(wanted), virtual.provider()))
+    no_project = replace(virtual.job(wanted), app_id=None)
+    assert workflow.offline_plan(no_project, virtual.state.read(), ABLE, against="").pending == ()
+    with pytest.raises(StateError, match="fleet"):
+        offline(virtual, fleet(agent("a/x"), owner=Owner("another")))
+
+
+def test_against_another_revision_of_the_files() -> None:
+    before = fleet(agent("a/x"), agent("b/x"))
+    after = fleet(agent("a/x", idle_timeout=60), agent("c/x"))
+    job = Virtual().job(after)
+    found = workflow.offline_plan(job, workflow.state_of(before), ABLE, against="main")
+    assert sorted(rows(found)) == [("join", "c/x"), ("leave", "b/x"), ("replace", "a/x")]
+    assert (
+        workflow.offline_plan(Virtual().job(before), workflow.state_of(before), ABLE, against="").pending
+        == ()
+    )
+
+
+# --- the files of a commit ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    root = tmp_path / "repository"
+    fleet_directory = root / "fleets" / "desk"
+    fleet_directory.mkdir(parents=True)
+
+    def git(*words: str) -> None:
+        name = ["-c", "user.name=n", "-c", "user.email=e@example.com"]
+        subprocess.run(["git", *name, *words], cwd=root, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    (root / "other.txt").write_text("of nobody's fleet")
+    git("add", ".")
+    git("commit", "-q", "-m", "before the fleet")
+    (fleet_directory / "fleet.yaml").write_text("fleet: old\n")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    (fleet_directory / "fleet.yaml").write_text("fleet: new\n")
+    git("commit", "-q", "-a", "-m", "two")
+    return fleet_directory
+
+
+def test_the_files_of_a_commit_are_those_of_the_fleets_directory_alone(repository: Path) -> None:
+    with files_at(repository, "HEAD~1") as place:
+        assert (place / "fleet.yaml").read_text() == "fleet: old\n"
+        assert [each.name for each in place.iterdir()] == ["fleet.yaml"]
+    assert not place.exists()
+
+
+def test_a_commit_without_the_directory_has_no_files(repository: Path) -> None:
+    with files_at(repository, "HEAD~2") as place:
+        assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--help", "", "HEAD~9"])
+def test_what_is_no_commit_is_said(repository: Path, revision: str) -> None:
+    with pytest.raises(UsageError, match="git knows no commit"), files_at(repository, revision):
+        pass
+
+
+def test_no_checkout_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="git knows no commit"), files_at(tmp_path, "main"):
+        pass
