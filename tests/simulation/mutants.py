@@ -253,8 +253,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "adopt whoever a 409 names",
         (
             _joining(
-                "            and agent.name == intent.name\n            and agent.agent_id not in",
-                "            and agent.agent_id not in",
+                "        elif agent.name == intent.name and agent.agent_id not in",
+                "        elif agent.agent_id not in",
             ),
         ),
         check="foreign holder",
