@@ -7,7 +7,7 @@ from dataclasses import replace
 from reconciler.apply.context import ChangeFailed, Context
 from reconciler.durations import spelled
 from reconciler.model.record import Entry, Intent, Operation, Record
-from reconciler.model.writes import Append, DropIntent, PutGeneration, PutRecord
+from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutRecord, Write
 from reconciler.plan.change import Change, target_of
 from reconciler.plan.intents import failed_again
 from reconciler.ports import Elapsed, Now, Sleep, Steps
@@ -37,7 +37,7 @@ def await_running(context: Context, change: Change) -> Steps[None]:
 
 
 def _put_back(context: Context, change: Change, failed: Record, cause: str) -> Steps[None]:
-    """Make the predecessor the recorded agent of its address again, so that the next run does not leave it."""
+    """Make the predecessor the recorded agent again, so that the next run does not leave it."""
     target = target_of(change)
     if target is None or target.record is None:
         return
@@ -46,7 +46,6 @@ def _put_back(context: Context, change: Change, failed: Record, cause: str) -> S
     judged = failed_again(failed, now, cause)
     kept = replace(
         target.record,
-        address=change.address,
         failures=judged.failures,
         retry_at=judged.retry_at,
         failed_digest=judged.failed_digest,
@@ -54,8 +53,11 @@ def _put_back(context: Context, change: Change, failed: Record, cause: str) -> S
         failed_agent=judged.failed_agent,
     )
     context.joined.pop(failed.agent_id, None)
+    # A renamed agent is still recorded at its earlier address: there it stays, and no second record of it is made.
+    moved: tuple[Write, ...] = () if kept.address == change.address else (DropRecord(change.address),)
     yield from context.journal.write(
         PutRecord(kept),
+        *moved,
         PutGeneration(change.address, failed.generation),
         DropIntent(Intent(Operation.LEAVE, kept.address, kept.name, now, agent_id=kept.agent_id).key),
         Append(Entry(now, change.address, "join", "failed", failed.agent_id, "the old agent was kept")),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler import workflow
 from reconciler.model.address import AgentName, Owner
-from reconciler.model.spec import Beside, Lifecycle
+from reconciler.model.spec import Beside, Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action, Because
 from reconciler.plan.intents import with_failures_of
 from reconciler.state.memory import MemoryStore
@@ -317,3 +319,21 @@ def test_a_used_up_quota_ends_joins_alone() -> None:
     assert not ledger.is_complete
     assert {(each.action, each.result) for each in ledger.finished} == {(Action.JOIN, Result.FAILED)}
     assert scene.intents() == {}
+
+
+def test_a_renamed_agent_that_is_kept_after_a_failed_join_first_stays_recorded_once() -> None:
+    scene = Scene()
+    scene.apply(desk())
+    old = scene.running()
+    scene.script({"on": "join", "count": 0, "fate": "doom", "seconds": 0.0})
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    moved = replace(agent("bar/desk", lifecycle=first), previously=(DESK,))
+    (failed,) = scene.apply(fleet(moved)).finished
+    assert failed.result is Result.FAILED
+    assert scene.live() == [old]
+    assert {address: each.agent_id for address, each in scene.state.read().records.items()} == {
+        DESK: old.agent_id
+    }
+    scene.script()
+    assert scene.apply(fleet(moved)).is_complete
+    assert [each.channel for each in scene.live()] == ["bar"]
