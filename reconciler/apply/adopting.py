@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.apply.context import ChangeFailed, Context
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Entry, Operation, Record
 from reconciler.model.spec import AgentSpec
@@ -15,6 +16,7 @@ from reconciler.model.writes import (
     StateView,
     Write,
 )
+from reconciler.plan.change import Target
 from reconciler.plan.intents import late_copy_note
 from reconciler.ports import Observer, Steps
 
@@ -63,3 +65,16 @@ def adopted_writes(
                 PutGeneration(spec.address, intent.generation),
             ]
     return writes
+
+
+def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
+    """Record the agent that the files tell an address to adopt, once more proven to run in its channel."""
+    if not (yield from runs_in(context.provider, spec.address.channel, target.agent_id)):
+        raise ChangeFailed(
+            f"agent {target.agent_id} does not run in channel {spec.address.channel} any more; it was not adopted",
+            hint="the next apply decides anew",
+        )
+    now = yield from context.journal.now()
+    yield from context.journal.write(
+        *adopted_writes(context.journal.view, spec, target.agent, target.uid, now)
+    )

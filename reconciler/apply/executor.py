@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.apply import calls, join_first, joining, starting
-from reconciler.apply.adopting import adopted_writes, runs_in
+from reconciler.apply.adopting import adopt
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
@@ -31,7 +31,6 @@ from reconciler.plan.change import (
     Renew,
     Replace,
     Rotate,
-    Target,
     action_of,
     spec_of,
     target_of,
@@ -297,7 +296,7 @@ def _remember(context: Context, change: Change) -> Steps[None]:
     assert target is not None, "only running agents are remembered"
     known = target.record
     if change.reason.because is Because.ADOPT_DECLARED:
-        yield from _adopt(context, spec, target)
+        yield from adopt(context, spec, target)
         return
     if known is None:
         agent = yield from calls.prove_ours(context, target.agent_id, spec.address)
@@ -313,19 +312,6 @@ def _remember(context: Context, change: Change) -> Steps[None]:
         note = context.journal.late_copy(known.address)
         writes += [PutIntent(replace(note, address=spec.address))] if note is not None else []
     yield from context.journal.write(*writes)
-
-
-def _adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
-    """Record the agent that the files tell an address to adopt, once more proven to run in its channel."""
-    if not (yield from runs_in(context.provider, spec.address.channel, target.agent_id)):
-        raise ChangeFailed(
-            f"agent {target.agent_id} does not run in channel {spec.address.channel} any more; it was not adopted",
-            hint="the next apply decides anew",
-        )
-    now = yield from context.journal.now()
-    yield from context.journal.write(
-        *adopted_writes(context.journal.view, spec, target.agent, target.uid, now)
-    )
 
 
 def _taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:

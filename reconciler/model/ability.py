@@ -20,7 +20,7 @@ class EndKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class EndMeaning:
     """What the service's words for the end of an agent mean, and what may be done where that follows from them."""
 
     words: str
@@ -44,12 +44,12 @@ class Capabilities:
     max_token_ttl: float
     usd_per_minute: float
     default_quota: int | None = None
-    ends: tuple[End, ...] = ()
+    ends: tuple[EndMeaning, ...] = ()
 
-    def end_of(self, message: str) -> End:
+    def end_of(self, message: str) -> EndMeaning:
         """The meaning of the service's words for the end of an agent; `OTHER` for words that nobody knows."""
         known = (each for each in self.ends if message.startswith(each.words))
-        return next(known, End(message, EndKind.OTHER)) if message else End("", EndKind.OTHER)
+        return next(known, EndMeaning(message, EndKind.OTHER)) if message else EndMeaning("", EndKind.OTHER)
 
     def updatable_prefix(self, path: Path) -> Path | None:
         """The updatable path that `path` is or lies below, if any."""

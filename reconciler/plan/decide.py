@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.durations import spelled
-from reconciler.model.ability import Capabilities, EndKind
+from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address
-from reconciler.model.observed import AgentStatus, ObservedAgent
+from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Record
 from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
 from reconciler.model.tree import Path, Tree, starts_with, value_at, without
@@ -32,8 +32,10 @@ from reconciler.plan.change import (
     Update,
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
+from reconciler.plan.ends import why_absent
 from reconciler.plan.facts import Adoptee, Facts
 from reconciler.plan.holds import (
+    unless_adoption_refused,
     unless_backing_off,
     unless_beside,
     unless_deferred,
@@ -108,32 +110,7 @@ def _adoption(facts: Facts, want: AgentSpec, adoptee: Adoptee) -> Change:
     values = _sendable(want, facts.able)
     reason = Reason(Because.ADOPT_DECLARED, f"the files adopt it (adopt: {agent.agent_id})")
     adopt = Adopt(facts.address, want, reason, Target(agent, None, want.body.uid or ""), values)
-    refused = _adoption_refused(facts, adoptee)
-    return adopt if refused is None else Hold(adopt, Reason(Because.ADOPT_REFUSED, refused))
-
-
-def _adoption_refused(facts: Facts, adoptee: Adoptee) -> str | None:
-    agent_id = adoptee.agent.agent_id
-    if adoptee.recorded_at is not None:
-        return f"agent {agent_id} is recorded as {adoptee.recorded_at} already; correct or remove `adopt`"
-    if adoptee.is_ours:
-        return f"agent {agent_id} was started for another address of this fleet; correct or remove `adopt`"
-    if adoptee.channel is None:
-        return (
-            f"agent {agent_id} runs, but in none of the channels that were looked at, {facts.address.channel} included; "
-            "correct or remove `adopt`"
-        )
-    if adoptee.channel != facts.address.channel:
-        return (
-            f"agent {agent_id} runs in {adoptee.channel}, not in {facts.address.channel}; "
-            "correct or remove `adopt`"
-        )
-    if facts.running:
-        return (
-            f"the address has a running agent already ({facts.running[0].agent_id}); "
-            f"`reconciler forget {facts.address.argument}` releases it first"
-        )
-    return None
+    return unless_adoption_refused(facts, adoptee, adopt)
 
 
 def _uid_by_name(facts: Facts, want: AgentSpec, agent: ObservedAgent) -> str:
@@ -149,42 +126,8 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     failures = record.failures if record else 0
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
-    join = Join(facts.address, want, _why_absent(facts), awaits, failures, formerly)
+    join = Join(facts.address, want, why_absent(facts), awaits, failures, formerly)
     return unless_uid_taken(facts, unless_beside(facts, want, unless_backing_off(facts, want, join)))
-
-
-def _why_absent(facts: Facts) -> Reason:
-    if facts.record is None:
-        return Reason(Because.NEW, "it is new")
-    ended = facts.ended
-    if facts.record.replacing:
-        text = "its replacement was not finished: its agent has left, and none has come in its place"
-        return Reason(Because.UNFINISHED, text)
-    if any(each.agent_id == facts.record.agent_id for each in facts.stopping):
-        return Reason(Because.STOPPED_OUTSIDE, "its agent is stopping, and not because of this tool")
-    if ended is None:
-        return Reason(Because.VANISHED, "the service does not know its agent any more")
-    return _why_ended(facts.able, ended)
-
-
-def _why_ended(able: Capabilities, ended: ObservedAgent) -> Reason:
-    """Why an agent has ended: the service's own words, and what they are known to mean."""
-    end = able.end_of(ended.message)
-    if end.kind in _ENDS:
-        return Reason(*_ENDS[end.kind])
-    advice = f" ({end.advice})" if end.advice else ""
-    if ended.status is AgentStatus.FAILED:
-        return Reason(Because.FAILED, f"its agent failed: {ended.message or 'no reason given'}{advice}")
-    if not ended.message:
-        return Reason(Because.STOPPED_OUTSIDE, "its agent has stopped, and the service gives no reason")
-    return Reason(Because.ENDED, f"its agent ended: {ended.message}{advice}")
-
-
-_ENDS = {
-    EndKind.LIFETIME: (Because.EXPIRED, "its agent reached the service's 72 h limit"),
-    EndKind.IDLE: (Because.IDLE, "its agent ended because nobody was in the channel"),
-    EndKind.ASKED: (Because.STOPPED_OUTSIDE, "its agent was stopped outside this tool"),
-}
 
 
 def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from reconciler.instants import clock
 from reconciler.model.spec import AgentSpec, Beside, body_digest
-from reconciler.plan.change import Act, Because, Change, Hold, Join, Keep, Reason, Replace, Rotate
-from reconciler.plan.facts import Facts
+from reconciler.plan.change import Act, Adopt, Because, Change, Hold, Join, Keep, Reason, Replace, Rotate
+from reconciler.plan.facts import Adoptee, Facts
 from reconciler.plan.intents import late_copy_text, uid_taken
 
 
@@ -85,3 +85,33 @@ def unless_protected(change: Act, protect: bool | None) -> Change:
     if not protect:
         return change
     return Hold(change, Reason(Because.PROTECTED, "it is protected (lifecycle.protect)"))
+
+
+def unless_adoption_refused(facts: Facts, adoptee: Adoptee, adopt: Adopt) -> Change:
+    """The adoption that the files ask for, or its hold while the agent is not one that this address may adopt."""
+    refused = _adoption_refused(facts, adoptee)
+    return adopt if refused is None else Hold(adopt, Reason(Because.ADOPT_REFUSED, refused))
+
+
+def _adoption_refused(facts: Facts, adoptee: Adoptee) -> str | None:
+    agent_id = adoptee.agent.agent_id
+    if adoptee.recorded_at is not None:
+        return f"agent {agent_id} is recorded as {adoptee.recorded_at} already; correct or remove `adopt`"
+    if adoptee.is_ours:
+        return f"agent {agent_id} was started for another address of this fleet; correct or remove `adopt`"
+    if adoptee.channel is None:
+        return (
+            f"agent {agent_id} runs, but in none of the channels that were looked at, {facts.address.channel} included; "
+            "correct or remove `adopt`"
+        )
+    if adoptee.channel != facts.address.channel:
+        return (
+            f"agent {agent_id} runs in {adoptee.channel}, not in {facts.address.channel}; "
+            "correct or remove `adopt`"
+        )
+    if facts.running:
+        return (
+            f"the address has a running agent already ({facts.running[0].agent_id}); "
+            f"`reconciler forget {facts.address.argument}` releases it first"
+        )
+    return None

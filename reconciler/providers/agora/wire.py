@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
-from reconciler.model.ability import Capabilities, End, EndKind
+from reconciler.model.ability import Capabilities, EndKind, EndMeaning
 from reconciler.model.tree import Tree, dotted, value_at
 from reconciler.ports import JoinOrder, UpdateOrder
 from reconciler.secrets import MARK, Secret, SecretRef, references, substitute
@@ -31,12 +31,12 @@ _NO_ENTRY = (
 # The service's words for the end of an agent (v2 API reference: "Lifecycle", end messages); a prefix that stands
 # before them in some replies is taken off where replies are read.
 _ENDS = (
-    End("Task lifetime limit exceeded", EndKind.LIFETIME),
-    End("Idle for too long", EndKind.IDLE),
-    End("OK", EndKind.ASKED),
-    End("RTC connection error", EndKind.NO_ENTRY, _NO_ENTRY),
-    End("RTC connection failed", EndKind.NO_ENTRY, _NO_ENTRY),
-    End(
+    EndMeaning("Task lifetime limit exceeded", EndKind.LIFETIME),
+    EndMeaning("Idle for too long", EndKind.IDLE),
+    EndMeaning("OK", EndKind.ASKED),
+    EndMeaning("RTC connection error", EndKind.NO_ENTRY, _NO_ENTRY),
+    EndMeaning("RTC connection failed", EndKind.NO_ENTRY, _NO_ENTRY),
+    EndMeaning(
         "Connecting for too long",
         EndKind.NO_START,
         "it could not come up in time: see the status of the service",

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from reconciler.model.ability import Capabilities, End, EndKind
+from reconciler.model.ability import Capabilities, EndKind, EndMeaning
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit
 from reconciler.model.observed import AgentStatus, ObservedAgent
@@ -43,10 +43,10 @@ ABLE = Capabilities(
     max_token_ttl=24 * HOUR,
     usd_per_minute=0.10,
     ends=(
-        End("Task lifetime limit exceeded", EndKind.LIFETIME),
-        End("Idle for too long", EndKind.IDLE),
-        End("OK", EndKind.ASKED),
-        End("RTC connection error", EndKind.NO_ENTRY, "check the certificate"),
+        EndMeaning("Task lifetime limit exceeded", EndKind.LIFETIME),
+        EndMeaning("Idle for too long", EndKind.IDLE),
+        EndMeaning("OK", EndKind.ASKED),
+        EndMeaning("RTC connection error", EndKind.NO_ENTRY, "check the certificate"),
     ),
 )
 _SECONDS = {"s": 1.0, "m": 60.0, "h": HOUR, "d": 24 * HOUR}
