@@ -41,8 +41,11 @@ def render_text(examined: Examined, read_source: ReadSource, *, colour: bool) ->
     """The problems of the files, then one row for each check, its remedy below it, and a line that sums up."""
     style = Style(colour)
     blocks = [render_problems(examined.files, read_source, colour=colour)] if examined.files else []
-    blocks.append("\n".join(line for row in examined.checkup.rows for line in _row(row, style)))
-    return "\n\n".join([*(each.strip("\n") for each in blocks), _summary(examined)]) + "\n"
+    blocks += [
+        "\n".join(line for row in examined.checkup.rows for line in _row(row, style)),
+        _summary(examined),
+    ]
+    return "\n\n".join(each.strip("\n") for each in blocks if each) + "\n"
 
 
 def tree(examined: Examined) -> dict[str, Any]:

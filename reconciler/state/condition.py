@@ -26,7 +26,8 @@ def troubles(store: LocalStore) -> list[ReconcilerError]:
         try:
             check(store)
         except (StateError, StateLocked) as problem:
-            found.append(problem)
+            if problem.message not in {each.message for each in found}:
+                found.append(problem)
     return found
 
 
@@ -57,8 +58,19 @@ def _check_writable(store: LocalStore) -> None:
     if path.exists():
         # Not opened: closing it would give back the locks that SQLite has on it in this process.
         check_writable(path, path)
-    if store.lease.path.exists() or store.lease.path.is_symlink():
-        os.close(os.open(store.lease.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+    _check_lock(store.lease.path)
+
+
+def _check_lock(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise StateError(
+            f"the lock {path} of the state cannot be taken: {problem.strerror}",
+            hint="move that file away, or give it back to this user (chown)",
+        ) from problem
 
 
 def _check_room(directory: Path) -> None:
@@ -72,7 +84,10 @@ def _check_room(directory: Path) -> None:
 
 
 def _require_free(store: LocalStore) -> None:
-    holder = database.guarded(store.path, store.lease.holder)
+    try:
+        holder = store.lease.holder()
+    except OSError:
+        return  # found by `require_writable`
     if holder is not None:
         raise StateLocked(
             f"the state is held by {holder}",

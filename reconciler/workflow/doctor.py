@@ -149,10 +149,9 @@ def _plan(job: Job, observer: Observer) -> Steps[list[Row]]:
 def _quota(plan: Plan) -> Row:
     cost = plan.cost
     counted = f"{cost.before:,} agents run under this App ID, and {cost.after:,} would after an apply"
-    refused = next((each.text for each in plan.refusals if each.limit == "quota"), None)
     help = "leave other agents, or have the quota raised and declare it in `limits.quota`"
-    if refused is not None:
-        return Problem("quota", f"{counted}: {refused}", help=help)
+    if any(each.limit == "quota" for each in plan.refusals):
+        return Problem("quota", f"{counted}; limits.quota allows {cost.quota}", help=help)
     if cost.passes_default_quota:
         text = f"{counted}; the service allows {cost.default_quota} by default"
         return Problem("quota", text, help=help, severity=Severity.WARNING)

@@ -52,7 +52,10 @@ def _sentence(way: Way) -> str:
 
 
 def _is_judged(result: Result) -> bool:
-    return isinstance(result, HttpReply) and result.status < 500 and result.status not in _NO_JUDGEMENT
+    """Whether the answer is the service's own, and says something of who asks."""
+    if not isinstance(result, HttpReply) or result.status >= 500 or result.status in _NO_JUDGEMENT:
+        return False
+    return errors.is_unauthenticated(result) or errors.read_error(result.body).is_agora
 
 
 def _failure(client: AgoraClient, what: str, result: Result) -> ServiceError:
@@ -62,6 +65,10 @@ def _failure(client: AgoraClient, what: str, result: Result) -> ServiceError:
 def _unanswered(client: AgoraClient, result: Result) -> Problem:
     host = client.settings.host
     problem = _failure(client, f"asking {host}", result)
+    if isinstance(result, HttpReply) and result.status == errors.OK:
+        problem.message = (
+            f"asking {host} failed: what answers there is not the service (HTTP 200 without its list)"
+        )
     advice = f"{problem.hint}; {settings.BASE_URL} and service.area say which host that is"
     return Problem("service", problem.message, help=advice)
 
