@@ -124,6 +124,10 @@ class SecretSources:
             found = orjson.loads(answer.stdout)
             values = {each: _value(str(found[str(place)])) for place, each in enumerate(references)}
         except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
+            if isinstance(problem, subprocess.CalledProcessError) and len(references) > 1:
+                # One without a value fails all: asked one by one, it is the only one that is named.
+                each_alone = (self._by_vals([each], problems) for each in references)
+                return {each: value for found in each_alone for each, value in found.items()}
             problems |= {each.text: f"vals failed ({type(problem).__name__})" for each in references}
             return {}
         problems |= {

@@ -77,7 +77,7 @@ class SecretMasker:
         for start, end in _merged(self._spans(text[: length + self._forms.longest])):
             if start >= length:
                 break
-            if text[start:end] in self._public - self._values:
+            if (piece := text[start:end]) in self._public and piece not in self._values:
                 continue
             masked += (text[done:start], Secret.MASK)
             done = end

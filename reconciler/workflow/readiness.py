@@ -6,7 +6,7 @@ What is missing for the whole run is said once, and not once for each address: a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from reconciler.apply.events import Notice
 from reconciler.diagnostics import Problem
@@ -47,7 +47,7 @@ def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
 
 
 def _names(change: Change) -> set[str]:
-    return {each.text for each in _references(_sent(change))}
+    return {each.text for each in _needed([_sent(change)])}
 
 
 def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
@@ -61,7 +61,7 @@ def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
 
 def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]]:
     """A finding for each secret without a value. `sent` are the trees that are sent to each agent."""
-    needed = Counter(reference for trees in sent for reference in set(_references(trees)))
+    needed = _needed(sent)
     why: Mapping[str, str] = {}
     try:
         # What is found is not kept: each call reads its values again.
@@ -82,10 +82,21 @@ def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]
     )
 
 
-def _references(trees: Iterable[Tree]) -> Iterator[SecretRef]:
-    for tree in trees:
-        for _, reference in tree_references(tree):
-            yield reference
+def _needed(sent: Iterable[Iterable[Tree]]) -> Counter[SecretRef]:
+    """How many agents each reference is sent to. A part that many agents share is looked through once."""
+    known: dict[
+        int, frozenset[SecretRef]
+    ] = {}  # by identity: the parts are those of the plan, which outlives this
+    needed: Counter[SecretRef] = Counter()
+    for trees in sent:
+        found: set[SecretRef] = set()
+        for tree in trees:
+            for part in tree.values() if isinstance(tree, Mapping) else (tree,):
+                if id(part) not in known:
+                    known[id(part)] = frozenset(reference for _, reference in tree_references(part))
+                found |= known[id(part)]
+        needed.update(found)
+    return needed
 
 
 def _sent(change: Change) -> Iterable[Tree]:
