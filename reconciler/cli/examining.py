@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler import config, workflow
@@ -20,6 +22,7 @@ from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, P
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
 from reconciler.report.sentences import plural
+from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import troubles
 from reconciler.workflow import Checkup, Job
@@ -87,10 +90,25 @@ def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | 
     refused: dict[str, Problem] = {}
     for purpose in (Purpose.CHANGE, Purpose.OBSERVE):
         try:
-            return connector.connect(os.environ, fleet.service, purpose), list(refused.values())
+            connection = connector.connect(os.environ, replace(fleet.service, app_id=None), purpose)
         except UsageError as problem:
             refused.setdefault(problem.message, workflow.finding("credentials", problem))
+            continue
+        return connection, [*refused.values(), *_of_another_project(connection, fleet)]
     return None, list(refused.values())
+
+
+def _of_another_project(connection: Connection, fleet: DesiredFleet) -> Iterator[Problem]:
+    """The finding where the files name another App ID; the one of the environment is checked all the same."""
+    expected, variable = fleet.service.app_id, entry_of(fleet.service.kind).project_variable
+    if (
+        expected is not None
+        and expected != connection.project
+        and not entry_of(fleet.service.kind).is_embedded
+    ):
+        summary = f"these files are for App ID {expected}, but {variable} is {connection.project}"
+        help = f"set {variable} to that of these files, or change service.app_id in them"
+        yield Problem("app-id", summary, help=help)
 
 
 class _NoService:

@@ -81,13 +81,12 @@ def _lines(word: str, check: str, text: str) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """A text in lines that fit; a word longer than a line, such as a path, is left whole."""
+    """A text in lines that fit, in one at least."""
     return textwrap.wrap(
         " ".join(visible(line) for line in text.split("\n")),
         _WIDTH,
         initial_indent=indent,
         subsequent_indent=indent,
-        break_long_words=False,
         break_on_hyphens=False,
     ) or [indent]
 

@@ -21,6 +21,7 @@ from reconciler.workflow.job import Job
 
 # So many secrets without a value are named where an apply is refused; `reconciler doctor` names all.
 _MOST_NAMED = 20
+_SHORT = 180
 
 
 def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
@@ -30,7 +31,7 @@ def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
     and goes on with these.
     """
     found = yield from missing_secrets(map(_sent, plan.acts))
-    lines = [f"{each.summary}; {each.help}" for each in found[:_MOST_NAMED]]
+    lines = [_line(each) for each in found[:_MOST_NAMED]]
     if len(found) > _MOST_NAMED:
         lines.append(f"{len(found) - _MOST_NAMED} more; `reconciler doctor` names them")
     without = {each.path for each in found}
@@ -41,9 +42,8 @@ def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
     if any(isinstance(each, (Join, Renew, Replace, Rotate)) for each in plan.acts):
         lines += yield from _refused(job, provider)
     if lines:
-        raise NotReady(
-            "\n".join(lines), hint="nothing was done; `reconciler doctor` checks all that an apply needs"
-        )
+        hint = "nothing was done; `reconciler doctor` checks all that an apply needs"
+        raise NotReady("\n".join(lines), hint=f"{hint}; --exclude leaves addresses out" if found else hint)
 
 
 def _names(change: Change) -> set[str]:
@@ -56,7 +56,13 @@ def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
         return []
     rows = yield from provider.check()
     errors = (each for each in rows if isinstance(each, Problem) and each.is_error and each.rule != "service")
-    return [f"{each.summary}; {each.help}" for each in errors]
+    return [_line(each) for each in errors]
+
+
+def _line(found: Problem) -> str:
+    """What is wrong and what to do, on one line if they are short."""
+    parting = "; " if len(found.summary) + len(found.help or "") < _SHORT else "\n"
+    return f"{found.summary}{parting}{found.help}"
 
 
 def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]]:

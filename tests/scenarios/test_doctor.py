@@ -415,6 +415,17 @@ def test_both_app_ids_are_printed_in_full(home: Path, url: str) -> None:
     assert live(url) == before
 
 
+def test_the_app_id_that_the_files_name(home: Path, url: str) -> None:
+    path = home / "fleet.yaml"
+    path.write_text(FLEET.replace("{kind: agora}", f"{{kind: agora, app_id: '{OTHER}'}}"), encoding="utf-8")
+    environment = {**variables(url), "AGORA_CUSTOMER_SECRET": "a-guess"}
+    first, second = sorted(findings(home, environment))
+    assert first[0] == "app-id"
+    assert OTHER in first[1]
+    assert f"AGORA_APP_ID is {SERVICE['AGORA_APP_ID']}" in first[1]
+    assert second[0] == "credentials", "the rest is checked all the same"
+
+
 def test_missing_and_malformed_variables_are_findings_and_the_rest_is_checked(home: Path, url: str) -> None:
     environment = {**variables(url), "AGORA_APP_CERTIFICATE": "", "TTS_KEY": ""}
     rows = findings(home, environment)
