@@ -10,6 +10,7 @@ The tree:
     │   ├── IncompleteRead         1  a list or reply that cannot be trusted as a whole
     │   └── CutShort               1  a read that was not waited for, since the run is stopping
     ├── SecretUnavailable          1  a secret reference has no value here
+    ├── NotReady                   1  something that the whole apply needs is missing; nothing was done
     ├── StateError                 1  the state is damaged, foreign, newer or cannot be written
     ├── StalePlan                  3  the plan is not the approved one any more
     ├── StateLocked                4  somebody else holds the state
@@ -21,7 +22,7 @@ Exit codes are a published contract; 2 (changes present) and 6 (incomplete) are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import ClassVar
 
@@ -100,9 +101,24 @@ class CutShort(ServiceError):
 
 
 class SecretUnavailable(ReconcilerError):
-    """A secret reference has no value on this machine; the message names the reference, never a value."""
+    """A secret reference has no value on this machine; the message names the reference, never a value.
+
+    `missing` says of each reference, as text, why it has none; empty where no reference is to blame.
+    """
 
     rule = "secret-unavailable"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, missing: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.missing = dict(missing or {})
+
+
+class NotReady(ReconcilerError):
+    """An apply could not succeed as things stand: a secret without a value, a refused credential, a wrong clock."""
+
+    rule = "not-ready"
 
 
 class StateError(ReconcilerError):

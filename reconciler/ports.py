@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from reconciler.diagnostics import Problem
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
@@ -433,3 +434,24 @@ class Provider(Observer, Protocol):
     def update(self, prepared: Prepared) -> Steps[UpdateOutcome]: ...
 
     def leave(self, agent_id: str) -> Steps[LeaveOutcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A check that found nothing wrong: what was checked, as a finding's rule would call it, and what is known."""
+
+    check: str
+    text: str
+
+
+@runtime_checkable
+class Checker(Protocol):
+    """A provider that can check what its calls need. It only reads.
+
+    A finding that is an error would let no join succeed; its rule is `credentials`, `app-id`, `clock`, or `service`
+    where the service gave no answer to judge by.
+    """
+
+    def check(self) -> Steps[tuple[Problem | Passed, ...]]:
+        """Try each way to authenticate that this run has not seen accepted, and compare the clocks."""
+        ...

@@ -24,6 +24,7 @@ from reconciler.plan.planfile import LARGEST, SavedPlan, load
 from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
+from reconciler.state.condition import require_writable
 from reconciler.workflow import Approved, Job
 
 
@@ -59,11 +60,14 @@ def run_apply(
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
         asked = approved is None and not approval.automatic
         if asked:
+            # Nobody is asked about what cannot be done; an apply that asks nobody finds the same out under its lock.
+            require_writable(session.store)
             plan = _shown(session, job, output)
             if not plan.acts and not (plan.pending or plan.interrupted):
                 return int(ExitCode.DONE)
             approved = Approved(plan.digest)
             workflow.confirm(plan, approved)
+            session.run(workflow.require_ready(job, session.provider, plan))
             if not _is_approved(plan, job):
                 write("not approved; nothing was done\n", err=True)
                 return int(ExitCode.ERROR)

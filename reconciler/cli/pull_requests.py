@@ -30,6 +30,9 @@ SECRETS = RefusedOnPullRequest(
     "do not say which secrets are read",
     "leave out --check-secrets here; it belongs into a job for what is merged, such as the one for drift",
 )
+DOCTOR = RefusedOnPullRequest(
+    SECRETS.refused, "run doctor in a job for what is merged, such as the one for drift"
+)
 
 
 def refuse_unmerged(environment: Mapping[str, str], what: RefusedOnPullRequest) -> None:

@@ -31,10 +31,11 @@ from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
-from reconciler.providers import Connection, Purpose, RunProvider, connector_of, secrets_in
+from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
 from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
+from reconciler.state.condition import app_id_of
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
@@ -67,7 +68,10 @@ class Session:
     secrets: SecretSource
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
+    # False where the report itself tells what a run would warn of.
+    warns: bool = field(default=True, init=False)
     _has_changed: bool = field(default=False, init=False)
+    _warned: set[str] = field(default_factory=set, init=False)
 
     @property
     def provider(self) -> RunProvider:
@@ -148,8 +152,14 @@ class Session:
                 f"asked {self.provider.host}: {sender.reads} reads ({self.provider.retries} of them again), "
                 f"{sender.changes} changes, in {sender.seconds:.2f} s"
             )
-            if self.provider.clock_warning:
-                self.output.say(f"warning: {self.provider.clock_warning} [clock]")
+            self._warn("clock", self.provider.clock_warning)
+            self._warn("credentials", self.provider.credentials_warning)
+
+    def _warn(self, rule: str, text: str | None) -> None:
+        """Say a warning about the run, once however many steps the command performs."""
+        if text and self.warns and text not in self._warned:
+            self._warned.add(text)
+            self.output.say(f"warning: {text} [{rule}]")
 
     def __enter__(self) -> Self:
         return self
@@ -202,20 +212,50 @@ def open_session(
     `reads_secrets` is for what observes and resolves references nevertheless.
     """
     fleet = load_fleet(flags, output)
-    path = Path(flags.directory)
+    connector = connector_for(fleet)
+    store, sources = local_parts(flags, output)
+    if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
+        refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
+    connection = connector.connect(os.environ, fleet.service, purpose)
+    return session_with(fleet, connection, (store, sources), flags, output, purpose=purpose)
+
+
+def connector_for(fleet: DesiredFleet) -> Connector:
+    """The connector of a fleet's service; the masker knows its credentials from here on."""
     _leave_no_core()
     entry = entry_of(fleet.service.kind)
     connector = connector_of(entry)
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
-    sources = _Remembering(SecretSources(os.environ, path))
+    for project in (os.environ.get(entry.project_variable), fleet.service.app_id):
+        if project:
+            MASKER.publish(project)
+    return connector
+
+
+def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSource]:
+    """What a run has on this machine: the state of a fleet's environment, and the sources of secrets."""
+    path = Path(flags.directory)
     store = LocalStore(state_path(path, flags.environment), seen=seen_directory(os.environ))
+    MASKER.publish(app_id_of(store))
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.say(f"warning: {each} [state]")
-    if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
-        refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
-    connection = connector.connect(os.environ, fleet.service, purpose)
-    if entry.is_embedded:
+    return store, _Remembering(SecretSources(os.environ, path))
+
+
+def session_with(
+    fleet: DesiredFleet,
+    connection: Connection,
+    local: tuple[LocalStore, SecretSource],
+    flags: FleetFlags,
+    output: Output,
+    *,
+    purpose: Purpose = Purpose.OBSERVE,
+) -> Session:
+    """A session on a connection: its requests go out by a socket, or to the simulator of this process."""
+    path = Path(flags.directory)
+    store, sources = local
+    if entry_of(fleet.service.kind).is_embedded:
         sender = _embedded(path, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender

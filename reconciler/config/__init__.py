@@ -4,7 +4,7 @@ Everything that reads the user's files lives here, and every problem with them i
 Nothing here knows the service, the state or a plan.
 """
 
-from reconciler.config.load import LoadLimits, environments, load, read_source
+from reconciler.config.load import LoadLimits, environments, load, outline, read_source
 from reconciler.config.rendered import Traced, rendered, trace
 from reconciler.config.schema import fleet_schema, rendered_schema
 
@@ -14,6 +14,7 @@ __all__ = [
     "environments",
     "fleet_schema",
     "load",
+    "outline",
     "read_source",
     "rendered",
     "rendered_schema",

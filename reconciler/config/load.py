@@ -83,6 +83,32 @@ def environments(directory: FilePath) -> tuple[str, ...]:
     return tuple(FleetReader(Files(directory), Problems()).fleet().environments)
 
 
+def outline(directory: FilePath, *, environment: str | None = None) -> DesiredFleet | None:
+    """A fleet without its agents: whose it is and where it runs; None where the files do not even say that.
+
+    For files that do not load: their problems are what `load` raises, and not told again.
+    """
+    problems = Problems()
+    try:
+        fleet = FleetReader(Files(directory), problems).fleet()
+    except InvalidConfig:
+        return None
+    name = fleet.section.get("fleet")
+    if (
+        not isinstance(name, str)
+        or not FLEET.fullmatch(name)
+        or environment not in (None, *fleet.environments)
+    ):
+        return None
+    settings = fleet.environments.get(environment) if environment is not None else None
+    return DesiredFleet(
+        Owner(name, environment),
+        {},
+        parse_service(_layers("service", fleet.section, settings), problems),
+        parse_limits(_layers("limits", fleet.section, settings), problems),
+    )
+
+
 def read_source(directory: FilePath, file: str) -> str | None:
     """The text of one of the fleet's files, for reports that show it; None where it cannot be read."""
     try:

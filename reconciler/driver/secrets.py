@@ -46,13 +46,13 @@ class SecretSources:
 
     def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
         values: dict[SecretRef, Secret] = {}
-        problems: list[str] = []
+        problems: dict[str, str] = {}
         others: list[SecretRef] = []
         for reference in sorted(references):
             refused = refusal(reference, self._more)
             if refused is not None:
                 added = f", unless {MORE_SCHEMES} adds it" if refused.fault is Fault.SCHEME else ""
-                problems.append(f"{reference}: {refused.what}{added}")
+                problems[reference.text] = f"{refused.what}{added}"
                 continue
             reader = self._readers().get(reference.scheme)
             if reader is None:
@@ -62,12 +62,14 @@ class SecretSources:
             if isinstance(found, Secret):
                 values[reference] = found
             else:
-                problems.append(f"{reference}: {found}")
+                problems[reference.text] = found
         values |= self._by_vals(others, problems)
         if problems:
+            listed = "; ".join(f"{name}: {why}" for name, why in problems.items())
             raise SecretUnavailable(
-                f"secrets without a value: {'; '.join(problems)}",
+                f"secrets without a value: {listed}",
                 hint="set them where apply runs; a plan needs none of them",
+                missing=problems,
             )
         return values
 
@@ -101,14 +103,13 @@ class SecretSources:
             return "a link leads to something hidden"
         return None
 
-    def _by_vals(self, references: list[SecretRef], problems: list[str]) -> dict[SecretRef, Secret]:
+    def _by_vals(self, references: list[SecretRef], problems: dict[str, str]) -> dict[SecretRef, Secret]:
         if not references:
             return {}
         command = shutil.which("vals")
         if command is None:
-            problems += [
-                f"{each}: the scheme needs the `vals` command, which is not installed" for each in references
-            ]
+            why = "the scheme needs the `vals` command, which is not installed"
+            problems |= {each.text: why for each in references}
             return {}
         question = orjson.dumps({str(place): each.text for place, each in enumerate(references)})
         try:
@@ -123,9 +124,15 @@ class SecretSources:
             found = orjson.loads(answer.stdout)
             values = {each: _value(str(found[str(place)])) for place, each in enumerate(references)}
         except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
-            problems += [f"{each}: vals failed ({type(problem).__name__})" for each in references]
+            if isinstance(problem, subprocess.CalledProcessError) and len(references) > 1:
+                # One without a value fails all: asked one by one, it is the only one that is named.
+                each_alone = (self._by_vals([each], problems) for each in references)
+                return {each: value for found in each_alone for each, value in found.items()}
+            problems |= {each.text: f"vals failed ({type(problem).__name__})" for each in references}
             return {}
-        problems += [f"{each}: vals found an empty value" for each, value in values.items() if value is None]
+        problems |= {
+            each.text: "vals found an empty value" for each, value in values.items() if value is None
+        }
         return {each: value for each, value in values.items() if value is not None}
 
     def _for_others(self) -> dict[str, str]:

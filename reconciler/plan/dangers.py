@@ -81,6 +81,11 @@ def _is_of_a_vendor(host: str) -> bool:
     return host in _VENDORS or host.startswith("vendor:")
 
 
+def hosts_of(bodies: Iterable[Body]) -> dict[str, set[str]]:
+    """Reference -> the hosts that its value is sent to when these bodies are joined."""
+    return _destinations(map(_Sight, bodies))
+
+
 @dataclass(frozen=True, slots=True)
 class _Sight:
     """What is looked at of a body: all of it, what stands at some paths, or (`inside` is False) everything else."""

@@ -43,6 +43,11 @@ class RunProvider(Provider, Protocol):
         """What to tell people about this machine's clock, if anything."""
         ...
 
+    @property
+    def credentials_warning(self) -> str | None:
+        """What to tell people about credentials that were refused where others worked, if anything."""
+        ...
+
 
 @runtime_checkable
 class Talker(Protocol):

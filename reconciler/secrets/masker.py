@@ -38,6 +38,7 @@ class SecretMasker:
         """`shortest` value that is learnt; `telling` characters of a form cut short tell whose it is."""
         self._shortest = shortest
         self._values: set[str] = set()
+        self._public: set[str] = set()
         self._tokens = 0
         self._forms = _Forms(min(shortest, _SHORTEST_FORM), telling)
 
@@ -61,6 +62,10 @@ class SecretMasker:
         for each in secrets:
             self.learn(each.reveal())
 
+    def publish(self, text: str) -> None:
+        """Show this text, which is no secret, even where it is a form of one; never where it is the value of one."""
+        self._public.add(text)
+
     def mask(self, text: str) -> str:
         """The text with every piece that is known to be secret replaced by `Secret.MASK`."""
         return self.mask_cut(text, len(text))
@@ -72,6 +77,8 @@ class SecretMasker:
         for start, end in _merged(self._spans(text[: length + self._forms.longest])):
             if start >= length:
                 break
+            if (piece := text[start:end]) in self._public and piece not in self._values:
+                continue
             masked += (text[done:start], Secret.MASK)
             done = end
         return "".join(masked) + text[done:length]

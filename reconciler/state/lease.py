@@ -48,6 +48,21 @@ class FileLease:
         """Whether it is held, and nobody has taken over."""
         return self._descriptor is not None and self._is_in_place(self._descriptor)
 
+    def holder(self) -> str | None:
+        """Who holds it now, as the file says; None where nobody does. Nothing is taken or written."""
+        told = self._read()
+        if not told:
+            return None  # whoever gives it back empties the file
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            # Shared, and at once given back: had where the process that wrote the file has died.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder_in(told)
+        finally:
+            os.close(descriptor)
+        return None
+
     def take(self, holder: str) -> None:
         """Take it now, or raise `StateLocked` with who has it and when that ends. Raises `OSError` for a bad place."""
         while self._descriptor is None:

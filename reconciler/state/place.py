@@ -55,9 +55,9 @@ def is_private(group: int) -> bool:
     return found.gr_name == user.pw_name and set(found.gr_mem) <= {user.pw_name}
 
 
-def check_writable(path: Path) -> None:
-    """Refuse a state that can be read and not written, before anybody is asked anything."""
-    locked = next((each for each in (path.parent, path) if not os.access(each, os.W_OK)), None)
+def check_writable(path: Path, *places: Path) -> None:
+    """Refuse a state that can be read and not written: `places`, or the file and its directory, decide."""
+    locked = next((each for each in places or (path.parent, path) if not os.access(each, os.W_OK)), None)
     if locked is not None:
         raise StateError(
             f"the state {path} is read-only here: {locked} cannot be written by this user; nothing was done",

@@ -1,4 +1,4 @@
-"""The verbs: plan, apply, drift, status, adopt, forget, each as steps from the first read to the last write.
+"""The verbs: plan, apply, drift, status, doctor, adopt, forget, each as steps from the first read to the last write.
 
 Sans-I/O like all of the core: who performs the effects, and what is shown to whom, is decided above. `destroy` is an
 apply of a job that is `destroying`.
@@ -6,13 +6,16 @@ apply of a job that is `destroying`.
 
 from reconciler.workflow.applying import Approved, Planned, apply, confirm
 from reconciler.workflow.claiming import adopt, forget
+from reconciler.workflow.doctor import Checkup, doctor, finding, refused_rows
 from reconciler.workflow.job import Job, check_pins, look
 from reconciler.workflow.looking import AddressReport, Drift, address_report, agent_of, drift, plan, status
 from reconciler.workflow.offline import offline_plan, state_of
+from reconciler.workflow.readiness import require_ready
 
 __all__ = [
     "AddressReport",
     "Approved",
+    "Checkup",
     "Drift",
     "Job",
     "Planned",
@@ -22,11 +25,15 @@ __all__ = [
     "apply",
     "check_pins",
     "confirm",
+    "doctor",
     "drift",
+    "finding",
     "forget",
     "look",
     "offline_plan",
     "plan",
+    "refused_rows",
+    "require_ready",
     "state_of",
     "status",
 ]

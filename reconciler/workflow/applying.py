@@ -29,6 +29,7 @@ from reconciler.plan.change import Action
 from reconciler.plan.guard import MINUTES_A_DAY
 from reconciler.ports import Emit, Provider, Steps, Stopping
 from reconciler.workflow.job import Job, exclusive, look, plan_for
+from reconciler.workflow.readiness import require_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     confirm(
         intended, approved, is_begun=approved is not None and basis.state.applying == _mark(job, approved)
     )
+    yield from require_ready(job, provider, intended)
     journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
     context = Context(provider, job.fleet.owner, journal, job.settings, gone=set(basis.ended))
     try:

@@ -325,7 +325,10 @@ def test_keep_alive_leaves_changes_of_the_files_to_an_apply(runner: Runner) -> N
 
 @needs_jq
 def test_keep_alive_fails_when_something_is_not_kept_alive(runner: Runner) -> None:
-    assert "::error::" in runner.run("keepalive.sh", code=6, OPENAI_API_KEY="")
+    log = runner.run("keepalive.sh", code=1, OPENAI_API_KEY="")
+    assert "::error::" in log
+    assert "OPENAI_API_KEY has no value" in log
+    assert live(runner.url) == {}
     assert "::error::" in runner.run("keepalive.sh", code=1, AGORA_CUSTOMER_ID="")
 
 

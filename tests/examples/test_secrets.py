@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .harness import SERVICE, Command, copied, served
+from .harness import SERVICE, Command, copied, live, served
 
 REFERENCES = (
     "ref+env://OPENAI_API_KEY",
@@ -55,8 +55,9 @@ def test_the_real_service_gets_no_stand_ins(reconciler: Command, monkeypatch: py
         for name, value in {**SERVICE, "AGORA_AGENTS_API_BASE_URL": url}.items():
             monkeypatch.setenv(name, value)
         done = reconciler("apply", "-e", "prod", "--auto-approve")
-        assert done.code == 6
-        assert all(reference in done.out + done.err for reference in REFERENCES)
+        assert done.code == 1
+        assert all(f"{reference} has no value" in done.err for reference in REFERENCES)
+        assert live(url) == {}
         assert "Running: 0." in reconciler.well("status", "-e", "prod")
 
 

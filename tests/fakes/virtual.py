@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, SecretUnavailable
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import (
     Commit,
@@ -58,13 +58,14 @@ START = 1_780_000_000.0
 
 @dataclass
 class Virtual:
-    """A service, a state and a clock. `sent` counts mutating requests by their verb."""
+    """A service, a state and a clock. `sent` counts mutating requests by their verb; `unset` references have no value."""
 
     state: BlockingStore = field(default_factory=MemoryStore)
     now: float = START
     events: list[Any] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
+    unset: frozenset[str] = frozenset()
     on_request: Callable[[HttpRequest], None] | None = None
     settings: AgoraSettings = SETTINGS
 
@@ -113,6 +114,8 @@ class Virtual:
             case Stopping():
                 return False
             case Resolve(references):
+                if missing := {ref.text: "not set" for ref in references if ref.text in self.unset}:
+                    raise SecretUnavailable("secrets without a value", missing=missing)
                 return {ref: self._secret(ref) for ref in references}
             case Emit(event):
                 self.events.append(event)

@@ -279,6 +279,25 @@ def test_a_blank_value_is_none(fleet: Path, vals: Path, blank: str) -> None:
     assert resolved(fleet, "ref+vault://a#/b") == f"{refused}ref+vault://a#/b: vals found an empty value"
 
 
+def test_of_several_secrets_only_those_without_a_value_are_named(fleet: Path, vals: Path) -> None:
+    script = f"""#!/bin/sh
+asked=$(/bin/cat)
+case "$asked" in *missing*) exit 1 ;; esac
+/bin/cat {vals}/answer
+"""
+    (vals / "answer").write_text('{"0": "a value"}', encoding="utf-8")
+    (vals / "tools" / "vals").write_text(script, encoding="utf-8")
+    wanted = frozenset(
+        map(SecretRef, ("ref+vault://there#/a", "ref+vault://missing#/a", "ref+env://NOT_SET"))
+    )
+    with pytest.raises(SecretUnavailable) as refused:
+        SecretSources(os.environ, fleet).resolve(wanted)
+    assert refused.value.missing == {
+        "ref+env://NOT_SET": "the environment variable is not set",
+        "ref+vault://missing#/a": "vals failed (CalledProcessError)",
+    }
+
+
 def test_blanks_around_a_value_are_part_of_it(fleet: Path) -> None:
     assert resolved(fleet, "ref+env://NAME", {"NAME": f" {CANARY} "}) == f" {CANARY} "
 

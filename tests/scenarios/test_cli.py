@@ -288,13 +288,16 @@ def test_wrong_credentials_stop_the_run_with_a_message(fleet: Path, served: dict
     assert "guess" not in answer.stderr
 
 
-def test_a_secret_without_a_value_fails_its_address_and_never_shows(
+def test_a_secret_without_a_value_is_one_line_before_anything_is_done(
     fleet: Path, served: dict[str, str]
 ) -> None:
     without = {key: value for key, value in served.items() if key != "TTS_KEY"}
     answer = run("apply", fleet, "-e", "prod", "--auto-approve", **without)
-    assert answer.returncode == 6
-    assert "ref+env://TTS_KEY" in answer.stdout + answer.stderr
+    assert answer.returncode == 1
+    (line,) = [each for each in answer.stderr.splitlines() if "TTS_KEY" in each]
+    assert "2 agents need it; set TTS_KEY where apply runs" in line
+    assert "joining" not in answer.stderr
+    assert "0 agents" in run("doctor", fleet, "-e", "prod", **served).stdout
 
 
 def at_a_terminal(answer: bytes, *words: str | Path) -> tuple[int, str]:

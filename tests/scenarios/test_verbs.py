@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler import workflow
-from reconciler.apply.events import Ledger, Result
-from reconciler.errors import Refused, SecretUnavailable, StalePlan, StateError, UsageError
+from reconciler.apply.events import Ledger, Notice, Result
+from reconciler.errors import NotReady, Refused, SecretUnavailable, StalePlan, StateError, UsageError
 from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.record import Operation
@@ -589,11 +589,18 @@ def test_ages_are_those_of_the_service_whose_clock_ends_agents(virtual: Virtual)
 # --- before anybody is hung up on ---------------------------------------------------------------------------------
 
 
+KEYS = frozenset({"ref+env://OPENAI_API_KEY", "ref+env://AZURE_TTS_KEY"})
+
+
 def without_secrets(virtual: Virtual, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on no reference has a value."""
+    """Each reference loses its value once it was looked up: after the head of an apply, and before its calls."""
+    seen: set[SecretRef] = set()
 
     def refuse(ref: SecretRef) -> Secret:
-        raise SecretUnavailable(f"secrets without a value: {ref}")
+        if ref in seen:
+            raise SecretUnavailable(f"secrets without a value: {ref}")
+        seen.add(ref)
+        return Secret("a value")
 
     monkeypatch.setattr(virtual, "_secret", refuse)
 
@@ -614,6 +621,56 @@ def test_a_secret_without_a_value_hangs_up_on_nobody(
     ]
     assert "secrets without a value" in ledger.finished[0].detail
     assert names(virtual) == before
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_secret_that_many_need_is_one_line_before_anything_is_done(virtual: Virtual, forced: bool) -> None:
+    apply(virtual, fleet(*(agent(f"room-{number}/desk") for number in range(200)), limits=UNLIMITED))
+    before, sent = names(virtual), dict(virtual.sent)
+    virtual.unset = KEYS
+    voice = {} if forced else {"tts": {"params": {"voice_name": "en-US-EmmaNeural"}}}
+    wanted = fleet(*(agent(f"room-{number}/desk", **voice) for number in range(200)), limits=UNLIMITED)
+    with pytest.raises(NotReady) as refused:
+        apply(virtual, wanted, selection=Selection(replaces=("*",)) if forced else Selection())
+    lines = refused.value.message.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == sorted(KEYS)
+    for line in lines:
+        name = line.partition(" ")[0].removeprefix("ref+env://")
+        assert "200 agents need it" in line
+        assert f"set {name} where apply runs" in line
+    assert (names(virtual), virtual.sent) == (before, sent)
+
+
+def test_only_secrets_that_would_be_sent_are_asked_for(virtual: Virtual) -> None:
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter"), limits=UNLIMITED)
+    apply(virtual, wanted)
+    virtual.unset = KEYS
+    assert apply(virtual, wanted).is_complete
+    kind = {"llm": {"system_messages": [{"role": "system", "content": "Be brief."}]}}
+    assert apply(virtual, fleet(agent("lobby/greeter", **kind), agent("bar/waiter"))).is_complete
+    virtual.now += 14 * HOUR
+    assert apply(virtual, fleet(agent("lobby/greeter", **kind), agent("bar/waiter"))).is_complete
+    assert apply(virtual, fleet(agent("bar/waiter"), limits=UNLIMITED)).is_complete
+    assert (virtual.sent["join"], len(virtual.live())) == (2, 1)
+
+
+def test_a_run_that_keeps_agents_alive_goes_on_with_those_that_need_none_of_the_missing(
+    virtual: Virtual,
+) -> None:
+    other = {"llm": {"api_key": "ref+env://OTHER_KEY"}}
+    virtual.unset = frozenset({"ref+env://OTHER_KEY"})
+    wanted = fleet(agent("lobby/greeter"), agent("bar/waiter", **other))
+    keeping = Policy(only=frozenset({Action.JOIN}))
+    ledger = apply(virtual, wanted, policy=keeping)
+    assert [(str(each.address), each.result) for each in ledger.finished] == [
+        ("bar/waiter", Result.FAILED),
+        ("lobby/greeter", Result.DONE),
+    ]
+    told = [each.text for each in virtual.events if isinstance(each, Notice)]
+    assert any("ref+env://OTHER_KEY has no value (not set); 1 agent needs it" in each for each in told)
+    with pytest.raises(NotReady):  # nothing else is left to do
+        apply(virtual, wanted, policy=keeping)
+    assert len(virtual.live()) == 1
 
 
 def test_a_rotation_that_could_not_join_leaves_the_old_agent_in_place(

@@ -22,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("init", "files", "Write a small fleet that plans and applies at once."),
     Command("validate", "files", "Check the files: every problem at once, offline."),
     Command("render", "files", "Print the final agents, secrets as references."),
+    Command("doctor", "look", "Check all that an apply needs, and change nothing."),
     Command("plan", "change", "Show what apply would do; reads, never writes."),
     Command("apply", "change", "Bring the running agents to what the files say."),
     Command("drift", "look", "Show what the world changed; for cron."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from typing import NoReturn, TypeVar
 
 from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
@@ -29,15 +30,25 @@ HEADER_TTL = 600
 _ANY_SEAT = ("stop", "0")
 
 
+class Way(StrEnum):
+    """A way to authenticate, in the words for people, which name the variables that hold its credentials."""
+
+    TOKEN = f"a token minted with {settings.APP_CERTIFICATE}"
+    CUSTOMER = f"{settings.CUSTOMER_ID} and {settings.CUSTOMER_SECRET}"
+
+
 class AgoraClient:
     """Requests made, credentials put in, results translated. One per run: it learns as the run goes on."""
 
-    __slots__ = ("_basic", "_basic_refused", "_known", "_seats", "_settings", "clock", "pressure")
+    __slots__ = ("_basic", "_basic_refused", "_known", "_seats", "_settings", "accepted", "clock", "pressure")
 
     def __init__(self, connection: AgoraSettings, limits: CallLimits | None = None) -> None:
         self._settings = connection
         self._basic = _basic(connection)
-        self._basic_refused = False
+        # The status with which the service refused the customer's credentials, if it did.
+        self._basic_refused: int | None = None
+        # The ways to authenticate that the service has accepted in this run.
+        self.accepted: set[Way] = set()
         self._seats: dict[str, tuple[str, str]] = {}
         own = (connection.certificate, connection.customer_id, connection.customer_secret)
         self._known: set[Secret] = {each for each in own if each is not None}
@@ -118,11 +129,49 @@ class AgoraClient:
         """
         result = yield from self.pressure.read(request)
         yield from self._learn(result)
-        if self._basic is None or self._settings.certificate is None or not errors.is_unauthenticated(result):
+        if not errors.is_unauthenticated(result):
+            if isinstance(result, HttpReply) and result.status == errors.OK:
+                self.accepted.add(Way.TOKEN if self._basic is None else Way.CUSTOMER)
             return result
-        self._basic, self._basic_refused = None, True
+        if self._basic is None:
+            self.clock.require_close()  # a token by a wrong clock is refused, and no credential is to blame
+        if self._basic is None or self._settings.certificate is None:
+            return result
+        assert isinstance(result, HttpReply), "a refusal is a reply"
+        self._basic, self._basic_refused = None, result.status
         headers = {**request.headers, "authorization": (yield from self._authorization(_ANY_SEAT))}
         return (yield from self.fetch(replace(request, headers=headers)))
+
+    def probe(self, way: Way) -> Steps[Result]:
+        """The service's answer to one short list, asked for with the credentials of one way.
+
+        A token is minted by the service's clock as far as it is known: what is judged is the certificate.
+        """
+        if way is Way.TOKEN:
+            issued_at = int((yield from self.now()))
+            authorization = yield from self._token(_ANY_SEAT, HEADER_TTL, issued_at, rtm=True, any_uid=True)
+            authorization = Secret(f"agora token={authorization.reveal()}")
+        else:
+            basic = _basic(self._settings)
+            assert basic is not None, "whoever asks has the customer's credentials"
+            authorization = basic
+        url = f"{self._settings.base_url}/v2/projects/{self._settings.app_id}/agents"
+        request = HttpRequest("GET", url, (("limit", "1"),), {"authorization": authorization})
+        result = yield from self.pressure.read(request)
+        yield from self._learn(result)
+        if isinstance(result, HttpReply) and result.status == errors.OK:
+            self.accepted.add(way)
+        return result
+
+    @property
+    def credentials_warning(self) -> str | None:
+        """That the customer's credentials were refused and a token was accepted, where it was so."""
+        if self._basic_refused is None or Way.TOKEN not in self.accepted:
+            return None
+        return (
+            f"the customer credentials were refused ({self._basic_refused}); a token was used: copy {Way.CUSTOMER} anew "
+            "from Agora's console, or unset both"
+        )
 
     def read(self, what: str, request: HttpRequest, decode: Callable[[bytes, float], T]) -> Steps[T | None]:
         """A read about one agent, decoded; None when the service says that there is no such agent.
@@ -162,11 +211,9 @@ class AgoraClient:
 
     def _credentials(self) -> str:
         """The names of the variables whose values the service was given, for a message about a refusal."""
-        customer = f"{settings.CUSTOMER_ID} and {settings.CUSTOMER_SECRET}"
         if self._basic is not None:
-            return customer
-        token = f"a token minted with {settings.APP_CERTIFICATE}"
-        return f"{customer}, and then {token}" if self._basic_refused else token
+            return Way.CUSTOMER.value
+        return f"{Way.CUSTOMER}, and then {Way.TOKEN}" if self._basic_refused else Way.TOKEN.value
 
     @property
     def known_secrets(self) -> frozenset[Secret]:
@@ -194,27 +241,31 @@ class AgoraClient:
     def _mint(
         self, channel: str, account: str, ttl: int, *, rtm: bool, any_uid: bool
     ) -> Steps[tuple[Secret, int]]:
+        self.clock.require_close()
+        issued_at = int((yield Now()))
+        token = yield from self._token((channel, account), ttl, issued_at, rtm=rtm, any_uid=any_uid)
+        return token, issued_at
+
+    def _token(
+        self, seat: tuple[str, str], ttl: int, issued_at: int, *, rtm: bool, any_uid: bool
+    ) -> Steps[Secret]:
         certificate = self._settings.certificate
         if certificate is None:
             raise SecretUnavailable(
                 f"{settings.APP_CERTIFICATE} is not set, and no token can be minted without it",
                 hint="set it where this runs; it stands in the project's settings in Agora's console",
             )
-        self.clock.require_close()
-        issued_at = int((yield Now()))
         salt = 1 + int((yield Random()) * tokens.MAX_SALT)
-        token = tokens.mint(
+        return tokens.mint(
             self._settings.app_id,
             certificate,
-            channel,
-            account,
+            *seat,
             ttl=ttl,
             issued_at=issued_at,
             salt=salt,
             rtm=rtm,
             any_uid=any_uid,
         )
-        return token, issued_at
 
 
 def _basic(connection: AgoraSettings) -> Secret | None:

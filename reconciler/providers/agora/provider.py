@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.diagnostics import Problem
 from reconciler.errors import IncompleteRead
 from reconciler.model.ability import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
@@ -14,12 +15,13 @@ from reconciler.ports import (
     JoinOrder,
     JoinOutcome,
     LeaveOutcome,
+    Passed,
     Prepared,
     Steps,
     UpdateOrder,
     UpdateOutcome,
 )
-from reconciler.providers.agora import conversation, errors, listing, replies, wire
+from reconciler.providers.agora import checks, conversation, errors, listing, replies, wire
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.listing import Lister
@@ -64,6 +66,15 @@ class AgoraProvider:
     def retries(self) -> int:
         """How many reads were sent again so far."""
         return self._client.pressure.retries
+
+    @property
+    def credentials_warning(self) -> str | None:
+        """What to tell people about credentials that were refused where others worked, if anything."""
+        return self._client.credentials_warning
+
+    def check(self) -> Steps[tuple[Problem | Passed, ...]]:
+        """See `ports.Checker`."""
+        return checks.checks(self._client)
 
     # --- reading --------------------------------------------------------------------------------------------
 

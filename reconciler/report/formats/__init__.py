@@ -25,6 +25,7 @@ class ReportKind(StrEnum):
     EVENT = "event"  # apply.events.Event, or workflow.Planned
     LEDGER = "ledger"  # report.ledger.Finish
     PROBLEMS = "problems"  # report.problems.Checked
+    CHECKUP = "checkup"  # report.checkup.Examined
     TREE = "tree"  # model.tree.Tree
     TRACE = "trace"  # a list of report.traced.TracedValue
 
@@ -67,7 +68,9 @@ class Format:
 
 _K = ReportKind
 TEXT = Format(
-    "text", frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.LEDGER, _K.PROBLEMS}), is_for_terminals=True
+    "text",
+    frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP}),
+    is_for_terminals=True,
 )
 # In the order in which help lists them: the first that can render a kind is its default.
 FORMATS: tuple[Format, ...] = (

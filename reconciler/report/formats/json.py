@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reconciler.apply.events import Event
     from reconciler.model.tree import Tree
     from reconciler.plan.build import Plan
+    from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
     from reconciler.report.status import StatusReport
@@ -73,5 +74,12 @@ def tree(value: Tree, options: RenderOptions) -> str:
 def trace(value: Iterable[TracedValue], options: RenderOptions) -> str:
     """One row a value."""
     from reconciler.report.traced import tree
+
+    return documents.to_json(tree(value))
+
+
+def checkup(value: Examined, options: RenderOptions) -> str:
+    """What `doctor` found; `ready` says that nothing was wrong."""
+    from reconciler.report.checkup import tree
 
     return documents.to_json(tree(value))

@@ -11,6 +11,7 @@ from reconciler.report.formats import RenderOptions
 
 if TYPE_CHECKING:
     from reconciler.plan.build import Plan
+    from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
     from reconciler.report.status import StatusReport
@@ -52,3 +53,10 @@ def problems(value: Checked, options: RenderOptions) -> str:
     found = value.diagnostics
     text = render_text(found, options.read_source, colour=options.colour) if found else ""
     return text if value.has_errors else text + "\n".join(value.verdicts)
+
+
+def checkup(value: Examined, options: RenderOptions) -> str:
+    """A row for each check, with what to do about what is wrong."""
+    from reconciler.report.checkup import render_text
+
+    return render_text(value, options.read_source, colour=options.colour)

@@ -110,6 +110,7 @@ class ToyProvider:
     capabilities = ABLE
     clock_skew: float | None = None
     clock_warning: str | None = None
+    credentials_warning: str | None = None
     host = "toy.example"
     retries = 0
 

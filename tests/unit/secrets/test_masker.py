@@ -112,3 +112,18 @@ def test_of_a_secret_across_the_cut_nothing_stays(before: int) -> None:
 
 def test_more_than_the_limit_is_not_read() -> None:
     assert redact("." * LONGEST_READ * 2, [Secret(VALUE)]) == "." * LONGEST_READ
+
+
+def test_what_is_public_is_shown_although_it_is_a_form_of_a_secret() -> None:
+    certificate = "fedcba9876543210fedcba9876543210"
+    masker = learnt(certificate)
+    masker.publish(certificate[::-1])
+    text = f"App ID {certificate[::-1]}, not {certificate}"
+    assert masker.mask(text) == f"App ID {certificate[::-1]}, not (secret)"
+
+
+def test_a_value_that_somebody_calls_public_stays_masked() -> None:
+    masker = learnt(VALUE)
+    masker.publish(VALUE)
+    masker.publish("")
+    assert masker.mask(f"x {VALUE} y") == "x (secret) y"

@@ -160,3 +160,20 @@ def test_a_stopped_process_is_taken_over_from_and_writes_nothing_when_it_goes_on
         stopped.wait()
         stopped.stdin.close()
         stopped.stdout.close()
+
+
+def test_who_holds_it_is_told_without_taking_or_making_anything(tmp_path: Path) -> None:
+    one, other = FileLease(tmp_path / "x.lock"), FileLease(tmp_path / "x.lock")
+    assert other.holder() is None
+    assert list(tmp_path.iterdir()) == []
+    one.take("ada@laptop")
+    assert other.holder() == "ada@laptop"
+    assert one.holder() == "ada@laptop"
+    assert one.is_in_place
+    one.release()
+    assert other.holder() is None
+    # What a process that died has left in the file.
+    (tmp_path / "x.lock").write_text('{"holder": "bob", "signs": 2}', encoding="utf-8")
+    assert other.holder() is None
+    one.take("ada@laptop")
+    assert other.holder() == "ada@laptop"

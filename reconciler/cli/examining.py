@@ -1,0 +1,121 @@
+"""What `doctor` runs: as many checks as can be made, whatever else is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler import config, workflow
+from reconciler.cli import wiring
+from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
+from reconciler.diagnostics import Problem
+from reconciler.driver.loop import Driver
+from reconciler.errors import InvalidConfig, UsageError
+from reconciler.model.fleet import DesiredFleet
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Passed
+from reconciler.providers import Connection, Connector, Purpose
+from reconciler.report.checkup import Examined
+from reconciler.report.sentences import plural
+from reconciler.services import entry_of
+from reconciler.state.blocking import behind_ports
+from reconciler.state.condition import troubles
+from reconciler.workflow import Checkup, Job
+
+
+def examine(flags: FleetFlags, output: Output) -> Examined:
+    """Check a fleet. Files that do not load are findings; what can be told without them is checked all the same."""
+    try:
+        fleet = wiring.load_fleet(flags, output)
+    except InvalidConfig as problem:
+        known = config.outline(Path(flags.directory), environment=flags.environment)
+        checkup = _checked(known, flags, output, whole=False) if known is not None else Checkup(())
+        name = known.owner.fleet if known is not None else ""
+        return Examined(name, flags.environment, checkup, problem.diagnostics)
+    return Examined(fleet.owner.fleet, flags.environment, _checked(fleet, flags, output, whole=True))
+
+
+def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: bool) -> Checkup:
+    connector = wiring.connector_for(fleet)
+    if not connector.is_of_this_machine(os.environ):
+        refuse_unmerged(os.environ, DOCTOR)
+    counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
+    files = [Passed("files", counted)] if whole else []
+    connection, refused = _connected(connector, fleet)
+    store, sources = wiring.local_parts(flags, output)
+    try:
+        disk = workflow.refused_rows(troubles(store))
+        if connection is None:
+            driver = Driver(_NoService(), store=behind_ports(store), secrets=sources)
+            found = asyncio.run(driver.run(workflow.doctor(Job(fleet), None, whole=whole)))
+        else:
+            with wiring.session_with(fleet, connection, (store, sources), flags, output) as session:
+                session.warns = False
+                steps = workflow.doctor(make_job(session, Flags()), session.provider, whole=whole)
+                found = session.run(steps)
+    finally:
+        store.close()
+    lock = disk or [Passed("lock", "the state can be written, and nobody holds it")]
+    rows = (*files, *refused, *found, *(each for each in lock if each not in found))
+    return Checkup(tuple(sorted(rows, key=_place)))
+
+
+# In the order in which one depends on the other; findings and what is right are rows alike.
+_ORDER = (
+    "files",
+    "credentials",
+    "service",
+    "clock",
+    "app-id",
+    "state",
+    "lock",
+    "secrets",
+    "hosts",
+    "plan",
+    "quota",
+)
+
+
+def _place(row: Problem | Passed) -> int:
+    return _ORDER.index(row.rule if isinstance(row, Problem) else row.check)
+
+
+def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | None, list[Problem]]:
+    """The connection that an apply would have, else the one of a plan; and what keeps an apply from its own."""
+    refused: dict[str, Problem] = {}
+    for purpose in (Purpose.CHANGE, Purpose.OBSERVE):
+        try:
+            connection = connector.connect(os.environ, replace(fleet.service, app_id=None), purpose)
+        except UsageError as problem:
+            refused.setdefault(problem.message, workflow.finding("credentials", problem))
+            continue
+        return connection, [*refused.values(), *_of_another_project(connection, fleet)]
+    return None, list(refused.values())
+
+
+def _of_another_project(connection: Connection, fleet: DesiredFleet) -> Iterator[Problem]:
+    """The finding where the files name another App ID; the one of the environment is checked all the same."""
+    expected, variable = fleet.service.app_id, entry_of(fleet.service.kind).project_variable
+    if (
+        expected is not None
+        and expected != connection.project
+        and not entry_of(fleet.service.kind).is_embedded
+    ):
+        summary = f"these files are for App ID {expected}, but {variable} is {connection.project}"
+        help = f"set {variable} to that of these files, or change service.app_id in them"
+        yield Problem("app-id", summary, help=help)
+
+
+class _NoService:
+    """`driver.loop.Sender` of a run that cannot ask any service."""
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        return HttpFailure(HttpTrouble.CONNECT, sent=False)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,115 @@
+"""What a run's calls need of credentials and clocks: tried with one short list for each way to authenticate.
+
+Each way is told apart: a wrong certificate, wrong credentials of the customer beside a token that works, an App ID that
+is not theirs. What the service does not answer says nothing about any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.diagnostics import Problem, Severity
+from reconciler.errors import ServiceError
+from reconciler.ports import HttpReply, Passed, Steps
+from reconciler.providers.agora import errors, settings
+from reconciler.providers.agora.client import AgoraClient, Way
+from reconciler.providers.agora.clock import REFUSE_BEYOND, WARN_BEYOND
+from reconciler.providers.agora.pressure import Result
+
+_CONSOLE = "in Agora's console"
+# What an answer of the list says besides 401 and 403: nothing of who asks (v2 API reference: "Errors"), but for these.
+_NO_JUDGEMENT = frozenset({404, 429})
+
+
+def checks(client: AgoraClient) -> Steps[tuple[Problem | Passed, ...]]:
+    """Try the ways that this run has not seen accepted; what else keeps calls from being taken."""
+    results: dict[Way, Result] = {}
+    for way in _given(client):
+        if way in client.accepted:
+            continue
+        results[way] = yield from client.probe(way)
+        if errors.is_unauthenticated(results[way]) and abs(client.clock.skew or 0.0) > WARN_BEYOND:
+            # Perhaps for the clock's sake alone, which was not known before: once more, by the service's.
+            results[way] = yield from client.probe(way)
+        if not _is_judged(results[way]):
+            return (_unanswered(client, results[way]), *_clock(client))
+    refused = {way: result for way, result in results.items() if errors.is_unauthenticated(result)}
+    accepted = [way for way in _given(client) if way not in refused]
+    passed = [Passed("credentials", f"{_sentence(way)} accepted") for way in accepted]
+    return (*passed, *_refused(client, refused, is_accepted=bool(accepted)), *_clock(client))
+
+
+def _given(client: AgoraClient) -> Iterable[Way]:
+    connection = client.settings
+    if connection.certificate is not None:
+        yield Way.TOKEN
+    if connection.customer_id is not None and connection.customer_secret is not None:
+        yield Way.CUSTOMER
+
+
+def _sentence(way: Way) -> str:
+    return f"{way} is" if way is Way.TOKEN else f"{way} are"
+
+
+def _is_judged(result: Result) -> bool:
+    """Whether the answer is the service's own, and says something of who asks."""
+    if not isinstance(result, HttpReply) or result.status >= 500 or result.status in _NO_JUDGEMENT:
+        return False
+    return errors.is_unauthenticated(result) or errors.read_error(result.body).is_agora
+
+
+def _failure(client: AgoraClient, what: str, result: Result) -> ServiceError:
+    return errors.call_failed(what, result, client.known_secrets, host=client.settings.host)
+
+
+def _unanswered(client: AgoraClient, result: Result) -> Problem:
+    host = client.settings.host
+    problem = _failure(client, f"asking {host}", result)
+    if isinstance(result, HttpReply) and result.status == errors.OK:
+        problem.message = (
+            f"asking {host} failed: what answers there is not the service (HTTP 200 without its list)"
+        )
+    advice = f"{problem.hint}; {settings.BASE_URL} and service.area say which host that is"
+    return Problem("service", problem.message, help=advice)
+
+
+def _refused(client: AgoraClient, refused: Mapping[Way, Result], *, is_accepted: bool) -> Iterable[Problem]:
+    """A finding for each way that was refused; one for all of them where it is the App ID that is not theirs."""
+    app_id = f"{settings.APP_ID} ({client.settings.app_id})"
+    forbidden = [result for result in refused.values() if not _is_unknown(result)]
+    if not is_accepted and forbidden:
+        problem = _failure(client, f"a call on App ID {client.settings.app_id}", forbidden[0])
+        advice = f"check that {app_id} is a project of these credentials; {problem.hint}"
+        yield Problem("app-id", problem.message, help=advice)
+        refused = {way: result for way, result in refused.items() if _is_unknown(result)}
+    for way, result in refused.items():
+        severity = Severity.WARNING if way is Way.CUSTOMER and is_accepted else Severity.ERROR
+        summary = _failure(client, f"a call with {way}", result).message
+        yield Problem("credentials", summary, severity=severity, help=_cure(way, app_id, is_accepted))
+
+
+def _is_unknown(result: Result) -> bool:
+    """Whether the service does not know who asks; else (403) it does, and they have no right to the App ID."""
+    return isinstance(result, HttpReply) and result.status == errors.UNAUTHORIZED
+
+
+def _cure(way: Way, app_id: str, is_accepted: bool) -> str:
+    if way is Way.TOKEN:
+        return f"copy {settings.APP_CERTIFICATE} anew from the settings of this project {_CONSOLE}: {app_id}"
+    anew = f"copy {way} anew from RESTful API {_CONSOLE}"
+    return (
+        f"{anew}, or unset both: a token works without them" if is_accepted else f"{anew}, and check {app_id}"
+    )
+
+
+def _clock(client: AgoraClient) -> Iterable[Problem | Passed]:
+    skew = client.clock.skew
+    if skew is None:
+        return
+    if client.clock.warning is None:
+        yield Passed("clock", "this machine's clock agrees with the service's within half a minute")
+        return
+    severity = Severity.ERROR if abs(skew) > REFUSE_BEYOND else Severity.WARNING
+    summary = client.clock.warning.partition(";")[0]
+    help = "set the clock (NTP): tokens are minted by it, and the service refuses those of another time"
+    yield Problem("clock", summary, severity=severity, help=help)

@@ -1,0 +1,98 @@
+"""What `doctor` found, as lines for people and a tree for programs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.diagnostics import Problem
+from reconciler.ports import Passed
+from reconciler.report.escape import visible
+from reconciler.report.formats import ReadSource
+from reconciler.report.json_plan import diagnostic_tree
+from reconciler.report.problems import render_text as render_problems
+from reconciler.report.sentences import plural
+from reconciler.report.style import Style
+from reconciler.workflow import Checkup
+
+FORMAT_VERSION = "1.0"
+_WIDTH = 200
+_CHECK = 13  # the longest name of a check, and two spaces
+_INDENT = " " * (9 + _CHECK)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A checkup, and whose it is; `files` are the problems of files that do not load."""
+
+    fleet: str
+    environment: str | None
+    checkup: Checkup
+    files: tuple[Problem, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Problem, ...]:
+        return (*(each for each in self.files if each.is_error), *self.checkup.findings)
+
+
+def render_text(examined: Examined, read_source: ReadSource, *, colour: bool) -> str:
+    """The problems of the files, then one row for each check, its remedy below it, and a line that sums up."""
+    style = Style(colour)
+    blocks = [render_problems(examined.files, read_source, colour=colour)] if examined.files else []
+    blocks += [
+        "\n".join(line for row in examined.checkup.rows for line in _row(row, style)),
+        _summary(examined),
+    ]
+    return "\n\n".join(each.strip("\n") for each in blocks if each) + "\n"
+
+
+def tree(examined: Examined) -> dict[str, Any]:
+    """The same as a plain tree."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "fleet": examined.fleet,
+        "environment": examined.environment,
+        "ready": not examined.findings,
+        "findings": [diagnostic_tree(each) for each in examined.findings],
+        "passed": [
+            {"check": each.check, "text": each.text}
+            for each in examined.checkup.rows
+            if isinstance(each, Passed)
+        ],
+    }
+
+
+def _row(row: Problem | Passed, style: Style) -> Iterator[str]:
+    if isinstance(row, Passed):
+        yield from _lines(style.good("ok".ljust(9)), row.check, row.text)
+        return
+    word = style.error("problem".ljust(9)) if row.is_error else style.warning("warning".ljust(9))
+    yield from _lines(word, row.rule, row.summary)
+    if row.help:
+        yield from _wrapped(row.help, _INDENT)
+
+
+def _lines(word: str, check: str, text: str) -> Iterator[str]:
+    first, *rest = _wrapped(text, _INDENT)
+    yield f"{word}{check.ljust(_CHECK)}{first.removeprefix(_INDENT)}"
+    yield from rest
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """A text in lines that fit, in one at least."""
+    return textwrap.wrap(
+        " ".join(visible(line) for line in text.split("\n")),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    ) or [indent]
+
+
+def _summary(examined: Examined) -> str:
+    owner = examined.fleet + (f" ({examined.environment})" if examined.environment else "")
+    count = len(examined.findings)
+    told = plural(count, "finding", "findings") if count else "an apply has all that it needs"
+    return f"{visible(owner)}: {told}." if owner else f"{told}."

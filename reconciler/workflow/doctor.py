@@ -1,0 +1,198 @@
+"""The verb that checks everything an apply needs, before it, and changes nothing: all findings in one run.
+
+On the service it lists and queries only. Each check stands for itself: what cannot be checked since another one failed is
+not called right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reconciler.diagnostics import Problem, Severity
+from reconciler.errors import ReconcilerError, Refused, ServiceError, StateError, StateLocked
+from reconciler.model.record import State
+from reconciler.model.tree import tree_references
+from reconciler.plan.build import Plan
+from reconciler.plan.dangers import hosts_of
+from reconciler.ports import Checker, Effect, Elapsed, Gather, Http, Observer, Passed, ReadState, Steps
+from reconciler.services import entry_of
+from reconciler.workflow.job import Job, check_pins, look, plan_for
+from reconciler.workflow.readiness import missing_secrets
+
+T = TypeVar("T")
+
+Row = Problem | Passed
+
+# How long the agents are read before the plan counts as one that cannot be made, seconds. A service that is away, and
+# a program that looks up secrets, take half a minute more at most.
+_PATIENCE = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What was found of one fleet and environment, in the order of the checks."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def findings(self) -> tuple[Problem, ...]:
+        return tuple(each for each in self.rows if isinstance(each, Problem))
+
+
+def doctor(job: Job, observer: Observer | None, *, whole: bool = True) -> Steps[tuple[Row, ...]]:
+    """The checks of one fleet. `observer` is None where the service cannot be asked, `whole` False without its agents."""
+    rows: list[Row] = []
+    state = yield from _state(job, rows)
+    is_answered = observer is not None and (yield from _service(job, observer, rows))
+    if whole:
+        rows += yield from _secrets(job)
+        rows += _hosts(job)
+    if observer is not None and is_answered and state is not None and whole:
+        rows += [each for each in (yield from _plan(job, observer)) if not _is_told(each, rows)]
+    return tuple(rows)
+
+
+def _is_told(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether a finding repeats another one: a wrong clock also keeps the agents from being listed."""
+    told = (each.summary for each in rows if isinstance(each, Problem))
+    return isinstance(row, Problem) and any(map(row.summary.startswith, told))
+
+
+def finding(rule: str, problem: ReconcilerError) -> Problem:
+    """An error as a finding."""
+    return Problem(rule, problem.message.removesuffix("; nothing was done"), help=problem.hint)
+
+
+def _state(job: Job, rows: list[Row]) -> Steps[State | None]:
+    """The state, if it can be read and is that of this fleet and App ID."""
+    try:
+        state: State = yield ReadState()
+    except ReconcilerError as problem:
+        rows.append(finding("state", problem))
+        return None
+    known = "none yet: the first apply makes it"
+    if state.lineage:
+        known = f"read, with {len(state.records):,} records"
+    rows.append(Passed("state", known))
+    if job.app_id is None:
+        return state
+    try:
+        check_pins(state, job.pins)
+    except StateError as problem:
+        is_project = state.pins is not None and state.pins.app_id != job.app_id
+        rows.append(finding("app-id" if is_project else "state", problem))
+        return None
+    if state.pins is not None:
+        rows.append(Passed("app-id", f"the state is that of App ID {job.app_id}"))
+    return state
+
+
+def _service(job: Job, observer: Observer, rows: list[Row]) -> Steps[bool]:
+    """Whether the service answers, and takes some of our credentials."""
+    if entry_of(job.fleet.service.kind).is_embedded:
+        rows.append(Passed("service", "the embedded simulator, which needs no credentials"))
+        return True
+    if not isinstance(observer, Checker):
+        return True
+    found = yield from observer.check()
+    rows += found
+    return any(isinstance(each, Passed) and each.check == "credentials" for each in found)
+
+
+def _secrets(job: Job) -> Steps[list[Row]]:
+    specs = [each for each in job.fleet.agents.values() if not each.lifecycle.paused]
+    try:
+        found = yield from missing_secrets((each.body.properties,) for each in specs)
+    except ReconcilerError as problem:
+        return [finding("secrets", problem)]
+    if found:
+        return list(found)
+    count = len({ref for each in specs for _, ref in tree_references(each.body.properties)})
+    if not count:
+        return [Passed("secrets", "the files refer to none")]
+    text = "each has a value" if count > 1 else "it has a value"
+    if entry_of(job.fleet.service.kind).is_embedded:
+        text += ", or a stand-in, which the embedded service takes"
+    return [Passed("secrets", f"the files refer to {count:,}: {text}")]
+
+
+def _hosts(job: Job) -> Iterator[Row]:
+    """One row for each host that secrets are sent to, by all agents together."""
+    gets: dict[str, list[str]] = {}
+    for reference, hosts in sorted(hosts_of(each.body for each in job.fleet.agents.values()).items()):
+        for host in hosts:
+            gets.setdefault(host, []).append(reference)
+    for host, references in sorted(gets.items()):
+        more = f" and {len(references) - _NAMED:,} more" if len(references) > _NAMED else ""
+        yield Passed("hosts", f"{host} gets {', '.join(references[:_NAMED])}{more}")
+
+
+# So many of the secrets that go to one host are named.
+_NAMED = 3
+
+
+def _plan(job: Job, observer: Observer) -> Steps[list[Row]]:
+    """What an apply would be refused for, and what it would run against the quota."""
+    try:
+        basis, _ = yield from _within(_PATIENCE, lambda: look(job, observer))
+        plan = plan_for(job, basis, observer)
+    except Refused as problem:
+        return [finding("plan", problem)]
+    except ReconcilerError as problem:
+        return [finding("state" if isinstance(problem, StateError) else "service", problem)]
+    others = [Problem("plan", each.text) for each in plan.refusals if each.limit != "quota"]
+    return [*others, _quota(plan)]
+
+
+def _quota(plan: Plan) -> Row:
+    cost = plan.cost
+    counted = f"{cost.before:,} agents run under this App ID, and {cost.after:,} would after an apply"
+    help = "leave other agents, or have the quota raised and declare it in `limits.quota`"
+    if any(each.limit == "quota" for each in plan.refusals):
+        return Problem("quota", f"{counted}; limits.quota allows {cost.quota}", help=help)
+    if cost.passes_default_quota:
+        text = f"{counted}; the service allows {cost.default_quota} by default"
+        return Problem("quota", text, help=help, severity=Severity.WARNING)
+    allowed = f"limits.quota is {cost.quota:,}" if cost.quota is not None else "no limits.quota is declared"
+    return Passed("quota", f"{counted}; {allowed}")
+
+
+def _within(seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
+    """Steps that end with a `ServiceError` at the first request after so many seconds; tasks that they gather, too."""
+    ends = (yield Elapsed()) + seconds
+    return (yield from _until(ends, seconds, begin))
+
+
+def _until(ends: float, seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
+    steps = begin()
+    value: object = None
+    problem: ReconcilerError | None = None
+    while True:
+        try:
+            effect: Effect = steps.send(value) if problem is None else steps.throw(problem)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # typed by the generator
+        value, problem = None, None
+        if isinstance(effect, Http) and (yield Elapsed()) >= ends:
+            problem = ServiceError(
+                f"the agents could not be read within {seconds:.0f} s",
+                hint="see whether the service is well; plan and quota were not checked",
+            )
+            continue
+        if isinstance(effect, Gather):
+            effect = Gather([_bounded(ends, seconds, each) for each in effect.tasks], effect.limit)
+        try:
+            value = yield effect
+        except ReconcilerError as raised:
+            problem = raised
+
+
+def _bounded(ends: float, seconds: float, task: Callable[[], Steps[T]]) -> Callable[[], Steps[T]]:
+    return lambda: _until(ends, seconds, task)
+
+
+def refused_rows(problems: Sequence[ReconcilerError]) -> list[Row]:
+    """Findings of the disk: who holds the state, and why it cannot be written."""
+    return [finding("lock" if isinstance(each, StateLocked) else "state", each) for each in problems]

@@ -1,0 +1,130 @@
+"""What an apply needs besides its plan, checked before anybody is asked and before the first call that changes anything.
+
+What is missing for the whole run is said once, and not once for each address: a secret that 200 agents need is one line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from reconciler.apply.events import Notice
+from reconciler.diagnostics import Problem
+from reconciler.errors import NotReady, SecretUnavailable
+from reconciler.model.tree import Tree, tree_references
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Adopt, Change, Join, Renew, Replace, Rotate, Update
+from reconciler.ports import Checker, Emit, Observer, Resolve, Steps
+from reconciler.secrets import SecretRef
+from reconciler.services import entry_of
+from reconciler.workflow.job import Job
+
+# So many secrets without a value are named where an apply is refused; `reconciler doctor` names all.
+_MOST_NAMED = 20
+_SHORT = 180
+
+
+def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
+    """Raise `NotReady` where a secret that this run would send has no value, or no join or renewal could succeed.
+
+    A run of some kinds only (`--only`) keeps agents alive: while some changes need none of those secrets it is told,
+    and goes on with these.
+    """
+    found = yield from missing_secrets(map(_sent, plan.acts))
+    lines = [_line(each) for each in found[:_MOST_NAMED]]
+    if len(found) > _MOST_NAMED:
+        lines.append(f"{len(found) - _MOST_NAMED} more; `reconciler doctor` names them")
+    without = {each.path for each in found}
+    if found and job.policy.only is not None and any(without.isdisjoint(_names(each)) for each in plan.acts):
+        for line in lines:
+            yield Emit(Notice(line))
+        lines = []
+    if any(isinstance(each, (Join, Renew, Replace, Rotate)) for each in plan.acts):
+        lines += yield from _refused(job, provider)
+    if lines:
+        hint = "nothing was done; `reconciler doctor` checks all that an apply needs"
+        raise NotReady("\n".join(lines), hint=f"{hint}; --exclude leaves addresses out" if found else hint)
+
+
+def _names(change: Change) -> set[str]:
+    return {each.text for each in _needed([_sent(change)])}
+
+
+def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
+    """What lets no token work. A service that gave no answer says nothing of that: the calls find out themselves."""
+    if entry_of(job.fleet.service.kind).is_embedded or not isinstance(provider, Checker):
+        return []
+    rows = yield from provider.check()
+    errors = (each for each in rows if isinstance(each, Problem) and each.is_error and each.rule != "service")
+    return [_line(each) for each in errors]
+
+
+def _line(found: Problem) -> str:
+    """What is wrong and what to do, on one line if they are short."""
+    parting = "; " if len(found.summary) + len(found.help or "") < _SHORT else "\n"
+    return f"{found.summary}{parting}{found.help}"
+
+
+def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]]:
+    """A finding for each secret without a value. `sent` are the trees that are sent to each agent."""
+    needed = _needed(sent)
+    why: Mapping[str, str] = {}
+    try:
+        # What is found is not kept: each call reads its values again.
+        yield Resolve(frozenset(needed))
+    except SecretUnavailable as problem:
+        if not problem.missing:
+            raise
+        why = problem.missing
+    return tuple(
+        Problem(
+            "secrets",
+            f"{reference} has no value ({why[reference.text]}); {_agents(needed[reference])}",
+            help=_cure(reference),
+            path=reference.text,
+        )
+        for reference in sorted(needed)
+        if reference.text in why
+    )
+
+
+def _needed(sent: Iterable[Iterable[Tree]]) -> Counter[SecretRef]:
+    """How many agents each reference is sent to. A part that many agents share is looked through once."""
+    known: dict[
+        int, frozenset[SecretRef]
+    ] = {}  # by identity: the parts are those of the plan, which outlives this
+    needed: Counter[SecretRef] = Counter()
+    for trees in sent:
+        found: set[SecretRef] = set()
+        for tree in trees:
+            for part in tree.values() if isinstance(tree, Mapping) else (tree,):
+                if id(part) not in known:
+                    known[id(part)] = frozenset(reference for _, reference in tree_references(part))
+                found |= known[id(part)]
+        needed.update(found)
+    return needed
+
+
+def _sent(change: Change) -> Iterable[Tree]:
+    """What a change sends of the files."""
+    match change:
+        case Join() | Replace() | Rotate():
+            return (change.spec.body.properties,)
+        case Update() | Adopt():
+            return change.values.values()
+        case _:
+            return ()
+
+
+def _agents(count: int) -> str:
+    return "1 agent needs it" if count == 1 else f"{count:,} agents need it"
+
+
+def _cure(reference: SecretRef) -> str:
+    match reference.scheme:
+        case "env":
+            return f"set {reference.path} where apply runs"
+        case "file":
+            return f"write its value into {reference.path} where apply runs"
+        case _:
+            return f"see that `vals get {reference}` prints its value where apply runs"
