@@ -378,3 +378,7 @@ def test_every_published_schema_is_printed() -> None:
     assert {path.name for path in (ROOT / "schemas").glob("*.json")} == {
         f"{each}.schema.json" for each in schemas
     }
+    ids = [json.loads(path.read_bytes())["$id"] for path in sorted((ROOT / "schemas").glob("*.json"))]
+    assert len(set(ids)) == len(ids)
+    # Nobody can be asked for them, and nobody can take the name.
+    assert all(re.fullmatch(r"https://[\w-]+\.example/schemas/\w+\.schema\.json", each) for each in ids)
