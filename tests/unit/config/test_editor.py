@@ -14,7 +14,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from reconciler.cli.main import cli
 from reconciler.cli.schemas import SCHEMAS
 from reconciler.config import fleet_schema, load, rendered, rendered_schema
 from reconciler.diagnostics import Problem
@@ -132,6 +134,45 @@ def test_what_render_prints_fits_its_schema(fleet: Path) -> None:
     jsonschema.validate(rendered(load(fleet)), rendered_schema())
 
 
+# --- what `init` writes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A fleet as `init` writes it."""
+    home = tmp_path / "my-fleet"
+    assert CliRunner().invoke(cli, ["init", str(home)]).exit_code == 0
+    return home
+
+
+def test_init_tells_editors_where_the_schema_is(begun: Path) -> None:
+    for path in files(begun):
+        [named] = [
+            line.partition("$schema=")[2] for line in path.read_text().splitlines()[:5] if "$schema=" in line
+        ]
+        assert json.loads((path.parent / named).read_bytes()) == SCHEMAS["fleet"]()
+    settings = json.loads((begun / ".vscode" / "settings.json").read_bytes())
+    [(schema, patterns)] = settings["yaml.schemas"].items()
+    assert (begun / schema).is_file()
+    assert {path for pattern in patterns for path in begun.glob(pattern)} == set(files(begun))
+
+
+def test_what_init_writes_has_no_warnings(begun: Path) -> None:
+    done = CliRunner().invoke(cli, ["validate", str(begun), "--format", "json"])
+    assert done.exit_code == 0
+    assert json.loads(done.output)["diagnostics"] == []
+    assert list(refusals(begun)) == []
+
+
+def test_init_keeps_the_settings_of_an_editor(tmp_path: Path) -> None:
+    settings = tmp_path / ".vscode" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text("mine")
+    done = CliRunner().invoke(cli, ["init", str(tmp_path)])
+    assert (done.exit_code, settings.read_text()) == (0, "mine")
+    assert f"kept {settings}" in done.output
+
+
 # --- over LSP -------------------------------------------------------------------------------------------------
 
 
@@ -191,3 +232,11 @@ def test_an_editor_offers_words_with_what_they_mean(server: LanguageServer, tmp_
     assert server.complete(path, 3, 8)["agora"] == "is the real service"
     assert server.complete(path, 7, 14)["elevenlabs"] == "ElevenLabs."
     assert "key" in server.complete(path, 11, 8)
+
+
+def test_an_editor_has_nothing_to_say_of_what_init_writes(server: LanguageServer, begun: Path) -> None:
+    assert all(not shown for shown in server.diagnostics(files(begun)).values())
+    text = (begun / "fleet.yaml").read_text()
+    wrong = begun / "again.yaml"
+    wrong.write_text(text + "profils: {}\n")
+    assert "profils" in server.diagnostics([wrong])[wrong][0]["message"]
