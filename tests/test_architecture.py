@@ -282,7 +282,7 @@ def test_usage_errors_exit_1() -> None:
 def test_a_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(cli, [command, "--help"])
     assert shown.exit_code == 0
-    example = rf"^  reconciler {command}\b" if command != "version" else "Print the version"
+    example = rf"^  reconciler {command}\b"
     assert re.search(example, shown.output, re.MULTILINE), "its help shows how it is called"
     overview = CliRunner().invoke(cli, ["--help"]).output
     assert re.search(rf"^  {command} ", overview, re.MULTILINE)

@@ -151,7 +151,7 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     schemas = {path.name for path in (ROOT / "schemas" / "agora").glob("*.json")}
     assert schemas
     assert {f"reconciler/simulator/schemas/{each}" for each in schemas} <= names
-    assert "reconciler/py.typed" in names
+    assert {"reconciler/py.typed", "reconciler/config/rules/examples.txt"} <= names
     assert any(each.endswith("/licenses/LICENSE") for each in names)
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "reconciler").rglob("*.py")}
     assert modules <= names

@@ -239,6 +239,9 @@ def paused_and_protected(subject: Subject) -> Iterator[Problem]:
 '''
 
 
+EXPLAINED = ("tests/unit/config/test_bad_fleets.py", "tests/unit/config/test_explained.py")
+
+
 def add_rule(tree: Tree) -> None:
     tree.insert("reconciler/config/rules/lifecycle.py", "\n\ndef _meant(", RULE)
     tree.insert(
@@ -253,7 +256,7 @@ def finish_rule(tree: Tree) -> None:
     agents = "agents: [{name: desk, lifecycle: {paused: true, protect: true}}]"
     tree.create(f"{case}/fleet.yaml", f"{FLEET}channels:\n  - channel: lobby\n    {agents}\n")
     tree.create(f"{case}/expected.txt", "")
-    tree.pytest("--update-golden", "tests/unit/config/test_bad_fleets.py", "-k", "paused-and-protected")
+    tree.pytest("--update-golden", *EXPLAINED, "-k", "paused-and-protected or examples_are")
 
 
 def rule_works(tree: Tree) -> None:
@@ -385,7 +388,7 @@ CHANGES = (
         "a validation rule",
         add_rule,
         finish_rule,
-        ("tests/unit/config/test_bad_fleets.py", "-k", "every or catalogue or paused"),
+        (*EXPLAINED, "-k", "every or catalogue or paused or examples_are"),
         rule_works,
     ),
     Change("a command", add_command, finish_command, COMMANDS, command_works),
