@@ -6,7 +6,6 @@ import asyncio
 import gc
 import getpass
 import os
-import resource
 import signal
 import socket
 import sqlite3
@@ -43,7 +42,8 @@ T = TypeVar("T")
 
 STATE_DIRECTORY = ".reconciler"
 _EMBEDDED_QUOTA = 20
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows has no SIGHUP.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 # How long a run that is ended at once may take to say so, seconds.
 _LAST_WORDS = 0.5
 
@@ -138,7 +138,7 @@ class Session:
 
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in the background, mean it
-                loop.add_signal_handler(number, interrupt, number)
+                _handle(loop, number, interrupt)
         try:
             return await task
         finally:
@@ -254,8 +254,24 @@ class _Attentive:
 
 def _leave_no_core() -> None:
     """A crash must not leave the memory of a process that holds credentials on a disk."""
-    with suppress(OSError, ValueError):
+    with suppress(ImportError, OSError, ValueError):  # Windows has neither the module nor the files
+        import resource
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _handle(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[int], None]) -> None:
+    """Let the loop answer a signal."""
+    try:
+        loop.add_signal_handler(number, interrupt, number)
+    except NotImplementedError:  # Windows
+
+        def pass_on(number: int, frame: object) -> None:
+            if loop.is_closed():
+                raise KeyboardInterrupt
+            loop.call_soon_threadsafe(interrupt, number)
+
+        signal.signal(number, pass_on)
 
 
 def state_path(directory: Path, environment: str | None) -> Path:
@@ -290,7 +306,7 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
 
 def _holder(fleet: DesiredFleet) -> str:
     user = "somebody"
-    with suppress(KeyError, OSError):
+    with suppress(ImportError, KeyError, OSError):
         user = getpass.getuser()
     started = _timestamp()
     return f"{user}@{socket.gethostname()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
