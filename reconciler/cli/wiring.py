@@ -66,6 +66,7 @@ class Session:
     store: LocalStore
     secrets: SecretSource
     output: Output
+    clock: Callable[[], float] = time.time
     interrupted_by: int | None = field(default=None, init=False)
     _has_changed: bool = field(default=False, init=False)
 
@@ -117,6 +118,7 @@ class Session:
             secrets=self.secrets,
             on_event=_heard(on_event),
             holder=_holder(self.fleet),
+            clock=self.clock,
         )
         task = asyncio.ensure_future(driver.run(steps))
         loop = asyncio.get_running_loop()
@@ -219,11 +221,18 @@ def open_session(
         sender = _embedded(path, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
+    from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
-    def attentive() -> Sender:
-        return _Attentive(HttpxSender())
+    host = connection.provider.host
+    clock = fast_clock(host) if connector.is_of_this_machine(os.environ) else None
+    if clock is None:
+        return Session(path, fleet, connection, lambda: _Attentive(HttpxSender()), store, sources, output)
+    output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
-    return Session(path, fleet, connection, attentive, store, sources, output)
+    def rehearsing() -> Sender:
+        return _Attentive(WithoutDate(HttpxSender()))
+
+    return Session(path, fleet, connection, rehearsing, store, sources, output, clock)
 
 
 class _Remembering:

@@ -36,7 +36,8 @@ def command(
 
     It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. It
     does by default what was seen of the live service, else what the vendor's pages say; switches such as strict_vendors,
-    missing_parts or rtc_failure change that. GET and POST /simulator/clock tell and advance its time.
+    missing_parts or rtc_failure change that. GET and POST /simulator/clock tell and advance its time. With --speed a
+    reconciler on this machine takes its time from it: 3600 lets 72 hours pass in 72 seconds (examples/rehearsal).
 
     \b
     reconciler simulator --port 8080
