@@ -365,7 +365,7 @@ def format_works(tree: Tree) -> None:
 # --- the guide ------------------------------------------------------------------------------------------------
 
 SCHEMA = "tests/unit/config/test_schema.py"
-COMMANDS = ("tests/test_architecture.py", "-k", "command or readme or help or module")
+COMMANDS = ("tests/test_architecture.py", "-k", "explains or readme or every_command or only_wires")
 CHANGES = (
     Change(
         "a vendor", add_vendor, finish_vendor, (SCHEMA, "tests/unit/contract/test_vendors.py"), vendor_works
