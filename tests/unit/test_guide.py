@@ -422,6 +422,7 @@ def patterns(cell: str) -> set[str]:
     return found
 
 
+@pytest.mark.timeout(400)  # it starts pytest several times
 @pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.row)
 def test_a_change_is_made_where_the_guide_says(change: Change, tmp_path: Path) -> None:
     tree = Tree(tmp_path)
