@@ -12,7 +12,7 @@ export AGORA_CUSTOMER_ID=customer AGORA_CUSTOMER_SECRET=secret OPENAI_API_KEY=ke
 reconciler simulator --speed 3600 > "$here/simulator" &
 simulator=$!
 trap 'kill "$simulator"; rm -rf "$here"' EXIT
-until grep --quiet listening "$here/simulator"; do sleep 0.1; done
+until grep --quiet --no-messages listening "$here/simulator"; do sleep 0.1; done
 AGORA_AGENTS_API_BASE_URL="$(sed -n 's/^listening on //p' "$here/simulator")"
 export AGORA_AGENTS_API_BASE_URL
 
