@@ -282,7 +282,7 @@ def test_usage_errors_exit_1() -> None:
 def test_a_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(cli, [command, "--help"])
     assert shown.exit_code == 0
-    example = rf"^  reconciler {command}\b" if command != "version" else "Print the version"
+    example = rf"^  reconciler {command}\b"
     assert re.search(example, shown.output, re.MULTILINE), "its help shows how it is called"
     overview = CliRunner().invoke(cli, ["--help"]).output
     assert re.search(rf"^  {command} ", overview, re.MULTILINE)
@@ -378,3 +378,7 @@ def test_every_published_schema_is_printed() -> None:
     assert {path.name for path in (ROOT / "schemas").glob("*.json")} == {
         f"{each}.schema.json" for each in schemas
     }
+    ids = [json.loads(path.read_bytes())["$id"] for path in sorted((ROOT / "schemas").glob("*.json"))]
+    assert len(set(ids)) == len(ids)
+    # Nobody can be asked for them, and nobody can take the name.
+    assert all(re.fullmatch(r"https://[\w-]+\.example/schemas/\w+\.schema\.json", each) for each in ids)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,10 +12,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 import reconciler
+from reconciler.cli import main
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -151,8 +155,72 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     schemas = {path.name for path in (ROOT / "schemas" / "agora").glob("*.json")}
     assert schemas
     assert {f"reconciler/simulator/schemas/{each}" for each in schemas} <= names
-    assert "reconciler/py.typed" in names
+    assert {"reconciler/py.typed", "reconciler/config/rules/examples.txt"} <= names
     assert any(each.endswith("/licenses/LICENSE") for each in names)
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "reconciler").rglob("*.py")}
     assert modules <= names
     assert not [each for each in names if each.startswith(("tests/", "examples/"))]
+
+
+# --- for other people's machines ------------------------------------------------------------------------------
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def copied_into_the_image() -> list[str]:
+    lines = [line.split()[1:] for line in DOCKERFILE.splitlines() if line.startswith("COPY ")]
+    return [each for words in lines if not words[0].startswith("--") for each in words[:-1]]
+
+
+def test_the_image_is_built_of_files_that_there_are(tmp_path: Path) -> None:
+    """Of what the Dockerfile copies, and nothing else, the wheel is built."""
+    let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    sources = copied_into_the_image()
+    assert len(sources) >= 6
+    for source in sources:
+        assert f"!{source}\n" in let_in, f".dockerignore keeps {source} out"
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, tmp_path / source, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (tmp_path / source).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / source, tmp_path / source)
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", "dist"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert len(list(tmp_path.glob("dist/*.whl"))) == 1
+
+
+def test_the_image_is_slim_hashed_and_nobodys_root() -> None:
+    images = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert all(each.endswith("-slim") for each in images)
+    assert all(
+        "--require-hashes" in line or "--no-index" in line
+        for line in re.findall(r"pip (?:install|download).*", DOCKERFILE)
+    )
+    last = DOCKERFILE.rpartition("FROM ")[2]
+    assert "USER reconciler\n" in last
+    assert last.index("USER ") < last.index("ENTRYPOINT")
+    command = re.search(r"^CMD (\[.*\])$", last, re.MULTILINE)
+    assert command is not None
+    words = json.loads(command[1])
+    assert isinstance(main.cli, main.LazyGroup)
+    chosen = main.cli.get_command(click.Context(main.cli), words[0])
+    assert chosen is not None
+    chosen.make_context(words[0], words[1:])
+
+
+def test_the_hook_for_a_fleets_repository_is_one() -> None:
+    [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    assert hook["pass_filenames"] is False
+    for name in ("fleet.yaml", "agents/a.yml", "agents/b.yaml.j2", "data/hotels.csv", "prompts/x.md"):
+        assert re.search(hook["files"], name)
+    done = subprocess.run(
+        [sys.executable, "-m", *hook["entry"].split(), "examples/single-agent"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    pytest.importorskip("pre_commit")
+    checked = [sys.executable, "-m", "pre_commit", "validate-manifest", ".pre-commit-hooks.yaml"]
+    assert subprocess.run(checked, cwd=ROOT, capture_output=True, check=False).returncode == 0

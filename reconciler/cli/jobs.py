@@ -17,7 +17,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.workflow import Job
 
-_KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
+KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _read_only(text: str | None) -> frozenset[Action] | None:
     if text is None:
         return None
     kinds = [each.strip() for each in text.split(",") if each.strip()]
-    unknown = [each for each in kinds if each not in _KINDS]
+    unknown = [each for each in kinds if each not in KINDS]
     if unknown or not kinds:
-        raise click.BadParameter(f'--only knows {", ".join(_KINDS)}; not "{", ".join(unknown) or text}"')
+        raise click.BadParameter(f'--only knows {", ".join(KINDS)}; not "{", ".join(unknown) or text}"')
     return frozenset(Action(each) for each in kinds)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler import durations
+from reconciler.cli import completing
 from reconciler.report.formats import ReportKind, formats_for, named
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -128,6 +129,7 @@ def _output(*flags: Any) -> object:
     return Output(*flags)
 
 
+address_argument = click.argument("address", shell_complete=completing.addresses)
 directory_argument = click.argument(
     "directory", metavar="[DIR]", default=".", type=click.Path(exists=False, file_okay=False)
 )
@@ -141,6 +143,7 @@ _environment_options = stacked(
         "environment",
         type=Name(),
         metavar="NAME",
+        shell_complete=completing.environments,
         help="The environment, one of `environments:`.",
     ),
     click.option(
@@ -186,17 +189,28 @@ talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), 
 
 selection_options = stacked(
     click.option(
-        "--target", "targets", multiple=True, metavar="GLOB", help="Only addresses that match; repeatable."
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="GLOB",
+        shell_complete=completing.addresses,
+        help="Only addresses that match; repeatable.",
     ),
     click.option(
         "--exclude",
         "excludes",
         multiple=True,
         metavar="GLOB",
+        shell_complete=completing.addresses,
         help="Not the addresses that match; repeatable.",
     ),
     click.option(
-        "--replace", "replaces", multiple=True, metavar="GLOB", help="Replace what matches in any case."
+        "--replace",
+        "replaces",
+        multiple=True,
+        metavar="GLOB",
+        shell_complete=completing.addresses,
+        help="Replace what matches in any case.",
     ),
 )
 
@@ -210,7 +224,10 @@ policy_options = stacked(
         help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS.",
     ),
     click.option(
-        "--only", metavar="KINDS", help="Do these kinds of change and hold the rest: renew,rotate,join."
+        "--only",
+        metavar="KINDS",
+        shell_complete=completing.kinds,
+        help="Do these kinds of change and hold the rest: renew,rotate,join.",
     ),
     click.option(
         "--prune-unrecorded",

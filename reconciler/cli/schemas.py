@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reconciler.config import fleet_schema, rendered_schema
 from reconciler.report.documents import to_json
 from reconciler.report.json_plan import plan_schema
 from reconciler.state.document import state_schema
 
-SCHEMAS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+# An id tells one schema from another and is asked for by nobody: `.example` is reserved, so no host ever answers there.
+_ID: Final = "https://agora-reconciler.example/schemas/{name}.schema.json"
+
+
+def _with_id(name: str, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    made = make()
+    return {"$schema": made["$schema"], "$id": _ID.format(name=name), **made}
+
+
+_MAKERS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "fleet": fleet_schema,
     "rendered": rendered_schema,
     "plan": plan_schema,
     "state": state_schema,
+}
+SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
+    name: partial(_with_id, name, make) for name, make in _MAKERS.items()
 }
 
 

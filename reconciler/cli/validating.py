@@ -34,6 +34,14 @@ def check(directory: Path, environment: str | None, variables: Mapping[str, str]
     return Checked(_merged(found), tuple(verdicts))
 
 
+def explain_rule(rule: str) -> tuple[str, str]:
+    """What a rule of the files is about, and all that `explain` says of it."""
+    from reconciler.config.rules.catalogue import RULES
+    from reconciler.config.rules.explained import explain
+
+    return (RULES[rule], explain(rule)) if rule in RULES else ("", "")
+
+
 def _environments(directory: Path) -> tuple[str, ...]:
     try:
         return config.environments(directory)

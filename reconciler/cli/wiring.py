@@ -6,7 +6,6 @@ import asyncio
 import gc
 import getpass
 import os
-import resource
 import signal
 import socket
 import sqlite3
@@ -44,7 +43,8 @@ T = TypeVar("T")
 
 STATE_DIRECTORY = ".reconciler"
 _EMBEDDED_QUOTA = 20
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows has no SIGHUP.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 # How long a run that is ended at once may take to say so, seconds.
 _LAST_WORDS = 0.5
 
@@ -67,6 +67,7 @@ class Session:
     store: LocalStore
     secrets: SecretSource
     output: Output
+    clock: Callable[[], float] = time.time
     interrupted_by: int | None = field(default=None, init=False)
     # False where the report itself tells what a run would warn of.
     warns: bool = field(default=True, init=False)
@@ -121,6 +122,7 @@ class Session:
             secrets=self.secrets,
             on_event=_heard(on_event),
             holder=_holder(self.fleet),
+            clock=self.clock,
         )
         task = asyncio.ensure_future(driver.run(steps))
         loop = asyncio.get_running_loop()
@@ -142,7 +144,7 @@ class Session:
 
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in the background, mean it
-                loop.add_signal_handler(number, interrupt, number)
+                _handle(loop, number, interrupt)
         try:
             return await task
         finally:
@@ -259,11 +261,22 @@ def session_with(
         sender = _embedded(path, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
+    from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
-    def attentive() -> Sender:
-        return _Attentive(HttpxSender())
+    host = connection.provider.host
+    clock = fast_clock(host) if _is_of_this_machine(fleet) else None
+    if clock is None:
+        return Session(path, fleet, connection, lambda: _Attentive(HttpxSender()), store, sources, output)
+    output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
-    return Session(path, fleet, connection, attentive, store, sources, output)
+    def rehearsing() -> Sender:
+        return _Attentive(WithoutDate(HttpxSender()))
+
+    return Session(path, fleet, connection, rehearsing, store, sources, output, clock)
+
+
+def _is_of_this_machine(fleet: DesiredFleet) -> bool:
+    return connector_of(entry_of(fleet.service.kind)).is_of_this_machine(os.environ)
 
 
 class _Remembering:
@@ -294,8 +307,24 @@ class _Attentive:
 
 def _leave_no_core() -> None:
     """A crash must not leave the memory of a process that holds credentials on a disk."""
-    with suppress(OSError, ValueError):
+    with suppress(ImportError, OSError, ValueError):  # Windows has neither the module nor the files
+        import resource
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _handle(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[int], None]) -> None:
+    """Let the loop answer a signal."""
+    try:
+        loop.add_signal_handler(number, interrupt, number)
+    except NotImplementedError:  # Windows
+
+        def pass_on(number: int, frame: object) -> None:
+            if loop.is_closed():
+                raise KeyboardInterrupt
+            loop.call_soon_threadsafe(interrupt, number)
+
+        signal.signal(number, pass_on)
 
 
 def state_path(directory: Path, environment: str | None) -> Path:
@@ -330,7 +359,7 @@ def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callabl
 
 def _holder(fleet: DesiredFleet) -> str:
     user = "somebody"
-    with suppress(KeyError, OSError):
+    with suppress(ImportError, KeyError, OSError):
         user = getpass.getuser()
     started = _timestamp()
     return f"{user}@{socket.gethostname()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"

@@ -160,9 +160,22 @@ KEYS: Final[Mapping[str, Keys]] = {
     },
     "service": {
         "kind": Key(
-            one_of(kinds), "; ".join(f"`{each.kind}` {each.summary}" for each in SERVICES), "`simulator`"
+            one_of(kinds, *(each.summary for each in SERVICES)),
+            "; ".join(f"`{each.kind}` {each.summary}" for each in SERVICES),
+            "`simulator`",
         ),
-        "area": Key(choice(Area, Shape.TEXT), "the region of the service's hosts", "the global host"),
+        "area": Key(
+            choice(
+                Area,
+                "the United States",
+                "Europe",
+                "Asia and the Pacific",
+                "mainland China",
+                shape=Shape.TEXT,
+            ),
+            "the region of the service's hosts",
+            "the global host",
+        ),
         "app_id": Key(
             APP_ID, "the App ID that is expected; only compared with `AGORA_APP_ID`, never used in its place"
         ),
@@ -203,7 +216,7 @@ KEYS: Final[Mapping[str, Keys]] = {
             between(MINUTE, 24 * HOUR), "the life of its token, renewed in the sixth tenth of it", "`24h`"
         ),
         "replace": Key(
-            choice(ReplaceOrder),
+            choice(ReplaceOrder, "the old one leaves first", "the new one joins first"),
             "which comes first when the agent is replaced; `join-first` takes one more place in the quota",
             "`leave-first`",
         ),
@@ -214,7 +227,7 @@ KEYS: Final[Mapping[str, Keys]] = {
         ),
         "paused": Key(SWITCH, "it is to be absent for now", "`false`"),
         "beside": Key(
-            choice(Beside),
+            choice(Beside, "held until somebody decides", "joins: the channel is shared on purpose"),
             "its first join into a channel in which an agent runs that is not this fleet's",
             "`hold`",
         ),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.config.own_schema import closed, own_definitions, rendered_lifecycle
+from reconciler.config.schema_errors import RESERVED
 from reconciler.config.value_types import Schema
 from reconciler.contract.jsonschema import properties_schema
 from reconciler.model.address import ENVIRONMENT, FLEET
@@ -19,6 +20,7 @@ from reconciler.model.observed import AGENT_ID
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE: Final = {"$ref": "#/$defs/template"}
+_NARROWS: Final = frozenset({"anyOf", "const", "enum", "maxLength", "minLength", "pattern"})
 _ABOUT: Final[tuple[str, ...]] = ("title", "description", "deprecated", "examples")
 
 
@@ -84,7 +86,10 @@ def _service_part(*, authored: bool) -> Schema:
     """The definitions of `properties`; as authors may write them, if asked."""
     whole = dict(_model_schema())
     parts: Schema = dict(whole.pop("$defs", {}))
-    parts["Properties"] = whole
+    parts["Properties"] = {
+        **whole,
+        "patternProperties": {f"^({'|'.join(str(name) for (name,) in RESERVED)})$": False},
+    }
     if authored:
         parts = {name: _authored(part, top=True) for name, part in parts.items()}
     return dict(sorted(parts.items()))
@@ -102,6 +107,10 @@ def _authored(node: Any, *, top: bool = False) -> Any:
             made[key] = {name: _authored(part) for name, part in value.items()}
         elif key == "oneOf":
             made["anyOf"] = [_authored(each, top=True) for each in value]
+        elif key == "allOf":
+            made[key] = _by_word(value)
+        elif key == "title":
+            continue  # the key's own name
         elif key in ("anyOf", "items", "additionalProperties"):
             made[key] = _authored(value)
         elif key not in ("required", "discriminator", "minProperties"):
@@ -109,8 +118,18 @@ def _authored(node: Any, *, top: bool = False) -> Any:
     return made if top else _or_template(made)
 
 
+def _by_word(choices: list[Schema]) -> list[Schema]:
+    """The shapes that a word chooses from; in a layer that does not write the word, any of them."""
+    shapes = {str(each["then"]): each["then"] for each in choices}
+    asked = [each for each in choices if "required" in each["if"]]
+    [telling] = asked[0]["if"]["required"]
+    return [*asked, {"if": {"not": {"required": [telling]}}, "then": {"anyOf": list(shapes.values())}}]
+
+
 def _or_template(schema: Schema) -> Schema:
     """A schema, or a template, or null; what says something about the value stays outside."""
+    if schema.get("type") == "string" and not schema.keys() & _NARROWS:
+        return {**schema, "type": ["string", "null"]}  # a template is a text, too
     if "anyOf" in schema:
         return {**schema, "anyOf": [*schema["anyOf"], _TEMPLATE, {"type": "null"}]}
     if not (schema.keys() & {"type", "enum", "const", "$ref"}):

@@ -18,7 +18,8 @@ from reconciler.contract.offers import VENDORS
 from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.tree import MISSING, Path, dotted, value_at
 
-_RESERVED: Final[Mapping[Path, str]] = {
+# What cannot be written under `properties`, with what to do instead.
+RESERVED: Final[Mapping[Path, str]] = {
     ("channel",): "name the channel in the channel block",
     ("token",): "leave it out: tokens are made at the moment of the call",
 }
@@ -98,9 +99,9 @@ def _unknown_key(error: _Error) -> Problem:
         return warning(
             "removed-property", f"{error.name} is no longer part of the service", error.where, help
         )
-    if error.path in _RESERVED:
+    if error.path in RESERVED:
         summary = f"{error.name} cannot be written: it belongs to the reconciler"
-        return Problem("reserved-property", summary, error.where, _RESERVED[error.path])
+        return Problem("reserved-property", summary, error.where, RESERVED[error.path])
     hint = did_you_mean(str(error.path[-1]), known_keys(error.loc))
     return warning("unknown-property", f"{error.name} is not known; it is sent as it is", error.where, hint)
 

@@ -107,22 +107,22 @@ def listing(items: Schema, name: str = "list", shape: Shape = Shape.LIST) -> Val
     return ValueType(name, {"type": "array", "items": items}, shape)
 
 
-def choice(words: type[StrEnum], shape: Shape = Shape.ANY) -> ValueType:
-    """One of a closed list of words."""
+def choice(words: type[StrEnum], *means: str, shape: Shape = Shape.ANY) -> ValueType:
+    """One of a closed list of words; `means` says of each what it stands for, for editors."""
     return ValueType(
         ", ".join(f"`{each.value}`" for each in words),
-        {"enum": [each.value for each in words]},
+        {"enum": [each.value for each in words], "enumDescriptions": list(means)},
         shape,
         lambda value: word(value, words),
         str,
     )
 
 
-def one_of(allowed: Callable[[], Sequence[str]]) -> ValueType:
+def one_of(allowed: Callable[[], Sequence[str]], *means: str) -> ValueType:
     """One of some words that are read before anything is rendered; a registry may get more of them later."""
     return ValueType(
         ", ".join(f"`{each}`" for each in allowed()),
-        {"enum": list(allowed())},
+        {"enum": list(allowed()), "enumDescriptions": list(means)},
         Shape.TEXT,
         lambda value: known_word(value, allowed()),
     )

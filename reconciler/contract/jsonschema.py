@@ -1,4 +1,8 @@
-"""The JSON Schema of `properties`, made from the types of its fields."""
+"""The JSON Schema of `properties`, made from the types of its fields.
+
+It refuses what a check refuses with an error, and takes what a check only warns of: a key or a vendor that is not known is
+sent as it is. Editors show every refusal as an error.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ _LIMITS: Final = {
     "list": {"min_length": "minItems", "max_length": "maxItems"},
     "dict": {"min_length": "minProperties", "max_length": "maxProperties"},
 }
+# The field of a part whose unknown words are passed on: the service may know more vendors than we do.
+_OPEN: Final = "vendor"
 _RANGE: Final = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
@@ -34,7 +40,7 @@ def _schema(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
         case "typed-dict":
             return _group(kind, shared)
         case "tagged-union":
-            return {"oneOf": [_schema(each, shared) for each in kind.variants.values()], **about}
+            return {**_choice(kind, shared), **about}
         case "any":
             return about
         case "literal":
@@ -51,6 +57,39 @@ def _schema(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
     return {**made, **{names[key]: limit for key, limit in kind.limits.items()}, **about}
 
 
+def _choice(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
+    """One of several shapes; where a word of the value tells which, that shape alone is asked of it."""
+    variants = list(kind.variants.values())
+    told = [
+        {name: _words(each) for name, each in one.fields.items() if each.shape == "literal"}
+        for one in variants
+    ]
+    telling = next((name for name, made in told[-1].items() if "const" in made), None)
+    if telling is None:
+        return {"oneOf": [_schema(each, shared) for each in variants]}
+    parts, known = [], {}
+    for one, words in zip(variants, told, strict=True):
+        shape = _schema(one, shared)
+        if telling in words:
+            word = words[telling]["const"]
+            known[word] = words[telling].get("description", word)
+            is_it: dict[str, Any] = {"required": [telling], "properties": {telling: {"const": word}}}
+            parts.append({"if": is_it, "then": shape})
+        if telling not in words or not one.fields[telling].required:
+            parts.append({"if": {"not": {"required": [telling]}}, "then": shape})
+    made = {"type": "string", "enum": list(known), "enumDescriptions": list(known.values())}
+    return {"type": "object", "properties": {telling: _opened(telling, made)}, "allOf": parts}
+
+
+def _opened(name: str, made: dict[str, Any]) -> dict[str, Any]:
+    """A closed list of words, or an open one for the field that may hold others."""
+    if name != _OPEN or "enum" not in made:
+        return made
+    listed = {key: value for key, value in made.items() if key.startswith("enum")}
+    rest = {key: value for key, value in made.items() if key not in (*listed, "type")}
+    return {**rest, "anyOf": [listed, {"type": "string"}]}
+
+
 def _words(kind: FieldType) -> dict[str, Any]:
     expected = kind.limits["expected"]
     if "const" in kind.about:
@@ -63,8 +102,10 @@ def _group(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
     needed = [name for name, each in kind.fields.items() if each.required]
     made = {
         "type": "object",
-        "additionalProperties": kind.passes_on,
-        "properties": {name: {**_schema(each, shared), "title": name} for name, each in kind.fields.items()},
+        "properties": {
+            name: {**_opened(name, _schema(each, shared)), "title": name}
+            for name, each in kind.fields.items()
+        },
         **kind.about,
     }
     return {**made, "required": needed} if needed else made

@@ -62,7 +62,7 @@ class FieldType:
 Fields = Mapping[str, FieldType]
 Path: TypeAlias = tuple[str | int, ...]  # the same as `model.tree.Path`, which stands above
 
-_ABOUT: Final = frozenset({"deprecated", "examples", "anyOf", "const"})
+_ABOUT: Final = frozenset({"deprecated", "examples", "anyOf", "const", "enumDescriptions"})
 
 
 def _made(shape: Shape, says: str, more: Mapping[str, Any], **rest: Any) -> FieldType:
@@ -117,8 +117,11 @@ def switch(says: str, **more: Any) -> FieldType:
     return _made("bool", says, more)
 
 
-def words(says: str, *expected: str, **more: Any) -> FieldType:
-    """One word of a closed list."""
+def words(says: str, *expected: str, means: tuple[str, ...] = (), **more: Any) -> FieldType:
+    """One word of a closed list; `means` says of each word what it stands for, for editors."""
+    if means:
+        assert len(means) == len(expected), says
+        more["enumDescriptions"] = list(means)
     return _made("literal", says, {"expected": list(expected), **more})
 
 

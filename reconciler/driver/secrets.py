@@ -142,6 +142,10 @@ class SecretSources:
         }
 
 
+# Of a link at the end nothing is read; opening a FIFO must not wait for a writer before fstat can refuse it.
+_CAREFUL = sum(getattr(os, each, 0) for each in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))  # Windows has none
+
+
 def _value(text: str) -> Secret | None:
     """The secret that a source gives; None for a blank text, with which an agent would join and fail."""
     return Secret(text) if text.strip() else None
@@ -149,8 +153,7 @@ def _value(text: str) -> Secret | None:
 
 def _content(path: Path) -> Secret | str | None:
     """The text of a regular file, None for a blank one; `path` has no links left to follow."""
-    # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return "it is not a regular file"

@@ -10,6 +10,7 @@ from reconciler import __version__
 from reconciler.diagnostics import Problem, Span
 from reconciler.report.documents import as_json
 from reconciler.report.escape import github_message, github_property, visible
+from reconciler.report.formats import ExplainRule, no_rules
 from reconciler.report.json_plan import diagnostic_tree
 
 FORMAT_VERSION = "1.0"
@@ -58,16 +59,16 @@ def _seen(text: str) -> str:
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
-def render_sarif(diagnostics: Iterable[Problem], *, root: str = "") -> str:
-    """Problems as one SARIF run; `root` as for `render_github`."""
+def render_sarif(
+    diagnostics: Iterable[Problem], *, root: str = "", explain_rule: ExplainRule = no_rules
+) -> str:
+    """Problems as one SARIF run; `root` as for `render_github`. What a rule means stands with the rule."""
     found = _sorted(diagnostics)
     rules = sorted({each.rule for each in found})
     driver = {
         "name": "reconciler",
         "semanticVersion": __version__,
-        "rules": [
-            {"id": rule, "name": rule, "shortDescription": {"text": rule.replace("-", " ")}} for rule in rules
-        ],
+        "rules": [_rule(rule, *explain_rule(rule)) for rule in rules],
     }
     run = {
         "tool": {"driver": driver},
@@ -75,6 +76,17 @@ def render_sarif(diagnostics: Iterable[Problem], *, root: str = "") -> str:
         "results": [_result(each, rules.index(each.rule), root) for each in found],
     }
     return as_json({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
+
+
+def _rule(rule: str, about: str, explained: str) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "id": rule,
+        "name": rule,
+        "shortDescription": {"text": about or rule.replace("-", " ")},
+    }
+    if explained:
+        made["help"] = {"text": explained, "markdown": f"```text\n{explained}```\n"}
+    return made
 
 
 def _result(found: Problem, rule_index: int, root: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Simulator:
     ) -> None:
         self._store = store if store is not None else Store()
         self._clock = clock
-        self._speed = speed
+        self.speed = speed
         self._last_tick = clock()
         self._credentials = credentials or Credentials()
         self._lock = RLock()
@@ -109,7 +109,7 @@ class Simulator:
 
     def _tick(self, store: Store) -> float:
         clock = self._clock()
-        gained = (clock - self._last_tick) * (self._speed - 1)
+        gained = (clock - self._last_tick) * (self.speed - 1)
         if gained > 0:
             # the store keeps how far the world is ahead, so that a restart, at any speed, goes on from here
             store.save_settings(replace(store.settings, offset=store.settings.offset + gained))

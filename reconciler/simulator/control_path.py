@@ -174,7 +174,7 @@ def _post_switches(simulator: Simulator, request: Request) -> object:
 
 
 def _get_clock(simulator: Simulator, _request: Request) -> object:
-    return {"now": simulator.now, "offset": simulator.settings.offset}
+    return {"now": simulator.now, "offset": simulator.settings.offset, "speed": simulator.speed}
 
 
 def _post_clock(simulator: Simulator, request: Request) -> object:

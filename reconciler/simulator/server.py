@@ -33,13 +33,21 @@ _Doors = dict[tuple[str, int], asyncio.Transport]
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
 
-def serve(simulator: Simulator, port: int = 0, *, on_listening: Callable[[int], None] | None = None) -> None:
+def serve(
+    simulator: Simulator,
+    port: int = 0,
+    *,
+    host: str = HOST,
+    on_listening: Callable[[int], None] | None = None,
+) -> None:
     """Serves on 127.0.0.1 until interrupted, then returns. With `port` 0 a free one is taken.
+
+    Another `host` is for containers, whose own loopback nobody outside can reach.
 
     `on_listening` is told the port when connections are already queued and none has been answered yet. Raises
     `OSError` when the port is taken.
     """
-    listener = _listen(port)
+    listener = _listen(port, host)
     try:
         if on_listening is not None:
             on_listening(listener.getsockname()[1])
@@ -65,12 +73,12 @@ def run_in_thread(simulator: Simulator, port: int = 0) -> Iterator[str]:
         listener.close()
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(port: int, host: str = HOST) -> socket.socket:
     # named as TCP, or asyncio does not switch Nagle's algorithm off and each answer waits 40 ms
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen(2048)
     except OSError:
         listener.close()

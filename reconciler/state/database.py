@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.errors import StateError, StateLocked
+from reconciler.state import files
 from reconciler.state.damage import Damaged
 from reconciler.state.place import what_stands_there
 from reconciler.state.tables import TABLES
@@ -56,8 +57,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> Path:
     """Copy the file, as the open transaction sees it, to a place beside it; the copy is durable and whole, or absent."""
     backup = path.with_name(path.name + BACKUP)
     fresh = path.with_name(f"{backup.name}.new-{os.getpid()}")
-    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
+    with os.fdopen(files.create(fresh), "wb") as file:
         file.write(connection.serialize())
         file.flush()
         os.fsync(file.fileno())
@@ -77,9 +77,7 @@ def empty_tables(connection: sqlite3.Connection) -> None:
 def _move(fresh: Path, path: Path) -> None:
     """Rename a finished file into its place, durably."""
     fresh.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    files.sync_directory(path.parent)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from reconciler.errors import StateError
+from reconciler.state import files
 
 _SHORTEST, _LARGEST = 32, 1024
 
@@ -41,7 +42,7 @@ class KeyFile:
 
     def _put(self) -> None:
         fresh = self.path.with_suffix(f".new-{os.getpid()}")
-        key = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        key = files.create(fresh)
         try:
             os.write(key, secrets.token_hex(32).encode())
             os.fsync(key)

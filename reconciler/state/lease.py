@@ -10,18 +10,16 @@ between is refused by the serial.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import orjson
 
 from reconciler.errors import StateLocked
+from reconciler.state.files import NO_LINK, alone_in, lock, read_start, write_start
 
 LEASE_SECONDS: Final = 60.0
 _LONGEST: Final = 4096
@@ -53,10 +51,10 @@ class FileLease:
         told = self._read()
         if not told:
             return None  # whoever gives it back empties the file
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(self.path, os.O_RDONLY | NO_LINK)
         try:
             # Shared, and at once given back: had where the process that wrote the file has died.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock(descriptor, wait=False, shared=True)
         except BlockingIOError:
             return _holder_in(told)
         finally:
@@ -73,7 +71,7 @@ class FileLease:
                     self._holder = holder
                     self._sign()
                     return
-                found = (os.fstat(descriptor).st_ino, os.pread(descriptor, _LONGEST, 0))
+                found = (os.fstat(descriptor).st_ino, read_start(descriptor, _LONGEST))
             finally:
                 if self._descriptor is None:
                     os.close(descriptor)
@@ -89,16 +87,14 @@ class FileLease:
             return
         # Not beside a taker that has just found the last sign too old: one of the two is first. It is not waited
         # for, since it may be a stopped process: `BlockingIOError`, and the next sign is soon.
-        with _alone_in(self.path.parent, fcntl.LOCK_NB):
+        with alone_in(self.path.parent, wait=False):
             self.check()
             self._sign()
 
     def _sign(self) -> None:
         assert self._descriptor is not None, "only what is held is signed"
         self._signs += 1
-        told = orjson.dumps({"holder": self._holder, "signs": self._signs})
-        os.pwrite(self._descriptor, told, 0)
-        os.ftruncate(self._descriptor, len(told))
+        write_start(self._descriptor, orjson.dumps({"holder": self._holder, "signs": self._signs}))
 
     def check(self) -> None:
         """Raise `StateLocked` when somebody has taken over."""
@@ -119,14 +115,12 @@ class FileLease:
     # --- the file
 
     def _open(self) -> int:
-        # A link in the lock's place would have us empty whatever it leads to.
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self.path, flags, 0o600)
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
 
     def _locks(self, descriptor: int) -> bool:
         """Whether the lock could be had, of the file that is in place now."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor, wait=False)
         except OSError:
             return False
         return self._is_in_place(descriptor)
@@ -147,31 +141,28 @@ class FileLease:
 
     def _take_over(self, expired: tuple[int, bytes]) -> None:
         """Take the file of an expired lease away, unless it has moved on since; one taker at a time."""
-        with _alone_in(self.path.parent):
+        with alone_in(self.path.parent):
             try:
                 now = (self.path.lstat().st_ino, self._read())
             except FileNotFoundError:
                 return
             if now == expired:
-                self.path.unlink()
+                try:
+                    self.path.unlink()
+                except PermissionError as problem:  # Windows: a file that is open stays
+                    raise self._held_by(
+                        expired[1], "end that process: here nobody can take its lock away"
+                    ) from problem
 
-    def _held_by(self, told: bytes) -> StateLocked:
+    def _held_by(
+        self, told: bytes, hint: str = "the lock ends with its process; wait with a longer --lock-timeout"
+    ) -> StateLocked:
         silent = time.monotonic() - self._seen_at
         return StateLocked(
             f"the state is held by {_holder_in(told)}; its lease ends after {self.seconds:.0f} s without a sign of life, "
             f"and {silent:.0f} s of silence were seen",
-            hint="the lock ends with its process; wait with a longer --lock-timeout",
+            hint=hint,
         )
-
-
-@contextmanager
-def _alone_in(directory: Path, how: int = 0) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _holder_in(told: bytes) -> str:

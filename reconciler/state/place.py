@@ -6,15 +6,14 @@ it. Who can write the directory can put another state in the place of ours.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import re
 import stat
 from contextlib import suppress
 from pathlib import Path
 
 from reconciler.errors import StateError
+from reconciler.state.files import HAS_MODES
 
 # Linux's list of what is mounted where; other systems have none, and there nothing is known.
 MOUNTS = Path("/proc/self/mounts")
@@ -34,6 +33,8 @@ def check_place(path: Path) -> None:
             "it; nothing was done",
             hint="keep the fleet's directory on a local disk of the one machine that applies it",
         )
+    if not HAS_MODES:
+        return
     with suppress(FileNotFoundError, NotADirectoryError):
         found = path.parent.stat()
         mode = found.st_mode
@@ -48,6 +49,9 @@ def check_place(path: Path) -> None:
 
 def is_private(group: int) -> bool:
     """Whether a group is that of this user alone, as most systems make one for each: then it is nobody else."""
+    import grp  # neither is there on Windows
+    import pwd
+
     try:
         found, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -71,7 +75,7 @@ def exposures(*files: Path) -> list[str]:
     for path in files:
         with suppress(OSError):
             mode = stat.S_IMODE(path.stat().st_mode)
-            if mode & 0o077 and _file_system(path.parent) not in _WITHOUT_MODES:
+            if HAS_MODES and mode & 0o077 and _file_system(path.parent) not in _WITHOUT_MODES:
                 found.append(f"{path} is open to others (mode {mode:04o}): chmod 600 {path}")
     return found
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import orjson
 
+from reconciler.state import files
+
 _LARGEST = 4096
 
 
@@ -55,9 +57,7 @@ class SeenFile:
         fresh = self._path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(
-                os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
-            ) as file:
+            with os.fdopen(files.create(fresh), "wb") as file:
                 file.write(orjson.dumps(document))
             fresh.replace(self._path)
 

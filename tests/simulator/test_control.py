@@ -101,6 +101,7 @@ def test_the_clock(service: Service) -> None:
     assert asked(service, "POST", "clock", {"advance": 259200}).body == {
         "now": NOON + 259200.3,
         "offset": 259200,
+        "speed": 1.0,
     }
     assert service.status(agent_id) == "STOPPED"
     assert asked(service, "GET", "clock").body["offset"] == 259200

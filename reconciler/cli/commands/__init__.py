@@ -21,6 +21,7 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("init", "files", "Write a small fleet that plans and applies at once."),
     Command("validate", "files", "Check the files: every problem at once, offline."),
+    Command("explain", "files", "Say what a rule of validate means, and what to do."),
     Command("render", "files", "Print the final agents, secrets as references."),
     Command("doctor", "look", "Check all that an apply needs, and change nothing."),
     Command("plan", "change", "Show what apply would do; reads, never writes."),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command("adopt")
-@click.argument("address")
+@options.address_argument
 @click.argument("agent_id")
 @options.fleet_options_with_c
 @options.lock_option

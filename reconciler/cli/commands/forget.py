@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command("forget")
-@click.argument("address")
+@options.address_argument
 @options.fleet_options_with_c
 @options.lock_option
 @options.output_options

@@ -10,7 +10,7 @@ from reconciler.cli import options
 
 
 @click.command("history")
-@click.argument("address")
+@options.address_argument
 @options.talking_options
 def command(address: str, **flags: Any) -> int:
     """Print what was said so far by and to a running agent.

@@ -10,7 +10,10 @@ import click
 
 from reconciler.cli import options
 
+# A copy of the schema, so that an editor needs no network and sees what this version checks.
+_SCHEMA = "fleet.schema.json"
 _FLEET = """\
+# yaml-language-server: $schema=fleet.schema.json
 # A fleet: the voice agents that should run, per channel. `reconciler plan` shows what would change.
 fleet: {name}
 service:
@@ -38,6 +41,7 @@ environments:
 """
 
 _AGENTS = """\
+# yaml-language-server: $schema=../fleet.schema.json
 # Every *.yaml in this folder belongs to the fleet.
 channels:
   - channel: lobby
@@ -61,6 +65,15 @@ If you do not know something, say so and offer to call a colleague.
 """
 
 _IGNORE = ".reconciler/\n"
+# For VS Code, where files that `init` did not write have no such line; YAML 1.2 as we read it: `no` is a text.
+_SETTINGS = """\
+{
+  "yaml.schemas": {"./fleet.schema.json": ["fleet.yaml", "agents/*.yaml", "agents/*.yml"]},
+  "yaml.yamlVersion": "1.2"
+}
+"""
+# Where one of these is there already it is somebody's, and stays.
+_MAY_BE_THERE = (".gitignore", ".vscode/settings.json")
 
 
 @click.command("init")
@@ -68,11 +81,17 @@ _IGNORE = ".reconciler/\n"
 def command(directory: str) -> int:
     """Write a small fleet that plans and applies at once on the embedded simulator. Never overwrites.
 
+    With it come a copy of the schema, the lines that name it to an editor, and settings for VS Code; after an update
+    `reconciler schema fleet > fleet.schema.json` writes the copy anew.
+
     \b
     reconciler init my-fleet
     reconciler plan my-fleet
     """
+    import json
+
     from reconciler.cli.output import write
+    from reconciler.cli.schemas import SCHEMAS
     from reconciler.errors import UsageError
     from reconciler.report.escape import visible
 
@@ -83,9 +102,11 @@ def command(directory: str) -> int:
         "agents/lobby.yaml": _AGENTS,
         "prompts/greeter.md": _PROMPT,
         ".gitignore": _IGNORE,
+        _SCHEMA: json.dumps(SCHEMAS["fleet"](), ensure_ascii=False, separators=(",", ":")) + "\n",
+        ".vscode/settings.json": _SETTINGS,
     }
     # A link that leads nowhere is there, too: writing through it would write somewhere else.
-    taken = [each for each in files if os.path.lexists(root / each) and each != ".gitignore"]
+    taken = [each for each in files if os.path.lexists(root / each) and each not in _MAY_BE_THERE]
     if taken:
         raise UsageError(
             f"{root / taken[0]} is there already; nothing was written", hint="init never overwrites"
@@ -93,6 +114,7 @@ def command(directory: str) -> int:
     for file, text in files.items():
         path = root / file
         if os.path.lexists(path):
+            write(f"kept {visible(str(path))}, which is there already\n")
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as new:

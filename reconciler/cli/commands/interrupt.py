@@ -10,7 +10,7 @@ from reconciler.cli import options
 
 
 @click.command("interrupt")
-@click.argument("address")
+@options.address_argument
 @options.talking_options
 def command(address: str, **flags: Any) -> int:
     """Stop what an agent is saying or thinking.

@@ -11,7 +11,7 @@ def command(name: str) -> int:
     """Print the JSON Schema of a format.
 
     \b
-    reconciler schema fleet > fleet.schema.json      for editors: `# yaml-language-server: $schema=…`
+    reconciler schema fleet > fleet.schema.json      for editors; `init` writes the lines that name it
     reconciler schema plan                           what `plan --format json` prints
     """
     from reconciler.cli.output import write

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("address")
+@options.address_argument
 @options.fleet_options_with_c
 @options.format_option(ReportKind.TREE)
 @options.output_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 import click
@@ -12,6 +11,9 @@ from reconciler.cli import options
 
 @click.command("simulator", short_help="Serve the embedded service on loopback.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0: a free port.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Listen here; others only in a container."
+)
 @click.option(
     "--switch",
     "switches",
@@ -30,21 +32,28 @@ from reconciler.cli import options
 )
 @click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
 def command(
-    port: int, switches: tuple[tuple[str, str], ...], world: str | None, speed: float, list_switches: bool
+    port: int,
+    host: str,
+    switches: tuple[tuple[str, str], ...],
+    world: str | None,
+    speed: float,
+    list_switches: bool,
 ) -> int:
     """Serve the simulated service on a loopback port, for other clients and other people's CI.
 
     It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. It
     does by default what was seen of the live service, else what the vendor's pages say; switches such as strict_vendors,
-    missing_parts or rtc_failure change that. GET and POST /simulator/clock tell and advance its time.
+    missing_parts or rtc_failure change that. GET and POST /simulator/clock tell and advance its time. With --speed a
+    reconciler on this machine takes its time from it: 3600 lets 72 hours pass in 72 seconds (examples/rehearsal).
 
     \b
     reconciler simulator --port 8080
     reconciler simulator --speed 3600 --switch quota=200 --switch conflict_body=agent_id
     AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
     """
+    from reconciler.cli.serving import serve_on
     from reconciler.errors import UsageError
-    from reconciler.simulator import Credentials, Simulator, Store, SwitchError, serve
+    from reconciler.simulator import Credentials, Simulator, Store, SwitchError
 
     if list_switches:
         _list_switches()
@@ -54,21 +63,8 @@ def command(
         simulator.set_switches(dict(switches))
     except SwitchError as problem:
         raise UsageError(str(problem), hint="`reconciler simulator --list-switches` lists them") from problem
-    try:
-        serve(simulator, port, on_listening=_announce)
-    except OSError as problem:
-        if problem.errno != errno.EADDRINUSE:
-            raise
-        raise UsageError(
-            f"port {port} is in use", hint="choose another, or --port 0 for a free one"
-        ) from problem
+    serve_on(simulator, host, port)
     return 0
-
-
-def _announce(port: int) -> None:
-    from reconciler.cli.output import write
-
-    write(f"listening on http://127.0.0.1:{port}\n")
 
 
 def _list_switches() -> None:

@@ -10,7 +10,7 @@ from reconciler.cli import options
 
 
 @click.command("speak")
-@click.argument("address")
+@options.address_argument
 @click.argument("text")
 @click.option(
     "--priority",

@@ -10,7 +10,7 @@ from reconciler.cli import options
 
 
 @click.command("think")
-@click.argument("address")
+@options.address_argument
 @click.argument("text")
 @options.talking_options
 def command(address: str, text: str, **flags: Any) -> int:

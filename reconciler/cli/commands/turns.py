@@ -10,7 +10,7 @@ from reconciler.cli import options
 
 
 @click.command("turns")
-@click.argument("address")
+@options.address_argument
 @options.talking_options
 def command(address: str, **flags: Any) -> int:
     """Print the turns of an agent's session, with their latencies where the service gives them.

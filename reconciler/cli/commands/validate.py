@@ -27,16 +27,16 @@ def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     reconciler validate
     reconciler validate hotels -e prod
     reconciler validate --format github          annotations on the lines of a pull request
+    reconciler explain uid-clash                 what the word in brackets at the end of a message means
     """
     from reconciler.cli.output import source_reader
-    from reconciler.cli.validating import check
+    from reconciler.cli.validating import check, explain_rule
     from reconciler.errors import ExitCode
 
     directory = Path(fleet.directory)
     found = check(directory, fleet.environment, dict(fleet.variables))
     # Annotations count from the root of the repository, where the command runs in CI.
     root = "" if directory.is_absolute() or directory == Path() else directory.as_posix()
-    output.report(
-        form, ReportKind.PROBLEMS, found, RenderOptions(root=root, read_source=source_reader(directory))
-    )
+    rendering = RenderOptions(root=root, read_source=source_reader(directory), explain_rule=explain_rule)
+    output.report(form, ReportKind.PROBLEMS, found, rendering)
     return int(ExitCode.ERROR if found.has_errors else ExitCode.DONE)

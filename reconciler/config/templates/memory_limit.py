@@ -18,8 +18,10 @@ def bound_memory(size: int) -> None:
 
 def more_memory(size: int) -> None:
     """Let it have so many bytes more, if it is bound at all."""
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows: nothing is bound there
+        return
     now = resource.getrlimit(resource.RLIMIT_AS)[0]
     if now != resource.RLIM_INFINITY:
         bound_memory(now + size)

@@ -30,6 +30,8 @@ from reconciler.diagnostics import Problem, ProblemError
 T = TypeVar("T")
 
 MIB: int = 1024 * 1024
+# Whether this system can do the work in a process that is bounded from outside.
+CONFINES: bool = hasattr(os, "fork")
 _POLL_SECONDS = 0.25
 
 
@@ -69,7 +71,7 @@ class Worker:
 
     def run(self, work: Callable[[], Iterator[T]]) -> Iterator[T]:
         """What the work yields, as it comes; raises `Ended`. A list counts as so many items."""
-        if not hasattr(os, "fork"):
+        if not CONFINES:
             yield from work()
             return
         with mmap.mmap(-1, SHARED_SIZE) as memory:

@@ -27,7 +27,17 @@ from reconciler.contract.rows import slot, vendor
 _AVATAR_ID = identifier("The vendor's avatar.")
 _AGORA_UID = identifier("The avatar's own user id in the channel, as text; nobody else may have it.")
 _AGORA_TOKEN = key("RTC token for `agora_uid`; write a reference, not the value.")
-_QUALITY = words("Quality of the video.", "low", "medium", "high")
+_QUALITY = words(
+    "Quality of the video.",
+    "low",
+    "medium",
+    "high",
+    means=(
+        "low quality",
+        "medium quality",
+        "high quality",
+    ),
+)
 _PIXELS = whole("Size of the video in pixels; width and height go together.", gt=0)
 
 

@@ -12,6 +12,10 @@ CREDENTIAL_MODE = words(
     "Whose credentials pay this vendor: `managed` is Agora's, `byok` yours (the service's default).",
     "managed",
     "byok",
+    means=(
+        "Agora's credentials pay",
+        "your credentials pay",
+    ),
 )
 TEXT = text("Text, in the vendor's own terms.")
 FLAG = switch("A switch of the vendor; off unless its page says otherwise.")

@@ -71,14 +71,46 @@ _COMMON: Fields = {
     "vendor": words(
         "Whose model it is; `custom` adds turn ids and times to the requests.",
         *(each.name for each in _VENDORS),
+        means=(
+            "OpenAI",
+            "Azure OpenAI",
+            "xAI",
+            "your own model; requests have turn ids and times",
+            "Alibaba Cloud; mainland China only",
+            "ByteDance; mainland China only",
+            "DeepSeek; mainland China only",
+            "Tencent; mainland China only",
+        ),
     ),
     "url": address("Address of the model."),
     "api_key": key("Key for the model; write a reference, not the value. Default empty."),
     "system_messages": _MESSAGES,
     "max_history": whole("Messages to remember, 1 to 1024; default 32.", ge=1, le=1024),
-    "input_modalities": many(words("", "text", "image"), "What the model takes; default text.", min_length=1),
+    "input_modalities": many(
+        words(
+            "",
+            "text",
+            "image",
+            means=(
+                "text",
+                "pictures",
+            ),
+        ),
+        "What the model takes; default text.",
+        min_length=1,
+    ),
     "output_modalities": many(
-        words("", "text", "audio"), "What the model gives; default text.", min_length=1
+        words(
+            "",
+            "text",
+            "audio",
+            means=(
+                "text",
+                "sound",
+            ),
+        ),
+        "What the model gives; default text.",
+        min_length=1,
     ),
     "greeting_configs": group(
         "How the greeting is played.",
@@ -87,6 +119,10 @@ _COMMON: Fields = {
                 "Greet every user who joins (`single_every`, the default) or only the first.",
                 "single_every",
                 "single_first",
+                means=(
+                    "greet every user who joins",
+                    "greet the first user only",
+                ),
             ),
             "delay_ms": whole("Wait before the greeting, 0 to 5000 ms.", ge=0, le=5000),
             "interruptable": switch("Whether speech may cut the greeting short; default true."),
@@ -98,6 +134,10 @@ _COMMON: Fields = {
                 "What becomes of speech heard meanwhile: answered afterwards, or kept as context.",
                 "merge_reply",
                 "context",
+                means=(
+                    "answer it afterwards",
+                    "keep it as context",
+                ),
             ),
         },
         name="greeting_configs",

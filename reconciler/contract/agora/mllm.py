@@ -81,7 +81,15 @@ _GPT_LIVE: Fields = {
     "output_buffer_ms": whole("Output to hold back, in ms.", ge=0),
     "input_batch_ms": whole("Input to send at once, in ms.", ge=0),
     "tool_enabled": FLAG,
-    "delegation": words("Who answers a delegated question.", "client", "responses"),
+    "delegation": words(
+        "Who answers a delegated question.",
+        "client",
+        "responses",
+        means=(
+            "your client",
+            "the model of `responses_model`",
+        ),
+    ),
     "responses_model": text("The model that answers delegated questions."),
     "interrupt_on_user_turn": FLAG,
     "session_params": free("More settings of the vendor's session."),
@@ -93,10 +101,30 @@ _COMMON: Fields = {
     "messages": many(free(""), "What was said before, as the vendor writes it."),
     "max_history": whole("Messages to remember; Azure only.", gt=0),
     "input_modalities": many(
-        words("", "audio", "text"), "What the model takes; default audio.", min_length=1
+        words(
+            "",
+            "audio",
+            "text",
+            means=(
+                "sound",
+                "text",
+            ),
+        ),
+        "What the model takes; default audio.",
+        min_length=1,
     ),
     "output_modalities": many(
-        words("", "text", "audio"), "What the model gives; default text and audio.", min_length=1
+        words(
+            "",
+            "text",
+            "audio",
+            means=(
+                "text",
+                "sound",
+            ),
+        ),
+        "What the model gives; default text and audio.",
+        min_length=1,
     ),
     "greeting_message": prose("Words of greeting for the first user."),
     "failure_message": prose("Words when the model fails."),
@@ -108,6 +136,11 @@ _COMMON: Fields = {
                 "agora_vad",
                 "server_vad",
                 "semantic_vad",
+                means=(
+                    "Agora's detection",
+                    "the vendor's, by loudness",
+                    "the vendor's, by meaning; OpenAI only",
+                ),
             ),
             "agora_vad_config": group(
                 "Settings for `agora_vad`.",
@@ -131,15 +164,39 @@ _COMMON: Fields = {
                         "How readily speech begins; Gemini only.",
                         "START_SENSITIVITY_HIGH",
                         "START_SENSITIVITY_LOW",
+                        means=(
+                            "speech begins readily",
+                            "speech begins late",
+                        ),
                     ),
                     "end_of_speech_sensitivity": words(
-                        "How readily speech ends; Gemini only.", "END_SENSITIVITY_HIGH", "END_SENSITIVITY_LOW"
+                        "How readily speech ends; Gemini only.",
+                        "END_SENSITIVITY_HIGH",
+                        "END_SENSITIVITY_LOW",
+                        means=(
+                            "speech ends readily",
+                            "speech ends late",
+                        ),
                     ),
                 },
             ),
             "semantic_vad_config": group(
                 "Settings for `semantic_vad`.",
-                {"eagerness": words("How soon the model answers.", "auto", "low", "medium", "high")},
+                {
+                    "eagerness": words(
+                        "How soon the model answers.",
+                        "auto",
+                        "low",
+                        "medium",
+                        "high",
+                        means=(
+                            "the vendor decides",
+                            "wait longer",
+                            "between low and high",
+                            "answer sooner",
+                        ),
+                    )
+                },
             ),
         },
         name="mllm_turn_detection",

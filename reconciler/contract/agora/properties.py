@@ -71,6 +71,14 @@ PROPERTIES = group(
                         "ASIA",
                         "INDIA",
                         "JAPAN",
+                        means=(
+                            "servers anywhere",
+                            "servers in North America",
+                            "servers in Europe",
+                            "servers in Asia",
+                            "servers in India",
+                            "servers in Japan",
+                        ),
                     )
                 ),
                 "exclude_area": words(
@@ -80,6 +88,13 @@ PROPERTIES = group(
                     "ASIA",
                     "INDIA",
                     "JAPAN",
+                    means=(
+                        "servers in North America",
+                        "servers in Europe",
+                        "servers in Asia",
+                        "servers in India",
+                        "servers in Japan",
+                    ),
                 ),
             },
         ),
@@ -106,6 +121,10 @@ PROPERTIES = group(
                     "Follow one speaker (`locking`, the default), or tell the model who speaks.",
                     "locking",
                     "recognition",
+                    means=(
+                        "follow one speaker",
+                        "tell the model who speaks",
+                    ),
                 ),
                 "sample_urls": checked(
                     mapping(
@@ -151,7 +170,15 @@ PROPERTIES = group(
                 "content": group(
                     "Which.",
                     {
-                        "mode": words("From a list, or made up by a model.", "static", "generated"),
+                        "mode": words(
+                            "From a list, or made up by a model.",
+                            "static",
+                            "generated",
+                            means=(
+                                "from the list of phrases",
+                                "made up by a model",
+                            ),
+                        ),
                         "static_config": group(
                             "Settings for `static`.",
                             {
@@ -169,6 +196,10 @@ PROPERTIES = group(
                                     "In random order without repeats, or in the order of the list.",
                                     "shuffle",
                                     "round_robin",
+                                    means=(
+                                        "in random order, without repeats",
+                                        "in the order of the list",
+                                    ),
                                 ),
                             },
                         ),
@@ -207,7 +238,13 @@ PROPERTIES = group(
                             "Quiet to wait for, 0 to 60000 ms; default 0, never.", ge=0, le=60000
                         ),
                         "action": words(
-                            "Speak the content (the default), or give it to the model.", "speak", "think"
+                            "Speak the content (the default), or give it to the model.",
+                            "speak",
+                            "think",
+                            means=(
+                                "speak the content",
+                                "give the content to the model",
+                            ),
                         ),
                         "content": prose("The words; needed with a timeout. May use {{variables}}."),
                     },
@@ -225,11 +262,23 @@ PROPERTIES = group(
                     "Way of transcripts and events; `rtm` needs enable_rtm. Default datastream.",
                     "rtm",
                     "datastream",
+                    means=(
+                        "over RTM; needs enable_rtm",
+                        "over the channel's data stream",
+                    ),
                 ),
                 "enable_metrics": switch("Send measurements; needs enable_rtm. Default false."),
                 "enable_error_message": switch("Send errors; needs enable_rtm. Default false."),
                 "audio_scenario": words(
-                    "Tuning of the audio; `default` is `aiserver`.", "default", "chorus", "aiserver"
+                    "Tuning of the audio; `default` is `aiserver`.",
+                    "default",
+                    "chorus",
+                    "aiserver",
+                    means=(
+                        "the same as `aiserver`",
+                        "for singing together",
+                        "for AI agents",
+                    ),
                 ),
                 "opt_out": switch("Keep nothing of the session at Agora. Default false."),
             },

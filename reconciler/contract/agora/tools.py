@@ -61,7 +61,17 @@ _TOOL: Fields = {
         group(
             "The request behind the tool.",
             {
-                "method": required(words("HTTP method.", "GET", "POST")),
+                "method": required(
+                    words(
+                        "HTTP method.",
+                        "GET",
+                        "POST",
+                        means=(
+                            "read; takes no body",
+                            "send the body",
+                        ),
+                    )
+                ),
                 "url": required(address("Address; may hold {{args.x}} and {{template_variables.x}}.")),
                 "headers": _HEADERS,
                 "body": free("JSON to post, with {{placeholders}}; not with GET."),

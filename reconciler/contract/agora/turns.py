@@ -29,6 +29,10 @@ _STRATEGY = words(
     "Speech that may not interrupt is answered afterwards (`append`) or dropped (`ignore`).",
     "append",
     "ignore",
+    means=(
+        "answer it afterwards",
+        "drop it",
+    ),
 )
 _KEYWORDS = many(prose(), "Words that interrupt the agent, at most 128.", max_length=128)
 _INTERRUPT_AFTER = whole(
@@ -56,6 +60,12 @@ TURN_DETECTION = group(
                                 "manual",
                                 "keywords",
                                 "disabled",
+                                means=(
+                                    "by loudness",
+                                    "by the app, over RTM",
+                                    "old; moved to `interruption`",
+                                    "old; moved to `interruption`",
+                                ),
                             )
                         ),
                         "vad_config": group(
@@ -92,6 +102,11 @@ TURN_DETECTION = group(
                             "vad",
                             "semantic",
                             "manual",
+                            means=(
+                                "by silence",
+                                "by meaning; English and Chinese",
+                                "by the app, over RTM",
+                            ),
                         ),
                         "vad_config": group(
                             "Settings for `vad`.",
@@ -132,6 +147,11 @@ TURN_DETECTION = group(
             "agora_vad",
             "server_vad",
             "semantic_vad",
+            means=(
+                "Agora's detection",
+                "the vendor's, by loudness",
+                "the vendor's, by meaning",
+            ),
             deprecated=True,
         ),
         "interrupt_mode": words(
@@ -142,6 +162,14 @@ TURN_DETECTION = group(
             "keyword",
             "keywords",
             "adaptive",
+            means=(
+                "speech interrupts at once",
+                "speech is answered afterwards",
+                "speech is dropped",
+                "certain words interrupt",
+                "certain words interrupt",
+                "not explained on the service's pages",
+            ),
             deprecated=True,
         ),
         "interrupt_duration_ms": number(
@@ -164,6 +192,11 @@ TURN_DETECTION = group(
             "auto",
             "low",
             "high",
+            means=(
+                "the vendor decides",
+                "wait longer",
+                "answer sooner",
+            ),
             deprecated=True,
         ),
     },
@@ -177,6 +210,10 @@ INTERRUPTION = group(
             "Any speech interrupts (`start_of_speech`, the default), or certain words.",
             "start_of_speech",
             "keywords",
+            means=(
+                "any speech interrupts",
+                "certain words interrupt",
+            ),
         ),
         "keywords_config": group("Settings for `keywords`.", {"trigger_keywords": _KEYWORDS}),
         "disabled_config": group("Settings for when `enable` is false.", {"strategy": _STRATEGY}),

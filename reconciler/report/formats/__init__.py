@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 # Path of a file of the fleet -> its text, or None where it cannot be shown.
 ReadSource: TypeAlias = Callable[[str], "str | None"]
+# Id of a rule -> what it is about in a line, and all that is to be said of it; empty where it is none of the files'.
+ExplainRule: TypeAlias = Callable[[str], tuple[str, str]]
 
 
 class ReportKind(StrEnum):
@@ -34,6 +36,11 @@ def _no_source(file: str) -> str | None:
     return None
 
 
+def no_rules(rule: str) -> tuple[str, str]:
+    """Nothing to say of any rule."""
+    return "", ""
+
+
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
     """How to render; a format ignores what it has no use for.
@@ -45,6 +52,7 @@ class RenderOptions:
     explain: bool = False
     root: str = ""
     read_source: ReadSource = _no_source
+    explain_rule: ExplainRule = no_rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,4 +9,6 @@ from reconciler.report.problems import Checked
 
 def problems(value: Checked, options: RenderOptions) -> str:
     """One run with every problem."""
-    return problem_formats.render_sarif(value.diagnostics, root=options.root)
+    return problem_formats.render_sarif(
+        value.diagnostics, root=options.root, explain_rule=options.explain_rule
+    )

@@ -10,18 +10,19 @@ import jsonschema
 import pytest
 import yaml
 
+from reconciler.cli.schemas import SCHEMAS
 from reconciler.config import fleet_schema, load, rendered, rendered_schema
 from reconciler.config.keys import KEYS
 from tests.unit.config.conftest import GOOD, Write
 
-SCHEMAS = Path(__file__).parents[3] / "schemas"
+FOLDER = Path(__file__).parents[3] / "schemas"
 MAKERS = {"fleet": fleet_schema, "rendered": rendered_schema}
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_fresh(name: str, request: pytest.FixtureRequest) -> None:
-    path = SCHEMAS / f"{name}.schema.json"
-    text = json.dumps(MAKERS[name](), indent=2, ensure_ascii=False) + "\n"
+    path = FOLDER / f"{name}.schema.json"
+    text = json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False) + "\n"
     if request.config.getoption("--update-golden"):
         path.write_text(text, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == text
@@ -32,8 +33,8 @@ def test_valid(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(MAKERS[name]())
 
 
-def errors(schema: dict[str, Any], value: object) -> list[str]:
-    return [each.message for each in jsonschema.Draft202012Validator(schema).iter_errors(value)]
+def errors(made: dict[str, Any], value: object) -> list[str]:
+    return [each.message for each in jsonschema.Draft202012Validator(made).iter_errors(value)]
 
 
 FLEET = f"""
@@ -87,13 +88,13 @@ def test_what_nobody_should_write(wrong: str) -> None:
 
 
 def test_every_key_of_ours_is_described() -> None:
-    schema = fleet_schema()
+    definitions = fleet_schema()["$defs"]
     sections = {
-        "fleet.yaml": schema["$defs"]["fleet"],
-        "agents file": schema["$defs"]["agents_file"],
-        **dict.fromkeys(("defaults", "overrides"), schema["$defs"]["layer"]),
+        "fleet.yaml": definitions["fleet"],
+        "agents file": definitions["agents_file"],
+        **dict.fromkeys(("defaults", "overrides"), definitions["layer"]),
         **{
-            name: schema["$defs"][name]
+            name: definitions[name]
             for name in ("channel", "agent", "profile", "environment", "service", "limits", "lifecycle")
         },
     }

@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from reconciler.cli.schemas import SCHEMAS
 from reconciler.report.documents import to_json
-from reconciler.report.json_plan import plan_schema, plan_tree, render_plan
+from reconciler.report.json_plan import plan_tree, render_plan
 from tests.unit.report.plans import World, properties, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
@@ -39,8 +40,8 @@ def test_dangers_and_refusals(golden: Golden) -> None:
 
 def test_the_schema_is_fresh(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--update-golden"):
-        SCHEMA.write_text(to_json(plan_schema()))
-    assert SCHEMA.read_text() == to_json(plan_schema())
+        SCHEMA.write_text(to_json(SCHEMAS["plan"]()))
+    assert SCHEMA.read_text() == to_json(SCHEMAS["plan"]())
 
 
 @pytest.mark.parametrize("world", [rich_world(), risky_world(), World().wants("a/b")])

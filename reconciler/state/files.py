@@ -1,0 +1,84 @@
+"""The system's calls behind the files of a state: private new files, durable moves, and locks that end with a process.
+
+Where a system has no POSIX (Windows), `msvcrt` locks, and what it cannot do is left out: a link is followed, and a directory is
+neither locked nor written to disk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+# A link in the place of a file of ours would have us write wherever it leads to.
+NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+# Whether files have an owner and a mode that say who may write them.
+HAS_MODES: Final = hasattr(os, "geteuid")
+# The byte that msvcrt locks: it locks others out of reading it, too, so it lies behind all that is ever written.
+_LOCKED_BYTE: Final = 0x3FFF_FFFF
+
+
+def create(path: Path) -> int:
+    """A descriptor of a new, empty file that only this user can read; what was there is emptied."""
+    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | NO_LINK, 0o600)
+
+
+def sync_directory(path: Path) -> None:
+    """Make what was moved into a directory durable, where the system can."""
+    if HAS_MODES:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, wait: bool, shared: bool = False) -> None:
+    """Lock an open file for this process; without `wait`, `BlockingIOError` where another has it.
+
+    `shared` is for a look: it keeps out only whoever holds the file alone.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        _lock_without_posix(descriptor, wait=wait)
+        return
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+
+
+def _lock_without_posix(descriptor: int, *, wait: bool) -> None:
+    msvcrt: Any = importlib.import_module("msvcrt")
+    os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    except OSError as problem:
+        raise BlockingIOError(problem.errno, "another process has the lock") from problem
+
+
+@contextmanager
+def alone_in(directory: Path, *, wait: bool = True) -> Iterator[None]:
+    """Nobody else who asks for it is in the block for this directory; as `lock`."""
+    if HAS_MODES:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    else:
+        descriptor = os.open(directory / "lease.guard", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        lock(descriptor, wait=wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_start(descriptor: int, size: int) -> bytes:
+    """At most so many bytes from the start of an open file."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def write_start(descriptor: int, data: bytes) -> None:
+    """Let an open file hold this and nothing else."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, data)
+    os.ftruncate(descriptor, len(data))
