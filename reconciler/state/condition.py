@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from reconciler.errors import ReconcilerError, StateError, StateLocked
 from reconciler.state import database
 from reconciler.state.damage import Damaged
+from reconciler.state.files import NO_LINK
 from reconciler.state.local import LocalStore
 from reconciler.state.place import check_place, check_writable
 from reconciler.state.statements import read_pins
@@ -63,7 +65,7 @@ def _check_writable(store: LocalStore) -> None:
 
 def _check_lock(path: Path) -> None:
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+        os.close(os.open(path, os.O_RDWR | NO_LINK))
     except FileNotFoundError:
         return
     except OSError as problem:
@@ -74,8 +76,7 @@ def _check_lock(path: Path) -> None:
 
 
 def _check_room(directory: Path) -> None:
-    disk = os.statvfs(directory)
-    room = disk.f_bavail * disk.f_frsize
+    room = shutil.disk_usage(directory).free
     if room < _LEAST_ROOM:
         raise StateError(
             f"the disk of {directory} is full ({room // 1024} KB are left), and the state could not be written",
