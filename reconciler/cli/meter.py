@@ -1,10 +1,11 @@
-"""Counts the requests of a run, for `--verbose`, and tells people when the service has not answered for a while."""
+"""Counts the requests of a run, for `--verbose`, logs those that failed, and says when the service is silent."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
@@ -16,15 +17,27 @@ _TOO_MANY = 429
 # The troubles after which a read is tried again.
 _PASSING = frozenset({HttpTrouble.CONNECT, HttpTrouble.TIMEOUT, HttpTrouble.BROKEN})
 _READS = frozenset({"GET", "HEAD"})
+# What a service or a proxy calls a request in its own logs; anything else under that header is not repeated.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 
 
 class Meter:
-    """`driver.loop.Sender` that counts what passes, and says through `tell` that reads get no answer."""
+    """`driver.loop.Sender` that counts what passes, and says through `tell` that reads get no answer.
 
-    def __init__(self, sender: Sender, host: str, tell: Callable[[str], None]) -> None:
+    `trace` takes a line and fields for the log, about each request that was refused or got no answer.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        host: str,
+        tell: Callable[[str], None],
+        trace: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
         self._sender = sender
         self._host = host
         self._tell = tell
+        self._trace = trace
         self._begun = time.monotonic()
         self._alarm: asyncio.TimerHandle | None = None
         self._last = ""
@@ -40,13 +53,34 @@ class Meter:
         """Perform one request."""
         if request.method not in _READS:
             self.changes += 1
-            return await self._sender.send(request, worker)
+            result = await self._sender.send(request, worker)
+            self._log(request, result)
+            return result
         self.reads += 1
         if self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(PATIENCE, self._complain)
         result = await self._sender.send(request, worker)
         self._note(result)
+        self._log(request, result)
         return result
+
+    def _log(self, request: HttpRequest, result: HttpReply | HttpFailure) -> None:
+        if isinstance(result, HttpReply) and result.status < 400:
+            return
+        path = request.url.partition("/projects/")[2].partition("/")[2]
+        failed = isinstance(result, HttpFailure)
+        told = str(result.trouble) if failed else f"HTTP {result.status}"
+        found = None if failed else _REQUEST_ID.fullmatch(result.headers.get("x-request-id", ""))
+        request_id = found[0] if found else ""
+        fields = {
+            "type": "request_failed",
+            "method": request.method,
+            "path": path,
+            "status": None if failed else result.status,
+            "request_id": request_id,
+        }
+        which = f" (request {request_id})" if request_id else ""
+        self._trace(f"{request.method} {path}: {told}{which}", fields)
 
     def _note(self, result: HttpReply | HttpFailure) -> None:
         if isinstance(result, HttpFailure) and result.trouble in _PASSING:

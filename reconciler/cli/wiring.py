@@ -71,7 +71,6 @@ class Session:
     # False where the report itself tells what a run would warn of.
     warns: bool = field(default=True, init=False)
     _has_changed: bool = field(default=False, init=False)
-    _warned: set[str] = field(default_factory=set, init=False)
 
     @property
     def provider(self) -> RunProvider:
@@ -104,7 +103,8 @@ class Session:
     def _interrupted(self, number: int, *, is_watch: bool) -> Interrupted:
         """The end of a run that was stopped; what is said of it is what is certain."""
         if not is_watch:
-            self.output.say("interrupted" if self._has_changed else "interrupted; nothing was done")
+            said = "interrupted" if self._has_changed else "interrupted; nothing was done"
+            self.output.say(said, level="error")
         return Interrupted(number)
 
     async def _run(self, steps: Steps[T], on_event: Callable[[Any], None] | None) -> T:
@@ -114,7 +114,7 @@ class Session:
             else:
                 on_event(Notice(text))
 
-        sender = Meter(self.sender(), self.provider.host, tell)
+        sender = Meter(self.sender(), self.provider.host, tell, self.output.trace)
         driver = Driver(
             sender,
             store=behind_ports(self.store),
@@ -134,10 +134,8 @@ class Session:
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
-            if on_event is not None:  # a command that only reads has nothing to finish
-                self.output.say(
-                    "stopping: nothing new is started; once more ends at once (the intents are on disk)"
-                )
+            known = "" if on_event is None else " (the intents are on disk)"
+            self.output.acknowledge(f"stopping: nothing new is started; once more ends at once{known}")
             driver.stop()
 
         for number in _SIGNALS:
@@ -157,9 +155,8 @@ class Session:
 
     def _warn(self, rule: str, text: str | None) -> None:
         """Say a warning about the run, once however many steps the command performs."""
-        if text and self.warns and text not in self._warned:
-            self._warned.add(text)
-            self.output.say(f"warning: {text} [{rule}]")
+        if text and self.warns:
+            self.output.warn_once(f"warning: {text} [{rule}]")
 
     def __enter__(self) -> Self:
         return self
@@ -196,11 +193,13 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     except InvalidConfig as problem:
         problem.directory = flags.directory
         raise
+    if output.log is not None:
+        output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
     output.detail(
         f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
         f"in {time.monotonic() - begun:.2f} s"
     )
-    output.warn(fleet.warnings, path)
+    output.warn(fleet.warnings, flags.directory)
     return fleet
 
 
@@ -239,7 +238,7 @@ def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSo
     MASKER.publish(app_id_of(store))
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
-        output.say(f"warning: {each} [state]")
+        output.warn_once(f"warning: {each} [state]")
     return store, _Remembering(SecretSources(os.environ, path))
 
 

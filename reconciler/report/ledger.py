@@ -72,8 +72,8 @@ def lifts_of(plan: Plan) -> tuple[str, ...]:
     return tuple(text for because, text in _LIFTS.items() if because in found)
 
 
-def render(ledger: Ledger, ending: Ending, *, colour: bool) -> str:
-    """The final summary."""
+def render(ledger: Ledger, ending: Ending, *, colour: bool, quiet: bool = False) -> str:
+    """The final summary; with `quiet` without what was done."""
     style = Style(colour)
     blocks = ["\n".join(_section(result, rows, style)) for result, rows in _groups(ledger)]
     if ledger.broken is not None and not _is_cut_short(ledger):
@@ -81,7 +81,7 @@ def render(ledger: Ledger, ending: Ending, *, colour: bool) -> str:
     if notices := _notices(ledger):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in notices))
     done = _done(ledger)
-    if done and not ledger.is_complete:
+    if done and not ledger.is_complete and not quiet:
         blocks.append("\n".join([style.bold("Done"), *(f"  {style.good(each)}" for each in done)]))
     paint = style.good if ledger.is_complete else style.error
     last = paint(f"{_verdict(ledger, ending)}:") + f" {tally(ledger)}."

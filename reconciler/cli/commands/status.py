@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@options.fleet_options
+@options.many_fleets_options
 @options.format_option(ReportKind.STATUS)
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
 @click.option(
@@ -25,31 +25,37 @@ if TYPE_CHECKING:
 @options.parallelism_option
 @options.output_options
 def command(
-    fleet: options.FleetFlags, output: Output, form: Format, watch: bool, interval: float, parallelism: int
+    fleets: options.ManyFlags, output: Output, form: Format, watch: bool, interval: float, parallelism: int
 ) -> int:
     """List what runs: address, status, age, time left of 72 h, token, sync, unmanaged agents, cost.
 
     \b
     reconciler status
     reconciler status -e prod --watch
+    reconciler status hotels support -e prod,test
     """
     from reconciler import workflow
-    from reconciler.cli import wiring
+    from reconciler.cli import many, wiring
     from reconciler.cli.jobs import Flags, make_job
     from reconciler.report import overview
+    from reconciler.report.status import counts
 
-    with wiring.open_session(fleet, output) as session:
-        while True:
-            job = make_job(session, Flags(parallelism=parallelism))
-            plan, basis = session.run(workflow.status(job, session.provider), is_watch=watch)
-            if watch and output.colour():
-                click.clear()
-            output.report(
-                form, ReportKind.STATUS, overview.status_of(plan, basis, session.provider.capabilities)
-            )
-            if not watch:
-                return 0
-            try:
-                time.sleep(interval)
-            except KeyboardInterrupt:  # how a watch ends
-                return 128 + signal.SIGINT
+    chosen = Flags(parallelism=parallelism)
+
+    def look(fleet: options.FleetFlags) -> many.Seen:
+        with wiring.open_session(fleet, output) as session:
+            steps = workflow.status(make_job(session, chosen), session.provider)
+            plan, basis = session.run(steps, is_watch=watch)
+            found = overview.status_of(plan, basis, session.provider.capabilities)
+        if watch and output.colour():
+            click.clear()
+        return many.Seen(found, counts(found), is_fine=not plan.pending)
+
+    while True:
+        code = many.report_each(fleets, output, form, ReportKind.STATUS, look)
+        if not watch:
+            return code
+        try:
+            time.sleep(interval)
+        except KeyboardInterrupt:  # how a watch ends
+            return 128 + signal.SIGINT
