@@ -114,7 +114,8 @@ class Output:
     def acknowledge(self, text: str) -> None:
         """Say at once that somebody's signal has arrived, on a line of its own: a terminal shows `^C` where it stood."""
         begin = "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
-        write(f"{begin}{_as_lines(text)}", err=True, level="warning")
+        _write(sys.stderr, begin, err=True)
+        write(_as_lines(text), err=True, level="warning")
 
     def passing(self, text: str) -> None:
         """Show a line at the terminal that goes away with whatever is said next; empty takes it away."""
