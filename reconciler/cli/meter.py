@@ -1,4 +1,4 @@
-"""Counts the requests of a run, for `--verbose`, logs those that failed, and says when the service is silent."""
+"""Counts the requests of a run, logs those that failed, and says what a run waits for when it is silent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
 
 # After so many seconds without a good answer whoever waits is told for whom: a read is tried for half a minute.
 PATIENCE = 3.0
@@ -19,6 +19,41 @@ _PASSING = frozenset({HttpTrouble.CONNECT, HttpTrouble.TIMEOUT, HttpTrouble.BROK
 _READS = frozenset({"GET", "HEAD"})
 # What a service or a proxy calls a request in its own logs; anything else under that header is not repeated.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}")
+
+
+# After so many seconds without a word the pages of a long listing are counted at the terminal, so often a second.
+SILENCE = 1.0
+_OFTEN = 0.1
+
+
+class PageLine:
+    """Counts the pages of a listing through `show`, once a run has been silent for a second; `close` takes that away."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._next = time.monotonic() + SILENCE
+        self._text = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def note(self, event: Reading) -> None:
+        """Take note of a page; it is shown when its time has come."""
+        self._text = f"reading {event.page} of {event.of} pages"
+        if self._timer is None and not self._closed:
+            pause = max(0.0, self._next - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(pause, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        self._next = time.monotonic() + _OFTEN
+        self._show(self._text)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._show("")
 
 
 class Meter:

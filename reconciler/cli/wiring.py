@@ -22,7 +22,7 @@ import click
 
 from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
-from reconciler.cli.meter import Meter
+from reconciler.cli.meter import Meter, PageLine
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
@@ -30,7 +30,7 @@ from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, Reading, SecretSource, Steps
 from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
 from reconciler.services import entry_of
@@ -115,11 +115,12 @@ class Session:
                 on_event(Notice(text))
 
         sender = Meter(self.sender(), self.provider.host, tell, self.output.trace)
+        pages = PageLine(self.output.passing)
         driver = Driver(
             sender,
             store=behind_ports(self.store),
             secrets=self.secrets,
-            on_event=_heard(on_event),
+            on_event=_heard(on_event, pages),
             holder=_holder(self.fleet),
         )
         task = asyncio.ensure_future(driver.run(steps))
@@ -144,6 +145,7 @@ class Session:
         try:
             return await task
         finally:
+            pages.close()
             await sender.aclose()
             self._has_changed = self._has_changed or driver.has_changed
             self.output.detail(
@@ -167,13 +169,21 @@ class Session:
         self.store.close()
 
 
-def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
-    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read."""
+def _heard(on_event: Callable[[Any], None] | None, pages: PageLine) -> Callable[[Any], None]:
+    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read.
+
+    From then on the changes have the terminal, and no pages are counted there.
+    """
 
     def handle(event: Any) -> None:
-        if isinstance(event, Planned) and not gc.isenabled():
-            gc.freeze()
-            gc.enable()
+        if isinstance(event, Reading):
+            pages.note(event)
+            return
+        if isinstance(event, Planned):
+            pages.close()
+            if not gc.isenabled():
+                gc.freeze()
+                gc.enable()
         if on_event is not None:
             on_event(event)
 

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -303,6 +304,27 @@ def test_control_c_is_acknowledged_at_once_on_a_line_of_its_own(
     assert code == 130
     assert b"interrupted; nothing was done" in rest
     assert list(canaries.hits(seen + rest)) == []
+
+
+def test_the_pages_of_a_long_listing_are_counted_after_a_second_of_silence(
+    home: Path, service: Simulator
+) -> None:
+    finish(home)
+    service.set_switches(list_limit_max=1, latency_seconds=0.3)
+    code, seen = rest_of(*reversed(at_a_terminal(home, "plan")))
+    assert code == 0
+    counted = re.findall(rb"\r\x1b\[Kreading (\d) of 6 pages", seen)
+    assert counted[-1] == b"6"
+    assert int(counted[0]) > 3
+    assert re.search(rb"pages\r\x1b\[K[^r]*No changes", seen), "the line has gone when the result comes"
+    for words in (("plan", "-q"), ("plan", "--log-format", "text")):
+        assert b"pages" not in rest_of(*reversed(at_a_terminal(home, *words)))[1]
+    pid, terminal = at_a_terminal(home, "plan")
+    seen = seen_until(terminal, b"reading ", 20)
+    os.write(terminal, b"\x03")
+    code, rest = rest_of(terminal, pid)
+    assert code == 130
+    assert b"\r\x1b[Kstopping: " in rest
 
 
 class Huge(Simulator):
