@@ -103,15 +103,18 @@ class Meter:
         if isinstance(result, HttpReply) and result.status < 400:
             return
         path = request.url.partition("/projects/")[2].partition("/")[2]
-        failed = isinstance(result, HttpFailure)
-        told = str(result.trouble) if failed else f"HTTP {result.status}"
-        found = None if failed else _REQUEST_ID.fullmatch(result.headers.get("x-request-id", ""))
-        request_id = found[0] if found else ""
+        status, request_id = None, ""
+        if isinstance(result, HttpReply):
+            found = _REQUEST_ID.fullmatch(result.headers.get("x-request-id", ""))
+            status, request_id = result.status, found[0] if found else ""
+            told = f"HTTP {result.status}"
+        else:
+            told = str(result.trouble)
         fields = {
             "type": "request_failed",
             "method": request.method,
             "path": path,
-            "status": None if failed else result.status,
+            "status": status,
             "request_id": request_id,
         }
         which = f" (request {request_id})" if request_id else ""
