@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,9 +45,22 @@ class UnmanagedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """What an agent is at: how many turns there were, who said what last, and for how many seconds there is silence.
+
+    None is what the service does not tell: it need not have turns of a session that still runs.
+    """
+
+    turns: int | None = None
+    last_role: str | None = None
+    last_said: str | None = None
+    silence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """A fleet at one moment. `running` counts every live agent of the App ID, `elsewhere` the foreign ones
-    that are not in our channels."""
+    that are not in our channels. `conversations` are by agent id, None where nobody asked for them."""
 
     fleet: str
     environment: str | None
@@ -56,6 +70,7 @@ class StatusReport:
     running: int = 0
     quota: int | None = None
     usd_per_day: float = 0.0
+    conversations: Mapping[str, Conversation] | None = None
 
 
 # What goes first in a narrow terminal has the highest rank; at 40 columns address and status are left.
@@ -72,13 +87,20 @@ _REASONS = (Column(), Column(), Column(wraps=True))
 # Channel, name, status, age, id: the id is what `adopt` takes.
 _UNMANAGED = (Column(), Column(rank=2), Column(rank=1), Column(rank=3), Column())
 
+# So much of what was said last is shown.
+_LONGEST_SAID = 80
+
 
 def render_text(status: StatusReport, *, width: int | None = None, quiet: bool = False) -> str:
     """A table, why agents are not in sync, the unmanaged agents, and a line that sums up; `quiet`: why and the line."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
     if rows and not quiet:
-        blocks.append(table(_COLUMNS, [_cells(row) for row in rows], width))
+        asked = status.conversations
+        columns = _COLUMNS if asked is None else (*_COLUMNS, Column("CONVERSATION", wraps=True))
+        more = [() if asked is None else (_conversation(asked.get(row.agent_id)),) for row in rows]
+        cells = [(*_cells(row), *each) for row, each in zip(rows, more, strict=True)]
+        blocks.append(table(columns, cells, width))
     reasons = [(row.address, row.sync, row.detail) for row in rows if row.detail]
     if reasons:
         blocks.append("Not in sync:\n" + table(_REASONS, reasons, width, indent="    "))
@@ -100,7 +122,7 @@ def tree(status: StatusReport) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "fleet": status.fleet,
         "environment": status.environment,
-        "agents": [asdict(row) for row in rows],
+        "agents": [asdict(row) | _conversation_tree(status, row) for row in rows],
         "unmanaged": [
             asdict(row) for row in sorted(status.unmanaged, key=lambda row: (row.channel, row.agent_id))
         ],
@@ -109,6 +131,28 @@ def tree(status: StatusReport) -> dict[str, Any]:
         "quota": status.quota,
         "usd_per_day": round(status.usd_per_day, 2),
     }
+
+
+def _conversation_tree(status: StatusReport, row: StatusRow) -> dict[str, Any]:
+    """The conversation of a row; nothing at all where nobody asked for any."""
+    if status.conversations is None:
+        return {}
+    found = status.conversations.get(row.agent_id)
+    return {"conversation": None if found is None else asdict(found)}
+
+
+def _conversation(found: Conversation | None) -> str:
+    """`12 turns, silent for 3m2s, user: "Is there a pool?"`."""
+    if found is None:
+        return "-"
+    said = " ".join((found.last_said or "").split())
+    said = said if len(said) <= _LONGEST_SAID else f"{said[: _LONGEST_SAID - 1]}…"
+    parts = (
+        "" if found.turns is None else plural(found.turns, "turn", "turns"),
+        "" if found.silence is None else f"silent for {rounded(found.silence)}",
+        f'{found.last_role}: "{said}"' if said else "",
+    )
+    return ", ".join(filter(None, parts)) or "nothing said"
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:

@@ -271,3 +271,22 @@ def test_a_row_of_status_keeps_its_address_and_its_status(fleets: Path, columns:
         assert len(row) <= int(columns) or len(address) > 32
     assert ("AGENT" in lines[0]) is (columns == "200")
     assert all(column in lines[0] for column in ("ADDRESS", "STATUS"))
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+
+def test_status_tells_of_conversations_where_it_is_asked(fleets: Path) -> None:
+    run(fleets, "apply", "alpha", "--auto-approve")
+    run(fleets, "speak", "one/desk", "Good evening.", "-C", "alpha")
+    plain = run(fleets, "status", "alpha", "--format", "json")
+    assert "conversation" not in plain.stdout
+    asked = json.loads(run(fleets, "status", "alpha", "--conversation", "--format", "json").stdout)
+    one, two = (each["conversation"] for each in asked["agents"])
+    assert (one["turns"], one["last_role"], one["last_said"]) == (1, "assistant", "Good evening.")
+    assert 0 <= one["silence"] < 600
+    assert (two["turns"], two["last_said"], two["silence"]) == (0, None, None)
+    for columns in ("200", "40"):
+        shown = run(fleets, "status", "alpha", "--conversation", COLUMNS=columns).stdout
+        assert re.search(r'1 turn, silent for \w+, assistant: "Good evening\."', " ".join(shown.split()))
+    assert "conversation" not in run(fleets, "status", "alpha", "-v").stderr.lower()

@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 @click.option(
     "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
 )
+@click.option(
+    "--conversation", is_flag=True, help="Show what each agent is at: turns, silence, what was said last."
+)
 @options.parallelism_option
 @options.output_options
 def command(
-    fleets: options.ManyFlags, output: Output, form: Format, watch: bool, interval: float, parallelism: int
+    fleets: options.ManyFlags,
+    output: Output,
+    form: Format,
+    watch: bool,
+    interval: float,
+    conversation: bool,
+    parallelism: int,
 ) -> int:
     """List what runs: address, status, age, time left of 72 h, token, sync, unmanaged agents, cost.
 
@@ -33,20 +42,19 @@ def command(
     reconciler status
     reconciler status -e prod --watch
     reconciler status hotels support -e prod,test
+    reconciler status --conversation             two more reads an agent
     """
-    from reconciler import workflow
     from reconciler.cli import many, wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.report import overview
+    from reconciler.cli.talking import status_steps
     from reconciler.report.status import counts
 
     chosen = Flags(parallelism=parallelism)
 
     def look(fleet: options.FleetFlags) -> many.Seen:
         with wiring.open_session(fleet, output) as session:
-            steps = workflow.status(make_job(session, chosen), session.provider)
-            plan, basis = session.run(steps, is_watch=watch)
-            found = overview.status_of(plan, basis, session.provider.capabilities)
+            steps = status_steps(make_job(session, chosen), session.provider, conversation=conversation)
+            plan, found = session.run(steps, is_watch=watch)
         if watch and output.colour():
             click.clear()
         return many.Seen(found, counts(found), is_fine=not plan.pending)
