@@ -12,13 +12,13 @@ from reconciler.cli.options import FleetFlags, ManyFlags
 from reconciler.cli.output import Output, show_error
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError, Refused, UsageError
 from reconciler.report.formats import Format, RenderOptions, ReportKind
-from reconciler.report.several import JOINS, Part, worst
+from reconciler.report.several import JOINS, FleetPart, worst
 
 ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FleetSeen:
     """What was seen of one fleet and environment: the value to report, the same in a few words, and the exit code."""
 
     value: object
@@ -43,7 +43,7 @@ def only_one(fleets: ManyFlags, flag: str) -> None:
 
 
 def report_each(
-    fleets: ManyFlags, output: Output, form: Format, kind: ReportKind, look: Callable[[FleetFlags], Seen]
+    fleets: ManyFlags, output: Output, form: Format, kind: ReportKind, look: Callable[[FleetFlags], FleetSeen]
 ) -> int:
     """Look at each fleet and environment, and report what was seen; the worst exit code is the result."""
     if not are_several(fleets):
@@ -89,8 +89,8 @@ def _part(
     output: Output,
     form: Format,
     kind: ReportKind,
-    look: Callable[[FleetFlags], Seen],
-) -> Part:
+    look: Callable[[FleetFlags], FleetSeen],
+) -> FleetPart:
     if output.log is not None:
         output.log.about = {"directory": flags.directory, "environment": flags.environment}
     try:
@@ -101,14 +101,14 @@ def _part(
     except Exception as problem:  # noqa: BLE001  also a bug of ours hides no other fleet
         message = problem.message if isinstance(problem, ReconcilerError) else type(problem).__name__
         failed = int(ExitCode.ERROR)
-        part = Part(flags.directory, flags.environment, f"error: {message}", failed, error=problem)
+        part = FleetPart(flags.directory, flags.environment, f"error: {message}", failed, error=problem)
         output.say(f"== {part.label} ==", level="error")
         show_error(problem)
         return part
-    return Part(flags.directory, flags.environment, seen.verdict, seen.code, seen.is_fine, text)
+    return FleetPart(flags.directory, flags.environment, seen.verdict, seen.code, seen.is_fine, text)
 
 
-def _seen(look: Callable[[FleetFlags], Seen], flags: FleetFlags) -> Seen:
+def _seen(look: Callable[[FleetFlags], FleetSeen], flags: FleetFlags) -> FleetSeen:
     try:
         return look(flags)
     except Refused as problem:

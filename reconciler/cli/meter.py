@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
@@ -24,6 +25,17 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 # After so many seconds without a word the pages of a long listing are counted at the terminal, so often a second.
 SILENCE = 1.0
 _OFTEN = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """What a log tells of a request that was refused, or got no answer: then there is no status."""
+
+    type: str
+    method: str
+    path: str
+    status: int | None
+    request_id: str
 
 
 class PageLine:
@@ -110,13 +122,7 @@ class Meter:
             told = f"HTTP {result.status}"
         else:
             told = str(result.trouble)
-        fields = {
-            "type": "request_failed",
-            "method": request.method,
-            "path": path,
-            "status": status,
-            "request_id": request_id,
-        }
+        fields = asdict(FailedRequest("request_failed", request.method, path, status, request_id))
         which = f" (request {request_id})" if request_id else ""
         self._trace(f"{request.method} {path}: {told}{which}", fields)
 

@@ -23,7 +23,7 @@ _BADNESS = (0, 2, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FleetPart:
     """One fleet and environment: what was reported of it as `text`, in a few words as `verdict`, and its exit code.
 
     `is_fine` says that nobody needs to look. `error` is what kept it from being reported.
@@ -48,7 +48,7 @@ def worst(codes: Iterable[int]) -> int:
     return max(codes, key=_BADNESS.index, default=0)
 
 
-def as_text(parts: Sequence[Part], *, colour: bool, quiet: bool, width: int | None) -> str:
+def as_text(parts: Sequence[FleetPart], *, colour: bool, quiet: bool, width: int | None) -> str:
     """Every part below its heading, then a table and a line; with `quiet` only the parts that are not fine."""
     style = Style(colour)
     shown = [each for each in parts if not (quiet and each.is_fine)]
@@ -62,7 +62,7 @@ def as_text(parts: Sequence[Part], *, colour: bool, quiet: bool, width: int | No
     return "\n".join([*blocks, f"{summary(parts)}\n"])
 
 
-def as_markdown(parts: Sequence[Part], **_: object) -> str:
+def as_markdown(parts: Sequence[FleetPart], **_: object) -> str:
     """Every part below its heading, then a table and a line."""
     blocks = [f"## {prose(each.label)}\n\n{_markdown_error(each) or each.text}" for each in parts]
     rows = [f"| {prose(each.label)} | {prose(each.verdict)} |" for each in parts]
@@ -70,18 +70,18 @@ def as_markdown(parts: Sequence[Part], **_: object) -> str:
     return "\n".join([*blocks, f"{end}\n", f"{summary(parts)}\n"])
 
 
-def as_json_list(parts: Sequence[Part], **_: object) -> str:
+def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
     """One document a part, in a list."""
     documents = [each.text.rstrip("\n") or as_json(_error_tree(each)) for each in parts]
     return "[\n" + ",\n".join(documents) + "\n]\n"
 
 
-def as_annotations(parts: Sequence[Part], **_: object) -> str:
+def as_annotations(parts: Sequence[FleetPart], **_: object) -> str:
     """The annotations of all parts."""
     return "".join(each.text for each in parts)
 
 
-def as_sarif(parts: Sequence[Part], **_: object) -> str:
+def as_sarif(parts: Sequence[FleetPart], **_: object) -> str:
     """One run with the results of all parts: code scanning takes one run of a tool."""
     documents: list[dict[str, Any]] = [json.loads(each.text) for each in parts if each.text]
     if not documents:
@@ -104,7 +104,7 @@ JOINS: Mapping[str, Callable[..., str]] = {
 }
 
 
-def summary(parts: Sequence[Part]) -> str:
+def summary(parts: Sequence[FleetPart]) -> str:
     """`3 fleets and environments: 1 with an error, 2 in order.`, the worst first."""
     errors = sum(1 for each in parts if each.code == 1)
     changes = sum(1 for each in parts if not each.is_fine) - errors
@@ -117,24 +117,24 @@ def summary(parts: Sequence[Part]) -> str:
     return f"{len(parts)} {'fleet or environment' if len(parts) == 1 else 'fleets and environments'}: {told}."
 
 
-def _message(part: Part) -> str:
+def _message(part: FleetPart) -> str:
     """What kept a part from being reported, in a line; empty where nothing did."""
     if isinstance(part.error, ReconcilerError):
         return f"{part.error.message} [{part.error.rule}]"
     return part.verdict.removeprefix("error: ") if part.error is not None else ""
 
 
-def _error_line(part: Part, style: Style) -> str:
+def _error_line(part: FleetPart, style: Style) -> str:
     message = _message(part)
     return f"{style.error('error:')} {visible(message)}\n" if message else ""
 
 
-def _markdown_error(part: Part) -> str:
+def _markdown_error(part: FleetPart) -> str:
     message = _message(part)
     return f"> [!CAUTION]\n> **Error:** {code(message)}\n" if message else ""
 
 
-def _error_tree(part: Part) -> dict[str, Any]:
+def _error_tree(part: FleetPart) -> dict[str, Any]:
     """The document of a part that could not be reported."""
     problem = part.error
     tree: dict[str, Any] = {

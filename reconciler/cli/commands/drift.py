@@ -33,11 +33,11 @@ def command(fleets: options.ManyFlags, output: Output, form: Format, **flags: An
 
     chosen = Flags(**flags)
 
-    def look(fleet: options.FleetFlags) -> many.Seen:
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
         with wiring.open_session(fleet, output) as session:
             found = session.run(workflow.drift(make_job(session, chosen), session.provider))
         drifted = bool(found.plan.pending)
         verdict = f"drift: {short_counts(found.plan)}" if drifted else "no drift"
-        return many.Seen(found, verdict, 2 if drifted else 0, not drifted)
+        return many.FleetSeen(found, verdict, 2 if drifted else 0, not drifted)
 
     return many.report_each(fleets, output, form, ReportKind.DRIFT, look)

@@ -60,7 +60,7 @@ def command(
     if out is not None:
         many.only_one(fleets, "--out")
 
-    def look(fleet: options.FleetFlags) -> many.Seen:
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
         with wiring.open_session(fleet, output, reads_secrets=check_secrets) as session:
             job = make_job(session, chosen)
             plan = session.run(workflow.plan(job, session.provider, check_secrets=check_secrets))
@@ -70,6 +70,6 @@ def command(
             output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
         code = 2 if detailed_exitcode and plan.pending else 0
         is_fine = not (plan.pending or plan.dangers or plan.interrupted)
-        return many.Seen(plan, short_counts(plan), code, is_fine, RenderOptions(explain=explain))
+        return many.FleetSeen(plan, short_counts(plan), code, is_fine, RenderOptions(explain=explain))
 
     return many.report_each(fleets, output, form, ReportKind.PLAN, look)

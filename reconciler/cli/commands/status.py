@@ -51,13 +51,13 @@ def command(
 
     chosen = Flags(parallelism=parallelism)
 
-    def look(fleet: options.FleetFlags) -> many.Seen:
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
         with wiring.open_session(fleet, output) as session:
             steps = status_steps(make_job(session, chosen), session.provider, conversation=conversation)
             plan, found = session.run(steps, is_watch=watch)
         if watch and output.colour():
             click.clear()
-        return many.Seen(found, counts(found), is_fine=not plan.pending)
+        return many.FleetSeen(found, counts(found), is_fine=not plan.pending)
 
     while True:
         code = many.report_each(fleets, output, form, ReportKind.STATUS, look)

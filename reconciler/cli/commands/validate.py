@@ -34,7 +34,7 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     from reconciler.cli.validating import check
     from reconciler.report.problems import summary
 
-    def look(fleet: options.FleetFlags) -> many.Seen:
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
         directory = Path(fleet.directory)
         found = check(directory, fleet.environment, dict(fleet.variables))
         # Annotations count from the root of the repository, where the command runs in CI.
@@ -46,6 +46,6 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
             head=head if many.are_several(fleets) else (),
         )
         verdict = summary(found.diagnostics) if found.diagnostics else "valid"
-        return many.Seen(found, verdict, int(found.has_errors), not found.diagnostics, shown)
+        return many.FleetSeen(found, verdict, int(found.has_errors), not found.diagnostics, shown)
 
     return many.report_each(fleets, output, form, ReportKind.PROBLEMS, look)
