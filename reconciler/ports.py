@@ -150,6 +150,14 @@ class Emit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A listing asks for its page number `page` of `of`, as far as the service has said how many there are; an event."""
+
+    page: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gather:
     """Run tasks, at most `limit` at a time, in order of their place; the result is the list of their results.
 

@@ -69,7 +69,7 @@ class Notice:
 Event: TypeAlias = Started | Progress | Finished | Notice
 
 
-def _key(event: Finished) -> tuple[Address, Action, str]:
+def change_key(event: Finished) -> tuple[Address, Action, str]:
     """One row a change, the latest word on it; several agents may leave one address."""
     return (event.address, event.action, event.agent_id if event.action is Action.LEAVE else "")
 
@@ -86,7 +86,7 @@ class Ledger:
     def note(self, event: Event) -> None:
         match event:
             case Finished():
-                self.rows[_key(event)] = event
+                self.rows[change_key(event)] = event
             case Notice(text):
                 self.notices.append(text)
             case Started() | Progress():

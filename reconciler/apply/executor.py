@@ -14,7 +14,7 @@ from reconciler.apply import calls, join_first, joining, starting
 from reconciler.apply.adopting import adopt
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
-from reconciler.errors import AuthenticationFailed, ReconcilerError, StateError, StateLocked
+from reconciler.errors import AuthenticationFailed, CutShort, ReconcilerError, StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
@@ -120,6 +120,8 @@ def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | N
     except AuthenticationFailed as problem:
         context.halted = context.halted or problem.message
         return _finished(context, change, Result.FAILED, _with_hint(problem))
+    except CutShort as problem:
+        return _finished(context, change, Result.UNKNOWN, problem.message)
     except ReconcilerError as problem:
         return _finished(context, change, Result.FAILED, _with_hint(problem))
     return _finished(context, change, Result.DONE) if last else None

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from reconciler import workflow
@@ -20,7 +19,7 @@ from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
-from reconciler.plan.planfile import LARGEST, SavedPlan, load
+from reconciler.plan.planfile import SavedPlan
 from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
@@ -151,7 +150,7 @@ def _require_assertions() -> None:
 def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPlan | None:
     if approval.plan_file is None:
         return None
-    from reconciler.contract.literals import KEY_LIKE
+    from reconciler.cli.plan_files import read_plan
 
     given = [
         name
@@ -169,14 +168,7 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
             f"--plan applies what was planned, and {', '.join(given)} would make it something else; nothing was done",
             hint="give it to `reconciler plan --out FILE`, and approve that plan",
         )
-    with Path(approval.plan_file).open("rb") as file:
-        data = file.read(LARGEST + 1)
-    saved = load(data, approval.plan_file)
-    if KEY_LIKE.search(data.decode()):
-        raise UsageError(
-            f"the plan file {approval.plan_file} holds what looks like a key, which no plan needs; nothing was done",
-            hint="if it is one, revoke it: plans are shown around; then plan again: `reconciler plan --out FILE`",
-        )
+    saved = read_plan(approval.plan_file)
     saved.check_owner(session.fleet.owner)
     return saved
 

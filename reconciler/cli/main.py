@@ -88,13 +88,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _in_our_words(problem).show(shown)
         return _say(_harmless(shown.getvalue()), 1)
     except click.Abort:
-        return _say("interrupted\n", 130)
+        return _interrupted()
     except KeyboardInterrupt:
-        return _say("interrupted\n", 130)
+        return _interrupted()
     except BrokenPipeError:
         return 1
     except Exception as problem:  # noqa: BLE001  nothing is left to catch it: a bug of ours is a message too
         return _report(problem)
+
+
+def _interrupted() -> int:
+    from reconciler.cli.output import current
+
+    current().acknowledge("interrupted")
+    return 130
 
 
 def _in_our_words(problem: click.ClickException) -> click.ClickException:
@@ -113,7 +120,7 @@ def _code(result: Any) -> int:
 def _say(text: str, code: int) -> int:
     from reconciler.cli.output import write
 
-    write(text, err=True)
+    write(text, err=True, level="error")
     return code
 
 

@@ -96,6 +96,15 @@ class FleetFlags:
     variables: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ManyFlags:
+    """Which fleets a command looks at: directories, and the text of `-e`: one name, several, `all`, or None."""
+
+    directories: tuple[str, ...] = (".",)
+    environments: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+
 def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options as one decorator, in the order in which help lists them."""
 
@@ -123,10 +132,10 @@ def gathered(
     return decorate
 
 
-def _output(*flags: Any) -> object:
+def _output(no_color: bool, color: str, *flags: Any) -> object:
     from reconciler.cli.output import Output
 
-    return Output(*flags)
+    return Output("never" if no_color else color, *flags)
 
 
 address_argument = click.argument("address", shell_complete=completing.addresses)
@@ -135,6 +144,14 @@ directory_argument = click.argument(
 )
 _directory_option = click.option(
     "-C", "directory", metavar="DIR", default=".", show_default=True, help="The fleet's directory."
+)
+_variables_option = click.option(
+    "--var",
+    "variables",
+    type=VariableOption(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a variable; repeatable.",
 )
 _environment_options = stacked(
     click.option(
@@ -146,27 +163,58 @@ _environment_options = stacked(
         shell_complete=completing.environments,
         help="The environment, one of `environments:`.",
     ),
-    click.option(
-        "--var",
-        "variables",
-        type=VariableOption(),
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Set a variable; repeatable.",
-    ),
+    _variables_option,
     gathered("fleet", ("directory", "environment", "variables"), FleetFlags),
 )
 # Which fleet, as the command's argument `fleet`: its directory as an argument, or with -C where others come first.
 fleet_options = stacked(directory_argument, _environment_options)
 fleet_options_with_c = stacked(_directory_option, _environment_options)
+# Several fleets and environments, as the command's argument `fleets`; `cli.many` looks at each.
+many_fleets_options = stacked(
+    click.argument(
+        "directories", metavar="[DIR]...", nargs=-1, type=click.Path(exists=False, file_okay=False)
+    ),
+    click.option(
+        "-e",
+        "--env",
+        "environments",
+        type=Name(),
+        metavar="NAMES",
+        help="The environment; several as a,b; all for every one of `environments:`.",
+    ),
+    _variables_option,
+    gathered(
+        "fleets",
+        ("directories", "environments", "variables"),
+        lambda directories, *others: ManyFlags(directories or (".",), *others),
+    ),
+)
 
 # How to print, as the command's argument `output`.
 output_options = stacked(
-    click.option("--no-color", is_flag=True, help="No colours (also NO_COLOR)."),
-    click.option("-q", "--quiet", is_flag=True, help="Only results and errors."),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colours; auto: at a terminal, unless NO_COLOR is set, and with FORCE_COLOR everywhere.",
+    ),
+    click.option("--no-color", is_flag=True, hidden=True),
+    click.option("-q", "--quiet", is_flag=True, help="Only problems and the last line; for cron."),
     click.option("-v", "--verbose", count=True, help="Say more of what is done."),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        help="Write what goes to stderr as a log, with time and run id.",
+    ),
+    click.option(
+        "--log-file",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Append the log to this file, too; also what -q leaves out.",
+    ),
     click.option("--debug", is_flag=True, help="Show a traceback where something breaks."),
-    gathered("output", ("no_color", "quiet", "verbose", "debug"), _output),
+    gathered("output", ("no_color", "color", "quiet", "verbose", "debug", "log_format", "log_file"), _output),
 )
 
 

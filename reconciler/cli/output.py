@@ -9,40 +9,65 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TextIO
 
+from reconciler.cli.logs import RunLog
 from reconciler.diagnostics import Problem
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
 from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 
-if TYPE_CHECKING:
-    from pathlib import Path
+NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class Output:
-    """How one run prints. `quiet` leaves only results and errors."""
+    """How one run prints. `color` is auto, always or never; `quiet` leaves problems and the last line.
 
-    no_color: bool = False
+    `log_format` makes records of what goes to stderr, `log_file` appends them to a file, too.
+    """
+
+    color: str = "auto"
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
+    log_format: str | None = None
+    log_file: str | None = None
+    log: RunLog | None = field(default=None, init=False)
+    _said: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         global _current  # noqa: PLW0603  a process runs one command, and its errors end up here
+        if self.log_format is not None or self.log_file is not None:
+            self.log = RunLog(self.log_format or "text", self.log_file)
         _current = self
 
     def colour(self, *, err: bool = False) -> bool:
-        """Whether a stream takes colours: a terminal that was not asked to do without (NO_COLOR, TERM=dumb)."""
-        stream = sys.stderr if err else sys.stdout
-        plain = self.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        return _is_terminal(stream) and not plain
+        """Whether a stream takes colours: as --color says, else NO_COLOR, else FORCE_COLOR, else at a terminal."""
+        if err and self.log_format is not None:
+            return False
+        if self.color != "auto":
+            return self.color == "always"
+        if os.environ.get("NO_COLOR"):
+            return False
+        is_able = _is_terminal(sys.stderr if err else sys.stdout) and os.environ.get("TERM") != "dumb"
+        return is_able or bool(os.environ.get("FORCE_COLOR"))
+
+    @property
+    def width(self) -> int | None:
+        """The columns that a line of a result may have: COLUMNS, else those of the terminal; None without either."""
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns[:6]) > 0:
+            return int(columns[:6])
+        return shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
 
     @property
     def is_interactive(self) -> bool:
@@ -52,7 +77,7 @@ class Output:
     @property
     def is_live(self) -> bool:
         """Whether progress may redraw lines."""
-        wanted = not os.environ.get("CI") and not self.quiet
+        wanted = not os.environ.get("CI") and not self.quiet and self.log_format is None
         return wanted and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def result(self, text: str, *, commands: bool = False) -> None:
@@ -63,41 +88,98 @@ class Output:
         self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> None:
         """Print a value of a kind as a result, in a format."""
-        text = form.render(kind, value, replace(options, colour=self.colour()))
-        self.result(text, commands=form.is_workflow_commands)
+        self.result(self.rendered(form, kind, value, options), commands=form.is_workflow_commands)
 
-    def say(self, text: str) -> None:
-        """Say something beside the result."""
-        if not self.quiet:
-            write(_as_lines(text), err=True)
+    def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
+        """A value of a kind as this run prints it."""
+        more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
+        return form.render(kind, value, more)
+
+    def say(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Say something beside the result; `fields` are what a log tells of it besides."""
+        if self.quiet and level != "error":
+            self.note(text, level=level, fields=fields)
+        else:
+            write(_as_lines(text), err=True, level=level, fields=fields)
+
+    def note(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
+        """Write something into the log's file alone."""
+        if self.log is not None:
+            _log(self.log.record(text, level, fields))
+
+    def trace(self, text: str, fields: Mapping[str, object]) -> None:
+        """Tell the log something that nobody who reads lines at a terminal needs."""
+        (self.note if self.log_format is None else self.say)(text, fields=fields)
+
+    def acknowledge(self, text: str) -> None:
+        """Say at once that somebody's signal has arrived, on a line of its own: a terminal shows `^C` where it stood."""
+        begin = "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
+        _write(sys.stderr, begin, err=True)
+        write(_as_lines(text), err=True, level="warning")
+
+    def passing(self, text: str) -> None:
+        """Show a line at the terminal that goes away with whatever is said next; empty takes it away."""
+        global _is_passing  # noqa: PLW0603  there is one terminal
+        if self.is_live and (text or _is_passing):
+            _erase()
+            _is_passing = bool(text)
+            _write(sys.stderr, text, err=True)
 
     def detail(self, text: str) -> None:
         """Say what is done, to whoever asked for more with `--verbose`."""
         if self.verbose:
             self.say(text)
 
-    def warn(self, diagnostics: Iterable[Problem], directory: Path) -> None:
-        """Show the warnings of a load."""
+    def warn(self, diagnostics: Iterable[Problem], directory: str) -> None:
+        """Show the warnings of a load, a line each; `validate` shows them with their lines of the files."""
         found = tuple(diagnostics)
         if found:
             from reconciler.report import problems  # heavy, and most runs have nothing wrong
 
-            self.say(problems.render_text(found, source_reader(directory), colour=self.colour(err=True)))
+            for line in problems.warning_lines(found, directory, colour=self.colour(err=True)):
+                self.warn_once(line)
+
+    def warn_once(self, text: str) -> None:
+        """Warn of something, unless this run has done so already."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text, level="warning")
 
 
 # All secrets that this process has met: one masker, since what was secret once stays so.
 MASKER = SecretMasker()
 # The way of printing of the command that runs, for errors that end it; a process runs one command.
 _current = Output()
+
+
+def current() -> Output:
+    """How the command that runs prints."""
+    return _current
+
+
 # What GitHub's runner takes for a command to itself in a job's log: a prompt must not mask words of the plan.
 _COMMAND = re.compile(r"(?m)(^[^\S\n]*|(?=##\[))(::|##\[)")
+# Whether a passing line stands at the terminal.
+_is_passing = False
 # What could not be written, per stream; asked for once, at the end.
 _lost: dict[bool, OSError | ValueError] = {}
 
 
-def write(text: str, *, err: bool = False, commands: bool = False) -> None:
-    """Write to a stream, masked."""
+def write(
+    text: str,
+    *,
+    err: bool = False,
+    commands: bool = False,
+    level: str = "info",
+    fields: Mapping[str, object] = NO_FIELDS,
+) -> None:
+    """Write to a stream, masked; what goes to stderr also to the log, and as the log has it if that is asked for."""
     stream = sys.stderr if err else sys.stdout
+    _erase()
+    if err and _current.log is not None:
+        record = _current.log.record(text, level, fields)
+        _log(record)
+        text = text if _current.log_format is None else record
     if not commands and os.environ.get("GITHUB_ACTIONS") == "true" and not _is_file(stream):
         text = _COMMAND.sub(lambda found: f"{found[1]}\\u{{{ord(found[2][0]):x}}}{found[2][1:]}", text)
     _write(stream, text, err=err)
@@ -112,6 +194,27 @@ def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
         stream.flush()
     except (OSError, ValueError) as problem:
         _lost[err] = problem
+
+
+def _erase() -> None:
+    """Take a passing line away."""
+    global _is_passing  # noqa: PLW0603  there is one terminal
+    if _is_passing:
+        _is_passing = False
+        _write(sys.stderr, "\r\x1b[K", err=True)
+
+
+def _log(record: str) -> None:
+    """Append a record to the log's file; a log that cannot be written any more is told of once."""
+    log = _current.log
+    if log is None:
+        return
+    try:
+        log.append(MASKER.mask(record))
+    except OSError as problem:
+        log.path = None
+        cause = problem.strerror or type(problem).__name__
+        write(f"warning: the log cannot be written any more: {cause} [log]\n", err=True, level="warning")
 
 
 def _encoded(stream: TextIO, text: str) -> None:
@@ -182,28 +285,30 @@ def source_reader(directory: Path) -> ReadSource:
 def show_error(problem: BaseException) -> int:
     """Print what ended a command, and return its exit code. A traceback only with --debug."""
     import traceback
-    from pathlib import Path
 
     from reconciler.report import problems
     from reconciler.report.escape import visible
 
     colour = _current.colour(err=True)
+
+    def say(text: str) -> None:
+        write(_as_lines(text), err=True, level="error")
+
     if _current.debug:
-        write("".join(traceback.format_exception(problem)), err=True)
+        say("".join(traceback.format_exception(problem)))
     if isinstance(problem, InvalidConfig):
         reader = source_reader(Path(problem.directory))
-        write(_as_lines(problems.render_text(problem.diagnostics, reader, colour=colour)), err=True)
+        say(problems.render_text(problem.diagnostics, reader, colour=colour))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
-        write(_as_lines(problems.render_error(problem, colour=colour)), err=True)
+        say(problems.render_error(problem, colour=colour))
         return int(problem.exit_code)
     if isinstance(problem, OSError):
         what = visible(f"{problem.strerror or type(problem).__name__}: {problem.filename or 'no file named'}")
-        write(f"error: {what} [system]\n    check the path, its permissions and the disk\n", err=True)
+        say(f"error: {what} [system]\n    check the path, its permissions and the disk")
         return int(ExitCode.ERROR)
-    write(
+    say(
         f"error: reconciler broke in a way it should not: {type(problem).__name__} [internal]\n"
-        "    this is a bug of ours; run the same command with --debug and report what it prints\n",
-        err=True,
+        "    this is a bug of ours; run the same command with --debug and report what it prints"
     )
     return int(ExitCode.ERROR)

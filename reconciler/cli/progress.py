@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
 from reconciler.cli.output import MaskedStream, Output
 from reconciler.plan.build import Plan
 from reconciler.report import progress
@@ -18,7 +19,12 @@ from reconciler.workflow import Planned
 def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callable[[Any], None]]:
     """A function to hand events to, for as long as the apply runs."""
     if ReportKind.EVENT in form.kinds:
-        yield lambda event: output.report(form, ReportKind.EVENT, event)
+
+        def print_event(event: Any) -> None:
+            output.report(form, ReportKind.EVENT, event)
+            _tell(output, event, output.note)
+
+        yield print_event
         return
     if not (form.is_for_terminals and output.is_live):
         yield lambda event: _plain(output, event, form, show_plan=show_plan)
@@ -39,6 +45,7 @@ def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callab
                     live = stack.enter_context(LiveProgress(console, len(event.plan.acts)))
             elif live is not None:
                 live.handle(event)
+                _tell(output, event, output.note)
             else:
                 _plain(output, event, form, show_plan=show_plan)
 
@@ -47,14 +54,30 @@ def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callab
 
 def _plain(output: Output, event: Any, form: Format, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
-        if show_plan:
+        if show_plan and not output.quiet:
             # Where standard error is read, too, the refusal is said there; a comment has only this.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
             output.report(form, ReportKind.PLAN, shown)
         return
-    line = progress.line(event)
+    # Each agent once, when its change has ended: with --quiet the ledger says what is wrong, a log has every step.
+    is_step = isinstance(event, (Started, Progress)) and not output.verbose and output.log_format is None
+    _tell(output, event, output.note if output.quiet or is_step else output.say)
+
+
+def _tell(output: Output, event: Any, say: Callable[..., None]) -> None:
+    """Hand an event to the log, or to whoever reads standard error, as a line and as fields."""
+    line = None if isinstance(event, Planned) else progress.line(event)
     if line is not None:
-        output.say(line)
+        fields = progress.event_tree(event)
+        del fields["format_version"]
+        say(line, level=_level(event), fields=fields)
+
+
+def _level(event: Event) -> str:
+    if isinstance(event, Notice):
+        return "warning"
+    is_bad = isinstance(event, Finished) and event.result in (Result.FAILED, Result.UNKNOWN)
+    return "error" if is_bad else "info"
 
 
 def without_refusals(plan: Plan) -> Plan:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterator, Sequence
 
 from reconciler.apply.events import Ledger, Result
 from reconciler.cli.options import FleetFlags
+from reconciler.model.address import Address
 from reconciler.plan.change import Action
+from reconciler.plan.selection import matching
 from reconciler.report.escape import visible
 
 # What raises each limit is needed for: changes of these kinds that are still to be done.
@@ -37,7 +38,8 @@ def resume(arguments: Sequence[str], ledger: Ledger) -> str:
 def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] = ()) -> str:
     """The command that applies a saved plan: the same fleet, environment, variables and allowances."""
     words = ["reconciler", "apply"]
-    if fleet.directory != ".":
+    last = ["--", fleet.directory] if fleet.directory.startswith("-") else []
+    if fleet.directory != "." and not last:
         words.append(fleet.directory)
     if fleet.environment is not None:
         words += ["-e", fleet.environment]
@@ -46,7 +48,7 @@ def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] =
     words += ["--plan", out]
     for name, value in allows:  # no plan holds them
         words += ["--allow", f"{name}={value}"]
-    return visible(shlex.join(words))
+    return visible(shlex.join([*words, *last]))
 
 
 def _open(ledger: Ledger) -> list[tuple[str, Action]]:
@@ -73,7 +75,7 @@ def _words(arguments: Sequence[str], ledger: Ledger) -> Iterator[str]:
         if flag == "--allow":
             yield from _allowed(value, todo)
         else:
-            yield from _replaced(value, todo)
+            yield from _replaced(value, todo, {each.address for each in ledger.finished})
 
 
 def _allowed(value: str, todo: Sequence[tuple[str, Action]]) -> Iterator[str]:
@@ -88,7 +90,10 @@ def _allowed(value: str, todo: Sequence[tuple[str, Action]]) -> Iterator[str]:
     yield from ("--allow", f"{name}={amount}")
 
 
-def _replaced(pattern: str, todo: Sequence[tuple[str, Action]]) -> Iterator[str]:
+def _replaced(
+    selector: str, todo: Sequence[tuple[str, Action]], addresses: Collection[Address]
+) -> Iterator[str]:
+    meant = {str(each) for each in matching(selector, addresses)}
     for address, action in todo:
-        if action in (Action.REPLACE, Action.JOIN) and fnmatchcase(address, pattern):
+        if action in (Action.REPLACE, Action.JOIN) and address in meant:
             yield from ("--replace", glob.escape(address))

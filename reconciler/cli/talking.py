@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +13,15 @@ from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.errors import UsageError
 from reconciler.instants import moment
-from reconciler.ports import Steps
-from reconciler.providers import Talker
+from reconciler.model.observed import AgentStatus
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Change, Target, target_of
+from reconciler.ports import Gather, Steps
+from reconciler.providers import RunProvider, Talker
+from reconciler.report import overview
 from reconciler.report.formats import Format, ReportKind
+from reconciler.report.status import Conversation, StatusReport
+from reconciler.workflow import Job
 
 # Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
 _INSTANTS = {
@@ -24,6 +30,9 @@ _INSTANTS = {
     "began_at_ms": ("began_at", 1000.0),
     "ended_at_ms": ("ended_at", 1000.0),
 }
+
+# Milliseconds from here on are counted from 1970, less from the start of the session: the service's pages disagree.
+_EPOCH_MS = 1e12
 
 Call = Callable[[Talker, str], Steps[Any]]
 
@@ -46,6 +55,53 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
         reply = session.run(steps())
     output.report(form, ReportKind.TREE, _readable(asdict(reply)) if reply is not None else {})
     return 0
+
+
+def status_steps(
+    job: Job, provider: RunProvider, *, conversation: bool = False
+) -> Steps[tuple[Plan, StatusReport]]:
+    """What runs, with the plan for it; with `conversation` also what each agent is at, for two reads an agent."""
+    plan, basis = yield from workflow.status(job, provider)
+    said = None
+    if conversation:
+        if not isinstance(provider, Talker):
+            raise UsageError(f"the service {job.fleet.service.kind} has no calls on one agent")
+        said = yield from _conversations(provider, plan.changes, basis.now, job.settings.parallelism)
+    return plan, overview.status_of(plan, basis, provider.capabilities, said)
+
+
+def _conversations(
+    talker: Talker, changes: Sequence[Change], now: float, parallelism: int
+) -> Steps[dict[str, Conversation]]:
+    """What the running agents are at, by agent id. What cannot be read of one is left out."""
+
+    def ask(change: Change, target: Target) -> Callable[[], Steps[Conversation]]:
+        if target.record is not None:
+            talker.seat(target.agent_id, change.address.channel, target.record.uid)
+        return lambda: _conversation(talker, target.agent_id, now)
+
+    targets = [(change, target) for change in changes if (target := target_of(change)) is not None]
+    running = [each for each in targets if each[1].agent.status is AgentStatus.RUNNING]
+    found: list[Conversation | BaseException] = yield Gather([ask(*each) for each in running], parallelism)
+    answers = zip(running, found, strict=True)
+    return {target.agent_id: each for (_, target), each in answers if isinstance(each, Conversation)}
+
+
+def _conversation(talker: Talker, agent_id: str, now: float) -> Steps[Conversation]:
+    said = yield from talker.history(agent_id)
+    turns = yield from talker.turns(agent_id)
+    last = said.contents[-1] if said is not None and said.contents else None
+    ends = [] if turns is None else [each.ended_at_ms or each.began_at_ms for each in turns.turns]
+    if last is not None and last.speech_end_ms is not None:
+        is_offset = last.speech_end_ms < _EPOCH_MS
+        ends.append(last.speech_end_ms + (said.started_at * 1000.0 if is_offset else 0.0))
+    known = [each / 1000.0 for each in ends if each]
+    return Conversation(
+        turns=None if turns is None else max(turns.total, len(turns.turns)),
+        last_role=None if last is None else last.role,
+        last_said=None if last is None else last.content,
+        silence=max(0.0, now - max(known)) if known else None,
+    )
 
 
 def _readable(tree: Any) -> Any:

@@ -21,7 +21,7 @@ import click
 
 from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
-from reconciler.cli.meter import Meter
+from reconciler.cli.meter import Meter, PageLine
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
@@ -29,7 +29,7 @@ from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, Reading, SecretSource, Steps
 from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
 from reconciler.services import entry_of
@@ -72,7 +72,6 @@ class Session:
     # False where the report itself tells what a run would warn of.
     warns: bool = field(default=True, init=False)
     _has_changed: bool = field(default=False, init=False)
-    _warned: set[str] = field(default_factory=set, init=False)
 
     @property
     def provider(self) -> RunProvider:
@@ -105,7 +104,8 @@ class Session:
     def _interrupted(self, number: int, *, is_watch: bool) -> Interrupted:
         """The end of a run that was stopped; what is said of it is what is certain."""
         if not is_watch:
-            self.output.say("interrupted" if self._has_changed else "interrupted; nothing was done")
+            said = "interrupted" if self._has_changed else "interrupted; nothing was done"
+            self.output.say(said, level="error")
         return Interrupted(number)
 
     async def _run(self, steps: Steps[T], on_event: Callable[[Any], None] | None) -> T:
@@ -115,12 +115,13 @@ class Session:
             else:
                 on_event(Notice(text))
 
-        sender = Meter(self.sender(), self.provider.host, tell)
+        sender = Meter(self.sender(), self.provider.host, tell, self.output.trace)
+        pages = PageLine(self.output.passing)
         driver = Driver(
             sender,
             store=behind_ports(self.store),
             secrets=self.secrets,
-            on_event=_heard(on_event),
+            on_event=_heard(on_event, pages),
             holder=_holder(self.fleet),
             clock=self.clock,
         )
@@ -136,10 +137,8 @@ class Session:
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
-            if on_event is not None:  # a command that only reads has nothing to finish
-                self.output.say(
-                    "stopping: nothing new is started; once more ends at once (the intents are on disk)"
-                )
+            known = "" if on_event is None else " (the intents are on disk)"
+            self.output.acknowledge(f"stopping: nothing new is started; once more ends at once{known}")
             driver.stop()
 
         for number in _SIGNALS:
@@ -148,6 +147,7 @@ class Session:
         try:
             return await task
         finally:
+            pages.close()
             await sender.aclose()
             self._has_changed = self._has_changed or driver.has_changed
             self.output.detail(
@@ -159,9 +159,8 @@ class Session:
 
     def _warn(self, rule: str, text: str | None) -> None:
         """Say a warning about the run, once however many steps the command performs."""
-        if text and self.warns and text not in self._warned:
-            self._warned.add(text)
-            self.output.say(f"warning: {text} [{rule}]")
+        if text and self.warns:
+            self.output.warn_once(f"warning: {text} [{rule}]")
 
     def __enter__(self) -> Self:
         return self
@@ -172,13 +171,21 @@ class Session:
         self.store.close()
 
 
-def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
-    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read."""
+def _heard(on_event: Callable[[Any], None] | None, pages: PageLine) -> Callable[[Any], None]:
+    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read.
+
+    From then on the changes have the terminal, and no pages are counted there.
+    """
 
     def handle(event: Any) -> None:
-        if isinstance(event, Planned) and not gc.isenabled():
-            gc.freeze()
-            gc.enable()
+        if isinstance(event, Reading):
+            pages.note(event)
+            return
+        if isinstance(event, Planned):
+            pages.close()
+            if not gc.isenabled():
+                gc.freeze()
+                gc.enable()
         if on_event is not None:
             on_event(event)
 
@@ -198,11 +205,13 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     except InvalidConfig as problem:
         problem.directory = flags.directory
         raise
+    if output.log is not None:
+        output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
     output.detail(
         f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
         f"in {time.monotonic() - begun:.2f} s"
     )
-    output.warn(fleet.warnings, path)
+    output.warn(fleet.warnings, flags.directory)
     return fleet
 
 
@@ -241,7 +250,7 @@ def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSo
     MASKER.publish(app_id_of(store))
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
-        output.say(f"warning: {each} [state]")
+        output.warn_once(f"warning: {each} [state]")
     return store, _Remembering(SecretSources(os.environ, path))
 
 

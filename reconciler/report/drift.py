@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.plan.change import Action
+from reconciler.plan.change import Action, action_of
 from reconciler.report import json_plan, markdown, sentences
 from reconciler.report.style import Style
+from reconciler.report.table import Column, table
 from reconciler.report.text import change_blocks, unmanaged_lines
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.workflow import Drift
@@ -20,9 +21,19 @@ def render_text(drift: Drift, *, colour: bool) -> str:
     blocks = list(change_blocks(_rows(drift), style))
     if plan.unmanaged or plan.elsewhere:
         blocks.append(unmanaged_lines(plan, style))
-    paint = style.warning if plan.pending else style.good
-    blocks.append(" ".join(filter(None, (paint(headline(drift)), besides(drift)))))
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join([*blocks, _last_line(drift, style)]) + "\n"
+
+
+def render_brief(drift: Drift, *, colour: bool, width: int | None) -> str:
+    """A line for each address that drifted, with what would undo it and why, and the last line."""
+    changes = [(str(each.address), action_of(each).value, each.reason.text) for each in drift.plan.pending]
+    rows = [table((Column(), Column(), Column(wraps=True)), changes, width)] if changes else []
+    return "\n\n".join([*rows, _last_line(drift, Style(colour))]) + "\n"
+
+
+def _last_line(drift: Drift, style: Style) -> str:
+    paint = style.warning if drift.plan.pending else style.good
+    return " ".join(filter(None, (paint(headline(drift)), besides(drift))))
 
 
 def render_markdown(drift: Drift, *, budget: int = markdown.BUDGET) -> str:

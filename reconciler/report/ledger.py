@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,16 +72,18 @@ def lifts_of(plan: Plan) -> tuple[str, ...]:
     return tuple(text for because, text in _LIFTS.items() if because in found)
 
 
-def render(ledger: Ledger, ending: Ending, *, colour: bool) -> str:
-    """The final summary."""
+def render(ledger: Ledger, ending: Ending, *, colour: bool, quiet: bool = False) -> str:
+    """The final summary; with `quiet` without what was done."""
     style = Style(colour)
-    blocks = ["\n".join(_section(result, rows, style)) for result, rows in _groups(ledger)]
+    blocks = [
+        "\n".join(_section(_word(ledger, result, _TITLES), rows, style)) for result, rows in _groups(ledger)
+    ]
     if ledger.broken is not None and not _is_cut_short(ledger):
         blocks.append(render_error(ledger.broken, colour=colour))
     if notices := _notices(ledger):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in notices))
     done = _done(ledger)
-    if done and not ledger.is_complete:
+    if done and not ledger.is_complete and not quiet:
         blocks.append("\n".join([style.bold("Done"), *(f"  {style.good(each)}" for each in done)]))
     paint = style.good if ledger.is_complete else style.error
     last = paint(f"{_verdict(ledger, ending)}:") + f" {tally(ledger)}."
@@ -96,7 +98,7 @@ def render_markdown(ledger: Ledger, ending: Ending) -> str:
     mark = "✅" if ledger.is_complete else "❌"
     lines = [f"### {mark} {_verdict(ledger, ending)}: {tally(ledger)}", ""]
     for result, rows in _groups(ledger):
-        lines += [f"**{_TITLES[result]}**", ""]
+        lines += [f"**{_word(ledger, result, _TITLES)}**", ""]
         lines += [f"- {code(str(row.address))}: {prose(outcome(row))}" for row in rows]
         lines.append("")
     if ledger.broken is not None and not _is_cut_short(ledger):
@@ -141,8 +143,15 @@ def tally(ledger: Ledger) -> str:
     done = Counter(row.action for row in ledger.finished if row.result is Result.DONE)
     good = [f"{done[action]} {DONE[action]}" for action in Action if done[action]]
     counts = ledger.counts()
-    bad = [f"{counts[result]} {_WORDS[result]}" for result in _OPEN if counts[result]]
+    bad = [f"{counts[result]} {_word(ledger, result, _WORDS)}" for result in _OPEN if counts[result]]
     return "; ".join(part for part in (", ".join(good), ", ".join(bad)) if part) or "nothing was done"
+
+
+def _word(ledger: Ledger, result: Result, words: Mapping[Result, str]) -> str:
+    """What a result is called: what was in flight when the run was interrupted is that, whatever becomes of it."""
+    if ledger.interrupted and result is Result.UNKNOWN:
+        return "interrupted" if words is _WORDS else "Interrupted in flight (the next apply finds out)"
+    return words[result]
 
 
 def _verdict(ledger: Ledger, ending: Ending) -> str:
@@ -176,9 +185,9 @@ def _notices(ledger: Ledger) -> list[str]:
     return [each for each in ledger.notices if broken is None or broken.message not in each]
 
 
-def _section(result: Result, rows: list[Finished], style: Style) -> Iterator[str]:
-    paint = style.error if result in (Result.FAILED, Result.UNKNOWN) else style.warning
-    yield paint(_TITLES[result])
+def _section(title: str, rows: list[Finished], style: Style) -> Iterator[str]:
+    paint = style.error if rows[0].result in (Result.FAILED, Result.UNKNOWN) else style.warning
+    yield paint(title)
     for row in rows:
         yield f"  {style.bold(visible(str(row.address)))}: {outcome(row)}"
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
+from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started, change_key
 from reconciler.durations import rounded
 from reconciler.model.address import Address
+from reconciler.plan.change import Action
 from reconciler.report.escape import visible
 from reconciler.report.progress import DOING, outcome
 
@@ -33,7 +34,8 @@ class LiveProgress:
         self._total = total
         self._clock = clock
         self._running: dict[Address, tuple[str, float]] = {}
-        self._counts = dict.fromkeys(Result, 0)
+        # The last word on each change: an agent that joined and ended at once has two, and is one.
+        self._ended: dict[tuple[Address, Action, str], Finished] = {}
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -61,8 +63,10 @@ class LiveProgress:
                 _, since = self._running.get(address, ("", self._clock()))
                 self._running[address] = (visible(text), since)
             case Finished():
-                self._counts[event.result] += 1
-                self._finish(event)
+                key = change_key(event)
+                if self._ended.get(key) != event:
+                    self._ended[key] = event
+                    self._finish(event)
             case Notice(text):
                 self._above(f"notice: {visible(text)}", "yellow")
 
@@ -96,7 +100,9 @@ class LiveProgress:
 
     def counts(self) -> str:
         """`3 of 20 done, 1 failed, 2 running`; what comes after the last change is said, too."""
-        counts = self._counts
+        counts = dict.fromkeys(Result, 0)
+        for each in self._ended.values():
+            counts[each.result] += 1
         others = [f"{counts[each]} {each}" for each in Result if each is not Result.DONE and counts[each]]
         done = f"{counts[Result.DONE]} of {max(self._total, sum(counts.values()))} done"
         is_over = not self._running and 0 < self._total <= sum(counts.values())

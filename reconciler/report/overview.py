@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reconciler.model.ability import Capabilities
 from reconciler.model.observed import ObservedAgent
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Change, Keep, action_of, target_of
-from reconciler.report.status import StatusReport, StatusRow, UnmanagedRow
+from reconciler.report.status import Conversation, StatusReport, StatusRow, UnmanagedRow
 
 
-def status_of(plan: Plan, basis: Basis, able: Capabilities) -> StatusReport:
-    """What runs, and how far it is from the files."""
+def status_of(
+    plan: Plan, basis: Basis, able: Capabilities, conversations: Mapping[str, Conversation] | None = None
+) -> StatusReport:
+    """What runs, and how far it is from the files; with what agents are at where that was asked."""
     return StatusReport(
         fleet=plan.owner.fleet,
         environment=plan.owner.environment,
@@ -30,6 +34,7 @@ def status_of(plan: Plan, basis: Basis, able: Capabilities) -> StatusReport:
         running=plan.cost.before,
         quota=plan.cost.quota,
         usd_per_day=plan.cost.before * plan.cost.usd_per_minute * 1440,
+        conversations=conversations,
     )
 
 

@@ -17,12 +17,13 @@ FORMAT_VERSION = "1.0"
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def render_json(diagnostics: Iterable[Problem]) -> str:
-    """Problems as JSON, in the order of the files."""
+def render_json(diagnostics: Iterable[Problem], head: Iterable[tuple[str, str | None]] = ()) -> str:
+    """Problems as JSON, in the order of the files; `head` are keys that say whose they are."""
     found = _sorted(diagnostics)
     errors = sum(1 for each in found if each.is_error)
     tree = {
         "format_version": FORMAT_VERSION,
+        **dict(head),
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": len(found) - errors,

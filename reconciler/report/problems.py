@@ -49,6 +49,18 @@ def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colo
     return "\n\n".join([*blocks, summary(found)]) + "\n"
 
 
+def warning_lines(diagnostics: Iterable[Problem], root: str, *, colour: bool) -> list[str]:
+    """Each warning as one line with its place; `root` is the fleet's directory, as the run was given it."""
+    style = Style(colour)
+    lines = []
+    for found in sorted(diagnostics, key=Problem.sort_key):
+        summary = visible(" ".join(found.summary.split()))
+        where = "" if found.where is None else f"{root}/{found.where.file}:{found.where.line}"
+        place = f" {style.dim(visible(where.removeprefix('./')))}" if where else ""
+        lines.append(f"{style.warning('warning:')} {summary} {style.dim(f'[{visible(found.rule)}]')}{place}")
+    return lines
+
+
 def summary(diagnostics: Iterable[Problem]) -> str:
     """`3 errors, 1 warning`."""
     found = list(diagnostics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from reconciler.durations import rounded
 from reconciler.report.escape import visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
+from reconciler.report.table import Column, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,22 @@ class UnmanagedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """What an agent is at: how many turns there were, who said what last, and for how many seconds there is silence.
+
+    None is what the service does not tell: it need not have turns of a session that still runs.
+    """
+
+    turns: int | None = None
+    last_role: str | None = None
+    last_said: str | None = None
+    silence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """A fleet at one moment. `running` counts every live agent of the App ID, `elsewhere` the foreign ones
-    that are not in our channels."""
+    that are not in our channels. `conversations` are by agent id, None where nobody asked for them."""
 
     fleet: str
     environment: str | None
@@ -56,26 +70,48 @@ class StatusReport:
     running: int = 0
     quota: int | None = None
     usd_per_day: float = 0.0
+    conversations: Mapping[str, Conversation] | None = None
 
 
-_HEADINGS = ("ADDRESS", "STATUS", "AGE", "LEFT", "TOKEN", "SYNC", "AGENT")
+# What goes first in a narrow terminal has the highest rank; at 40 columns address and status are left.
+_COLUMNS = (
+    Column("ADDRESS"),
+    Column("STATUS"),
+    Column("AGE", rank=4),
+    Column("LEFT", rank=3),
+    Column("TOKEN", rank=5),
+    Column("SYNC", rank=1),
+    Column("AGENT", rank=6),
+)
+_REASONS = (Column(), Column(), Column(wraps=True))
+# Channel, name, status, age, id: the id is what `adopt` takes.
+_UNMANAGED = (Column(), Column(rank=2), Column(rank=1), Column(rank=3), Column())
+
+# So much of what was said last is shown.
+_LONGEST_SAID = 80
 
 
-def render_text(status: StatusReport) -> str:
-    """An aligned table, why agents are not in sync, the unmanaged agents, and a line that sums up."""
+def render_text(status: StatusReport, *, width: int | None = None, quiet: bool = False) -> str:
+    """A table, why agents are not in sync, the unmanaged agents, and a line that sums up; `quiet`: why and the line."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
-    if rows:
-        blocks.append(_table([_HEADINGS, *map(_cells, rows)]))
+    if rows and not quiet:
+        asked = status.conversations
+        columns = _COLUMNS if asked is None else (*_COLUMNS, Column("CONVERSATION", wraps=True))
+        more = [() if asked is None else (_conversation(asked.get(row.agent_id)),) for row in rows]
+        cells = [(*_cells(row), *each) for row, each in zip(rows, more, strict=True)]
+        blocks.append(table(columns, cells, width))
     reasons = [(row.address, row.sync, row.detail) for row in rows if row.detail]
     if reasons:
-        blocks.append("Not in sync:\n" + _table(reasons, indent="    "))
-    if status.unmanaged:
+        blocks.append("Not in sync:\n" + table(_REASONS, reasons, width, indent="    "))
+    if status.unmanaged and not quiet:
         listed = sorted(status.unmanaged, key=lambda row: (row.channel, row.name, row.agent_id))
         foreign = [
             (row.channel, row.name or "(no name)", row.status, _span(row.age), row.agent_id) for row in listed
         ]
-        blocks.append("Unmanaged agents (seen, never touched):\n" + _table(foreign, indent="    "))
+        blocks.append(
+            "Unmanaged agents (seen, never touched):\n" + table(_UNMANAGED, foreign, width, indent="    ")
+        )
     return "\n\n".join([*blocks, _summary(status)]) + "\n"
 
 
@@ -86,7 +122,7 @@ def tree(status: StatusReport) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "fleet": status.fleet,
         "environment": status.environment,
-        "agents": [asdict(row) for row in rows],
+        "agents": [asdict(row) | _conversation_tree(status, row) for row in rows],
         "unmanaged": [
             asdict(row) for row in sorted(status.unmanaged, key=lambda row: (row.channel, row.agent_id))
         ],
@@ -95,6 +131,28 @@ def tree(status: StatusReport) -> dict[str, Any]:
         "quota": status.quota,
         "usd_per_day": round(status.usd_per_day, 2),
     }
+
+
+def _conversation_tree(status: StatusReport, row: StatusRow) -> dict[str, Any]:
+    """The conversation of a row; nothing at all where nobody asked for any."""
+    if status.conversations is None:
+        return {}
+    found = status.conversations.get(row.agent_id)
+    return {"conversation": None if found is None else asdict(found)}
+
+
+def _conversation(found: Conversation | None) -> str:
+    """`12 turns, silent for 3m2s, user: "Is there a pool?"`."""
+    if found is None:
+        return "-"
+    said = " ".join((found.last_said or "").split())
+    said = said if len(said) <= _LONGEST_SAID else f"{said[: _LONGEST_SAID - 1]}…"
+    parts = (
+        "" if found.turns is None else plural(found.turns, "turn", "turns"),
+        "" if found.silence is None else f"silent for {rounded(found.silence)}",
+        f'{found.last_role}: "{said}"' if said else "",
+    )
+    return ", ".join(filter(None, parts)) or "nothing said"
 
 
 def _cells(row: StatusRow) -> tuple[str, ...]:
@@ -106,20 +164,15 @@ def _span(seconds: float | None) -> str:
     return "-" if seconds is None else rounded(seconds)
 
 
-def _table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
-    """Columns as wide as their widest cell, the last one ragged."""
-    shown = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
-    return "\n".join(
-        indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in shown
-    )
+def counts(status: StatusReport) -> str:
+    """`2 in sync, 1 join`."""
+    kinds = Counter(row.sync for row in status.rows)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "no agents"
 
 
 def _summary(status: StatusReport) -> str:
     owner = status.fleet + (f" ({status.environment})" if status.environment else "")
-    kinds = Counter(row.sync for row in status.rows)
-    counted = ", ".join(f"{count} {visible(kind)}" for kind, count in sorted(kinds.items())) or "no agents"
+    counted = visible(counts(status))
     quota = f" of {status.quota}" if status.quota is not None else ""
     other = f" {plural(status.elsewhere, 'agent', 'agents')} in other channels." if status.elsewhere else ""
     money = f"About {status.usd_per_day:,.2f} USD a day."

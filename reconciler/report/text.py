@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from reconciler.plan.build import Plan
 from reconciler.plan.steps import steps_of
@@ -28,6 +29,12 @@ def render_plan(plan: Plan, *, colour: bool, explain: bool = False) -> str:
         *_end(plan, style),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def render_brief(plan: Plan, *, colour: bool) -> str:
+    """A plan without its changes: what must be seen before everything else, what refuses it, and the last line."""
+    bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
+    return "\n\n".join([*_front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
 
 
 def _front(plan: Plan, style: Style) -> Iterator[str]:

@@ -6,8 +6,10 @@ Real processes and real signals, against a service over a socket whose answers h
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -17,13 +19,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconciler.simulator import Simulator
+from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
 from reconciler.state.local import LocalStore
 from tests.hostile import canaries
 from tests.hostile.bench import mutating
+from tests.hostile.conftest import new_service
 
 # Two seconds until the state is durable, and what a loaded machine needs to end a process.
 SOON = 4.0
@@ -132,6 +136,7 @@ def test_while_every_join_hangs(home: Path, service: Simulator, number: signal.S
     assert took < SOON + 0.15 * times
     assert mutating(service) == {"join": 2}
     assert "interrupted" in said
+    assert "2 interrupted" in said, said
     assert "4 skipped" in said  # what was not begun is counted, however the run ended
     assert len(LocalStore(home / ".reconciler" / "default.state").read().intents) == 2
     service.set_script([])
@@ -247,3 +252,110 @@ def test_at_the_prompt(home: Path, service: Simulator) -> None:
     assert b"interrupted; nothing was done" in seen
     assert mutating(service) == {}
     assert not (home / ".reconciler").exists()
+
+
+def at_a_terminal(home: Path, *words: str) -> tuple[int, int]:
+    """A command whose every stream is a terminal: its process and the terminal's other end."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.pop("CI", None)
+        os.environ["TERM"] = "xterm"
+        os.chdir(home)
+        os.execv(sys.executable, [sys.executable, "-m", "reconciler", *words])
+    return pid, terminal
+
+
+def seen_until(terminal: int, text: bytes, seconds: float) -> bytes:
+    """What the terminal shows until a text stands there."""
+    seen = b""
+    deadline = time.monotonic() + seconds
+    while text not in seen:
+        left = deadline - time.monotonic()
+        assert left > 0 and select.select([terminal], [], [], left)[0], seen
+        seen += os.read(terminal, 65536)
+    return seen
+
+
+def rest_of(terminal: int, pid: int) -> tuple[int, bytes]:
+    """How the command ended, and what it showed besides."""
+    seen = b""
+    with suppress(OSError):
+        while chunk := os.read(terminal, 65536):
+            seen += chunk
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), seen
+
+
+@pytest.mark.parametrize(
+    "words", [("plan",), ("apply", "--auto-approve"), ("status", "--log-format", "json")]
+)
+def test_control_c_is_acknowledged_at_once_on_a_line_of_its_own(
+    home: Path, service: Simulator, words: tuple[str, ...]
+) -> None:
+    service.set_script([{"on": "list", "count": 0, "fate": "drop_request"}])
+    pid, terminal = at_a_terminal(home, *words)
+    until(lambda: service.tally().get("list", 0) > 0)
+    os.write(terminal, b"\x03")
+    seen = seen_until(terminal, b"once more ends at once", 0.8)  # long before the calls are given up
+    line = seen.replace(b"\r\x1b[K", b"\n").replace(b"\r", b"").splitlines()[-1]
+    assert line.startswith((b"stopping: ", b"{"))
+    code, rest = rest_of(terminal, pid)
+    assert code == 130
+    assert b"interrupted; nothing was done" in rest
+    assert list(canaries.hits(seen + rest)) == []
+
+
+def test_the_pages_of_a_long_listing_are_counted_after_a_second_of_silence(
+    home: Path, service: Simulator
+) -> None:
+    finish(home)
+    service.set_switches(list_limit_max=1, latency_seconds=0.3)
+    code, seen = rest_of(*reversed(at_a_terminal(home, "plan")))
+    assert code == 0
+    counted = re.findall(rb"\r\x1b\[Kreading (\d) of 6 pages", seen)
+    assert counted[-1] == b"6"
+    assert int(counted[0]) > 3
+    assert re.search(rb"pages\r\x1b\[K[^r]*No changes", seen), "the line has gone when the result comes"
+    for words in (("plan", "-q"), ("plan", "--log-format", "text")):
+        assert b"pages" not in rest_of(*reversed(at_a_terminal(home, *words)))[1]
+    pid, terminal = at_a_terminal(home, "plan")
+    seen = seen_until(terminal, b"reading ", 20)
+    os.write(terminal, b"\x03")
+    code, rest = rest_of(terminal, pid)
+    assert code == 130
+    assert b"\r\x1b[Kstopping: " in rest
+
+
+class Huge(Simulator):
+    """A service that answers with seven megabytes of half a key, once it is told to whom."""
+
+    to = ""
+
+    def handle(self, request: Request, **rest: Any) -> Response | Outage:
+        if not self.to or self.to not in f"{request.method} {request.path}":
+            return super().handle(request, **rest)
+        half = canaries.ENVIRONMENT["CANARY_LLM"][:12] + " "
+        body = json.dumps({"detail": half * (7_000_000 // len(half)), "reason": "InvalidRequest"})
+        return Response(400, (("content-type", "application/json"),), body.encode())
+
+
+@pytest.mark.parametrize("to", ["GET ", "/join"])
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3])
+def test_while_a_huge_answer_is_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch, to: str, seconds: float
+) -> None:
+    service = new_service(Huge)
+    assert isinstance(service, Huge)
+    service.to = to
+    with run_in_thread(service) as url:
+        monkeypatch.setenv("AGORA_AGENTS_API_BASE_URL", url)
+        with started(home, "apply", "--auto-approve") as process:
+            until(partial(minds_signals, process))
+            time.sleep(seconds)
+            took, said = stop(process, signal.SIGTERM)
+        assert process.returncode == 143 or (process.returncode in (1, 6) and seconds), said
+        assert took < SOON
+        service.to = ""
+        finish(home)
+    assert len(service.world.live()) == 6

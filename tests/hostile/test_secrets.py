@@ -291,6 +291,26 @@ def test_a_service_that_hands_everything_back(bench: Bench, canary_fleet: Path, 
     check_files(canary_fleet, service.tokens)
 
 
+@pytest.mark.parametrize("spelling", ["raw", "json", "hex"])
+def test_a_log_of_what_a_service_hands_back(bench: Bench, canary_fleet: Path, spelling: str) -> None:
+    service = new_service(Echo)
+    assert isinstance(service, Echo)
+    service.spelling, service.status, service.only = spelling, 400, "/join"
+    log = bench.home / "run.log"
+    with serving(service, bench.patch):
+        for form in ("json", "text"):
+            words = ("--auto-approve", "--log-format", form, "--log-file", log, "-v", "--wait", "0s")
+            answer = bench.run("apply", canary_fleet, *words)
+            check(answer.said, canary_fleet, service.tokens, (spelling, form))
+    written = log.read_text(encoding="utf-8")
+    check(written, canary_fleet, service.tokens, spelling)
+    assert service.told
+    records = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
+    assert [each["result"] for each in records if each.get("type") == "change_finished"] == ["failed"]
+    assert "POST" in {each["method"] for each in records if each.get("type") == "request_failed"}
+    assert Secret.MASK in written
+
+
 def test_wrong_credentials_do_not_show(bench: Bench, canary_fleet: Path, service: Simulator) -> None:
     wrong = canaries.ENVIRONMENT["AGORA_CUSTOMER_SECRET"][::-1] + "x"
     answer = bench.run(

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.address_command import AddressCommand
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("adopt")
+@click.command("adopt", cls=AddressCommand)
 @options.address_argument
 @click.argument("agent_id")
 @options.fleet_options_with_c

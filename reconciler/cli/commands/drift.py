@@ -14,26 +14,30 @@ if TYPE_CHECKING:
 
 
 @click.command("drift")
-@options.fleet_options
+@options.many_fleets_options
 @options.format_option(ReportKind.DRIFT)
 @options.parallelism_option
 @options.output_options
-def command(fleet: options.FleetFlags, output: Output, form: Format, **flags: Any) -> int:
+def command(fleets: options.ManyFlags, output: Output, form: Format, **flags: Any) -> int:
     """Show what changed behind our back, apart from what the files changed. Exits 0, 1 or 2.
 
     \b
     reconciler drift prod                        0 no drift, 2 drift, 1 it cannot be told
     reconciler drift prod --format json          for a machine
+    reconciler drift fleets/* -e all -q          for cron: what drifted, and one line
     """
     from reconciler import workflow
-    from reconciler.cli import wiring
+    from reconciler.cli import many, wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.errors import ExitCode, ReconcilerError, Refused
+    from reconciler.report.sentences import short_counts
 
-    with wiring.open_session(fleet, output) as session:
-        try:
-            found = session.run(workflow.drift(make_job(session, Flags(**flags)), session.provider))
-        except Refused as problem:
-            raise ReconcilerError(problem.message, hint=problem.hint) from problem
-    output.report(form, ReportKind.DRIFT, found)
-    return int(ExitCode.CHANGES if found.plan.pending else ExitCode.DONE)
+    chosen = Flags(**flags)
+
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+        with wiring.open_session(fleet, output) as session:
+            found = session.run(workflow.drift(make_job(session, chosen), session.provider))
+        drifted = bool(found.plan.pending)
+        verdict = f"drift: {short_counts(found.plan)}" if drifted else "no drift"
+        return many.FleetSeen(found, verdict, 2 if drifted else 0, not drifted)
+
+    return many.report_each(fleets, output, form, ReportKind.DRIFT, look)

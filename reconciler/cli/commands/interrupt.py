@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.address_command import AddressCommand
 
 
-@click.command("interrupt")
+@click.command("interrupt", cls=AddressCommand)
 @options.address_argument
 @options.talking_options
 def command(address: str, **flags: Any) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@options.fleet_options
+@options.many_fleets_options
 @options.format_option(ReportKind.PLAN)
 @click.option(
     "--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for `apply --plan FILE`."
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @options.parallelism_option
 @options.output_options
 def command(
-    fleet: options.FleetFlags,
+    fleets: options.ManyFlags,
     output: Output,
     form: Format,
     out: str | None,
@@ -44,28 +44,32 @@ def command(
     \b
     reconciler plan                              the fleet in this directory
     reconciler plan hotels -e prod               another directory, one environment
+    reconciler plan fleets/* -e all -q           every fleet and environment, in a few lines each
     reconciler plan --format markdown            for a pull request
     reconciler plan --detailed-exitcode          0 nothing to do, 1 error, 2 changes
     reconciler plan --target 'paris-*/*'         some addresses only
     """
     from reconciler import workflow
-    from reconciler.cli import resume_command, wiring
+    from reconciler.cli import many, resume_command, wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.errors import ExitCode, ReconcilerError, Refused
     from reconciler.plan.planfile import save
     from reconciler.report.escape import visible
+    from reconciler.report.sentences import short_counts
 
     chosen = Flags(**flags)
-    with wiring.open_session(fleet, output, reads_secrets=check_secrets) as session:
-        job = make_job(session, chosen)
-        try:
-            plan = session.run(workflow.plan(job, session.provider, check_secrets=check_secrets))
-        except Refused as problem:
-            # Published recipes take any code but 0, 1 and 2 for success.
-            raise ReconcilerError(problem.message, hint=problem.hint) from problem
     if out is not None:
-        Path(out).write_bytes(save(plan, job.selection, job.policy))
-        command = resume_command.apply_saved(fleet, str(out), chosen.allows)
-        output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
-    output.report(form, ReportKind.PLAN, plan, RenderOptions(explain=explain))
-    return int(ExitCode.CHANGES if detailed_exitcode and plan.pending else ExitCode.DONE)
+        many.only_one(fleets, "--out")
+
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+        with wiring.open_session(fleet, output, reads_secrets=check_secrets) as session:
+            job = make_job(session, chosen)
+            plan = session.run(workflow.plan(job, session.provider, check_secrets=check_secrets))
+        if out is not None:
+            Path(out).write_bytes(save(plan, job.selection, job.policy))
+            command = resume_command.apply_saved(fleet, str(out), chosen.allows)
+            output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
+        code = 2 if detailed_exitcode and plan.pending else 0
+        is_fine = not (plan.pending or plan.dangers or plan.interrupted)
+        return many.FleetSeen(plan, short_counts(plan), code, is_fine, RenderOptions(explain=explain))
+
+    return many.report_each(fleets, output, form, ReportKind.PLAN, look)

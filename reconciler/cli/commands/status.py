@@ -16,40 +16,54 @@ if TYPE_CHECKING:
 
 
 @click.command("status")
-@options.fleet_options
+@options.many_fleets_options
 @options.format_option(ReportKind.STATUS)
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
 @click.option(
     "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
 )
+@click.option(
+    "--conversation", is_flag=True, help="Show what each agent is at: turns, silence, what was said last."
+)
 @options.parallelism_option
 @options.output_options
 def command(
-    fleet: options.FleetFlags, output: Output, form: Format, watch: bool, interval: float, parallelism: int
+    fleets: options.ManyFlags,
+    output: Output,
+    form: Format,
+    watch: bool,
+    interval: float,
+    conversation: bool,
+    parallelism: int,
 ) -> int:
     """List what runs: address, status, age, time left of 72 h, token, sync, unmanaged agents, cost.
 
     \b
     reconciler status
     reconciler status -e prod --watch
+    reconciler status hotels support -e prod,test
+    reconciler status --conversation             two more reads an agent
     """
-    from reconciler import workflow
-    from reconciler.cli import wiring
+    from reconciler.cli import many, wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.report import overview
+    from reconciler.cli.talking import status_steps
+    from reconciler.report.status import counts
 
-    with wiring.open_session(fleet, output) as session:
-        while True:
-            job = make_job(session, Flags(parallelism=parallelism))
-            plan, basis = session.run(workflow.status(job, session.provider), is_watch=watch)
-            if watch and output.colour():
-                click.clear()
-            output.report(
-                form, ReportKind.STATUS, overview.status_of(plan, basis, session.provider.capabilities)
-            )
-            if not watch:
-                return 0
-            try:
-                time.sleep(interval)
-            except KeyboardInterrupt:  # how a watch ends
-                return 128 + signal.SIGINT
+    chosen = Flags(parallelism=parallelism)
+
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+        with wiring.open_session(fleet, output) as session:
+            steps = status_steps(make_job(session, chosen), session.provider, conversation=conversation)
+            plan, found = session.run(steps, is_watch=watch)
+        if watch and output.colour():
+            click.clear()
+        return many.FleetSeen(found, counts(found), is_fine=not plan.pending)
+
+    while True:
+        code = many.report_each(fleets, output, form, ReportKind.STATUS, look)
+        if not watch:
+            return code
+        try:
+            time.sleep(interval)
+        except KeyboardInterrupt:  # how a watch ends
+            return 128 + signal.SIGINT

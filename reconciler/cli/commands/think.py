@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.address_command import AddressCommand
 
 
-@click.command("think")
+@click.command("think", cls=AddressCommand)
 @options.address_argument
 @click.argument("text")
 @options.talking_options

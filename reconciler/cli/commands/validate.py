@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@options.fleet_options
+@options.many_fleets_options
 @options.format_option(ReportKind.PROBLEMS)
 @options.output_options
-def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
+def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     """Check a fleet's files. Offline, without credentials; every problem at once, each with its place.
 
     Without -e every environment is checked, and the fleet without one.
@@ -26,17 +26,28 @@ def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     \b
     reconciler validate
     reconciler validate hotels -e prod
+    reconciler validate fleets/*                 several fleets, one report
     reconciler validate --format github          annotations on the lines of a pull request
     reconciler explain uid-clash                 what the word in brackets at the end of a message means
     """
+    from reconciler.cli import many
     from reconciler.cli.output import source_reader
     from reconciler.cli.validating import check, explain_rule
-    from reconciler.errors import ExitCode
+    from reconciler.report.problems import summary
 
-    directory = Path(fleet.directory)
-    found = check(directory, fleet.environment, dict(fleet.variables))
-    # Annotations count from the root of the repository, where the command runs in CI.
-    root = "" if directory.is_absolute() or directory == Path() else directory.as_posix()
-    rendering = RenderOptions(root=root, read_source=source_reader(directory), explain_rule=explain_rule)
-    output.report(form, ReportKind.PROBLEMS, found, rendering)
-    return int(ExitCode.ERROR if found.has_errors else ExitCode.DONE)
+    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+        directory = Path(fleet.directory)
+        found = check(directory, fleet.environment, dict(fleet.variables))
+        # Annotations count from the root of the repository, where the command runs in CI.
+        root = "" if directory.is_absolute() or directory == Path() else directory.as_posix()
+        head = (("directory", fleet.directory), ("environment", fleet.environment))
+        shown = RenderOptions(
+            root=root,
+            read_source=source_reader(directory),
+            explain_rule=explain_rule,
+            head=head if many.are_several(fleets) else (),
+        )
+        verdict = summary(found.diagnostics) if found.diagnostics else "valid"
+        return many.FleetSeen(found, verdict, int(found.has_errors), not found.diagnostics, shown)
+
+    return many.report_each(fleets, output, form, ReportKind.PROBLEMS, look)

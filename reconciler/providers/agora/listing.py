@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reconciler.errors import IncompleteRead, ServiceError
 from reconciler.model.observed import ListedAgent
-from reconciler.ports import HttpReply, Steps
+from reconciler.ports import Emit, HttpReply, Reading, Steps
 from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.clock import WARN_BEYOND
@@ -170,6 +170,8 @@ class Lister:
                     f"{what} failed: there are more than {MAX_PAGES} pages", hint=replies.AGAIN
                 )
             cursors.add(cursor)
+            asked = len(totals) + 1
+            yield Emit(Reading(asked, max(asked, -(-totals[0] // max(shown[0], 1)))))
         _require_complete(what, len(rows), totals, shown, settled=settled)
         return rows
 

@@ -45,12 +45,17 @@ def no_rules(rule: str) -> tuple[str, str]:
 class RenderOptions:
     """How to render; a format ignores what it has no use for.
 
-    `explain` adds the steps of each change. `root` is the fleet's directory as seen from the repository's.
+    `explain` adds the steps of each change. `root` is the fleet's directory as seen from the repository's. `quiet`
+    leaves problems and the last line, for people. `width` is the columns that there are, None for as many as it takes.
+    `head` says whose document it is, where that does not say it itself and stands in a list.
     """
 
     colour: bool = False
     explain: bool = False
     root: str = ""
+    quiet: bool = False
+    width: int | None = None
+    head: tuple[tuple[str, str | None], ...] = ()
     read_source: ReadSource = _no_source
     explain_rule: ExplainRule = no_rules
 

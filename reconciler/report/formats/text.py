@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 def plan(value: Plan, options: RenderOptions) -> str:
     """A plan in Terraform's format."""
-    from reconciler.report.text import render_plan
+    from reconciler.report.text import render_brief, render_plan
 
+    if options.quiet:
+        return render_brief(value, colour=options.colour)
     return render_plan(value, colour=options.colour, explain=options.explain)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
     """Drift as the changes of a plan."""
-    from reconciler.report.drift import render_text
+    from reconciler.report.drift import render_brief, render_text
 
+    if options.quiet:
+        return render_brief(value, colour=options.colour, width=options.width)
     return render_text(value, colour=options.colour)
 
 
@@ -36,14 +40,14 @@ def status(value: StatusReport, options: RenderOptions) -> str:
     """A table of what runs."""
     from reconciler.report.status import render_text
 
-    return render_text(value)
+    return render_text(value, width=options.width, quiet=options.quiet)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
     """The summary at the end of an apply."""
     from reconciler.report.ledger import render
 
-    return render(value.ledger, value.ending, colour=options.colour)
+    return render(value.ledger, value.ending, colour=options.colour, quiet=options.quiet)
 
 
 def problems(value: Checked, options: RenderOptions) -> str:

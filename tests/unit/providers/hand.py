@@ -15,6 +15,7 @@ import orjson
 
 from reconciler.ports import (
     Elapsed,
+    Emit,
     Http,
     HttpFailure,
     HttpReply,
@@ -53,6 +54,7 @@ class Hand:
         self.requests: list[HttpRequest] = []
         self.sent_at: list[float] = []
         self.slept: list[float] = []
+        self.events: list[object] = []
         self.stopping = False
         self.elapsed = 0.0
         self.chance = chance
@@ -115,6 +117,9 @@ class Hand:
                 return 0.0, self.chance
             case Stopping():
                 return 0.0, self.stopping
+            case Emit(event):
+                self.events.append(event)
+                return 0.0, None
             case Resolve(references):
                 if self._resolve is not None:
                     return 0.0, self._resolve(references)

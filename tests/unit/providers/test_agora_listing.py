@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.errors import AuthenticationFailed, IncompleteRead, ServiceError
 from reconciler.model.observed import AgentStatus
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
 from reconciler.providers.agora import AgoraProvider, AgoraSettings
 from reconciler.secrets import Secret
 from reconciler.simulator import Status
@@ -265,3 +265,12 @@ def test_a_service_whose_clock_jumps_cannot_be_listed() -> None:
     )
     with pytest.raises(IncompleteRead, match="clock"):
         hand.run(AgoraProvider(GLOBAL).live_agents())
+
+
+def test_a_listing_of_several_pages_tells_how_far_it_is() -> None:
+    hand = Hand(pages(lambda at: one_row(at, 3, "" if at == 2 else f"c{at}")))
+    assert len(hand.run(AgoraProvider(GLOBAL).live_agents())) == 3
+    assert hand.events == [Reading(2, 3), Reading(3, 3)]
+    hand = Hand(pages(lambda at: one_row(at, 1, "")))
+    hand.run(AgoraProvider(GLOBAL).live_agents())
+    assert hand.events == []

@@ -1,0 +1,38 @@
+"""A click command whose address may begin with `-`, as options do."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+
+class AddressCommand(click.Command):
+    """A command that takes an address, and says how one is typed that was taken for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as problem:
+            taken = next((each for each in words if each.startswith("-") and _is_address(each)), None)
+            if taken is None or "--" in words:
+                raise
+            said = problem.format_message().strip()
+            if isinstance(problem, click.NoSuchOption):  # click's own words differ from release to release
+                said = f"No such option {problem.option_name}."
+            raise click.UsageError(
+                f'{said} An address that begins with "-" comes after "--", and options before it: '
+                f"{ctx.command_path} -- {shlex.quote(taken)}",
+                ctx,
+            ) from problem
+
+
+def _is_address(text: str) -> bool:
+    from reconciler.model.address import Address
+
+    try:
+        Address.parse(text)
+    except ValueError:
+        return False
+    return True

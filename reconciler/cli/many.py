@@ -1,0 +1,116 @@
+"""A command that only looks, on one fleet or on several: each is looked at by itself, one that fails hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import FleetFlags, ManyFlags
+from reconciler.cli.output import Output, show_error
+from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError, Refused, UsageError
+from reconciler.report.formats import Format, RenderOptions, ReportKind
+from reconciler.report.several import JOINS, FleetPart, worst
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSeen:
+    """What was seen of one fleet and environment: the value to report, the same in a few words, and the exit code."""
+
+    value: object
+    verdict: str
+    code: int = 0
+    is_fine: bool = False
+    options: RenderOptions = RenderOptions()
+
+
+def are_several(fleets: ManyFlags) -> bool:
+    """Whether a list was asked for, by the words of the command line alone: what the files hold changes no shape."""
+    names = fleets.environments
+    return len(fleets.directories) > 1 or (names is not None and (names == ALL or "," in names))
+
+
+def only_one(fleets: ManyFlags, flag: str) -> None:
+    """Refuse a flag that makes no sense for several fleets: `UsageError`."""
+    if are_several(fleets):
+        raise UsageError(
+            f"{flag} is for one fleet and one environment", hint="name one DIR and one environment"
+        )
+
+
+def report_each(
+    fleets: ManyFlags, output: Output, form: Format, kind: ReportKind, look: Callable[[FleetFlags], FleetSeen]
+) -> int:
+    """Look at each fleet and environment, and report what was seen; the worst exit code is the result."""
+    if not are_several(fleets):
+        seen = _seen(look, FleetFlags(fleets.directories[0], fleets.environments, fleets.variables))
+        output.report(form, kind, seen.value, seen.options)
+        return seen.code
+    join = JOINS.get(form.name)
+    if join is None:
+        raise UsageError(
+            f"--format {form.name} shows one fleet and one environment",
+            hint=f"several are shown by {', '.join(JOINS)}",
+        )
+    parts = [_part(each, output, form, kind, look) for each in fleets_of(fleets)]
+    text = join(parts, colour=output.colour(), quiet=output.quiet, width=output.width)
+    output.result(text, commands=form.is_workflow_commands)
+    return worst(each.code for each in parts)
+
+
+def fleets_of(fleets: ManyFlags) -> Iterator[FleetFlags]:
+    """Each fleet and environment that was asked for, once, in the order of the command line."""
+    names = [each.strip() for each in (fleets.environments or "").split(",")]
+    if fleets.environments is not None and not all(names):
+        raise click.BadParameter(f'-e wants names such as prod,test or all; not "{fleets.environments}"')
+    for directory in dict.fromkeys(fleets.directories):
+        wanted: list[str | None] = [*dict.fromkeys(names)] if fleets.environments is not None else [None]
+        if fleets.environments == ALL:
+            wanted = [*_declared(directory)] or [None]
+        for each in wanted:
+            yield FleetFlags(directory, each, fleets.variables)
+
+
+def _declared(directory: str) -> tuple[str, ...]:
+    from reconciler import config
+
+    try:
+        return config.environments(Path(directory))
+    except InvalidConfig:  # said by the load, with its place
+        return ()
+
+
+def _part(
+    flags: FleetFlags,
+    output: Output,
+    form: Format,
+    kind: ReportKind,
+    look: Callable[[FleetFlags], FleetSeen],
+) -> FleetPart:
+    if output.log is not None:
+        output.log.about = {"directory": flags.directory, "environment": flags.environment}
+    try:
+        seen = _seen(look, flags)
+        text = output.rendered(form, kind, seen.value, seen.options)
+    except (click.ClickException, click.exceptions.Exit):
+        raise  # the command line is wrong, or the run was stopped: that ends all
+    except Exception as problem:  # noqa: BLE001  also a bug of ours hides no other fleet
+        message = problem.message if isinstance(problem, ReconcilerError) else type(problem).__name__
+        failed = int(ExitCode.ERROR)
+        part = FleetPart(flags.directory, flags.environment, f"error: {message}", failed, error=problem)
+        output.say(f"== {part.label} ==", level="error")
+        show_error(problem)
+        return part
+    return FleetPart(flags.directory, flags.environment, seen.verdict, seen.code, seen.is_fine, text)
+
+
+def _seen(look: Callable[[FleetFlags], FleetSeen], flags: FleetFlags) -> FleetSeen:
+    try:
+        return look(flags)
+    except Refused as problem:
+        # Published recipes take any code but 0, 1 and 2 for success.
+        raise ReconcilerError(problem.message, hint=problem.hint) from problem

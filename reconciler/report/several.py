@@ -1,0 +1,152 @@
+"""One report from those of several fleets and environments, and which exit code is the worst.
+
+A format joins in its own way: texts stand one below the other with a heading each and a table at the end, documents in
+a list, annotations as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.errors import InvalidConfig, ReconcilerError
+from reconciler.report.documents import as_json, as_json_line
+from reconciler.report.escape import code, prose, visible
+from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
+from reconciler.report.style import Style
+from reconciler.report.table import Column, table
+
+# An error hides what else there may be, so it is worse than a change.
+_BADNESS = (0, 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPart:
+    """One fleet and environment: what was reported of it as `text`, in a few words as `verdict`, and its exit code.
+
+    `is_fine` says that nobody needs to look. `error` is what kept it from being reported.
+    """
+
+    directory: str
+    environment: str | None
+    verdict: str
+    code: int = 0
+    is_fine: bool = False
+    text: str = ""
+    error: Exception | None = None
+
+    @property
+    def label(self) -> str:
+        """`hotels (prod)`."""
+        return visible(self.directory + (f" ({self.environment})" if self.environment is not None else ""))
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of a report: 1 for any error, else 2 for any change, else 0."""
+    return max(codes, key=_BADNESS.index, default=0)
+
+
+def as_text(parts: Sequence[FleetPart], *, colour: bool, quiet: bool, width: int | None) -> str:
+    """Every part below its heading, then a table and a line; with `quiet` only the parts that are not fine."""
+    style = Style(colour)
+    shown = [each for each in parts if not (quiet and each.is_fine)]
+    blocks = [
+        f"{style.bold(f'== {each.label} ==')}\n\n{_error_line(each, style) or each.text}".rstrip("\n") + "\n"
+        for each in shown
+    ]
+    if shown:
+        cells = [(each.label, visible(each.verdict)) for each in shown]
+        blocks.append(table((Column("FLEET"), Column("RESULT", wraps=True)), cells, width) + "\n")
+    return "\n".join([*blocks, f"{summary(parts)}\n"])
+
+
+def as_markdown(parts: Sequence[FleetPart], **_: object) -> str:
+    """Every part below its heading, then a table and a line."""
+    blocks = [f"## {prose(each.label)}\n\n{_markdown_error(each) or each.text}" for each in parts]
+    rows = [f"| {prose(each.label)} | {prose(each.verdict)} |" for each in parts]
+    end = "\n".join(["| fleet | result |", "|---|---|", *rows])
+    return "\n".join([*blocks, f"{end}\n", f"{summary(parts)}\n"])
+
+
+def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
+    """One document a part, in a list."""
+    documents = [each.text.rstrip("\n") or as_json(_error_tree(each)) for each in parts]
+    return "[\n" + ",\n".join(documents) + "\n]\n"
+
+
+def as_annotations(parts: Sequence[FleetPart], **_: object) -> str:
+    """The annotations of all parts."""
+    return "".join(each.text for each in parts)
+
+
+def as_sarif(parts: Sequence[FleetPart], **_: object) -> str:
+    """One run with the results of all parts: code scanning takes one run of a tool."""
+    documents: list[dict[str, Any]] = [json.loads(each.text) for each in parts if each.text]
+    if not documents:
+        return ""
+    whole, runs = documents[0], [each["runs"][0] for each in documents]
+    rules = {rule["id"]: rule for run in runs for rule in run["tool"]["driver"]["rules"]}
+    places = {rule: place for place, rule in enumerate(sorted(rules))}
+    found = {as_json_line(each): each for run in runs for each in run["results"]}
+    results = [{**each, "ruleIndex": places[each["ruleId"]]} for each in found.values()]
+    driver = {**runs[0]["tool"]["driver"], "rules": [rules[rule] for rule in places]}
+    return as_json({**whole, "runs": [{**runs[0], "tool": {"driver": driver}, "results": results}]}) + "\n"
+
+
+JOINS: Mapping[str, Callable[..., str]] = {
+    "text": as_text,
+    "markdown": as_markdown,
+    "json": as_json_list,
+    "github": as_annotations,
+    "sarif": as_sarif,
+}
+
+
+def summary(parts: Sequence[FleetPart]) -> str:
+    """`3 fleets and environments: 1 with an error, 2 in order.`, the worst first."""
+    errors = sum(1 for each in parts if each.code == 1)
+    changes = sum(1 for each in parts if not each.is_fine) - errors
+    counts = (
+        (errors, "with an error"),
+        (changes, "with something to look at"),
+        (len(parts) - errors - changes, "in order"),
+    )
+    told = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"{len(parts)} {'fleet or environment' if len(parts) == 1 else 'fleets and environments'}: {told}."
+
+
+def _message(part: FleetPart) -> str:
+    """What kept a part from being reported, in a line; empty where nothing did."""
+    if isinstance(part.error, ReconcilerError):
+        return f"{part.error.message} [{part.error.rule}]"
+    return part.verdict.removeprefix("error: ") if part.error is not None else ""
+
+
+def _error_line(part: FleetPart, style: Style) -> str:
+    message = _message(part)
+    return f"{style.error('error:')} {visible(message)}\n" if message else ""
+
+
+def _markdown_error(part: FleetPart) -> str:
+    message = _message(part)
+    return f"> [!CAUTION]\n> **Error:** {code(message)}\n" if message else ""
+
+
+def _error_tree(part: FleetPart) -> dict[str, Any]:
+    """The document of a part that could not be reported."""
+    problem = part.error
+    tree: dict[str, Any] = {
+        "rule": problem.rule if isinstance(problem, ReconcilerError) else "system",
+        "message": problem.message if isinstance(problem, ReconcilerError) else _message(part),
+        "hint": problem.hint if isinstance(problem, ReconcilerError) else None,
+    }
+    if isinstance(problem, InvalidConfig):
+        tree["diagnostics"] = [diagnostic_tree(each) for each in problem.diagnostics]
+    return {
+        "format_version": FORMAT_VERSION,
+        "directory": part.directory,
+        "environment": part.environment,
+        "error": tree,
+    }

@@ -1,0 +1,131 @@
+"""Whatever is printed as a command can be typed back, for every channel name that the service allows."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.apply.events import Finished, Ledger, Result
+from reconciler.cli import main, resume_command
+from reconciler.cli.options import FleetFlags
+from reconciler.model.address import AGENT, CHANNEL, Address
+from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
+from reconciler.plan.planfile import save
+from reconciler.plan.selection import Selection
+from tests.unit.report.plans import World
+
+addresses = st.builds(
+    Address,
+    # Half of them begin as an option does.
+    st.one_of(
+        st.from_regex(CHANNEL, fullmatch=True), st.from_regex(r"-[A-Za-z\[=~!$ -]{1,12}", fullmatch=True)
+    ),
+    st.from_regex(AGENT, fullmatch=True),
+)
+
+
+def parsed(words: list[str]) -> dict[str, object]:
+    """The parameters that a command line gives its command."""
+    assert words[0] == "reconciler"
+    command: click.Command = importlib.import_module(f"reconciler.cli.commands.{words[1]}").command
+    return command.make_context(words[1], words[2:]).params
+
+
+@given(addresses)
+def test_an_address_as_an_argument(address: Address) -> None:
+    for command in ("show", "forget", "history"):
+        assert parsed(shlex.split(f"reconciler {command} {address.argument}"))["address"] == str(address)
+
+
+@given(addresses, addresses)
+def test_a_value_of_an_option(address: Address, other: Address) -> None:
+    words = shlex.split(f"reconciler apply --replace {address.quoted} --allow beside={address.quoted}")
+    found = parsed(words)
+    assert found["allows"] == (("beside", str(address)),)
+    assert Selection(replaces=found["replaces"]).forced({address, other}) == {address}  # type: ignore[arg-type]
+
+
+@given(addresses, addresses)
+def test_the_command_that_goes_on(address: Address, other: Address) -> None:
+    ledger = Ledger()
+    ledger.note(Finished(address, Action.REPLACE, Result.FAILED))
+    if other != address:
+        ledger.note(Finished(other, Action.REPLACE, Result.DONE))
+    words = ["apply", "--replace", str(address), "--allow", "replace=3"]
+    found = parsed(shlex.split(resume_command.resume(words, ledger)))
+    assert Selection(replaces=found["replaces"]).forced({address, other}) == {address}  # type: ignore[arg-type]
+    assert found["allows"] == (("replace", "1"),)
+
+
+@given(st.sampled_from(["-x", "--", "-e prod", "my fleet", "-"]), st.sampled_from(["-p.plan", "p q"]))
+def test_the_command_that_applies_a_saved_plan(directory: str, out: str) -> None:
+    words = shlex.split(resume_command.apply_saved(FleetFlags(directory, "prod"), out))
+    command: click.Command = importlib.import_module("reconciler.cli.commands.apply").command
+    context = click.Context(command)
+    values, left, _ = command.make_parser(context).parse_args(words[2:])
+    assert (values["directory"], values["plan_file"], values["environment"], left) == (
+        directory,
+        out,
+        "prod",
+        [],
+    )
+
+
+@given(addresses)
+def test_the_advice_of_a_held_join(address: Address) -> None:
+    """The commands inside a sentence stand in backticks, and none of them holds one."""
+    world = World().wants(str(address)).foreign("bot", address.channel)
+    [hold] = world.plan().changes
+    commands = re.findall(r"`((?:reconciler adopt|--allow beside=)[^`]*)`", hold.reason.text)
+    assert len(commands) == 2
+    adopt, allow = map(shlex.split, commands)
+    assert parsed(adopt)["address"] == str(address)
+    assert parsed(["reconciler", "apply", *allow])["allows"] == (("beside", str(address)),)
+
+
+@pytest.mark.parametrize("address", ["-x/a", "-e/a", "-q/a", "--env/a", "-C/a", "--/a"])
+@pytest.mark.parametrize("command", ["show", "speak", "adopt"])
+def test_an_address_that_was_taken_for_an_option_is_told_how_to_type_it(
+    address: str,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = [] if command == "show" else ["Hello"]
+    assert main.run([command, address, *more]) == 1
+    said = capsys.readouterr().err
+    advice = re.search(rf"reconciler {command} -- .*$", said, re.MULTILINE)
+    assert advice is not None, said
+    assert parsed([*shlex.split(advice[0]), *more])["address"] == address
+
+
+def test_a_saved_plan_is_shown_without_credentials_or_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = World().wants("oslo/new").wants("rome/same").runs("rome/same").plan()
+    # A name that an address could have, too.
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "saved").write_bytes(save(plan, Selection(targets=("o*",)), Policy()))
+    monkeypatch.chdir(tmp_path)
+    for name in [each for each in os.environ if each.startswith("AGORA_")]:
+        monkeypatch.delenv(name)
+    assert main.run(["show", "plans/saved", "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["changes"], shown["target"]) == ({"join": ["oslo/new"]}, ["o*"])
+    assert shown["digest"] == plan.digest
+    text = (tmp_path / "plans" / "saved").read_text(encoding="utf-8")
+    (tmp_path / "plans" / "saved").write_text(text.replace("oslo/new", "oslo/old"), encoding="utf-8")
+    assert main.run(["show", "plans/saved"]) == 1
+    assert "damaged" in capsys.readouterr().err
