@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import stat
 import sys
 from collections.abc import Iterable
@@ -63,6 +64,10 @@ class Output:
         self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> None:
         """Print a value of a kind as a result, in a format."""
+        if _is_terminal(sys.stdout):
+            options = replace(
+                options, width=min(options.width, max(_NARROWEST, shutil.get_terminal_size().columns))
+            )
         text = form.render(kind, value, replace(options, colour=self.colour()))
         self.result(text, commands=form.is_workflow_commands)
 
@@ -85,6 +90,7 @@ class Output:
             self.say(problems.render_text(found, source_reader(directory), colour=self.colour(err=True)))
 
 
+_NARROWEST = 30
 # All secrets that this process has met: one masker, since what was secret once stays so.
 MASKER = SecretMasker()
 # The way of printing of the command that runs, for errors that end it; a process runs one command.

@@ -10,18 +10,20 @@ from typing import Any
 from reconciler.cli.output import MaskedStream, Output
 from reconciler.plan.build import Plan
 from reconciler.report import progress
-from reconciler.report.formats import Format, ReportKind
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.workflow import Planned
 
 
 @contextmanager
-def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callable[[Any], None]]:
+def watcher(
+    output: Output, form: Format, options: RenderOptions, *, show_plan: bool
+) -> Iterator[Callable[[Any], None]]:
     """A function to hand events to, for as long as the apply runs."""
     if ReportKind.EVENT in form.kinds:
         yield lambda event: output.report(form, ReportKind.EVENT, event)
         return
     if not (form.is_for_terminals and output.is_live):
-        yield lambda event: _plain(output, event, form, show_plan=show_plan)
+        yield lambda event: _plain(output, event, form, options, show_plan=show_plan)
         return
     from rich.console import Console
 
@@ -34,23 +36,23 @@ def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callab
         def handle(event: Any) -> None:
             nonlocal live
             if isinstance(event, Planned):
-                _plain(output, event, form, show_plan=show_plan)
+                _plain(output, event, form, options, show_plan=show_plan)
                 if event.plan.acts:
                     live = stack.enter_context(LiveProgress(console, len(event.plan.acts)))
             elif live is not None:
                 live.handle(event)
             else:
-                _plain(output, event, form, show_plan=show_plan)
+                _plain(output, event, form, options, show_plan=show_plan)
 
         yield handle
 
 
-def _plain(output: Output, event: Any, form: Format, *, show_plan: bool) -> None:
+def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
         if show_plan:
             # Where standard error is read, too, the refusal is said there; a comment has only this.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
-            output.report(form, ReportKind.PLAN, shown)
+            output.report(form, ReportKind.PLAN, shown, options)
         return
     line = progress.line(event)
     if line is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, ReportKind
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @click.command("drift")
 @options.fleet_options
 @options.format_option(ReportKind.DRIFT)
+@options.full_option
 @options.parallelism_option
 @options.output_options
-def command(fleet: options.FleetFlags, output: Output, form: Format, **flags: Any) -> int:
+def command(fleet: options.FleetFlags, output: Output, form: Format, full: bool, **flags: Any) -> int:
     """Show what changed behind our back, apart from what the files changed. Exits 0, 1 or 2.
 
     \b
@@ -35,5 +36,5 @@ def command(fleet: options.FleetFlags, output: Output, form: Format, **flags: An
             found = session.run(workflow.drift(make_job(session, Flags(**flags)), session.provider))
         except Refused as problem:
             raise ReconcilerError(problem.message, hint=problem.hint) from problem
-    output.report(form, ReportKind.DRIFT, found)
+    output.report(form, ReportKind.DRIFT, found, RenderOptions(full=full))
     return int(ExitCode.CHANGES if found.plan.pending else ExitCode.DONE)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for `apply --plan FILE`."
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are present.")
+@options.full_option
 @click.option("--explain", is_flag=True, help="Show the steps of each change.")
 @click.option(
     "--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only)."
@@ -36,6 +37,7 @@ def command(
     out: str | None,
     detailed_exitcode: bool,
     explain: bool,
+    full: bool,
     check_secrets: bool,
     **flags: Any,
 ) -> int:
@@ -67,5 +69,5 @@ def command(
         Path(out).write_bytes(save(plan, job.selection, job.policy))
         command = resume_command.apply_saved(fleet, str(out), chosen.allows)
         output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
-    output.report(form, ReportKind.PLAN, plan, RenderOptions(explain=explain))
+    output.report(form, ReportKind.PLAN, plan, RenderOptions(explain=explain, full=full))
     return int(ExitCode.CHANGES if detailed_exitcode and plan.pending else ExitCode.DONE)

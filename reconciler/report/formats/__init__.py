@@ -38,11 +38,14 @@ def _no_source(file: str) -> str | None:
 class RenderOptions:
     """How to render; a format ignores what it has no use for.
 
-    `explain` adds the steps of each change. `root` is the fleet's directory as seen from the repository's.
+    `explain` adds the steps of each change, `full` shows each by itself; `width` is that of the terminal,
+    or the longest line of a text. `root` is the fleet's directory as seen from the repository's.
     """
 
     colour: bool = False
     explain: bool = False
+    full: bool = False
+    width: int = 240
     root: str = ""
     read_source: ReadSource = _no_source
 
@@ -78,6 +81,7 @@ FORMATS: tuple[Format, ...] = (
     Format("yaml", frozenset({_K.TREE, _K.TRACE})),
     Format("json", frozenset(_K)),
     Format("markdown", frozenset({_K.PLAN, _K.DRIFT, _K.LEDGER})),
+    Format("html", frozenset({_K.PLAN})),
     Format("github", frozenset({_K.PROBLEMS}), is_workflow_commands=True),
     Format("sarif", frozenset({_K.PROBLEMS})),
 )

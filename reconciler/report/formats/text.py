@@ -22,14 +22,16 @@ def plan(value: Plan, options: RenderOptions) -> str:
     """A plan in Terraform's format."""
     from reconciler.report.text import render_plan
 
-    return render_plan(value, colour=options.colour, explain=options.explain)
+    return render_plan(
+        value, colour=options.colour, explain=options.explain, full=options.full, width=options.width
+    )
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
     """Drift as the changes of a plan."""
     from reconciler.report.drift import render_text
 
-    return render_text(value, colour=options.colour)
+    return render_text(value, colour=options.colour, full=options.full, width=options.width)
 
 
 def status(value: StatusReport, options: RenderOptions) -> str:
@@ -43,7 +45,7 @@ def ledger(value: Finish, options: RenderOptions) -> str:
     """The summary at the end of an apply."""
     from reconciler.report.ledger import render
 
-    return render(value.ledger, value.ending, colour=options.colour)
+    return render(value.ledger, value.ending, colour=options.colour, full=options.full, width=options.width)
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
