@@ -49,7 +49,7 @@ def watcher(
 
 def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
-        if show_plan:
+        if show_plan and not output.quiet:
             # Where standard error is read, too, the refusal is said there; a comment has only this.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
             output.report(form, ReportKind.PLAN, shown, options)

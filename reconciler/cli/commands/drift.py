@@ -24,6 +24,7 @@ def command(fleet: options.FleetFlags, output: Output, form: Format, full: bool,
 
     \b
     reconciler drift prod                        0 no drift, 2 drift, 1 it cannot be told
+    reconciler drift prod --full                 each change by itself, also copies
     reconciler drift prod --format json          for a machine
     """
     from reconciler import workflow

@@ -46,7 +46,9 @@ def command(
     \b
     reconciler plan                              the fleet in this directory
     reconciler plan hotels -e prod               another directory, one environment
+    reconciler plan --full                       each change by itself, also copies
     reconciler plan --format markdown            for a pull request
+    reconciler plan --format html > plan.html    one page, for a browser without a network
     reconciler plan --detailed-exitcode          0 nothing to do, 1 error, 2 changes
     reconciler plan --target 'paris-*/*'         some addresses only
     """
