@@ -21,7 +21,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
 from reconciler.plan.planfile import SavedPlan
 from reconciler.providers import Purpose
-from reconciler.report.formats import TEXT, Format, ReportKind
+from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
 from reconciler.state.condition import require_writable
 from reconciler.workflow import Approved, Job
@@ -41,6 +41,7 @@ def run_apply(
     approval: Approval,
     output: Output,
     form: Format,
+    options: RenderOptions = RenderOptions(),
     *,
     destroying: bool = False,
 ) -> int:
@@ -61,7 +62,7 @@ def run_apply(
         if asked:
             # Nobody is asked about what cannot be done; an apply that asks nobody finds the same out under its lock.
             require_writable(session.store)
-            plan = _shown(session, job, output)
+            plan = _shown(session, job, output, options)
             if not plan.acts and not (plan.pending or plan.interrupted):
                 return int(ExitCode.DONE)
             approved = Approved(plan.digest)
@@ -70,7 +71,7 @@ def run_apply(
             if not _is_approved(plan, job):
                 write("not approved; nothing was done\n", err=True)
                 return int(ExitCode.ERROR)
-        with watcher(output, form, show_plan=not asked) as on_event:
+        with watcher(output, form, options, show_plan=not asked) as on_event:
             steps = workflow.apply(job, session.provider, approved=approved)
             notes = _Notes(on_event)
             try:
@@ -86,9 +87,9 @@ def run_apply(
             ):
                 # Ended at once, or by a bug of ours: what was done until then is told all the same.
                 if notes.is_begun:
-                    _report(notes.ledger(), notes.plan, output, form, destroying=destroying)
+                    _report(notes.ledger(), notes.plan, output, form, options, destroying=destroying)
                 raise
-        _report(ledger, notes.plan, output, form, destroying=destroying)
+        _report(ledger, notes.plan, output, form, options, destroying=destroying)
         return _exit_code(ledger, session)
 
 
@@ -173,10 +174,10 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
     return saved
 
 
-def _shown(session: wiring.Session, job: Job, output: Output) -> Plan:
+def _shown(session: wiring.Session, job: Job, output: Output, options: RenderOptions) -> Plan:
     """The plan that somebody is asked about, shown."""
     plan = session.run(workflow.plan(job, session.provider))
-    output.report(TEXT, ReportKind.PLAN, without_refusals(plan))
+    output.report(TEXT, ReportKind.PLAN, without_refusals(plan), options)
     return plan
 
 
@@ -209,14 +210,20 @@ def _question(plan: Plan, where: str, job: Job) -> str:
 
 
 def _report(
-    ledger: Ledger, plan: Plan | None, output: Output, form: Format, *, destroying: bool = False
+    ledger: Ledger,
+    plan: Plan | None,
+    output: Output,
+    form: Format,
+    options: RenderOptions,
+    *,
+    destroying: bool = False,
 ) -> None:
     ending = Ending(
         resume_command.resume(sys.argv[1:], ledger),
         lifts_of(plan) if plan is not None else (),
         "Destroy" if destroying else "Apply",
     )
-    output.report(form, ReportKind.LEDGER, Finish(ledger, ending))
+    output.report(form, ReportKind.LEDGER, Finish(ledger, ending), options)
 
 
 def _exit_code(ledger: Ledger, session: wiring.Session) -> int:

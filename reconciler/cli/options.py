@@ -232,6 +232,10 @@ def format_option(kind: ReportKind) -> Callable[[Command], Command]:
     )
 
 
+full_option = click.option(
+    "--full", is_flag=True, help="Show each change by itself, also those that differ only in values."
+)
+
 # What every command on one running agent takes besides its own arguments; `talking.talk` takes it.
 talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
 

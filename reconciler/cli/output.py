@@ -146,6 +146,7 @@ class Output:
             self.say(text, level="warning")
 
 
+_NARROWEST = 30
 # All secrets that this process has met: one masker, since what was secret once stays so.
 MASKER = SecretMasker()
 # The way of printing of the command that runs, for errors that end it; a process runs one command.

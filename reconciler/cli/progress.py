@@ -11,12 +11,14 @@ from reconciler.apply.events import Event, Finished, Notice, Progress, Result, S
 from reconciler.cli.output import MaskedStream, Output
 from reconciler.plan.build import Plan
 from reconciler.report import progress
-from reconciler.report.formats import Format, ReportKind
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.workflow import Planned
 
 
 @contextmanager
-def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callable[[Any], None]]:
+def watcher(
+    output: Output, form: Format, options: RenderOptions, *, show_plan: bool
+) -> Iterator[Callable[[Any], None]]:
     """A function to hand events to, for as long as the apply runs."""
     if ReportKind.EVENT in form.kinds:
 
@@ -27,7 +29,7 @@ def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callab
         yield print_event
         return
     if not (form.is_for_terminals and output.is_live):
-        yield lambda event: _plain(output, event, form, show_plan=show_plan)
+        yield lambda event: _plain(output, event, form, options, show_plan=show_plan)
         return
     from rich.console import Console
 
@@ -40,24 +42,24 @@ def watcher(output: Output, form: Format, *, show_plan: bool) -> Iterator[Callab
         def handle(event: Any) -> None:
             nonlocal live
             if isinstance(event, Planned):
-                _plain(output, event, form, show_plan=show_plan)
+                _plain(output, event, form, options, show_plan=show_plan)
                 if event.plan.acts:
                     live = stack.enter_context(LiveProgress(console, len(event.plan.acts)))
             elif live is not None:
                 live.handle(event)
                 _tell(output, event, output.note)
             else:
-                _plain(output, event, form, show_plan=show_plan)
+                _plain(output, event, form, options, show_plan=show_plan)
 
         yield handle
 
 
-def _plain(output: Output, event: Any, form: Format, *, show_plan: bool) -> None:
+def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
         if show_plan and not output.quiet:
             # Where standard error is read, too, the refusal is said there; a comment has only this.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
-            output.report(form, ReportKind.PLAN, shown)
+            output.report(form, ReportKind.PLAN, shown, options)
         return
     # Each agent once, when its change has ended: with --quiet the ledger says what is wrong, a log has every step.
     is_step = isinstance(event, (Started, Progress)) and not output.verbose and output.log_format is None

@@ -114,6 +114,15 @@ def credential_paths(tree: Any) -> Iterator[Path]:
     return (path for path, value, named in _leaves(tree, (), False) if _is_credential(path, value, named))
 
 
+def holds_credential(path: Path, value: Any) -> bool:
+    """Whether a leaf of `properties` is one of `credential_paths`."""
+    named = False
+    for key in path:
+        if isinstance(key, str):
+            named = names_a_credential(key) or (named and key not in _BESIDE)
+    return _is_credential(path, value, named)
+
+
 def url_paths(tree: Any) -> Iterator[Path]:
     """Where a tree holds addresses that the service will contact, in the tree's own order."""
     return (path for path, _, _ in _leaves(tree, (), False) if path in _URLS)

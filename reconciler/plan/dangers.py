@@ -147,13 +147,18 @@ def hold_dangerous(change: Change, found: Iterable[Danger], policy: Policy) -> C
     pairs = {(each.reference, each.host) for each in found if not each.allowed and not each.held}
     if policy.only is None or not pairs or isinstance(change, (Hold, Keep)):
         return change
-    sent = _destinations([_sent(change)])
-    hosts = sorted({host for name, there in sent.items() for host in there if (name, host) in pairs})
+    hosts = sorted({host for _, host in sent_to(change) & pairs})
     if not hosts:
         return change
     flags = " ".join(f"--allow secret-host={host}" for host in hosts)
     text = f"a secret would start to go to {', '.join(hosts)} ({flags} lets it)"
     return Hold(change, Reason(Because.SECRET_HOST, text))
+
+
+def sent_to(change: Change) -> frozenset[tuple[str, str]]:
+    """The secrets that a change sends, also where it is held, each with a host that it goes to."""
+    found = _destinations([_sent(change.change if isinstance(change, Hold) else change)])
+    return frozenset((name, host) for name, hosts in found.items() for host in hosts)
 
 
 def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from reconciler.plan.change import Action, action_of
 from reconciler.report import json_plan, markdown, sentences
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
-from reconciler.report.text import change_blocks, unmanaged_lines
+from reconciler.report.text import change_blocks, front, unmanaged_lines
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.workflow import Drift
 
 
-def render_text(drift: Drift, *, colour: bool) -> str:
-    """Drift for a terminal or a cron mail."""
+def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = LONGEST) -> str:
+    """Drift for a terminal or a cron mail; `full` shows each change by itself."""
     style = Style(colour)
     plan = drift.plan
-    blocks = list(change_blocks(_rows(drift), style))
+    blocks = [*front(plan, style), *change_blocks(_rows(drift, full), style, width)]
     if plan.unmanaged or plan.elsewhere:
         blocks.append(unmanaged_lines(plan, style))
-    return "\n\n".join([*blocks, _last_line(drift, style)]) + "\n"
+    return folded("\n\n".join([*blocks, _last_line(drift, style)]) + "\n", width)
 
 
 def render_brief(drift: Drift, *, colour: bool, width: int | None) -> str:
@@ -36,11 +36,11 @@ def _last_line(drift: Drift, style: Style) -> str:
     return " ".join(filter(None, (paint(headline(drift)), besides(drift))))
 
 
-def render_markdown(drift: Drift, *, budget: int = markdown.BUDGET) -> str:
+def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.BUDGET) -> str:
     """Drift for an issue, a comment or a job's page."""
     return markdown.render_changes(
         drift.plan,
-        _rows(drift),
+        _rows(drift, full),
         title=("drift", headline(drift)),
         notes=[besides(drift)] if besides(drift) else [],
         budget=budget,
@@ -64,10 +64,9 @@ def tree(drift: Drift) -> dict[str, Any]:
     }
 
 
-def _rows(drift: Drift) -> tuple[ChangeRow, ...]:
+def _rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:
     """The changes without the fields of agents that join again: they are those that were applied."""
-    rows = change_rows(drift.plan)
-    return tuple(replace(row, fields=()) if row.wanted is Action.JOIN else row for row in rows)
+    return change_rows(drift.plan, full=full, bare=frozenset({Action.JOIN}))
 
 
 def headline(drift: Drift) -> str:

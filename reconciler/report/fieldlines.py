@@ -1,4 +1,4 @@
-"""Makes lines with signs from field rows: the part of a change that text and Markdown show alike.
+"""Makes lines with signs from field rows: the part of a change that text, Markdown and HTML show alike.
 
 What changes is never cut here: whoever approves a prompt must be able to read it. A sink without room for all of it
 says how much is missing.
@@ -7,21 +7,20 @@ says how much is missing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.diff import Absent
-from reconciler.report.credentials import Masked
+from reconciler.report.alike import HOLES, Hole, Merged, merge
 from reconciler.report.escape import visible
-from reconciler.report.shown import Side, in_line
+from reconciler.report.sentences import plural
+from reconciler.report.shown import Side, in_line, is_long, is_text
 from reconciler.report.style import Style
-from reconciler.report.view import Field
+from reconciler.report.view import FEW, ChangeRow, Field, Value
 from reconciler.report.wording import Piece, text_diff
 
-# Text of so many characters stands on a line of its own fields; longer text is shown as lines.
-_SHORT_TEXT = 80
-# What reads as one of our marks around words that came or went, and what would make one at the edge of such words.
-_MARK = re.compile(r"\{(?=[-+])|(?<=[-+])\}")
+# What reads as one of our marks around words that came, went or vary, and what would make one at the edge of such words.
+_MARK = re.compile(r"\{(?=[-+~])|(?<=[-+~])\}")
 _EDGE = re.compile(r"^\}|\{$")
 
 
@@ -35,7 +34,7 @@ class Shown:
 
 
 class FieldLines:
-    """Writes fields as lines, and a text that many agents share only once: the others point to the first.
+    """Writes fields as lines, and a text that many rows share only once: the others point to the first.
 
     `two_sided` writes a changed line of a text as an old and a new one, for diff viewers.
     """
@@ -43,95 +42,211 @@ class FieldLines:
     def __init__(self, style: Style, *, two_sided: bool = False) -> None:
         self._style = style
         self._two_sided = two_sided
-        self._seen: dict[tuple[str, str], str] = {}
+        self._seen: dict[object, str] = {}
+        self._holes: dict[str, str] = {}
+        self._has_shown_hole = False
 
-    def of(self, field: Field, address: str) -> Iterator[Shown]:
-        """A field of the agent at an address, as lines."""
-        style, before, after = self._style, field.before, field.after
-        name = _plain(field.path)
-        forces = f"   {style.paint('# forces replacement', 31)}" if field.forces else ""
-        if not _is_long(before) and not _is_long(after):
-            yield Shown(field.sign, 0, f"{name} = {_values(field, style)}{forces}")
+    def of(self, field: Field, owner: str) -> Iterator[Shown]:
+        """A field as lines; `owner` names the row that it belongs to."""
+        forces = f"   {self._style.paint('# forces replacement', 31)}" if field.forces else ""
+        name = self._plain(field.path)
+        if not any(is_long(each.before) or is_long(each.after) for each in field.values):
+            yield Shown(field.sign, 0, f"{name} = {self._in_line(field)}{forces}")
             return
-        title, lines = self._text(before, after)
-        first = self._seen.setdefault((repr(before), repr(after)), address)
-        if first != address:
-            yield Shown(field.sign, 0, f"{name}{title} {style.dim(f'as for {visible(first)}')}{forces}")
+        if field.count == 1:
+            yield from self._lines(field, name, owner, field.values[0], forces, "", {})
             return
-        yield Shown(field.sign, 0, f"{name}{title}{forces}")
+        agents = sum(each.agents for each in field.values)
+        kinds = _alike(field.values)
+        for value, merged in kinds:
+            whose = f"{value.agents:,} of {agents:,} agents, {visible(str(value.first))} first; "
+            note = f"{whose if len(kinds) > 1 else ''}{plural(len(merged.members), 'text', 'texts')}"
+            yield from self._lines(field, name, owner, value, forces, note, merged.holes)
+        if field.count > sum(len(each.members) for _, each in kinds):
+            note = f"{field.count:,} texts in all; --full shows each"
+            yield Shown(field.sign, 0, f"{name}:{self._note(note)}")
+
+    def _lines(
+        self,
+        field: Field,
+        name: str,
+        owner: str,
+        value: Value,
+        forces: str,
+        note: str,
+        holes: Mapping[str, Hole],
+    ) -> Iterator[Shown]:
+        """A value with a long text: what stands behind the name, then its lines, or where they stand already."""
+        self._holes = {each: self._hole(hole) for each, hole in holes.items()}
+        self._has_shown_hole = False
+        title, found = self._text(value.before, value.after)
+        key = (repr(value.before), repr(value.after), tuple(holes.items()))
+        first = self._seen.setdefault(key, owner)
+        lines = list(found) if first == owner else []
+        if first != owner:
+            title = f"{title} {self._style.dim(self._style.text(f'as for {visible(first)}'))}"
+        if self._has_shown_hole:
+            note += "; what varies is marked"
+        self._holes = {}
+        yield Shown(field.sign, 0, f"{name}{title}{self._note(note)}{forces}")
         yield from lines
+
+    def _note(self, note: str) -> str:
+        return f"   {self._style.dim(self._style.text(f'# {note}'))}" if note else ""
 
     def _text(self, before: Side, after: Side) -> tuple[str, Iterator[Shown]]:
         """What stands behind the field's name, and the lines below it."""
-        if _is_text(before) and _is_text(after):
-            return ":", _text_lines(str(before), str(after), self._style, two_sided=self._two_sided)
-        if _is_long(after):
-            title = ":" if isinstance(before, Absent) else f" = {_value(before)} ->"
-            return title, _whole("+", str(after), self._style)
-        title = ":" if isinstance(after, Absent) else f" -> {_value(after)}:"
-        return title, _whole("-", str(before), self._style)
+        arrow = self._style.text("->")
+        if is_text(before) and is_text(after):
+            return ":", self._text_lines(str(before), str(after))
+        if is_long(after):
+            title = ":" if isinstance(before, Absent) else f" = {self._value(before)} {arrow}"
+            return title, self._whole("+", str(after))
+        title = ":" if isinstance(after, Absent) else f" {arrow} {self._value(after)}:"
+        return title, self._whole("-", str(before))
+
+    # --- short values ---------------------------------------------------------------------------------------
+
+    def _in_line(self, field: Field) -> str:
+        few = field.values[: FEW + (field.count == FEW + 1)]
+        befores = [each.before for each in few]
+        afters = [each.after for each in few]
+        more = [] if len(few) == field.count else ["…"]
+        arrow = f" {self._style.text('->')} "
+        if isinstance(befores[0], Absent):
+            text = self._one_of(afters, "+", more)
+        elif isinstance(afters[0], Absent):
+            text = self._one_of(befores, "-", more)
+        elif len({in_line(each) for each in befores}) == 1 or len({in_line(each) for each in afters}) == 1:
+            text = f"{self._one_of(befores, '-', more)}{arrow}{self._one_of(afters, '+', more)}"
+        else:
+            pairs = [
+                f"{self._value(a, '-')}{arrow}{self._value(b, '+')}"
+                for a, b in zip(befores, afters, strict=True)
+            ]
+            text = " | ".join([*pairs, *more])
+        if field.count == 1:
+            return text
+        return f"{text}{self._note(plural(field.count, 'value', 'values'))}"
+
+    def _one_of(self, values: Sequence[Side], kind: str, more: Sequence[str]) -> str:
+        distinct = list(dict.fromkeys(self._value(each, kind) for each in values))
+        return " | ".join([*distinct, *(more if len(distinct) > 1 or len(values) == 1 else [])])
+
+    def _value(self, value: Side, kind: str = " ") -> str:
+        text = self._style.text(_spelled(in_line(value)))
+        return self._painted(kind, text)
+
+    def _painted(self, kind: str, text: str) -> str:
+        return {"+": self._style.added, "-": self._style.removed}.get(kind, str)(text)
+
+    # --- long texts -----------------------------------------------------------------------------------------
+
+    def _whole(self, sign: str, text: str) -> Iterator[Shown]:
+        """A text that is all new or all old."""
+        for line in text.split("\n"):
+            yield Shown(sign, 1, self._painted(sign, self._plain(line)))
+
+    def _text_lines(self, before: str, after: str) -> Iterator[Shown]:
+        for line in text_diff(before, after):
+            if line.mark == "~" and self._two_sided:
+                yield Shown("-", 1, self._marked([each for each in line.pieces if each.kind != "+"]))
+                yield Shown("+", 1, self._marked([each for each in line.pieces if each.kind != "-"]))
+            elif line.mark == "@":
+                yield Shown(" ", 1, self._style.dim(line.pieces[0].text))
+            elif line.mark in ("+", "-"):
+                yield Shown(line.mark, 1, self._painted(line.mark, self._plain(line.pieces[0].text)))
+            else:
+                yield Shown(line.mark, 1, self._marked(line.pieces))
+
+    def _marked(self, pieces: Sequence[Piece]) -> str:
+        return "".join(map(self._piece, pieces))
+
+    def _piece(self, piece: Piece) -> str:
+        if piece.kind == " ":
+            return self._plain(piece.text)
+        if self._style.colour:
+            return self._style.marked(piece.kind, self._plain(piece.text))
+        return f"{{{piece.kind}{_spelled(self._plain(piece.text), _EDGE)}{piece.kind}}}"
+
+    def _plain(self, text: str) -> str:
+        """Foreign text, of which nothing hides and nothing reads as a mark of ours; places that vary by their values."""
+        if not self._holes:
+            return self._style.text(_spelled(visible(text)))
+        shown, at = "", 0
+        for found in HOLES.finditer(text):
+            self._has_shown_hole = True
+            shown += self._style.text(_spelled(visible(text[at : found.start()]))) + self._holes.get(
+                found[0], ""
+            )
+            at = found.end()
+        return shown + self._style.text(_spelled(visible(text[at:])))
+
+    def merged(self, found: Merged) -> str:
+        """The one text of a merged row, on one line."""
+        self._holes = {each: self._hole(hole) for each, hole in found.holes.items()}
+        text = self._plain(found.texts[0])
+        self._holes = {}
+        return text
+
+    def _hole(self, hole: Hole) -> str:
+        """The first values of a place that varies, between marks."""
+        values = [_spelled(_spelled(visible(each)), _EDGE) or "(nothing)" for each in hole.values]
+        more = [f"… {hole.count:,} values"] if hole.count > len(values) else []
+        text = self._style.text(" | ".join([*values, *more]))
+        return self._style.marked("~", text) if self._style.colour else f"{{~{text}~}}"
 
 
-def _is_text(value: Side) -> bool:
-    return isinstance(value, str) and not isinstance(value, Masked)
+def _alike(values: Sequence[Value]) -> list[tuple[Value, Merged]]:
+    """Values with long texts as few that stand for all that are alike."""
+    pairs = [(each.before, each.after) for each in values]
+    sides = [[str(side) if is_text(side) else "" for side in pair] for pair in pairs]
+    apart = [tuple("" if is_text(side) else in_line(side) for side in pair) for pair in pairs]
+    found = []
+    for merged in merge(sides, apart):
+        value = values[merged.members[0]]
+        before, after = (
+            text if is_text(side) else side
+            for side, text in zip((value.before, value.after), merged.texts, strict=True)
+        )
+        agents = sum(values[each].agents for each in merged.members)
+        found.append((Value(before, after, value.first, agents), merged))
+    return found
 
 
-def _is_long(value: Side) -> bool:
-    """Whether a value is shown as lines of its own."""
-    return isinstance(value, str) and _is_text(value) and (len(value) > _SHORT_TEXT or "\n" in value)
+def row_subject(row: ChangeRow) -> str:
+    """Whom a row is about, visible: an address, or how many agents."""
+    if len(row.addresses) == 1:
+        return visible(str(row.address))
+    return plural(len(row.addresses), "agent", "agents")
 
 
-def _values(field: Field, style: Style) -> str:
-    if isinstance(field.before, Absent):
-        return style.added(_value(field.after))
-    if isinstance(field.after, Absent):
-        return style.removed(_value(field.before))
-    return f"{style.removed(_value(field.before))} -> {style.added(_value(field.after))}"
+def row_place(row: ChangeRow) -> str:
+    """Where the files ask for a row: the place, or the first and the last of them."""
+    if not row.places:
+        return ""
+    first, last = min(row.places), max(row.places)
+    if first == last:
+        return f"{first.file}:{first.line}"
+    file = last.file if last.file != first.file else ""
+    return f"{first.file}:{first.line} … {file}:{last.line} ({len(row.places):,} places)"
 
 
-def _value(value: Side) -> str:
-    return _spelled(in_line(value))
+def row_unchanged(row: ChangeRow) -> str:
+    """How many leaves of each agent stay as they are."""
+    if row.unchanged is None or not row.unchanged[1]:
+        return ""
+    least, most = row.unchanged
+    return f"{least} unchanged" if least == most else f"{least} to {most} unchanged"
 
 
-def _plain(text: str) -> str:
-    """Foreign text, of which nothing hides and nothing reads as a mark of ours."""
-    return _spelled(visible(text))
+def row_texts(texts: Sequence[str]) -> list[str]:
+    """Reasons as they are shown, visible; those that differ by a few words as one."""
+    if len(texts) < 2:
+        return [visible(each) for each in texts]
+    lines = FieldLines(Style(colour=False))
+    return [lines.merged(each) for each in merge([(text,) for text in texts], [None] * len(texts))]
 
 
 def _spelled(text: str, marks: re.Pattern[str] = _MARK) -> str:
     return marks.sub(lambda brace: f"\\u{{{ord(brace[0]):x}}}", text)
-
-
-def _whole(sign: str, text: str, style: Style) -> Iterator[Shown]:
-    """A text that is all new or all old."""
-    paint = style.added if sign == "+" else style.removed
-    for line in text.split("\n"):
-        yield Shown(sign, 1, paint(_plain(line)))
-
-
-def _text_lines(before: str, after: str, style: Style, *, two_sided: bool) -> Iterator[Shown]:
-    for line in text_diff(before, after):
-        if line.mark == "~" and two_sided:
-            yield Shown("-", 1, _marked([each for each in line.pieces if each.kind != "+"], style))
-            yield Shown("+", 1, _marked([each for each in line.pieces if each.kind != "-"], style))
-        elif line.mark == "@":
-            yield Shown(" ", 1, style.dim(line.pieces[0].text))
-        elif line.mark in ("+", "-"):
-            paint = style.added if line.mark == "+" else style.removed
-            yield Shown(line.mark, 1, paint(_plain(line.pieces[0].text)))
-        else:
-            yield Shown(line.mark, 1, _marked(line.pieces, style))
-
-
-def _marked(pieces: Sequence[Piece], style: Style) -> str:
-    return "".join(_piece(each, style) for each in pieces)
-
-
-def _piece(piece: Piece, style: Style) -> str:
-    text = _plain(piece.text)
-    if piece.kind == " ":
-        return text
-    if style.colour:
-        # Underlined too: white space that came or went has no colour of its own.
-        return style.paint(text, 9, 31) if piece.kind == "-" else style.paint(text, 4, 32)
-    return f"{{{piece.kind}{_spelled(text, _EDGE)}{piece.kind}}}"

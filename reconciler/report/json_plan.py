@@ -24,6 +24,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.report.documents import as_json
+from reconciler.report.groups import inner
 from reconciler.report.plan_document import (
     BodyChange,
     CostTree,
@@ -38,7 +39,7 @@ from reconciler.report.plan_document import (
     plan_schema,
 )
 from reconciler.report.shown import masked, plain, sensitivity
-from reconciler.report.view import inner, location_of
+from reconciler.report.view import location_of
 
 __all__ = ["FORMAT_VERSION", "plan_schema", "plan_tree", "render_plan"]
 

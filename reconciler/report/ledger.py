@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.apply.events import Finished, Ledger, Result
 from reconciler.errors import CutShort
+from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
-from reconciler.report.escape import code, prose, visible
+from reconciler.report.addresses import every, shortened
+from reconciler.report.alike import same
+from reconciler.report.escape import code, fenced, prose, visible
+from reconciler.report.fieldlines import row_texts
+from reconciler.report.folding import LONGEST, folded
+from reconciler.report.groups import nameless
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.problems import render_error
 from reconciler.report.progress import DONE, finished_tree, outcome
@@ -72,34 +78,48 @@ def lifts_of(plan: Plan) -> tuple[str, ...]:
     return tuple(text for because, text in _LIFTS.items() if because in found)
 
 
-def render(ledger: Ledger, ending: Ending, *, colour: bool, quiet: bool = False) -> str:
-    """The final summary; with `quiet` without what was done."""
+def render(
+    ledger: Ledger,
+    ending: Ending,
+    *,
+    colour: bool,
+    quiet: bool = False,
+    full: bool = False,
+    width: int = LONGEST,
+) -> str:
+    """The final summary; what came of several agents alike is said once, unless `full`. `quiet`: not what was done."""
     style = Style(colour)
     blocks = [
-        "\n".join(_section(_word(ledger, result, _TITLES), rows, style)) for result, rows in _groups(ledger)
+        "\n".join(_section(_word(ledger, result, _TITLES), rows, style, full))
+        for result, rows in _groups(ledger)
     ]
     if ledger.broken is not None and not _is_cut_short(ledger):
         blocks.append(render_error(ledger.broken, colour=colour))
     if notices := _notices(ledger):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in notices))
-    done = _done(ledger)
-    if done and not ledger.is_complete and not quiet:
-        blocks.append("\n".join([style.bold("Done"), *(f"  {style.good(each)}" for each in done)]))
+    if not ledger.is_complete and not quiet and (done := _done(ledger)):
+        lines = [line for action, addresses in done for line in _named(DONE[action], addresses, style)]
+        blocks.append("\n".join([style.bold("Done"), *lines]))
     paint = style.good if ledger.is_complete else style.error
     last = paint(f"{_verdict(ledger, ending)}:") + f" {tally(ledger)}."
     last += "".join(f"\n{visible(each)}" for each in _afterwards(ledger, ending))
     if not ledger.is_complete and ending.resume:
         last += f"\nTo go on: {visible(ending.resume)}"
-    return "\n\n".join([*blocks, last]) + "\n"
+    return folded("\n\n".join([*blocks, last]) + "\n", width)
 
 
-def render_markdown(ledger: Ledger, ending: Ending) -> str:
-    """The final summary for a job's page or a comment."""
+def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
+    """The final summary for a job's page or a comment; every address is in it."""
     mark = "✅" if ledger.is_complete else "❌"
     lines = [f"### {mark} {_verdict(ledger, ending)}: {tally(ledger)}", ""]
     for result, rows in _groups(ledger):
         lines += [f"**{_word(ledger, result, _TITLES)}**", ""]
-        lines += [f"- {code(str(row.address))}: {prose(outcome(row))}" for row in rows]
+        for group in _alike(rows, full):
+            subject = code(str(group[0].address)) if len(group) == 1 else f"**{len(group):,} agents**"
+            lines += [f"- {subject}: {prose(each)}" for each in _outcomes(group)]
+            if len(group) > 1:
+                named = fenced(every(row.address for row in group))
+                lines += ["", *(f"  {line}" for line in named.split("\n")), ""]
         lines.append("")
     if ledger.broken is not None and not _is_cut_short(ledger):
         lines += [
@@ -111,7 +131,7 @@ def render_markdown(ledger: Ledger, ending: Ending) -> str:
         lines += [
             f"<details><summary>{ledger.counts()[Result.DONE]} done</summary>",
             "",
-            *(f"- {prose(each)}" for each in done),
+            *(f"- {DONE[action]}: {prose(', '.join(map(str, addresses)))}" for action, addresses in done),
             "",
         ]
         lines += ["</details>", ""]
@@ -185,18 +205,43 @@ def _notices(ledger: Ledger) -> list[str]:
     return [each for each in ledger.notices if broken is None or broken.message not in each]
 
 
-def _section(title: str, rows: list[Finished], style: Style) -> Iterator[str]:
+def _section(title: str, rows: list[Finished], style: Style, full: bool) -> Iterator[str]:
     paint = style.error if rows[0].result in (Result.FAILED, Result.UNKNOWN) else style.warning
     yield paint(title)
-    for row in rows:
-        yield f"  {style.bold(visible(str(row.address)))}: {outcome(row)}"
+    for group in _alike(rows, full):
+        [first, *others] = _outcomes(group)
+        named = shortened([row.address for row in group])
+        if len(named) == 1:
+            yield f"  {style.bold(named[0])}: {first}"
+        else:
+            yield f"  {style.bold(f'{len(group):,} agents')}: {first}"
+        yield from (f"      {each}" for each in others)
+        yield from (f"      {each}" for each in named if len(named) > 1)
 
 
-def _done(ledger: Ledger) -> list[str]:
-    """What was done, as `joined: a, b, c` for each kind."""
-    lines = []
-    for action in Action:
-        rows = [row for row in ledger.finished if row.result is Result.DONE and row.action is action]
-        if rows:
-            lines.append(f"{DONE[action]}: " + ", ".join(visible(str(row.address)) for row in rows))
-    return lines
+def _alike(rows: list[Finished], full: bool) -> tuple[tuple[Finished, ...], ...]:
+    """The rows of which the same is said, but for the names of their agents."""
+    if full:
+        return tuple((row,) for row in rows)
+    return same(rows, lambda row: (row.action, nameless(row.detail, str(row.address), row.agent_id)))
+
+
+def _outcomes(group: Sequence[Finished]) -> list[str]:
+    """What came of the changes of a group; ids of agents where there is one."""
+    if len(group) == 1:
+        return [outcome(group[0])]
+    details = row_texts(tuple(dict.fromkeys(row.detail for row in group)))
+    bare = outcome(replace(group[0], detail="", agent_id=""))
+    return [f"{bare}: {each}" if each else bare for each in details]
+
+
+def _done(ledger: Ledger) -> list[tuple[Action, list[Address]]]:
+    """What was done, by kind."""
+    done = [row for row in ledger.finished if row.result is Result.DONE]
+    return [(rows[0].action, [row.address for row in rows]) for rows in same(done, lambda row: row.action)]
+
+
+def _named(word: str, addresses: Sequence[Address], style: Style) -> Iterator[str]:
+    """`  joined: a, b, c`, further lines below the first address."""
+    for number, line in enumerate(shortened(addresses)):
+        yield f"{' ' * (len(word) + 4)}{style.good(line)}" if number else f"  {style.good(f'{word}: {line}')}"

@@ -6,13 +6,15 @@ Machines read `problem_formats`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from reconciler.diagnostics import Problem, Span
 from reconciler.errors import ReconcilerError
+from reconciler.report.alike import same
 from reconciler.report.escape import visible
+from reconciler.report.folding import folded
 from reconciler.report.formats import ReadSource
 from reconciler.report.sentences import plural
 from reconciler.report.style import Style
@@ -25,6 +27,8 @@ _ABOUT_SECRETS = frozenset({"literal-secret", "secret-like"})
 # The key in front of a value: it may be shown, the value may not.
 _KEY = re.compile(r"[\w.\"'-]+:\s+")
 _WIDEST = 160
+# What a message quotes, and words with numbers: the values of one agent among many.
+_VALUE = re.compile(r'"[^"]*"|\S*\d\S*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,43 @@ class Checked:
 
 
 def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool) -> str:
-    """Every problem with its code frame, in the order of the files, and a last line that counts them."""
+    """Every problem with its code frame, in the order of the files, and a last line that counts them.
+
+    What one place does wrong for many agents is one block.
+    """
     found = sorted(diagnostics, key=Problem.sort_key)
     style = Style(colour)
     sources: dict[str, list[str] | None] = {}
     lines_of = _cached(sources, read_source, _hidden(found))
-    blocks = ["\n".join(_problem(each, style, lines_of)) for each in found]
-    return "\n\n".join([*blocks, summary(found)]) + "\n"
+    blocks = ["\n".join(_problem(_one(each), style, lines_of, len(each))) for each in same(found, _kind)]
+    return folded("\n\n".join([*blocks, summary(found)]) + "\n")
+
+
+def _kind(found: Problem) -> Hashable:
+    """What problems of one place have in common that differ only in the values that they quote."""
+    if found.where is None:
+        return found.sort_key()
+    texts = [_VALUE.sub("", text or "") for text in (found.summary, found.why, found.help)]
+    return (found.severity, found.rule, found.where, _VALUE.sub("", found.path or ""), found.related, *texts)
+
+
+def _one(group: Sequence[Problem]) -> Problem:
+    """A group as one problem, its texts with the first values of each place where they differ."""
+    first = group[0]
+    if len(group) == 1:
+        return first
+    from reconciler.report.fieldlines import row_texts  # only for copies of a mistake
+
+    def merged(text: Callable[[Problem], str | None]) -> str:
+        distinct = list(dict.fromkeys(text(each) or "" for each in group))
+        return distinct[0] if len(distinct) == 1 else "\n".join(row_texts(distinct))
+
+    return replace(
+        first,
+        summary=merged(lambda each: each.summary),
+        why=merged(lambda each: each.why),
+        help=merged(lambda each: each.help),
+    )
 
 
 def warning_lines(diagnostics: Iterable[Problem], root: str, *, colour: bool) -> list[str]:
@@ -83,11 +117,13 @@ def _in_lines(text: str) -> str:
     return "\n    ".join(visible(line) for line in text.split("\n"))
 
 
-def _problem(found: Problem, style: Style, lines_of: LinesOf) -> Iterator[str]:
+def _problem(found: Problem, style: Style, lines_of: LinesOf, times: int) -> Iterator[str]:
     word = style.error("error:") if found.is_error else style.warning("warning:")
     yield f"{word} {_in_lines(found.summary)} {style.dim(f'[{visible(found.rule)}]')}"
     if found.where is not None:
         yield from _place(found, found.where, style, lines_of)
+        if times > 1:
+            yield f"    {times:,} times from this place"
     elif found.path:
         yield f"  {style.dim('in')} {visible(found.path)}"
     for where, text in found.related:

@@ -1,4 +1,4 @@
-"""Dangers and refusals as Markdown. List every host first; if they do not fit, say how many are missing.
+"""Dangers and refusals as Markdown: every host, however many there are.
 
 The names of hosts and references may come from somebody who must not be trusted: neither a long name nor many names
 may push another one out of a comment unseen.
@@ -25,26 +25,23 @@ def size(parts: Sequence[str]) -> int:
     return sum(len(each) + 2 for each in parts)
 
 
-def in_room(plan: Plan, room: int) -> tuple[list[str], int]:
-    """Every danger and every refusal; shorter where there are many. And how many hosts found no room even so."""
+def in_room(plan: Plan, room: int) -> list[str]:
+    """Every danger and every refusal; shorter where there are many."""
     refusals = [f"> [!WARNING]\n> **Refused:** {prose(_refusal(plan, each))}" for each in plan.refusals]
     dangers = [
         _danger("Allowed" if each.allowed else "DANGER", sentences.danger(each, _LONGEST_NAME))
         for each in plan.dangers
     ]
     if size(dangers) + size(refusals) <= room:
-        return [*dangers, *refusals], 0
+        return [*dangers, *refusals]
     hosts = sorted({each.host for each in plan.dangers})
     secrets = sentences.plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
     other = sentences.plural(len(hosts), "other host", "other hosts")
     title = _danger("DANGER", f"{secrets} would start to go to {other}:")
-    left = room - size([title, *refusals]) - 2
     folded = fenced(_by_secrets(plan))
-    if len(folded) <= left:
-        return [title, folded, *refusals], 0
-    named = [visible(sentences.shortened(host, _SHORT_NAME)) for host in hosts]
-    count = _fitting(named, left - 2 * _SHORT_NAME)  # a fence is longer than what it holds
-    return [title, fenced(named[:count]), *refusals], len(named) - count
+    if size([title, folded, *refusals]) > room:
+        folded = fenced([visible(sentences.shortened(host, _SHORT_NAME)) for host in hosts])
+    return [title, folded, *refusals]
 
 
 def _danger(word: str, text: str) -> str:
@@ -65,24 +62,6 @@ def _by_secrets(plan: Plan) -> list[str]:
         for indent, names in (("", hosts), ("    <- ", references))
         for each in names
     ]
-
-
-def _fitting(lines: Sequence[str], room: int) -> int:
-    """How many of the lines fit."""
-    for number, line in enumerate(lines):
-        room -= len(line) + 1
-        if room < 0:
-            return number
-    return len(lines)
-
-
-def not_named(hosts: int) -> str:
-    """What to say at the top of a comment in which so many hosts found no room."""
-    subject = "1 host is" if hosts == 1 else f"{hosts:,} hosts are"
-    return (
-        f"> [!CAUTION]\n> **{subject} not shown; do not approve from this comment.** "
-        "`reconciler plan` names every host."
-    )
 
 
 def _refusal(plan: Plan, refusal: Refusal) -> str:

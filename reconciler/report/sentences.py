@@ -6,8 +6,10 @@ Wherever foreign text is part of a sentence, it is still raw: the sink escapes t
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
+from reconciler.model.address import Address
 from reconciler.model.spec import describe
 from reconciler.model.tree import dotted
 from reconciler.plan.build import Plan, Unmanaged
@@ -42,15 +44,27 @@ from reconciler.plan.steps import (
 
 _ENDS = "ends the running conversation"
 _GOES_ON = "the conversation goes on"
+# What is said of one agent, and of several.
+_PLURALS = {
+    "gets": "get",
+    "stays as it is": "stay as they are",
+    "is held: it": "are held: they",
+    _ENDS: "ends their running conversations",
+    _GOES_ON: "the conversations go on",
+    "the new agent joins first": "the new agents join first",
+}
 # So many of the hosts that get a secret today are named where there is little room.
 _MOST_BEFORE = 5
 
 
-def headline(act: Act | Keep, *, held: bool = False) -> str:
-    """What happens to an agent, to be read after its address."""
+def headline(act: Act | Keep, *, held: bool = False, count: int = 1) -> str:
+    """What happens to an agent, or to `count` of them, to be read after the address or the count."""
     verb = _would(act) if held else _will(act)
     note = _note(act)
-    return f"{verb} ({note})" if note else verb
+    text = f"{verb} ({note})" if note else verb
+    for one, many in _PLURALS.items() if count > 1 else ():
+        text = text.replace(one, many)
+    return text
 
 
 def _will(act: Act | Keep) -> str:
@@ -165,34 +179,25 @@ def no_changes(plan: Plan) -> str:
     return f"No changes. {plural(count, 'agent runs', 'agents run')} as the files say."
 
 
-def new_secrets(plan: Plan, most: int | None = None) -> str:
-    """The references with new values behind them, which are no change by themselves; empty where none is known.
-
-    With `most`, so many of them and none longer than a line.
-    """
+def new_secrets(plan: Plan, longest: int | None = None) -> str:
+    """The references with new values behind them, which are no change by themselves; empty where none is known."""
     if not plan.new_secrets:
         return ""
-    longest = None if most is None else 100
-    agents = [
+    agents = ", ".join(
         f"{shortened(reference, longest)} ({plural(count, 'agent', 'agents')})"
-        for reference, count in plan.new_secrets[:most]
-    ]
-    if len(agents) < len(plan.new_secrets):
-        agents.append(f"{len(plan.new_secrets) - len(agents):,} more")
-    return (
-        f"New values, not sent to running agents: {', '.join(agents)}. `apply --replace GLOB` sends them now."
+        for reference, count in plan.new_secrets
     )
+    return f"New values, not sent to running agents: {agents}. `apply --replace GLOB` sends them now."
 
 
-def ignored(plan: Plan, most: int = 20) -> str:
-    """What the files say otherwise and agents that run are not told, if anything."""
+def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
+    """What the files say otherwise and agents that run are not told, if anything; `names` spells their addresses."""
     if not plan.ignored:
         return ""
-    rows = [
-        f"{each.address} ({', '.join(sorted({describe(path) for path in each.paths}))})"
-        for each in plan.ignored[:most]
-    ]
-    rows += [f"and {len(plan.ignored) - most:,} more"] if len(plan.ignored) > most else []
+    alike: dict[str, list[Address]] = {}
+    for each in plan.ignored:
+        alike.setdefault(", ".join(sorted({describe(path) for path in each.paths})), []).append(each.address)
+    rows = [f"{names(addresses)} ({paths})" for paths, addresses in alike.items()]
     return f"Ignored now (`ignore_changes`) and sent at the next join or rotation, what the files say of: {'; '.join(rows)}."
 
 
@@ -269,6 +274,24 @@ def elsewhere(plan: Plan) -> str:
 def plural(count: int, one: str, many: str) -> str:
     """A count with its noun."""
     return f"{count:,} {one if count == 1 else many}"
+
+
+def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """What the signs of changes mean, of those that occur; empty where one sign says it by itself."""
+    found = set(symbols)
+    return [(sign, word) for sign, word in _SIGNS.items() if sign in found] if len(found) > 1 else []
+
+
+_SIGNS = {
+    "-/+": "is replaced",
+    "+/-": "is replaced, the new agent first",
+    "-": "leaves",
+    "!": "is held, not done",
+    "~": "goes on, with changes in place or a new token",
+    "+": "joins",
+    "<=": "is adopted",
+    ".": "is forgotten",
+}
 
 
 # --- steps --------------------------------------------------------------------------------------------------

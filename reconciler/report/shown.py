@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from reconciler.contract.places import credential_paths, url_paths
+from reconciler.contract.places import credential_paths, holds_credential, is_url_path, url_paths
 from reconciler.model.tree import MISSING, Path, Tree, starts_with, value_at
 from reconciler.plan.diff import Absent
 from reconciler.report.credentials import SENSITIVE, Masked, address, credential
@@ -62,6 +62,16 @@ def _replaced(tree: Tree, path: Path, value: Tree) -> Tree:
     return tree
 
 
+def leaf(path: Path, value: Side) -> Side:
+    """A leaf of a body as `masked` would leave it; `path` begins with `properties` where it stands there."""
+    if path[:1] != ("properties",) or not isinstance(value, (str, int, float)) or value == "":
+        return value  # what is no text and no number has nothing to hide
+    below = path[1:]
+    if isinstance(value, str) and is_url_path(below) and (url := address(value)) != value:
+        return url
+    return credential(below, value) if holds_credential(below, value) else value
+
+
 def plain(tree: Tree) -> Tree:
     """The tree as JSON carries it: keys sorted, literal credentials as null."""
     if isinstance(tree, Masked):
@@ -90,6 +100,20 @@ def sensitivity(tree: Tree, paths: Sequence[Path]) -> Tree:
             for head in heads
         }
     return {}
+
+
+# Text of so many characters stands on a line of its own fields; longer text is shown as lines.
+_SHORT_TEXT = 80
+
+
+def is_text(value: Side) -> bool:
+    """Whether a value is a text that is shown as it is."""
+    return isinstance(value, str) and not isinstance(value, Masked)
+
+
+def is_long(value: Side) -> bool:
+    """Whether a value is shown as lines of its own."""
+    return isinstance(value, str) and (len(value) > _SHORT_TEXT or "\n" in value) and is_text(value)
 
 
 def in_line(value: Side) -> str:

@@ -39,6 +39,17 @@ class Style:
     def added(self, text: str) -> str:
         return self.paint(text, 32)
 
+    def text(self, text: str) -> str:
+        """A text as this sink takes it, before it is painted."""
+        return text
+
+    def marked(self, kind: str, text: str) -> str:
+        """Words of a line that came (`+`), went (`-`) or vary (`~`).
+
+        Underlined too: white space that came or went has no colour of its own.
+        """
+        return self.paint(text, *_MARKED[kind])
+
     def sign(self, sign: str) -> str:
         """A sign of ours in the colour of what it stands for."""
         if not self.colour:
@@ -50,6 +61,7 @@ class Style:
         return self.paint(sign, _SIGNS[sign]) if sign in _SIGNS else sign
 
 
+_MARKED = {"+": (4, 32), "-": (9, 31), "~": (4, 36)}
 _SIGNS = {"+": 32, "-": 31, "~": 33, "<=": 36, ".": 2, "!": 35}
 
 SYMBOLS = {

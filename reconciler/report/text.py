@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.steps import steps_of
 from reconciler.report import sentences
+from reconciler.report.addresses import WIDEST, shortened
 from reconciler.report.escape import visible
-from reconciler.report.fieldlines import FieldLines, Shown
+from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 
@@ -18,26 +21,31 @@ _SIGN = 3
 _FIELD = 6
 _TEXT = 4
 _PLACE = 72
+_NARROW = 72
 
 
-def render_plan(plan: Plan, *, colour: bool, explain: bool = False) -> str:
-    """A whole plan; `explain` adds the steps of each change."""
+def render_plan(
+    plan: Plan, *, colour: bool, explain: bool = False, full: bool = False, width: int = LONGEST
+) -> str:
+    """A whole plan; `explain` adds the steps of each change, `full` shows each by itself."""
     style = Style(colour)
+    rows = change_rows(plan, full=full)
     blocks = [
-        *_front(plan, style),
-        *change_blocks(change_rows(plan), style, explain=explain),
+        *front(plan, style),
+        *_signs(rows, style),
+        *change_blocks(rows, style, width, explain=explain),
         *_end(plan, style),
     ]
-    return "\n\n".join(blocks) + "\n"
+    return folded("\n\n".join(blocks) + "\n", width)
 
 
 def render_brief(plan: Plan, *, colour: bool) -> str:
     """A plan without its changes: what must be seen before everything else, what refuses it, and the last line."""
     bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
-    return "\n\n".join([*_front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
+    return "\n\n".join([*front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
 
 
-def _front(plan: Plan, style: Style) -> Iterator[str]:
+def front(plan: Plan, style: Style) -> Iterator[str]:
     """What must be seen before everything else."""
     if plan.dangers:
         yield danger_lines(plan, style)
@@ -48,9 +56,25 @@ def _front(plan: Plan, style: Style) -> Iterator[str]:
     if plan.interrupted:
         yield style.warning(sentences.interrupted(plan))
     if plan.ignored:
-        yield style.warning(visible(sentences.ignored(plan)))
+        yield style.warning(visible(sentences.ignored(plan, _named)))
     if plan.new_secrets:
         yield style.warning(visible(sentences.new_secrets(plan)))
+
+
+def _named(addresses: Sequence[Address]) -> str:
+    return " ".join(shortened(addresses))
+
+
+def _signs(rows: Sequence[ChangeRow], style: Style) -> Iterator[str]:
+    """What the signs that occur mean, in lines for any terminal."""
+    lines: list[str] = []
+    for sign, word in sentences.legend(row.symbol for row in rows):
+        if lines and len(lines[-1]) + len(sign) + len(word) + 5 <= _NARROW:
+            lines[-1] += f"   {sign} {word}"
+        else:
+            lines.append(f"{sign} {word}")
+    if lines:
+        yield style.dim("Signs:  " + "\n        ".join(lines))
 
 
 def _end(plan: Plan, style: Style) -> Iterator[str]:
@@ -97,23 +121,32 @@ def unmanaged_lines(plan: Plan, style: Style) -> str:
     return "\n".join(lines)
 
 
-def change_blocks(rows: Iterable[ChangeRow], style: Style, *, explain: bool = False) -> Iterator[str]:
-    """Each change: what happens, why, where that is written, and what differs."""
+def change_blocks(
+    rows: Iterable[ChangeRow], style: Style, width: int = LONGEST, *, explain: bool = False
+) -> Iterator[str]:
+    """Each row: what happens to which agents, why, where that is written, and what differs."""
     fields = FieldLines(style)
     for row in rows:
         steps = _steps(row, style) if explain else ()
-        yield "\n".join((*_heading(row, style), *_body(row, style, fields), *steps))
+        yield "\n".join((*_heading(row, style, width), *_body(row, style, fields), *steps))
 
 
-def _heading(row: ChangeRow, style: Style) -> Iterator[str]:
-    address = visible(str(row.address))
-    yield f"  # {style.bold(address)} {_loud(row, style)}"
-    because = f"  #   because {visible(row.because.text)}"
-    place = visible(f"{row.location.file}:{row.location.line}") if row.location else ""
-    yield f"{because.ljust(_PLACE)}  {style.dim(place)}" if place else because
-    if row.held is not None:
-        yield f"  #   {style.paint('held', 35)} because {visible(row.held.text)}"
-    yield f"{' ' * (_SIGN - len(row.symbol))}{style.sign(row.symbol)} {address}"
+def _heading(row: ChangeRow, style: Style, width: int) -> Iterator[str]:
+    yield f"  # {style.bold(row_subject(row))} {_loud(row, style)}"
+    place = visible(row_place(row))
+    for number, text in enumerate(row_texts(row.reasons)):
+        because = f"  #   because {text}"
+        if place and not number and max(len(because), _PLACE) + len(place) + 2 <= width:
+            because = f"{because.ljust(_PLACE)}  {style.dim(place)}"
+            place = ""
+        yield because
+    if place:
+        yield f"  #   {style.dim(f'at {place}')}"
+    for text in row_texts(row.holds):
+        yield f"  #   {style.paint('held', 35)} because {text}"
+    sign = f"{' ' * (_SIGN - len(row.symbol))}{style.sign(row.symbol)} "
+    lines = shortened(row.addresses, min(WIDEST, width - _SIGN - 1))
+    yield from (f"{' ' * (_SIGN + 1) if number else sign}{line}" for number, line in enumerate(lines))
 
 
 def _loud(row: ChangeRow, style: Style) -> str:
@@ -129,8 +162,8 @@ def _body(row: ChangeRow, style: Style, fields: FieldLines) -> Iterator[str]:
         yield f"{' ' * (_FIELD + 2)}{style.dim(f'agent {visible(row.agent_id)}{name}')}"
     for field in row.fields:
         yield from (_line(each, style) for each in fields.of(field, str(row.address)))
-    if row.unchanged:
-        yield f"{' ' * (_FIELD + 2)}{style.dim(f'({row.unchanged} unchanged)')}"
+    if unchanged := row_unchanged(row):
+        yield f"{' ' * (_FIELD + 2)}{style.dim(f'({unchanged})')}"
 
 
 def _line(shown: Shown, style: Style) -> str:
@@ -141,6 +174,8 @@ def _line(shown: Shown, style: Style) -> str:
 def _steps(row: ChangeRow, style: Style) -> Iterator[str]:
     indent = " " * (_FIELD + 2)
     steps = steps_of(row.change)
+    if len(row.addresses) > 1:
+        yield f"{indent}{style.dim(f'the steps of {visible(str(row.address))}; those of the others are alike')}"
     if not steps:
         yield f"{indent}{style.dim('no steps: it is not done')}"
     for number, step in enumerate(steps, 1):

@@ -1,29 +1,30 @@
-"""Makes rows from a plan: the values that text, Markdown and JSON show, each in its own way.
+"""Makes rows from a plan: the values that text, Markdown and HTML show, each in its own way.
 
-Rows hold foreign text as it is; escaping belongs to the sink. Literal credentials are masked here already.
+A row is a group of changes. Rows hold foreign text as it is; escaping belongs to the sink. Literal credentials are
+masked here already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import Any
 
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
-from reconciler.model.record import Record
 from reconciler.model.spec import AgentSpec, describe
-from reconciler.model.tree import MISSING, Path, Tree, leaves, starts_with, value_at
+from reconciler.model.tree import Path, Tree, leaves, starts_with
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
     Act,
     Action,
-    Adopt,
     Change,
     Forget,
     Hold,
-    Join,
     Keep,
-    Reason,
     Replace,
     Rotate,
     Update,
@@ -31,41 +32,64 @@ from reconciler.plan.change import (
     diffs_of,
     target_of,
 )
-from reconciler.plan.diff import ABSENT, Absent, FieldDiff
+from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
+from reconciler.report.groups import Group, grouped, inner
 from reconciler.report.sentences import headline
-from reconciler.report.shown import UNKNOWN, Side, masked, parts
+from reconciler.report.shown import Side, UnknownValue, is_long, leaf, masked
 from reconciler.report.style import SYMBOLS
+
+# So many values of a field that varies are shown; of long texts all are given, to be merged.
+FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a field has before and after in some agents of a row, the address of the first of them, and how many."""
+
+    before: Side
+    after: Side
+    first: Address
+    agents: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One difference of one leaf; `path` as users know it."""
+    """One difference of one leaf; `path` as users know it. `count` different values, of which `values` are to be shown."""
 
     sign: str
     path: str
-    before: Side
-    after: Side
+    values: tuple[Value, ...]
+    count: int
     forces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """One pending change: `action` is what happens, `wanted` what would happen were it not held."""
+    """Pending changes shown as one: `action` is what happens, `wanted` what would happen were they not held.
 
-    address: Address
+    `reasons` and `holds` are the distinct texts of why; `agent_id` is that of a change alone. `unchanged` is how many
+    leaves stay as they are, at least and at most, where that is known.
+    """
+
+    addresses: tuple[Address, ...]
     action: Action
     wanted: Action
     symbol: str
     headline: str
-    because: Reason
-    held: Reason | None
-    location: Span | None
+    reasons: tuple[str, ...]
+    holds: tuple[str, ...]
+    places: tuple[Span, ...]
     agent_id: str
     agent_name: str
     fields: tuple[Field, ...]
-    unchanged: int | None
+    unchanged: tuple[int, int] | None
     change: Change
+
+    @property
+    def address(self) -> Address:
+        """The first address."""
+        return self.addresses[0]
 
     @property
     def ends_conversation(self) -> bool:
@@ -73,10 +97,14 @@ class ChangeRow:
         return self.action in (Action.REPLACE, Action.ROTATE, Action.LEAVE)
 
 
-def change_rows(plan: Plan) -> tuple[ChangeRow, ...]:
-    """Every pending change in the order of the addresses; several at one address by action and agent."""
-    rows = (_row(plan, change) for change in plan.pending)
-    return tuple(sorted(rows, key=lambda row: (row.address, row.wanted.value, row.agent_id)))
+def change_rows(
+    plan: Plan, *, full: bool = False, bare: frozenset[Action] = frozenset()
+) -> tuple[ChangeRow, ...]:
+    """Every pending change, those that differ only in values as one row, in the order of their first addresses.
+
+    `full` makes a row of each; of acts in `bare` no fields are shown.
+    """
+    return tuple(_row(plan, group) for group in grouped(plan.pending, plan, full=full, bare=bare))
 
 
 def location_of(plan: Plan, change: Change) -> Span | None:
@@ -90,31 +118,30 @@ def location_of(plan: Plan, change: Change) -> Span | None:
     return next((each for each in found if each is not None), None)
 
 
-def inner(change: Change) -> Act | Keep:
-    """The change itself, also where it is held."""
-    return change.change if isinstance(change, Hold) else change
-
-
-def _row(plan: Plan, change: Change) -> ChangeRow:
+def _row(plan: Plan, group: Group) -> ChangeRow:
+    change = group.changes[0]
     act = inner(change)
-    target = target_of(change)
-    fields = tuple(_fields(act))
     symbol = SYMBOLS[action_of(change)]
     if isinstance(act, (Replace, Rotate)) and overlaps(act) and not isinstance(change, Hold):
         symbol = "+/-"
+    alone = len(group.changes) == 1
+    target = target_of(change) if alone else None
+    forgotten = act.record if isinstance(act, Forget) and alone else None
+    held = [each.reason.text for each in group.changes if isinstance(each, Hold)]
+    places = dict.fromkeys(location_of(plan, each) for each in group.changes)
     return ChangeRow(
-        address=change.address,
+        addresses=tuple(each.address for each in group.changes),
         action=action_of(change),
         wanted=action_of(act),
         symbol=symbol,
-        headline=headline(act, held=isinstance(change, Hold)),
-        because=act.reason,
-        held=change.reason if isinstance(change, Hold) else None,
-        location=location_of(plan, change),
-        agent_id=target.agent_id if target else act.record.agent_id if isinstance(act, Forget) else "",
-        agent_name=target.name if target else act.record.name if isinstance(act, Forget) else "",
-        fields=fields,
-        unchanged=_unchanged(act),
+        headline=headline(act, held=isinstance(change, Hold), count=len(group.changes)),
+        reasons=tuple(dict.fromkeys(inner(each).reason.text for each in group.changes)),
+        holds=tuple(dict.fromkeys(held)),
+        places=tuple(each for each in places if each is not None),
+        agent_id=target.agent_id if target else forgotten.agent_id if forgotten else "",
+        agent_name=target.name if target else forgotten.name if forgotten else "",
+        fields=tuple(_fields(group)),
+        unchanged=_unchanged(group),
         change=change,
     )
 
@@ -122,71 +149,83 @@ def _row(plan: Plan, change: Change) -> ChangeRow:
 # --- fields -------------------------------------------------------------------------------------------------
 
 
-def _fields(act: Act | Keep) -> Iterator[Field]:
-    match act:
-        case Join():
-            tree = body_tree(act.spec)
-            yield from (Field("+", describe(path), ABSENT, value) for path, value in parts((), tree))
-        case Replace() if act.target.record is None:
-            # Nobody knows what it has: all that its successor is sent may be new.
-            tree = body_tree(act.spec)
-            yield from (Field("~", describe(path), UNKNOWN, value) for path, value in parts((), tree))
-        case Update() if act.target.record is not None and act.target.record.unsent:
-            yield from _sent(act.spec, act.values)
-            sent = [("properties", *path) for path in act.values]
-            rest = [row for row in act.diffs if not any(starts_with(row.path, each) for each in sent)]
-            yield from _differences(act.spec, act.target.record, rest)
-        case Update() | Replace() | Rotate():
-            yield from _differences(act.spec, act.target.record, act.diffs)
-        case Adopt():
-            yield from _sent(act.spec, act.values)
-        case _:
-            return
+# The same side of one part in every change of a group, or once where it is the same object in all of them.
+_Column = Sequence[Side]
 
 
-def _sent(spec: AgentSpec, values: Mapping[Path, Tree]) -> Iterator[Field]:
-    """In-place values that are sent to an agent of which nobody knows what it has."""
-    tree = body_tree(spec)
-    for path in sorted(values, key=str):
-        for leaf, value in parts(("properties", *path), _side(tree, ("properties", *path), values[path])):
-            yield Field("~", describe(leaf), UNKNOWN, value)
+def _fields(group: Group) -> Iterator[Field]:
+    """The leaves that change, each with its values in all the changes."""
+    addresses = [each.address for each in group.changes]
+    for number, part in enumerate(group.parts[0]):
+        befores = [parts[number].before for parts in group.parts]
+        afters = [parts[number].after for parts in group.parts]
+        for sign, path, before, after in _leaf_rows(part.path, befores, afters):
+            values, count = _values(path, before, after, addresses)
+            yield Field(sign, describe(path), values, count, part.forces)
 
 
-def _differences(spec: AgentSpec, record: Record | None, diffs: Iterable[FieldDiff]) -> Iterator[Field]:
-    old = record_tree(record) if record is not None else {}
-    new = body_tree(spec)
-    for diff in diffs:
-        before, after = _side(old, diff.path, diff.before), _side(new, diff.path, diff.after)
-        if record is not None and _is_declared_only(diff, record) and not isinstance(before, Absent):
-            before = UNKNOWN
-        yield from _split(diff, before, after)
+def _leaf_rows(path: Path, befores: _Column, afters: _Column) -> Iterator[tuple[str, Path, _Column, _Column]]:
+    """A part as leaves: a whole mapping that comes or goes is shown key by key."""
+    before, after = befores[0], afters[0]
+    if isinstance(before, UnknownValue):
+        yield from (("~", leaf_path, befores, column) for leaf_path, column in _leaves(path, afters))
+    elif isinstance(before, Absent) or isinstance(after, Absent) or _is_tree(before) or _is_tree(after):
+        if not isinstance(before, Absent):
+            yield from (("-", leaf_path, column, _GONE) for leaf_path, column in _leaves(path, befores))
+        if not isinstance(after, Absent):
+            yield from (("+", leaf_path, _GONE, column) for leaf_path, column in _leaves(path, afters))
+    else:
+        yield "~", path, befores, afters
 
 
-def _is_declared_only(diff: FieldDiff, record: Record) -> bool:
-    """Whether a recorded value is what the files said at an adoption: the service never tells what an agent runs with."""
-    return record.declared and diff.forces_replacement and diff.path[:1] == ("properties",)
+_GONE: _Column = (Absent(),)
 
 
-def _split(diff: FieldDiff, before: Side, after: Side) -> Iterator[Field]:
-    """A difference as leaves: a whole mapping that comes or goes is shown key by key."""
-    old, new = dict(parts(diff.path, before)), dict(parts(diff.path, after))
-    is_both = not isinstance(before, Absent) and not isinstance(after, Absent)
-    if is_both and diff.path in old and diff.path in new:
-        yield Field("~", describe(diff.path), before, after, diff.forces_replacement)
-        return
-    forces = diff.forces_replacement
-    if not isinstance(before, Absent):
-        yield from (Field("-", describe(path), value, ABSENT, forces) for path, value in old.items())
-    if not isinstance(after, Absent):
-        yield from (Field("+", describe(path), ABSENT, value, forces) for path, value in new.items())
+def _is_tree(value: Side) -> bool:
+    """Whether a value has leaves of its own."""
+    return isinstance(value, (Mapping, list, tuple)) and bool(value)
 
 
-def _side(tree: Tree, path: Path, given: Side) -> Side:
-    """One side of a difference, taken from the masked tree wherever it stands there."""
-    if isinstance(given, Absent):
-        return given
-    found = value_at(tree, path)
-    return given if found is MISSING else found  # type: ignore[return-value]  # not MISSING
+def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]:
+    """The leaves below a path, keys sorted. What all changes share is entered once."""
+    first = column[0]
+    if len(column) > 1 and all(each is first for each in column):
+        column = column[:1]
+    if isinstance(first, Mapping) and first:
+        for key in sorted(first):
+            yield from _leaves((*path, key), list(map(itemgetter(key), column)))
+    elif isinstance(first, (list, tuple)) and first:
+        for index in range(len(first)):
+            yield from _leaves((*path, index), list(map(itemgetter(index), column)))
+    else:
+        yield path, column
+
+
+def _values(
+    path: Path, befores: _Column, afters: _Column, addresses: Sequence[Address]
+) -> tuple[tuple[Value, ...], int]:
+    """The different values of a leaf that are to be shown, masked, and how many there are."""
+    size = max(len(befores), len(afters))
+    columns = [_identities(column) for column in (befores, afters) if len(column) == size]
+    keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    counts = Counter(keys)
+    texts = any(each.__class__ is str and is_long(each) for column in (befores, afters) for each in column)
+    shown = list(counts) if texts else list(islice(counts, FEW + 1))
+    firsts = dict(zip(reversed(keys), range(size - 1, -1, -1), strict=True)) if texts else {}
+    found = []
+    for key in shown:
+        at = firsts[key] if texts else keys.index(key)
+        before, after = (leaf(path, column[at % len(column)]) for column in (befores, afters))
+        found.append(Value(before, after, addresses[at], counts[key] if size > 1 else len(addresses)))
+    return tuple(found), len(counts)
+
+
+def _identities(column: _Column) -> Sequence[Hashable]:
+    """For each value something that is equal where values read alike; 1, 1.0 and true do not."""
+    kinds = set(map(type, column))
+    if len(kinds) == 1 and kinds <= {str, int}:
+        return column
+    return [each if each.__class__ is str else (each.__class__, repr(each)) for each in column]
 
 
 def body_tree(spec: AgentSpec) -> dict[str, Tree]:
@@ -194,13 +233,15 @@ def body_tree(spec: AgentSpec) -> dict[str, Tree]:
     return {**spec.body.tree(), "properties": masked(spec.body.properties)[0]}
 
 
-def record_tree(record: Record) -> dict[str, Tree]:
-    """The body of a record, literal credentials masked."""
-    return {**record.body.tree(), "properties": masked(record.body.properties)[0]}
+def _unchanged(group: Group) -> tuple[int, int] | None:
+    """How many leaves stay as they are, at least and at most; None where the changes are not about fields, or nobody
+    knows."""
+    counts = [_unchanged_in(inner(each)) for each in group.changes]
+    known = [each for each in counts if each is not None]
+    return (min(known), max(known)) if len(known) == len(counts) else None
 
 
-def _unchanged(act: Act | Keep) -> int | None:
-    """How many leaves stay as they are; None where the change is not about fields, or nobody knows."""
+def _unchanged_in(act: Act | Keep) -> int | None:
     if (
         not isinstance(act, (Update, Replace, Rotate))
         or act.target.record is None

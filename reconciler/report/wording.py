@@ -41,7 +41,7 @@ _CONTEXT = 2
 # Unchanged text beside a change, in characters, where a line is long.
 _BESIDE = 60
 _LONG_LINE = 200
-_WORD = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
+WORD = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 
 
 def text_diff(before: str, after: str) -> tuple[Line, ...]:
@@ -50,14 +50,14 @@ def text_diff(before: str, after: str) -> tuple[Line, ...]:
 
 
 def _lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
-    for tag, a, b, c, d in _opcodes(old, new):
+    for tag, a, b, c, d in opcodes(old, new):
         if tag == "equal":
             yield from (Line(" ", (Piece(" ", each),)) for each in old[a:b])
         else:
             yield from _changed(old[a:b], new[c:d])
 
 
-def _opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
     """What turns one sequence into the other: exactly, or roughly where exactly would take too long."""
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
@@ -91,15 +91,15 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
 
 
 def _is_alike(old: str, new: str) -> bool:
-    a, b = Counter(_WORD.findall(old)), Counter(_WORD.findall(new))
+    a, b = Counter(WORD.findall(old)), Counter(WORD.findall(new))
     size = a.total() + b.total()
     return size > 0 and 2 * (a & b).total() / size >= _ALIKE
 
 
 def _words(old: str, new: str) -> tuple[Piece, ...]:
-    a, b = _WORD.findall(old), _WORD.findall(new)
+    a, b = WORD.findall(old), WORD.findall(new)
     pieces: list[Piece] = []
-    for tag, i, j, k, m in _opcodes(a, b):
+    for tag, i, j, k, m in opcodes(a, b):
         gone, come = "".join(a[i:j]), "".join(b[k:m])
         if tag == "equal":
             pieces.append(Piece(" ", gone))

@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Figure]]] = {
     "for-each": loading.for_each_row,
     "spelled": loading.spelled_row,
     "plan": planning.plan_rows,
+    "read": planning.read_rows,
     "growth": planning.growth_rows,
     "calls": planning.calls_rows,
     "apply": applying.throughput_rows,

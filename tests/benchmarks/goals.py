@@ -49,6 +49,12 @@ GOALS: tuple[Goal, ...] = (
         "≤ 1.5 ×",
     ),
     Goal("plan", "load and plan, 1 % changed, state loaded", "the load alone", "≤ 1.3 ×"),
+    Goal(
+        "read",
+        "`plan` of as many joins, CPU of the command",
+        "`validate` of the same fleet",
+        "≤ 1.3 ×, ≤ 1 MB",
+    ),
     Goal("growth", "load, state and plan, from 1,000 to 100,000 agents", "linear", "exponent ≤ 1.05"),
     Goal("memory", "peak of that", "the rendered fleet as JSON, each distinct prompt once", "≤ 4 ×"),
     Goal("memory-100k", "peak of that, 100,000 agents", "–", "≤ 2.5 GiB"),

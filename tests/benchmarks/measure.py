@@ -70,6 +70,15 @@ def command_seconds(*command: str) -> float:
     )
 
 
+def command_cpu(*command: str) -> tuple[float, int]:
+    """The CPU time of a whole process, and how many bytes it printed. It must succeed."""
+    began = os.times()
+    done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=_environment())
+    ended = os.times()
+    seconds = ended.children_user + ended.children_system - began.children_user - began.children_system
+    return seconds, len(done.stdout)
+
+
 def in_child(task: str, *arguments: object) -> dict[str, Any]:
     """What a task of `child` tells, run in a fresh process."""
     command = [sys.executable, "-m", "tests.benchmarks.child", task, *map(str, arguments)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from reconciler.simulator import Simulator, Switches
 from reconciler.state.blocking import behind_ports
 from reconciler.state.memory import MemoryStore
 from tests.benchmarks.goals import Figure
-from tests.benchmarks.measure import cpu_seconds, in_child
+from tests.benchmarks.measure import command_cpu, cpu_seconds, in_child, in_turns, ours
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.settled import ACCOUNT, PAGE, otherwise, settle
 
@@ -42,6 +43,26 @@ def plan_rows(scale: Scale) -> Iterator[Figure]:
     case = f"{scale.agents:,} agents, {found[0]['pending']} changed; reading the state besides: {state:.2f} s"
     yield Figure("plan", f"{seconds - state:.2f} s", f"{load:.2f} s", ratio, ratio <= 1.3, case)
     yield _memory(scale.agents, found[0])
+
+
+def read_rows(scale: Scale) -> Iterator[Figure]:
+    """What people read of a plan in which everything changes: computed for what is shown, not for each copy."""
+    directory = scale.calm(scale.agents)
+    state = directory / ".reconciler"
+    if state.exists():
+        shutil.rmtree(state)
+    for name in ("text", "markdown", "html"):
+        size = 0
+
+        def work(form: str = name) -> float:
+            nonlocal size
+            seconds, size = command_cpu(ours(), "plan", str(directory), "--format", form)
+            return seconds
+
+        pair = in_turns(work, lambda: command_cpu(ours(), "validate", str(directory))[0], scale.turns)
+        met = pair.ratio <= 1.3 and size <= 1_000_000
+        case = f"{scale.agents:,} agents, {name}, {size / 1000:,.0f} KB"
+        yield Figure("read", f"{pair.work:.2f} s", f"{pair.floor:.2f} s", pair.ratio, met, case)
 
 
 def growth_rows(scale: Scale) -> Iterator[Figure]:

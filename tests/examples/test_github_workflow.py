@@ -385,6 +385,22 @@ def test_the_comment_is_found_by_its_marker_and_its_author(tmp_path: Path, githu
 
 
 @needs_jq
+def test_a_plan_beyond_a_comment_is_read_on_the_page_of_the_job(tmp_path: Path, github: FakeGitHub) -> None:
+    machine = Runner(tmp_path, "")
+    machine.fresh()
+    head = f"{MARKER}\n\n### Plan: 4,000 to join\n\n**9 running conversations end: 9 to leave.**\n"
+    names = "\n".join(f"house-{number:05d}/desk" for number in range(4_000))
+    whole = f"{head}\n<details><summary>4,000 agents</summary>\n\n{names}\n\n</details>\n"
+    (machine.directory / "plan.md").write_text(whole, encoding="utf-8")
+    machine.run("comment.sh", "plan.md", secrets=False, **github.settings([]))
+    [[method, *_]] = github.writes
+    assert method == "POST"
+    assert github.bodies.startswith(head)
+    assert "/actions/runs/" in github.bodies
+    assert "house-00000/desk" not in github.bodies
+
+
+@needs_jq
 def test_drift_opens_writes_and_closes_one_issue(tmp_path: Path, github: FakeGitHub) -> None:
     machine = Runner(tmp_path, "")
     machine.fresh()

@@ -12,6 +12,17 @@ if [[ $marker != "<!-- reconciler plan: "*" -->" ]]; then
   exit 1
 fi
 
+# A comment takes 65,536 characters. The addresses of thousands of agents are more: then the comment has what comes before
+# the changes, and says where the whole plan is.
+largest=65000
+if (($(wc -m <"$plan") > largest)); then
+  short=$(mktemp)
+  sed '/^<details/,$d' "$plan" >"$short"
+  page="${GITHUB_SERVER_URL:-https://github.com}/$GITHUB_REPOSITORY/actions/runs/${GITHUB_RUN_ID:-}"
+  printf '**The changes, with every address, are on [the page of this job](%s)**: read them there before you approve.\n' "$page" >>"$short"
+  plan=$short
+fi
+
 comments="repos/$GITHUB_REPOSITORY/issues/$PR_NUMBER/comments"
 # shellcheck disable=SC2016  # $marker is jq's
 ours='.[] | select(.user.login == "github-actions[bot]" and (.body | startswith($marker))) | .id'

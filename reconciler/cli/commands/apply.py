@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.report.formats import Format, ReportKind
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("apply")
 @options.fleet_options
 @options.format_option(ReportKind.LEDGER)
+@options.full_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option(
     "--plan",
@@ -41,6 +42,7 @@ def command(
     fleet: options.FleetFlags,
     output: Output,
     form: Format,
+    full: bool,
     auto_approve: bool,
     plan_file: str | None,
     **flags: Any,
@@ -57,4 +59,6 @@ def command(
     from reconciler.cli.applying import Approval, run_apply
     from reconciler.cli.jobs import Flags
 
-    return run_apply(fleet, Flags(**flags), Approval(auto_approve, plan_file), output, form)
+    return run_apply(
+        fleet, Flags(**flags), Approval(auto_approve, plan_file), output, form, RenderOptions(full=full)
+    )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "--out", type=click.Path(dir_okay=False), metavar="FILE", help="Save the plan for `apply --plan FILE`."
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when changes are present.")
+@options.full_option
 @click.option("--explain", is_flag=True, help="Show the steps of each change.")
 @click.option(
     "--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only)."
@@ -36,6 +37,7 @@ def command(
     out: str | None,
     detailed_exitcode: bool,
     explain: bool,
+    full: bool,
     check_secrets: bool,
     **flags: Any,
 ) -> int:
@@ -45,7 +47,9 @@ def command(
     reconciler plan                              the fleet in this directory
     reconciler plan hotels -e prod               another directory, one environment
     reconciler plan fleets/* -e all -q           every fleet and environment, in a few lines each
+    reconciler plan --full                       each change by itself, also copies
     reconciler plan --format markdown            for a pull request
+    reconciler plan --format html > plan.html    one page, for a browser without a network
     reconciler plan --detailed-exitcode          0 nothing to do, 1 error, 2 changes
     reconciler plan --target 'paris-*/*'         some addresses only
     """
@@ -70,6 +74,7 @@ def command(
             output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
         code = 2 if detailed_exitcode and plan.pending else 0
         is_fine = not (plan.pending or plan.dangers or plan.interrupted)
-        return many.FleetSeen(plan, short_counts(plan), code, is_fine, RenderOptions(explain=explain))
+        shown = RenderOptions(explain=explain, full=full)
+        return many.FleetSeen(plan, short_counts(plan), code, is_fine, shown)
 
     return many.report_each(fleets, output, form, ReportKind.PLAN, look)

@@ -45,13 +45,14 @@ def no_rules(rule: str) -> tuple[str, str]:
 class RenderOptions:
     """How to render; a format ignores what it has no use for.
 
-    `explain` adds the steps of each change. `root` is the fleet's directory as seen from the repository's. `quiet`
-    leaves problems and the last line, for people. `width` is the columns that there are, None for as many as it takes.
-    `head` says whose document it is, where that does not say it itself and stands in a list.
+    `explain` adds the steps of each change, `full` shows each by itself. `root` is the fleet's directory as seen from the
+    repository's. `quiet` leaves problems and the last line, for people. `width` is the columns that there are, None for
+    as many as it takes. `head` says whose document it is, where that does not say it itself and stands in a list.
     """
 
     colour: bool = False
     explain: bool = False
+    full: bool = False
     root: str = ""
     quiet: bool = False
     width: int | None = None
@@ -91,6 +92,7 @@ FORMATS: tuple[Format, ...] = (
     Format("yaml", frozenset({_K.TREE, _K.TRACE})),
     Format("json", frozenset(_K)),
     Format("markdown", frozenset({_K.PLAN, _K.DRIFT, _K.LEDGER})),
+    Format("html", frozenset({_K.PLAN})),
     Format("github", frozenset({_K.PROBLEMS}), is_workflow_commands=True),
     Format("sarif", frozenset({_K.PROBLEMS})),
 )

@@ -16,18 +16,18 @@ def plan(value: Plan, options: RenderOptions) -> str:
     """A plan that fits into a comment."""
     from reconciler.report.markdown import render_plan
 
-    return render_plan(value)
+    return render_plan(value, full=options.full)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
     """Drift that fits into a comment."""
     from reconciler.report.drift import render_markdown
 
-    return render_markdown(value)
+    return render_markdown(value, full=options.full)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
     """The summary at the end of an apply."""
     from reconciler.report.ledger import render_markdown
 
-    return render_markdown(value.ledger, value.ending)
+    return render_markdown(value.ledger, value.ending, full=options.full)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.report.folding import LONGEST
 from reconciler.report.formats import RenderOptions
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def plan(value: Plan, options: RenderOptions) -> str:
 
     if options.quiet:
         return render_brief(value, colour=options.colour)
-    return render_plan(value, colour=options.colour, explain=options.explain)
+    width = options.width or LONGEST
+    return render_plan(value, colour=options.colour, explain=options.explain, full=options.full, width=width)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
@@ -33,7 +35,7 @@ def drift(value: Drift, options: RenderOptions) -> str:
 
     if options.quiet:
         return render_brief(value, colour=options.colour, width=options.width)
-    return render_text(value, colour=options.colour)
+    return render_text(value, colour=options.colour, full=options.full, width=options.width or LONGEST)
 
 
 def status(value: StatusReport, options: RenderOptions) -> str:
@@ -47,7 +49,14 @@ def ledger(value: Finish, options: RenderOptions) -> str:
     """The summary at the end of an apply."""
     from reconciler.report.ledger import render
 
-    return render(value.ledger, value.ending, colour=options.colour, quiet=options.quiet)
+    return render(
+        value.ledger,
+        value.ending,
+        colour=options.colour,
+        quiet=options.quiet,
+        full=options.full,
+        width=options.width or LONGEST,
+    )
 
 
 def problems(value: Checked, options: RenderOptions) -> str:

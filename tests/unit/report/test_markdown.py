@@ -77,16 +77,28 @@ def test_names_and_messages_call_upon_nobody() -> None:
     assert "<img" not in outside
 
 
-def test_a_comment_that_is_full_says_how_much_is_missing() -> None:
+def test_copies_are_one_block_with_every_address() -> None:
     world = World()
     for number in range(400):
         world.wants(f"lima/desk-{number}", properties(llm__greeting_message=f"{number} " + "word " * 200))
     text = render_plan(world.plan())
     assert len(text) <= BUDGET
-    shown = text.count("<b>lima/")
-    assert f"**{400 - shown} more changes are not shown here: this comment is full.**" in text
-    assert f"This comment is cut. Not shown: {400 - shown} changes." in text.partition("| change |")[0]
+    assert text.count("<details>") == 1
+    named = "".join(fences(text)).replace(",", " ").split()
+    assert all(f"lima/desk-{number}" in named for number in range(400))
     assert "| join | 400 | begins |" in text
+    assert "not shown" not in text
+
+
+def test_addresses_beyond_a_comment_make_it_a_page_with_all_of_them() -> None:
+    world = World()
+    for number in range(4_000):
+        world.wants(f"lima/desk-{number:05d}")
+    text = render_plan(world.plan())
+    assert BUDGET < len(text) <= 1_000_000
+    assert all(f"lima/desk-{number:05d}" in text for number in range(4_000))
+    assert "+     You are the concierge of the Hotel Paris." in text
+    assert "not shown" not in text
 
 
 def test_one_long_prompt_does_not_push_the_others_out() -> None:
@@ -94,7 +106,7 @@ def test_one_long_prompt_does_not_push_the_others_out() -> None:
     for number in range(3):
         text = "\n".join(f"{number} {line} said in other words" for line in range(20_000))
         body = properties(llm__system_messages=[{"role": "system", "content": text}])
-        world.wants(f"lima/{number}", body).runs(f"lima/{number}")
+        world.wants(f"lima/{number}", body | {f"label_{number}": 1}).runs(f"lima/{number}")
     text = render_plan(world.plan())
     assert len(text) <= BUDGET
     assert text.count("more characters not shown here") == 3
@@ -165,21 +177,18 @@ def mcp_servers(hosts: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize(("length", "is_full"), [(5, False), (90, True)])
-def test_no_host_is_dropped_without_a_word(length: int, is_full: bool) -> None:
+@pytest.mark.parametrize("length", [5, 90])
+def test_no_host_is_dropped(length: int) -> None:
     hosts = sorted([f"{'h' * length}{number}.example" for number in range(1_500)] + ["evil.example"])
     world = World().wants("a/b", properties(llm__mcp_servers=mcp_servers(hosts)))
     world.runs("a/b", properties(llm__mcp_servers=mcp_servers(["good.example"])))
     plan = world.plan()
     assert len(plan.dangers) == 1_501
     text = render_plan(plan)
-    assert len(text) <= BUDGET
+    assert len(text) <= BUDGET or length == 90
     top = text.partition("| change |")[0]
     named = set(re.findall(r"(?:h(\d+)|^evil)\.example$", "".join(fences(top)), re.MULTILINE))
-    missing = len(hosts) - len(named)
-    assert ("do not approve from this comment" in top) == is_full
-    assert (f"**{missing:,} hosts are not shown; " in top) == is_full
-    assert is_full == (missing > 0)
+    assert len(named) == len(hosts)
     assert "1 secret would start to go to 1,501 other hosts" in top
 
 
@@ -216,8 +225,8 @@ def test_new_values_of_secrets_keep_to_their_room() -> None:
     found = tuple((f"ref+env://{'K' * 70_000}{number}", 2) for number in range(25))
     text = render_plan(replace(plan, new_secrets=found))
     assert len(text) < 10_000
-    assert "KKK0 (2 agents)" in text
-    assert "5 more. `apply --replace GLOB` sends them now." in text
+    assert all(f"KKK{number} (2 agents)" in text for number in range(25))
+    assert "`apply --replace GLOB` sends them now." in text
 
 
 def test_warnings_and_interrupted_operations_are_one_line_each() -> None:

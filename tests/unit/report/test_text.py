@@ -86,7 +86,7 @@ def test_a_text_that_many_agents_share_is_shown_once() -> None:
     world = World()
     for number in range(3):
         world.wants(f"lima/{number}")
-    text = plain(world)
+    text = render_plan(world.plan(), colour=False, full=True)
     assert text.count("You are the concierge") == 1
     assert text.count("llm.system_messages[0].content: as for lima/0") == 2
 

@@ -1,0 +1,174 @@
+"""Merges rows of one key, and texts that differ by a few words: how the copies of a prompt are shown once.
+
+Where words differ, the merged text has one character of `HOLES`; foreign text that holds such a character must be
+spelled out before (`without_holes`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reconciler.report.wording import WORD, opcodes
+from reconciler.secrets.visible import visible
+
+# Private characters, each for one place at which words differ.
+_FIRST, _LAST = 0x100000, 0x10FFFD
+HOLES = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
+# More words than these in one place, and a text is another text: it is shown by itself.
+_FEW_WORDS = 12
+# So many words may be all that a line has; of longer lines a third must be the same.
+_FREE_WORDS = 3
+# Texts from which the common words of a line are found.
+_SAMPLES = 24
+# Different texts that are shown one below the other.
+MOST_TEXTS = 12
+FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A place at which texts differ: its first values, and how many there are."""
+
+    values: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Rows of texts that are alike, as one row with holes; `members` are the indexes of the rows."""
+
+    texts: tuple[str, ...]
+    holes: Mapping[str, Hole]
+    members: tuple[int, ...]
+
+
+_T = TypeVar("_T")
+_Lines = list[str]
+
+
+def same(rows: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[tuple[_T, ...], ...]:
+    """The rows in groups of one key, in the order of their first ones."""
+    found: dict[Hashable, list[_T]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return tuple(map(tuple, found.values()))
+
+
+def without_holes(text: str) -> str:
+    """A text in which no character can be taken for a hole."""
+    return text if text.isascii() else HOLES.sub(lambda found: visible(found[0]), text)
+
+
+def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Merged, ...]:
+    """The rows in as few merged ones as possible, the first row's first; at most `MOST_TEXTS`.
+
+    All rows have as many texts; rows with different words in `apart` are never alike. A hole of one text is the same in another where its values are the same.
+    """
+    sides = [[without_holes(text).split("\n") for text in row] for row in rows]
+    # One list of lines a row; the lines of different sides are told apart by how many there are of each.
+    lines = [[line for side in row for line in side] for row in sides]
+    shapes = [tuple(map(len, row)) for row in sides]
+    kinds = list(zip(shapes, apart, strict=True))
+    found: list[Merged] = []
+    rest = list(range(len(rows)))
+    while rest and len(found) < MOST_TEXTS:
+        alike = [each for each in rest if kinds[each] == kinds[rest[0]]]
+        merged = _merged(lines, alike, shapes[rest[0]])
+        taken = set(merged.members)
+        rest = [each for each in rest if each not in taken]
+        found.append(merged)
+    return tuple(found)
+
+
+def _merged(lines: Sequence[_Lines], candidates: Sequence[int], shape: Sequence[int]) -> Merged:
+    """The first candidate with all those that are like it."""
+    first = lines[candidates[0]]
+    columns = enumerate(zip(*(lines[each] for each in candidates), strict=True))
+    varying = [number for number, column in columns if len(set(column)) > 1]
+    near = _near(lines, candidates, varying)
+    numbers = [at for at in varying if any(lines[each][at] != first[at] for each in near)]
+    gaps = {number: _gaps(first[number], {lines[each][number] for each in near}) for number in numbers}
+    members = [each for each in near if all(lines[each][at] in split for at, (_, split) in gaps.items())]
+    holes: dict[str, Hole] = {}
+    names: dict[tuple[str, ...], str] = {}
+    whole = list(first)
+    for number, (anchors, split) in sorted(gaps.items()):
+        pieces_of = zip(*(split[lines[each][number]] for each in members), strict=True)
+        pieces = [_piece(column, names, holes) for column in pieces_of]
+        whole[number] = pieces[0] + "".join(a + b for a, b in zip(anchors, pieces[1:], strict=True))
+    return Merged(tuple(_texts(whole, shape)), holes, tuple(members))
+
+
+def _texts(lines: _Lines, shape: Iterable[int]) -> Iterator[str]:
+    at = 0
+    for count in shape:
+        yield "\n".join(lines[at : at + count])
+        at += count
+
+
+def _near(lines: Sequence[_Lines], candidates: Sequence[int], varying: Sequence[int]) -> list[int]:
+    """The candidates that share at least half of their words with the first, and most words of each line."""
+    first = lines[candidates[0]]
+    words = [frozenset(WORD.findall(line)) for line in first]
+    room = sum(map(len, words)) // 2
+    found = []
+    for each in candidates:
+        others = 0
+        for number in varying:
+            if lines[each][number] == first[number]:
+                continue
+            own = WORD.findall(lines[each][number])
+            other = len(set(own) - words[number])
+            others += other
+            if other > _FEW_WORDS or other > max(_FREE_WORDS, len(set(own)) * 2 // 3):
+                others = room + 1
+                break
+        if others <= room or each == candidates[0]:
+            found.append(each)
+    return found
+
+
+def _gaps(first: str, distinct: Iterable[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """The words that all the lines have, and what each line has between them; without lines that differ by much."""
+    every = sorted(distinct)
+    anchors = WORD.findall(first)
+    for sample in every[:: max(1, len(every) // _SAMPLES)]:
+        other = WORD.findall(sample)
+        anchors = [
+            word for tag, a, b, _, _ in opcodes(anchors, other) if tag == "equal" for word in anchors[a:b]
+        ]
+    split = {line: found for line in every if (found := _between(line, anchors)) is not None}
+    if first not in split:  # its own rest is long: the line is one place
+        return [], {line: (line,) for line in every}
+    return anchors, split
+
+
+def _between(line: str, anchors: Sequence[str]) -> tuple[str, ...] | None:
+    gaps: list[list[str]] = [[]]
+    at = 0
+    for word in WORD.findall(line):
+        if at < len(anchors) and word == anchors[at]:
+            at += 1
+            gaps.append([])
+        else:
+            gaps[-1].append(word)
+    if at < len(anchors) or any(len(gap) > _FEW_WORDS for gap in gaps):
+        return None
+    return tuple(map("".join, gaps))
+
+
+def _piece(column: tuple[str, ...], names: dict[tuple[str, ...], str], holes: dict[str, Hole]) -> str:
+    """What stands between two words: the same in all, or a hole, and white space that all end in."""
+    distinct = tuple(dict.fromkeys(column))
+    if len(distinct) == 1:
+        return distinct[0]
+    space = " " if all(each.endswith(" ") for each in distinct) else ""
+    name = names.get(column)
+    if name is None:
+        name = names[column] = chr(_FIRST + len(names)) if len(names) < _LAST - _FIRST else chr(_LAST)
+        values = tuple(each.removesuffix(space) for each in distinct[:FEW])
+        holes[name] = Hole(values, len(distinct))
+    return name + space

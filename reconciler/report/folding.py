@@ -1,0 +1,61 @@
+"""Folds the long lines of a text: nothing of a prompt is cut, and no line is beyond what a terminal can search."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 240
+_DEEPEST = 40
+# What is looked at of a line at a time: a prompt may be one line of a megabyte.
+_WINDOW = 8 * LONGEST
+_CODE = re.compile(r"\x1b\[[0-9;]*m")
+_RESET = "\x1b[0m"
+_AGAIN = "↳ "
+
+
+def folded(text: str, width: int = LONGEST) -> str:
+    """The text with every line of more characters continued below itself, after an arrow.
+
+    A line is parted at spaces, and inside a word only where it would be longer than `LONGEST`.
+    """
+    lines = text.split("\n")
+    if all(len(line) <= width for line in lines):
+        return text
+    return "\n".join(line if len(line) <= width else _line(line, width) for line in lines)
+
+
+def _line(line: str, width: int) -> str:
+    """One line in several; colours end with each and begin again."""
+    indent = min(len(line) - len(line.lstrip(" ")) + 4, _DEEPEST, width // 3)
+    head = " " * indent + _AGAIN
+    lines: list[str] = []
+    rest, opened = line, ""
+    room, most = width, LONGEST
+    while (end := _end(rest[:_WINDOW], room, most)) < len(rest):
+        piece, rest = rest[:end], rest[end:]
+        before = opened
+        for code in _CODE.findall(piece):
+            opened = "" if code == _RESET else opened + code
+        lines.append(before + piece.rstrip(" ") + (_RESET if opened else ""))
+        room, most = width - len(head), LONGEST - len(head)
+    lines.append(opened + rest)
+    return f"\n{head}".join(lines)
+
+
+def _end(text: str, room: int, most: int) -> int:
+    """How much of a text fits, colour codes not counted: up to the last space in the room, or the first after it."""
+    shown = space = at = 0
+    for part in _CODE.split(text):
+        for offset, character in enumerate(part):
+            if shown >= room and space:
+                return space
+            if shown >= most:
+                return at + offset
+            shown += 1
+            if character == " " and text[: at + offset].strip(" "):
+                space = at + offset + 1
+                if shown > room:
+                    return space
+        code = _CODE.match(text, at + len(part))
+        at = code.end() if code else len(text)
+    return len(text)

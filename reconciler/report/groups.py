@@ -1,0 +1,252 @@
+"""Groups the changes of a plan that differ only in values: what people read does not grow with copies.
+
+The one home of what is alike; every format shows these groups, and JSON each change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from reconciler.model.record import Record
+from reconciler.model.tree import Path, Tree
+from reconciler.plan.build import Plan
+from reconciler.plan.change import (
+    Act,
+    Action,
+    Adopt,
+    Because,
+    Change,
+    Forget,
+    Hold,
+    Join,
+    Keep,
+    Reason,
+    Replace,
+    Rotate,
+    Update,
+    action_of,
+    diffs_of,
+    spec_of,
+    target_of,
+)
+from reconciler.plan.dangers import sent_to
+from reconciler.plan.diff import ABSENT, Absent, FieldDiff
+from reconciler.plan.steps import overlaps
+from reconciler.report.shown import UNKNOWN, Side
+
+# Words that name one agent: ids of the service, names of ours, digests.
+_ID = re.compile(r"\b(?=[\w.-]*\d)[\w.-]{8,}")
+
+# Reasons whose texts speak of one agent alone: of another one, of an earlier address, of a count.
+_OF_ONE = frozenset({Because.RENAMED, Because.BESIDE, Because.BACKING_OFF})
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPart:
+    """A part of a body before and after, as far as either is known; a whole subtree where all of it comes or goes."""
+
+    path: Path
+    before: Side
+    after: Side
+    forces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Changes that are shown as one, in the order of their addresses; `parts` of each, alike in everything but values."""
+
+    changes: tuple[Change, ...]
+    parts: tuple[tuple[BodyPart, ...], ...]
+
+
+def grouped(
+    changes: Iterable[Change], plan: Plan, *, full: bool = False, bare: frozenset[Action] = frozenset()
+) -> tuple[Group, ...]:
+    """The changes in groups, in the order of their first addresses; `full` makes a group of each.
+
+    Of acts in `bare` no parts are shown.
+    """
+    found: dict[Hashable, list[tuple[Change, tuple[BodyPart, ...]]]] = {}
+    risky = frozenset((each.reference, each.host) for each in plan.dangers)
+    for number, change in enumerate(sorted(changes, key=_order)):
+        act = inner(change)
+        parts = () if action_of(act) in bare else tuple(parts_of(act))
+        endangers = sent_to(change) & risky if risky else None
+        where = tuple((part.path, part.forces) for part in parts)
+        key = number if full else (_kind(change, act), endangers, where)
+        found.setdefault(key, []).append((change, parts))
+    alike = [rows for candidates in found.values() for rows in _of_one_shape(candidates)]
+    return tuple(
+        Group(*map(tuple, zip(*rows, strict=True)))
+        for rows in sorted(alike, key=lambda rows: _order(rows[0][0]))
+    )
+
+
+def _of_one_shape(
+    rows: list[tuple[Change, tuple[BodyPart, ...]]],
+) -> Iterable[list[tuple[Change, tuple[BodyPart, ...]]]]:
+    """The rows in groups whose trees have the same keys; mostly all of them have, which is seen at a glance."""
+    sides = [column for parts in zip(*(parts for _, parts in rows), strict=True) for column in _sides(parts)]
+    if all(map(_is_uniform, sides)):
+        return [rows]
+    shapes = _Shapes()
+    found: dict[Hashable, list[tuple[Change, tuple[BodyPart, ...]]]] = {}
+    for row in rows:
+        found.setdefault(shapes.of_parts(row[1]), []).append(row)
+    return found.values()
+
+
+def _sides(parts: Sequence[BodyPart]) -> tuple[list[Side], list[Side]]:
+    return [each.before for each in parts], [each.after for each in parts]
+
+
+def _is_uniform(column: Sequence[Any]) -> bool:
+    """Whether all trees of a column have the same keys in the same order."""
+    first = column[0]
+    if all(each is first for each in column):
+        return True
+    kinds = set(map(type, column))
+    if kinds <= _LEAVES:
+        return True
+    if kinds == {dict}:
+        keys = set(map(tuple, column))
+        return len(keys) == 1 and all(_is_uniform(list(map(itemgetter(key), column))) for key in keys.pop())
+    if kinds == {list}:
+        sizes = set(map(len, column))
+        return len(sizes) == 1 and all(
+            _is_uniform(list(map(itemgetter(at), column))) for at in range(sizes.pop())
+        )
+    return False
+
+
+def inner(change: Change) -> Act | Keep:
+    """The change itself, also where it is held."""
+    return change.change if isinstance(change, Hold) else change
+
+
+def nameless(text: str, *own: str) -> str:
+    """A text without what names one agent: `own` words, ids and names of the service."""
+    for word in own:
+        text = text.replace(word, "\0") if word else text
+    return _ID.sub("\0", text)
+
+
+def _order(change: Change) -> tuple[object, ...]:
+    target = target_of(change)
+    return (change.address, action_of(inner(change)).value, target.agent_id if target else "")
+
+
+def _kind(change: Change, act: Act | Keep) -> Hashable:
+    """What changes of one group have in common besides their fields."""
+    record = _record(act)
+    held = change.reason if isinstance(change, Hold) else None
+    address = change.address
+    own = (str(address), address.channel, address.name)
+    spec = spec_of(change)
+    return (
+        action_of(change),
+        action_of(act),
+        _why(act.reason, own),
+        held and _why(held, own),
+        spec.lifecycle.protect if spec else None,
+        record.protect if record else None,
+        isinstance(act, (Replace, Rotate)) and overlaps(act),
+        isinstance(act, Update) and not act.values,
+        isinstance(act, Join) and (bool(act.awaits), act.formerly is not None),
+    )
+
+
+def _why(reason: Reason, own: Sequence[str]) -> Hashable:
+    return (reason.because, "" if reason.because in _OF_ONE else nameless(reason.text, *own))
+
+
+def _record(act: Act | Keep) -> Record | None:
+    if isinstance(act, Forget):
+        return act.record
+    target = target_of(act)
+    return target.record if target else None
+
+
+# --- what changes, before anything of it is compared or rendered ----------------------------------------------
+
+
+def parts_of(act: Act | Keep) -> Iterable[BodyPart]:
+    """What an act changes of a body, at the paths of the body's tree."""
+    if isinstance(act, Join):
+        return _whole(act, ABSENT)
+    if isinstance(act, Replace) and act.target.record is None:
+        return _whole(act, UNKNOWN)  # nobody knows what it has: all that its successor is sent may be new
+    if isinstance(act, Adopt):
+        return _sent(act.values)
+    if isinstance(act, Update) and act.target.record is not None and act.target.record.unsent:
+        sent = {("properties", *path) for path in act.values}
+        rest = [row for row in act.diffs if not any(row.path[: len(each)] == each for each in sent)]
+        return [*_sent(act.values), *(_difference(row, act.target.record) for row in rest)]
+    if isinstance(act, (Update, Replace, Rotate)):
+        return [_difference(row, act.target.record) for row in diffs_of(act)]
+    return ()
+
+
+def _whole(act: Join | Replace, before: Side) -> list[BodyPart]:
+    tree = act.spec.body.tree()
+    return [BodyPart((key,), before, tree[key]) for key in sorted(tree)]
+
+
+def _sent(values: Mapping[Path, Tree]) -> list[BodyPart]:
+    return [BodyPart(("properties", *path), UNKNOWN, values[path]) for path in sorted(values, key=str)]
+
+
+def _difference(diff: FieldDiff, record: Record | None) -> BodyPart:
+    before: Side = diff.before
+    if record is not None and _is_declared_only(diff, record) and not isinstance(before, Absent):
+        before = UNKNOWN
+    return BodyPart(diff.path, before, diff.after, diff.forces_replacement)
+
+
+def _is_declared_only(diff: FieldDiff, record: Record) -> bool:
+    """Whether a recorded value is what the files said at an adoption: the service never tells what an agent runs with."""
+    return record.declared and diff.forces_replacement and diff.path[:1] == ("properties",)
+
+
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
+
+class _Shapes:
+    """Numbers for the shapes of trees: equal where they have the same keys. A subtree that agents share is walked once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._known: dict[int, int] = {}
+        self._kept: list[object] = []  # an id is good for as long as its object lives
+        self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def of_parts(self, parts: Sequence[BodyPart]) -> Hashable:
+        """What the parts of alike changes have in common: everything but the values."""
+        return tuple((part.path, part.forces, self._of(part.before), self._of(part.after)) for part in parts)
+
+    def _of(self, value: Side) -> int:
+        if value.__class__ in _LEAVES:
+            return 0
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = self._numbers.setdefault(
+                self._shape(value), len(self._numbers) + 1
+            )
+            self._kept.append(value)
+        return known
+
+    def _shape(self, value: Side) -> Hashable:
+        if value.__class__ is dict or isinstance(value, Mapping):
+            keys = tuple(value)
+            inner = [(key, self._of(each)) for key, each in value.items() if each.__class__ not in _LEAVES]
+            known = self._keys.get(keys)
+            if known is None:
+                known = self._keys[keys] = tuple(sorted(keys))
+            return (known, *sorted(inner)) if inner else known
+        if isinstance(value, (list, tuple)):
+            return (list, *map(self._of, value))
+        return value.__class__.__name__

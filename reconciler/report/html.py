@@ -1,0 +1,207 @@
+"""The plan as one page of HTML: no script, no request, nothing of it from elsewhere; dark and light as the reader likes."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from reconciler.model.address import Address
+from reconciler.plan.build import Plan
+from reconciler.report import sentences
+from reconciler.report.addresses import in_order
+from reconciler.report.escape import visible
+from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
+from reconciler.report.markdown import CONVERSATIONS, RANK
+from reconciler.report.style import Style
+from reconciler.report.view import ChangeRow, change_rows
+
+_CSS = """
+:root { color-scheme: light dark; --ink: #1f2328; --paper: #fff; --dim: #59636e; --line: #d1d9e0; --block: #f6f8fa;
+  --red: #b3141d; --green: #116329; --amber: #7d4e00; --violet: #6639ba; --red-paper: #ffebe9; --green-paper: #dafbe1;
+  --amber-paper: #fff8c5; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --dim: #9198a1; --line: #3d444d;
+  --block: #151b23; --red: #ff7b72; --green: #7ee787; --amber: #e3b341; --violet: #d2a8ff; --red-paper: #3c1618;
+  --green-paper: #12301d; --amber-paper: #352a06; } }
+body { margin: 0 auto; padding: 1.5rem; max-width: 76rem; color: var(--ink); background: var(--paper);
+  font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.35rem; line-height: 1.3; margin: 0 0 1rem; }
+code, pre, .lines, .names { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .86em; }
+.danger, .warning, .ends { padding: .6rem .9rem; margin: .5rem 0; border-left: .3rem solid; overflow-wrap: anywhere; }
+.danger { border-color: var(--red); background: var(--red-paper); }
+.warning { border-color: var(--amber); background: var(--amber-paper); }
+.ends { border-color: var(--red); font-weight: 600; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .25rem .8rem; border: 1px solid var(--line); text-align: left; }
+td.number { text-align: right; }
+p.note { margin: .35rem 0; color: var(--dim); overflow-wrap: anywhere; }
+details.change { border: 1px solid var(--line); border-radius: .4rem; margin: .7rem 0; }
+details.change > summary { padding: .5rem .8rem; cursor: pointer; overflow-wrap: anywhere; }
+details.change[open] > summary { border-bottom: 1px solid var(--line); background: var(--block); }
+.inside { padding: .5rem .8rem; }
+.names { columns: 18rem; margin: .4rem 0 .8rem; padding: 0; list-style: none; overflow-wrap: anywhere; }
+.lines { white-space: pre-wrap; overflow-wrap: anywhere; }
+.lines div { padding: 0 .4rem 0 calc(var(--in) + 1.6rem); text-indent: -1.6rem; min-height: 1.5em; }
+.d0 { --in: 0rem } .d1 { --in: 2rem }
+.add { background: var(--green-paper); } .del { background: var(--red-paper); }
+.green { color: var(--green) } .red { color: var(--red) } .amber { color: var(--amber) } .violet { color: var(--violet) }
+.dim { color: var(--dim); font-weight: 400 } .hangs { color: var(--red); font-weight: 600 }
+ins { color: var(--green); } del { color: var(--red); } mark { color: inherit; background: var(--amber-paper); }
+"""
+_CSP = f"default-src 'none'; style-src 'sha256-{b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()}'"
+
+_SIGNS = {"+": "add", "-": "del"}
+_CLASSES = {31: "red", 32: "green", 33: "amber", 35: "violet", 2: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlStyle(Style):
+    """Paints with elements instead of a terminal's codes."""
+
+    colour: bool = True
+
+    def text(self, text: str) -> str:
+        return escape(text)
+
+    def paint(self, text: str, *codes: int) -> str:
+        return f'<span class="{_CLASSES[codes[-1]]}">{text}</span>' if text else ""
+
+    def marked(self, kind: str, text: str) -> str:
+        name = {"+": "ins", "-": "del", "~": "mark"}[kind]
+        return f"<{name}>{text}</{name}>"
+
+
+def render_plan(plan: Plan, *, full: bool = False) -> str:
+    """A whole plan; `full` shows each change by itself."""
+    headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
+    rows = sorted(change_rows(plan, full=full), key=lambda row: (RANK[row.action], row.address, row.agent_id))
+    fields = FieldLines(HtmlStyle(), two_sided=True)
+    body = [
+        f"<h1>{_text(headline)}</h1>",
+        *_front(plan),
+        *_table(plan),
+        *(f'<p class="note">{_text(each)}</p>' for each in _notes(plan)),
+        *_signs(rows),
+        *(_change(row, fields) for row in rows),
+        *_unmanaged(plan),
+    ]
+    title = f"Plan of {plan.owner}"
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{_text(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>",
+            *body,
+            "</body>\n</html>\n",
+        ]
+    )
+
+
+def _text(text: str) -> str:
+    """Foreign text as the text of an element, every character of it visible."""
+    return escape(visible(text))
+
+
+def _front(plan: Plan) -> Iterator[str]:
+    """What must be seen before everything else; never folded."""
+    for danger in plan.dangers:
+        word = "Allowed" if danger.allowed else "DANGER"
+        yield f'<p class="danger"><b>{word}:</b> {_text(sentences.danger(danger))}</p>'
+    for refusal in plan.refusals:
+        yield f'<p class="warning"><b>Refused:</b> {_text(refusal.text)}</p>'
+    if plan.ended:
+        yield f'<p class="ends">{_text(sentences.conversations(plan))}</p>'
+    if plan.cost.passes_default_quota:
+        yield f'<p class="warning">{_text(sentences.default_quota(plan))}</p>'
+
+
+def _notes(plan: Plan) -> Iterator[str]:
+    yield sentences.running(plan.cost)
+    others = (
+        sentences.ignored(plan, lambda addresses: ", ".join(map(str, addresses))),
+        sentences.interrupted(plan),
+        sentences.new_secrets(plan),
+        sentences.warnings(plan),
+    )
+    yield from filter(None, others)
+    yield f"Fleet {plan.owner}, digest {plan.digest[:12]}."
+
+
+def _table(plan: Plan) -> Iterator[str]:
+    counted = [(action, plan.count(action)) for action in CONVERSATIONS]
+    rows = [
+        f'<tr><td>{action}</td><td class="number">{count:,}</td><td>{CONVERSATIONS[action]}</td></tr>'
+        for action, count in counted
+        if count
+    ]
+    if rows:
+        head = "<tr><th>change</th><th>agents</th><th>the conversation</th></tr>"
+        yield "\n".join(["<table>", head, *rows, "</table>"])
+
+
+def _signs(rows: Sequence[ChangeRow]) -> Iterator[str]:
+    signs = sentences.legend(row.symbol for row in rows)
+    if signs:
+        words = " · ".join(f"<code>{escape(sign)}</code> {word}" for sign, word in signs)
+        yield f'<p class="note">Signs: {words}</p>'
+
+
+def _change(row: ChangeRow, fields: FieldLines) -> str:
+    """One row, folded where it hangs up on nobody."""
+    before, bracket, after = row.headline.partition(" (")
+    kind = "hangs" if row.ends_conversation else "dim"
+    note = f'<span class="{kind}">{escape(bracket + after)}</span>' if after else ""
+    is_open = " open" if row.ends_conversation else ""
+    title = f"<code>{escape(row.symbol)}</code> <b>{escape(row_subject(row))}</b> {escape(before)}{note}"
+    inside = [*_why(row), *_lines(row, fields), *_names(row.addresses)]
+    return (
+        f'<details class="change"{is_open}><summary>{title}</summary>\n<div class="inside">\n'
+        + "\n".join(inside)
+        + "\n</div></details>"
+    )
+
+
+def _names(addresses: Sequence[Address]) -> Iterator[str]:
+    if len(addresses) > 1:
+        yield (
+            '<ul class="names">'
+            + "\n".join(f"<li>{_text(str(each))}" for each in in_order(addresses))
+            + "</ul>"
+        )
+
+
+def _why(row: ChangeRow) -> Iterator[str]:
+    place = row_place(row)
+    for number, text in enumerate(row_texts(row.reasons)):
+        where = f" <code>{_text(place)}</code>" if place and not number else ""
+        yield f'<p class="note">because {escape(text)}{where}</p>'
+    yield from (f'<p class="note"><b>held</b> because {escape(text)}</p>' for text in row_texts(row.holds))
+    if row.agent_id and not row.fields:
+        yield f'<p class="note">agent {_text(f"{row.agent_id} {row.agent_name}".rstrip())}</p>'
+    if unchanged := row_unchanged(row):
+        yield f'<p class="note">{unchanged}</p>'
+
+
+def _lines(row: ChangeRow, fields: FieldLines) -> Iterator[str]:
+    lines = [_line(shown) for field in row.fields for shown in fields.of(field, str(row.address))]
+    if lines:
+        yield f'<div class="lines">{"".join(lines)}</div>'
+
+
+def _line(shown: Shown) -> str:
+    kind = f"d{shown.depth} {_SIGNS.get(shown.sign, '')}".rstrip()
+    return f'<div class="{kind}">{escape(shown.sign)} {shown.text}</div>'
+
+
+def _unmanaged(plan: Plan) -> Iterator[str]:
+    """Foreign agents, last: they are never touched."""
+    if plan.unmanaged:
+        count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
+        rows = "\n".join(f"<li>{_text(sentences.foreign(each))}" for each in plan.unmanaged)
+        title = f"{count} in these channels, never touched"
+        yield f'<details class="change"><summary>{title}</summary>\n<ul>{rows}</ul></details>'
+    if plan.elsewhere:
+        yield f'<p class="note">{_text(sentences.elsewhere(plan))}</p>'
