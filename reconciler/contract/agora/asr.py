@@ -84,9 +84,10 @@ ASR = slot(
         vendor(
             "deepgram",
             "Deepgram",
-            "Deepgram; SDK `DeepgramAsrParams` and its builder's extra switches",
+            "Deepgram; SDK `DeepgramAsrParams` and its builder's extra switches. Guides write `api_key` for `key`",
             {
                 "key": API_KEY,
+                "api_key": API_KEY,
                 "url": URL,
                 "model": MODEL,
                 "language": LANGUAGE,
@@ -94,7 +95,8 @@ ASR = slot(
                 "smart_format": FLAG,
                 "punctuation": FLAG,
             },
-            needs="params.key",
+            needs="params.key|params.api_key",
+            disputed="params.key",
             host="api.deepgram.com",
         ),
         vendor(

@@ -61,7 +61,7 @@ AVATAR = slot(
         vendor(
             "akool",
             "Akool; takes speech at 16000 Hz only",
-            "Akool; page models/avatar/akool",
+            "Akool; page models/avatar/akool, and the SDK's builder, which knows no `agora_uid`",
             {
                 "api_key": API_KEY,
                 "agora_uid": _AGORA_UID,
@@ -69,12 +69,13 @@ AVATAR = slot(
                 "avatar_id": _AVATAR_ID,
             },
             needs="params.api_key",
+            disputed="params.agora_uid params.avatar_id",
             maker="Akool",
         ),
         vendor(
             "anam",
             "Anam",
-            "Anam; SDK `AnamAvatarParams`",
+            "Anam; SDK `AnamAvatarParams`, and the SDK's builder, which knows no `agora_uid`",
             {
                 "api_key": API_KEY,
                 "avatar_id": _AVATAR_ID,
@@ -87,7 +88,8 @@ AVATAR = slot(
                 "video_width": _PIXELS,
                 "video_height": _PIXELS,
             },
-            needs="params.api_key params.avatar_id params.agora_uid",
+            needs="params.api_key params.avatar_id",
+            disputed="params.agora_uid",
         ),
         vendor(
             "generic",
@@ -154,7 +156,8 @@ AVATAR = slot(
                     "The scenes.",
                 ),
             },
-            needs="params.agora_uid params.appId params.app_key params.sceneList",
+            needs="params.agora_uid params.app_key",
+            disputed="params.appId params.sceneList",
             where="cn",
         ),
         vendor(
