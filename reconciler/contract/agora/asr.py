@@ -177,13 +177,14 @@ ASR = slot(
         vendor(
             "sarvam",
             "Sarvam",
-            "Sarvam; SDK `SarvamAsrParams` and its builder's model",
+            "Sarvam; SDK `SarvamAsrParams`, and the model of its builder, which the live service asked for",
             {
                 "api_key": API_KEY,
                 "language": text("Language code; `unknown` lets the vendor find it."),
                 "model": MODEL,
             },
             needs="params.api_key params.language|language",
+            disputed="params.model",
         ),
         vendor(
             "smallestai",

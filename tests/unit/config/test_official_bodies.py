@@ -61,6 +61,7 @@ def found(write: Write, tree: Mapping[str, Any], area: str = "US") -> tuple[Prob
     agent = {
         **tree,
         "name": "a",
+        "lifecycle": {"rotate_after": "15h"},  # ours to say, wherever there is an avatar
         "properties": {key: value for key, value in properties.items() if value is not None},
     }
     directory = write(
