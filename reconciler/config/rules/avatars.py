@@ -37,7 +37,7 @@ def hears_everybody(subject: Subject) -> Iterator[Problem]:
 @agent_rule("avatar")
 def token(subject: Subject) -> Iterator[Problem]:
     """An avatar's token is made at the join, for its own uid and channel."""
-    if avatar_params(subject.properties).get(TOKEN_PATH[-1]):
+    if avatar_params(subject.properties).get(str(TOKEN_PATH[-1])):
         yield warning(
             "avatar-token",
             f"{dotted(TOKEN_PATH)} is one token for whatever channel, and runs out unseen",

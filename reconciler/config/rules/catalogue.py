@@ -37,6 +37,8 @@ RULES: Final[Mapping[str, str]] = {
     "fleet-name": "a fleet's name is a part of agents' names",
     "geofence-exclude": "an area is excluded from the whole world only",
     "greeting-message-missing": "a recorded greeting needs its words",
+    "ignore-rule": "an ignored warning is that of a known rule",
+    "ignore-unused": "an ignored warning is one that there is",
     "ignored-nothing": "an ignored path is one that the agent has",
     "ignored-path": "an ignored path is sent and compared by itself",
     "ignored-uid": "an ignored uid is still the one that tokens are made for",

@@ -69,6 +69,7 @@ def remote_uids(subject: Subject) -> Iterator[Problem]:
             (),
             'write remote_rtc_uids: ["*"] to hear everybody, most simply under defaults.properties',
             "the service wants to know whom the agent hears",
+            missing=_REMOTE,
         )
     elif isinstance(value, list) and len(value) > 1:
         yield warning(

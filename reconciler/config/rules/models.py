@@ -56,6 +56,7 @@ def slots(subject: Subject) -> Iterator[Problem]:
                 (),
                 f"write properties.{slot}, use a profile that has it, or name a pipeline_id",
                 "llm and tts are required, unless a pipeline or preset brings them or mllm is enabled",
+                missing=("properties", slot),
             )
 
 
@@ -73,6 +74,7 @@ def required_params(subject: Subject) -> Iterator[Problem]:
                 f"{dotted(path)} is missing" + (f"; {vendor} needs it" if vendor else ""),
                 ("properties", slot),
                 f"write {dotted(path)}" if path[-1] != "vendor" else f"one of {', '.join(VENDORS[slot])}",
+                missing=("properties", *path),
             )
 
 
