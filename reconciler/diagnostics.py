@@ -116,7 +116,8 @@ def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
     import difflib  # only for those who made a mistake
 
     words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=n, cutoff=0.6)
+    short = [each for each in words if len(each) <= _LONGEST_WORD]
+    near = difflib.get_close_matches(word, short, n=n, cutoff=0.6) if len(word) <= _LONGEST_WORD else []
     return near or words[:n]
 
 
