@@ -6,6 +6,7 @@ belongs to `errors.InvalidConfig`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,6 +49,8 @@ class Problem:
     related: tuple[tuple[Span, str], ...] = ()
     # Of a problem at a path: whether to show the place of the value instead of that of its key.
     at_value: bool = False
+    # Of a problem at a path: what is not there, for the place of a null that removed it.
+    missing: tuple[str | int, ...] | None = None
 
     @property
     def where(self) -> Span | None:
@@ -113,7 +116,8 @@ def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
     import difflib  # only for those who made a mistake
 
     words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=n, cutoff=0.6)
+    short = [each for each in words if len(each) <= _LONGEST_WORD]
+    near = difflib.get_close_matches(word, short, n=n, cutoff=0.6) if len(word) <= _LONGEST_WORD else []
     return near or words[:n]
 
 
@@ -124,11 +128,37 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that may be meant, if one is near."""
+    """The known word that may be meant, if one is near; of a very long word none is."""
     import difflib  # only for those who made a mistake
 
-    choice = list(known)
-    near = difflib.get_close_matches(word, choice, n=1, cutoff=0.7)
+    if len(word) > _LONGEST_WORD:  # the comparison takes the square of the length
+        return None
+    choice = [each for each in known if len(each) <= _LONGEST_WORD]
+    near = [each for each in difflib.get_close_matches(word, choice, n=3, cutoff=0.7) if _is_slip(word, each)]
     # Two letters that changed places are most of a short word.
     near = near or [each for each in choice if sorted(each) == sorted(word)]
     return near[0] if near else None
+
+
+_LONGEST_WORD = 200
+_PARTS = re.compile(r"[_./-]|(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _is_slip(word: str, other: str) -> bool:
+    """Whether two words differ by a slip, and not as a whole beside a beginning or an end that many words share.
+
+    `enable_dump` is no slip of `enable_sal`: they share a word, and name two things.
+    """
+    import difflib
+
+    ours, theirs = _PARTS.split(word), _PARTS.split(other)
+    while ours and theirs and ours[0] == theirs[0]:
+        ours, theirs = ours[1:], theirs[1:]
+    while ours and theirs and ours[-1] == theirs[-1]:
+        ours, theirs = ours[:-1], theirs[:-1]
+    if not ours or not theirs:
+        return True
+    return difflib.SequenceMatcher(None, "_".join(ours), "_".join(theirs)).ratio() >= _SLIP
+
+
+_SLIP = 0.6

@@ -108,9 +108,21 @@ def _in_our_words(problem: click.ClickException) -> click.ClickException:
     """The error for an unknown option in our own words: click's differ from release to release."""
     if not isinstance(problem, click.NoSuchOption):
         return problem
-    near = ", ".join(sorted(problem.possibilities or ())[:3])
-    hint = f" Did you mean {near}?" if near else ""
-    return click.UsageError(f"No such option {problem.option_name}.{hint}", problem.ctx)
+    from reconciler.diagnostics import nearest
+
+    command = problem.ctx.command.name if problem.ctx is not None else None
+    instead = _INSTEAD.get((command or "", problem.option_name))
+    near = nearest(problem.option_name, problem.possibilities or ())
+    hint = instead or (f"Did you mean {near}?" if near else "")
+    return click.UsageError(f"No such option {problem.option_name}. {hint}".rstrip(), problem.ctx)
+
+
+_NO_SELECTOR = (
+    "destroy has no selector: it leaves the whole fleet. To leave some agents, write lifecycle: {paused: true} for them, "
+    "or take them out of the files, and run `reconciler apply --target GLOB`."
+)
+# What does the job of an option that a command has not, by command and option.
+_INSTEAD = {("destroy", option): _NO_SELECTOR for option in ("--target", "--exclude", "--replace")}
 
 
 def _code(result: Any) -> int:

@@ -5,8 +5,8 @@ A fleet may need an environment: what is wrong without one is a warning where ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler import config
@@ -23,15 +23,33 @@ def check(directory: Path, environment: str | None, variables: Mapping[str, str]
     names: list[str | None] = [environment]
     if environment is None:
         names += _environments(directory)
-    verdicts: list[str] = []
-    found: dict[str | None, tuple[Problem, ...]] = {}
-    for name in names:
-        found[name], verdict = _checked(directory, name, variables)
-        verdicts += [verdict] if verdict else []
+    loads = {name: _checked(directory, name, variables) for name in names}
+    found = {name: each.problems for name, each in loads.items()}
     bare = found[None] if environment is None and len(names) > 1 else ()
     if not any(each.is_error for name in names if name is not None for each in found[name]) and bare:
         found[None] = tuple(replace(each, severity=Severity.WARNING) for each in bare)
-    return Checked(_merged(found), tuple(verdicts))
+    accepted = dict.fromkeys(each for load in loads.values() for each in load.accepted)
+    verdicts = tuple(each.verdict for each in loads.values() if each.verdict)
+    return Checked((*_merged(found), *_unused(loads.values(), environment)), verdicts, tuple(accepted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What one environment has to say; `unused` is None where its load failed, so that nobody knows."""
+
+    problems: tuple[Problem, ...]
+    verdict: str = ""
+    accepted: tuple[Problem, ...] = ()
+    unused: tuple[Problem, ...] | None = None
+
+
+def _unused(loads: Iterable[_Load], environment: str | None) -> tuple[Problem, ...]:
+    """Where the files ignore what nothing warns of, in no environment; one alone does not tell."""
+    lists = [each.unused for each in loads]
+    if environment is not None or any(each is None for each in lists):
+        return ()
+    first, *others = (each or () for each in lists)
+    return tuple(each for each in first if all(each in other for other in others))
 
 
 def explain_rule(rule: str) -> tuple[str, str]:
@@ -49,19 +67,18 @@ def _environments(directory: Path) -> tuple[str, ...]:
         return ()
 
 
-def _checked(
-    directory: Path, environment: str | None, variables: Mapping[str, str]
-) -> tuple[tuple[Problem, ...], str]:
+def _checked(directory: Path, environment: str | None, variables: Mapping[str, str]) -> _Load:
     """The problems of one environment, and its verdict where none of them is an error."""
     try:
         fleet = config.load(directory, environment=environment, variables=variables, limits=load_limits())
     except InvalidConfig as problem:
-        return problem.diagnostics, ""
+        return _Load(problem.diagnostics)
     if not fleet.agents:
-        return (*fleet.warnings, _EMPTY), ""
+        return _Load((*fleet.warnings, _EMPTY))
     counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
     which = f" ({environment})" if environment is not None else ""
-    return fleet.warnings, visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
+    verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
+    return _Load(fleet.warnings, verdict, fleet.accepted, fleet.unused)
 
 
 _EMPTY = Problem(

@@ -115,7 +115,19 @@ KEYS: Final[Mapping[str, Keys]] = {
             mapping({"anyOf": [{"$ref": "#/$defs/environment"}, {"type": "null"}]}, keys=ENVIRONMENT.pattern),
             "what differs with `-e NAME`",
         ),
+        "ignore": Key(
+            listing({"$ref": "#/$defs/ignored"}, "list of ignored warnings"),
+            "warnings that were read and are accepted",
+            static=True,
+        ),
         "channels": Key(part("channels", "list", Shape.LIST), "as in an agents file"),
+    },
+    "ignore": {
+        "rule": Key(text("id"), "the id that `validate` prints behind the warning", REQUIRED, static=True),
+        "path": Key(
+            text("path"), "only there and below: `parameters.enable_dump`", "everywhere", static=True
+        ),
+        "reason": Key(text(), "why it is accepted, for whoever reads the files next", REQUIRED, static=True),
     },
     "agents file": {
         "variables": Key(VARIABLES, "for the agents of this file"),

@@ -26,6 +26,7 @@ from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_limits, parse_service
 from reconciler.config.expand.variables import Scope, Shared
 from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
+from reconciler.config.ignoring import accept, read_entries
 from reconciler.config.rules import Rules
 from reconciler.config.templates.compiler import Templates, is_free
 from reconciler.config.templates.worker import WorkerLimits
@@ -248,8 +249,11 @@ class _Loading:
         unplaced += [(origins[address], problem) for address, problem in rules.fleet(agents)]
         for instance, problem in unplaced:
             self.problems.add(loaded.placed(instance, problem))
+        accepted, unused = accept(self.problems, read_entries(fleet.ignored, self.problems))
         warnings = tuple(each for each in self.problems.sorted() if not each.is_error)
-        loaded.fleet = DesiredFleet(owner, agents, service, limits, self._digest(), loaded.locate, warnings)
+        loaded.fleet = DesiredFleet(
+            owner, agents, service, limits, self._digest(), loaded.locate, warnings, accepted, unused
+        )
         return loaded
 
     def _duplicate(self, loaded: Loaded, instance: RenderedAgent, address: Address) -> None:

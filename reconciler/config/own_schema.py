@@ -12,6 +12,7 @@ _TEMPLATE: Final[Schema] = {"$ref": "#/$defs/template"}
 # Name of a definition -> the block of `KEYS`, and what it is.
 _BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
     "fleet": ("fleet.yaml", "fleet.yaml: the fleet as a whole."),
+    "ignored": ("ignore", "A warning that was read and is accepted."),
     "agents_file": ("agents file", "Agents, in a file of their own."),
     "channel": ("channel", "One channel, or one for each item of a list."),
     "agent": ("agent", "One agent, or one for each item of a list."),

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from reconciler.config.words import number_help, shown, switch_help
-from reconciler.contract.agora.history import REMOVED_PATHS
+from reconciler.contract.agora.history import DISPUTED_KEYS, REMOVED_PATHS
 from reconciler.contract.check import UNKNOWN_KEY, UNKNOWN_VENDOR, VENDOR_NOT_TEXT, known_keys, user_path
 from reconciler.contract.offers import VENDORS
 from reconciler.diagnostics import Problem, did_you_mean, warning
@@ -94,10 +94,16 @@ def _wrong_type(error: _Error, wanted: str) -> Problem:
 
 def _unknown_key(error: _Error) -> Problem:
     if error.path in REMOVED_PATHS:
-        instead = REMOVED_PATHS[error.path]
-        help = f"use {instead}" if instead else "remove it"
+        help = f"use {REMOVED_PATHS[error.path]}"
         return warning(
             "removed-property", f"{error.name} is no longer part of the service", error.where, help
+        )
+    if error.path in DISPUTED_KEYS:
+        return warning(
+            "unknown-property",
+            f"the service's pages disagree on {error.name}; it is sent as it is",
+            error.where,
+            f'did you mean "{DISPUTED_KEYS[error.path]}"?',
         )
     if error.path in RESERVED:
         summary = f"{error.name} cannot be written: it belongs to the reconciler"
@@ -123,7 +129,8 @@ def _vendor_not_text(error: _Error) -> Problem:
 
 def _missing(error: _Error) -> Problem:
     inside = dotted(error.path[:-1]) or "properties"
-    return Problem("missing-property", f'"{error.path[-1]}" is missing in {inside}', error.where)
+    summary = f'"{error.path[-1]}" is missing in {inside}'
+    return Problem("missing-property", summary, error.where, missing=error.where)
 
 
 def _unknown_word(error: _Error) -> Problem:

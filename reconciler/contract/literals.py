@@ -11,7 +11,8 @@ from functools import lru_cache
 from math import log2
 from typing import Final
 
-# Beginnings that only credentials have, each with how one goes on. `sk-SK-` begins Slovak voices.
+# Beginnings that only credentials have, each with how one goes on. `sk-SK-` begins Slovak voices. What has to be
+# followed by something is bounded: else each of many beginnings would be followed to the end of the text.
 KEY_LIKE: Final = re.compile(
     r"\b(?:(?!sk-SK-)(?:sk|rk)[-_][A-Za-z0-9_-]{16,}|A[KS]IA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}"
     r"|gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{18,}"
@@ -19,7 +20,7 @@ KEY_LIKE: Final = re.compile(
     r"|hf_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{30,}|xai-[A-Za-z0-9]{40,}|nvapi-[A-Za-z0-9_-]{30,}"
     r"|pplx-[A-Za-z0-9]{30,}|npm_[A-Za-z0-9]{30,}|LTAI[A-Za-z0-9]{16,26}\b|AKID[A-Za-z0-9]{28,40}\b"
     r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|00[67]e[A-Z][A-Za-z0-9+/_-]{20,}"
-    r"|eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{10,}\.)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|eyJ[A-Za-z0-9_-]{15,512}+\.eyJ[A-Za-z0-9_-]{10,4096}+\.)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 # Pieces that begin like the above, to look for first: most texts hold none of them.
 _PREFIXES = (

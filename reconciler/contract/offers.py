@@ -1,8 +1,8 @@
 """Which vendors there are, where they are offered, and what each must be given: questions to the rows.
 
-A param is demanded where the vendor's page or the SDK's type demands it. What managed credentials or a
-preset can supply is not demanded of those who use them, and nothing is demanded over a pipeline, which may
-hold it already.
+A param is demanded where no known source (page, guide, sample, SDK) works without it; what only some of them demand is
+`disputed`. What managed credentials or a preset can supply is not demanded of those who use them, and nothing is
+demanded over a pipeline, which may hold it already.
 """
 
 from __future__ import annotations
@@ -51,10 +51,23 @@ def preset_slots(preset: str | None) -> frozenset[str]:
     return frozenset(PRESETS[name][0] for name in names)
 
 
+# The same of what only some sources demand.
+DISPUTED: Final[Mapping[str, Mapping[str, tuple[Need, ...]]]] = {
+    name: {row.name: row.disputed for row in slot.rows.values()} for name, slot in SLOTS.items()
+}
+
+
 def missing_params(
-    slot: str, tree: Any, preset: str | None = None, *, pipeline_id: str | None = None
+    slot: str,
+    tree: Any,
+    preset: str | None = None,
+    *,
+    pipeline_id: str | None = None,
+    demanded: Mapping[str, Mapping[str, tuple[Need, ...]]] = NEEDS,
 ) -> list[tuple[str, ...]]:
     """What the vendor in `slot` must be given and is not: paths from the root of the properties tree.
+
+    `demanded` is `NEEDS`, or `DISPUTED` for what only some sources demand.
 
     Where there are several ways to give a thing, the path of the first. Nothing is missing in a slot that
     is absent, switched off or replaced by `mllm`, or whose vendor is unknown.
@@ -62,7 +75,7 @@ def missing_params(
     part = tree.get(slot)
     if not isinstance(part, Mapping) or pipeline_id or _is_off(slot, tree, part):
         return []
-    needs = NEEDS[slot].get(vendor_of(slot, tree), ())
+    needs = demanded[slot].get(vendor_of(slot, tree), ())
     preset_covers = slot in preset_slots(preset)
     if preset_covers or part.get("credential_mode") == "managed":
         supplied = MANAGED_SUPPLIES | {"vendor", "params"} if preset_covers else MANAGED_SUPPLIES
@@ -75,8 +88,16 @@ def _is_off(slot: str, tree: Any, part: Mapping[str, Any]) -> bool:
         return part.get("enable") is not True
     if slot == "mllm":
         return part.get("enable") is False
-    replaced = tree.get("mllm")
-    return isinstance(replaced, Mapping) and replaced.get("enable") is True
+    return uses_mllm(tree)
+
+
+def uses_mllm(tree: Mapping[str, Any]) -> bool:
+    """Whether one multimodal model stands in for asr, llm and tts; by `mllm.enable`, or the switch of former times."""
+    mllm, features = tree.get("mllm"), tree.get("advanced_features")
+    if not isinstance(mllm, Mapping):
+        return False
+    is_old = isinstance(features, Mapping) and features.get("enable_mllm") is True
+    return mllm.get("enable") is True or (is_old and "enable" not in mllm)
 
 
 def _is_given(part: Any, way: tuple[str, ...]) -> bool:

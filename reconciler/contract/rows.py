@@ -27,7 +27,8 @@ _NOTES: Final[Mapping[Where, str]] = {
 class Vendor:
     """One vendor in one slot.
 
-    `needs` are what its page or the SDK demands. `host` is where its credential goes when no address is given: a host
+    `needs` are what no known source works without; `disputed` are what one source (page, guide, sample, SDK) demands and
+    another one leaves out. `host` is where its credential goes when no address is given: a host
     that the vendor's page names, else a symbolic `vendor:<name>`. `source` says where its fields are documented.
     """
 
@@ -35,6 +36,7 @@ class Vendor:
     source: str
     fields: Fields
     needs: tuple[Need, ...]
+    disputed: tuple[Need, ...]
     host: str
     where: Where
 
@@ -58,6 +60,7 @@ def vendor(
     params: Fields | FieldType,
     *,
     needs: str = "",
+    disputed: str = "",
     host: str = "",
     where: Where = "worldwide",
     maker: str = "",
@@ -66,27 +69,29 @@ def vendor(
 ) -> Vendor:
     """The row of a vendor.
 
-    `says` describes it to an editor; `maker` is its short name, where that is another. `needs` lists dotted paths below
-    the slot, with `|` between ways to give one thing. `also` are fields beside `params`.
+    `says` describes it to an editor; `maker` is its short name, where that is another. `needs` and `disputed` list dotted
+    paths below the slot, with `|` between ways to give one thing. `also` are fields beside `params`.
     """
     named = words(f"{says}{_NOTES[where]}.", name)
     if not isinstance(params, FieldType):
         params = settings(f"Settings for {maker or says}.", params)
     fields = {"vendor": named if is_default else required(named), **(also or {}), "params": params}
-    return row(name, needs, host=host, where=where, source=source, fields=fields)
+    return row(name, needs, disputed=disputed, host=host, where=where, source=source, fields=fields)
 
 
 def row(
     name: str,
     needs: str,
     *,
+    disputed: str = "",
     host: str = "",
     where: Where = "worldwide",
     source: str = "",
     fields: Fields | None = None,
 ) -> Vendor:
     """The row of a vendor that has no fields of its own, or whose `fields` are written out in full."""
-    return Vendor(name, source, fields or {}, needs_of(needs), host or f"vendor:{name}", where)
+    demands = (needs_of(needs), needs_of(disputed))
+    return Vendor(name, source, fields or {}, *demands, host or f"vendor:{name}", where)
 
 
 def needs_of(text: str) -> tuple[Need, ...]:

@@ -75,7 +75,8 @@ class DesiredFleet:
     """What the files ask for; `digest` covers the contents of every file and variable that went into it.
 
     `locate(address, path)` gives the place in the files that decided the value at a path of an agent's body,
-    or the agent's own place for the empty path.
+    or the agent's own place for the empty path. `accepted` are warnings that the files ignore, `unused` says where they
+    ignore what nothing warns of.
     """
 
     owner: Owner
@@ -85,6 +86,8 @@ class DesiredFleet:
     digest: str = ""
     locate: Callable[[Address, Path], Span | None] = field(default=_nowhere, compare=False)
     warnings: tuple[Problem, ...] = ()
+    accepted: tuple[Problem, ...] = ()
+    unused: tuple[Problem, ...] = ()
 
     @property
     def channels(self) -> frozenset[str]:

@@ -17,8 +17,13 @@ FORMAT_VERSION = "1.0"
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def render_json(diagnostics: Iterable[Problem], head: Iterable[tuple[str, str | None]] = ()) -> str:
-    """Problems as JSON, in the order of the files; `head` are keys that say whose they are."""
+def render_json(
+    diagnostics: Iterable[Problem], head: Iterable[tuple[str, str | None]] = (), *, ignored: int = 0
+) -> str:
+    """Problems as JSON, in the order of the files; `head` are keys that say whose they are.
+
+    `ignored` is how many warnings the files accept.
+    """
     found = _sorted(diagnostics)
     errors = sum(1 for each in found if each.is_error)
     tree = {
@@ -27,6 +32,7 @@ def render_json(diagnostics: Iterable[Problem], head: Iterable[tuple[str, str | 
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": len(found) - errors,
+        "ignored_count": ignored,
         "diagnostics": [diagnostic_tree(each) for each in found],
     }
     return as_json(tree) + "\n"

@@ -6,6 +6,7 @@ Machines read `problem_formats`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -33,10 +34,13 @@ _VALUE = re.compile(r'"[^"]*"|\S*\d\S*')
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of the files found. `verdicts` are a line for each environment that is right."""
+    """What a check of the files found. `verdicts` are a line for each environment that is right; `accepted` are warnings
+    that the files ignore.
+    """
 
     diagnostics: tuple[Problem, ...]
     verdicts: tuple[str, ...] = ()
+    accepted: tuple[Problem, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -101,6 +105,15 @@ def summary(diagnostics: Iterable[Problem]) -> str:
     errors = sum(1 for each in found if each.is_error)
     warnings = len(found) - errors
     return f"{plural(errors, 'error', 'errors')}, {plural(warnings, 'warning', 'warnings')}"
+
+
+def accepted_line(accepted: Iterable[Problem]) -> str:
+    """One line that counts the warnings that the files ignore; nothing where they ignore none."""
+    found = Counter(each.rule for each in accepted)
+    if not found:
+        return ""
+    rules = ", ".join(f"{rule} ({count:,})" for rule, count in sorted(found.items()))
+    return f"{plural(found.total(), 'warning is', 'warnings are')} ignored by the files: {rules}."
 
 
 def render_error(error: ReconcilerError, *, colour: bool) -> str:

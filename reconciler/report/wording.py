@@ -33,10 +33,14 @@ class Line:
     pieces: tuple[Piece, ...]
 
 
-# More than so many pairs of equal items are not searched for the best alignment: it would take minutes.
-_MOST_PAIRS = 2_000_000
+# More than so many pairs of equal items, and so many for each item, are not searched for the best alignment: the search
+# would take the square of the text's length.
+_MOST_PAIRS = 20_000
+_PAIRS_EACH = 10
 # Below this likeness two lines are two lines, not one that changed.
 _ALIKE = 0.4
+# A line that changed is searched among so many new ones: all of them would take the square of their number.
+_MOST_AHEAD = 40
 _CONTEXT = 2
 # Unchanged text beside a change, in characters, where a line is long.
 _BESIDE = 60
@@ -65,7 +69,8 @@ def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int,
     end = next((i for i in range(room) if old[-1 - i] != new[-1 - i]), room)
     a, b = old[start : len(old) - end], new[start : len(new) - end]
     left, right = Counter(a), Counter(b)
-    if sum(count * right[item] for item, count in left.items()) > _MOST_PAIRS:
+    most = _MOST_PAIRS + _PAIRS_EACH * (len(a) + len(b))
+    if sum(count * right[item] for item, count in left.items()) > most:
         inner = [("replace", 0, len(a), 0, len(b))]
     else:
         inner = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
@@ -78,9 +83,12 @@ def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int,
 def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
     """Lines that were replaced: each beside the line that it became, where that can be told."""
     position = 0
+    words = [_counted(line) for line in new]
     for index, line in enumerate(old):
-        reach = range(position, min(len(new), position + max(1, len(new) - len(old) + 1) + index))
-        partner = next((each for each in reach if _is_alike(line, new[each])), None)
+        room = min(_MOST_AHEAD, max(1, len(new) - len(old) + 1) + index)
+        own = _counted(line)
+        reach = range(position, min(len(new), position + room))
+        partner = next((each for each in reach if _is_alike(own, words[each])), None)
         if partner is None:
             yield Line("-", (Piece("-", line),))
             continue
@@ -90,10 +98,17 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
     yield from (Line("+", (Piece("+", each),)) for each in new[position:])
 
 
-def _is_alike(old: str, new: str) -> bool:
-    a, b = Counter(WORD.findall(old)), Counter(WORD.findall(new))
-    size = a.total() + b.total()
-    return size > 0 and 2 * (a & b).total() / size >= _ALIKE
+def _counted(line: str) -> tuple[Counter[str], int]:
+    """The words of a line, and how many they are."""
+    words = WORD.findall(line)
+    return Counter(words), len(words)
+
+
+def _is_alike(old: tuple[Counter[str], int], new: tuple[Counter[str], int]) -> bool:
+    (a, left), (b, right) = old, new
+    size = left + right
+    # A short line is like no long one, whatever stands in them.
+    return size > 0 and 2 * min(left, right) / size >= _ALIKE and 2 * (a & b).total() / size >= _ALIKE
 
 
 def _words(old: str, new: str) -> tuple[Piece, ...]:

@@ -143,16 +143,27 @@ class World:
         text, certificate = properties.get("token", ""), self.credentials.app_certificate
         if self.switches.rtc_token == "ignored" or (certificate is None and not text.startswith("007")):
             return None  # a project without a certificate takes any token, also none
-        token = decode(text)
-        tolerance = self.switches.clock_tolerance_seconds
-        verify(token, app_id=app_id, certificate=certificate, now=self.now, tolerance=tolerance)
-        bind(
-            token,
-            channel=properties["channel"],
-            uid=properties["agent_rtc_uid"],
-            needs_rtm=properties.get("advanced_features", {}).get("enable_rtm") is True,
+        needs_rtm = properties.get("advanced_features", {}).get("enable_rtm") is True
+        until = self._checked_token(
+            app_id, text, properties["channel"], properties["agent_rtc_uid"], needs_rtm=needs_rtm
         )
-        return float(token.usable_until) if self.switches.token_expiry == "fails" else None
+        avatar = properties.get("avatar", {})
+        params = avatar.get("params", {})
+        if avatar.get("enable") is True and "agora_uid" in params:
+            # The avatar is a user of the channel of its own, with a token of its own (pages models/avatar).
+            text = params.get("agora_token", "")
+            other = self._checked_token(
+                app_id, text, properties["channel"], params["agora_uid"], needs_rtm=False
+            )
+            until = min(until, other)
+        return float(until) if self.switches.token_expiry == "fails" else None
+
+    def _checked_token(self, app_id: str, text: str, channel: str, uid: str, *, needs_rtm: bool) -> int:
+        token, tolerance = decode(text), self.switches.clock_tolerance_seconds
+        certificate = self.credentials.app_certificate
+        verify(token, app_id=app_id, certificate=certificate, now=self.now, tolerance=tolerance)
+        bind(token, channel=channel, uid=uid, needs_rtm=needs_rtm)
+        return token.usable_until
 
     def _refuse_token(self, error: InvalidToken) -> None:
         if self.switches.rtc_token == "refused":

@@ -200,6 +200,8 @@ class Watch:
             raise PermissionError(event)
 
     def _is_offence(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        if event == "open" and _is_component(arguments):
+            return False
         if event in _PLACES:
             return not self._is_allowed(arguments[0], _writes(arguments) if event == "open" else False)
         if event == "object.__getattr__":
@@ -218,6 +220,14 @@ class Watch:
         if f"{path}/".startswith(self._fleet):
             return not writes and "/." not in f"/{path[len(self._fleet) :]}"
         return f"{path}/".startswith(self._libraries) and (not writes or "__pycache__" in path)
+
+
+def _is_component(arguments: tuple[Any, ...]) -> bool:
+    """Whether one visible name is opened to be read and no link followed: relative to a directory that was opened before."""
+    place, _mode, flags = arguments
+    name = place if isinstance(place, str) else "/"
+    is_plain = "/" not in name and not name.startswith(".")
+    return is_plain and bool((flags or 0) & getattr(os, "O_NOFOLLOW", 0)) and not _writes(arguments)
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:

@@ -131,7 +131,8 @@ def test_no_colours_in_a_pipe(fleet: Path) -> None:
     ("arguments", "word"),
     [
         (["aplly"], 'Did you mean "apply"'),
-        (["plan", "--taget", "x"], "No such option"),
+        (["plan", "--taget", "x"], "Did you mean --target?"),
+        (["destroy", "--target", "x"], "destroy has no selector"),
         (["plan", "nowhere"], "nowhere"),
         (["apply", "--auto-approve", "--only", "jion"], "--only knows"),
         (["apply", "--auto-approve", "--allow", "leaves=3"], "no limit"),

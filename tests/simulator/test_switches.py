@@ -422,6 +422,35 @@ def guarded(**switches: object) -> Service:
     return Service(credentials=Credentials(APP_ID, CERTIFICATE), **switches)
 
 
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"agora_uid": "9", "agora_token": token(uid="9")}, "RUNNING"),
+        ({"agora_uid": "9"}, "FAILED"),
+        ({"agora_uid": "9", "agora_token": token(uid="8")}, "FAILED"),
+        ({"agora_uid": "9", "agora_token": token(uid="9", channel="elsewhere")}, "FAILED"),
+        ({}, "RUNNING"),  # this vendor's builder in the SDK knows no uid of its own
+    ],
+)
+def test_an_avatar_enters_with_a_token_of_its_own(given: dict[str, str], status: str) -> None:
+    service = guarded()
+    avatar = {"enable": True, "vendor": "akool", "params": {"api_key": "k", **given}}
+    agent_id = service.started(token=token(), avatar=avatar)
+    service.wait(5)
+    assert service.status(agent_id) == status
+
+
+def test_the_token_of_an_avatar_ends_its_agent() -> None:
+    service = guarded()
+    params = {"api_key": "k", "agora_uid": "9", "agora_token": token(uid="9", lives=60)}
+    agent_id = service.started(token=token(), avatar={"enable": True, "vendor": "akool", "params": params})
+    service.wait(59)
+    assert service.status(agent_id) == "RUNNING"
+    service.update(agent_id, token=token())
+    service.wait(1)
+    assert service.status(agent_id) == "FAILED", "renewing the agent's own does not help"
+
+
 def test_switch_rtc_token_seconds() -> None:
     service = guarded(rtc_token_seconds=1)
     agent_id = service.join(token="").agent_id

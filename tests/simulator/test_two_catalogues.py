@@ -22,6 +22,13 @@ OURS: Node = json.loads((Path(__file__).parents[2] / "schemas" / "rendered.schem
 ONLY_OURS = {
     # the vendor's SDK alone has these; the simulator takes unknown fields, as the OpenAPI says
     "filler_words.content.generated_config",
+    # in no reference, and widely sent
+    "agent_rtm_uid",
+    "parameters.enable_dump",
+    "parameters.output_audio_codec",
+    "parameters.transcript",
+    # the page of Amazon Bedrock calls so what the SDK calls secret_key
+    "llm.secret",
     "llm.tools.[].execution",
     "llm.tools.[].function.description",
     "llm.tools.[].function.parameters",

@@ -5,7 +5,7 @@ Problems are at paths of the agent; their places in the files are looked up when
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
 from reconciler.config.words import InvalidValue, shown
+from reconciler.contract.agora.avatar import LATEST_ROTATION, avatar_uid
 from reconciler.contract.check import check
 from reconciler.diagnostics import Problem, did_you_mean
 from reconciler.model.address import AGENT, CHANNEL, Address
@@ -42,7 +43,7 @@ def read_agent(rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]
             check(properties)
         except ValidationError as error:
             problems += property_problems(error, properties)
-    lifecycle = _lifecycle(tree.get("lifecycle"), problems)
+    lifecycle = _within_avatar(_lifecycle(tree.get("lifecycle"), problems), properties)
     previously = tree.get("previously")
     renamed = tuple(_addresses(previously, problems)) if previously is not None else ()
     adopt = _adopt(tree.get("adopt"), problems)
@@ -92,6 +93,14 @@ def _adopt(value: Tree, problems: list[Problem]) -> str | None:
         summary = f"adopt: {error.problem.summary}"
         problems.append(replace(error.problem, summary=summary, at=("adopt",), at_value=True))
         return None
+
+
+def _within_avatar(lifecycle: Lifecycle, properties: Mapping[str, Any]) -> Lifecycle:
+    """A default spread that ends before the token of the agent's avatar does; a written one is judged by a rule."""
+    if lifecycle.rotate_spread != _DEFAULT.rotate_spread or avatar_uid(properties) is None:
+        return lifecycle
+    room = max(0.0, LATEST_ROTATION - lifecycle.rotate_after)
+    return replace(lifecycle, rotate_spread=min(lifecycle.rotate_spread, room))
 
 
 def _addresses(value: Tree, problems: list[Problem]) -> Iterable[Address]:

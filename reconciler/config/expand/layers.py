@@ -113,6 +113,16 @@ def deciding(layers: Sequence[Layer], path: Path) -> Place | None:
     return None
 
 
+def removing(layers: Sequence[Layer], path: Path) -> Place | None:
+    """The null that removed the value at a path, which a lower layer gives; None where no null did."""
+    for index in range(len(layers) - 1, 0, -1):
+        place = _descend(layers[index], path)
+        if place is not None:
+            below = deciding(layers[:index], path) if place.source is None else None
+            return place if below is not None and below.source is not None else None
+    return None
+
+
 def _descend(layer: Layer, path: Path) -> Place | None:
     """The place of a path in one layer; None where the layer says nothing about it."""
     node = layer.tree

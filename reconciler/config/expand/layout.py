@@ -84,6 +84,7 @@ class FleetFile:
     section: Section
     profiles: dict[str, Section] = field(default_factory=dict)
     environments: dict[str, Section | None] = field(default_factory=dict)
+    ignored: list[Section] = field(default_factory=list)
 
 
 def read_fleet(document: Document, problems: Problems) -> FleetFile:
@@ -95,6 +96,10 @@ def read_fleet(document: Document, problems: Problems) -> FleetFile:
         part = section.sub(key)
         if part is not None:
             _check(part, key, problems)
+    _check_items(section, "ignore", problems)
+    for entry in section.items("ignore"):
+        _check(entry, "ignore", problems)
+        fleet.ignored.append(entry)
     for name, each in _named(section, "profiles", problems):
         if each is not None:
             _check(each, "profile", problems)
@@ -195,7 +200,7 @@ def _unknown(section: Section, name: str, key: str, problems: Problems) -> None:
 
 
 def _article(name: str) -> str:
-    if name in ("fleet.yaml", "defaults", "overrides", "limits", "service", "lifecycle"):
+    if name in ("fleet.yaml", "defaults", "overrides", "limits", "service", "lifecycle", "ignore"):
         return name
     return f"{'an' if name[0] in 'ae' else 'a'} {name}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.config.expand.blocks import CompiledAgent
 from reconciler.config.expand.composer import Composer
-from reconciler.config.expand.layers import Layer, deciding
+from reconciler.config.expand.layers import Layer, deciding, removing
 from reconciler.config.expand.loops import RenderedAgent
 from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
@@ -35,8 +35,13 @@ class Loaded:
     def placed(self, instance: RenderedAgent, problem: Problem) -> Problem:
         """A problem at a path of a rendered agent, with its place in the files."""
         assert isinstance(problem.at, tuple), "only problems of agents have paths"
+        path = describe(problem.at) or None
+        null = removing(self.layers(instance), problem.missing) if problem.missing is not None else None
+        if null is not None:
+            why = f"the null here, in {null.layer.name}, removes it"
+            return replace(problem, at=null.span, path=path, why=why, missing=None)
         where = self.place(instance, problem.at, at_value=problem.at_value)
-        return replace(problem, at=where, path=describe(problem.at) or None, at_value=False)
+        return replace(problem, at=where, path=path, at_value=False, missing=None)
 
     def place(self, instance: RenderedAgent, path: Path, *, at_value: bool = False) -> Span:
         """The same for one rendered agent: the key's place, or its value's. `channel` and `name` lead to the block that

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -53,8 +54,8 @@ def _json(files: Files, name: str, problems: Problems) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        found = Counter(key for key, _ in pairs)
+        twice = next(name for name, count in found.items() if count > 1)
         raise ValueError(f'duplicate key "{twice}"')
     return made
 

@@ -6,6 +6,7 @@ remembered by digest, so that the fleet's digest covers all that was read. Nothi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reconciler.config.files.directory import Directory, Hidden, LeadsOut
 from reconciler.config.files.patterns import parts_of, walk
 from reconciler.config.yaml.errors import in_text
 from reconciler.config.yaml.reader import parse_yaml
@@ -64,7 +66,7 @@ class Files:
 
     def __init__(self, directory: Path, limits: FileLimits | None = None) -> None:
         self.directory = directory
-        self.root = directory.resolve()
+        self._directory = Directory(directory)
         self.limits = limits or FileLimits()
         self.texts: dict[str, str] = {}
         self.digests: dict[str, str] = {}
@@ -82,8 +84,7 @@ class Files:
         self.texts.pop(name, None)
 
     def exists(self, name: str) -> bool:
-        path = self.root / name
-        return path.exists() or path.is_symlink()
+        return self._directory.exists(name)
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a glob pattern names, sorted; raises `Unreadable` for a pattern that leaves the directory."""
@@ -91,10 +92,9 @@ class Files:
         if not _WILD.search(pattern):
             return [pattern] if self.exists(pattern) else []
         try:
-            found = walk(self.root, pattern, self.limits.entries)
+            found = walk(self._directory.entries, pattern, self.limits.entries)
         except OSError as error:
-            where = Path(error.filename or self.root).relative_to(self.root).as_posix()
-            raise Unreadable("file-unreadable", f"cannot read {where}: {error.strerror}") from None
+            raise Unreadable("file-unreadable", f"cannot read {error.filename}: {error.strerror}") from None
         if found.link is not None:
             raise Unreadable(
                 "include-link",
@@ -113,37 +113,35 @@ class Files:
         """The path or pattern that may be meant: its first part that is not there as a neighbour of it is called."""
         parts = parts_of(name)
         for index, part in enumerate(parts):
-            folder = self.root.joinpath(*parts[:index])
-            try:
-                if _WILD.search(part) or not folder.resolve().is_relative_to(self.root):
-                    return None
-                if not (folder / part).exists():
-                    present = sorted(each.name for each in islice(folder.iterdir(), self.limits.entries))
-                    meant = nearest(part, (each for each in present if not is_hidden(each)))
-                    return (
-                        f'did you mean "{"/".join([*parts[:index], meant, *parts[index + 1 :]])}"?'
-                        if meant
-                        else None
-                    )
-            except (OSError, RuntimeError):
+            if _WILD.search(part):
                 return None
+            try:
+                with self._directory.entries("/".join(parts[:index]) or ".") as found:
+                    present = sorted(each.name for each in islice(found, self.limits.entries))
+            except (OSError, RuntimeError, LeadsOut, Hidden):
+                return None
+            if part not in present:
+                meant = nearest(part, (each for each in present if not is_hidden(each)))
+                return (
+                    f'did you mean "{"/".join([*parts[:index], meant, *parts[index + 1 :]])}"?'
+                    if meant
+                    else None
+                )
         return None
 
     def _bytes(self, name: str) -> bytes:
         _check_relative(name, "file name")
         try:
-            real = (self.root / name).resolve()
-            if not real.is_relative_to(self.root):
-                summary = f"{name} leads out of the fleet's directory"
-                raise Unreadable("file-outside", summary, "copy the file into the directory")
-            if is_hidden(real.relative_to(self.root).as_posix()):
-                # Hidden files are Git's, the state or credentials; a link must not lead there either.
-                summary = f"{name} is hidden, or leads to something hidden"
-                raise Unreadable("file-hidden", summary, "name a file that is not hidden")
-            data = self._read(real, name)
-        except (OSError, RuntimeError) as error:  # a circle of links is the latter
-            number = error.errno if isinstance(error, OSError) else None
-            reason = os.strerror(number) if number else "it leads back to itself"
+            data = self._read(name)
+        except LeadsOut:
+            summary = f"{name} leads out of the fleet's directory"
+            raise Unreadable("file-outside", summary, "copy the file into the directory") from None
+        except Hidden:
+            summary = f"{name} is hidden, or leads to something hidden"
+            raise Unreadable("file-hidden", summary, "name a file that is not hidden") from None
+        except (OSError, RuntimeError) as error:  # a circle of links is the latter, where paths are resolved
+            number = error.errno if isinstance(error, OSError) else errno.ELOOP
+            reason = "it leads back to itself" if number == errno.ELOOP else os.strerror(number or 0)
             summary = f"cannot read {name}: {reason}"
             raise Unreadable("file-unreadable", summary, self.suggestion(name)) from None
         self._total += len(data)
@@ -155,14 +153,13 @@ class Files:
         self.digests.setdefault(name, hashlib.blake2b(data, digest_size=16).hexdigest())
         return data
 
-    def _read(self, path: Path, name: str) -> bytes:
-        # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
+    def _read(self, name: str) -> bytes:
+        """The bytes of a file; what it is and how large is asked of the descriptor, not of the name."""
+        with self._directory.opened(name) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Unreadable("file-kind", f"{name} is not a regular file", "name a regular file")
-            data = file.read(self.limits.file_bytes + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(self.limits.file_bytes + 1)
         if len(data) > self.limits.file_bytes:
             raise Unreadable(
                 "file-size", f"{name} is larger than {self.limits.file_bytes:,} bytes", "split the file"

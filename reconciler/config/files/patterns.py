@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from fnmatch import translate
 from itertools import islice
-from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 _ANY_DEPTH = "**"
+# A folder's name -> what is in it.
+Entries: TypeAlias = "Callable[[str], AbstractContextManager[Iterator[os.DirEntry[str]]]]"
 
 
 class Walked(NamedTuple):
@@ -25,10 +27,11 @@ class Walked(NamedTuple):
     complete: bool = True
 
 
-def walk(root: Path, pattern: str, most: int) -> Walked:
-    """The files that a relative pattern names below `root`, hidden ones left out, among at most so many entries.
+def walk(opened: Entries, pattern: str, most: int) -> Walked:
+    """The files that a relative pattern names, hidden ones left out, among at most so many entries.
 
-    Raises OSError for a directory that cannot be read: half of what is there is not what the pattern asks for.
+    `opened` gives what is in a folder. Raises OSError with the folder's name for one that cannot be read: half of what
+    is there is not what the pattern asks for.
     """
     parts = parts_of(pattern)
     matches = [re.compile(translate(part)).match for part in parts]
@@ -37,22 +40,26 @@ def walk(root: Path, pattern: str, most: int) -> Walked:
     seen = 0
     while waiting:
         folder, places = waiting.pop()
-        with os.scandir(root / folder) as found:
-            entries = sorted(islice(found, most - seen + 1), key=lambda each: each.name)
-        seen += len(entries)
-        if seen > most:
-            return Walked(names, complete=False)
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            named, further, through = _step(parts, matches, places, entry.name)
-            if through and entry.is_symlink() and _is_directory(entry):
-                return Walked(names, link=name)
-            if named and not _is_directory(entry):
-                names.append(name)
-            if further and entry.is_dir(follow_symlinks=False):
-                waiting.append((name, _reached(parts, further)))
+        try:
+            with opened(folder or ".") as found:
+                entries = sorted(islice(found, most - seen + 1), key=lambda each: each.name)
+                seen += len(entries)
+                if seen > most:
+                    return Walked(names, complete=False)
+                # While the folder is open: an entry asks it again where the system told no kind.
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    named, further, through = _step(parts, matches, places, entry.name)
+                    if through and entry.is_symlink() and _is_directory(entry):
+                        return Walked(names, link=name)
+                    if named and not _is_directory(entry):
+                        names.append(name)
+                    if further and entry.is_dir(follow_symlinks=False):
+                        waiting.append((name, _reached(parts, further)))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, folder or ".") from None
     return Walked(sorted(names))
 
 

@@ -5,7 +5,7 @@ them is written. A rule about the fleet sees all agents. To add one: a function 
 its subject, and a bad fleet in `tests/bad_fleets/<id>/`.
 """
 
-from reconciler.config.rules import identity, lifecycle, models, secrets, session, urls
+from reconciler.config.rules import avatars, identity, lifecycle, models, secrets, session, urls
 from reconciler.config.rules.registry import Rules, Subject
 
-__all__ = ["Rules", "Subject", "identity", "lifecycle", "models", "secrets", "session", "urls"]
+__all__ = ["Rules", "Subject", "avatars", "identity", "lifecycle", "models", "secrets", "session", "urls"]

@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from reconciler.config.rules.registry import Fleet, Subject, agent_rule, fleet_rule
+from reconciler.config.rules.registry import Fleet, Subject, agent_rule, fleet_rule, value_rule
 from reconciler.config.words import shown
+from reconciler.contract.agora.avatar import UID_PATH, avatar_uid
 from reconciler.diagnostics import Problem, warning
 from reconciler.model.address import Address
 from reconciler.model.spec import AgentSpec
-from reconciler.model.tree import Path
+from reconciler.model.tree import Path, dotted
 
 MAX_UID = 2**32 - 1
 _UID: Path = ("properties", "agent_rtc_uid")
 _REMOTE: Path = ("properties", "remote_rtc_uids")
 
 
-@agent_rule("agent_rtc_uid")
-def uid(subject: Subject) -> Iterator[Problem]:
+@value_rule([("agent_rtc_uid",), UID_PATH])
+def uid(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
     """A uid is a number of 32 bits, unless texts are allowed; 0 would be somebody else each time."""
-    value = subject.properties["agent_rtc_uid"]
-    if not isinstance(value, str):
+    name, where, is_avatars = dotted(path), ("properties", *path), path[0] == "avatar"
+    if not isinstance(value, str) or not value:
         return
     if value == "0":
         yield Problem(
             "uid-zero",
-            "agent_rtc_uid 0 lets the service draw a uid",
-            _UID,
-            "write a uid, or leave it out: then it follows from the address",
+            f"{name} 0 lets the service draw a uid",
+            where,
+            "write a uid" if is_avatars else "write a uid, or leave it out: then it follows from the address",
             "the drawn uid is never told, so its token could not be made or renewed",
         )
     elif value.isascii() and value.isdigit():
         if not 1 <= int(value[:20]) <= MAX_UID or value[0] == "0":
-            yield Problem("uid-range", f"agent_rtc_uid {shown(value)} is not in 1 to {MAX_UID}", _UID)
+            yield Problem("uid-range", f"{name} {shown(value)} is not in 1 to {MAX_UID}", where)
     elif subject.properties.get("enable_string_uid") is not True:
         yield Problem(
             "uid-not-numeric",
-            f"agent_rtc_uid {shown(value)} is not a number",
-            _UID,
+            f"{name} {shown(value)} is not a number",
+            where,
             f"write a number from 1 to {MAX_UID}, or set enable_string_uid: true for the whole channel",
         )
 
@@ -66,6 +69,7 @@ def remote_uids(subject: Subject) -> Iterator[Problem]:
             (),
             'write remote_rtc_uids: ["*"] to hear everybody, most simply under defaults.properties',
             "the service wants to know whom the agent hears",
+            missing=_REMOTE,
         )
     elif isinstance(value, list) and len(value) > 1:
         yield warning(
@@ -77,25 +81,74 @@ def remote_uids(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@fleet_rule
-def uid_clash(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
-    """Two agents of one channel cannot have one uid, written or drawn from the address."""
-    taken: dict[tuple[str, str], Address] = {}
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """A uid that an agent or its avatar has in a channel; `path` is where it is written, or () where it is drawn."""
+
+    spec: AgentSpec
+    path: Path
+    is_avatars: bool = False
+
+    def __str__(self) -> str:
+        return f"the avatar of {self.spec.address}" if self.is_avatars else str(self.spec.address)
+
+
+def _seats(fleet: Fleet) -> Iterator[tuple[tuple[str, str], _Seat]]:
+    """Every uid that the fleet takes, by channel and uid."""
     for address, spec in fleet.agents.items():
-        uid = spec.uid(fleet.owner)
-        first = taken.setdefault((address.channel, uid), address)
-        if first != address:
-            yield address, _clash(spec, fleet.agents[first], uid)
+        path = _UID if spec.body.uid is not None else ()
+        yield (address.channel, spec.uid(fleet.owner)), _Seat(spec, path)
+        avatar = avatar_uid(spec.body.properties)
+        if avatar is not None:
+            yield (address.channel, avatar), _Seat(spec, ("properties", *UID_PATH), is_avatars=True)
 
 
-def _clash(spec: AgentSpec, first: AgentSpec, uid: str) -> Problem:
-    written = spec.body.uid is not None
+@fleet_rule
+def uids_of_a_channel(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
+    """The agents and avatars of a channel have different uids, written or drawn, and nobody is told to hear itself.
+
+    Two users with one uid throw each other out of the channel.
+    """
+    taken: dict[tuple[str, str], _Seat] = {}
+    clashing: set[tuple[str, str]] = set()
+    for key, seat in _seats(fleet):
+        first = taken.setdefault(key, seat)
+        if first is seat:
+            continue
+        if key not in clashing:
+            clashing.add(key)
+            yield first.spec.address, _clash(first, seat, key[1])
+        yield seat.spec.address, _clash(seat, first, key[1])
+    for address, spec in fleet.agents.items():
+        named = spec.body.properties.get("remote_rtc_uids")
+        for index, uid in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(uid, str) and (other := taken.get((address.channel, uid))) is not None:
+                yield address, _hears_an_agent(spec, other, index, uid)
+
+
+def _clash(seat: _Seat, other: _Seat, uid: str) -> Problem:
+    name = dotted(seat.path[1:]) or "agent_rtc_uid"
     return Problem(
         "uid-clash",
-        f"{spec.address} and {first.address} have the same uid {uid} in one channel",
-        _UID if written else (),
-        "give one of them another agent_rtc_uid" if written else "write an agent_rtc_uid for one of them",
-        None if written else "where none is written it follows from the address, and these two fall together",
+        f"{seat} and {other} have the same uid {uid} in one channel",
+        seat.path,
+        f"give one of them another {name}" if seat.path else f"write an {name} for one of them",
+        None
+        if seat.path
+        else "where none is written it follows from the address, and these two fall together",
+    )
+
+
+def _hears_an_agent(spec: AgentSpec, other: _Seat, index: int, uid: str) -> Problem:
+    is_own = other.spec is spec
+    whose = ("the agent's own avatar" if other.is_avatars else "the agent itself") if is_own else str(other)
+    report = Problem if is_own else warning
+    return report(
+        "remote-uids-taken",
+        f"remote_rtc_uids names {uid}, which is {whose}",
+        (*_REMOTE, index),
+        'write the uid of the person whom the agent hears, or ["*"] for everybody',
+        "it would hear nobody but itself" if is_own else "it would hear another agent",
     )
 
 

@@ -8,12 +8,19 @@ from urllib.parse import urlsplit
 
 from reconciler.config.rules.registry import Subject, agent_rule, value_rule
 from reconciler.config.words import shown
-from reconciler.contract.agora.managed import PRESETS
+from reconciler.contract.agora.managed import MANAGED, MANAGED_BY_SDK_ONLY, PRESETS, ManagedOffer
 from reconciler.contract.agora.properties import SLOTS
-from reconciler.contract.offers import VENDORS, missing_params, preset_slots, vendor_of
+from reconciler.contract.offers import (
+    DISPUTED,
+    VENDORS,
+    missing_params,
+    preset_slots,
+    uses_mllm,
+    vendor_of,
+)
 from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.fleet import Area
-from reconciler.model.tree import Path, dotted
+from reconciler.model.tree import MISSING, Path, dotted, value_at
 
 # Hosts that refuse a request without a model.
 _NEED_MODEL = frozenset(
@@ -38,7 +45,7 @@ def role(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
 def slots(subject: Subject) -> Iterator[Problem]:
     """An agent has a language model and a voice, or a model that is both."""
     body = subject.spec.body
-    if body.pipeline_id is not None or subject.flag("mllm", "enable"):
+    if body.pipeline_id is not None or uses_mllm(subject.properties):
         return
     given = preset_slots(body.preset)
     for slot in ("llm", "tts"):
@@ -49,6 +56,7 @@ def slots(subject: Subject) -> Iterator[Problem]:
                 (),
                 f"write properties.{slot}, use a profile that has it, or name a pipeline_id",
                 "llm and tts are required, unless a pipeline or preset brings them or mllm is enabled",
+                missing=("properties", slot),
             )
 
 
@@ -66,7 +74,84 @@ def required_params(subject: Subject) -> Iterator[Problem]:
                 f"{dotted(path)} is missing" + (f"; {vendor} needs it" if vendor else ""),
                 ("properties", slot),
                 f"write {dotted(path)}" if path[-1] != "vendor" else f"one of {', '.join(VENDORS[slot])}",
+                missing=("properties", *path),
             )
+
+
+@agent_rule()
+def disputed_params(subject: Subject) -> Iterator[Problem]:
+    """What only some sources say that a vendor must be given: one warning for a slot, since nobody knows better."""
+    body = subject.spec.body
+    for slot in SLOTS:
+        if slot not in subject.properties:
+            continue
+        paths = missing_params(
+            slot, subject.properties, body.preset, pipeline_id=body.pipeline_id, demanded=DISPUTED
+        )
+        if paths:
+            names = " and ".join(map(dotted, paths))
+            yield warning(
+                "disputed-params",
+                f"{vendor_of(slot, subject.properties)} may need {names}",
+                ("properties", slot),
+                f"write {'them' if len(paths) > 1 else 'it'} where the service refuses the agent",
+                "the vendor's pages, samples and SDK disagree on whether it is needed",
+            )
+
+
+@agent_rule("asr", "llm", "tts")
+def managed_credentials(subject: Subject) -> Iterator[Problem]:
+    """Agora pays for some models of some vendors, and supplies no address; mainland China has another list."""
+    if subject.area is Area.CN or uses_mllm(subject.properties):
+        return
+    for slot in ("asr", "llm", "tts"):
+        if subject.part(slot).get("credential_mode") == "managed":
+            vendor = vendor_of(slot, subject.properties)
+            offer = MANAGED.get((slot, vendor))
+            if offer is not None:
+                yield from _outside_offer(subject, slot, vendor, offer)
+            elif vendor or slot not in preset_slots(subject.spec.body.preset):
+                yield _not_managed(slot, vendor)
+
+
+def _not_managed(slot: str, vendor: str) -> Problem:
+    vendors = [name for offered, name in MANAGED if offered == slot]
+    is_disputed = (slot, vendor) in MANAGED_BY_SDK_ONLY
+    report = warning if is_disputed else Problem
+    return report(
+        "managed-credentials",
+        f"{slot}.vendor {vendor or '(none)'} is not offered with credential_mode: managed",
+        ("properties", slot, "credential_mode"),
+        f"write {slot}.vendor: {' or '.join(vendors)}, or leave credential_mode out and write a key of your own",
+        "the SDK offers it, the service's list does not" if is_disputed else "the service answers 400",
+    )
+
+
+def _outside_offer(subject: Subject, slot: str, vendor: str, offer: ManagedOffer) -> Iterator[Problem]:
+    part = subject.part(slot)
+    params = part.get("params")
+    model = params.get("model") if isinstance(params, dict) else None
+    if isinstance(model, str) and model.strip().lower() not in offer.models:
+        meant = did_you_mean(model.lower().replace("_", "-"), offer.models)
+        yield Problem(
+            "managed-credentials",
+            f"{slot}.params.model {shown(model)} is not offered with credential_mode: managed",
+            ("properties", slot, "params", "model"),
+            meant or f"write one of {', '.join(offer.models)}, or a key of your own",
+            f"Agora pays for a few models of {vendor} only",
+        )
+    if value_at(part, offer.at) is MISSING and slot not in preset_slots(subject.spec.body.preset):
+        where = dotted((slot, *offer.at))
+        report = Problem if offer.needs_address else warning
+        yield report(
+            "managed-credentials",
+            f"{where} is missing; credential_mode: managed supplies the credential, not the address",
+            ("properties", slot),
+            f"write {where}: {offer.address}",
+            "the service answers 400 without it"
+            if offer.needs_address
+            else "the vendor's pages disagree on it",
+        )
 
 
 @agent_rule("llm")
@@ -83,7 +168,7 @@ def partial_llm_params(subject: Subject) -> Iterator[Problem]:
     if (
         (isinstance(params, dict) and params.get("model"))
         or llm.get("model")
-        or subject.flag("mllm", "enable")
+        or uses_mllm(subject.properties)
     ):
         return
     if not isinstance(url, str) or any(part in url for part in _MODEL_IN_URL):
@@ -111,8 +196,8 @@ def _host(url: str) -> str | None:
 def mllm_excludes(subject: Subject) -> Iterator[Problem]:
     """A model that hears and speaks by itself takes the place of asr, llm and tts."""
     mllm = subject.part("mllm")
-    if mllm.get("enable") is not True:
-        if mllm and not subject.flag("advanced_features", "enable_mllm"):
+    if not uses_mllm(subject.properties):
+        if mllm:
             yield warning(
                 "mllm-not-enabled",
                 "mllm is written but not enabled",

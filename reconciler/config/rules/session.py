@@ -91,6 +91,20 @@ def attention(subject: Subject) -> Iterator[Problem]:
         )
 
 
+@agent_rule("sal")
+def recognition(subject: Subject) -> Iterator[Problem]:
+    """To recognise a speaker, the service needs a sample of the voice."""
+    sal = subject.part("sal")
+    if sal.get("sal_mode") == "recognition" and not sal.get("sample_urls"):
+        yield Problem(
+            "sal-samples-missing",
+            "sal.sal_mode: recognition needs sal.sample_urls",
+            ("properties", "sal", "sal_mode"),
+            "write sal.sample_urls: {NAME: URL of a .pcm file}, or sal_mode: locking",
+            "the service answers 400 without it",
+        )
+
+
 @agent_rule("geofence")
 def geofence(subject: Subject) -> Iterator[Problem]:
     """An area can be excluded only from the whole world."""

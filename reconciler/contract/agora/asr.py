@@ -84,9 +84,10 @@ ASR = slot(
         vendor(
             "deepgram",
             "Deepgram",
-            "Deepgram; SDK `DeepgramAsrParams` and its builder's extra switches",
+            "Deepgram; SDK `DeepgramAsrParams` and its builder's extra switches. Guides write `api_key` for `key`",
             {
                 "key": API_KEY,
+                "api_key": API_KEY,
                 "url": URL,
                 "model": MODEL,
                 "language": LANGUAGE,
@@ -94,7 +95,8 @@ ASR = slot(
                 "smart_format": FLAG,
                 "punctuation": FLAG,
             },
-            needs="params.key",
+            needs="params.key|params.api_key",
+            disputed="params.key",
             host="api.deepgram.com",
         ),
         vendor(
@@ -175,13 +177,14 @@ ASR = slot(
         vendor(
             "sarvam",
             "Sarvam",
-            "Sarvam; SDK `SarvamAsrParams` and its builder's model",
+            "Sarvam; SDK `SarvamAsrParams`, and the model of its builder, which the live service asked for",
             {
                 "api_key": API_KEY,
                 "language": text("Language code; `unknown` lets the vendor find it."),
                 "model": MODEL,
             },
             needs="params.api_key params.language|language",
+            disputed="params.model",
         ),
         vendor(
             "smallestai",

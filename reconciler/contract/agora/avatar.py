@@ -1,14 +1,18 @@
 """Avatars: the vendors of `avatar` and the shape of their `params`.
 
 Facts: SDK 2.12.0 `types/*_avatar_params.py` and its builders, the pages under models/avatar. `agora_token`
-is a token of the channel and runs out, so no vendor's row demands it.
+is a token of the channel that is made at the moment of the join, so no vendor's row demands it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
 from reconciler.contract.agora.fields import API_KEY, APP_ID, CLOUD_REGION, SAMPLE_RATE
 from reconciler.contract.kinds import (
     Fields,
+    Path,
     address,
     fetched,
     free,
@@ -24,9 +28,11 @@ from reconciler.contract.kinds import (
 )
 from reconciler.contract.rows import slot, vendor
 
+T = TypeVar("T")
+
 _AVATAR_ID = identifier("The vendor's avatar.")
 _AGORA_UID = identifier("The avatar's own user id in the channel, as text; nobody else may have it.")
-_AGORA_TOKEN = key("RTC token for `agora_uid`; write a reference, not the value.")
+_AGORA_TOKEN = key("RTC token for `agora_uid`. Leave it out: it is made at the join.")
 _QUALITY = words(
     "Quality of the video.",
     "low",
@@ -61,7 +67,7 @@ AVATAR = slot(
         vendor(
             "akool",
             "Akool; takes speech at 16000 Hz only",
-            "Akool; page models/avatar/akool",
+            "Akool; page models/avatar/akool, and the SDK's builder, which knows no `agora_uid`",
             {
                 "api_key": API_KEY,
                 "agora_uid": _AGORA_UID,
@@ -69,12 +75,13 @@ AVATAR = slot(
                 "avatar_id": _AVATAR_ID,
             },
             needs="params.api_key",
+            disputed="params.agora_uid params.avatar_id",
             maker="Akool",
         ),
         vendor(
             "anam",
             "Anam",
-            "Anam; SDK `AnamAvatarParams`",
+            "Anam; SDK `AnamAvatarParams`, and the SDK's builder, which knows no `agora_uid`",
             {
                 "api_key": API_KEY,
                 "avatar_id": _AVATAR_ID,
@@ -87,7 +94,8 @@ AVATAR = slot(
                 "video_width": _PIXELS,
                 "video_height": _PIXELS,
             },
-            needs="params.api_key params.avatar_id params.agora_uid",
+            needs="params.api_key params.avatar_id",
+            disputed="params.agora_uid",
         ),
         vendor(
             "generic",
@@ -154,7 +162,8 @@ AVATAR = slot(
                     "The scenes.",
                 ),
             },
-            needs="params.agora_uid params.appId params.app_key params.sceneList",
+            needs="params.agora_uid params.app_key",
+            disputed="params.appId params.sceneList",
             where="cn",
         ),
         vendor(
@@ -180,3 +189,47 @@ AVATAR = slot(
     unnamed=free("Settings over those of the pipeline."),
     unnamed_needs="vendor params",
 )
+
+# A token lives for at most 24 h, and that of an avatar cannot be renewed (v2 API reference: update).
+TOKEN_LIFE: Final = 24 * 3600.0
+# Vendors that take speech at one sample rate only, in Hz: their pages, and the SDK refuses another one.
+SAMPLE_RATES: Final[Mapping[str, int]] = {"akool": 16000, "heygen": 24000, "liveavatar": 24000}
+# Where the vendors of tts write the sample rate; that of OpenAI's voices is fixed (its page).
+RATE_PATHS: Final[tuple[Path, ...]] = (
+    ("params", "sample_rate"),
+    ("params", "audio_setting", "sample_rate"),
+    ("params", "output_format", "sample_rate"),
+    ("params", "AudioConfig", "sample_rate_hertz"),
+)
+FIXED_RATES: Final[Mapping[str, int]] = {"openai": 24000}
+
+UID_PATH: Final[Path] = ("avatar", "params", "agora_uid")
+TOKEN_PATH: Final[Path] = ("avatar", "params", "agora_token")
+# The age at which the last agent of a spread has to be rotated, so that an hourly run is in time.
+LATEST_ROTATION: Final = TOKEN_LIFE - 3600.0
+
+
+def avatar_params(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `params` of an agent's avatar; empty without an avatar, and for one that is switched off."""
+    avatar = properties.get("avatar")
+    if not isinstance(avatar, Mapping) or avatar.get("enable") is False:
+        return {}
+    params = avatar.get("params")
+    return params if isinstance(params, Mapping) else {}
+
+
+def avatar_uid(properties: Mapping[str, Any]) -> str | None:
+    """The uid at which an agent's avatar enters the channel as a user of its own; None where it has none."""
+    uid = avatar_params(properties).get("agora_uid")
+    return uid if isinstance(uid, str) and uid else None
+
+
+def session_params(
+    properties: Mapping[str, Any], app_id: str, channel: str, token: T
+) -> Mapping[str, T | str]:
+    """What the join adds to an avatar's params where the files leave it out, as the SDK's session does."""
+    params = avatar_params(properties)
+    added: dict[str, T | str] = {"agora_token": token}
+    if properties["avatar"].get("vendor") == "generic":
+        added |= {"agora_appid": app_id, "agora_channel": channel}
+    return {key: value for key, value in added.items() if not params.get(key)}

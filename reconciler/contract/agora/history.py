@@ -59,8 +59,15 @@ REMOVED_PATHS: Final[Mapping[Path, str]] = MappingProxyType(
         ("llm", "silence_message"): "parameters.silence_config.content",
         ("advanced_features", "enable_aivad"): "turn_detection.config.end_of_speech.mode: semantic",
         ("vad",): "turn_detection.config",
-        ("agent_rtm_uid",): "",
         ("mllm", "style"): "mllm.vendor",
+    }
+)
+
+# Keys that the schema does not have and examples write, each with what the schema calls it.
+DISPUTED_KEYS: Final[Mapping[Path, str]] = MappingProxyType(
+    {
+        ("filler_words", "trigger", "config"): "fixed_time_config",
+        ("filler_words", "content", "config"): "static_config",
     }
 )
 

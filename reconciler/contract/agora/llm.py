@@ -50,7 +50,7 @@ _MAKERS = (
     row("gemini", "url", host="generativelanguage.googleapis.com"),
     row("anthropic", "url", host="api.anthropic.com"),
     row("dify", "url"),
-    row("bedrock", "url api_key|access_key api_key|secret_key"),
+    row("bedrock", "url api_key|access_key api_key|secret_key|secret"),
 )
 _DEFAULT = "openai"
 _STYLES = (_DEFAULT, *(each.name for each in _MAKERS))
@@ -236,6 +236,7 @@ _BEDROCK: Fields = {
     "headers": _HEADERS,
     "access_key": ACCESS_ID,
     "secret_key": ACCESS_SECRET,
+    "secret": ACCESS_SECRET,  # the page's name for it
     "region": CLOUD_REGION,
     "model": MODEL,
     "params": settings(

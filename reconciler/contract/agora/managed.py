@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -21,9 +22,49 @@ PRESETS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-# Last keys of what Agora supplies in managed mode: credential, address, model.
-MANAGED_SUPPLIES: Final = frozenset(
+
+@dataclass(frozen=True, slots=True)
+class ManagedOffer:
+    """What Agora pays for at one vendor (v2 API reference, managed mode: a complete list), and where it is reached.
+
+    `at` is the path of the address below the slot: it is not supplied. `needs_address` where the live service refuses a
+    body without it.
+    """
+
+    models: tuple[str, ...]
+    at: tuple[str, ...]
+    address: str
+    needs_address: bool
+
+
+MANAGED: Final[Mapping[tuple[str, str], ManagedOffer]] = MappingProxyType(
     {
+        ("asr", "deepgram"): ManagedOffer(
+            ("nova-2", "nova-3"), ("params", "url"), "wss://api.deepgram.com/v1/listen", True
+        ),
+        ("llm", "openai"): ManagedOffer(
+            ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5-nano", "gpt-5-mini"),
+            ("url",),
+            "https://api.openai.com/v1/chat/completions",
+            False,
+        ),
+        ("tts", "minimax"): ManagedOffer(
+            ("speech-2.6-turbo", "speech-2.8-turbo"),
+            ("params", "url"),
+            "wss://api.minimax.io/ws/v1/t2a_v2",
+            True,
+        ),
+        ("tts", "openai"): ManagedOffer(
+            ("tts-1",), ("params", "base_url"), "https://api.openai.com/v1", False
+        ),
+    }
+)
+# Vendors that the list above has not and the SDK's builders have.
+MANAGED_BY_SDK_ONLY: Final = frozenset({("tts", "rime")})
+
+# Last keys of what is not demanded in managed mode: the credential, and what the offers above speak of.
+MANAGED_SUPPLIES: Final = frozenset(
+    [
         "key",
         "api_key",
         "access_key",
@@ -34,7 +75,8 @@ MANAGED_SUPPLIES: Final = frozenset(
         "model",
         "model_id",
         "modelId",
-    }
+        "speaker",
+    ]
 )
 
 CN_DEFAULTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(

@@ -55,6 +55,9 @@ PROPERTIES = group(
         "remote_rtc_uids": many(
             text(), "Whom the agent hears: one user id, as text, or `*` for everybody.", min_length=1
         ),
+        "agent_rtm_uid": text(
+            "The agent's user id in signaling; dropped from the reference, still widely sent."
+        ),
         "enable_string_uid": switch("User ids may be any text, not only numbers. Default false."),
         "idle_timeout": whole(
             "Wait after the last user left, 0 to 259200 s; 0 waits on. Default 30.", ge=0, le=259200
@@ -281,6 +284,10 @@ PROPERTIES = group(
                     ),
                 ),
                 "opt_out": switch("Keep nothing of the session at Agora. Default false."),
+                # In no reference, and in a quarter of the bodies that people publish.
+                "transcript": free("How transcripts are sent; not documented."),
+                "enable_dump": switch("Keep the audio for Agora's support; not documented."),
+                "output_audio_codec": text("Codec of the agent's speech, such as `OPUSFB`; not documented."),
             },
         ),
     },

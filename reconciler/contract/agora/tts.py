@@ -148,7 +148,7 @@ TTS = slot(
         vendor(
             "elevenlabs",
             "ElevenLabs",
-            "ElevenLabs; SDK `ElevenLabsTtsParams`, ranges from its page and the SDK's builder",
+            "ElevenLabs; SDK `ElevenLabsTtsParams`, ranges from its page and the SDK's builder. Only the SDK demands `base_url`",
             {
                 "base_url": URL,
                 "key": API_KEY,
@@ -162,7 +162,8 @@ TTS = slot(
                 "use_speaker_boost": FLAG,
                 "optimize_streaming_latency": whole("Trade of quality for speed, 0 to 4.", ge=0, le=4),
             },
-            needs="params.base_url params.key params.model_id params.voice_id",
+            needs="params.key params.model_id params.voice_id",
+            disputed="params.base_url",
             host="api.elevenlabs.io",
         ),
         vendor(
@@ -276,7 +277,7 @@ TTS = slot(
         vendor(
             "minimax",
             "MiniMax",
-            "MiniMax; SDK `MinimaxTtsParams`",
+            "MiniMax; SDK `MinimaxTtsParams`. Only the page demands `group_id` and `url`",
             {
                 "key": API_KEY,
                 "group_id": identifier("Your group at MiniMax."),
@@ -308,6 +309,7 @@ TTS = slot(
                 "url": URL,
             },
             needs="params.key params.model params.voice_setting.voice_id|params.timber_weights",
+            disputed="params.group_id params.url",
             where="both",
         ),
         vendor(
@@ -326,6 +328,9 @@ TTS = slot(
                 "base_url": URL,
                 "voiceId": VOICE,
                 "locale": SPOKEN_LANGUAGE,
+                "multiNativeLocale": SPOKEN_LANGUAGE,
+                "style": TEXT,
+                "variation": number("How much the voice varies, on the vendor's scale."),
                 "rate": number("Change of the speaking rate; 0 is normal."),
                 "pitch": PITCH,
                 "model": MODEL,
@@ -337,7 +342,7 @@ TTS = slot(
         vendor(
             "openai",
             "OpenAI",
-            "OpenAI; SDK `OpenAiTtsParams`, range from its page",
+            "OpenAI; SDK `OpenAiTtsParams`, range from its page, which demands `base_url` and `model`",
             {
                 "api_key": API_KEY,
                 "base_url": URL,
@@ -347,14 +352,16 @@ TTS = slot(
                 "speed": number("Speaking rate, 0.25 to 4; default 1.", ge=0.25, le=4),
             },
             needs="params.api_key params.voice",
+            disputed="params.base_url params.model",
             host="api.openai.com",
         ),
         vendor(
             "rime",
             "Rime",
-            "Rime; SDK `RimeTtsParams`",
+            "Rime; SDK `RimeTtsParams`, whose builder offers managed credentials; the page demands `speaker`",
             {"api_key": API_KEY, "speaker": VOICE, "modelId": MODEL, "base_url": URL},
-            needs="params.api_key params.speaker params.modelId",
+            needs="params.api_key params.modelId",
+            disputed="params.speaker",
             host="users.rime.ai",
         ),
         vendor(

@@ -290,6 +290,8 @@ def _advice(status: int, error: ErrorBody) -> str | None:
         return "check that service.area is the region in which the App ID was made"
     if error.detail.startswith(_ENGINE_REFUSED):
         return _COMPLETE_IT
+    if (made := _MADE_BY_US.search(error.detail)) is not None and status == BAD_REQUEST:
+        return _CHECK_CHANNEL if made[0].endswith("channel") else _CHECK_CREDENTIALS
     if status == TOO_MANY and error.reason not in _QUOTA_FOR_SURE:
         return None  # it is about the pace, which is slowed down by itself
     if 300 <= status < 400:
@@ -297,6 +299,14 @@ def _advice(status: int, error: ErrorBody) -> str | None:
     if status == UNAUTHORIZED and error.reason == "InvalidPermission":
         return _ADVICE_BY_STATUS[status]  # nobody knows yet who asks: the credentials are looked at first
     return _ADVICE_BY_REASON.get(error.reason) or _ADVICE_BY_STATUS.get(status)
+
+
+# What a join holds and no file can write: whoever reads of it can change something else.
+_MADE_BY_US = re.compile(r"\bproperties\.(?:token|channel)\b|\bagora_token\b")
+_CHECK_CHANNEL = "correct the channel's name in its channel block"
+_CHECK_CREDENTIALS = (
+    "tokens are made here: check that AGORA_APP_CERTIFICATE is that of AGORA_APP_ID, and this machine's clock"
+)
 
 
 def _plain(body: bytes) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.contract.agora.avatar import TOKEN_LIFE, avatar_uid, session_params
 from reconciler.diagnostics import Problem
 from reconciler.errors import IncompleteRead
 from reconciler.model.ability import Capabilities
@@ -121,9 +122,22 @@ class AgoraProvider:
         token, expires_at = yield from self._client.mint(
             order.channel, order.uid, order.token_ttl, rtm=wire.wants_rtm(order)
         )
-        body = wire.join_body(order, token, values)
+        avatar = yield from self._avatar(order)
+        body = wire.join_body(order, token, values, avatar)
         request = yield from self._client.request("POST", "join", body=body, seat=(order.channel, order.uid))
         return Prepared(request, values, expires_at)
+
+    def _avatar(self, order: JoinOrder) -> Steps[Mapping[str, wire.Filled]]:
+        """What an avatar needs to enter the channel and the files leave out: above all a token for its own uid.
+
+        It cannot be renewed (v2 API reference: update), so it gets the longest life that the service takes.
+        """
+        uid = avatar_uid(order.body.properties)
+        if uid is None:
+            return {}
+        token, _ = yield from self._client.mint(order.channel, uid, TOKEN_LIFE, rtm=False)
+        app_id = self._client.settings.app_id
+        return session_params(order.body.properties, app_id, order.channel, token)
 
     def join(self, prepared: Prepared) -> Steps[JoinOutcome]:
         """Send a join once. Every doubt is `Unknown`: the service may start the agent later."""

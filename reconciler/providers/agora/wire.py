@@ -22,6 +22,7 @@ _NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})
 
 # A body ready to be encoded: a tree with `Secret` leaves.
 Filled: TypeAlias = "dict[str, Filled] | list[Filled] | Secret | str | int | float | bool | None"
+_NOTHING: Mapping[str, Filled] = MappingProxyType({})
 
 
 _NO_ENTRY = (
@@ -66,13 +67,22 @@ def find_references(*trees: Tree) -> frozenset[SecretRef]:
 
 
 def join_body(
-    order: JoinOrder, token: Secret | str, values: Mapping[SecretRef, Secret] = _NO_VALUES
+    order: JoinOrder,
+    token: Secret | str,
+    values: Mapping[SecretRef, Secret] = _NO_VALUES,
+    avatar: Mapping[str, Filled] = _NOTHING,
 ) -> Filled:
-    """The body of a join: what the files write, with name, channel, uid and token put in."""
+    """The body of a join: what the files write, with name, channel, uid and token put in, and the avatar's own."""
     properties: dict[str, Filled] = {"channel": order.channel, "token": token, "agent_rtc_uid": order.uid}
     for key, value in order.body.properties.items():
         if key not in properties:
             properties[key] = fill(value, values)
+    if avatar:
+        part = properties["avatar"]
+        assert isinstance(part, dict)  # else it would have no params to add to
+        params = part["params"]
+        assert isinstance(params, dict)
+        part["params"] = {**params, **avatar}
     body: dict[str, Filled] = {"name": order.name}
     if order.body.preset is not None:
         body["preset"] = order.body.preset

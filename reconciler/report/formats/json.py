@@ -63,7 +63,7 @@ def problems(value: Checked, options: RenderOptions) -> str:
     """Problems in the order of the files."""
     from reconciler.report.problem_formats import render_json
 
-    return render_json(value.diagnostics, options.head)
+    return render_json(value.diagnostics, options.head, ignored=len(value.accepted))
 
 
 def tree(value: Tree, options: RenderOptions) -> str:

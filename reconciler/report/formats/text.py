@@ -61,11 +61,12 @@ def ledger(value: Finish, options: RenderOptions) -> str:
 
 def problems(value: Checked, options: RenderOptions) -> str:
     """Every problem with its code frame, then a line for each environment that is right."""
-    from reconciler.report.problems import render_text
+    from reconciler.report.problems import accepted_line, render_text
 
     found = value.diagnostics
     text = render_text(found, options.read_source, colour=options.colour) if found else ""
-    return text if value.has_errors else text + "\n".join(value.verdicts)
+    lines = [*(() if value.has_errors else value.verdicts), accepted_line(value.accepted)]
+    return text + "".join(f"{line}\n" for line in lines if line)
 
 
 def checkup(value: Examined, options: RenderOptions) -> str:

@@ -43,7 +43,7 @@ def diagnose(case: Path) -> tuple[Problem, ...]:
         fleet = load(case, environment=options.get("environment"), variables=options.get("variables", {}))
     except InvalidConfig as error:
         return error.diagnostics
-    return fleet.warnings
+    return (*fleet.warnings, *fleet.unused)
 
 
 @pytest.mark.parametrize("name", NAMES)

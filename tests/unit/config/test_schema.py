@@ -92,6 +92,7 @@ def test_every_key_of_ours_is_described() -> None:
     sections = {
         "fleet.yaml": definitions["fleet"],
         "agents file": definitions["agents_file"],
+        "ignore": definitions["ignored"],
         **dict.fromkeys(("defaults", "overrides"), definitions["layer"]),
         **{
             name: definitions[name]

@@ -326,3 +326,24 @@ def test_words_are_bounded_and_on_one_visible_line(kind: type) -> None:
     assert outcome.detail.isprintable()
     assert "\\u{1b}" in outcome.detail
     assert "\\u{202e}" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("detail", "advice"),
+    [
+        ("properties.token: the signature does not agree", "AGORA_APP_CERTIFICATE"),
+        (
+            "create agent failed, code: 400, msg: properties: properties.avatar.params.agora_token is bad",
+            "CERTIFICATE",
+        ),
+        ("properties.channel: too long", "channel block"),
+        ("properties.tts.params.token: wrong", "correct the agent's properties"),
+    ],
+)
+def test_what_no_file_can_write_is_not_blamed_on_the_files(detail: str, advice: str) -> None:
+    outcome = join_outcome(error(400, "InvalidFieldValue", detail), START, ())
+    assert isinstance(outcome, Declined)
+    assert advice in outcome.detail
+    assert ("correct the agent's properties" in outcome.detail) == (
+        advice == "correct the agent's properties"
+    )

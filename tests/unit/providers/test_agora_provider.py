@@ -86,6 +86,59 @@ def test_uid_0_is_a_token_for_anybody_and_only_0_is() -> None:
         prepare(order=JoinOrder("n", "lobby", "", Body({}), 60))
 
 
+# --- an avatar is a second user of the channel ---------------------------------------------------------------
+
+GENERIC = {
+    "api_key": "ref+env://KEY",
+    "api_base_url": "https://a.example",
+    "avatar_id": "a",
+    "agora_uid": "2002",
+}
+
+
+def avatar_of(prepared: Prepared) -> Any:
+    return orjson.loads(encode(prepared.request).body)["properties"]["avatar"]["params"]
+
+
+def with_avatar(vendor: str, params: Any, **more: Any) -> JoinOrder:
+    body = Body({"avatar": {"enable": True, "vendor": vendor, "params": params, **more}})
+    return JoinOrder("n", "lobby", "1001", body, 7200.0)
+
+
+def test_an_avatar_gets_a_token_for_its_own_uid_with_the_longest_life() -> None:
+    order = with_avatar("heygen", {"api_key": "ref+env://KEY", "quality": "high", "agora_uid": "2002"})
+    prepared = prepare(order=order)
+    token = auth.decode(avatar_of(prepared)["agora_token"])
+    auth.verify(token, app_id=APP_ID, certificate=CERTIFICATE, now=START, tolerance=0)
+    assert (token.channel, token.account, token.rtm_user) == ("lobby", "2002", None)
+    assert token.expires_at == START + 86_400
+    assert prepared.token_expires_at == START + 7200, "the agent's own"
+    assert "agora_token" not in str(order), "neither in the body that digest, state and plan are made of"
+    assert "007e" not in repr(prepared)
+
+
+def test_an_avatar_service_of_ones_own_is_told_app_id_and_channel() -> None:
+    params = avatar_of(prepare(order=with_avatar("generic", GENERIC)))
+    assert (params["agora_appid"], params["agora_channel"]) == (APP_ID, "lobby")
+    assert auth.decode(params["agora_token"]).account == "2002"
+
+
+def test_what_the_files_write_of_an_avatar_is_sent_as_it_is() -> None:
+    written = {**GENERIC, "agora_token": "ref+env://KEY", "agora_channel": "other"}
+    params = avatar_of(prepare(order=with_avatar("generic", written)))
+    assert (params["agora_token"], params["agora_channel"]) == ("sk-vendor-canary", "other")
+
+
+@pytest.mark.parametrize("params", [{"api_key": "ref+env://KEY"}, {"agora_uid": ""}])
+def test_an_avatar_without_a_uid_gets_nothing(params: Any) -> None:
+    assert "agora_token" not in avatar_of(prepare(order=with_avatar("akool", params)))
+
+
+def test_an_avatar_that_is_switched_off_gets_nothing() -> None:
+    order = with_avatar("heygen", {"agora_uid": "2002"}, enable=False)
+    assert "agora_token" not in avatar_of(prepare(order=order))
+
+
 @pytest.mark.parametrize("ttl", [0, 0.5, -1, 86_401])
 def test_a_lifetime_that_no_token_can_have_is_refused_before_anything_is_sent(ttl: float) -> None:
     with pytest.raises(UsageError):

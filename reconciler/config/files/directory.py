@@ -1,0 +1,156 @@
+"""A directory that is held open, from which everything below it is opened component by component.
+
+To resolve a path first and to open it later is a race: whoever can change the files exchanges a directory for a link in
+between. So no component is followed by the system: links are read here, and walked the same way, and none leads out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.secrets.sources import is_hidden
+
+# Where the system cannot open relative to a descriptor (Windows), paths are resolved and then opened.
+_BY_DESCRIPTOR = hasattr(os, "O_NOFOLLOW") and {os.open, os.stat, os.readlink} <= os.supports_dir_fd
+# O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = _FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = _FLAGS | getattr(os, "O_DIRECTORY", 0)
+# What opening a link says, by system.
+_IS_LINK = frozenset({errno.ELOOP, errno.EMLINK, getattr(errno, "EFTYPE", errno.ELOOP)})
+_MOST_LINKS = 40
+
+
+class LeadsOut(Exception):
+    """A name leads out of the directory."""
+
+
+class Hidden(Exception):
+    """A name leads to something hidden: Git's, the state, or credentials."""
+
+
+class Directory:
+    """The directory, held open by each process that uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.root = path.resolve()
+        self._held: int | None = None
+        self._process = 0
+        self._identity: tuple[int, int] | None = None
+
+    def open(self, name: str) -> int:
+        """A descriptor of what a relative name leads to; raises `LeadsOut`, `Hidden` and OSError."""
+        if not _BY_DESCRIPTOR:
+            return self._open_by_path(name)
+        parts, folders = name.split("/")[::-1], [self._root()]
+        links = 0
+        try:
+            while parts:
+                part = parts.pop()
+                if part in ("", "."):
+                    continue
+                if part == "..":
+                    if len(folders) == 1:
+                        raise LeadsOut
+                    os.close(folders.pop())
+                    continue
+                if is_hidden(part):
+                    raise Hidden
+                try:
+                    folders.append(os.open(part, _NO_LINK, dir_fd=folders[-1]))
+                except OSError as error:
+                    target = self._link(part, folders[-1], error)
+                    links += 1
+                    if links > _MOST_LINKS:
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
+                    if target.startswith("/"):
+                        target = self._below_root(target)
+                        _close(folders[1:])
+                        del folders[1:]
+                    parts += target.split("/")[::-1]
+            return folders.pop() if len(folders) > 1 else os.dup(folders[0])
+        finally:
+            _close(folders[1:])
+
+    def exists(self, name: str) -> bool:
+        """Whether something has this name, be it a link that leads nowhere or out."""
+        folder, _, last = name.rpartition("/")
+        try:
+            with self.opened(folder or ".") as descriptor:
+                os.stat(last, dir_fd=descriptor, follow_symlinks=False)
+        except OSError:
+            return False
+        except (LeadsOut, Hidden, NotImplementedError):
+            return os.path.lexists(self.root / name)
+        return True
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[int]:
+        """`open`, closed again."""
+        descriptor = self.open(name)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def entries(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """What is in a folder, no part of whose name is a link."""
+        if not _BY_DESCRIPTOR:
+            with os.scandir(self.root / folder) as found:
+                yield found
+            return
+        with self.opened(folder) as descriptor, os.scandir(descriptor) as found:
+            yield found
+
+    def _link(self, part: str, folder: int, error: OSError) -> str:
+        """Where a link leads that would not be opened; raises the error where it is none."""
+        if error.errno in _IS_LINK or error.errno == errno.ENOTDIR:
+            try:
+                return os.readlink(part, dir_fd=folder)
+            except OSError:  # exchanged meanwhile, or none
+                pass
+        raise error
+
+    def _below_root(self, target: str) -> str:
+        """An absolute link as a name below the directory; only the text is judged, the rest is opened anew."""
+        root = str(self.root).rstrip("/")
+        if target != root and not target.startswith(f"{root}/"):
+            raise LeadsOut
+        return target[len(root) + 1 :]
+
+    def _root(self) -> int:
+        """The held descriptor; a process that was forked closes those of its parent, and opens it anew."""
+        if self._held is None or self._process != os.getpid():
+            held = os.open(self.root, _FOLDER)
+            found = os.fstat(held)
+            identity = (found.st_dev, found.st_ino)
+            if self._identity not in (None, identity):
+                os.close(held)
+                raise LeadsOut
+            self._held, self._process, self._identity = held, os.getpid(), identity
+            weakref.finalize(self, _close_in, self._process, held)
+        return self._held
+
+    def _open_by_path(self, name: str) -> int:
+        real = (self.root / name).resolve()
+        if not real.is_relative_to(self.root):
+            raise LeadsOut
+        if is_hidden(real.relative_to(self.root).as_posix()):
+            raise Hidden
+        return os.open(real, _FLAGS)
+
+
+def _close(descriptors: list[int]) -> None:
+    for each in descriptors:
+        os.close(each)
+
+
+def _close_in(process: int, descriptor: int) -> None:
+    if os.getpid() == process:
+        os.close(descriptor)

@@ -1,0 +1,368 @@
+"""Every function that takes text of a user or of the service, as something to call with one text.
+
+`CASES` are found by listing: `test_growth` holds that each public function of `MODULES` that takes text is here, or in
+`BOUNDED` with what bounds it.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from reconciler import diagnostics, durations
+from reconciler.cli import output, resume_command
+from reconciler.config import words
+from reconciler.config.files import documents, patterns
+from reconciler.config.files.data import reader_of
+from reconciler.config.files.documents import Files
+from reconciler.config.rules import Rules, texts
+from reconciler.config.templates import compiler, errors, plain_values, sandbox, whole_files
+from reconciler.config.templates.progress import Progress
+from reconciler.config.yaml import reader, scalars
+from reconciler.contract import check, literals, places
+from reconciler.diagnostics import Problem, Problems, Severity, Span
+from reconciler.model import address, destinations, fingerprint, tree
+from reconciler.model.address import Address, Owner
+from reconciler.model.spec import AgentSpec, Body
+from reconciler.plan import diff, planfile, selection
+from reconciler.ports import HttpReply
+from reconciler.providers.agora import clock, replies, settings, wire
+from reconciler.providers.agora import errors as answers
+from reconciler.report import (
+    credentials,
+    escape,
+    fieldlines,
+    problem_formats,
+    problems,
+    sentences,
+    shown,
+    wording,
+)
+from reconciler.report import documents as printed
+from reconciler.report.style import Style
+from reconciler.report.view import Field
+from reconciler.secrets import Secret, SecretRef, foreign_text, forms, masker, sources, visible
+from reconciler.secrets.references import pieces, references, substitute, written_path
+from reconciler.state import document
+from tests.growth.texts import SECRET
+
+Run = Callable[[str], object]
+
+HEADERS = ("llm", "headers")
+PROPERTIES: dict[str, Any] = {
+    "remote_rtc_uids": ["*"],
+    "llm": {"url": "https://api.openai.com/v1", "api_key": "ref+env://K", "params": {"model": "m"}},
+    "tts": {"vendor": "microsoft", "params": {"key": "ref+env://K", "region": "eastus", "voice_name": "v"}},
+}
+ADDRESS = Address("lobby", "greeter")
+OWNER = Owner("fleet", None)
+
+
+def _masker() -> masker.SecretMasker:
+    learnt = masker.SecretMasker()
+    learnt.learn_all(
+        [Secret(SECRET), Secret(f"{SECRET[:20]}{SECRET[::-1]}"), Secret("another-secret-of-ours")]
+    )
+    return learnt
+
+
+_MASKER = _masker()
+_SECRETS = (Secret(SECRET),)
+
+
+def _places(text: str) -> dict[str, Any]:
+    """Properties that hold a text wherever one may stand."""
+    return {
+        **PROPERTIES,
+        "llm": {
+            "url": text,
+            "api_key": text,
+            "headers": {"authorization": text, "x-other": text},
+            "system_messages": [{"role": "system", "content": text}],
+            "greeting_message": text,
+            "params": {"model": "m", "unknown_key": text, "unknown_url": text},
+        },
+        "labels": {"a": text},
+    }
+
+
+def _rules(text: str) -> object:
+    properties = _places(text)
+    return Rules(OWNER, None).agent(AgentSpec(ADDRESS, Body(properties)))
+
+
+def _secret_destinations(text: str) -> object:
+    properties = _places(f"ref+env://K+{text}")
+    return [destinations.secret_destination(path, properties) for path in places.credential_paths(properties)]
+
+
+def _problem(text: str) -> Problem:
+    return Problem("secret-like", text, Span("f.yaml", 2, 5), text, text, Severity.ERROR, text)
+
+
+def _in_files(name: str) -> Run:
+    def run(text: str) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name).write_bytes(text.encode("utf-8", "replace"))
+            files, found = Files(Path(folder)), Problems()
+            read = reader_of(name)
+            return files.text(name) if read is None else read(files, name, found)
+
+    return run
+
+
+def _template(text: str) -> object:
+    templates = compiler.Templates(Files(Path()), Problems(), Progress())
+    context = templates.context({"a": "b"})
+    return templates.compile(text, frozenset({"guest"})).render(context)
+
+
+def _whole_file(text: str) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "f.yaml.j2").write_bytes(text.encode("utf-8", "replace"))
+        file = whole_files.WholeFile(Files(Path(folder)), {}, "f.yaml.j2", Progress())
+        rendered = file.render({"a": "b"})
+        return rendered.template_line(3)
+
+
+def _reply(text: str, status: int = 400) -> HttpReply:
+    return HttpReply(status, {"retry-after": text[:200]}, orjson.dumps({"detail": text, "reason": text}))
+
+
+def _written(text: str) -> object:
+    return output._encoded(io.StringIO(), output._COMMAND.sub("", _MASKER.mask(text)))
+
+
+def _several(text: str) -> object:
+    """The words of a text as a list of things: a hundred characters each."""
+    return [text[at : at + 100] for at in range(0, len(text), 100)]
+
+
+def _diff(change: Callable[[str], str]) -> Run:
+    return lambda text: wording.text_diff(text, change(text))
+
+
+def _fields(text: str) -> object:
+    lines = fieldlines.FieldLines(Style(False), two_sided=True)
+    return [*lines.of(Field("~", "llm.x", text, f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"), "a/b")]
+
+
+CASES: dict[str, Run] = {
+    # secrets
+    "secrets.visible.visible": visible.visible,
+    "secrets.foreign_text.clean": lambda text: foreign_text.clean(text, _SECRETS),
+    "secrets.foreign_text.redact": lambda text: foreign_text.redact(text, _SECRETS),
+    "secrets.masker.mask": _MASKER.mask,
+    "secrets.masker.mask_cut": lambda text: _MASKER.mask_cut(text, len(text) // 2),
+    "secrets.masker.learn": lambda text: masker.SecretMasker().learn(text),
+    "secrets.forms.forms": lambda text: [*forms.forms(text)],
+    "secrets.forms.parts": forms.parts,
+    "secrets.forms.without_gaps": forms.without_gaps,
+    "secrets.references.references": lambda text: [*references(text)],
+    "secrets.references.pieces": lambda text: [*pieces(text)],
+    "secrets.references.substitute": lambda text: substitute(
+        text, dict.fromkeys(references(text), Secret("v"))
+    ),
+    "secrets.references.written_path": written_path,
+    "secrets.sources.more_schemes": sources.more_schemes,
+    "secrets.sources.refusal": lambda text: [
+        sources.refusal(SecretRef(f"ref+{scheme}://{text}")) for scheme in ("env", "file", "vault", "azurekeyvault")
+    ],
+    "secrets.sources.of_machine": sources.of_machine,
+    "secrets.sources.is_hidden": sources.is_hidden,
+    # what the service says
+    "providers.agora.errors.read_error": lambda text: answers.read_error(text.encode("utf-8", "replace")),
+    "providers.agora.errors.call_failed": lambda text: answers.call_failed(text[:100], _reply(text), _SECRETS),
+    "providers.agora.errors.join_outcome": lambda text: answers.join_outcome(_reply(text), 1.0, _SECRETS),
+    "providers.agora.errors.update_outcome": lambda text: answers.update_outcome(_reply(text), "A1", _SECRETS),
+    "providers.agora.replies.parse": lambda text: replies.parse(text.encode("utf-8", "replace")),
+    "providers.agora.replies.read_json": lambda text: replies.read_json(text.encode("utf-8", "replace")),
+    "providers.agora.replies.agent": lambda text: replies.agent(
+        orjson.dumps({"agent_id": "A1", "status": text, "name": text, "message": text, "start_ts": 1}), "A1", 2.0, _SECRETS
+    ),
+    "providers.agora.replies.page": lambda text: replies.page(orjson.dumps({"data": {"list": _several(text)}, "meta": text})),
+    "providers.agora.replies.joined": lambda text: replies.joined(orjson.dumps({"agent_id": text, "status": text}), 1.0),
+    "providers.agora.replies.check_updated": lambda text: replies.check_updated(orjson.dumps({"agent_id": text}), "A1"),
+    "providers.agora.replies.check_left": lambda text: replies.check_left(text.encode("utf-8", "replace")),
+    "providers.agora.replies.is_agent_id": replies.is_agent_id,
+    "providers.agora.clock.parse_date": clock.parse_date,
+    "providers.agora.settings.base_url": lambda text: settings.base_url(text, None),
+    "providers.agora.wire.fill": lambda text: wire.fill(
+        _places(text), dict.fromkeys(references(text), Secret("v"))
+    ),
+    # the files
+    "config.files.documents.Files.text": _in_files("f.md"),
+    "config.files.data.yaml": _in_files("f.yaml"),
+    "config.files.data.json": _in_files("f.json"),
+    "config.files.data.csv": _in_files("f.csv"),
+    "config.files.data.reader_of": reader_of,
+    "config.files.documents.clashes": lambda text: documents.clashes(_several(text)),
+    "config.files.documents.Files.matching": lambda text: Files(Path(__file__).parent).matching(text),
+    "config.files.patterns.parts_of": patterns.parts_of,
+    "config.yaml.reader.parse_yaml": reader.parse_yaml,
+    "config.yaml.reader.parse_yaml of a value": lambda text: reader.parse_yaml(f"a: {text}\n"),
+    "config.yaml.reader.parse_yaml of a block": lambda text: reader.parse_yaml(
+        "a: |\n" + "".join(f"  {line}\n" for line in text.split("\n"))
+    ),
+    "config.yaml.reader.parse_yaml in quotes": lambda text: reader.parse_yaml(f'a: "{text}"\n'),
+    "config.yaml.reader.parse_yaml of data": lambda text: reader.parse_yaml(text, inert=True),
+    "config.yaml.scalars.is_template": scalars.is_template,
+    "config.yaml.scalars.scalar": scalars.scalar,
+    "config.yaml.scalars.number": scalars.number,
+    "config.yaml.scalars.unsafe_name": scalars.unsafe_name,
+    "config.templates.compiler.Templates": _template,
+    "config.templates.whole_files.WholeFile": _whole_file,
+    "config.templates.whole_files.as_yaml": whole_files.as_yaml,
+    "config.templates.compiler.is_free": compiler.is_free,
+    "config.templates.errors.offer": lambda text: errors.offer(["env"], ["a", "b"], text),
+    "config.templates.errors.fault_of": lambda text: errors.fault_of(ValueError(text), missing=[text]),
+    "config.templates.plain_values.plain": lambda text: plain_values.plain([text, {"a": text}]),
+    "config.templates.sandbox.as_text": sandbox.as_text,
+    "config.templates.sandbox.tojson": sandbox.tojson,
+    "config.words.duration": lambda text: words.duration(text, 0.0, 1.0),
+    "config.words.boolean": words.boolean,
+    "config.words.switch_help": words.switch_help,
+    "config.words.number_help": words.number_help,
+    "config.words.one_of": lambda text: words.one_of(text, ("simulator", "agora")),
+    "config.words.share": words.share,
+    "config.words.whole": words.whole,
+    "config.words.amount": words.amount,
+    "config.words.app_id": words.app_id,
+    "config.words.shown": words.shown,
+    "config.words.listed": words.listed,
+    "config.rules.Rules.agent": _rules,
+    "config.rules.texts.examine": lambda text: texts.examine(text, frozenset()),
+    "config.rules.texts.broken_reference": texts.broken_reference,
+    "config.rules.texts.refused_reference": lambda text: texts.refused_reference(text, frozenset()),
+    "contract.check.check": lambda text: check.check(_places(text)),
+    "contract.literals.KEY_LIKE": literals.KEY_LIKE.search,
+    "contract.literals.looks_random": literals.looks_random,
+    "contract.literals.looks_random, its bound": lambda text: literals.looks_random(text[:4096]),
+    "contract.literals.url_credential": literals.url_credential.__wrapped__,
+    "contract.literals.names_a_credential": literals.names_a_credential.__wrapped__,
+    "contract.literals.is_literal": literals.is_literal,
+    "contract.literals.word_set": literals.word_set,
+    "contract.places.credential_paths": lambda text: [*places.credential_paths(_places(text))],
+    "contract.places.url_paths": lambda text: [*places.url_paths(_places(text))],
+    "contract.places.named_literals": lambda text: [*places.named_literals(("llm", "token"), {"a": [text]})],
+    "contract.places.is_credential_header": lambda text: places.is_credential_header(HEADERS, text),
+    "diagnostics.nearest": lambda text: diagnostics.nearest(text, (*PROPERTIES, text[:-1])),
+    "diagnostics.did_you_mean": lambda text: diagnostics.did_you_mean(text, (*PROPERTIES, text[1:])),
+    "diagnostics.nearby": lambda text: diagnostics.nearby(text, (*PROPERTIES, text[:-1])),
+    "durations.parse": durations.parse,
+    # the model and the plan
+    "model.address.Address.parse": Address.parse,
+    "model.address.AgentName.parse": address.AgentName.parse,
+    "model.address.revision_of": lambda text: address.revision_of(text.encode("utf-8", "replace")),
+    "model.destinations.secret_destination": _secret_destinations,
+    "model.fingerprint.canonical": lambda text: fingerprint.canonical(_places(text)),
+    "model.fingerprint.digest": lambda text: fingerprint.digest(_places(text)),
+    "model.fingerprint.share_of": fingerprint.share_of,
+    "model.tree.parse_dotted": tree.parse_dotted,
+    "model.tree.value_at": lambda text: tree.value_at({text: 1}, (text,)),
+    "model.tree.leaves": lambda text: [*tree.leaves(_places(text))],
+    "model.tree.without": lambda text: tree.without(_places(text), ("llm", "url")),
+    "model.tree.is_deeper": lambda text: tree.is_deeper(_places(text), 3),
+    "model.tree.tree_references": lambda text: [*tree.tree_references(_places(text))],
+    "plan.diff.field_diffs": lambda text: [*diff.field_diffs(_places(text), _places(f"{text}!"))],
+    "plan.selection.matching": lambda text: selection.matching(text, [ADDRESS, Address("a" * 63, "b" * 64)]),
+    "plan.selection.matching_any": lambda text: selection.matching_any([text, f"*{text}"], [ADDRESS]),
+    "plan.selection.check_selectors": lambda text: selection.check_selectors("--target", [text], [ADDRESS]),
+    "plan.planfile.load": lambda text: planfile.load(text.encode("utf-8", "replace"), "p"),
+    "state.document.loads": lambda text: document.loads(text.encode("utf-8", "replace"), "state"),
+    "state.document.text_digest": document.text_digest,
+    "state.document.checksum": lambda text: document.checksum("key", text),
+    # what is printed
+    "report.escape.json_text": escape.json_text,
+    "report.escape.yaml_text": escape.yaml_text,
+    "report.escape.prose": escape.prose,
+    "report.escape.code": escape.code,
+    "report.escape.html": escape.html,
+    "report.escape.fenced": lambda text: escape.fenced(text.split("\n"), "diff"),
+    "report.escape.longest_run": escape.longest_run,
+    "report.escape.github_message": escape.github_message,
+    "report.escape.github_property": escape.github_property,
+    "report.credentials.credential": lambda text: credentials.credential(("llm", "api_key"), f"{text} ref+env://K+"),
+    "report.credentials.credential of references": lambda text: credentials.credential(("llm", "api_key"), text),
+    "report.credentials.credential in a header": lambda text: credentials.credential((*HEADERS, "x-any"), text),
+    "report.credentials.credential of headers": lambda text: credentials.credential(
+        HEADERS, orjson.dumps({"a": text, "authorization": text}).decode()
+    ),
+    "report.credentials.address": credentials.address,
+    "report.documents.to_yaml": lambda text: printed.to_yaml({"a": text}),
+    "report.documents.to_json": lambda text: printed.to_json({"a": text}),
+    "report.documents.as_json": lambda text: printed.as_json({"a": text}),
+    "report.documents.as_json_line": lambda text: printed.as_json_line({"a": text}),
+    "report.wording.text_diff of one letter": _diff(lambda text: f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"),
+    "report.wording.text_diff of both ends": _diff(lambda text: f"!{text[1:-1]}?"),
+    "report.wording.text_diff of halves": _diff(lambda text: text[len(text) // 2 :] + text[: len(text) // 2]),
+    "report.wording.text_diff of every tenth": _diff(lambda text: "".join(
+        "\n" if index % 10 == 0 else each for index, each in enumerate(text)
+    )),
+    "report.wording.text_diff of every hundredth": _diff(lambda text: "".join(
+        f" w{index}\n" if index % 100 == 0 else each for index, each in enumerate(text)
+    )),
+    "report.wording.text_diff backwards": _diff(lambda text: text[::-1]),
+    "report.wording.text_diff of other words": _diff(lambda text: "".join(f"w{at} " for at in range(len(text) // 8))),
+    "report.wording.text_diff of other lines": _diff(lambda text: "".join(f"w{at} b\n" for at in range(len(text) // 8))),
+    "report.fieldlines.FieldLines.of": _fields,
+    "report.shown.masked": lambda text: shown.masked(_places(text)),
+    "report.shown.plain": lambda text: shown.plain(_places(text)),
+    "report.shown.in_line": shown.in_line,
+    "report.shown.parts": lambda text: [*shown.parts((), _places(text))],
+    "report.shown.sensitivity": lambda text: shown.sensitivity(_places(text), [("llm", "api_key")]),
+    "report.sentences.shortened": lambda text: sentences.shortened(text, 80),
+    "report.problems.render_text": lambda text: problems.render_text(
+        [_problem(text)] * 2, lambda file: f"a: 1\nb: {text}\nc: 2\n", colour=True
+    ),
+    "report.problem_formats.render_json": lambda text: problem_formats.render_json([_problem(text)]),
+    "report.problem_formats.render_github": lambda text: problem_formats.render_github([_problem(text)], root="a/b"),
+    "report.problem_formats.render_sarif": lambda text: problem_formats.render_sarif([_problem(text)], root="a/b"),
+    "cli.output.write": _written,
+    "cli.resume_command.resume": lambda text: resume_command.resume(["apply", "--target", text]),
+}  # fmt: skip
+
+# What does much with each character: measured on shorter texts.
+SLOW = (
+    "secrets.masker.learn",
+    "config.files.data.yaml",
+    "config.yaml.reader",
+    "config.templates",
+    "config.rules.Rules",
+    "contract.check",
+    "report.documents.to_yaml",
+    "config.files.documents.Files.matching",
+)
+# Modules whose public functions take text of strangers.
+MODULES = tuple(
+    "secrets.visible secrets.foreign_text secrets.masker secrets.forms secrets.references secrets.sources "
+    "providers.agora.errors providers.agora.replies providers.agora.clock providers.agora.settings "
+    "providers.agora.wire config.files.data config.files.documents config.files.patterns config.yaml.reader "
+    "config.yaml.scalars config.templates.compiler config.templates.whole_files config.templates.errors "
+    "config.templates.plain_values config.templates.sandbox config.words config.rules.texts contract.check "
+    "contract.literals contract.places diagnostics durations model.address model.destinations model.fingerprint "
+    "model.tree plan.diff plan.selection plan.planfile state.document report.escape report.credentials "
+    "report.documents report.wording report.fieldlines report.shown report.sentences report.problems "
+    "report.problem_formats cli.output cli.resume_command".split()
+)
+# Functions of these modules whose text is bounded, and by what.
+BOUNDED: dict[str, str] = {
+    "secrets.visible.is_hidden": "one character",
+    "config.files.patterns.walk": "called by Files.matching",
+    "config.files.documents.read_document": "the text is that of Files.text, parsed by parse_yaml",
+    "config.words.word": "the same as one_of",
+    "contract.check.below": "a key",
+    "diagnostics.warning": "keeps its text",
+    "model.fingerprint.short_digest": "the hash function's own work",
+    "model.fingerprint.keyed_digest": "the hash function's own work",
+    "providers.agora.settings.from_environment": "the operator's own environment",
+    "providers.agora.wire.join_body": "calls fill",
+    "state.document.validated": "pydantic's own work, on text that checksum has read",
+    "report.sentences.plural": "two words of ours",
+    "cli.resume_command.apply_saved": "calls resume",
+}

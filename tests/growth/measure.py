@@ -1,0 +1,67 @@
+"""Measures how the processor time of a function grows: with input doubled, at most 2.5 times."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+MOST = 2.5
+# Characters of the smaller and the larger text.
+SIZES = (32_000, 64_000)
+# Of what does much with each character: the same powers show.
+SMALL = (8_000, 16_000)
+# What takes no longer than this for the larger text has no power that matters: even 1 ns for each pair of
+# characters would be ten seconds.
+_FAST = 0.02
+# A first look at a piece of the text, so that a cube ends here and not in an hour.
+_LOOK, _LOOK_MOST = 2_000, 1.0
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What was measured: seconds for the larger text, and by how much it took longer than the smaller one."""
+
+    seconds: float
+    ratio: float
+    is_fast: bool
+
+    @property
+    def is_linear(self) -> bool:
+        return self.is_fast or self.ratio <= MOST
+
+
+def growth(
+    run: Callable[[str], object], text: Callable[[int], str], sizes: tuple[int, int] = SIZES
+) -> Growth:
+    """The growth of one function on texts of two sizes; the least ratio of some rounds, since others use the machine."""
+    small, large = sizes
+    if small > _LOOK and _seconds(run, text(_LOOK)) > _LOOK_MOST:
+        return Growth(_LOOK_MOST, float("inf"), is_fast=False)
+    less, more = text(small), text(large)
+    best = _seconds(run, more)
+    if best <= _FAST:
+        return Growth(best, 0.0, is_fast=True)
+    least, ratio = _seconds(run, less), float("inf")
+    for _ in range(_ROUNDS):
+        ratio = min(ratio, best / least)
+        if ratio <= MOST:
+            break
+        least, best = min(least, _seconds(run, less)), min(best, _seconds(run, more))
+    return Growth(best, ratio, is_fast=False)
+
+
+def _seconds(run: Callable[[str], object], text: str) -> float:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    begin = time.process_time()
+    try:
+        with suppress(Exception):  # a refusal of hostile text is right, and takes its time too
+            run(text)
+        return time.process_time() - begin
+    finally:
+        if was_enabled:
+            gc.enable()
