@@ -29,7 +29,8 @@ from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
-from reconciler.model.fleet import DesiredFleet
+from reconciler.model.address import Owner
+from reconciler.model.fleet import DesiredFleet, Service
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
 from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
@@ -37,6 +38,7 @@ from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import app_id_of
 from reconciler.state.local import LocalStore
+from reconciler.state.memory import MemoryStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
 
@@ -64,7 +66,7 @@ class Session:
     fleet: DesiredFleet
     connection: Connection
     sender: Callable[[], Sender]
-    store: LocalStore
+    store: LocalStore | MemoryStore
     secrets: SecretSource
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
@@ -264,6 +266,21 @@ def session_with(
         return _Attentive(HttpxSender())
 
     return Session(path, fleet, connection, attentive, store, sources, output)
+
+
+def open_service(service: Service, output: Output) -> Session:
+    """A session that only reads, for those who have no fleet yet: nothing is remembered."""
+    from reconciler.driver.http import HttpxSender
+
+    _leave_no_core()
+    connector = connector_of(entry_of(service.kind))
+    MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
+    connection = connector.connect(os.environ, service, Purpose.OBSERVE)
+    nobody = DesiredFleet(Owner("none"), {}, service)
+    sources = SecretSources(os.environ, Path())
+    return Session(
+        Path(), nobody, connection, lambda: _Attentive(HttpxSender()), MemoryStore(), sources, output
+    )
 
 
 class _Remembering:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
     from reconciler.report.status import StatusReport
+    from reconciler.report.survey import SurveyReport
     from reconciler.workflow import Drift
 
 
@@ -35,6 +36,13 @@ def drift(value: Drift, options: RenderOptions) -> str:
 def status(value: StatusReport, options: RenderOptions) -> str:
     """A table of what runs."""
     from reconciler.report.status import render_text
+
+    return render_text(value)
+
+
+def survey(value: SurveyReport, options: RenderOptions) -> str:
+    """Everything that runs under the App ID."""
+    from reconciler.report.survey import render_text
 
     return render_text(value)
 
