@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
@@ -60,8 +59,6 @@ You greet visitors in the lobby. Be brief and friendly.
 If you do not know something, say so and offer to call a colleague.
 """
 
-_IGNORE = ".reconciler/\n"
-
 
 @click.command("init")
 @options.directory_argument
@@ -72,50 +69,16 @@ def command(directory: str) -> int:
     reconciler init my-fleet
     reconciler plan my-fleet
     """
+    from reconciler.cli.new_fleet import fleet_name, write_new
     from reconciler.cli.output import write
-    from reconciler.errors import UsageError
     from reconciler.report.escape import visible
 
     root = Path(directory)
-    name = _fleet_name(root.resolve().name)
     files = {
-        "fleet.yaml": _FLEET.format(name=name),
+        "fleet.yaml": _FLEET.format(name=fleet_name(root)),
         "agents/lobby.yaml": _AGENTS,
         "prompts/greeter.md": _PROMPT,
-        ".gitignore": _IGNORE,
     }
-    # A link that leads nowhere is there, too: writing through it would write somewhere else.
-    taken = [each for each in files if os.path.lexists(root / each) and each != ".gitignore"]
-    if taken:
-        raise UsageError(
-            f"{root / taken[0]} is there already; nothing was written", hint="init never overwrites"
-        )
-    for file, text in files.items():
-        path = root / file
-        if os.path.lexists(path):
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as new:
-            new.write(text)
-        write(f"wrote {visible(str(path))}\n")
-    if not _is_ignored(root / ".gitignore"):
-        write(
-            f"add {_IGNORE.strip()} to {visible(str(root / '.gitignore'))}: it is there already, and was not touched\n"
-        )
+    write_new(root, files, command="init")
     write(f"next: reconciler plan {visible(shlex.quote(directory))}\n")
     return 0
-
-
-def _is_ignored(path: Path) -> bool:
-    """Whether a .gitignore keeps the state out of a commit, as far as its lines say so by themselves."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    return any(each.strip().strip("/") == _IGNORE.strip().strip("/") for each in lines)
-
-
-def _fleet_name(text: str) -> str:
-    """A fleet's name from a directory's: lower case, letters first, at most 20 characters."""
-    cleaned = "".join(each if each.isascii() and each.isalnum() else "-" for each in text.lower()).strip("-")
-    return (cleaned if cleaned[:1].isalpha() else f"fleet-{cleaned}".strip("-"))[:20].rstrip("-") or "fleet"

@@ -1,0 +1,147 @@
+"""Join bodies and running agents -> the texts of a fleet's files: one entry an agent, what all share in a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from textwrap import indent
+from typing import Any, Final
+
+from reconciler.importing.bodies import JoinBody
+from reconciler.importing.entries import ImportedAgent, RunningAgent, entries_of
+from reconciler.importing.references import Names
+from reconciler.report.documents import to_yaml
+
+FLEET_FILE: Final = "fleet.yaml"
+AGENTS_FILE: Final = "agents/imported.yaml"
+PROFILE: Final = "shared"
+# What belongs to an agent, or to the reconciler, and never to a profile.
+_OWN: Final = frozenset({"agent_rtc_uid"})
+
+
+@dataclass(slots=True)
+class ImportedFleet:
+    """The files by their path, what to set before an apply, and what a person should know."""
+
+    files: dict[str, str]
+    names: Names
+    notes: list[str] = field(default_factory=list)
+
+
+def fleet_of(
+    fleet: str, service: Mapping[str, str], bodies: Sequence[JoinBody], running: Sequence[RunningAgent] = ()
+) -> ImportedFleet:
+    """A fleet of join bodies and of what runs: a running agent that bears a body's name is that body's.
+
+    `service` is the fleet's block of that name, to which the App ID of the sources is added. Raises `Unimportable` with every problem of the bodies.
+    """
+    made = ImportedFleet({}, Names())
+    entries = entries_of(bodies, running, made.names, made.notes)
+    shared = _shared([each.body for each in entries if each.body is not None])
+    app_ids = {each.app_id for each in bodies if each.app_id} | {
+        each for each in [service.get("app_id")] if each
+    }
+    if len(app_ids) > 1:
+        made.notes.append("the sources are for several App IDs: a fleet has one; import each by itself")
+    elif app_ids:
+        service = {**service, "app_id": app_ids.pop()}
+    made.files[AGENTS_FILE] = _agents_text(entries, shared)
+    made.files[FLEET_FILE] = _fleet_text(fleet, service, shared)
+    return made
+
+
+# --- what all share ---------------------------------------------------------------------------------------------
+
+
+def _shared(bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The part that all bodies have; nothing where there is but one."""
+    if len(bodies) < 2:
+        return {}
+    common: Any = {
+        **bodies[0],
+        "properties": {k: v for k, v in bodies[0]["properties"].items() if k not in _OWN},
+    }
+    for body in bodies[1:]:
+        common = _common(common, body)
+    return {key: value for key, value in common.items() if value != {}}
+
+
+def _common(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in left.items():
+        if key not in right:
+            continue
+        other = right[key]
+        if isinstance(value, dict) and isinstance(other, dict) and value and other:
+            if below := _common(value, other):
+                found[key] = below
+        elif _is_same(value, other):
+            found[key] = value
+    return found
+
+
+def _rest(body: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """What a body has beyond the shared part."""
+    rest: dict[str, Any] = {}
+    for key, value in body.items():
+        if key not in shared:
+            rest[key] = value
+        elif isinstance(value, dict) and value and (below := _rest(value, shared[key])):
+            rest[key] = below
+    return rest
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """Whether two values are the same in JSON: `1`, `1.0` and `true` are three."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_is_same(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(_is_same, left, right))
+    return bool(left == right)
+
+
+# --- texts ------------------------------------------------------------------------------------------------------
+
+_HEAD: Final = "# Written by `reconciler import`; from here on it is yours to edit.\n"
+
+
+def _fleet_text(fleet: str, service: Mapping[str, str], shared: dict[str, Any]) -> str:
+    tree: dict[str, Any] = {"fleet": fleet, "service": dict(service)}
+    if shared:
+        tree["profiles"] = {PROFILE: shared}
+    return _HEAD + to_yaml(tree)
+
+
+def _agents_text(entries: Sequence[ImportedAgent], shared: dict[str, Any]) -> str:
+    blocks: dict[object, list[ImportedAgent]] = {}
+    for entry in entries:
+        # The channel of each agent whose channel is unknown is a gap of its own.
+        blocks.setdefault(entry.channel if entry.channel is not None else id(entry), []).append(entry)
+    texts = [_HEAD, "channels:\n"]
+    for block in blocks.values():
+        agents = [_agent(each, shared) for each in block]
+        texts += [f"  # {line}\n" for each in block for line in _gap(each)]
+        texts.append(indent(to_yaml([{"channel": block[0].channel, "agents": agents}]), "  "))
+    return "".join(texts)
+
+
+def _agent(entry: ImportedAgent, shared: dict[str, Any]) -> dict[str, Any]:
+    agent: dict[str, Any] = {"name": entry.name}
+    if entry.agent_id is not None:
+        agent["adopt"] = entry.agent_id
+    if entry.body is not None:
+        if shared:
+            agent["profile"] = PROFILE
+        agent |= _rest(entry.body, shared)
+    return agent
+
+
+def _gap(entry: ImportedAgent) -> Iterator[str]:
+    """What a person has to fill in, in words that stand beside the place."""
+    who = f"{entry.name} ({entry.agent_id})" if entry.agent_id else entry.name
+    if entry.channel is None:
+        yield f"gap: the channel of {who} is not told; write it here"
+    if entry.body is None:
+        yield f"gap: the service does not tell the properties of {who}; write its profile or properties"
