@@ -12,10 +12,11 @@ from reconciler.cli.new_fleet import fleet_name, write_new
 from reconciler.cli.output import Output, write
 from reconciler.cli.surveying import REAL, survey_all
 from reconciler.cli.validating import check
+from reconciler.diagnostics import Problem
 from reconciler.errors import UsageError
 from reconciler.importing.bodies import Sources, read_sources
 from reconciler.importing.entries import RunningAgent
-from reconciler.importing.files import FLEET_FILE, ImportedFleet, fleet_of
+from reconciler.importing.files import FLEET_FILE, ImportedFleet, fleet_of, marked
 from reconciler.importing.problems import SourceLine, Unimportable
 from reconciler.report.escape import visible
 from reconciler.report.sentences import plural
@@ -60,13 +61,22 @@ def import_fleet(
 
 
 def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
-    """Print what to set before an apply, and what is left to fill in."""
+    """Print what to set before an apply, and mark and list what is left to fill in."""
     if made.names.places:
         write("# set these where apply runs; the values stand in your sources\n")
     for name, places in made.names.places.items():
         listed = ", ".join(dict.fromkeys(places[:3])) + (" …" if len(set(places)) > 3 else "")
         write(visible(f"# {listed}") + f"\nexport {name}=…\n")
-    errors = [each for each in check(directory, None, {}).diagnostics if each.is_error]
+    errors = _errors(directory)
+    if errors:
+        for file, text in made.files.items():
+            gaps = [
+                (each.where.line, each.summary)
+                for each in errors
+                if each.where is not None and each.where.file == file
+            ]
+            (directory / file).write_text(marked(text, gaps), encoding="utf-8")
+        errors = _errors(directory)
     for each in errors[:_MOST_LISTED]:
         output.say(visible(f"to fill in: {each.where or directory}: {each.summary}"))
     if len(errors) > _MOST_LISTED:
@@ -74,6 +84,10 @@ def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
     verb = "validate" if errors else "plan"
     what = f", which points at {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
     write(f"next: reconciler {verb} {visible(shlex.quote(str(directory)))}{what}\n")
+
+
+def _errors(directory: Path) -> list[Problem]:
+    return [each for each in check(directory, None, {}).diagnostics if each.is_error]
 
 
 def _running(area: str | None, output: Output, parallelism: int) -> tuple[str, list[RunningAgent]]:

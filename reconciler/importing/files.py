@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import indent
 from typing import Any, Final
@@ -11,6 +11,7 @@ from reconciler.importing.bodies import JoinBody
 from reconciler.importing.entries import ImportedAgent, RunningAgent, entries_of
 from reconciler.importing.references import Names
 from reconciler.report.documents import to_yaml
+from reconciler.report.escape import visible
 
 FLEET_FILE: Final = "fleet.yaml"
 AGENTS_FILE: Final = "agents/imported.yaml"
@@ -122,7 +123,6 @@ def _agents_text(entries: Sequence[ImportedAgent], shared: dict[str, Any]) -> st
     texts = [_HEAD, "channels:\n"]
     for block in blocks.values():
         agents = [_agent(each, shared) for each in block]
-        texts += [f"  # {line}\n" for each in block for line in _gap(each)]
         texts.append(indent(to_yaml([{"channel": block[0].channel, "agents": agents}]), "  "))
     return "".join(texts)
 
@@ -138,10 +138,11 @@ def _agent(entry: ImportedAgent, shared: dict[str, Any]) -> dict[str, Any]:
     return agent
 
 
-def _gap(entry: ImportedAgent) -> Iterator[str]:
-    """What a person has to fill in, in words that stand beside the place."""
-    who = f"{entry.name} ({entry.agent_id})" if entry.agent_id else entry.name
-    if entry.channel is None:
-        yield f"gap: the channel of {who} is not told; write it here"
-    if entry.body is None:
-        yield f"gap: the service does not tell the properties of {who}; write its profile or properties"
+def marked(text: str, gaps: Sequence[tuple[int, str]]) -> str:
+    """The text of a file with a comment over each line, from 1, at which something is left to a person."""
+    lines = text.split("\n")
+    for line, what in sorted(set(gaps), reverse=True):
+        below = lines[line - 1]
+        margin = below[: len(below) - len(below.lstrip())]
+        lines.insert(line - 1, f"{margin}# gap: {visible(what)}")
+    return "\n".join(lines)
