@@ -13,7 +13,7 @@ from reconciler.config.yaml.scalars import CONTROL, is_template
 from reconciler.contract.literals import KEY_LIKE
 from reconciler.importing.bodies import JoinBody
 from reconciler.importing.problems import SourceLine, Unimportable, raise_all
-from reconciler.importing.references import Names, names_written, with_references
+from reconciler.importing.references import Names, names_written, sweep, with_references
 from reconciler.importing.shell import MARK, filled
 from reconciler.model.address import AGENT, CHANNEL, AgentName
 from reconciler.model.tree import Path, dotted
@@ -75,6 +75,10 @@ def _entries(bodies: Sequence[JoinBody], names: Names, notes: list[str]) -> list
         seen[whole] = body.at
         entries.append(entry)
     raise_all(problems)
+    written = [each.body for each in entries if each.body is not None]
+    sweep([each["properties"] for each in written], names)
+    for each in written:
+        each["properties"] = _escaped(each["properties"])
     return entries
 
 
@@ -96,7 +100,7 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
             f"the value of {listed} comes from a variable that is not set here",
             "write it out in the source",
         )
-    tree: dict[str, Any] = {"properties": _escaped(referenced.properties)}
+    tree: dict[str, Any] = {"properties": referenced.properties}
     for key in _TOP:
         if isinstance(value := _told(body.tree, key, body), str):
             tree[key] = value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,6 +39,7 @@ _GENERAL: Final = word_set("api www com org net io ai co dev app cloud prod v1 v
 _LONGEST: Final = 48
 _ROUNDS: Final = 4
 _DEEPEST: Final = 40
+_TELLING: Final = 12
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Names:
     places: dict[str, list[str]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     _by_value: dict[str, str] = field(default_factory=dict, repr=False)
+    _by_head: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def reserve(self, name: str, place: str) -> None:
         """Note a variable that a source names itself."""
@@ -65,8 +67,33 @@ class Names:
                 number += 1
                 name = f"{wish}_{number}"
             self._by_value[value] = name
+            if len(value) >= _TELLING:
+                self._by_head.setdefault(value[:_TELLING], []).append(value)
         self.places.setdefault(name, []).append(place)
         return name
+
+    def sweep(self, text: str) -> str:
+        """A text with the values that were met, and are long enough to be nothing else, replaced."""
+        pieces: list[str] = []
+        at = begun = 0
+        while at <= len(text) - _TELLING:
+            alike = self._by_head.get(text[at : at + _TELLING], ())
+            found = max((each for each in alike if text.startswith(each, at)), key=len, default=None)
+            if found is None:
+                at += 1
+                continue
+            close = "" if found == text else "+"
+            pieces += [text[begun:at], f"{REFERENCE}env://{self._by_value[found]}{close}"]
+            at = begun = at + len(found)
+        return "".join([*pieces, text[begun:]]) if pieces else text
+
+
+def sweep(trees: Sequence[dict[str, Any]], names: Names) -> None:
+    """Replace, in place, what is known as a credential by now wherever else it stands: in a prompt, under any key."""
+    for tree in trees:
+        for path, text in list(leaves(tree)):
+            if isinstance(text, str) and REFERENCE not in text and (swept := names.sweep(text)) is not text:
+                _put(tree, path, swept)
 
 
 def names_written(properties: dict[str, Any]) -> Iterator[str]:

@@ -225,6 +225,31 @@ def test_names_that_a_body_gives_itself_are_kept_and_taken() -> None:
     assert "api_key: ref+env://MINE\n" in made.files["agents/imported.yaml"]
 
 
+def test_a_value_that_is_known_is_replaced_wherever_else_it_stands(tmp_path: Path) -> None:
+    made = imported(
+        body(tts__params__favourite=f"sk-{CANARY}", llm__greeting_message=f"Say sk-{CANARY} {{{{ now }}}}"),
+        {**body(channel="desk", parameters={"hint": f"dg-{CANARY}"}), "name": "b"},
+    )
+    assert CANARY not in str(made.files)
+    assert "favourite: ref+env://OPENAI_API_KEY\n" in made.files["agents/imported.yaml"]
+    assert "hint: ref+env://DEEPGRAM_ASR_KEY\n" in made.files["agents/imported.yaml"]
+
+
+def test_of_two_values_that_begin_alike_all_of_the_longer_one_is_replaced() -> None:
+    made = imported(
+        body(
+            llm__api_key="a-common-head",
+            tts__params__key=f"a-common-head-{CANARY}",
+            parameters={"hint": f"x a-common-head-{CANARY} y"},
+        )
+    )
+    assert "hint: x ref+env://MICROSOFT_TTS_KEY+ y\n" in made.files["agents/imported.yaml"]
+
+
+def test_a_placeholder_that_is_called_like_its_variable(tmp_path: Path) -> None:
+    check(body(llm__api_key="OPENAI_API_KEY", tts__params__key="MICROSOFT_TTS_KEY"))
+
+
 def test_a_name_of_ours_is_never_given_away() -> None:
     made = imported(body(tts={"vendor": "agora", "params": {"key": "x"}}))
     assert "VENDOR_AGORA_TTS_KEY" in made.names.places

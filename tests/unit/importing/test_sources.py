@@ -228,6 +228,7 @@ GROWING: dict[str, Callable[[int], str]] = {
     "a document": lambda n: f"curl {JOIN} -d @- <<X\n" + '{"name": "a", "properties": {"channel": "c", "x": "' + "$A \\$ " * n + '"}}\nX\n',
     "json lines": lambda n: f"{TEXT}\n" * (n // 10),
     "a prompt": lambda n: json.dumps({"name": "a", "properties": {"channel": "c", "x": "{{ sk- eyJ " * n}}),
+    "a key each": lambda n: "\n".join(json.dumps({"name": f"a{at}", "properties": {"channel": f"c{at}", "llm": {"api_key": f"{at}-is-a-key-of-an-agent", "greeting_message": "is-a-key-of-an-agent " * 9}}}) for at in range(n // 10)),
     "headers": lambda n: json.dumps({"name": "a", "properties": {"channel": "c", "x": {f"key{at}": f"v{at}" for at in range(n // 20)}}}),
 }  # fmt: skip
 
