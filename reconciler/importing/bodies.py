@@ -21,12 +21,15 @@ _SPACE = re.compile(r"[ \t\r\n,]*")
 
 @dataclass(frozen=True, slots=True)
 class JoinBody:
-    """One join body as it was written, the marks of variables still in it (`shell.MARK`)."""
+    """One join body as it was written, the marks of variables still in it (`shell.MARK`).
+
+    `service` is what its address tells, in the words of a fleet's block of that name.
+    """
 
     tree: dict[str, Any]
     at: SourceLine
     variables: Mapping[str, str] = field(default_factory=dict)
-    app_id: str | None = None
+    service: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def _in_file(
         try:
             for tree, at in _of_command(call.body, call.at, call.variables):
                 yield from (
-                    JoinBody(each.tree, each.at, call.variables, call.app_id) for each in _bodies(tree, at)
+                    JoinBody(each.tree, each.at, call.variables, call.service) for each in _bodies(tree, at)
                 )
         except Unimportable as problem:
             if call.is_certain:

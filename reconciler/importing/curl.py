@@ -7,13 +7,14 @@ fleet.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from reconciler.contract.literals import word_set
 from reconciler.importing.problems import SourceLine, Unimportable
 from reconciler.importing.shell import MARK, ShellCommand, Word, filled
+from reconciler.model.fleet import Area
 
 # Short options that take a value: `-dVALUE`, `-sd VALUE`.
 _TAKE_A_VALUE = frozenset("AbcCdDeEFhHKmoPQrtTuUwxXyYz")
@@ -26,6 +27,8 @@ _LONG_WITH_A_VALUE = word_set(
     "request-target resolve retry unix-socket user user-agent write-out"
 )
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+# The hosts of areas: `api-eu-west-1.agora.io`.
+_HOST = re.compile(r"https?://api-([a-z]{2})-[a-z0-9-]+\.(?:agora\.io|sd-rtn\.com)[:/]")
 _PROJECT = re.compile(r"/projects/([0-9A-Fa-f]{32})/join/?$")
 
 # The text of a file that a command names, beside the place where it is named.
@@ -34,15 +37,15 @@ ReadFile = Callable[[str, SourceLine], str]
 
 @dataclass(frozen=True, slots=True)
 class JoinCall:
-    """One join as a command writes it: the body's text, where it begins, and the App ID if the address shows it.
+    """One join as a command writes it: the body's text, where it begins, and what the address tells of the service.
 
-    `is_certain` is False where the address is not shown: then the body tells whether it is a join.
+    `service` is in the words of a fleet's block of that name. `is_certain` is False where the address is not shown: then the body tells whether it is a join.
     """
 
     body: str
     at: SourceLine
     variables: dict[str, str]
-    app_id: str | None = None
+    service: Mapping[str, str] = field(default_factory=dict)
     is_certain: bool = True
 
 
@@ -67,17 +70,25 @@ def join_call(command: ShellCommand, read: ReadFile) -> JoinCall | None:
     pieces = [_text(name, word, command, read) for name, word in data]
     if not pieces:
         raise Unimportable.at(command.at, "a join without a body", "give it with --data or --json")
-    found = _PROJECT.search(path)
     text, begin = pieces[0]
     body = text + "".join(each for each, _ in pieces[1:])
-    return JoinCall(body, begin, variables, found[1] if found else None, is_certain)
+    return JoinCall(body, begin, variables, dict(_service(address, path)), is_certain)
+
+
+def _service(address: str, path: str) -> Iterator[tuple[str, str]]:
+    """The area and the App ID, as far as an address shows them (v2 API reference: base URLs)."""
+    host = _HOST.match(address)
+    if path.startswith("/cn/"):
+        yield "area", Area.CN.value
+    elif host is not None and host[1].upper() in Area.__members__:
+        yield "area", host[1].upper()
+    if (project := _PROJECT.search(path)) is not None:
+        yield "app_id", project[1]
 
 
 def _path(address: str) -> str:
     try:
-        return (
-            urlsplit(MARK.sub("x", address) if not MARK.match(address) else address).path if address else ""
-        )
+        return urlsplit(MARK.sub("x", address)).path
     except ValueError:
         return ""
 

@@ -34,18 +34,19 @@ def fleet_of(
 ) -> ImportedFleet:
     """A fleet of join bodies and of what runs: a running agent that bears a body's name is that body's.
 
-    `service` is the fleet's block of that name, to which the App ID of the sources is added. Raises `Unimportable` with every problem of the bodies.
+    `service` is the fleet's block of that name, to which is added what the sources tell of it. Raises `Unimportable` with every problem of the bodies.
     """
     made = ImportedFleet({}, Names())
     entries = entries_of(bodies, running, made.names, made.notes)
     shared = _shared([each.body for each in entries if each.body is not None])
-    app_ids = {each.app_id for each in bodies if each.app_id} | {
-        each for each in [service.get("app_id")] if each
-    }
-    if len(app_ids) > 1:
-        made.notes.append("the sources are for several App IDs: a fleet has one; import each by itself")
-    elif app_ids:
-        service = {**service, "app_id": app_ids.pop()}
+    for key in ("area", "app_id"):
+        told = {each.service[key] for each in bodies if key in each.service} - {service.get(key)}
+        if len(told) + (key in service) > 1:
+            made.notes.append(
+                f"the sources are for several services ({key}): a fleet has one; import each by itself"
+            )
+        elif told:
+            service = {**service, key: told.pop()}
     made.files[AGENTS_FILE] = _agents_text(entries, shared)
     made.files[FLEET_FILE] = _fleet_text(fleet, service, shared)
     return made

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -327,10 +328,37 @@ def test_two_bodies_with_one_uid_in_a_channel_are_left_to_validate(tmp_path: Pat
     assert {each.rule for each in refused.value.diagnostics if each.is_error} == {"uid-clash"}
 
 
-def test_the_app_id_of_the_sources_is_written() -> None:
-    source = f"curl https://api.agora.io/api/conversational-ai-agent/v2/projects/{'ab' * 16}/join -d '{json.dumps(body())}'"
+PROJECT = f"v2/projects/{'ab' * 16}/join"
+
+
+@pytest.mark.parametrize(
+    ("base", "area"),
+    [
+        ("https://api.agora.io/api/conversational-ai-agent", None),
+        ("https://api.agora.io/cn/api/conversational-ai-agent", "CN"),
+        ("https://api-eu-west-1.agora.io/api/conversational-ai-agent", "EU"),
+        ("https://api-cn-east-1.sd-rtn.com/cn/api/conversational-ai-agent", "CN"),
+        ("https://api-zz-west-1.agora.io/api/conversational-ai-agent", None),
+        ("http://127.0.0.1:8080/api/conversational-ai-agent", None),
+    ],
+)
+def test_the_address_tells_the_app_id_and_the_area(base: str, area: str | None) -> None:
+    source = f"curl {base}/{PROJECT} -d '{json.dumps(body())}'"
     made = fleet_of("demo", SERVICE, read_sources({"a.sh": source}, lambda name, where: "").bodies)
-    assert f"app_id: {'ab' * 16}" in made.files["fleet.yaml"]
+    service = yaml.safe_load(made.files["fleet.yaml"])["service"]
+    assert service == {"kind": "agora", **({"area": area} if area else {}), "app_id": "ab" * 16}
+
+
+def test_sources_for_two_app_ids_are_told() -> None:
+    two = (
+        f"curl https://x/v2/projects/{each * 16}/join -d '{json.dumps(body(channel=each))}'"
+        for each in ("ab", "cd")
+    )
+    made = fleet_of("demo", SERVICE, read_sources({"a.sh": "\n".join(two)}, lambda name, where: "").bodies)
+    assert "app_id" not in made.files["fleet.yaml"]
+    assert made.notes == [
+        "the sources are for several services (app_id): a fleet has one; import each by itself"
+    ]
 
 
 def test_what_no_file_can_hold_is_left_out_and_said() -> None:
