@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
-from reconciler.cli.output import Output
+from reconciler.cli.output import MASKER, Output
+from reconciler.driver.secrets import SecretSources
 from reconciler.errors import UsageError
-from reconciler.model.address import Address
-from reconciler.model.fleet import Area, Service
+from reconciler.model.address import Address, Owner
+from reconciler.model.fleet import Area, DesiredFleet, Service
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
 from reconciler.plan.change import target_of
 from reconciler.ports import Steps
-from reconciler.providers import Talker
+from reconciler.providers import Purpose, Talker, connector_of
 from reconciler.report import overview
 from reconciler.report.survey import SurveyReport, SurveyRow
-from reconciler.services import SERVICES
+from reconciler.secrets import Secret
+from reconciler.services import SERVICES, entry_of
+from reconciler.state.memory import MemoryStore
 from reconciler.workflow.survey import Surveyed, survey
 
 # The real service: what runs before there is a fleet runs nowhere else.
@@ -28,7 +32,7 @@ REAL = next(each.kind for each in SERVICES if not each.is_embedded)
 
 def survey_all(area: str | None, output: Output, parallelism: int) -> tuple[str, tuple[Surveyed, ...]]:
     """The App ID of the environment, and every live agent under it."""
-    with wiring.open_service(Service(REAL, Area(area) if area else None), output) as session:
+    with _without_fleet(Service(REAL, Area(area) if area else None), output) as session:
         found = session.run(survey(_reader(session), parallelism=parallelism))
         return session.connection.project, found
 
@@ -56,6 +60,25 @@ def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism:
     others = [each for each in found if each.agent.agent_id not in own and not each.agent.bears(basis.owner)]
     rows = tuple(_row(each, _only_absent(plan, each.channel)) for each in others)
     return SurveyReport(rows, len(found), overview.status_of(plan, basis, provider.capabilities))
+
+
+def _without_fleet(service: Service, output: Output) -> wiring.Session:
+    """A session that only reads, for those who have no fleet yet: nothing is remembered."""
+    from reconciler.driver.http import HttpxSender
+
+    wiring.leave_no_core()
+    connector = connector_of(entry_of(service.kind))
+    MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
+    connection = connector.connect(os.environ, service, Purpose.OBSERVE)
+    return wiring.Session(
+        Path(),
+        DesiredFleet(Owner("none"), {}, service),
+        connection,
+        lambda: wiring.Attentive(HttpxSender()),
+        MemoryStore(),  # type: ignore[arg-type]  # whoever only reads asks it for nothing of a file's
+        SecretSources(os.environ, Path()),
+        output,
+    )
 
 
 def _reader(session: wiring.Session) -> workflow.SessionReader:

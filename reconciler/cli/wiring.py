@@ -29,8 +29,7 @@ from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
-from reconciler.model.address import Owner
-from reconciler.model.fleet import DesiredFleet, Service
+from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
 from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
 from reconciler.secrets import Secret, SecretRef
@@ -38,7 +37,6 @@ from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import app_id_of
 from reconciler.state.local import LocalStore
-from reconciler.state.memory import MemoryStore
 from reconciler.state.seen import seen_directory
 from reconciler.workflow import Planned
 
@@ -66,7 +64,7 @@ class Session:
     fleet: DesiredFleet
     connection: Connection
     sender: Callable[[], Sender]
-    store: LocalStore | MemoryStore
+    store: LocalStore
     secrets: SecretSource
     output: Output
     interrupted_by: int | None = field(default=None, init=False)
@@ -224,7 +222,7 @@ def open_session(
 
 def connector_for(fleet: DesiredFleet) -> Connector:
     """The connector of a fleet's service; the masker knows its credentials from here on."""
-    _leave_no_core()
+    leave_no_core()
     entry = entry_of(fleet.service.kind)
     connector = connector_of(entry)
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
@@ -263,24 +261,9 @@ def session_with(
     from reconciler.driver.http import HttpxSender
 
     def attentive() -> Sender:
-        return _Attentive(HttpxSender())
+        return Attentive(HttpxSender())
 
     return Session(path, fleet, connection, attentive, store, sources, output)
-
-
-def open_service(service: Service, output: Output) -> Session:
-    """A session that only reads, for those who have no fleet yet: nothing is remembered."""
-    from reconciler.driver.http import HttpxSender
-
-    _leave_no_core()
-    connector = connector_of(entry_of(service.kind))
-    MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
-    connection = connector.connect(os.environ, service, Purpose.OBSERVE)
-    nobody = DesiredFleet(Owner("none"), {}, service)
-    sources = SecretSources(os.environ, Path())
-    return Session(
-        Path(), nobody, connection, lambda: _Attentive(HttpxSender()), MemoryStore(), sources, output
-    )
 
 
 class _Remembering:
@@ -295,7 +278,7 @@ class _Remembering:
         return values
 
 
-class _Attentive:
+class Attentive:
     """`driver.loop.Sender` that has the masker learn every secret before it goes out, minted tokens too."""
 
     def __init__(self, sender: Sender) -> None:
@@ -309,7 +292,7 @@ class _Attentive:
         await self._sender.aclose()
 
 
-def _leave_no_core() -> None:
+def leave_no_core() -> None:
     """A crash must not leave the memory of a process that holds credentials on a disk."""
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
