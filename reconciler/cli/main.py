@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import importlib
 import io
+import keyword
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -28,7 +29,8 @@ class LazyGroup(click.Group):
         entry = next((each for each in COMMANDS if each.name == name), None)
         if entry is None:
             return None
-        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{name}").command
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{module}").command
         command.short_help = entry.summary  # completion shows it
         return command
 

@@ -295,6 +295,11 @@ parallelism_option = click.option(
     show_default=True,
     help="Calls at a time, reads included.",
 )
+area_option = click.option(
+    "--area",
+    type=click.Choice(["US", "EU", "AP", "CN"]),
+    help="Without a fleet: the area of the service; else the global host.",
+)
 lock_option = click.option(
     "--lock-timeout",
     type=Duration(),

@@ -233,7 +233,7 @@ def open_session(
 
 def connector_for(fleet: DesiredFleet) -> Connector:
     """The connector of a fleet's service; the masker knows its credentials from here on."""
-    _leave_no_core()
+    leave_no_core()
     entry = entry_of(fleet.service.kind)
     connector = connector_of(entry)
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
@@ -275,11 +275,11 @@ def session_with(
     host = connection.provider.host
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None
     if clock is None:
-        return Session(path, fleet, connection, lambda: _Attentive(HttpxSender()), store, sources, output)
+        return Session(path, fleet, connection, lambda: Attentive(HttpxSender()), store, sources, output)
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
     def rehearsing() -> Sender:
-        return _Attentive(WithoutDate(HttpxSender()))
+        return Attentive(WithoutDate(HttpxSender()))
 
     return Session(path, fleet, connection, rehearsing, store, sources, output, clock)
 
@@ -300,7 +300,7 @@ class _Remembering:
         return values
 
 
-class _Attentive:
+class Attentive:
     """`driver.loop.Sender` that has the masker learn every secret before it goes out, minted tokens too."""
 
     def __init__(self, sender: Sender) -> None:
@@ -314,7 +314,7 @@ class _Attentive:
         await self._sender.aclose()
 
 
-def _leave_no_core() -> None:
+def leave_no_core() -> None:
     """A crash must not leave the memory of a process that holds credentials on a disk."""
     with suppress(ImportError, OSError, ValueError):  # Windows has neither the module nor the files
         import resource

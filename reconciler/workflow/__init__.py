@@ -11,6 +11,7 @@ from reconciler.workflow.job import Job, check_pins, look
 from reconciler.workflow.looking import AddressReport, Drift, address_report, agent_of, drift, plan, status
 from reconciler.workflow.offline import offline_plan, state_of
 from reconciler.workflow.readiness import require_ready
+from reconciler.workflow.survey import SessionReader, Surveyed, survey
 
 __all__ = [
     "AddressReport",
@@ -19,6 +20,8 @@ __all__ = [
     "Drift",
     "Job",
     "Planned",
+    "SessionReader",
+    "Surveyed",
     "address_report",
     "adopt",
     "agent_of",
@@ -36,4 +39,5 @@ __all__ = [
     "require_ready",
     "state_of",
     "status",
+    "survey",
 ]

@@ -12,7 +12,7 @@ import yaml
 from reconciler.cli import main
 from reconciler.config.keys import KEYS
 
-from .harness import EXAMPLES, FLEETS, NAMES, Command, commands, copied
+from .harness import EXAMPLES, FLEETS, NAMES, PAGES, Command, commands, copied
 
 Golden = Callable[[str, str], None]
 
@@ -76,7 +76,7 @@ def test_the_commands_of_a_page_exist(document: str) -> None:
 
 def test_every_example_is_listed_and_has_a_page() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    for name in NAMES:
+    for name in PAGES:
         assert f"[{name}]({name}/)" in listed
         assert list(commands(EXAMPLES / name / "README.md")), f"{name}: a page without a command"
 

@@ -1,6 +1,6 @@
 """The commands: one line each in `COMMANDS`, one file each in this folder: options, one call of a verb, one report.
 
-A command's file has its name and defines `command`. Files are imported when they are used.
+A command's file has its name (`import_` for `import`, which Python keeps) and defines `command`. Files are imported when they are used.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Command:
 # In the order of the overview.
 COMMANDS: tuple[Command, ...] = (
     Command("init", "files", "Write a small fleet that plans and applies at once."),
+    Command("import", "files", "Write a fleet from join bodies, or from what runs."),
     Command("validate", "files", "Check the files: every problem at once, offline."),
     Command("explain", "files", "Say what a rule of validate means, and what to do."),
     Command("render", "files", "Print the final agents, secrets as references."),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 @click.command("status")
 @options.many_fleets_options
 @options.format_option(ReportKind.STATUS)
+@click.option(
+    "--all", "everything", is_flag=True, help="All that runs under the App ID; works before there is a fleet."
+)
+@options.area_option
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
 @click.option(
     "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
@@ -31,6 +35,8 @@ def command(
     fleets: options.ManyFlags,
     output: Output,
     form: Format,
+    everything: bool,
+    area: str | None,
     watch: bool,
     interval: float,
     conversation: bool,
@@ -43,8 +49,21 @@ def command(
     reconciler status -e prod --watch
     reconciler status hotels support -e prod,test
     reconciler status --conversation             two more reads an agent
+    reconciler status --all                      what runs already, with the line that adopts each
     """
     from reconciler.cli import many, wiring
+
+    if everything:
+        from reconciler.cli.surveying import report_all
+
+        many.only_one(fleets, "--all")
+        if watch:
+            raise click.UsageError("--watch is for the agents of a fleet, and --all looks once")
+        one = options.FleetFlags(fleets.directories[0], fleets.environments, fleets.variables)
+        output.report(form, ReportKind.SURVEY, report_all(one, area, output, parallelism))
+        return 0
+    if area is not None:
+        raise click.UsageError("--area is for --all, where there is no fleet to say it")
     from reconciler.cli.jobs import Flags, make_job
     from reconciler.cli.talking import status_steps
     from reconciler.report.status import counts

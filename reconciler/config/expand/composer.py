@@ -215,7 +215,7 @@ class Composer:
             return CompiledBody(layers, needs=frozenset(compiler.needs), declares=program)
         if protected is None:
             protected = declared_names(declared)
-        compiler = Compiler(self.templates, body, self._fault, _protection(protected))
+        compiler = Compiler(self.templates, body, self._fault, protection(protected))
         return CompiledBody(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
 
     def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Tree]:
@@ -254,7 +254,9 @@ def declared_names(declaration: Tree) -> frozenset[str]:
     return frozenset(name for name, value in declaration.items() if value is not None)
 
 
-def _protection(declared: frozenset[str]) -> Callable[[Path], frozenset[str]]:
+def protection(declared: frozenset[str]) -> Callable[[Path], frozenset[str]]:
+    """Tells which `{{name}}` at a path of an agent stand for themselves, for an agent that declares these names."""
+
     def protected(path: Path) -> frozenset[str]:
         if path[:1] != ("properties",):
             return _NONE

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 RULES: Final[Mapping[str, str]] = {
+    "adopt-gap": "an adopted agent is written as it was joined",
     "adopt-without-uid": "an agent is adopted with the uid that it was joined with",
     "agent-id": "an agent's id is letters, digits, - and _",
     "agent-name": "an agent's name is letters, digits, - and _",

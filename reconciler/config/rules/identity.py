@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.config.rules.models import is_gap
 from reconciler.config.rules.registry import Fleet, Subject, agent_rule, fleet_rule, value_rule
 from reconciler.config.words import shown
 from reconciler.contract.agora.avatar import UID_PATH, avatar_uid
@@ -48,7 +49,7 @@ def uid(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
 @agent_rule()
 def adopted_uid(subject: Subject) -> Iterator[Problem]:
     """No read of the service tells an agent's uid, and a token for another uid would end the agent."""
-    if subject.spec.adopt is not None and "agent_rtc_uid" not in subject.properties:
+    if subject.spec.adopt is not None and "agent_rtc_uid" not in subject.properties and not is_gap(subject):
         yield Problem(
             "adopt-without-uid",
             "adopt needs the agent_rtc_uid that the agent was joined with",
@@ -62,7 +63,7 @@ def adopted_uid(subject: Subject) -> Iterator[Problem]:
 def remote_uids(subject: Subject) -> Iterator[Problem]:
     """Whom the agent hears must be said; more than one is not documented to work."""
     value = subject.properties.get("remote_rtc_uids")
-    if value is None:
+    if value is None and not is_gap(subject):
         yield Problem(
             "remote-uids-missing",
             "remote_rtc_uids is missing",

@@ -41,23 +41,43 @@ def role(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
         )
 
 
+def missing_slots(subject: Subject) -> tuple[str, ...]:
+    """What of a language model and a voice the agent has neither by itself nor from a preset or pipeline."""
+    body = subject.spec.body
+    if body.pipeline_id is not None or uses_mllm(subject.properties):
+        return ()
+    given = preset_slots(body.preset)
+    return tuple(slot for slot in ("llm", "tts") if slot not in subject.properties and slot not in given)
+
+
+def is_gap(subject: Subject) -> bool:
+    """Whether the agent is one to adopt of which the files do not say what it was joined with."""
+    return subject.spec.adopt is not None and bool(missing_slots(subject))
+
+
 @agent_rule()
 def slots(subject: Subject) -> Iterator[Problem]:
     """An agent has a language model and a voice, or a model that is both."""
-    body = subject.spec.body
-    if body.pipeline_id is not None or uses_mllm(subject.properties):
+    if is_gap(subject):
+        missing = [*missing_slots(subject), "agent_rtc_uid", "remote_rtc_uids"]
+        listed = ", ".join(each for each in missing if each not in subject.properties)
+        yield Problem(
+            "adopt-gap",
+            f"the service does not tell what agent {subject.spec.adopt} was joined with; missing here: {listed}",
+            (),
+            "write the properties that it was joined with, or name a profile that has them",
+            "what is written here counts as what it was joined with, and is what a later join sends",
+        )
         return
-    given = preset_slots(body.preset)
-    for slot in ("llm", "tts"):
-        if slot not in subject.properties and slot not in given:
-            yield Problem(
-                "missing-slot",
-                f"the agent has no {slot}",
-                (),
-                f"write properties.{slot}, use a profile that has it, or name a pipeline_id",
-                "llm and tts are required, unless a pipeline or preset brings them or mllm is enabled",
-                missing=("properties", slot),
-            )
+    for slot in missing_slots(subject):
+        yield Problem(
+            "missing-slot",
+            f"the agent has no {slot}",
+            (),
+            f"write properties.{slot}, use a profile that has it, or name a pipeline_id",
+            "llm and tts are required, unless a pipeline or preset brings them or mllm is enabled",
+            missing=("properties", slot),
+        )
 
 
 @agent_rule()

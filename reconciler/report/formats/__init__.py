@@ -24,6 +24,7 @@ class ReportKind(StrEnum):
     PLAN = "plan"  # plan.build.Plan
     DRIFT = "drift"  # workflow.Drift
     STATUS = "status"  # report.status.StatusReport
+    SURVEY = "survey"  # report.survey.SurveyReport
     EVENT = "event"  # apply.events.Event, or workflow.Planned
     LEDGER = "ledger"  # report.ledger.Finish
     PROBLEMS = "problems"  # report.problems.Checked
@@ -83,7 +84,7 @@ class Format:
 _K = ReportKind
 TEXT = Format(
     "text",
-    frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP}),
+    frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.SURVEY, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP}),
     is_for_terminals=True,
 )
 # In the order in which help lists them: the first that can render a kind is its default.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
     from reconciler.report.status import StatusReport
+    from reconciler.report.survey import SurveyReport
     from reconciler.report.traced import TracedValue
     from reconciler.workflow import Drift, Planned
 
@@ -37,6 +38,13 @@ def drift(value: Drift, options: RenderOptions) -> str:
 def status(value: StatusReport, options: RenderOptions) -> str:
     """What runs; durations in seconds."""
     from reconciler.report.status import tree
+
+    return documents.to_json(tree(value))
+
+
+def survey(value: SurveyReport, options: RenderOptions) -> str:
+    """The status of a fleet, if there is one, and everything else that runs."""
+    from reconciler.report.survey import tree
 
     return documents.to_json(tree(value))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
     from reconciler.report.status import StatusReport
+    from reconciler.report.survey import SurveyReport
     from reconciler.workflow import Drift
 
 
@@ -43,6 +44,13 @@ def status(value: StatusReport, options: RenderOptions) -> str:
     from reconciler.report.status import render_text
 
     return render_text(value, width=options.width, quiet=options.quiet)
+
+
+def survey(value: SurveyReport, options: RenderOptions) -> str:
+    """Everything that runs under the App ID."""
+    from reconciler.report.survey import render_text
+
+    return render_text(value)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:

@@ -1,0 +1,145 @@
+"""Reads the sources of an import, and says what came of it; `reconciler.importing` makes the files."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.cli.new_fleet import fleet_name, write_new
+from reconciler.cli.output import Output, write
+from reconciler.cli.surveying import REAL, survey_all
+from reconciler.cli.validating import check
+from reconciler.diagnostics import Problem
+from reconciler.errors import UsageError
+from reconciler.importing.bodies import Sources, read_sources
+from reconciler.importing.entries import RunningAgent
+from reconciler.importing.files import FLEET_FILE, ImportedFleet, fleet_of, marked
+from reconciler.importing.problems import SourceLine, Unimportable
+from reconciler.report.escape import visible
+from reconciler.report.sentences import plural
+
+STANDARD_INPUT = "-"
+_MOST_BYTES = 64 * 1024 * 1024
+# As many problems of the new files are listed; `validate` has all of them.
+_MOST_LISTED = 20
+
+
+def import_fleet(
+    directory: Path,
+    sources: Sequence[str],
+    *,
+    running: bool,
+    area: str | None,
+    parallelism: int,
+    output: Output,
+) -> ImportedFleet:
+    """Write a fleet from sources, from what runs, or from both; raises before anything is written, or not at all."""
+    there = [each for each in (directory / FLEET_FILE, directory / "fleet.yml") if os.path.lexists(each)]
+    if there := [*there, *sorted(directory.glob("agents/*.y*ml*"))]:
+        raise UsageError(
+            f"{there[0]} is there already; nothing was written",
+            hint="import writes a new fleet and never overwrites; give another directory",
+        )
+    texts = {each: _text(each) for each in dict.fromkeys(sources)}
+    found = read_sources(texts, _Beside(sources)) if texts else Sources((), ())
+    for line in found.others:
+        output.say(visible(f"{line}: a curl command that joins no agent; read over"))
+    service = {"kind": REAL, **({"area": area} if area else {})}
+    agents: list[RunningAgent] = []
+    if running:
+        service["app_id"], agents = _running(area, output, parallelism)
+    if not found.bodies and not agents:
+        raise UsageError("nothing runs under this App ID that is of no fleet; nothing was written")
+    made = fleet_of(fleet_name(directory), service, found.bodies, agents)
+    for note in made.notes:
+        output.say(visible(note))
+    write_new(directory, made.files, command="import")
+    return made
+
+
+def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
+    """Print what to set before an apply, and mark and list what is left to fill in."""
+    if made.names.places:
+        write("# set these where apply runs; the values stand in your sources\n")
+    for name, places in made.names.places.items():
+        listed = ", ".join(dict.fromkeys(places[:3])) + (" …" if len(set(places)) > 3 else "")
+        write(visible(f"# {listed}") + f"\nexport {name}=…\n")
+    errors = _errors(directory)
+    if errors:
+        for file, text in made.files.items():
+            gaps = [
+                (each.where.line, each.summary)
+                for each in errors
+                if each.where is not None and each.where.file == file
+            ]
+            (directory / file).write_text(marked(text, gaps), encoding="utf-8")
+        errors = _errors(directory)
+    for each in errors[:_MOST_LISTED]:
+        output.say(visible(f"to fill in: {each.where or directory}: {each.summary}"))
+    if len(errors) > _MOST_LISTED:
+        output.say(f"and {len(errors) - _MOST_LISTED} more; `reconciler validate` has all of them")
+    verb = "validate" if errors else "plan"
+    what = f", which points at {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
+    write(f"next: reconciler {verb} {visible(shlex.quote(str(directory)))}{what}\n")
+
+
+def _errors(directory: Path) -> list[Problem]:
+    return [each for each in check(directory, None, {}).diagnostics if each.is_error]
+
+
+def _running(area: str | None, output: Output, parallelism: int) -> tuple[str, list[RunningAgent]]:
+    """The App ID, and what runs under it and is of no fleet; the agents of fleets are named and left to them."""
+    app_id, found = survey_all(area, output, parallelism)
+    marked = [each for each in found if each.agent.parsed is not None]
+    for each in marked:
+        assert each.agent.parsed is not None
+        output.say(
+            visible(f"left to its fleet {each.agent.parsed.owner}: {each.agent.name} ({each.agent.agent_id})")
+        )
+    agents = [
+        RunningAgent(each.agent.agent_id, each.agent.name or "", each.channel)
+        for each in found
+        if each.agent.parsed is None
+    ]
+    return app_id, agents
+
+
+class _Beside:
+    """Reads a file that a command names: from where curl would, or else from beside the source that names it."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._folders = [Path(), *(Path(each).parent for each in sources if each != STANDARD_INPUT)]
+
+    def __call__(self, name: str, where: SourceLine) -> str:
+        for path in (folder / name for folder in self._folders):
+            if path.is_file():
+                return _text(str(path))
+        raise Unimportable.at(
+            where, "the file that this command names is not there", "run this where the command runs"
+        )
+
+
+def _text(name: str) -> str:
+    """The text of a file, or of standard input; raises `Unimportable` for what is too large or no text."""
+    try:
+        if name == STANDARD_INPUT:
+            data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"{name} cannot be read: {getattr(problem, 'strerror', 'no path')}") from None
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{name} is larger than {_MOST_BYTES // 1024 // 1024} MB", hint="import it in parts")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise Unimportable.at(SourceLine(name, line), "this is no UTF-8", "save it as UTF-8") from None
+    if (nul := text.find("\0")) >= 0:
+        line = text.count("\n", 0, nul) + 1
+        raise Unimportable.at(SourceLine(name, line), "a NUL character: this is no text")
+    return text

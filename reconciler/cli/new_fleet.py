@@ -1,0 +1,72 @@
+"""Writes the files of a new fleet, and overwrites none."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from reconciler.cli.output import write
+from reconciler.cli.schemas import SCHEMAS
+from reconciler.errors import UsageError
+from reconciler.report.escape import visible
+
+_STATE = ".reconciler/"
+_IGNORE_FILE = ".gitignore"
+_SETTINGS_FILE = ".vscode/settings.json"
+SCHEMA_FILE: Final = "fleet.schema.json"
+# The first line of a fleet.yaml: editors with yaml-language-server complete and check it.
+MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
+# For VS Code, where files that have no such line; YAML 1.2 as we read it: `no` is a text.
+_SETTINGS = f"""\
+{{
+  "yaml.schemas": {{"./{SCHEMA_FILE}": ["fleet.yaml", "agents/*.yaml", "agents/*.yml"]}},
+  "yaml.yamlVersion": "1.2"
+}}
+"""
+
+
+def write_new(root: Path, files: Mapping[str, str], *, command: str) -> None:
+    """Write files below a directory, what editors need, and a .gitignore for the state.
+
+    `UsageError` where one of the files is there already; settings and .gitignore are somebody's then, and stay.
+    """
+    schema = json.dumps(SCHEMAS["fleet"](), ensure_ascii=False, separators=(",", ":")) + "\n"
+    files = {**files, SCHEMA_FILE: schema}
+    # A link that leads nowhere is there, too: writing through it would write somewhere else.
+    taken = [each for each in files if os.path.lexists(root / each)]
+    if taken:
+        raise UsageError(
+            f"{root / taken[0]} is there already; nothing was written", hint=f"{command} never overwrites"
+        )
+    for file, text in {**files, _IGNORE_FILE: f"{_STATE}\n", _SETTINGS_FILE: _SETTINGS}.items():
+        path = root / file
+        if os.path.lexists(path):
+            write(f"kept {visible(str(path))}, which is there already\n")
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as new:
+            new.write(text)
+        write(f"wrote {visible(str(path))}\n")
+    if not _is_ignored(root / _IGNORE_FILE):
+        write(
+            f"add {_STATE} to {visible(str(root / _IGNORE_FILE))}: it is there already, and was not touched\n"
+        )
+
+
+def fleet_name(root: Path) -> str:
+    """A fleet's name from its directory's: lower case, letters first, at most 20 characters."""
+    text = root.resolve().name.lower()
+    cleaned = "".join(each if each.isascii() and each.isalnum() else "-" for each in text).strip("-")
+    return (cleaned if cleaned[:1].isalpha() else f"fleet-{cleaned}".strip("-"))[:20].rstrip("-") or "fleet"
+
+
+def _is_ignored(path: Path) -> bool:
+    """Whether a .gitignore keeps the state out of a commit, as far as its lines say so by themselves."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(each.strip().strip("/") == _STATE.strip("/") for each in lines)

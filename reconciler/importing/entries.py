@@ -1,0 +1,228 @@
+"""Join bodies and running agents -> the entries of a fleet: without credentials, escaped, under names of their own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.config.expand.composer import declared_names, protection
+from reconciler.config.yaml.scalars import CONTROL, is_template
+from reconciler.contract.literals import KEY_LIKE
+from reconciler.importing.bodies import JoinBody
+from reconciler.importing.problems import SourceLine, Unimportable, raise_all
+from reconciler.importing.references import Names, names_written, sweep, with_references
+from reconciler.importing.shell import MARK, filled
+from reconciler.model.address import AGENT, CHANNEL, AgentName
+from reconciler.model.tree import Path, dotted
+
+_TAKEN_OUT: Final = ("channel", "token")
+_TOP: Final = ("preset", "pipeline_id")
+_LONGEST_NAME: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAgent:
+    """An agent that runs: what the service tells of it. `channel` is None where it tells none."""
+
+    agent_id: str
+    name: str
+    channel: str | None = None
+
+
+@dataclass(slots=True)
+class ImportedAgent:
+    """One agent of the fleet to be written; `body` is None where the service does not tell it."""
+
+    channel: str | None
+    name: str
+    body: dict[str, Any] | None = None
+    agent_id: str | None = None
+    service_name: str = ""
+
+
+def entries_of(
+    bodies: Sequence[JoinBody], running: Sequence[RunningAgent], names: Names, notes: list[str]
+) -> list[ImportedAgent]:
+    """An entry for each body and each running agent; one that bears a body's name in its channel is that body's.
+
+    Fills `names` and `notes`. Raises `Unimportable` with every problem of the bodies.
+    """
+    entries = _entries(bodies, names, notes)
+    _match(entries, running, notes)
+    _make_distinct(entries, notes)
+    return entries
+
+
+def _entries(bodies: Sequence[JoinBody], names: Names, notes: list[str]) -> list[ImportedAgent]:
+    entries: list[ImportedAgent] = []
+    problems: list[Unimportable] = []
+    seen: dict[str, SourceLine] = {}
+    for body in bodies:
+        names.taken.update(names_written(body.tree["properties"]))
+    for body in bodies:
+        try:
+            entry = _entry(body, names, notes)
+        except Unimportable as problem:
+            problems.append(problem)
+            continue
+        whole = json.dumps([entry.channel, entry.service_name, entry.body], sort_keys=True)
+        if whole in seen:
+            notes.append(f"{body.at}: the same agent as at {seen[whole]}; taken once")
+            continue
+        seen[whole] = body.at
+        entries.append(entry)
+    raise_all(problems)
+    written = [each.body for each in entries if each.body is not None]
+    sweep([each["properties"] for each in written], names)
+    for each in written:
+        each["properties"] = _escaped(each["properties"])
+    return entries
+
+
+def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
+    properties = body.tree["properties"]
+    channel = _told(properties, "channel", body)
+    name = _told(body.tree, "name", body)
+    if channel is not None and CHANNEL.fullmatch(channel) is None:
+        raise Unimportable.at(
+            body.at, "the channel's name is none", "at most 63 letters, digits and signs, no slash"
+        )
+    kept = {key: value for key, value in properties.items() if key not in _TAKEN_OUT}
+    kept = _cleaned(kept, (), body, notes)
+    referenced = with_references(kept, body.variables, names, str(body.at))
+    if referenced.unfilled:
+        listed = ", ".join(dotted(each) for each in referenced.unfilled)
+        raise Unimportable.at(
+            body.at,
+            f"the value of {listed} comes from a variable that is not set here",
+            "write it out in the source",
+        )
+    tree: dict[str, Any] = {"properties": referenced.properties}
+    for key in _TOP:
+        if isinstance(value := _told(body.tree, key, body), str):
+            tree[key] = value
+    if left := sorted(body.tree.keys() - {"name", "properties", *_TOP}):
+        notes.append(f"{body.at}: left out, since a join has no such key: {', '.join(left)}")
+    return ImportedAgent(channel, _legal(name or ""), tree, service_name=name or "")
+
+
+def _told(tree: dict[str, Any], key: str, body: JoinBody) -> str | None:
+    """A text of a body with its variables filled in; None where there is none."""
+    value = tree.get(key)
+    if value is None:
+        return None
+    text = filled(value, body.variables) if isinstance(value, str) else ""
+    if not isinstance(value, str) or MARK.search(text):
+        raise Unimportable.at(
+            body.at, f"the {key} is not told: it is no text, or comes from a variable that is not set here"
+        )
+    if KEY_LIKE.search(text) or CONTROL.search(text):
+        raise Unimportable.at(body.at, f"the {key} holds what looks like a key, or a control character")
+    return text
+
+
+def _cleaned(value: Any, path: Path, body: JoinBody, notes: list[str]) -> Any:
+    """A copy of a value without what no file of a fleet can hold; what was left out is noted."""
+    if isinstance(value, dict):
+        if empty := [key for key, below in value.items() if below is None]:
+            notes.append(
+                f"{body.at}: {dotted((*path, empty[0]))} is null, which is the same as absent; left out"
+            )
+        return {
+            key: _cleaned(below, (*path, key), body, notes)
+            for key, below in value.items()
+            if below is not None
+        }
+    if isinstance(value, list):
+        return [_cleaned(below, (*path, index), body, notes) for index, below in enumerate(value)]
+    if isinstance(value, str) and CONTROL.search(value):
+        notes.append(f"{body.at}: the control characters of {dotted(path)} were left out")
+        return CONTROL.sub("", value)
+    return value
+
+
+def _escaped(properties: dict[str, Any]) -> dict[str, Any]:
+    """Properties in which nothing is taken for a template; the service's own variables stay as they are."""
+    llm = properties.get("llm")
+    own = protection(declared_names(llm.get("template_variables")) if isinstance(llm, dict) else frozenset())
+
+    def walk(value: Any, path: Path) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(below, (*path, key)) for key, below in value.items()}
+        if isinstance(value, list):
+            return [walk(below, (*path, index)) for index, below in enumerate(value)]
+        if isinstance(value, str) and is_template(value):
+            return escaped(value, own(path))
+        return value
+
+    walked: dict[str, Any] = walk(properties, ("properties",))
+    return walked
+
+
+_BARE: Final = re.compile(r"\{\{ ?([A-Za-z_]\w*)((?:\.\w+)*) ?\}\}")
+
+
+def escaped(text: str, own: frozenset[str] = frozenset()) -> str:
+    """A text that Jinja renders to the given one. The service's `own` variables need no escape."""
+
+    def kept(found: re.Match[str]) -> str:
+        return "" if found[1] + found[2] in own or f"{found[1]}.*" in own else found[0]
+
+    if not is_template(_BARE.sub(kept, text)):
+        return text
+    if "\r" not in text and re.search(r"\{%[-+]?\s*endraw", text) is None:
+        return f"{{% raw %}}{text}{{% endraw %}}"
+    # Jinja takes a line break for a line break, whichever it is, but not inside a string.
+    return text.replace("{", "{{ '{' }}").replace("\r", '{{ "\\r" }}')
+
+
+def _legal(name: str) -> str:
+    """The name of an agent like a name on the service."""
+    ours = AgentName.parse(name)
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", ours.readable if ours else name).strip("-_")[:_LONGEST_NAME]
+    return plain if AGENT.fullmatch(plain) else "agent"
+
+
+# --- what runs --------------------------------------------------------------------------------------------------
+
+
+def _match(entries: list[ImportedAgent], running: Sequence[RunningAgent], notes: list[str]) -> None:
+    """Say of each entry which agent it is, by name and channel; whatever else runs is an entry of its own."""
+    by_name: dict[str, list[RunningAgent]] = {}
+    for agent in running:
+        by_name.setdefault(agent.name, []).append(agent)
+    matched: set[str] = set()
+    for entry in entries:
+        found = [
+            each
+            for each in by_name.get(entry.service_name, ())
+            if entry.service_name and each.channel in (None, entry.channel) and each.agent_id not in matched
+        ]
+        if len(found) == 1:
+            entry.agent_id = found[0].agent_id
+            matched.add(entry.agent_id)
+        elif running:
+            notes.append(
+                f"no agent that runs is certainly {entry.channel or '?'}/{entry.name}; an apply would join it"
+            )
+    entries += [
+        ImportedAgent(each.channel, _legal(each.name), agent_id=each.agent_id, service_name=each.name)
+        for each in running
+        if each.agent_id not in matched
+    ]
+
+
+def _make_distinct(entries: list[ImportedAgent], notes: list[str]) -> None:
+    """Give entries of one channel different names: an address is declared once."""
+    taken: set[tuple[str | None, str]] = set()
+    for entry in entries:
+        wish, number = entry.name, 1
+        while (entry.channel, entry.name) in taken:
+            number += 1
+            entry.name = f"{wish[: _LONGEST_NAME - 8]}-{number}"
+        taken.add((entry.channel, entry.name))
+        if number > 1:
+            notes.append(f"two agents {entry.channel or '?'}/{wish}: one is called {entry.name} now")

@@ -1,0 +1,43 @@
+"""What ends an import: every problem of the sources with its place, and never a word of what stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.errors import ReconcilerError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SourceLine:
+    """A line of a source, from 1; `-` is standard input."""
+
+    file: str
+    number: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+    def below(self, lines: int) -> SourceLine:
+        """The line that comes so many lines later."""
+        return SourceLine(self.file, self.number + lines)
+
+
+class Unimportable(ReconcilerError):
+    """Sources of which no fleet can be made; nothing was written. The text of a source is never quoted."""
+
+    rule = "import"
+
+    @classmethod
+    def at(cls, where: SourceLine, what: str, hint: str | None = None) -> Unimportable:
+        """One problem at its place."""
+        return cls(f"{where}: {what}", hint=hint)
+
+
+def raise_all(found: Sequence[Unimportable]) -> None:
+    """Raise every problem as one; nothing happens where there is none."""
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        lines = [f"{each.message}{f' ({each.hint})' if each.hint else ''}" for each in found]
+        raise Unimportable("\n".join([f"{len(lines)} problems; nothing was written", *lines]))

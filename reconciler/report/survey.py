@@ -1,0 +1,84 @@
+"""Everything that runs under an App ID, with what adopts it: before there is a fleet, or beside one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from reconciler.durations import rounded
+from reconciler.report import status
+from reconciler.report.escape import visible
+from reconciler.report.json_plan import FORMAT_VERSION
+from reconciler.report.sentences import plural
+from reconciler.report.status import StatusReport
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRow:
+    """One agent. `age` in seconds, `owner` the fleet whose mark it bears, `adopt` the line for the files.
+
+    `address` is the one declared agent of its channel that does not run, if there is just one.
+    """
+
+    agent_id: str
+    name: str
+    status: str
+    age: float
+    channel: str
+    owner: str
+    adopt: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyReport:
+    """Every agent, or those that are not of the fleet whose `status` is given; `running` counts all."""
+
+    rows: tuple[SurveyRow, ...]
+    running: int
+    status: StatusReport | None = None
+
+
+def render_text(report: SurveyReport) -> str:
+    """The status of the fleet, if there is one; then two lines an agent, those of other fleets last; a line that sums up."""
+    blocks = [status.render_text(report.status).rstrip("\n")] if report.status is not None else []
+    rows = sorted(report.rows, key=lambda row: (row.owner, row.channel, row.name, row.agent_id))
+    lines = [line for row in rows for line in _lines(row)]
+    if lines:
+        title = "All else that runs under this App ID" if blocks else "Running under this App ID"
+        blocks.append("\n".join([f"{title}:", *lines]))
+    return "\n\n".join([*blocks, _summary(report)]) + "\n"
+
+
+def tree(report: SurveyReport) -> dict[str, Any]:
+    """The same as a plain tree: that of the status, with `others` beside; ages in seconds."""
+    known = status.tree(report.status) if report.status is not None else {"format_version": FORMAT_VERSION}
+    return {**known, "others": [asdict(row) for row in report.rows], "running": report.running}
+
+
+def _lines(row: SurveyRow) -> tuple[str, str]:
+    where = f"channel {row.channel}" if row.channel else "channel not told"
+    mark = f"  of fleet {row.owner}" if row.owner else ""
+    what = f"  {row.name or '(no name)'}  {row.status}  {rounded(row.age)}  {where}{mark}"
+    at = f"    # under {row.address}" if row.address else ""
+    return visible(what), visible(f"      {row.adopt}{at}")
+
+
+def _summary(report: SurveyReport) -> str:
+    marked = sum(bool(row.owner) for row in report.rows)
+    others = len(report.rows) - marked
+    counted = f"{plural(report.running, 'agent runs', 'agents run')} under this App ID"
+    if report.status is not None:
+        counted += f", {report.running - len(report.rows)} of this fleet"
+    parts = [f"{others} of no fleet" if others else "", f"{marked} of other fleets" if marked else ""]
+    listed = ", ".join(each for each in parts if each)
+    hint = (
+        ""
+        if not report.rows
+        else (
+            "\nWrite `adopt: ID` on an agent in the files; the next apply takes it over, and nobody is hung up on."
+            if report.status is not None
+            else "\n`reconciler import --running DIR` writes a fleet of them, with a line `adopt: ID` each."
+        )
+    )
+    return f"{counted}{f': {listed}' if listed else ''}.{hint}"
