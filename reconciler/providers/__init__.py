@@ -49,6 +49,23 @@ class RunProvider(Provider, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many calls a second a service was asked for, and near which pace it last said no, if it has."""
+
+    per_second: float
+    refused_near: float | None = None
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A provider whose pace adapts to the service, and can be remembered from run to run."""
+
+    @property
+    def pace(self) -> Pace: ...
+    def start_at(self, pace: Pace) -> None: ...
+
+
 @runtime_checkable
 class Talker(Protocol):
     """A provider with calls on one running agent. Replies are dataclasses, or None where there is no such agent."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -24,8 +25,9 @@ from reconciler.ports import (
     Steps,
     Stopping,
 )
+from reconciler.providers import Pace
 from reconciler.providers.agora.clock import parse_date
-from reconciler.providers.agora.gates import Breaker, CallLimits, Rate, RetryBudget
+from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate, RetryBudget
 
 TOO_MANY = 429
 UNAVAILABLE = 503
@@ -52,11 +54,12 @@ _TOO_LATE = Withheld("there was no time left for another attempt")
 class Pressure:
     """The gates of one run, and the only place that yields `Http`."""
 
-    __slots__ = ("_breaker", "_budget", "_limits", "_rate", "_too_many")
+    __slots__ = ("_breaker", "_budget", "_latency", "_limits", "_rate", "_too_many")
 
     def __init__(self, limits: CallLimits | None = None) -> None:
         self._limits = limits or CallLimits()
         self._rate = Rate(self._limits)
+        self._latency: dict[str, Latency] = defaultdict(Latency)
         self._breaker = Breaker(self._limits)
         self._budget = RetryBudget(self._limits)
         self._too_many = 0
@@ -72,9 +75,13 @@ class Pressure:
         return self._budget.retries
 
     @property
-    def calls_per_second(self) -> float:
-        """The pace at present: lower than the limit after the service has said that we were too fast."""
-        return self._rate.per_second
+    def pace(self) -> Pace:
+        """The pace at present."""
+        return self._rate.pace
+
+    def start_at(self, pace: Pace) -> None:
+        """Begin with another pace than that of the limits."""
+        self._rate.start_at(pace)
 
     def once(self, request: HttpRequest) -> Steps[Result]:
         """Perform a call at most once, when its turn has come."""
@@ -155,8 +162,9 @@ class Pressure:
             pause = withheld.again_in + (yield Random()) * self._limits.first_backoff
 
     def _send(self, request: HttpRequest) -> Steps[HttpReply | HttpFailure]:
+        sent_at: float = yield Elapsed()
         result: HttpReply | HttpFailure = yield Http(request)
-        now = yield Elapsed()
+        now: float = yield Elapsed()
         if isinstance(result, HttpFailure):
             if result.trouble in _SYSTEMIC:
                 self._breaker.failed(now, _cause(result))
@@ -166,6 +174,8 @@ class Pressure:
             self._breaker.succeeded()
         if isinstance(result, HttpReply):
             yield from self._heed(result, now)
+            if result.status < 300 and self._latency[_kind(request)].has_doubled(now - sent_at):
+                self._rate.slow_down()
         return result
 
     def _heed(self, reply: HttpReply, now: float) -> Steps[None]:
@@ -179,7 +189,8 @@ class Pressure:
         if asked is None and reply.status == UNAVAILABLE:
             return
         if asked is None:
-            self._too_many += 1
+            if self._rate.held_for(now) <= 0:  # other answers of one moment are no further refusal
+                self._too_many += 1
             longest = min(self._limits.longest_hold, self._limits.first_backoff * 2.0**self._too_many)
             asked = longest * (0.5 + (yield Random()) / 2)
         self._rate.hold(now, min(asked, self._limits.longest_hold))
@@ -216,6 +227,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return seconds if seconds >= 0 else None
+
+
+def _kind(request: HttpRequest) -> str:
+    """What kind of call a request is: those of one kind take about as long. A list ends as it begins, and an id varies."""
+    last = request.url.rsplit("/", 1)[-1]
+    return f"{request.method} {last}" if request.method != "GET" or last == "agents" else request.method
 
 
 def _cause(failure: HttpFailure) -> str:

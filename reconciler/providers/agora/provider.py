@@ -21,6 +21,7 @@ from reconciler.ports import (
     UpdateOrder,
     UpdateOutcome,
 )
+from reconciler.providers import Pace
 from reconciler.providers.agora import checks, conversation, errors, listing, replies, wire
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.gates import CallLimits
@@ -75,6 +76,15 @@ class AgoraProvider:
     def check(self) -> Steps[tuple[Problem | Passed, ...]]:
         """See `ports.Checker`."""
         return checks.checks(self._client)
+
+    @property
+    def pace(self) -> Pace:
+        """The pace that this run has come to."""
+        return self._client.pressure.pace
+
+    def start_at(self, pace: Pace) -> None:
+        """Begin with a pace that an earlier run has come to, or that somebody asks for."""
+        self._client.pressure.start_at(pace)
 
     # --- reading --------------------------------------------------------------------------------------------
 
