@@ -66,6 +66,7 @@ def run_apply(
             if not plan.acts and not (plan.pending or plan.interrupted):
                 return int(ExitCode.DONE)
             approved = Approved(plan.digest)
+            job = replace(job, memory=session.memory)
             workflow.confirm(plan, approved)
             session.run(workflow.require_ready(job, session.provider, plan))
             if not _is_approved(plan, job):

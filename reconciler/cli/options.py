@@ -243,6 +243,12 @@ parallelism_option = click.option(
     show_default=True,
     help="Calls at a time, reads included.",
 )
+rate_option = click.option(
+    "--rate",
+    type=click.FloatRange(0.5, 2000),
+    metavar="N",
+    help="Calls a second to begin with; the pace then adapts. [default: that of the last run, or 50]",
+)
 lock_option = click.option(
     "--lock-timeout",
     type=Duration(),

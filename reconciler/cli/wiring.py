@@ -29,14 +29,24 @@ from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet
+from reconciler.observe import ForeignMemory
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
-from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
+from reconciler.providers import (
+    Connection,
+    Connector,
+    Paced,
+    Purpose,
+    RunProvider,
+    connector_of,
+    secrets_in,
+)
 from reconciler.secrets import Secret, SecretRef
 from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import app_id_of
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
+from reconciler.state.service_cache import ServiceCache
 from reconciler.workflow import Planned
 
 T = TypeVar("T")
@@ -68,6 +78,7 @@ class Session:
     secrets: SecretSource
     output: Output
     clock: Callable[[], float] = time.time
+    cache: ServiceCache | None = None
     interrupted_by: int | None = field(default=None, init=False)
     # False where the report itself tells what a run would warn of.
     warns: bool = field(default=True, init=False)
@@ -78,6 +89,11 @@ class Session:
     def provider(self) -> RunProvider:
         """The provider that this run works with."""
         return self.connection.provider
+
+    @property
+    def memory(self) -> ForeignMemory:
+        """What is known of foreign agents by now."""
+        return self.cache.memory if self.cache is not None else ForeignMemory()
 
     def run(
         self,
@@ -120,7 +136,7 @@ class Session:
             sender,
             store=behind_ports(self.store),
             secrets=self.secrets,
-            on_event=_heard(on_event),
+            on_event=self._heard(on_event),
             holder=_holder(self.fleet),
             clock=self.clock,
         )
@@ -150,6 +166,7 @@ class Session:
         finally:
             await sender.aclose()
             self._has_changed = self._has_changed or driver.has_changed
+            self._save_cache()
             self.output.detail(
                 f"asked {self.provider.host}: {sender.reads} reads ({self.provider.retries} of them again), "
                 f"{sender.changes} changes, in {sender.seconds:.2f} s"
@@ -163,6 +180,29 @@ class Session:
             self._warned.add(text)
             self.output.say(f"warning: {text} [{rule}]")
 
+    def _heard(self, on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
+        """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read."""
+
+        def handle(event: Any) -> None:
+            if isinstance(event, ForeignMemory):
+                if self.cache is not None:
+                    self.cache.memory = event
+                return
+            if isinstance(event, Planned) and not gc.isenabled():
+                gc.freeze()
+                gc.enable()
+            if on_event is not None:
+                on_event(event)
+
+        return handle
+
+    def _save_cache(self) -> None:
+        if self.cache is None:
+            return
+        if isinstance(self.provider, Paced):
+            self.cache.pace = self.provider.pace
+        self.cache.save()
+
     def __enter__(self) -> Self:
         return self
 
@@ -170,19 +210,6 @@ class Session:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.store.close()
-
-
-def _heard(on_event: Callable[[Any], None] | None) -> Callable[[Any], None]:
-    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read."""
-
-    def handle(event: Any) -> None:
-        if isinstance(event, Planned) and not gc.isenabled():
-            gc.freeze()
-            gc.enable()
-        if on_event is not None:
-            on_event(event)
-
-    return handle
 
 
 def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
@@ -264,15 +291,20 @@ def session_with(
     from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
     host = connection.provider.host
+    cache = ServiceCache(store.path.parent, host, connection.project)
+    if isinstance(connection.provider, Paced) and cache.pace is not None:
+        connection.provider.start_at(cache.pace)
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None
     if clock is None:
-        return Session(path, fleet, connection, lambda: _Attentive(HttpxSender()), store, sources, output)
+        return Session(
+            path, fleet, connection, lambda: _Attentive(HttpxSender()), store, sources, output, cache=cache
+        )
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
     def rehearsing() -> Sender:
         return _Attentive(WithoutDate(HttpxSender()))
 
-    return Session(path, fleet, connection, rehearsing, store, sources, output, clock)
+    return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
 
 
 def _is_of_this_machine(fleet: DesiredFleet) -> bool:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from reconciler.model.fleet import Service
-from reconciler.ports import HttpRequest, Provider, Steps
+from reconciler.ports import HttpRequest, Pace, Provider, Steps
 from reconciler.secrets import Secret
 from reconciler.services import ServiceEntry
 
@@ -47,14 +47,6 @@ class RunProvider(Provider, Protocol):
     def credentials_warning(self) -> str | None:
         """What to tell people about credentials that were refused where others worked, if anything."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How many calls a second a service was asked for, and near which pace it last said no, if it has."""
-
-    per_second: float
-    refused_near: float | None = None
 
 
 @runtime_checkable

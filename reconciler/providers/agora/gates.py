@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.providers import Pace
+from reconciler.ports import Pace
 
 
 @dataclass(frozen=True, slots=True)

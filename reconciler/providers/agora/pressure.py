@@ -20,12 +20,12 @@ from reconciler.ports import (
     HttpReply,
     HttpRequest,
     HttpTrouble,
+    Pace,
     Random,
     Sleep,
     Steps,
     Stopping,
 )
-from reconciler.providers import Pace
 from reconciler.providers.agora.clock import parse_date
 from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate, RetryBudget
 

@@ -15,13 +15,13 @@ from reconciler.ports import (
     JoinOrder,
     JoinOutcome,
     LeaveOutcome,
+    Pace,
     Passed,
     Prepared,
     Steps,
     UpdateOrder,
     UpdateOutcome,
 )
-from reconciler.providers import Pace
 from reconciler.providers.agora import checks, conversation, errors, listing, replies, wire
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.gates import CallLimits
