@@ -6,6 +6,7 @@ seconds. Mutable, one set per run; safe between tasks because a task is only eve
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from reconciler.ports import Pace
@@ -16,8 +17,9 @@ class CallLimits:
     """How hard a run may press; no rate is documented (v2 API reference: limits), so ours adapts.
 
     It begins with `calls_per_second`, and stays between `slowest` and `fastest`. Seconds otherwise: `read_seconds` bounds
-    a read with all its retries, from its first attempt on, and `listing_seconds` a list with all its pages and its second
-    reading, so that what keeps failing, or has no end, ends its command within half a minute.
+    a read with all its retries, from its first attempt on; `listing_seconds` a list with all its pages and its second
+    reading; `silence_seconds` how long a run reads without a success. So what keeps failing, or has no end, ends its
+    command within half a minute. Nothing that the service says raises any of them.
     """
 
     calls_per_second: float = 50.0
@@ -25,7 +27,8 @@ class CallLimits:
     slowest: float = 0.5
     fastest: float = 2000.0
     read_seconds: float = 25.0
-    listing_seconds: float = 30.0
+    listing_seconds: float = 28.0
+    silence_seconds: float = math.inf
     attempt_seconds: float = 10.0
     write_seconds: float = 25.0
     first_backoff: float = 0.5

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from reconciler.durations import spelled
 from reconciler.ports import (
     Elapsed,
     Http,
@@ -54,7 +55,7 @@ _TOO_LATE = Withheld("there was no time left for another attempt")
 class Pressure:
     """The gates of one run, and the only place that yields `Http`."""
 
-    __slots__ = ("_breaker", "_budget", "_latency", "_limits", "_rate", "_too_many")
+    __slots__ = ("_breaker", "_budget", "_latency", "_limits", "_quiet_since", "_rate", "_too_many")
 
     def __init__(self, limits: CallLimits | None = None) -> None:
         self._limits = limits or CallLimits()
@@ -63,6 +64,7 @@ class Pressure:
         self._breaker = Breaker(self._limits)
         self._budget = RetryBudget(self._limits)
         self._too_many = 0
+        self._quiet_since: float | None = None
 
     @property
     def limits(self) -> CallLimits:
@@ -91,18 +93,25 @@ class Pressure:
             return withheld
         return (yield from self._send(request))
 
-    def read(self, request: HttpRequest) -> Steps[Result]:
+    def read(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
         """Perform a read, again while it fails in passing and time and budget last; the last result counts.
 
-        A first attempt is refused at once while the breaker is open; a read that is being retried waits for
-        the breaker's next probe if its time allows.
+        It ends by `until`, an instant of `Elapsed`. A first attempt is refused at once while the breaker is open; a read
+        that is being retried waits for the breaker's next probe if its time allows.
         """
         self._budget.called()
-        withheld = yield from self._admit()
+        asked: float = yield Elapsed()
+        if self._quiet_since is None:
+            self._quiet_since = asked
+        quiet_until = self._quiet_since + self._limits.silence_seconds
+        if asked >= quiet_until:
+            return Withheld(f"no read has succeeded for {spelled(self._limits.silence_seconds)}")
+        until = min(until, quiet_until)
+        withheld = yield from self._admit(until)
         if withheld is not None:
             return withheld
-        started = yield Elapsed()
-        ends = started + self._limits.read_seconds
+        started: float = yield Elapsed()
+        ends = min(started + self._limits.read_seconds, until)
         attempt, now = 1, started
         while True:
             result = yield from self._send(
@@ -118,6 +127,10 @@ class Pressure:
             if ends - now <= 0:
                 return result
             attempt += 1
+
+    def has_succeeded(self) -> Steps[None]:
+        """A read was answered as a whole, and makes sense: the run has its time for the next one."""
+        self._quiet_since = yield Elapsed()
 
     def spend_retry(self) -> bool:
         """Take one retry from the budget for a reply that came but could not be used."""

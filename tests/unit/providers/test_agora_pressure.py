@@ -102,6 +102,27 @@ def test_a_stopping_run_waits_for_nothing() -> None:
     assert len(hand.requests) == 1
 
 
+def test_a_run_that_only_reads_ends_after_half_a_minute_without_a_success() -> None:
+    """However many reads there are, whatever they meet, and although each of them has 25 s."""
+    pressure = Pressure(CallLimits(silence_seconds=30))
+    hand = Hand(script(BUSY))
+    results = hand.run_all([pressure.read(GET) for _ in range(60)])
+    assert hand.elapsed <= 30
+    assert all(each is BUSY or isinstance(each, Withheld) for each in results)
+    assert isinstance(hand.run(pressure.read(GET)), Withheld) or hand.elapsed <= 31
+
+
+def test_a_read_that_succeeds_gives_the_run_its_time_again() -> None:
+    pressure = Pressure(CallLimits(silence_seconds=30))
+    hand = Hand(script(OK))
+    for _ in range(5):
+        assert hand.run(pressure.read(GET)) is OK
+        hand.run(pressure.has_succeeded())
+        hand.elapsed += 29
+    hand.elapsed += 2
+    assert isinstance(hand.run(pressure.read(GET)), Withheld)
+
+
 # --- Retry-After --------------------------------------------------------------------------------------------
 
 DATE = "Wed, 23 Sep 2026 10:00:00 GMT"
