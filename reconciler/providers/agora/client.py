@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NoReturn, TypeVar
 
@@ -229,8 +229,8 @@ class AgoraClient:
         return frozenset(self._known)
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
-        """Everything that must not come back in a text after this request."""
-        return self._known.union(secrets_in(request))
+        """Everything that must not come back in a text after this request; its body is searched once somebody asks."""
+        return _Secrets(self._known, request)
 
     def _learn(self, result: Result) -> Steps[None]:
         if isinstance(result, HttpReply):
@@ -271,6 +271,17 @@ class AgoraClient:
             rtm=rtm,
             any_uid=any_uid,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    """What a run has sent so far, and what one request sends. Most replies are good, and show no text to anybody."""
+
+    known: set[Secret]
+    request: HttpRequest
+
+    def __iter__(self) -> Iterator[Secret]:
+        return iter(self.known.union(secrets_in(self.request)))
 
 
 def _basic(connection: AgoraSettings) -> Secret | None:
