@@ -52,7 +52,8 @@ _ID = re.compile(AGENT_ID)
 class Reply(BaseModel):
     """The beginning of every reply's model: no coercion, unknown keys pass."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    # Built when first used: a plan reads lists and agents, and no conversation.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
 
 AgentId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
