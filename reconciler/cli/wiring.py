@@ -10,7 +10,7 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +25,13 @@ from reconciler.cli.meter import Meter
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
+from reconciler.cli.remembering import Attentive, Remembering
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.observe import ForeignMemory
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource, Steps
+from reconciler.ports import SecretSource, Steps
 from reconciler.providers import (
     Connection,
     Connector,
@@ -38,9 +39,8 @@ from reconciler.providers import (
     Purpose,
     RunProvider,
     connector_of,
-    secrets_in,
 )
-from reconciler.secrets import Secret, SecretRef
+from reconciler.secrets import Secret
 from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import app_id_of
@@ -269,7 +269,7 @@ def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSo
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.say(f"warning: {each} [state]")
-    return store, _Remembering(SecretSources(os.environ, path))
+    return store, Remembering(SecretSources(os.environ, path))
 
 
 def session_with(
@@ -297,44 +297,18 @@ def session_with(
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None
     if clock is None:
         return Session(
-            path, fleet, connection, lambda: _Attentive(HttpxSender()), store, sources, output, cache=cache
+            path, fleet, connection, lambda: Attentive(HttpxSender()), store, sources, output, cache=cache
         )
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
     def rehearsing() -> Sender:
-        return _Attentive(WithoutDate(HttpxSender()))
+        return Attentive(WithoutDate(HttpxSender()))
 
     return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
 
 
 def _is_of_this_machine(fleet: DesiredFleet) -> bool:
     return connector_of(entry_of(fleet.service.kind)).is_of_this_machine(os.environ)
-
-
-class _Remembering:
-    """`ports.SecretSource` that has the masker learn every value it returns."""
-
-    def __init__(self, sources: SecretSource) -> None:
-        self._sources = sources
-
-    def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
-        values = self._sources.resolve(references)
-        MASKER.learn_all(values.values())
-        return values
-
-
-class _Attentive:
-    """`driver.loop.Sender` that has the masker learn every secret before it goes out, minted tokens too."""
-
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        MASKER.learn_all(secrets_in(request))
-        return await self._sender.send(request, worker)
-
-    async def aclose(self) -> None:
-        await self._sender.aclose()
 
 
 def _leave_no_core() -> None:
