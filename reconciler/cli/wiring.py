@@ -8,7 +8,6 @@ import getpass
 import os
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +27,7 @@ from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.remembering import Attentive, Remembering
 from reconciler.driver.loop import Driver, Sender
 from reconciler.driver.secrets import SecretSources, StandIns
-from reconciler.errors import InvalidConfig, ReconcilerError, StateError
+from reconciler.errors import InvalidConfig, ReconcilerError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.observe import ForeignMemory
 from reconciler.ports import SecretSource, Steps
@@ -52,7 +51,6 @@ from reconciler.workflow import Planned
 T = TypeVar("T")
 
 STATE_DIRECTORY = ".reconciler"
-_EMBEDDED_QUOTA = 20
 # Windows has no SIGHUP.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 # How long a run that is ended at once may take to say so, seconds.
@@ -197,11 +195,10 @@ class Session:
         return handle
 
     def _save_cache(self) -> None:
-        if self.cache is None:
-            return
-        if isinstance(self.provider, Paced):
-            self.cache.pace = self.provider.pace
-        self.cache.save()
+        if self.cache is not None:
+            if isinstance(self.provider, Paced):
+                self.cache.pace = self.provider.pace
+            self.cache.save()
 
     def __enter__(self) -> Self:
         return self
@@ -285,7 +282,9 @@ def session_with(
     path = Path(flags.directory)
     store, sources = local
     if entry_of(fleet.service.kind).is_embedded:
-        sender = _embedded(path, fleet, purpose)
+        from reconciler.cli.embedded import embedded
+
+        sender = embedded(path / STATE_DIRECTORY, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
     from reconciler.driver.rehearsal import WithoutDate, fast_clock
@@ -301,10 +300,8 @@ def session_with(
         )
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
-    def rehearsing() -> Sender:
-        return Attentive(WithoutDate(HttpxSender()))
-
-    return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
+    sender = lambda: Attentive(WithoutDate(HttpxSender()))  # noqa: E731
+    return Session(path, fleet, connection, sender, store, sources, output, clock, cache)
 
 
 def _is_of_this_machine(fleet: DesiredFleet) -> bool:
@@ -338,29 +335,6 @@ def state_path(directory: Path, environment: str | None) -> Path:
     # An environment may be called "default", and is another one than none.
     name = "env-default" if environment == "default" else environment or "default"
     return directory / STATE_DIRECTORY / f"{name}.state"
-
-
-def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable[[], Sender]:
-    """A simulator of this process, its world kept beside the state so that the next command finds it again.
-
-    What only reads creates no world: where there is none yet, it sees an empty one.
-    """
-    from reconciler.cli.embedded import EmbeddedSender
-    from reconciler.simulator import Simulator, Store, UnreadableWorld
-
-    world = directory / STATE_DIRECTORY / f"{fleet.owner.environment or 'default'}.world"
-    try:
-        if purpose is Purpose.CHANGE:
-            world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        simulator = Simulator(Store(world if world.parent.is_dir() else None))
-    except (UnreadableWorld, OSError, sqlite3.Error) as problem:
-        raise StateError(
-            f"the simulated world {world} cannot be used: {problem}", hint="move it away"
-        ) from problem
-    quota = max(fleet.limits.quota or 0, _EMBEDDED_QUOTA)
-    if simulator.switches.quota != quota:
-        simulator.set_switches(quota=quota)
-    return lambda: EmbeddedSender(simulator)
 
 
 def _holder(fleet: DesiredFleet) -> str:
