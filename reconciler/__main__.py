@@ -1,6 +1,16 @@
-"""`python -m reconciler`: the same as the command."""
+"""The program `reconciler`, also as `python -m reconciler`."""
 
-from reconciler.cli.main import main
+import gc
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # A short command reads much and throws little away: looking for garbage costs more than the garbage.
+    gc.disable()
+    from reconciler.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -402,6 +402,14 @@ UpdateOutcome: TypeAlias = Done | Gone | Declined | Unknown
 LeaveOutcome: TypeAlias = Done | Gone | Declined | Unknown
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many calls a second a service was asked for, and near which pace it last said no, if it has."""
+
+    per_second: float
+    refused_near: float | None = None
+
+
 class Observer(Protocol):
     """The reading half of a provider: all that a plan is ever given.
 

@@ -15,6 +15,7 @@ from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, write
 from reconciler.cli.progress import watcher, without_refusals
+from reconciler.cli.session import Interrupted, Session
 from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
@@ -66,6 +67,7 @@ def run_apply(
             if not plan.acts and not (plan.pending or plan.interrupted):
                 return int(ExitCode.DONE)
             approved = Approved(plan.digest)
+            job = replace(job, memory=session.memory)
             workflow.confirm(plan, approved)
             session.run(workflow.require_ready(job, session.provider, plan))
             if not _is_approved(plan, job):
@@ -77,7 +79,7 @@ def run_apply(
             try:
                 ledger = session.run(steps, on_event=notes.take, keeps_result=True)
             except (
-                wiring.Interrupted,
+                Interrupted,
                 OSError,
                 RuntimeError,
                 ValueError,
@@ -148,7 +150,7 @@ def _require_assertions() -> None:
         )
 
 
-def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPlan | None:
+def _saved(approval: Approval, flags: Flags, session: Session) -> SavedPlan | None:
     if approval.plan_file is None:
         return None
     from reconciler.cli.plan_files import read_plan
@@ -174,7 +176,7 @@ def _saved(approval: Approval, flags: Flags, session: wiring.Session) -> SavedPl
     return saved
 
 
-def _shown(session: wiring.Session, job: Job, output: Output, options: RenderOptions) -> Plan:
+def _shown(session: Session, job: Job, output: Output, options: RenderOptions) -> Plan:
     """The plan that somebody is asked about, shown."""
     plan = session.run(workflow.plan(job, session.provider))
     output.report(TEXT, ReportKind.PLAN, without_refusals(plan), options)
@@ -191,7 +193,7 @@ def _is_approved(plan: Plan, job: Job) -> bool:
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         write("\ninterrupted; nothing was done\n", err=True)
-        raise wiring.Interrupted(signal.SIGINT) from None
+        raise Interrupted(signal.SIGINT) from None
     if not answer.endswith("\n"):
         write("\n", err=True)
     return answer.strip() == expected
@@ -226,7 +228,7 @@ def _report(
     output.report(form, ReportKind.LEDGER, Finish(ledger, ending), options)
 
 
-def _exit_code(ledger: Ledger, session: wiring.Session) -> int:
+def _exit_code(ledger: Ledger, session: Session) -> int:
     if session.interrupted_by is not None:
         return 128 + session.interrupted_by
     if isinstance(ledger.broken, StateLocked):

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import orjson
 
+from reconciler.driver.loop import Sender
+from reconciler.errors import StateError
+from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
+from reconciler.providers import Purpose
 from reconciler.secrets import Secret
-from reconciler.simulator import Outage, Request, Simulator
+from reconciler.simulator import Outage, Request, Simulator, Store, UnreadableWorld
+
+_EMBEDDED_QUOTA = 20
 
 
 class EmbeddedSender:
@@ -43,3 +52,23 @@ def _revealed(value: object) -> str:
     if isinstance(value, str):
         return value
     raise TypeError(f"a request cannot hold a {type(value).__name__}")
+
+
+def embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable[[], Sender]:
+    """A simulator of this process, its world kept beside the state so that the next command finds it again.
+
+    What only reads creates no world: where there is none yet, it sees an empty one.
+    """
+    world = directory / f"{fleet.owner.environment or 'default'}.world"
+    try:
+        if purpose is Purpose.CHANGE:
+            world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        simulator = Simulator(Store(world if world.parent.is_dir() else None))
+    except (UnreadableWorld, OSError, sqlite3.Error) as problem:
+        raise StateError(
+            f"the simulated world {world} cannot be used: {problem}", hint="move it away"
+        ) from problem
+    quota = max(fleet.limits.quota or 0, _EMBEDDED_QUOTA)
+    if simulator.switches.quota != quota:
+        simulator.set_switches(quota=quota)
+    return lambda: EmbeddedSender(simulator)

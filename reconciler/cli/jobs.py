@@ -9,12 +9,14 @@ import click
 
 from reconciler.apply.context import Settings
 from reconciler.cli.options import read_allows
-from reconciler.cli.wiring import Session
+from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
+from reconciler.ports import Pace
+from reconciler.providers import Paced
 from reconciler.workflow import Job
 
 KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
@@ -31,6 +33,7 @@ class Flags:
     only: str | None = None
     prune_unrecorded: bool = False
     parallelism: int = 10
+    rate: float | None = None
     wait: float = 120.0
     lock_timeout: float = 60.0
     grace: float | None = None
@@ -48,6 +51,8 @@ class Flags:
 
 def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job:
     """The job for a session and its flags. Raises click's usage errors for flags that make no sense."""
+    if flags.rate is not None and isinstance(session.provider, Paced):
+        session.provider.start_at(Pace(flags.rate))
     usual, connection = Settings(), session.connection
     graces = (flags.grace, connection.grace, usual.grace)
     return Job(
@@ -63,6 +68,7 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
         ),
         lock_timeout=flags.lock_timeout,
         destroying=destroying,
+        memory=session.memory,
     )
 
 

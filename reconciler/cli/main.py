@@ -9,14 +9,22 @@ import gc
 import importlib
 import io
 import keyword
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+_WIDEST_HELP = 100
 
 
 class LazyGroup(click.Group):
@@ -33,6 +41,14 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"reconciler.cli.commands.{module}").command
         command.short_help = entry.summary  # completion shows it
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands and options that begin so; no command is imported for it."""
+        from click.shell_completion import CompletionItem
+
+        found = [each for each in COMMANDS if each.name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(each.name, help=each.summary) for each in found), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -53,7 +69,7 @@ class LazyGroup(click.Group):
 
 @click.command(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST_HELP},
     epilog="Exit codes: 0 done, 1 error, 2 changes present (plan --detailed-exitcode, drift), 3 stale plan, "
     "4 state locked, 5 refused by a limit, 6 incomplete.",
 )
@@ -82,7 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is the result. Every error becomes a message here, and only here."""
     try:
-        return _code(cli.main(args=arguments, prog_name="reconciler", standalone_mode=False))
+        return _code(
+            cli.main(
+                args=arguments, prog_name="reconciler", standalone_mode=False, terminal_width=_help_width()
+            )
+        )
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
@@ -104,6 +124,16 @@ def _interrupted() -> int:
 
     current().acknowledge("interrupted")
     return 130
+
+
+def _help_width() -> int:
+    """The width of help, as click chooses it; click imports every kind of archive to learn the terminal's."""
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and len(columns) < 6 else 0
+    if width <= 0:
+        with suppress(AttributeError, ValueError, OSError):
+            width = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+    return max(min(width or 80, _WIDEST_HELP) - 2, 50)
 
 
 def _in_our_words(problem: click.ClickException) -> click.ClickException:
@@ -153,6 +183,10 @@ def _report(problem: BaseException) -> int:
 
 def _finished(code: int) -> int:
     """The exit code, once everything is written: results that are lost (a full disk) are no success."""
+    if (
+        "reconciler.cli.output" not in sys.modules
+    ):  # nothing but click has written, which raises what it meets
+        return code
     from reconciler.cli.output import finish
 
     lost = finish()

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler import durations
 from reconciler.cli import completing
 from reconciler.report.formats import ReportKind, formats_for, named
 
@@ -29,6 +28,8 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, (int, float)):
             return float(value)
+        from reconciler import durations
+
         try:
             seconds = durations.parse(str(value).strip(), bare_seconds=True)
         except ValueError:
@@ -299,6 +300,12 @@ area_option = click.option(
     "--area",
     type=click.Choice(["US", "EU", "AP", "CN"]),
     help="Without a fleet: the area of the service; else the global host.",
+)
+rate_option = click.option(
+    "--rate",
+    type=click.FloatRange(0.5, 2000),
+    metavar="N",
+    help="Calls a second to begin with; the pace then adapts. [default: that of the last run, or 50]",
 )
 lock_option = click.option(
     "--lock-timeout",

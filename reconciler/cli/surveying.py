@@ -10,6 +10,8 @@ from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
+from reconciler.cli.remembering import Attentive
+from reconciler.cli.session import Session
 from reconciler.driver.secrets import SecretSources
 from reconciler.errors import UsageError
 from reconciler.model.address import Address, Owner
@@ -62,7 +64,7 @@ def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism:
     return SurveyReport(rows, len(found), overview.status_of(plan, basis, provider.capabilities))
 
 
-def _without_fleet(service: Service, output: Output) -> wiring.Session:
+def _without_fleet(service: Service, output: Output) -> Session:
     """A session that only reads, for those who have no fleet yet: nothing is remembered."""
     from reconciler.driver.http import HttpxSender
 
@@ -70,18 +72,18 @@ def _without_fleet(service: Service, output: Output) -> wiring.Session:
     connector = connector_of(entry_of(service.kind))
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
     connection = connector.connect(os.environ, service, Purpose.OBSERVE)
-    return wiring.Session(
+    return Session(
         Path(),
         DesiredFleet(Owner("none"), {}, service),
         connection,
-        lambda: wiring.Attentive(HttpxSender()),
+        lambda: Attentive(HttpxSender()),
         MemoryStore(),  # type: ignore[arg-type]  # whoever only reads asks it for nothing of a file's
         SecretSources(os.environ, Path()),
         output,
     )
 
 
-def _reader(session: wiring.Session) -> workflow.SessionReader:
+def _reader(session: Session) -> workflow.SessionReader:
     provider = session.provider
     if not isinstance(provider, Talker):
         raise UsageError(f"the service {session.fleet.service.kind} cannot be surveyed")

@@ -2,194 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import getpass
 import os
-import signal
-import socket
-import sqlite3
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
 
-import click
-
-from reconciler.apply.events import Notice
 from reconciler.cli.limits import load_limits
-from reconciler.cli.meter import Meter, PageLine
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
-from reconciler.driver.loop import Driver, Sender
+from reconciler.cli.remembering import Attentive, Remembering
+from reconciler.cli.session import Session
+from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import SecretSources, StandIns
-from reconciler.errors import InvalidConfig, ReconcilerError, StateError
+from reconciler.errors import InvalidConfig
 from reconciler.model.fleet import DesiredFleet
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, Reading, SecretSource, Steps
-from reconciler.providers import Connection, Connector, Purpose, RunProvider, connector_of, secrets_in
-from reconciler.secrets import Secret, SecretRef
+from reconciler.ports import SecretSource
+from reconciler.providers import (
+    Connection,
+    Connector,
+    Paced,
+    Purpose,
+    connector_of,
+)
+from reconciler.secrets import Secret
 from reconciler.services import entry_of
-from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import app_id_of
 from reconciler.state.local import LocalStore
 from reconciler.state.seen import seen_directory
-from reconciler.workflow import Planned
-
-T = TypeVar("T")
+from reconciler.state.service_cache import ServiceCache
 
 STATE_DIRECTORY = ".reconciler"
-_EMBEDDED_QUOTA = 20
-# Windows has no SIGHUP.
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# How long a run that is ended at once may take to say so, seconds.
-_LAST_WORDS = 0.5
-
-
-class Interrupted(click.exceptions.Exit):
-    """The run was stopped by a signal, and says so by its exit code."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-
-
-@dataclass(slots=True)
-class Session:
-    """One run on one fleet: everything chosen, nothing done. Close it, or use it as a context."""
-
-    directory: Path
-    fleet: DesiredFleet
-    connection: Connection
-    sender: Callable[[], Sender]
-    store: LocalStore
-    secrets: SecretSource
-    output: Output
-    clock: Callable[[], float] = time.time
-    interrupted_by: int | None = field(default=None, init=False)
-    # False where the report itself tells what a run would warn of.
-    warns: bool = field(default=True, init=False)
-    _has_changed: bool = field(default=False, init=False)
-
-    @property
-    def provider(self) -> RunProvider:
-        """The provider that this run works with."""
-        return self.connection.provider
-
-    def run(
-        self,
-        steps: Steps[T],
-        *,
-        on_event: Callable[[Any], None] | None = None,
-        keeps_result: bool = False,
-        is_watch: bool = False,
-    ) -> T:
-        """Perform steps. SIGINT, SIGTERM and SIGHUP stop the run in order; a second one ends it at once.
-
-        Raises `Interrupted` after a signal, unless the steps ended in order and `keeps_result` asks for what they
-        gave: that of an apply tells what was done. It is told, except of a watch, which has no other end.
-        """
-        try:
-            result = asyncio.run(self._run(steps, on_event))
-        except (ReconcilerError, asyncio.CancelledError):
-            if self.interrupted_by is not None:
-                raise self._interrupted(self.interrupted_by, is_watch=is_watch) from None
-            raise
-        if self.interrupted_by is not None and not keeps_result:
-            raise self._interrupted(self.interrupted_by, is_watch=is_watch)
-        return result
-
-    def _interrupted(self, number: int, *, is_watch: bool) -> Interrupted:
-        """The end of a run that was stopped; what is said of it is what is certain."""
-        if not is_watch:
-            said = "interrupted" if self._has_changed else "interrupted; nothing was done"
-            self.output.say(said, level="error")
-        return Interrupted(number)
-
-    async def _run(self, steps: Steps[T], on_event: Callable[[Any], None] | None) -> T:
-        def tell(text: str) -> None:
-            if on_event is None:
-                self.output.say(text)
-            else:
-                on_event(Notice(text))
-
-        sender = Meter(self.sender(), self.provider.host, tell, self.output.trace)
-        pages = PageLine(self.output.passing)
-        driver = Driver(
-            sender,
-            store=behind_ports(self.store),
-            secrets=self.secrets,
-            on_event=_heard(on_event, pages),
-            holder=_holder(self.fleet),
-            clock=self.clock,
-        )
-        task = asyncio.ensure_future(driver.run(steps))
-        loop = asyncio.get_running_loop()
-        # What is left of a call that was cut short has nobody to tell, and may quote what it sent.
-        loop.set_exception_handler(lambda *_: None)
-
-        def interrupt(number: int) -> None:
-            if self.interrupted_by is not None:
-                task.cancel()
-                # A thread that waits for another program cannot be cancelled, and is not waited for.
-                loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
-                return
-            self.interrupted_by = number
-            known = "" if on_event is None else " (the intents are on disk)"
-            self.output.acknowledge(f"stopping: nothing new is started; once more ends at once{known}")
-            driver.stop()
-
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in the background, mean it
-                _handle(loop, number, interrupt)
-        try:
-            return await task
-        finally:
-            pages.close()
-            await sender.aclose()
-            self._has_changed = self._has_changed or driver.has_changed
-            self.output.detail(
-                f"asked {self.provider.host}: {sender.reads} reads ({self.provider.retries} of them again), "
-                f"{sender.changes} changes, in {sender.seconds:.2f} s"
-            )
-            self._warn("clock", self.provider.clock_warning)
-            self._warn("credentials", self.provider.credentials_warning)
-
-    def _warn(self, rule: str, text: str | None) -> None:
-        """Say a warning about the run, once however many steps the command performs."""
-        if text and self.warns:
-            self.output.warn_once(f"warning: {text} [{rule}]")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.store.close()
-
-
-def _heard(on_event: Callable[[Any], None] | None, pages: PageLine) -> Callable[[Any], None]:
-    """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read.
-
-    From then on the changes have the terminal, and no pages are counted there.
-    """
-
-    def handle(event: Any) -> None:
-        if isinstance(event, Reading):
-            pages.note(event)
-            return
-        if isinstance(event, Planned):
-            pages.close()
-            if not gc.isenabled():
-                gc.freeze()
-                gc.enable()
-        if on_event is not None:
-            on_event(event)
-
-    return handle
 
 
 def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
@@ -251,7 +94,7 @@ def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSo
     output.detail(f"the state is {store.path}")
     for each in store.exposures():
         output.warn_once(f"warning: {each} [state]")
-    return store, _Remembering(SecretSources(os.environ, path))
+    return store, Remembering(SecretSources(os.environ, path))
 
 
 def session_with(
@@ -267,51 +110,32 @@ def session_with(
     path = Path(flags.directory)
     store, sources = local
     if entry_of(fleet.service.kind).is_embedded:
-        sender = _embedded(path, fleet, purpose)
+        from reconciler.cli.embedded import embedded
+
+        sender = embedded(path / STATE_DIRECTORY, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
     from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
     host = connection.provider.host
+    cache = ServiceCache(store.path.parent, host, connection.project)
+    if isinstance(connection.provider, Paced) and cache.pace is not None:
+        connection.provider.start_at(cache.pace)
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None
     if clock is None:
-        return Session(path, fleet, connection, lambda: Attentive(HttpxSender()), store, sources, output)
+        return Session(
+            path, fleet, connection, lambda: Attentive(HttpxSender()), store, sources, output, cache=cache
+        )
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
     def rehearsing() -> Sender:
         return Attentive(WithoutDate(HttpxSender()))
 
-    return Session(path, fleet, connection, rehearsing, store, sources, output, clock)
+    return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
 
 
 def _is_of_this_machine(fleet: DesiredFleet) -> bool:
     return connector_of(entry_of(fleet.service.kind)).is_of_this_machine(os.environ)
-
-
-class _Remembering:
-    """`ports.SecretSource` that has the masker learn every value it returns."""
-
-    def __init__(self, sources: SecretSource) -> None:
-        self._sources = sources
-
-    def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
-        values = self._sources.resolve(references)
-        MASKER.learn_all(values.values())
-        return values
-
-
-class Attentive:
-    """`driver.loop.Sender` that has the masker learn every secret before it goes out, minted tokens too."""
-
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        MASKER.learn_all(secrets_in(request))
-        return await self._sender.send(request, worker)
-
-    async def aclose(self) -> None:
-        await self._sender.aclose()
 
 
 def leave_no_core() -> None:
@@ -322,57 +146,8 @@ def leave_no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _handle(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[int], None]) -> None:
-    """Let the loop answer a signal."""
-    try:
-        loop.add_signal_handler(number, interrupt, number)
-    except NotImplementedError:  # Windows
-
-        def pass_on(number: int, frame: object) -> None:
-            if loop.is_closed():
-                raise KeyboardInterrupt
-            loop.call_soon_threadsafe(interrupt, number)
-
-        signal.signal(number, pass_on)
-
-
 def state_path(directory: Path, environment: str | None) -> Path:
     """Where the state of a fleet's environment lies."""
     # An environment may be called "default", and is another one than none.
     name = "env-default" if environment == "default" else environment or "default"
     return directory / STATE_DIRECTORY / f"{name}.state"
-
-
-def _embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable[[], Sender]:
-    """A simulator of this process, its world kept beside the state so that the next command finds it again.
-
-    What only reads creates no world: where there is none yet, it sees an empty one.
-    """
-    from reconciler.cli.embedded import EmbeddedSender
-    from reconciler.simulator import Simulator, Store, UnreadableWorld
-
-    world = directory / STATE_DIRECTORY / f"{fleet.owner.environment or 'default'}.world"
-    try:
-        if purpose is Purpose.CHANGE:
-            world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        simulator = Simulator(Store(world if world.parent.is_dir() else None))
-    except (UnreadableWorld, OSError, sqlite3.Error) as problem:
-        raise StateError(
-            f"the simulated world {world} cannot be used: {problem}", hint="move it away"
-        ) from problem
-    quota = max(fleet.limits.quota or 0, _EMBEDDED_QUOTA)
-    if simulator.switches.quota != quota:
-        simulator.set_switches(quota=quota)
-    return lambda: EmbeddedSender(simulator)
-
-
-def _holder(fleet: DesiredFleet) -> str:
-    user = "somebody"
-    with suppress(ImportError, KeyError, OSError):
-        user = getpass.getuser()
-    started = _timestamp()
-    return f"{user}@{socket.gethostname()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
-
-
-def _timestamp() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())

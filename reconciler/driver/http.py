@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -29,19 +31,26 @@ _HEADERS = {
     # A packed reply could unpack to any size.
     "accept-encoding": "identity",
 }
+_MOST_URLS = 100
 # httpx says this to whoever traces, just before the first byte of a request goes out.
 _FIRST_BYTE = "http11.send_request_headers.started"
 
 
+# The deadline of the whole is kept outside; these bound its parts, the connecting above all.
+_TIMEOUT = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS).as_dict()
+
+
 class HttpxSender:
-    """One client with one connection per worker.
+    """One of httpx's transports with one connection per worker.
 
     A wide pool is scanned at every request, and grows slower the more connections it has; one of its own for
-    each worker costs the same at any parallelism. A worker does one thing at a time.
+    each worker costs the same at any parallelism. A worker does one thing at a time. The client above the transport would
+    add cookies, redirects and authentication, none of which we want.
     """
 
     def __init__(self) -> None:
-        self._clients: dict[int, httpx.AsyncClient] = {}
+        self._transports: dict[int, httpx.AsyncHTTPTransport] = {}
+        self._urls: dict[str, httpx.URL] = {}
         self._ssl: ssl.SSLContext | None = None
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
@@ -50,7 +59,8 @@ class HttpxSender:
         `sent` of a failure is False exactly when the first byte had not been handed to a connection.
         """
         try:
-            prepared = self._prepare(request, worker)
+            prepared = self._prepare(request)
+            transport = self._transport(worker, request.url)
         except (
             httpx.InvalidURL,
             httpx.UnsupportedProtocol,
@@ -66,10 +76,10 @@ class HttpxSender:
             nonlocal started
             started = started or event == _FIRST_BYTE
 
-        prepared.extensions["trace"] = trace
+        prepared.extensions = {"timeout": _TIMEOUT, "trace": trace}
         try:
             async with asyncio.timeout(request.deadline):
-                return await self._exchange(self._clients[worker], prepared, request.max_body)
+                return await self._exchange(transport, prepared, request.max_body)
         except TimeoutError:
             waited = f"{spelled(request.deadline)}"
             return HttpFailure(
@@ -80,33 +90,42 @@ class HttpxSender:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        clients = list(self._clients.values())
-        self._clients.clear()
-        for client in clients:
-            await client.aclose()
+        transports = list(self._transports.values())
+        self._transports.clear()
+        for each in transports:
+            await each.aclose()
 
-    def _prepare(self, request: HttpRequest, worker: int) -> httpx.Request:
+    def _prepare(self, request: HttpRequest) -> httpx.Request:
         headers = _HEADERS | {name: _header(value) for name, value in request.headers.items()}
         url = request.url
         if request.query:
             url += "?" + urlencode(request.query, quote_via=quote, safe="")
         content = None if request.body is None else orjson.dumps(request.body, default=_reveal)
-        return self._client(worker, url).build_request(request.method, url, headers=headers, content=content)
+        return httpx.Request(request.method, self._url(url), headers=headers, content=content)
 
-    def _client(self, worker: int, url: str) -> httpx.AsyncClient:
-        client = self._clients.get(worker)
-        if client is None:
-            client = self._clients[worker] = httpx.AsyncClient(
+    def _url(self, url: str) -> httpx.URL:
+        """An address taken apart; most calls go to the same few."""
+        parsed = self._urls.get(url)
+        if parsed is None:
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            parsed = self._urls[url] = httpx.URL(url)
+            if parsed.scheme not in ("http", "https") or not parsed.host:
+                raise httpx.UnsupportedProtocol("neither http nor https")
+        return parsed
+
+    def _transport(self, worker: int, url: str) -> httpx.AsyncHTTPTransport:
+        transport = self._transports.get(worker)
+        if transport is None:
+            _remember_what_is_absent()
+            transport = self._transports[worker] = httpx.AsyncHTTPTransport(
                 verify=self._context(url),
                 trust_env=False,
-                follow_redirects=False,
-                # The deadline of the whole is kept outside; these bound its parts, the connecting above all.
-                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
                 limits=httpx.Limits(
                     max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS
                 ),
             )
-        return client
+        return transport
 
     def _context(self, url: str) -> ssl.SSLContext | bool:
         """One TLS context for all clients, and only if it is needed: reading the certificates is slow."""
@@ -118,9 +137,9 @@ class HttpxSender:
 
     @staticmethod
     async def _exchange(
-        client: httpx.AsyncClient, prepared: httpx.Request, max_body: int
+        transport: httpx.AsyncHTTPTransport, prepared: httpx.Request, max_body: int
     ) -> HttpReply | HttpFailure:
-        reply = await client.send(prepared, stream=True)
+        reply = await transport.handle_async_request(prepared)
         try:
             if reply.headers.get("content-encoding", "identity") != "identity":
                 return HttpFailure(
@@ -138,6 +157,12 @@ class HttpxSender:
             return HttpReply(reply.status_code, {k.lower(): v for k, v in reply.headers.items()}, bytes(body))
         finally:
             await reply.aclose()
+
+
+def _remember_what_is_absent() -> None:
+    """Say once that sniffio is not installed: httpcore tries to import it at each lock, and a search costs as much as a call."""
+    if find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]  # what Python keeps for a module that cannot be imported
 
 
 def _failure(error: Exception, *, started: bool) -> HttpFailure:

@@ -27,7 +27,7 @@ _AGAIN = "plan again, and approve that: `reconciler plan --out FILE`"
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class _SelectionDocument(_Document):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from reconciler.model.fleet import Service
-from reconciler.ports import HttpRequest, Provider, Steps
+from reconciler.ports import HttpRequest, Pace, Provider, Steps
 from reconciler.secrets import Secret
 from reconciler.services import ServiceEntry
 
@@ -47,6 +47,15 @@ class RunProvider(Provider, Protocol):
     def credentials_warning(self) -> str | None:
         """What to tell people about credentials that were refused where others worked, if anything."""
         ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A provider whose pace adapts to the service, and can be remembered from run to run."""
+
+    @property
+    def pace(self) -> Pace: ...
+    def start_at(self, pace: Pace) -> None: ...
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from reconciler.model.address import AgentName, Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Pins, State
 from reconciler.model.writes import Write
-from reconciler.observe import observe
+from reconciler.observe import ForeignMemory, observe
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.guard import Policy
@@ -29,7 +29,10 @@ _MOST_AHEAD = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a verb works on. `app_id` is the project that the provider talks to; `lock_timeout` in seconds."""
+    """What a verb works on. `app_id` is the project that the provider talks to; `lock_timeout` in seconds.
+
+    `memory` is what earlier looks saw of foreign agents; what this one sees is told in an event of that type.
+    """
 
     fleet: DesiredFleet
     app_id: str | None = None
@@ -38,6 +41,7 @@ class Job:
     settings: Settings = field(default_factory=Settings)
     lock_timeout: float = 60.0
     destroying: bool = False
+    memory: ForeignMemory = ForeignMemory()
 
     @property
     def pins(self) -> Pins:
@@ -50,7 +54,12 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
     state: State = yield ReadState()
     check_pins(state, job.pins)
     basis = yield from observe(
-        observer, state, job.fleet.owner, job.fleet.agents, parallelism=job.settings.parallelism
+        observer,
+        state,
+        job.fleet.owner,
+        job.fleet.agents,
+        parallelism=job.settings.parallelism,
+        memory=job.memory,
     )
     _check_times(basis)
     return settle(replace(basis, grace=job.settings.grace), observer.capabilities)

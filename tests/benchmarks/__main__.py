@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks import applying, loading, peers, planning, remembering, startup
+from tests.benchmarks import applying, loading, peers, planning, remembering, startup, strangers
 from tests.benchmarks.goals import Figure, missed, table
 from tests.benchmarks.scale import Scale
 
@@ -39,6 +39,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Figure]]] = {
     "size": remembering.size_row,
     "diff": planning.diff_row,
     "calm": planning.calm_row,
+    "strangers": strangers.stranger_rows,
     "octodns": peers.octodns_row,
 }
 _HEAVY = frozenset({"growth"})

@@ -20,7 +20,7 @@ from reconciler import config, workflow
 from reconciler.apply.context import Settings
 from reconciler.apply.events import Finished
 from reconciler.cli.output import Output
-from reconciler.cli.wiring import Session
+from reconciler.cli.session import Session
 from reconciler.driver.http import HttpxSender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.model.fleet import DesiredFleet

@@ -16,12 +16,12 @@ _TURNS = 3
 def help_rows(scale: Scale) -> Iterator[Figure]:
     """Commands that need click alone."""
     for case in (["--help"], ["version"], ["completion", "bash"]):
-        yield _figure("help", scale, case, ("click",), 1.25, case=f"`{case[0]}`")
+        yield _figure("help", scale, case, ("click",), 1.2, case=f"`{case[0]}`")
 
 
 def start_row(scale: Scale) -> Iterator[Figure]:
     """The shortest whole plan."""
-    yield _figure("start", scale, ["plan", str(scale.for_each(10))], NEEDED, 1.5)
+    yield _figure("start", scale, ["plan", str(scale.for_each(10))], NEEDED, 2.25)
 
 
 def _figure(

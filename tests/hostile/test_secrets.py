@@ -12,7 +12,7 @@ import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
 from reconciler.providers import Purpose, secrets_in
 from reconciler.providers.agora import connectors
 from reconciler.providers.agora.gates import CallLimits
-from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.secrets import Secret, SecretRef
 from reconciler.secrets.masker import SecretMasker
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
@@ -252,7 +251,7 @@ def test_every_fault(bench: Bench, canary_fleet: Path, fate: dict[str, object]) 
     on = {"doom": "join", "list_defect": "list"}.get(str(fate["fate"]), "join,update,leave,speak,history")
     service = new_service(Recording)
     assert isinstance(service, Recording)
-    bench.patch.setattr(connectors, "AgoraProvider", partial(AgoraProvider, limits=IMPATIENT))
+    bench.patch.setattr(connectors, "CallLimits", partial(replace, IMPATIENT))
     runs = (
         ("apply", "--auto-approve", "--wait", "0s"),
         ("speak", "lobby/greeter", "hi"),

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -279,6 +280,23 @@ def test_the_same_fleet_drives_a_service_over_a_socket(fleet: Path, served: dict
     assert "2 to adopt" in adopted.stdout
     assert run("apply", fleet, "-e", "prod", "--auto-approve", **served).returncode == 0
     assert run("plan", fleet, "-e", "prod", "--detailed-exitcode", **served).returncode == 0
+
+
+def test_a_plan_remembers_foreign_agents_for_the_next_one(fleet: Path, served: dict[str, str]) -> None:
+    assert run("apply", fleet, "-e", "prod", "--auto-approve", "--rate", "200", **served).returncode == 0
+    shutil.rmtree(fleet / ".reconciler")
+    (fleet / "fleet.yaml").write_text(
+        (fleet / "fleet.yaml").read_text().replace("fleet: demo", "fleet: other")
+    )
+    reads = []
+    for _ in range(2):
+        answer = run("plan", fleet, "-e", "prod", "-v", **served)
+        assert answer.returncode == 0, answer.stderr
+        reads.append(int(answer.stderr.partition(" reads")[0].rsplit(" ", 1)[-1]))
+    assert reads[1] < reads[0]
+    (cache,) = (fleet / ".reconciler").iterdir()
+    assert cache.stat().st_mode & 0o777 == 0o600
+    assert json.loads(cache.read_text())["pace"][0] >= 50
 
 
 def test_wrong_credentials_stop_the_run_with_a_message(fleet: Path, served: dict[str, str]) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @options.selection_options
 @options.policy_options
 @options.parallelism_option
+@options.rate_option
 @options.lock_option
 @options.grace_option
 @options.output_options

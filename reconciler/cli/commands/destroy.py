@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
 @options.parallelism_option
+@options.rate_option
 @options.lock_option
 @options.grace_option
 @options.output_options

@@ -14,6 +14,5 @@ def command() -> None:
     \b
     reconciler version
     """
-    from reconciler.cli.output import write
 
-    write(f"reconciler {__version__}\n")
+    click.echo(f"reconciler {__version__}")

@@ -5,9 +5,10 @@ Every call of a run passes one `Pressure`, and every reply teaches one `ServiceC
 
 from __future__ import annotations
 
+import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NoReturn, TypeVar
 
@@ -121,13 +122,13 @@ class AgoraClient:
         yield from self._learn(result)
         return result
 
-    def fetch(self, request: HttpRequest) -> Steps[Result]:
-        """A read, retried while that may help.
+    def fetch(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
+        """A read, retried while that may help, and not beyond `until` (an instant of `Elapsed`).
 
         Every run begins with a read, so here it turns out whether the service takes the customer's credentials. Where it
         refuses them and there is a certificate, the read is sent once more with a token, and so is all that follows.
         """
-        result = yield from self.pressure.read(request)
+        result = yield from self.pressure.read(request, until)
         yield from self._learn(result)
         if not errors.is_unauthenticated(result):
             if isinstance(result, HttpReply) and result.status == errors.OK:
@@ -140,7 +141,7 @@ class AgoraClient:
         assert isinstance(result, HttpReply), "a refusal is a reply"
         self._basic, self._basic_refused = None, result.status
         headers = {**request.headers, "authorization": (yield from self._authorization(_ANY_SEAT))}
-        return (yield from self.fetch(replace(request, headers=headers)))
+        return (yield from self.fetch(replace(request, headers=headers), until))
 
     def probe(self, way: Way) -> Steps[Result]:
         """The service's answer to one short list, asked for with the credentials of one way.
@@ -182,17 +183,21 @@ class AgoraClient:
         while True:
             result = yield from self.fetch(request)
             if errors.is_gone(result):
+                yield from self.pressure.has_succeeded()
                 return None
             if not isinstance(result, HttpReply) or result.status != errors.OK:
                 self.fail(what, result, request)
             try:
-                return decode(replies.content(result), (yield from self.now()))
+                decoded = decode(replies.content(result), (yield from self.now()))
             except IncompleteRead as error:
                 if not again or not self.pressure.spend_retry():
                     raise IncompleteRead(
                         f"{what} failed: {error.message}", hint=error.hint or replies.AGAIN
                     ) from None
                 again = False
+            else:
+                yield from self.pressure.has_succeeded()
+                return decoded
 
     def now(self) -> Steps[float]:
         """The service's time, as well as we know it."""
@@ -224,8 +229,8 @@ class AgoraClient:
         return frozenset(self._known)
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
-        """Everything that must not come back in a text after this request."""
-        return self._known.union(secrets_in(request))
+        """Everything that must not come back in a text after this request; its body is searched once somebody asks."""
+        return _Secrets(self._known, request)
 
     def _learn(self, result: Result) -> Steps[None]:
         if isinstance(result, HttpReply):
@@ -266,6 +271,17 @@ class AgoraClient:
             rtm=rtm,
             any_uid=any_uid,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    """What a run has sent so far, and what one request sends. Most replies are good, and show no text to anybody."""
+
+    known: set[Secret]
+    request: HttpRequest
+
+    def __iter__(self) -> Iterator[Secret]:
+        return iter(self.known.union(secrets_in(self.request)))
 
 
 def _basic(connection: AgoraSettings) -> Secret | None:

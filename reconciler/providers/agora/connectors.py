@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from reconciler.model.fleet import Service
@@ -17,6 +18,7 @@ from reconciler.providers.agora.settings import (
     GLOBAL_PATH,
     AgoraSettings,
     from_environment,
+    read_timeout,
 )
 from reconciler.secrets import Secret
 
@@ -42,7 +44,11 @@ class AgoraConnector:
         """A connection to the area and App ID of the files, with the credentials of the environment."""
         area = service.area.value if service.area else None
         settings = from_environment(environment, area, service.app_id, purpose=purpose)
-        return Connection(AgoraProvider(settings), settings.app_id)
+        seconds = read_timeout(environment)
+        limits = CallLimits(listing_seconds=seconds)
+        if purpose is Purpose.OBSERVE:
+            limits = replace(limits, silence_seconds=seconds)
+        return Connection(AgoraProvider(settings, limits), settings.app_id)
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
         """Whether the address that the environment gives is one of this machine."""

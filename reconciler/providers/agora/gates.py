@@ -6,23 +6,31 @@ seconds. Mutable, one set per run; safe between tasks because a task is only eve
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from reconciler.ports import Pace
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How hard a run may press; no rate is documented (v2 API reference: limits), ours is modest.
+    """How hard a run may press; no rate is documented (v2 API reference: limits), so ours adapts.
 
-    Seconds throughout. `read_seconds` bounds a read with all its retries, from its first attempt on, so that
-    a read that keeps failing ends its command within half a minute.
+    It begins with `calls_per_second`, and stays between `slowest` and `fastest`. Seconds otherwise: `read_seconds` bounds
+    a read with all its retries, from its first attempt on; `listing_seconds` a list with all its pages and its second
+    reading; `silence_seconds` how long a run reads without a success. So what keeps failing, or has no end, ends its
+    command within half a minute. Nothing that the service says raises any of them.
     """
 
     calls_per_second: float = 50.0
-    burst: float = 50.0
+    burst: float = 1.0
     slowest: float = 0.5
+    fastest: float = 2000.0
     read_seconds: float = 25.0
+    listing_seconds: float = 28.0
+    silence_seconds: float = math.inf
     attempt_seconds: float = 10.0
-    write_seconds: float = 30.0
+    write_seconds: float = 25.0
     first_backoff: float = 0.5
     longest_backoff: float = 8.0
     longest_hold: float = 20.0
@@ -35,30 +43,43 @@ class CallLimits:
 class Rate:
     """A token bucket kept as one instant: when the next call would be due if calls came evenly.
 
-    Reservations are handed out in order, so that waiting tasks start one after the other instead of all at
-    once. When the service says that we are too fast the rate is halved, and it recovers with every success.
+    Reservations are handed out in order, so that waiting tasks start one after the other instead of all at once.
+    The pace rises with each call that had to wait for its place and succeeded, and is halved when the service says that
+    we are too fast, or shows it by answering later. Below the pace that was refused last it rises quickly, near it slowly,
+    so that few calls of many are refused. Calls a second throughout.
     """
 
-    __slots__ = ("_due", "_held_until", "_limits", "_per_second", "holds")
+    __slots__ = ("_due", "_held_until", "_is_waited_for", "_limits", "_near", "_per_second", "holds")
 
-    RECOVERY = 1.02
+    RISE = 0.02  # share of the pace added a call, where nothing is known to be too fast
+    MOST_RISE = 2.0  # added a call at most: the pace doubles in a third of a second
+    SLOW_RISE = 0.01  # added a call, near what was too fast: about 1 % a second
+    NEAR = 0.75  # of a refused pace: what may be refused too, since answers come late
 
     def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
         self._per_second = limits.calls_per_second
+        self._near: float | None = None
         self._due = float("-inf")
         self._held_until = float("-inf")
+        self._is_waited_for = False
         self.holds = 0
 
     @property
-    def per_second(self) -> float:
-        """The present pace."""
-        return self._per_second
+    def pace(self) -> Pace:
+        """The present pace, for a later run to begin with."""
+        return Pace(self._per_second, self._near)
+
+    def start_at(self, pace: Pace) -> None:
+        """Begin with another pace than the limits', within their bounds."""
+        self._per_second = min(max(pace.per_second, self._limits.slowest), self._limits.fastest)
+        self._near = pace.refused_near
 
     def reserve(self, now: float) -> float:
         """Take the next place; returns how long to wait for it. It is void once `holds` has changed."""
         due = max(self._due, now)
         self._due = due + 1.0 / self._per_second
+        self._is_waited_for = due - self._allowance > now
         # A call that was under way may have raised the pace, and with it the allowance: a hold is a hold.
         return max(due - self._allowance, self._held_until, now) - now
 
@@ -68,24 +89,64 @@ class Rate:
         Answers to calls that were already under way when the first hold began do not halve the rate again.
         """
         if now >= self._held_until:
-            self._per_second = max(self._per_second / 2, self._limits.slowest)
+            self.slow_down()
         self._held_until = max(self._held_until, now + seconds)
         self._due = max(self._due, self._held_until + self._allowance)
         self.holds += 1
+
+    def slow_down(self) -> None:
+        """Halve the pace."""
+        self._near = max(self._per_second * self.NEAR, self._limits.slowest)
+        self._per_second = max(self._per_second / 2, self._limits.slowest)
 
     def held_for(self, now: float) -> float:
         """Seconds until the present hold ends; 0 when there is none."""
         return max(0.0, self._held_until - now)
 
     def succeeded(self) -> None:
-        """A call was taken: come a little nearer to the full pace again."""
-        if self._per_second < self._limits.calls_per_second:
-            self._per_second = min(self._per_second * self.RECOVERY, self._limits.calls_per_second)
+        """A call was taken: be a little faster, where the pace is what calls wait for."""
+        if not self._is_waited_for or self._per_second >= self._limits.fastest:
+            return
+        if self._near is None or self._per_second < 0.9 * self._near:
+            rise = min(self._per_second * self.RISE, self.MOST_RISE)
+            self._per_second = min(self._per_second + rise, self._limits.fastest)
+            return
+        self._per_second += self.SLOW_RISE
+        if self._per_second > 1.1 * self._near:
+            self._near = None
 
     @property
     def _allowance(self) -> float:
-        share = self._per_second / self._limits.calls_per_second
+        share = min(1.0, self._per_second / self._limits.calls_per_second)
         return (max(1.0, self._limits.burst * share) - 1.0) / self._per_second
+
+
+class Latency:
+    """How long the service takes to answer one kind of call: smoothed, and the least of that so far. Seconds."""
+
+    __slots__ = ("_answers", "_least", "_smoothed")
+
+    ENOUGH = 10  # so many answers make a judgement
+    SHARE = 0.2  # of the last answer in the smoothed time
+    NOTICEABLE = 0.1  # a smaller rise is this machine's own noise
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._least = self._smoothed = 0.0
+
+    def has_doubled(self, seconds: float) -> bool:
+        """Whether answers take twice as long as they did, now that one took so long; said once for each doubling."""
+        self._answers += 1
+        share = max(self.SHARE, 1.0 / self._answers)  # the mean, until there are enough
+        self._smoothed += (seconds - self._smoothed) * share
+        if self._answers <= self.ENOUGH:
+            self._least = self._smoothed
+            return False
+        if self._smoothed > max(2 * self._least, self._least + self.NOTICEABLE):
+            self._least = self._smoothed
+            return True
+        self._least = min(self._least, self._smoothed)
+        return False
 
 
 class Breaker:

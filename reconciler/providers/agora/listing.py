@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.durations import spelled
 from reconciler.errors import IncompleteRead, ServiceError
 from reconciler.model.observed import ListedAgent
-from reconciler.ports import Emit, HttpReply, Reading, Steps
+from reconciler.ports import Elapsed, Emit, HttpReply, Reading, Steps
 from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.clock import WARN_BEYOND
@@ -89,31 +90,37 @@ class Lister:
     def agents(self, subject: ListQuery, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
         """Every agent of the subject, oldest first.
 
-        A list that does not add up is read once more. Raises `IncompleteRead` when it still does not, and
-        `ServiceError` when the service cannot be asked.
+        A list that does not add up is read once more. Raises `IncompleteRead` when it still does not, or has no end in
+        its time, and `ServiceError` when the service cannot be asked.
         """
         problem: IncompleteRead | None = None
+        begun: float = yield Elapsed()
+        until = begun + self._client.pressure.limits.listing_seconds
         for _ in range(3):
             asked_by = self._client.clock.skew or 0.0
             try:
-                found = yield from self._in_some_dialect(subject, channel, settled=problem is None)
+                found = yield from self._in_some_dialect(subject, channel, until, settled=problem is None)
             except IncompleteRead as error:
-                if problem is not None or not self._client.pressure.spend_retry():
+                late: bool = (yield Elapsed()) >= until
+                if late or problem is not None or not self._client.pressure.spend_retry():
                     raise
                 problem = error
                 continue
             # The replies may have shown that our clock, and with it the window, was wrong.
             if abs((self._client.clock.skew or 0.0) - asked_by) <= WARN_BEYOND:
+                yield from self._client.pressure.has_succeeded()
                 return tuple(sorted(found.values(), key=lambda agent: (agent.started_at, agent.agent_id)))
         raise IncompleteRead(
             f"{subject.what} failed: the service's clock cannot be made out", hint="run again"
         )
 
-    def _in_some_dialect(self, subject: ListQuery, channel: str | None, *, settled: bool) -> Steps[_Agents]:
+    def _in_some_dialect(
+        self, subject: ListQuery, channel: str | None, until: float, *, settled: bool
+    ) -> Steps[_Agents]:
         first: ServiceError | None = None
         for rung in range(self._rung, len(LADDER)):
             try:
-                found = yield from self._all(subject, LADDER[rung], channel, settled=settled)
+                found = yield from self._all(subject, LADDER[rung], channel, until, settled=settled)
             except _Refused as refusal:
                 first = first or refusal.error
             else:
@@ -123,7 +130,7 @@ class Lister:
         raise first
 
     def _all(
-        self, subject: ListQuery, dialect: Dialect, channel: str | None, *, settled: bool
+        self, subject: ListQuery, dialect: Dialect, channel: str | None, until: float, *, settled: bool
     ) -> Steps[_Agents]:
         now = int((yield from self._client.now()))
         window = (("from_time", str(now - subject.window)), ("to_time", str(now + AHEAD)))
@@ -131,7 +138,7 @@ class Lister:
         found: _Agents = {}
         for state in dialect.filters(subject.states):
             query = (*where, *window, ("state", state), ("limit", str(dialect.limit)))
-            part = yield from self._pages(subject.what, query, settled=settled)
+            part = yield from self._pages(subject.what, query, until, settled=settled)
             for agent in part.values():
                 if found.get(agent.agent_id, agent).started_at != agent.started_at:
                     raise IncompleteRead(
@@ -141,14 +148,20 @@ class Lister:
             found.update(part)
         return found
 
-    def _pages(self, what: str, query: tuple[tuple[str, str], ...], *, settled: bool) -> Steps[_Agents]:
+    def _pages(
+        self, what: str, query: tuple[tuple[str, str], ...], until: float, *, settled: bool
+    ) -> Steps[_Agents]:
         rows: _Agents = {}
         totals: list[int] = []
         shown: list[int] = []
         cursors: set[str] = {""}
         cursor = ""
         while True:
-            page = yield from self._page(what, query, cursor)
+            if (yield Elapsed()) >= until:
+                raise self._endless(what, len(totals))
+            page = yield from self._page(what, query, cursor, until)
+            if page is None:
+                raise self._endless(what, len(totals))
             for row in page.rows:
                 if rows.setdefault(row.agent_id, row) != row:
                     raise IncompleteRead(
@@ -175,10 +188,20 @@ class Lister:
         _require_complete(what, len(rows), totals, shown, settled=settled)
         return rows
 
-    def _page(self, what: str, query: tuple[tuple[str, str], ...], cursor: str) -> Steps[replies.Page]:
+    def _endless(self, what: str, pages: int) -> IncompleteRead:
+        waited = spelled(self._client.pressure.limits.listing_seconds)
+        return IncompleteRead(
+            f"{what} failed: it has not ended after {pages} pages and {waited}",
+            hint=f"{replies.AGAIN}; a service that is slow, and well, may be given longer: RECONCILER_READ_TIMEOUT=2m",
+        )
+
+    def _page(
+        self, what: str, query: tuple[tuple[str, str], ...], cursor: str, until: float
+    ) -> Steps[replies.Page | None]:
+        """The page at a cursor; None when it did not come by `until`, though pages before it did."""
         asked = (*query, ("cursor", cursor)) if cursor else query
         request = yield from self._client.request("GET", "agents", query=asked)
-        result = yield from self._client.fetch(request)
+        result = yield from self._client.fetch(request, until)
         if isinstance(result, HttpReply) and result.status == errors.OK:
             try:
                 return replies.page(replies.content(result), (yield from self._client.now()))
@@ -191,6 +214,8 @@ class Lister:
             if cursor:  # it takes the question and refuses its own cursor: half a list
                 raise IncompleteRead(problem.message, hint=problem.hint)
             raise _Refused(problem)
+        if cursor and (yield Elapsed()) >= until:
+            return None
         self._client.fail(what, result, request)
 
 

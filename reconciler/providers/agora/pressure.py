@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from reconciler.durations import spelled
 from reconciler.ports import (
     Elapsed,
     Http,
@@ -19,13 +21,14 @@ from reconciler.ports import (
     HttpReply,
     HttpRequest,
     HttpTrouble,
+    Pace,
     Random,
     Sleep,
     Steps,
     Stopping,
 )
 from reconciler.providers.agora.clock import parse_date
-from reconciler.providers.agora.gates import Breaker, CallLimits, Rate, RetryBudget
+from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate, RetryBudget
 
 TOO_MANY = 429
 UNAVAILABLE = 503
@@ -52,14 +55,16 @@ _TOO_LATE = Withheld("there was no time left for another attempt")
 class Pressure:
     """The gates of one run, and the only place that yields `Http`."""
 
-    __slots__ = ("_breaker", "_budget", "_limits", "_rate", "_too_many")
+    __slots__ = ("_breaker", "_budget", "_latency", "_limits", "_quiet_since", "_rate", "_too_many")
 
     def __init__(self, limits: CallLimits | None = None) -> None:
         self._limits = limits or CallLimits()
         self._rate = Rate(self._limits)
+        self._latency: dict[str, Latency] = defaultdict(Latency)
         self._breaker = Breaker(self._limits)
         self._budget = RetryBudget(self._limits)
         self._too_many = 0
+        self._quiet_since: float | None = None
 
     @property
     def limits(self) -> CallLimits:
@@ -72,9 +77,13 @@ class Pressure:
         return self._budget.retries
 
     @property
-    def calls_per_second(self) -> float:
-        """The pace at present: lower than the limit after the service has said that we were too fast."""
-        return self._rate.per_second
+    def pace(self) -> Pace:
+        """The pace at present."""
+        return self._rate.pace
+
+    def start_at(self, pace: Pace) -> None:
+        """Begin with another pace than that of the limits."""
+        self._rate.start_at(pace)
 
     def once(self, request: HttpRequest) -> Steps[Result]:
         """Perform a call at most once, when its turn has come."""
@@ -84,18 +93,25 @@ class Pressure:
             return withheld
         return (yield from self._send(request))
 
-    def read(self, request: HttpRequest) -> Steps[Result]:
+    def read(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
         """Perform a read, again while it fails in passing and time and budget last; the last result counts.
 
-        A first attempt is refused at once while the breaker is open; a read that is being retried waits for
-        the breaker's next probe if its time allows.
+        It ends by `until`, an instant of `Elapsed`. A first attempt is refused at once while the breaker is open; a read
+        that is being retried waits for the breaker's next probe if its time allows.
         """
         self._budget.called()
-        withheld = yield from self._admit()
+        asked: float = yield Elapsed()
+        if self._quiet_since is None:
+            self._quiet_since = asked
+        quiet_until = self._quiet_since + self._limits.silence_seconds
+        if asked >= quiet_until:
+            return Withheld(f"no read has succeeded for {spelled(self._limits.silence_seconds)}")
+        until = min(until, quiet_until)
+        withheld = yield from self._admit(until)
         if withheld is not None:
             return withheld
-        started = yield Elapsed()
-        ends = started + self._limits.read_seconds
+        started: float = yield Elapsed()
+        ends = min(started + self._limits.read_seconds, until)
         attempt, now = 1, started
         while True:
             result = yield from self._send(
@@ -111,6 +127,10 @@ class Pressure:
             if ends - now <= 0:
                 return result
             attempt += 1
+
+    def has_succeeded(self) -> Steps[None]:
+        """A read was answered as a whole, and makes sense: the run has its time for the next one."""
+        self._quiet_since = yield Elapsed()
 
     def spend_retry(self) -> bool:
         """Take one retry from the budget for a reply that came but could not be used."""
@@ -155,8 +175,9 @@ class Pressure:
             pause = withheld.again_in + (yield Random()) * self._limits.first_backoff
 
     def _send(self, request: HttpRequest) -> Steps[HttpReply | HttpFailure]:
+        sent_at: float = yield Elapsed()
         result: HttpReply | HttpFailure = yield Http(request)
-        now = yield Elapsed()
+        now: float = yield Elapsed()
         if isinstance(result, HttpFailure):
             if result.trouble in _SYSTEMIC:
                 self._breaker.failed(now, _cause(result))
@@ -166,6 +187,8 @@ class Pressure:
             self._breaker.succeeded()
         if isinstance(result, HttpReply):
             yield from self._heed(result, now)
+            if result.status < 300 and self._latency[_kind(request)].has_doubled(now - sent_at):
+                self._rate.slow_down()
         return result
 
     def _heed(self, reply: HttpReply, now: float) -> Steps[None]:
@@ -179,7 +202,8 @@ class Pressure:
         if asked is None and reply.status == UNAVAILABLE:
             return
         if asked is None:
-            self._too_many += 1
+            if self._rate.held_for(now) <= 0:  # other answers of one moment are no further refusal
+                self._too_many += 1
             longest = min(self._limits.longest_hold, self._limits.first_backoff * 2.0**self._too_many)
             asked = longest * (0.5 + (yield Random()) / 2)
         self._rate.hold(now, min(asked, self._limits.longest_hold))
@@ -216,6 +240,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return seconds if seconds >= 0 else None
+
+
+def _kind(request: HttpRequest) -> str:
+    """What kind of call a request is: those of one kind take about as long. A list ends as it begins, and an id varies."""
+    last = request.url.rsplit("/", 1)[-1]
+    return f"{request.method} {last}" if request.method != "GET" or last == "agents" else request.method
 
 
 def _cause(failure: HttpFailure) -> str:

@@ -16,6 +16,7 @@ from reconciler.ports import (
     JoinOrder,
     JoinOutcome,
     LeaveOutcome,
+    Pace,
     Passed,
     Prepared,
     Steps,
@@ -76,6 +77,15 @@ class AgoraProvider:
     def check(self) -> Steps[tuple[Problem | Passed, ...]]:
         """See `ports.Checker`."""
         return checks.checks(self._client)
+
+    @property
+    def pace(self) -> Pace:
+        """The pace that this run has come to."""
+        return self._client.pressure.pace
+
+    def start_at(self, pace: Pace) -> None:
+        """Begin with a pace that an earlier run has come to, or that somebody asks for."""
+        self._client.pressure.start_at(pace)
 
     # --- reading --------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ FUTURE = 3600.0
 
 # Stands before the words for an end in replies that were seen live (v2 API reference: "Lifecycle", end messages).
 _END_PREFIX = "agent exits with reason: "
+LONGEST_NAME = 300
+
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 # What is wrong, in words that mean something to whoever does not know our models.
 _WRONG = {
@@ -50,7 +52,8 @@ _ID = re.compile(AGENT_ID)
 class Reply(BaseModel):
     """The beginning of every reply's model: no coercion, unknown keys pass."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    # Built when first used: a plan reads lists and agents, and no conversation.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
 
 AgentId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
@@ -156,7 +159,8 @@ def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()
         agent_id=reply.agent_id,
         status=AgentStatus.of(reply.status),
         started_at=sane_time(reply.start_ts, now),
-        name=reply.name or None,
+        # No name of ours, and none that the service documents, is as long: such a one is only shown.
+        name=reply.name[:LONGEST_NAME] if reply.name else None,
         stopped_at=sane_time(reply.stop_ts, now) if reply.stop_ts else None,
         message=clean(reply.message, secrets).removeprefix(_END_PREFIX) if reply.message else "",
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
+from reconciler import durations
 from reconciler.errors import UsageError
 from reconciler.providers import Purpose
 from reconciler.providers.agora.tokens import is_credential
@@ -25,6 +26,10 @@ CUSTOMER_SECRET = "AGORA_CUSTOMER_SECRET"
 BASE_URL = "AGORA_AGENTS_API_BASE_URL"
 
 CN = "CN"
+READ_TIMEOUT = "RECONCILER_READ_TIMEOUT"
+# So much of half a minute is left beside the start of a process.
+_USUAL_TIMEOUT = 28.0
+_LONGEST_TIMEOUT = 3600.0
 GLOBAL_PATH = "/api/conversational-ai-agent"
 CN_PATH = "/cn/api/conversational-ai-agent"
 # v2 API reference: "Base URLs" (OpenAPI v2 servers; the regional hosts are those of the official SDK).
@@ -92,6 +97,25 @@ def from_environment(
         area=area,
         base_url=base_url(env.get(BASE_URL), area),
     )
+
+
+def read_timeout(env: Mapping[str, str]) -> float:
+    """How long a list, and a command without a successful read, may take: seconds, 28 unless the environment says more.
+
+    Raises `UsageError` for what is no duration.
+    """
+    text = env.get(READ_TIMEOUT, "").strip()
+    if not text:
+        return _USUAL_TIMEOUT
+    try:
+        seconds = durations.parse(text, bare_seconds=True)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise UsageError(
+            f"{READ_TIMEOUT} is no duration of at most an hour", hint="write 30s, 2m or 90, or leave it out"
+        )
+    return seconds
 
 
 def base_url(override: str | None, area: str | None) -> str:

@@ -49,6 +49,7 @@ class Hand:
         resolve: Callable[[frozenset[SecretRef]], Mapping[SecretRef, Secret]] | None = None,
         chance: float = 0.5,
         skew: float = 0.0,
+        latency: Callable[[Hand], float] = lambda _: LATENCY,
     ) -> None:
         self.answer = answer
         self.requests: list[HttpRequest] = []
@@ -59,6 +60,7 @@ class Hand:
         self.elapsed = 0.0
         self.chance = chance
         self.skew = skew
+        self.latency = latency
         self._resolve = resolve
         self._secrets = {SecretRef(ref): Secret(value) for ref, value in (secrets or {}).items()}
 
@@ -105,7 +107,7 @@ class Hand:
                 self.sent_at.append(self.elapsed)
                 got = self.answer(request)
                 timed_out = isinstance(got, HttpFailure) and got.trouble is HttpTrouble.TIMEOUT
-                return (request.deadline if timed_out else LATENCY), got
+                return (request.deadline if timed_out else self.latency(self)), got
             case Sleep(seconds):
                 self.slept.append(seconds)
                 return (0.0 if self.stopping else seconds), None

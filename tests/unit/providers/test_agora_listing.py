@@ -12,7 +12,7 @@ import pytest
 from reconciler.errors import AuthenticationFailed, IncompleteRead, ServiceError
 from reconciler.model.observed import AgentStatus
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
-from reconciler.providers.agora import AgoraProvider, AgoraSettings
+from reconciler.providers.agora import AgoraProvider, AgoraSettings, CallLimits
 from reconciler.secrets import Secret
 from reconciler.simulator import Status
 from tests.unit.providers.hand import START, Answer, Hand, failure, reply, served_by
@@ -189,9 +189,25 @@ def one_row(at: int, total: int, cursor: str) -> dict[str, Any]:
 
 
 def test_pages_without_end_end() -> None:
-    hand = Hand(pages(lambda at: one_row(at, 5000, f"A{at}")))
+    hand = Hand(pages(lambda at: one_row(at, 5000, f"A{at}")), latency=lambda _: 0.01)
     with pytest.raises(IncompleteRead, match="more than 1000 pages"):
         hand.run(AgoraProvider(GLOBAL).live_agents())
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.7, 4.0])
+def test_a_list_with_all_its_pages_and_its_second_reading_has_one_deadline(seconds: float) -> None:
+    """The first reading ends in a circle, the second one never: together they have half a minute, slow pages or not."""
+    hand = Hand(pages(lambda at: one_row(at, 5000, f"A{at}" if at != 5 else "A1")), latency=lambda _: seconds)
+    with pytest.raises(IncompleteRead, match="has not ended after"):
+        hand.run(AgoraProvider(GLOBAL).live_agents())
+    assert hand.elapsed <= 30 + seconds
+
+
+def test_whoever_runs_the_tool_may_give_a_list_longer() -> None:
+    hand = Hand(pages(lambda at: one_row(at, 700, f"A{at}" if at < 699 else "")))
+    limits = CallLimits(listing_seconds=60)
+    assert len(hand.run(AgoraProvider(GLOBAL, limits).live_agents())) == 700
+    assert hand.elapsed > 30
 
 
 def test_on_a_busy_service_the_second_reading_allows_for_comings_and_goings() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
-from reconciler.providers.agora.gates import Breaker, CallLimits, Rate, RetryBudget
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Pace, Steps
+from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate, RetryBudget
 from reconciler.providers.agora.pressure import Pressure, Result, Withheld, retry_after
-from tests.unit.providers.hand import LATENCY, Hand, failure, reply, script
+from tests.unit.providers.hand import LATENCY, Answer, Hand, failure, reply, script
 
 GET = HttpRequest("GET", "https://x.example/agents")
 POST = HttpRequest("POST", "https://x.example/join", body={})
@@ -100,6 +100,27 @@ def test_a_stopping_run_waits_for_nothing() -> None:
     hand.stopping = True
     assert read(hand) is DOWN
     assert len(hand.requests) == 1
+
+
+def test_a_run_that_only_reads_ends_after_half_a_minute_without_a_success() -> None:
+    """However many reads there are, whatever they meet, and although each of them has 25 s."""
+    pressure = Pressure(CallLimits(silence_seconds=30))
+    hand = Hand(script(BUSY))
+    results = hand.run_all([pressure.read(GET) for _ in range(60)])
+    assert hand.elapsed <= 30
+    assert all(each is BUSY or isinstance(each, Withheld) for each in results)
+    assert isinstance(hand.run(pressure.read(GET)), Withheld) or hand.elapsed <= 31
+
+
+def test_a_read_that_succeeds_gives_the_run_its_time_again() -> None:
+    pressure = Pressure(CallLimits(silence_seconds=30))
+    hand = Hand(script(OK))
+    for _ in range(5):
+        assert hand.run(pressure.read(GET)) is OK
+        hand.run(pressure.has_succeeded())
+        hand.elapsed += 29
+    hand.elapsed += 2
+    assert isinstance(hand.run(pressure.read(GET)), Withheld)
 
 
 # --- Retry-After --------------------------------------------------------------------------------------------
@@ -192,17 +213,7 @@ def test_the_pace_adapts_to_a_slow_service() -> None:
     while sum(each is OK for each in results) < 60:
         results += hand.run_all([pressure.once(POST) for _ in range(5)])  # type: ignore[arg-type]
     assert len(results) <= 1.2 * 60 + 20
-    assert pressure.calls_per_second < 4
-
-
-def test_the_pace_recovers() -> None:
-    rate = Rate(CallLimits())
-    for at in (0.0, 1.0, 2.0):
-        rate.hold(at, 0.5)
-    assert rate.per_second == pytest.approx(50 / 8)
-    for _ in range(200):
-        rate.succeeded()
-    assert rate.per_second == 50
+    assert pressure.pace.per_second < 4
 
 
 # --- pace ---------------------------------------------------------------------------------------------------
@@ -218,6 +229,91 @@ def test_no_second_sees_more_calls_than_the_rate_and_one_burst(calls: int, rate:
         within = sum(at <= other <= at + 1 for other in hand.sent_at)
         assert within <= burst + rate + 1
     assert hand.sent_at[-1] == pytest.approx(max(0.0, (calls - burst) / rate), abs=0.001)
+
+
+def joined(service: Callable[[Hand], Answer], calls: int, pressure: Pressure) -> tuple[Hand, int]:
+    """Ten workers that make so many calls, each again until it is taken; the hand, and how many were refused."""
+    hand = Hand(script(OK))
+    hand.answer = service(hand)
+    places = iter(range(calls))
+    refused = 0
+
+    def work() -> Steps[None]:
+        nonlocal refused
+        for _ in places:
+            while (yield from pressure.once(POST)) is not OK:
+                refused += 1
+
+    hand.run_all([work() for _ in range(10)])
+    return hand, refused
+
+
+@pytest.mark.parametrize("burst", [1.0, 5.0, 20.0])
+def test_few_calls_are_refused_by_a_service_that_takes_twenty_a_second(burst: float) -> None:
+    pressure = Pressure()
+    hand, refused = joined(allowed(20.0, burst), 1000, pressure)
+    assert refused <= 20
+    assert hand.elapsed <= 1000 / 20 * 1.6
+    again, refused = joined(allowed(20.0, burst), 1000, continued(pressure))
+    assert refused <= 20
+    assert again.elapsed <= 1000 / 20 * 1.6
+
+
+@pytest.mark.parametrize("burst", [1.0, 10.0, 500.0])
+def test_a_service_that_takes_five_hundred_a_second_is_soon_asked_that_fast(burst: float) -> None:
+    """At 50 ms a call ten workers make 200 calls a second: that, not the pace, is what bounds a thousand of them."""
+    hand, _ = joined(allowed(500.0, burst), 1000, Pressure())
+    assert hand.elapsed <= 7
+
+
+def test_a_pace_that_nobody_waits_for_does_not_rise() -> None:
+    pressure = Pressure()
+    hand = Hand(script(OK))
+    for _ in range(200):
+        hand.run(pressure.once(POST))
+    assert pressure.pace.per_second == 50
+
+
+def continued(before: Pressure) -> Pressure:
+    """What the next run begins with."""
+    pressure = Pressure()
+    pressure.start_at(before.pace)
+    return pressure
+
+
+def test_a_pace_from_elsewhere_stays_within_bounds() -> None:
+    limits = CallLimits()
+    for asked, taken in ((0.0, limits.slowest), (1e12, limits.fastest), (123.0, 123.0)):
+        pressure = Pressure()
+        pressure.start_at(Pace(asked))
+        assert pressure.pace.per_second == taken
+
+
+def test_answers_that_take_twice_as_long_halve_the_pace_once() -> None:
+    rate, latency = Rate(CallLimits()), Latency()
+    said = [latency.has_doubled(seconds) for seconds in [0.2] * 20 + [0.5] * 40 + [0.2] * 40]
+    assert said.count(True) == 1
+    assert said.index(True) < 30
+    rate.slow_down()
+    assert rate.pace.per_second == 25
+
+
+def test_a_service_that_grows_slow_under_our_calls_is_called_less_often() -> None:
+    pressure = Pressure(CallLimits(calls_per_second=100.0))
+    hand = Hand(script(OK), latency=lambda hand: 0.05 if len(hand.requests) < 100 else 0.4)
+    hand.run_all([repeated(pressure, 30) for _ in range(10)])
+    assert pressure.pace.per_second < 100
+
+
+def repeated(pressure: Pressure, times: int) -> Steps[None]:
+    for _ in range(times):
+        yield from pressure.once(POST)
+
+
+@given(st.lists(st.floats(0.0, 0.1), max_size=200))
+def test_what_is_fast_in_any_case_is_not_called_slow(answers: list[float]) -> None:
+    latency = Latency()
+    assert not any(latency.has_doubled(each) for each in answers)
 
 
 # --- budget -------------------------------------------------------------------------------------------------

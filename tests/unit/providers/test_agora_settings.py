@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.errors import UsageError
 from reconciler.providers import Purpose
-from reconciler.providers.agora.settings import AgoraSettings, base_url, from_environment
+from reconciler.providers.agora.settings import AgoraSettings, base_url, from_environment, read_timeout
 from reconciler.secrets import Secret
 
 APP_ID = "a1" * 16
@@ -156,3 +156,16 @@ def test_credentials_are_sent_nowhere_else(override: str) -> None:
 def test_settings_show_no_secret() -> None:
     shown = repr(from_environment(ENV, None, None))
     assert not any(ENV[name] in shown for name in ENV if name != "AGORA_APP_ID")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 28.0), (" ", 28.0), ("2m", 120.0), ("45", 45.0), ("1h", 3600.0)]
+)
+def test_the_environment_may_give_reads_another_deadline(text: str, seconds: float) -> None:
+    assert read_timeout({"RECONCILER_READ_TIMEOUT": text}) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0s", "2h", "nan", "9" * 400])
+def test_a_deadline_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="RECONCILER_READ_TIMEOUT"):
+        read_timeout({"RECONCILER_READ_TIMEOUT": text})
