@@ -24,7 +24,6 @@ from reconciler.simulator import Fate, Operation
 from . import mutants
 from .driver import Crash, Point
 from .faults import KINDS
-from .invariants import Violation
 from .rows import BY_ROW, ROWS
 from .scenarios import (
     BY_NAME,
@@ -40,6 +39,7 @@ from .scenarios import (
 )
 from .seeds import live
 from .sometimes import Seen, never_seen
+from .witness.judgement import Violation
 from .world import Universe
 
 REGRESSIONS = Path(__file__).with_name("regressions.txt")

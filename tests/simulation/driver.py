@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.apply.events import Finished, Notice, Progress
 from reconciler.driver.committing import make_durable
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.writes import Write
@@ -37,6 +38,9 @@ from reconciler.ports import (
     Unlock,
 )
 from reconciler.secrets import Secret
+from reconciler.workflow import Planned
+
+from .translate import outcome_of, plan_rows, problem_of, writes_of
 
 if TYPE_CHECKING:
     from .world import Universe
@@ -131,7 +135,7 @@ class Process:
         self.alive, self.killed = False, True
         self.world.note(f"{self.label} killed")
         self.world.locks.died(self)
-        self.world.checker.ended(self)
+        self.world.checker.ended(self, None)
 
     def stop(self) -> None:
         """What SIGTERM does: waits end now, calls in flight within a moment, nothing new begins."""
@@ -152,7 +156,7 @@ class Process:
         self.lasted = self.world.time.now - self.started
         self.world.note(f"{self.label} ended: {type(error).__name__ if error else type(result).__name__}")
         self.world.locks.died(self)
-        self.world.checker.ended(self)
+        self.world.checker.ended(self, outcome_of(result, error))
 
     @property
     def wall(self) -> float:
@@ -189,7 +193,7 @@ class Process:
                 case Stopping():
                     value = self.stopping
                 case Emit(event):
-                    self.world.checker.said(self, event)
+                    self._said(event)
                 case Gather(tasks, limit):
                     self._gather(fiber, tasks, limit)
                     return
@@ -198,6 +202,14 @@ class Process:
                 case _:
                     self._perform(fiber, effect)
                     return
+
+    def _said(self, event: object) -> None:
+        """Tell the checker what the engine says of itself, in plain words."""
+        match event:
+            case Planned(plan):
+                self.world.checker.shown(self, plan_rows(plan))
+            case Finished(detail=text) | Progress(text=text) | Notice(text=text) if text:
+                self.world.checker.said(self, text)
 
     def _perform(self, fiber: Fiber, effect: Effect) -> None:
         """An outward effect: killable, and answered later."""
@@ -259,7 +271,10 @@ class Process:
             return
         if isinstance(value, (HttpReply, HttpFailure)):
             self._calls = [each for each in self._calls if each[1] is not token]
-            self.world.checker.answered(self, fiber, value)
+            if isinstance(value, HttpReply):
+                self.world.checker.answered(self, fiber, value.status, value.headers, value.body)
+            else:
+                self.world.checker.answered(self, fiber, None, {}, b"")
         elif self._sleepers:
             self._sleepers = [each for each in self._sleepers if each[1] is not token]
         self._resume(fiber, value, error)
@@ -272,7 +287,7 @@ class Process:
             self.world.time.after(0.001, lambda: self._answer_once(fiber, token, None, problem))
             return
         self.serial = state.serial
-        self.world.checker.read(self, state)
+        self.world.checker.read(self, [each.name for each in state.intents if each.is_of_a_join])
         self.world.time.after(0.001, lambda: self._answer_once(fiber, token, state))
 
     # --- commits: those that are ready together share one durable write
@@ -298,7 +313,7 @@ class Process:
             self.serial = _finished(steps)
         except ReconcilerError as raised:
             problem = raised
-        self.world.checker.committed(self, every, problem)
+        self.world.checker.committed(self, writes_of(every), problem_of(problem))
         seconds = self.world.store.seconds()
         for _, fiber, token in batch:
             self.world.time.after(seconds, partial(self._answer_once, fiber, token, None, problem))

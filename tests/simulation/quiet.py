@@ -13,7 +13,9 @@ from reconciler.workflow import Approved, Job
 from .driver import Process
 from .faults import LATEST, Weather
 from .fleets import HOUR
-from .invariants import Violation
+from .translate import terms_of
+from .witness import goal
+from .witness.judgement import Violation
 from .world import Universe
 
 # How long it may take until a machine can know: the longest backoff after failures, the longest lag, the latest call.
@@ -39,7 +41,7 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     first = run_through(world, job, approve=approve)
     world.time.run_for(pause)
     second = run_through(world, job)
-    problem = next(world.checker.unsettled(job), None)
+    problem = next(goal.unsettled(world.checker, terms_of(job)), None)
     if problem is not None:
         raise Violation("I5", f"after two passes in the quiet {problem} ({_told(first, second)})")
     _idle(world, job)
@@ -62,7 +64,8 @@ def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
 
 
 def _idle(world: Universe, job: Job) -> None:
-    if any(world.checker.seat_is_protected(spec, job) for spec in job.fleet.agents.values()):
+    terms = terms_of(job)
+    if any(goal.seat_is_protected(world.checker, wish, terms) for wish in terms.files.wishes.values()):
         return  # the files ask for what their own protection forbids: each pass tries, and says so
     before, calls = world.store.bytes(), world.checker.mutations
     run_through(world, job)

@@ -21,9 +21,9 @@ from tests.fakes.fleets import UNLIMITED
 
 from .driver import Clocks, Crash, Point, Process
 from .fleets import HOUR, agent, fleet
-from .invariants import Violation
 from .quiet import calm, settle
 from .scenarios import BY_NAME, Scenario
+from .witness.judgement import Violation
 from .world import APP_ID, Call, Universe
 
 _TRIO = BY_NAME["create"].after

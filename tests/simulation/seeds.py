@@ -17,9 +17,9 @@ from reconciler.workflow import Job
 from .driver import Clocks
 from .faults import random_weather
 from .fleets import HOUR, edited, random_fleet
-from .invariants import Violation
 from .quiet import calm, settle
 from .sometimes import Seen
+from .witness.judgement import Violation
 from .world import APP_ID, Universe
 
 _GAPS = (1.0, 5.0, 60.0, 600.0, 2 * HOUR, 13 * HOUR, 30 * HOUR, 61 * HOUR, 73 * HOUR)

@@ -19,6 +19,9 @@ class Seen(Counter[str]):
     def hit(self, what: str) -> None:
         self[what] += 1
 
+    def sent(self, operation: Operation) -> None:
+        self[f"sent: {operation}"] += 1
+
     def fate(self, operation: Operation, name: str) -> None:
         self[f"fate: {operation} {name}"] += 1
 

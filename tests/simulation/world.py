@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeVar
@@ -16,9 +17,8 @@ import orjson
 from reconciler import workflow
 from reconciler.errors import StateError
 from reconciler.model.address import Owner
-from reconciler.model.fleet import DesiredFleet
-from reconciler.model.record import Record, State
-from reconciler.model.spec import AgentSpec, Body
+from reconciler.model.record import State
+from reconciler.model.spec import Body
 from reconciler.model.writes import Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Steps, Version
 from reconciler.providers.agora.provider import AgoraProvider
@@ -48,8 +48,11 @@ from reconciler.state.memory import MemoryStore
 from .clock import Timeline
 from .driver import Clocks, Crash, Fiber, Locks, Process
 from .faults import Weather
-from .invariants import Checker, parsed
 from .sometimes import Seen
+from .translate import known_of, terms_of
+from .witness import names
+from .witness.checker import Checker
+from .witness.words import Approval, Known
 
 APP_ID = "0123456789abcdef0123456789abcdef"
 CERTIFICATE = "fedcba9876543210fedcba9876543210"
@@ -102,18 +105,13 @@ class Universe:
         self.processes: list[Process] = []
         self.history: list[str] | None = [] if trace else None
         self._digest = blake2b(digest_size=16)
-        self.owner = OWNER
-        self.fleets: list[DesiredFleet] = []
+        self.mark = str(OWNER)
+        self.renewed: Counter[str] = Counter()
         self.checker = Checker(self)
 
-    def every_spec(self) -> Iterator[AgentSpec]:
-        """What the files have ever asked for in this world."""
-        for fleet in self.fleets:
-            yield from fleet.agents.values()
-
-    def filled(self, body: Body) -> dict[str, object]:
-        """A body's properties as they arrive at the service, secrets in place."""
-        text = orjson.dumps(body.properties).decode()
+    def filled(self, properties: Mapping[str, object]) -> dict[str, object]:
+        """Properties as they arrive at the service, secrets in place."""
+        text = orjson.dumps(properties).decode()
         filled = orjson.loads(_REFERENCE.sub(lambda found: self.secret(found[1]), text))
         filled.pop("agent_rtc_uid", None)
         return filled  # type: ignore[no-any-return]  # an object, since properties are
@@ -130,17 +128,17 @@ class Universe:
         """The digest of the history: the same for the same seed, or something is not deterministic."""
         return self._digest.hexdigest()
 
-    @staticmethod
-    def secret(reference: str) -> str:
-        """The value behind a reference; unmistakable wherever it turns up."""
-        return f"canary-{reference.rsplit('/', 1)[-1]}"
+    def secret(self, reference: str) -> str:
+        """The value behind a reference; unmistakable wherever it turns up, and another one once it was renewed."""
+        name = reference.rsplit("/", 1)[-1]
+        return f"canary-{name}~{self.renewed[name]}" if self.renewed[name] else f"canary-{name}"
 
     def join_stranger(self, name: str, channel: str, uid: str) -> str:
         """Somebody else's agent, started behind our back; returns its id."""
         token = mint(
             APP_ID, Secret(CERTIFICATE), channel, uid, ttl=86_400, issued_at=int(self.time.now), salt=1
         )
-        properties = self.filled(STRANGER) | {
+        properties = self.filled(STRANGER.properties) | {
             "channel": channel,
             "agent_rtc_uid": uid,
             "token": token.reveal(),
@@ -166,15 +164,16 @@ class Universe:
         poor: bool = False,
         approved: workflow.Approved | None = None,
         claim: Callable[[AgoraProvider], Steps[object]] | None = None,
+        approval: Approval | None = None,
+        about: frozenset[str] | None = None,
+        beside: frozenset[str] = frozenset(),
     ) -> Process:
         """Start a run of a verb on a machine of its own: nothing is shared with other runs but what is durable."""
         process = Process(self, f"{verb}{len(self.processes)}", clocks or Clocks(), crash, crash_rate, poor)
         self.processes.append(process)
         provider = AgoraProvider(_SETTINGS)
         self.note(f"{process.label} started")
-        if job.fleet not in self.fleets[-1:]:
-            self.fleets.append(job.fleet)
-        self.checker.began(process, verb, job, provider)
+        self.checker.began(process, verb, terms_of(job, approval=approval, about=about, beside=beside))
         match verb:
             case "apply":
                 process.start(workflow.apply(job, provider, approved=approved))
@@ -228,6 +227,7 @@ class Durable(MemoryStore):
         self.unknown_rate = 0.0
         self.slow_rate = 0.0
         self._broken = False
+        self._known: tuple[int, dict[str, Known], dict[str, Known]] = (-1, {}, {})
         self.ports = behind_ports(self, _at_once)
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
@@ -277,6 +277,7 @@ class Durable(MemoryStore):
     def lose(self) -> None:
         """The state file is gone."""
         super().__init__()
+        self._known = (-1, {}, {})
 
     def rekey(self, key: bytes) -> None:
         """Start an empty state under another key for digests."""
@@ -288,36 +289,49 @@ class Durable(MemoryStore):
     def serial(self) -> int:
         return self._view.serial
 
-    def intends(self, call: Call) -> bool:
-        """Whether an intent for this very call is durable."""
-        return f"{call.operation}:{call.name or call.agent_id}" in self._view.intents
+    def by_id(self) -> Mapping[str, Known]:
+        """What is recorded, by the agent's id."""
+        if self._known[0] != self.serial:
+            known = {each.agent_id: known_of(each) for each in self._view.records.values()}
+            self._known = (self.serial, known, {each.address: each for each in known.values()})
+        return self._known[1]
+
+    def at(self, address: str) -> Known | None:
+        """What is recorded at an address."""
+        self.by_id()
+        return self._known[2].get(address)
+
+    def notes(self) -> Collection[str]:
+        """The keys of the open intents."""
+        return self._view.intents.keys()
+
+    def protected_names(self) -> dict[str, bool]:
+        """The names of open joins, and whether what they start is protected."""
+        return {each.name: each.protect for each in self._view.intents.values() if each.is_of_a_join}
+
+    def released(self) -> Collection[str]:
+        return self._view.released
+
+    def used(self) -> Collection[str]:
+        """The addresses at which something was ever started under this state."""
+        return [str(each) for each in self._view.generations]
 
     def covers(self, agent: Agent) -> bool:
         """Whether an agent is recorded by its id, or an intent holds its id or its exact name."""
         intents = self._view.intents
         return (
-            self.record_of(agent.agent_id) is not None
+            agent.agent_id in self.by_id()
             or f"join:{agent.name}" in intents
             or f"echo:{agent.name}" in intents
             or f"leave:{agent.agent_id}" in intents
             or agent.agent_id in self._view.released
         )
 
-    def is_released(self, agent_id: str) -> bool:
-        return agent_id in self._view.released
-
-    def record_of(self, agent_id: str) -> Record | None:
-        return next((each for each in self._view.records.values() if each.agent_id == agent_id), None)
-
-    def adopted(self, agent_id: str, name: str) -> bool:
-        record = self.record_of(agent_id)
-        return record is not None and record.adopted_as == name
-
     def slot(self, agent: Agent) -> str:
         """The address that an agent is at: that of its record, else the one in its name; as a digest."""
-        record = self.record_of(agent.agent_id)
-        name = parsed(agent.name)
-        return record.address.digest if record else name.address_digest if name else agent.name
+        known = self.by_id().get(agent.agent_id)
+        name = names.read(agent.name)
+        return names.place_of(known.address) if known else name.place if name else agent.name
 
     def bytes(self) -> bytes:
         """The whole state as bytes, as far as anybody could tell two states apart."""
@@ -345,7 +359,7 @@ class Call:
     operation: Operation
     agent_id: str
     name: str
-    request: HttpRequest
+    url: str
     body: bytes
 
 
@@ -407,12 +421,12 @@ def _call(process: Process, request: HttpRequest) -> Call:
     steps = urlsplit(request.url).path.split("/")
     body = b"" if request.body is None else orjson.dumps(request.body, default=_revealed)
     if steps[-1] == "join":
-        return Call(process, Operation.JOIN, "", orjson.loads(body)["name"], request, body)
+        return Call(process, Operation.JOIN, "", orjson.loads(body)["name"], request.url, body)
     if steps[-1] in ("leave", "update"):
-        return Call(process, Operation(steps[-1]), steps[-2], "", request, body)
+        return Call(process, Operation(steps[-1]), steps[-2], "", request.url, body)
     if steps[-1] == "agents":
-        return Call(process, Operation.LIST, "", "", request, body)
-    return Call(process, Operation.QUERY, steps[-1], "", request, body)
+        return Call(process, Operation.LIST, "", "", request.url, body)
+    return Call(process, Operation.QUERY, steps[-1], "", request.url, body)
 
 
 def _wire(request: HttpRequest, body: bytes) -> Request:
