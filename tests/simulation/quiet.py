@@ -48,6 +48,29 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     return 5 + approve
 
 
+def vigil(world: Universe, job: Job) -> int:
+    """Three days and more of passes that come every tenth of a token's life; returns how many runs it took.
+
+    I14, I21: no token runs out, no agent is ended by its age, and those that started together do not rotate together.
+    """
+    wishes = terms_of(job).files.wishes.values()
+    every = min((each.token_life for each in wishes), default=24 * HOUR) / 10
+    passes = min(40, int(80 * HOUR / every) + 1)
+    world.note("vigil")
+    started = world.time.now
+    for _ in range(passes):
+        world.time.run_for(every)
+        run_through(world, job)
+    world.checker.asked["I21"] += 1
+    for agent in world.simulator.world.agents():
+        known = agent.agent_id in world.store.by_id()
+        if known and agent.left_at is None and started < agent.end.at <= world.time.now:
+            hours = (agent.end.at - agent.created_at) / HOUR
+            raise Violation("I21", f"{agent.name} was ended after {hours:.1f} h: {agent.end.message}")
+    world.seen.hit("life: three days of passes" if passes > 30 else "life: some passes")
+    return passes
+
+
 def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
     """One apply with a good clock and no crash, which must end by itself and without an error.
 
@@ -65,8 +88,15 @@ def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
 
 def _idle(world: Universe, job: Job) -> None:
     terms = terms_of(job)
-    if any(goal.seat_is_protected(world.checker, wish, terms) for wish in terms.files.wishes.values()):
+    wishes = terms.files.wishes.values()
+    if any(goal.seat_is_protected(world.checker, wish, terms) for wish in wishes):
         return  # the files ask for what their own protection forbids: each pass tries, and says so
+    if any(goal.seat_is_taken(world.checker, wish, terms) for wish in wishes):
+        return  # an open join is sent again once in every run
+    for _ in range(12):  # rotations have a budget of their own: each run does some of those that are due
+        if not any(row.startswith("rotate") or "max_unavailable" in row for row in _due(world, job)):
+            break
+        run_through(world, job)
     before, calls = world.store.bytes(), world.checker.mutations
     run_through(world, job)
     if world.checker.mutations != calls:
@@ -90,6 +120,11 @@ def _idle(world: Universe, job: Job) -> None:
         raise Violation("I10", f"two plans of the same inputs differ: {'; '.join(odd)[:600]}")
     if world.checker.weak_overlaps:
         world.seen.hit("I1: a weak service let two live at once, and it was repaired")
+
+
+def _due(world: Universe, job: Job) -> list[str]:
+    """What another apply would do, or hold, by word and reason."""
+    return [f"{action_of(each)} {each.reason.because}" for each in world.run("plan", job).result.pending]
 
 
 def _told(*processes: Process) -> str:

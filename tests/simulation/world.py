@@ -7,7 +7,9 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -24,7 +26,7 @@ from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, S
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.providers.agora.tokens import mint
-from reconciler.secrets import Secret
+from reconciler.secrets import Secret, foreign_text
 from reconciler.simulator import (
     Agent,
     Credentials,
@@ -43,6 +45,7 @@ from reconciler.simulator import (
 from reconciler.state.blocking import behind_ports
 from reconciler.state.checks import check
 from reconciler.state.document import intent_json, record_json
+from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 
 from .clock import Timeline
@@ -77,6 +80,17 @@ STRANGER = Body(
 _CREDENTIALS = Credentials(APP_ID, CERTIFICATE, *CUSTOMER)
 
 
+@lru_cache(maxsize=20_000)
+def _redacted(text: str, secrets: frozenset[str]) -> str:
+    return _redact(text, map(Secret, sorted(secrets)))
+
+
+_redact = foreign_text.redact
+# The same words are heard again and again, and to learn the secrets takes half the time of a life: what was redacted
+# once is remembered. The function itself is the package's own.
+foreign_text.redact = lambda text, secrets: _redacted(text, frozenset(each.reveal() for each in secrets))
+
+
 class Universe:
     """Everything that there is for one seed. `note` writes the history, by which two runs are compared."""
 
@@ -99,6 +113,7 @@ class Universe:
         )
         self.weather = weather or Weather()
         self.seen = Seen()
+        self.neighbours: list[Universe] = []
         self.store = Durable(self)
         self.locks = Locks(self)
         self.network = Network(self)
@@ -135,6 +150,12 @@ class Universe:
 
     def join_stranger(self, name: str, channel: str, uid: str) -> str:
         """Somebody else's agent, started behind our back; returns its id."""
+        agent_id = self.invited(name, channel, uid)
+        assert agent_id, f"{name} was refused"
+        return agent_id
+
+    def invited(self, name: str, channel: str, uid: str) -> str:
+        """The id of somebody else's agent that was started behind our back; empty where the service refuses it."""
         token = mint(
             APP_ID, Secret(CERTIFICATE), channel, uid, ttl=86_400, issued_at=int(self.time.now), salt=1
         )
@@ -148,8 +169,18 @@ class Universe:
         path = f"/api/conversational-ai-agent/v2/projects/{APP_ID}/join"
         told = self.simulator.handle(Request("POST", path, "", {"authorization": f"Basic {basic}"}, body))
         answer = told.response if isinstance(told, Outage) else told
-        assert answer is not None and answer.status == 200, told
+        if answer is None or answer.status != 200:
+            return ""
         return str(orjson.loads(answer.body)["agent_id"])
+
+    def beside(self, owner: Owner) -> Universe:
+        """Another fleet of the same project: the same service, network and time; a state, lock and checker of its own."""
+        other = copy(self)
+        other.mark = str(owner)
+        other.store, other.locks, other.checker = Durable(other), Locks(other), Checker(other)
+        other.network = Network(other)
+        self.neighbours.append(other)
+        return other
 
     # --- runs
 
@@ -222,6 +253,8 @@ class Durable(MemoryStore):
         self.damaged = False
         self.failure_rate = 0.0
         self.commits = 0
+        # The real store of files, which then does the same and is read in the place of memory.
+        self.real: LocalStore | None = None
         # Commits that nobody answered for although the store is well, and slow ones: apart from the other dice.
         self.mishaps = random.Random("store")
         self.unknown_rate = 0.0
@@ -242,15 +275,20 @@ class Durable(MemoryStore):
             self._broken = True
             landed = self._world.chance.random() < 0.5
             if landed:
-                super().commit(writes, expected=expected, nonce=nonce)
+                self._make(writes, expected, nonce)
             self._world.seen.hit(f"disk: the write failed, {'durable' if landed else 'lost'}")
             raise StateError("the state cannot be written: no space left on device")
         if self.unknown_rate and self.mishaps.random() < self.unknown_rate and expected == self._view.serial:
             made = self.mishaps.random() < 0.5
             if made:
-                super().commit(writes, expected=expected, nonce=nonce)
+                self._make(writes, expected, nonce)
             self._world.seen.hit(f"store: an answer was lost, the commit {'made' if made else 'not made'}")
             raise StateError("the answer was lost")
+        return self._make(writes, expected, nonce)
+
+    def _make(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
+        if self.real is not None:
+            self.real.commit(writes, expected=expected, nonce=nonce)
         return super().commit(writes, expected=expected, nonce=nonce)
 
     def version(self) -> Version:
@@ -271,6 +309,13 @@ class Durable(MemoryStore):
         if self.damaged:
             raise StateError("the state is damaged: the row of a record does not match its checksum")
         state = super().read()
+        if self.real is not None:
+            stored = replace(self.real.read(), lineage=state.lineage, secret_key=state.secret_key)
+            assert state_bytes(stored) == state_bytes(state), (
+                "the store of files reads something else than was written"
+            )
+            self._world.seen.hit("store: of files")
+            state = stored
         check(state)  # as the store of files does: what it would call damaged must never come about
         return state
 
@@ -396,6 +441,8 @@ class Network:
             world.seen.fate(call.operation, name)
             if name == "late":
                 self._await_late(call)
+            if call.operation is Operation.LIST and b"cursor=" in _wire(request, b"").query.encode():
+                world.seen.hit("list: several pages")
             world.checker.arrived(call, name)
             seconds, reply = _reply(outcome, request)
             seconds = max(seconds, there + back)

@@ -62,6 +62,7 @@ class Run:
     rotated: set[str] = field(default_factory=set)
     first_places: frozenset[str] = frozenset()
     overlapping: frozenset[str] = frozenset()
+    open_names: frozenset[str] = frozenset()
 
     def planned_for(self, agent_id: str) -> Shown | None:
         """What the plan does with an agent."""
@@ -100,6 +101,7 @@ class Checker:
         """A run has read the state: the names of open joins are its to settle."""
         run = self._runs[process]
         run.names |= set(open_names)
+        run.open_names = frozenset(open_names)
         known = {names.place_of(each) for each in self.world.store.used()}
         known |= {names.place_of(each.address) for each in self.world.store.by_id().values()}
         run.first_places = frozenset(
@@ -292,8 +294,9 @@ class Checker:
         wish = run.terms.files.wishes.get(address)
         if wish is None or wish.may_join_beside or address in run.terms.beside:
             return
-        if place not in run.first_places or f"join:{call.name}" in run.names:
-            return
+        acts = {each.action for each in run.plan or () if each.address == address}
+        if place not in run.first_places or not acts <= {"join"} or call.name in run.open_names:
+            return  # what is open from an earlier run is sent again, whoever has come meanwhile
         if any(names.place_of(each) not in run.first_places for each in wish.previously):
             return  # renamed: it has run before
         self.asked["I20"] += 1
@@ -487,7 +490,7 @@ class Checker:
     def check_world(self) -> None:
         """I1 and I2, now."""
         mark = self.world.mark
-        mine = [e for e in self.live() if (name := names.read(e.name)) is not None and name.mark == mark]
+        mine = [e for e in self.live() if names.read(e.name) is not None and self.is_ours(e, mark)]
         self._at_most_one(mine)
         self.asked["I2"] += 1
         for agent in mine:
@@ -521,11 +524,12 @@ class Checker:
         return any(e.join_first and names.place_of(e.address) == name.place for each in wishes for e in each)
 
     def is_ours(self, agent: Agent, mark: str) -> bool:
-        """Whether an agent bears our mark, or was adopted: its id and name are those of a record."""
+        """Whether an agent bears our mark and was not released, or was adopted: its id and name are those of a record."""
         name = names.read(agent.name)
         known = self.world.store.by_id().get(agent.agent_id)
         is_adopted = known is not None and known.was_adopted and known.name == agent.name
-        return (name is not None and name.mark == mark) or is_adopted
+        is_marked = name is not None and name.mark == mark
+        return is_adopted or (is_marked and agent.agent_id not in self.world.store.released())
 
     # --- the state
 

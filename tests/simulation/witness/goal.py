@@ -159,10 +159,17 @@ def seat_is_taken(checker: Checker, wish: Wish, terms: Terms) -> bool:
 
 
 def stands_back(checker: Checker, wish: Wish, terms: Terms) -> bool:
-    """Whether a first join has to wait, since somebody else's agent runs in the channel."""
+    """Whether a first join has to wait, since somebody else's agent runs in the channel.
+
+    What has run under this state before is joined again without asking, except beside an agent that was released.
+    """
     if wish.may_join_beside or wish.address in terms.beside:
         return False
+    store = checker.world.store
+    has_run = wish.address in store.used() or any(store.at(at) for at in (wish.address, *wish.previously))
     return any(
-        each.channel == wish.channel and not checker.is_ours(each, terms.files.mark)
+        each.channel == wish.channel
+        and not checker.is_ours(each, terms.files.mark)
+        and (each.agent_id in store.released() or not has_run)
         for each in checker.live()
     )
