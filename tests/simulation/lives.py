@@ -317,9 +317,8 @@ class _Life:
     def _adopt(self, side: _Side, job: Job) -> Process | None:
         """Somebody's agent at a declared address is taken over: mostly the right one, at times one of another channel."""
         world, chance = side.world, self.chance
-        strangers = [
-            each for each in world.checker.live() if not world.checker.is_ours(each, str(side.fleet.owner))
-        ]
+        nobodys = set(self._strangers())
+        strangers = [each for each in world.checker.live() if each.agent_id in nobodys]
         spec = job.fleet.agents[self._some(job)]
         # No read tells an agent's uid: that the files declare the right one is for whoever adopts to know.
         here = [e for e in strangers if e.channel == spec.address.channel and e.uid == spec.body.uid]

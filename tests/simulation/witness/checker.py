@@ -150,7 +150,15 @@ class Checker:
         if outcome.kind != "ledger" or not outcome.is_complete or run.verb != "apply":
             return
         seen.hit("apply: complete")
-        if run.disturbed or self._ended_by_themselves(run.began_at) or not self.strict or self.lagging:
+        if run.disturbed or self._ended_by_themselves(run.began_at) or not self.strict:
+            why = (
+                "disturbed"
+                if run.disturbed
+                else "an agent came to its end"
+                if self.strict
+                else "weak service"
+            )
+            seen.hit(f"apply: complete, and not judged: {why}")
             return
         self.asked["I16"] += 1
         problem = next(goal.unsettled(self, run.terms), None)
@@ -558,6 +566,8 @@ class Checker:
         self._protected |= store.protected_names()
         if run is not None and not problem:
             self._recorded(run, writes)
+            if run.verb in ("adopt", "forget"):
+                self.disturb(process)
         told = ",".join(each.kind for each in writes)
         self.world.note(f"{process.label} commit {told} -> {problem or 'made'} {store.serial}")
         self.check_world()
