@@ -13,7 +13,7 @@ from reconciler.workflow import Approved, Job
 from .driver import Process
 from .faults import LATEST, Weather
 from .fleets import HOUR
-from .translate import terms_of
+from .translate import deferred_until, terms_of
 from .witness import goal
 from .witness.judgement import Violation
 from .world import Universe
@@ -40,7 +40,11 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     world.checker.check_world()
     first = run_through(world, job, approve=approve)
     world.time.run_for(pause)
+    _outwait(world, first)
     second = run_through(world, job)
+    if deferred_until(second.result):  # only runs that began after the time of a deferral count
+        _outwait(world, second)
+        second = run_through(world, job)
     problem = next(goal.unsettled(world.checker, terms_of(job)), None)
     if problem is not None:
         raise Violation("I5", f"after two passes in the quiet {problem} ({_told(first, second)})")
@@ -84,6 +88,14 @@ def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
     if process.error is not None:
         raise Violation("I5", f"a pass in the quiet: {process.error!r}") from process.error
     return process
+
+
+def _outwait(world: Universe, process: Process) -> None:
+    """Let the time come from which what a run has deferred goes on."""
+    until = deferred_until(process.result)
+    if until:
+        world.seen.hit("deferred, and gone on with after its time")
+        world.time.run_for(max(0.0, until - world.time.now) + 1.0)
 
 
 def _idle(world: Universe, job: Job) -> None:

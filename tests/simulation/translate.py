@@ -138,3 +138,9 @@ def problem_of(problem: BaseException | None) -> str:
         if isinstance(problem, StateError)
         else "other"
     )
+
+
+def deferred_until(result: Any) -> float:
+    """The time from which everything that a run has deferred goes on; 0.0 where nothing was."""
+    rows = result.finished if isinstance(result, Ledger) else ()
+    return max((row.until for row in rows if row.until is not None), default=0.0)

@@ -354,6 +354,11 @@ class Durable(MemoryStore):
         """The names of open joins, and whether what they start is protected."""
         return {each.name: each.protect for each in self._view.intents.values() if each.is_of_a_join}
 
+    def refused(self) -> Collection[str]:
+        """The addresses whose open join was refused as taken."""
+        intents = self._view.intents.values()
+        return {str(each.address) for each in intents if each.refused_since is not None}
+
     def released(self) -> Collection[str]:
         return self._view.released
 

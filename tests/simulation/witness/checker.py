@@ -150,7 +150,7 @@ class Checker:
         if outcome.kind != "ledger" or not outcome.is_complete or run.verb != "apply":
             return
         seen.hit("apply: complete")
-        if run.disturbed or self._ended_by_themselves(run.began_at) or not self.strict:
+        if run.disturbed or self._ended_by_themselves(run.began_at - self._lag()) or not self.strict:
             why = (
                 "disturbed"
                 if run.disturbed
@@ -186,6 +186,10 @@ class Checker:
                 raise Violation(
                     "I14", f"{known.address} has {left:.0f} s left on its token after a full pass"
                 )
+
+    def _lag(self) -> float:
+        """How old the world is that the list shows: what happened since then, no run can have seen."""
+        return self.world.simulator.switches.list_lag_seconds
 
     def _ended_by_themselves(self, since: float) -> bool:
         """Whether an agent of ours came to its end since then without being asked: no run can know of it yet."""

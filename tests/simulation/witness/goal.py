@@ -148,12 +148,20 @@ def seat_is_protected(checker: Checker, wish: Wish, terms: Terms) -> bool:
 
 
 def seat_is_taken(checker: Checker, wish: Wish, terms: Terms) -> bool:
-    """Whether somebody else's agent holds the address's uid on a service that refuses a second one there."""
-    if checker.world.simulator.switches.uid_conflict != "refused":
+    """Whether somebody else's agent holds, or may hold, the address's uid on a service that refuses a second one there.
+
+    Nobody can tell a taken uid from a spent name while somebody else's agent runs in the channel.
+    """
+    if (
+        checker.world.simulator.switches.uid_conflict == "accepted"
+        and wish.address not in checker.world.store.refused()
+    ):
         return False
     seat = (wish.channel, wish.uid or names.uid_of(terms.files.mark, wish.address))
+    refused = wish.address in checker.world.store.refused()
     return any(
-        (each.channel, each.uid) == seat and not checker.is_ours(each, terms.files.mark)
+        ((each.channel, each.uid) == seat or (refused and each.channel == wish.channel))
+        and not checker.is_ours(each, terms.files.mark)
         for each in checker.live()
     )
 

@@ -146,3 +146,7 @@ class Memory(Protocol):
     def used(self) -> Collection[str]:
         """The addresses at which something of ours was ever started under this state."""
         ...
+
+    def refused(self) -> Collection[str]:
+        """The addresses whose open join the service has refused, since its name or its uid is taken."""
+        ...
