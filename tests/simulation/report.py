@@ -30,6 +30,8 @@ def report(total: Tally, *, coverage: bool = True) -> str:
     lines += ["", f"## Failures: {len(total.failures)}", "", *(f"- {each}" for each in total.failures)]
     lines += ["", f"## Missing: {len(missing)}", "", *(f"- {each}" for each in missing)]
     if total.done["lives"]:
+        absent = in_no_life(total)
+        lines += ["", f"## Met by no life: {len(absent)}", "", *(f"- {each}" for each in absent)]
         lines += ["", "## Weather in lives", "", *_weather(total)]
     lines += ["", "## Invariants, how often evaluated", "", *_invariants(total)]
     lines += [
@@ -47,8 +49,8 @@ def report(total: Tally, *, coverage: bool = True) -> str:
 
 
 def shortfalls(total: Tally) -> list[str]:
-    """What a campaign has missed: paths that no life took, and weather that was too fair."""
-    missing = never_seen(total.lived)
+    """What makes a campaign fail: paths that nothing took, and weather in lives that was too fair."""
+    missing = never_seen({*total.lived, *total.seen})
     if total.done["lives"] < 1000:
         return missing
     share = total.done["lives in which a changing call met a fault"] / total.done["lives"]
@@ -60,6 +62,12 @@ def shortfalls(total: Tally) -> list[str]:
             missing.append(f"weather: {hurt} of {calls} calls of {operation} met a fault")
         if operation is not Operation.JOIN and calls < total.done["lives"]:
             missing.append(f"weather: {calls} calls of {operation} in {total.done['lives']} lives")
+    return missing
+
+
+def in_no_life(total: Tally) -> list[str]:
+    """What is still to be brought into lives: published, and no failure yet."""
+    missing = never_seen(total.lived)
     if total.lived["asked: I16"] < _HONEST_ENDS * total.lived["apply: complete"]:
         missing.append("I16 was asked of fewer than nine in ten complete applies")
     return missing
