@@ -197,10 +197,9 @@ def _spec(change: Change) -> AgentSpec:
 
 
 def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
+    # A replacement whose predecessor has left frees its own place.
     if context.joins_halted and (other_uid or not isinstance(change, (Replace, Rotate))):
-        raise ChangeSkipped(
-            context.joins_halted
-        )  # a replacement whose predecessor has left frees its own place
+        raise ChangeSkipped(context.joins_halted)
     spec = _spec(change)
     record, resumed = yield from _started(context, change, spec, other_uid=other_uid)
     context.joined[record.agent_id] = (spec.address, action_of(change))
@@ -273,10 +272,11 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
         change=action_of(change).value,
     )
     if done is None:
+        spent = PutGeneration(spec.address, record.generation)
+        yield from context.journal.write(spent, DropRecord(record.address))
+        if isinstance(change, Renew) and not change.rejoins:
+            return  # the files do not want it
         yield from context.say(Progress(spec.address, "its agent is gone; starting another"))
-        yield from context.journal.write(
-            PutGeneration(spec.address, record.generation), DropRecord(record.address)
-        )
         yield from _join(context, change, other_uid=False)
 
 

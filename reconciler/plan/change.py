@@ -115,12 +115,13 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Give a running agent a new token."""
+    """Give a running agent a new token. `rejoins` is False where the files do not want it: once gone, it stays so."""
 
     address: Address
     spec: AgentSpec
     reason: Reason
     target: Target
+    rejoins: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
     if not token_is_due(record, spec.lifecycle, facts.now):
         return None
     text = "its token is past half of its life, and no hold lets it run out"
-    return Renew(facts.address, spec, Reason(Because.TOKEN, text), Target(running, record, record.uid))
+    reason, target = Reason(Because.TOKEN, text), Target(running, record, record.uid)
+    return Renew(facts.address, spec, reason, target, rejoins=not isinstance(change.change, Leave))
 
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:

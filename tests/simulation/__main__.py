@@ -16,18 +16,18 @@ def main() -> int:
         return _mutant(arguments.key)
     # imported late: a mutant must be planted before anything of the package is imported
     from . import campaign
-    from .sometimes import never_seen
+    from .report import report, shortfalls
 
     match arguments.command:
         case "pr":
-            total = campaign.run(campaign.pull_request(arguments.seeds), workers=arguments.workers)
+            total = campaign.run(campaign.pull_request(arguments.lives), workers=arguments.workers)
         case "long":
             pieces = campaign.long_haul(arguments.first_seed)
             total = campaign.run(pieces, workers=arguments.workers, minutes=arguments.minutes)
         case "all":
             total = campaign.run(campaign.everything(), workers=arguments.workers)
-        case "seed":
-            return _seed(arguments.seed, trace=arguments.trace)
+        case "life" | "seed":
+            return _life(arguments.command, arguments.number, trace=arguments.trace)
         case "crash" | "fate" | "row" | "saved":
             words = " ".join([arguments.command, f'"{arguments.name}"', *arguments.rest])
             total = campaign.replay(words)
@@ -36,10 +36,10 @@ def main() -> int:
         case other:
             raise ValueError(f"there is no command {other}")
     is_partial = arguments.command == "all"  # scenarios alone do not take every path
-    text = campaign.report(total, coverage=not is_partial)
+    text = report(total, coverage=not is_partial)
     if arguments.report is not None:
         arguments.report.write_text(text)
-    missing = [] if is_partial else never_seen(total.seen)
+    missing = [] if is_partial else shortfalls(total)
     print(text.split("\n## Paths taken")[0])
     return 1 if total.failures or missing else 0
 
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     pr = commands.add_parser("pr", help="the numbers of a pull request")
-    pr.add_argument("--seeds", type=int, default=6000)
+    pr.add_argument("--lives", type=int, default=5000)
     long = commands.add_parser("long", help="until the time is up")
     long.add_argument("--minutes", type=float, required=True)
     long.add_argument("--first-seed", type=int, default=1_000_000)
@@ -58,9 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     for each in (pr, long, everything):
         each.add_argument("--workers", type=int, default=os.cpu_count() or 2)
         each.add_argument("--report", type=Path)
-    seed = commands.add_parser("seed", help="one life again")
-    seed.add_argument("seed", type=int)
-    seed.add_argument("--trace", action="store_true", help="print its history")
+    for name, what in (("life", "one life again"), ("seed", "one of the first campaigns' short lives again")):
+        one = commands.add_parser(name, help=what)
+        one.add_argument("number", type=int)
+        one.add_argument("--trace", action="store_true", help="print its history")
     for name in ("crash", "fate", "row", "saved"):
         one = commands.add_parser(name, help=f"one {name} again, as a failure prints it")
         one.add_argument("name")
@@ -69,15 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seed(seed: int, *, trace: bool) -> int:
-    from .seeds import live
+def _life(kind: str, number: int, *, trace: bool) -> int:
+    from . import lives, seeds
 
-    outcome, world = live(seed, trace=trace)
-    if world.history is not None:
-        sys.stdout.writelines(world.history)
-    print(
-        f"seed {seed}: {outcome.problem or 'it holds'} ({outcome.runs} runs, history {outcome.fingerprint})"
-    )
+    live = lives.live if kind == "life" else seeds.live
+    outcome, world = live(number, trace=trace)
+    sys.stdout.writelines(world.history or ())
+    verdict = outcome.problem or "it holds"
+    print(f"{kind} {number}: {verdict} ({outcome.runs} runs, history {outcome.fingerprint})")
     return 1 if outcome.problem else 0
 
 
@@ -93,17 +93,19 @@ def _mutant(key: str) -> int:
 
 def _caught_by(check: str, budget: int) -> str | None:
     from .checks import CHECKS
+    from .lives import live as live_in_weather
     from .seeds import live
 
     if check:
         problem = CHECKS[check]()
         return f"check {check}: {problem[:120]}" if problem is not None else None
-    for seed in range(budget):
-        problem = live(seed)[0].problem
-        if problem is not None and "NameError" in problem:
-            raise AssertionError(f"the mutant does not run: {problem}")
-        if problem is not None:
-            return f"seed {seed} ({seed + 1} needed): {problem[:120]}"
+    for number in range(budget):
+        for kind, way in (("life", live_in_weather), ("seed", live)):
+            problem = way(number)[0].problem
+            if problem is not None and "NameError" in problem:
+                raise AssertionError(f"the mutant does not run: {problem}")
+            if problem is not None:
+                return f"{kind} {number} ({number + 1} needed): {problem[:120]}"
     return _caught_by_rows()
 
 

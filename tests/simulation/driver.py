@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.apply.events import Finished, Notice, Progress
 from reconciler.driver.committing import make_durable
 from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.writes import Write
@@ -37,6 +38,9 @@ from reconciler.ports import (
     Unlock,
 )
 from reconciler.secrets import Secret
+from reconciler.workflow import Planned
+
+from .translate import outcome_of, plan_rows, problem_of, writes_of
 
 if TYPE_CHECKING:
     from .world import Universe
@@ -45,6 +49,8 @@ T = TypeVar("T")
 
 # As in the production driver: how long a call in flight may go on after the run was told to stop.
 _LAST_CALL = 1.2
+# How long the right to write outlasts its holder's last sign of life.
+LEASE = 60.0
 
 
 class Point(StrEnum):
@@ -104,6 +110,8 @@ class Process:
     crash: Crash | None = None
     crash_rate: float = 0.0
     poor: bool = False
+    paused_until: float = 0.0
+    fenced: bool = False
     started: float = 0.0
     serial: int = -1
     effects: int = 0
@@ -131,11 +139,11 @@ class Process:
         self.alive, self.killed = False, True
         self.world.note(f"{self.label} killed")
         self.world.locks.died(self)
-        self.world.checker.ended(self)
+        self.world.checker.ended(self, None)
 
     def stop(self) -> None:
         """What SIGTERM does: waits end now, calls in flight within a moment, nothing new begins."""
-        if not self.alive or self.stopping:
+        if not self.alive or self.stopping or self._waits(self.stop):
             return
         self.stopping = True
         self.world.note(f"{self.label} told to stop")
@@ -147,12 +155,27 @@ class Process:
             failure = HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
             self.world.time.after(_LAST_CALL, partial(self._answer_once, fiber, token, failure))
 
+    def pause(self, seconds: float) -> None:
+        """What SIGSTOP, a lid or a migration does: nothing is heard, said or begun until it is over."""
+        if self.alive:
+            self.paused_until = self.world.time.now + seconds
+            self.world.note(f"{self.label} pauses for {seconds:.0f} s")
+            self.world.seen.hit("pause: longer than a lease" if seconds > LEASE else "pause: short")
+            self.world.locks.paused(self, self.world.time.now)
+
+    def _waits(self, action: Callable[[], None]) -> bool:
+        """Whether the process is paused; then the action comes when that is over."""
+        if self.paused_until <= self.world.time.now:
+            return False
+        self.world.time.at(self.paused_until, action)
+        return True
+
     def _ended(self, result: Any, error: BaseException | None) -> None:
         self.result, self.error, self.alive = result, error, False
         self.lasted = self.world.time.now - self.started
         self.world.note(f"{self.label} ended: {type(error).__name__ if error else type(result).__name__}")
         self.world.locks.died(self)
-        self.world.checker.ended(self)
+        self.world.checker.ended(self, outcome_of(result, error))
 
     @property
     def wall(self) -> float:
@@ -167,7 +190,7 @@ class Process:
 
     def _resume(self, fiber: Fiber, value: Any, error: BaseException | None) -> None:
         """Run a task up to its next effect that takes time."""
-        if not self.alive:
+        if not self.alive or self._waits(partial(self._resume, fiber, value, error)):
             return
         while True:
             try:
@@ -189,7 +212,7 @@ class Process:
                 case Stopping():
                     value = self.stopping
                 case Emit(event):
-                    self.world.checker.said(self, event)
+                    self._said(event)
                 case Gather(tasks, limit):
                     self._gather(fiber, tasks, limit)
                     return
@@ -198,6 +221,14 @@ class Process:
                 case _:
                     self._perform(fiber, effect)
                     return
+
+    def _said(self, event: object) -> None:
+        """Tell the checker what the engine says of itself, in plain words."""
+        match event:
+            case Planned(plan):
+                self.world.checker.shown(self, plan_rows(plan))
+            case Finished(detail=text) | Progress(text=text) | Notice(text=text) if text:
+                self.world.checker.said(self, text)
 
     def _perform(self, fiber: Fiber, effect: Effect) -> None:
         """An outward effect: killable, and answered later."""
@@ -209,6 +240,9 @@ class Process:
         if point is Point.AFTER:
             token.append(True)  # whoever answers kills instead
         match effect:
+            case Http(request) if request.method != "GET" and self._is_fenced():
+                failure = HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
+                self.world.time.after(0.001, lambda: self._resume(fiber, failure, None))
             case Http():
                 self._calls.append((fiber, token))
                 self.world.network.send(
@@ -239,6 +273,13 @@ class Process:
         if point is Point.TORN and self.alive:
             self.kill()
 
+    def _is_fenced(self) -> bool:
+        """As the production driver asks before each call: whether somebody has taken the lease over meanwhile."""
+        if self.fenced and not self.stopping:
+            self.world.seen.hit("lease: lost, and no call was begun")
+            self.stop()
+        return self.fenced
+
     def _dies_at(self) -> Point | None:
         """Whether this effect is the last one, and where in it."""
         number, self.effects = self.effects, self.effects + 1
@@ -253,13 +294,18 @@ class Process:
     ) -> None:
         if not self.alive or not token[0]:
             return
+        if self._waits(partial(self._answer_once, fiber, token, value, error)):
+            return
         token[0] = False
         if len(token) > 1:
             self.kill()
             return
         if isinstance(value, (HttpReply, HttpFailure)):
             self._calls = [each for each in self._calls if each[1] is not token]
-            self.world.checker.answered(self, fiber, value)
+            if isinstance(value, HttpReply):
+                self.world.checker.answered(self, fiber, value.status, value.headers, value.body)
+            else:
+                self.world.checker.answered(self, fiber, None, {}, b"")
         elif self._sleepers:
             self._sleepers = [each for each in self._sleepers if each[1] is not token]
         self._resume(fiber, value, error)
@@ -272,7 +318,7 @@ class Process:
             self.world.time.after(0.001, lambda: self._answer_once(fiber, token, None, problem))
             return
         self.serial = state.serial
-        self.world.checker.read(self, state)
+        self.world.checker.read(self, [each.name for each in state.intents if each.is_of_a_join])
         self.world.time.after(0.001, lambda: self._answer_once(fiber, token, state))
 
     # --- commits: those that are ready together share one durable write
@@ -284,6 +330,8 @@ class Process:
 
     def _flush(self) -> None:
         """One commit at a time, as in the production driver: what comes meanwhile waits for the answer to this one."""
+        if self.alive and self._waits(self._flush):
+            return
         batch, self._batch = self._batch, []
         self._is_committing = True
         if not self.alive and self.world.chance.random() < 0.5:
@@ -298,7 +346,7 @@ class Process:
             self.serial = _finished(steps)
         except ReconcilerError as raised:
             problem = raised
-        self.world.checker.committed(self, every, problem)
+        self.world.checker.committed(self, writes_of(every), problem_of(problem))
         seconds = self.world.store.seconds()
         for _, fiber, token in batch:
             self.world.time.after(seconds, partial(self._answer_once, fiber, token, None, problem))
@@ -320,6 +368,8 @@ class Process:
             self.world.time.after(0.0, lambda: self._take(work))
 
     def _take(self, work: _Gathering) -> None:
+        if self._waits(partial(self._take, work)):
+            return
         place = next(work.places, None)
         if place is None:
             work.workers -= 1
@@ -349,7 +399,25 @@ class Locks:
     def __init__(self, world: Universe) -> None:
         self._world = world
         self._holders: list[Process] = []
+        self._silent_since: dict[Process, float] = {}
         self.broken = False
+
+    def paused(self, process: Process, now: float) -> None:
+        """A holder gives no sign of life from now on, until its pause is over."""
+        if process in self._holders:
+            self._silent_since[process] = now
+
+    def _take_over(self) -> None:
+        """Whoever waits takes the lease from a holder that was silent for a whole one."""
+        now = self._world.time.now
+        for holder in list(self._holders):
+            since = self._silent_since.get(holder)
+            if since is not None and holder.paused_until <= now:
+                del self._silent_since[holder]  # it goes on, and gives signs again
+            elif since is not None and now - since >= LEASE:
+                self._holders.remove(holder)
+                holder.fenced = True
+                self._world.seen.hit("lease: taken over")
 
     def acquire(
         self, process: Process, timeout: float, answer: Callable[[BaseException | None], None]
@@ -360,6 +428,7 @@ class Locks:
         def look() -> None:
             if not process.alive:
                 return
+            self._take_over()
             if not self._holders or self.broken:
                 self._holders.append(process)
                 self._world.checker.locked(process)
@@ -372,6 +441,7 @@ class Locks:
         self._world.time.after(0.001, look)
 
     def release(self, process: Process) -> None:
+        self._silent_since.pop(process, None)
         if process in self._holders:
             self._holders.remove(process)
 

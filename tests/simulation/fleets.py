@@ -179,3 +179,5 @@ def _lifecycle(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
 
 
 _EDITS = (_prompt, _prompt, _voice, _voice, _swap_uids, _rename, _remove, _add, _lifecycle)
+# What people do most: others' prompts, voices, and agents that go.
+COMMON = (_prompt, _prompt, _voice, _remove, _remove, _add)

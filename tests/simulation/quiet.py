@@ -13,7 +13,9 @@ from reconciler.workflow import Approved, Job
 from .driver import Process
 from .faults import LATEST, Weather
 from .fleets import HOUR
-from .invariants import Violation
+from .translate import deferred_until, terms_of
+from .witness import goal
+from .witness.judgement import Violation
 from .world import Universe
 
 # How long it may take until a machine can know: the longest backoff after failures, the longest lag, the latest call.
@@ -38,12 +40,39 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     world.checker.check_world()
     first = run_through(world, job, approve=approve)
     world.time.run_for(pause)
+    _outwait(world, first)
     second = run_through(world, job)
-    problem = next(world.checker.unsettled(job), None)
+    if deferred_until(second.result):  # only runs that began after the time of a deferral count
+        _outwait(world, second)
+        second = run_through(world, job)
+    problem = next(goal.unsettled(world.checker, terms_of(job)), None)
     if problem is not None:
         raise Violation("I5", f"after two passes in the quiet {problem} ({_told(first, second)})")
     _idle(world, job)
     return 5 + approve
+
+
+def vigil(world: Universe, job: Job) -> int:
+    """Three days and more of passes that come every tenth of a token's life; returns how many runs it took.
+
+    I14, I21: no token runs out, no agent is ended by its age, and those that started together do not rotate together.
+    """
+    wishes = terms_of(job).files.wishes.values()
+    every = min((each.token_life for each in wishes), default=24 * HOUR) / 10
+    passes = min(40, int(80 * HOUR / every) + 1)
+    world.note("vigil")
+    started = world.time.now
+    for _ in range(passes):
+        world.time.run_for(every)
+        run_through(world, job)
+    world.checker.asked["I21"] += 1
+    for agent in world.simulator.world.agents():
+        known = agent.agent_id in world.store.by_id()
+        if known and agent.left_at is None and started < agent.end.at <= world.time.now:
+            hours = (agent.end.at - agent.created_at) / HOUR
+            raise Violation("I21", f"{agent.name} was ended after {hours:.1f} h: {agent.end.message}")
+    world.seen.hit("life: three days of passes" if passes > 30 else "life: some passes")
+    return passes
 
 
 def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
@@ -61,9 +90,25 @@ def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
     return process
 
 
+def _outwait(world: Universe, process: Process) -> None:
+    """Let the time come from which what a run has deferred goes on."""
+    until = deferred_until(process.result)
+    if until:
+        world.seen.hit("deferred, and gone on with after its time")
+        world.time.run_for(max(0.0, until - world.time.now) + 1.0)
+
+
 def _idle(world: Universe, job: Job) -> None:
-    if any(world.checker.seat_is_protected(spec, job) for spec in job.fleet.agents.values()):
+    terms = terms_of(job)
+    wishes = terms.files.wishes.values()
+    if any(goal.seat_is_protected(world.checker, wish, terms) for wish in wishes):
         return  # the files ask for what their own protection forbids: each pass tries, and says so
+    if any(goal.seat_is_taken(world.checker, wish, terms) for wish in wishes):
+        return  # an open join is sent again once in every run
+    for _ in range(12):  # rotations have a budget of their own: each run does some of those that are due
+        if not any(row.startswith("rotate") or "max_unavailable" in row for row in _due(world, job)):
+            break
+        run_through(world, job)
     before, calls = world.store.bytes(), world.checker.mutations
     run_through(world, job)
     if world.checker.mutations != calls:
@@ -87,6 +132,11 @@ def _idle(world: Universe, job: Job) -> None:
         raise Violation("I10", f"two plans of the same inputs differ: {'; '.join(odd)[:600]}")
     if world.checker.weak_overlaps:
         world.seen.hit("I1: a weak service let two live at once, and it was repaired")
+
+
+def _due(world: Universe, job: Job) -> list[str]:
+    """What another apply would do, or hold, by word and reason."""
+    return [f"{action_of(each)} {each.reason.because}" for each in world.run("plan", job).result.pending]
 
 
 def _told(*processes: Process) -> str:

@@ -21,9 +21,9 @@ from tests.fakes.fleets import UNLIMITED
 
 from .driver import Clocks, Crash, Point, Process
 from .fleets import HOUR, agent, fleet
-from .invariants import Violation
 from .quiet import calm, settle
 from .scenarios import BY_NAME, Scenario
+from .witness.judgement import Violation
 from .world import APP_ID, Call, Universe
 
 _TRIO = BY_NAME["create"].after
@@ -689,6 +689,31 @@ def _quota_stops_joins() -> Universe:
     return world
 
 
+def _renewed_though_gone() -> Universe:
+    """A protected agent whose block is gone ends just before its token is renewed: nothing is started in its place."""
+    guarded = agent("lobby/greeter", protect=True)
+    scenario = Scenario(
+        "renewal of the unwanted", fleet(agent("desk/concierge")), fleet(guarded, agent("desk/concierge"))
+    )
+    world = scenario.prepared()
+    world.time.run_for(13 * HOUR)
+
+    def script(call: Call) -> None:
+        if (
+            call.operation is Operation.UPDATE
+            and "greeter" in world.simulator.world.agent(call.agent_id).name
+        ):
+            world.simulator.end(call.agent_id)
+            world.checker.disturb()
+
+    world.network.script = script
+    world.run("apply", scenario.job)
+    names = [each.name for each in world.simulator.world.live()]
+    require(not any("greeter" in each for each in names), scenario.name, f"{names} run")
+    scenario.finish(world)
+    return world
+
+
 def _keyed_digests() -> Universe:
     """The same secret has another digest in another state, and never its plain one."""
     world = BY_NAME["create"].prepared()
@@ -738,6 +763,7 @@ ROWS: tuple[Row, ...] = (
         for after in (0.05, 0.2, 0.4, 0.6, 0.9, 1.5)
     ),
     Row("intent: unwanted, executed late", _unwanted_intent),
+    Row("renewal: of an agent that nobody wants, and that has just ended", _renewed_though_gone),
     Row("join: a copy is executed when its agent has ended", _copy_after_the_end),
     Row("join: a copy is executed and taken in", _copy_taken_in),
     Row("join: a copy of what is replaced", _copy_of_what_is_replaced),

@@ -21,8 +21,8 @@ from reconciler.workflow import Approved, Job
 
 from .driver import Crash, Point, Process
 from .fleets import HOUR, agent, fleet
-from .invariants import Violation
 from .quiet import calm, settle
+from .witness.judgement import Violation
 from .world import APP_ID, Call, Universe
 
 _GREETER, _GUIDE, _DESK = "lobby/greeter", "lobby/guide", "desk/concierge"

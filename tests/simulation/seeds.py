@@ -8,6 +8,7 @@ files ask, and the third makes no mutating call and leaves the state's bytes as 
 from __future__ import annotations
 
 import random
+import traceback
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,9 +18,9 @@ from reconciler.workflow import Job
 from .driver import Clocks
 from .faults import random_weather
 from .fleets import HOUR, edited, random_fleet
-from .invariants import Violation
 from .quiet import calm, settle
 from .sometimes import Seen
+from .witness.judgement import Violation
 from .world import APP_ID, Universe
 
 _GAPS = (1.0, 5.0, 60.0, 600.0, 2 * HOUR, 13 * HOUR, 30 * HOUR, 61 * HOUR, 73 * HOUR)
@@ -48,8 +49,7 @@ def live(seed: int, *, trace: bool = False) -> tuple[Outcome, Universe]:
         problem = str(violation)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-        if trace:
-            raise
+        life.world.note("".join(traceback.format_exception(error)) if trace else problem)
     world = life.world
     return Outcome(
         seed, world.fingerprint, world.seen, life.runs, world.time.events, len(life.writers), problem
@@ -111,7 +111,7 @@ class _Life:
         self.world.store.slow_rate = self.world.store.mishaps.choice((0.0, 0.0, 0.05, 0.2))
         self.world.locks.broken = chance.random() < 0.25
         self.crash_rate = chance.choice((0.0, 0.0, 0.003, 0.02))
-        self.writers = [_random_clocks(chance) for _ in range(chance.choice((1, 1, 2, 3)))]
+        self.writers = [random_clocks(chance) for _ in range(chance.choice((1, 1, 2, 3)))]
         self.settings = Settings(parallelism=chance.choice((1, 3, 10)))
         self.fleet = random_fleet(chance)
         self.earlier = [self.fleet]
@@ -199,6 +199,6 @@ class _Life:
         self.runs += settle(self.world, self._job(), pause=pause, approve=self.chance.random() < 0.3)
 
 
-def _random_clocks(chance: random.Random) -> Clocks:
+def random_clocks(chance: random.Random) -> Clocks:
     ahead = chance.choice((0.0, 0.0, chance.uniform(-60.0, 60.0), chance.uniform(-600.0, 600.0)))
     return Clocks(ahead, chance.choice((1.0, 1.0, chance.uniform(0.9, 1.1))))

@@ -19,6 +19,20 @@ class Seen(Counter[str]):
     def hit(self, what: str) -> None:
         self[what] += 1
 
+    def sent(self, operation: Operation) -> None:
+        self[f"sent: {operation}"] += 1
+
+    def calls(self, operation: Operation) -> tuple[int, int]:
+        """How many calls of an operation there were, and how many of them met a fault."""
+        start = f"fate: {operation} "
+        every = sum(count for name, count in self.items() if name.startswith(start))
+        return every, every - self[f"{start}ok"]
+
+    @property
+    def is_hurt(self) -> bool:
+        """Whether a call that changes something met a fault."""
+        return any(self.calls(each)[1] for each in (Operation.JOIN, Operation.LEAVE, Operation.UPDATE))
+
     def fate(self, operation: Operation, name: str) -> None:
         self[f"fate: {operation} {name}"] += 1
 

@@ -11,7 +11,6 @@ import pytest
 from . import campaign, disk, mutants
 from .checks import CHECKS
 from .scenarios import SCENARIOS, crash_points, crashed
-from .seeds import live
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +20,11 @@ def test_what_failed_once_holds() -> None:
 
 
 def test_random_lives() -> None:
-    assert [outcome.problem for seed in range(100) if (outcome := live(seed)[0]).problem] == []
+    assert campaign.lives(0, 60).failures == []
+
+
+def test_short_lives() -> None:
+    assert campaign.seeds(0, 60).failures == []
 
 
 def test_every_row_of_the_fault_matrix() -> None:

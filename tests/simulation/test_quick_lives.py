@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .seeds import live
+from .lives import live
 
 PORTION = 10
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -16,15 +19,14 @@ import orjson
 from reconciler import workflow
 from reconciler.errors import StateError
 from reconciler.model.address import Owner
-from reconciler.model.fleet import DesiredFleet
-from reconciler.model.record import Record, State
-from reconciler.model.spec import AgentSpec, Body
+from reconciler.model.record import State
+from reconciler.model.spec import Body
 from reconciler.model.writes import Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Steps, Version
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.providers.agora.tokens import mint
-from reconciler.secrets import Secret
+from reconciler.secrets import Secret, foreign_text
 from reconciler.simulator import (
     Agent,
     Credentials,
@@ -43,13 +45,17 @@ from reconciler.simulator import (
 from reconciler.state.blocking import behind_ports
 from reconciler.state.checks import check
 from reconciler.state.document import intent_json, record_json
+from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 
 from .clock import Timeline
 from .driver import Clocks, Crash, Fiber, Locks, Process
 from .faults import Weather
-from .invariants import Checker, parsed
 from .sometimes import Seen
+from .translate import known_of, terms_of
+from .witness import names
+from .witness.checker import Checker
+from .witness.words import Approval, Known
 
 APP_ID = "0123456789abcdef0123456789abcdef"
 CERTIFICATE = "fedcba9876543210fedcba9876543210"
@@ -74,6 +80,17 @@ STRANGER = Body(
 _CREDENTIALS = Credentials(APP_ID, CERTIFICATE, *CUSTOMER)
 
 
+@lru_cache(maxsize=20_000)
+def _redacted(text: str, secrets: frozenset[str]) -> str:
+    return _redact(text, map(Secret, sorted(secrets)))
+
+
+_redact = foreign_text.redact
+# The same words are heard again and again, and to learn the secrets takes half the time of a life: what was redacted
+# once is remembered. The function itself is the package's own.
+foreign_text.redact = lambda text, secrets: _redacted(text, frozenset(each.reveal() for each in secrets))
+
+
 class Universe:
     """Everything that there is for one seed. `note` writes the history, by which two runs are compared."""
 
@@ -96,24 +113,20 @@ class Universe:
         )
         self.weather = weather or Weather()
         self.seen = Seen()
+        self.neighbours: list[Universe] = []
         self.store = Durable(self)
         self.locks = Locks(self)
         self.network = Network(self)
         self.processes: list[Process] = []
         self.history: list[str] | None = [] if trace else None
         self._digest = blake2b(digest_size=16)
-        self.owner = OWNER
-        self.fleets: list[DesiredFleet] = []
+        self.mark = str(OWNER)
+        self.renewed: Counter[str] = Counter()
         self.checker = Checker(self)
 
-    def every_spec(self) -> Iterator[AgentSpec]:
-        """What the files have ever asked for in this world."""
-        for fleet in self.fleets:
-            yield from fleet.agents.values()
-
-    def filled(self, body: Body) -> dict[str, object]:
-        """A body's properties as they arrive at the service, secrets in place."""
-        text = orjson.dumps(body.properties).decode()
+    def filled(self, properties: Mapping[str, object]) -> dict[str, object]:
+        """Properties as they arrive at the service, secrets in place."""
+        text = orjson.dumps(properties).decode()
         filled = orjson.loads(_REFERENCE.sub(lambda found: self.secret(found[1]), text))
         filled.pop("agent_rtc_uid", None)
         return filled  # type: ignore[no-any-return]  # an object, since properties are
@@ -130,17 +143,23 @@ class Universe:
         """The digest of the history: the same for the same seed, or something is not deterministic."""
         return self._digest.hexdigest()
 
-    @staticmethod
-    def secret(reference: str) -> str:
-        """The value behind a reference; unmistakable wherever it turns up."""
-        return f"canary-{reference.rsplit('/', 1)[-1]}"
+    def secret(self, reference: str) -> str:
+        """The value behind a reference; unmistakable wherever it turns up, and another one once it was renewed."""
+        name = reference.rsplit("/", 1)[-1]
+        return f"canary-{name}~{self.renewed[name]}" if self.renewed[name] else f"canary-{name}"
 
     def join_stranger(self, name: str, channel: str, uid: str) -> str:
         """Somebody else's agent, started behind our back; returns its id."""
+        agent_id = self.invited(name, channel, uid)
+        assert agent_id, f"{name} was refused"
+        return agent_id
+
+    def invited(self, name: str, channel: str, uid: str) -> str:
+        """The id of somebody else's agent that was started behind our back; empty where the service refuses it."""
         token = mint(
             APP_ID, Secret(CERTIFICATE), channel, uid, ttl=86_400, issued_at=int(self.time.now), salt=1
         )
-        properties = self.filled(STRANGER) | {
+        properties = self.filled(STRANGER.properties) | {
             "channel": channel,
             "agent_rtc_uid": uid,
             "token": token.reveal(),
@@ -150,8 +169,18 @@ class Universe:
         path = f"/api/conversational-ai-agent/v2/projects/{APP_ID}/join"
         told = self.simulator.handle(Request("POST", path, "", {"authorization": f"Basic {basic}"}, body))
         answer = told.response if isinstance(told, Outage) else told
-        assert answer is not None and answer.status == 200, told
+        if answer is None or answer.status != 200:
+            return ""
         return str(orjson.loads(answer.body)["agent_id"])
+
+    def beside(self, owner: Owner) -> Universe:
+        """Another fleet of the same project: the same service, network and time; a state, lock and checker of its own."""
+        other = copy(self)
+        other.mark = str(owner)
+        other.store, other.locks, other.checker = Durable(other), Locks(other), Checker(other)
+        other.network = Network(other)
+        self.neighbours.append(other)
+        return other
 
     # --- runs
 
@@ -166,15 +195,16 @@ class Universe:
         poor: bool = False,
         approved: workflow.Approved | None = None,
         claim: Callable[[AgoraProvider], Steps[object]] | None = None,
+        approval: Approval | None = None,
+        about: frozenset[str] | None = None,
+        beside: frozenset[str] = frozenset(),
     ) -> Process:
         """Start a run of a verb on a machine of its own: nothing is shared with other runs but what is durable."""
         process = Process(self, f"{verb}{len(self.processes)}", clocks or Clocks(), crash, crash_rate, poor)
         self.processes.append(process)
         provider = AgoraProvider(_SETTINGS)
         self.note(f"{process.label} started")
-        if job.fleet not in self.fleets[-1:]:
-            self.fleets.append(job.fleet)
-        self.checker.began(process, verb, job, provider)
+        self.checker.began(process, verb, terms_of(job, approval=approval, about=about, beside=beside))
         match verb:
             case "apply":
                 process.start(workflow.apply(job, provider, approved=approved))
@@ -223,11 +253,14 @@ class Durable(MemoryStore):
         self.damaged = False
         self.failure_rate = 0.0
         self.commits = 0
+        # The real store of files, which then does the same and is read in the place of memory.
+        self.real: LocalStore | None = None
         # Commits that nobody answered for although the store is well, and slow ones: apart from the other dice.
         self.mishaps = random.Random("store")
         self.unknown_rate = 0.0
         self.slow_rate = 0.0
         self._broken = False
+        self._known: tuple[int, dict[str, Known], dict[str, Known]] = (-1, {}, {})
         self.ports = behind_ports(self, _at_once)
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
@@ -242,15 +275,20 @@ class Durable(MemoryStore):
             self._broken = True
             landed = self._world.chance.random() < 0.5
             if landed:
-                super().commit(writes, expected=expected, nonce=nonce)
+                self._make(writes, expected, nonce)
             self._world.seen.hit(f"disk: the write failed, {'durable' if landed else 'lost'}")
             raise StateError("the state cannot be written: no space left on device")
         if self.unknown_rate and self.mishaps.random() < self.unknown_rate and expected == self._view.serial:
             made = self.mishaps.random() < 0.5
             if made:
-                super().commit(writes, expected=expected, nonce=nonce)
+                self._make(writes, expected, nonce)
             self._world.seen.hit(f"store: an answer was lost, the commit {'made' if made else 'not made'}")
             raise StateError("the answer was lost")
+        return self._make(writes, expected, nonce)
+
+    def _make(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
+        if self.real is not None:
+            self.real.commit(writes, expected=expected, nonce=nonce)
         return super().commit(writes, expected=expected, nonce=nonce)
 
     def version(self) -> Version:
@@ -271,12 +309,20 @@ class Durable(MemoryStore):
         if self.damaged:
             raise StateError("the state is damaged: the row of a record does not match its checksum")
         state = super().read()
+        if self.real is not None:
+            stored = replace(self.real.read(), lineage=state.lineage, secret_key=state.secret_key)
+            assert state_bytes(stored) == state_bytes(state), (
+                "the store of files reads something else than was written"
+            )
+            self._world.seen.hit("store: of files")
+            state = stored
         check(state)  # as the store of files does: what it would call damaged must never come about
         return state
 
     def lose(self) -> None:
         """The state file is gone."""
         super().__init__()
+        self._known = (-1, {}, {})
 
     def rekey(self, key: bytes) -> None:
         """Start an empty state under another key for digests."""
@@ -288,36 +334,54 @@ class Durable(MemoryStore):
     def serial(self) -> int:
         return self._view.serial
 
-    def intends(self, call: Call) -> bool:
-        """Whether an intent for this very call is durable."""
-        return f"{call.operation}:{call.name or call.agent_id}" in self._view.intents
+    def by_id(self) -> Mapping[str, Known]:
+        """What is recorded, by the agent's id."""
+        if self._known[0] != self.serial:
+            known = {each.agent_id: known_of(each) for each in self._view.records.values()}
+            self._known = (self.serial, known, {each.address: each for each in known.values()})
+        return self._known[1]
+
+    def at(self, address: str) -> Known | None:
+        """What is recorded at an address."""
+        self.by_id()
+        return self._known[2].get(address)
+
+    def notes(self) -> Collection[str]:
+        """The keys of the open intents."""
+        return self._view.intents.keys()
+
+    def protected_names(self) -> dict[str, bool]:
+        """The names of open joins, and whether what they start is protected."""
+        return {each.name: each.protect for each in self._view.intents.values() if each.is_of_a_join}
+
+    def refused(self) -> Collection[str]:
+        """The addresses whose open join was refused as taken."""
+        intents = self._view.intents.values()
+        return {str(each.address) for each in intents if each.refused_since is not None}
+
+    def released(self) -> Collection[str]:
+        return self._view.released
+
+    def used(self) -> Collection[str]:
+        """The addresses at which something was ever started under this state."""
+        return [str(each) for each in self._view.generations]
 
     def covers(self, agent: Agent) -> bool:
         """Whether an agent is recorded by its id, or an intent holds its id or its exact name."""
         intents = self._view.intents
         return (
-            self.record_of(agent.agent_id) is not None
+            agent.agent_id in self.by_id()
             or f"join:{agent.name}" in intents
             or f"echo:{agent.name}" in intents
             or f"leave:{agent.agent_id}" in intents
             or agent.agent_id in self._view.released
         )
 
-    def is_released(self, agent_id: str) -> bool:
-        return agent_id in self._view.released
-
-    def record_of(self, agent_id: str) -> Record | None:
-        return next((each for each in self._view.records.values() if each.agent_id == agent_id), None)
-
-    def adopted(self, agent_id: str, name: str) -> bool:
-        record = self.record_of(agent_id)
-        return record is not None and record.adopted_as == name
-
     def slot(self, agent: Agent) -> str:
         """The address that an agent is at: that of its record, else the one in its name; as a digest."""
-        record = self.record_of(agent.agent_id)
-        name = parsed(agent.name)
-        return record.address.digest if record else name.address_digest if name else agent.name
+        known = self.by_id().get(agent.agent_id)
+        name = names.read(agent.name)
+        return names.place_of(known.address) if known else name.place if name else agent.name
 
     def bytes(self) -> bytes:
         """The whole state as bytes, as far as anybody could tell two states apart."""
@@ -345,7 +409,7 @@ class Call:
     operation: Operation
     agent_id: str
     name: str
-    request: HttpRequest
+    url: str
     body: bytes
 
 
@@ -382,6 +446,8 @@ class Network:
             world.seen.fate(call.operation, name)
             if name == "late":
                 self._await_late(call)
+            if call.operation is Operation.LIST and b"cursor=" in _wire(request, b"").query.encode():
+                world.seen.hit("list: several pages")
             world.checker.arrived(call, name)
             seconds, reply = _reply(outcome, request)
             seconds = max(seconds, there + back)
@@ -407,12 +473,12 @@ def _call(process: Process, request: HttpRequest) -> Call:
     steps = urlsplit(request.url).path.split("/")
     body = b"" if request.body is None else orjson.dumps(request.body, default=_revealed)
     if steps[-1] == "join":
-        return Call(process, Operation.JOIN, "", orjson.loads(body)["name"], request, body)
+        return Call(process, Operation.JOIN, "", orjson.loads(body)["name"], request.url, body)
     if steps[-1] in ("leave", "update"):
-        return Call(process, Operation(steps[-1]), steps[-2], "", request, body)
+        return Call(process, Operation(steps[-1]), steps[-2], "", request.url, body)
     if steps[-1] == "agents":
-        return Call(process, Operation.LIST, "", "", request, body)
-    return Call(process, Operation.QUERY, steps[-1], "", request, body)
+        return Call(process, Operation.LIST, "", "", request.url, body)
+    return Call(process, Operation.QUERY, steps[-1], "", request.url, body)
 
 
 def _wire(request: HttpRequest, body: bytes) -> Request:
