@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+from reconciler.model.ability import Capabilities
 from reconciler.model.fleet import Service
 from reconciler.ports import HttpRequest, Pace, Provider, Steps
 from reconciler.secrets import Secret
@@ -94,6 +95,10 @@ class Connector(Protocol):
 
     def connect(self, environment: Mapping[str, str], service: Service, purpose: Purpose) -> Connection:
         """A connection for a purpose; `UsageError` names every variable that is missing or malformed."""
+        ...
+
+    def capabilities(self, service: Service) -> Capabilities:
+        """What the service can do to a running agent, as far as the files say which service it is."""
         ...
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:

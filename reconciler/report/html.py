@@ -114,6 +114,8 @@ def _front(plan: Plan) -> Iterator[str]:
         yield f'<p class="warning"><b>Refused:</b> {_text(refusal.text)}</p>'
     if plan.ended:
         yield f'<p class="ends">{_text(sentences.conversations(plan))}</p>'
+    if plan.against:
+        yield f'<p class="warning">{_text(sentences.offline(plan))}</p>'
     if plan.cost.passes_default_quota:
         yield f'<p class="warning">{_text(sentences.default_quota(plan))}</p>'
 

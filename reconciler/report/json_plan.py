@@ -73,6 +73,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
         "fleet": plan.owner.fleet,
         "environment": plan.owner.environment,
         "digest": plan.digest,
+        "against": plan.against or None,
         "complete": plan.count(Action.HOLD) == 0 and not plan.refusals,
         "applyable": bool(plan.acts) and not plan.refusals,
         "summary": {action: plan.count(action) for action in Action},

@@ -88,7 +88,7 @@ def render_changes(
     first = [f"<!-- reconciler {kind}: {plan.owner} -->", f"### {prose(headline)}"]
     above = [
         f"**{_said(each)}**"
-        for each in (sentences.conversations(plan), sentences.default_quota(plan))
+        for each in (sentences.conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
         if each
     ]
     signs = sentences.legend(row.symbol for row in rows)

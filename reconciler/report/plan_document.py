@@ -154,6 +154,7 @@ class PlanDocument(TypedDict):
     fleet: str
     environment: str | None
     digest: str
+    against: str | None
     complete: bool
     applyable: bool
     summary: dict[Action, int]

@@ -210,6 +210,15 @@ def conversations(plan: Plan) -> str:
     return f"{plural(kinds.total(), 'running conversation ends', 'running conversations end')}: {parts}."
 
 
+def offline(plan: Plan) -> str:
+    """What a plan was compared with that asked no service; empty for any other."""
+    if not plan.against:
+        return ""
+    return (
+        f"Compared with {plan.against}: the service was not asked, and nothing is said of what ends by time."
+    )
+
+
 def default_quota(plan: Plan) -> str:
     """That more agents would run than the service allows by default, where no quota is declared."""
     cost = plan.cost

@@ -51,6 +51,8 @@ def front(plan: Plan, style: Style) -> Iterator[str]:
         yield danger_lines(plan, style)
     if plan.ended:
         yield style.warning(sentences.conversations(plan))
+    if plan.against:
+        yield style.warning(visible(sentences.offline(plan)))
     if plan.cost.passes_default_quota:
         yield style.warning(sentences.default_quota(plan))
     if plan.interrupted:

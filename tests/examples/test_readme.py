@@ -13,16 +13,19 @@ README = EXAMPLES.parent / "README.md"
 
 def test_the_first_minute(tmp_path: Path) -> None:
     copied("hotel-chain", tmp_path / "examples" / "hotel-chain")
-    install, *lines = blocks(README, "sh")[0].splitlines()
-    assert "pip install" in install
+    first, second, tests = blocks(README, "sh")
+    assert "pip install" in first and "pytest" in tests
+    start = " && ".join(first.split(" && ")[2:]).replace(".venv/bin/", "")
+    path, *lines = second.splitlines()
+    assert path.startswith("PATH=")
     said = []
-    for line in lines:
+    for line in [start, *lines]:
         done = subprocess.run(
             ["bash", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, (line, done.stderr)
         said.append(done.stdout)
-    _, applied, edited, planned, again, status = said
+    applied, edited, planned, again, status = said
     assert "12 joined" in applied
     assert edited == ""
     assert "12 to update, 0 to replace" in planned

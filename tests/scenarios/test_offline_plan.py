@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,3 +119,90 @@ def test_what_is_no_commit_is_said(repository: Path, revision: str) -> None:
 def test_no_checkout_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="git knows no commit"), files_at(tmp_path, "main"):
         pass
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+
+FLEET = """\
+fleet: desk
+service: {kind: agora}
+defaults:
+  properties:
+    remote_rtc_uids: ["*"]
+    llm: {url: "https://api.openai.com/v1/chat/completions", api_key: ref+env://LLM_KEY, params: {model: MODEL}}
+    tts: {vendor: microsoft, params: {key: ref+env://TTS_KEY, region: eastus, voice_name: en-US-AvaNeural}}
+channels: [{channel: lobby, agents: [{name: greeter, properties: {agent_rtc_uid: "7"}}]}]
+"""
+
+# Runs the command with every socket and every look at a variable of the service refused.
+_GUARDED = """
+import os, sys
+class Environment(type(os.environ)):
+    def __getitem__(self, key):
+        if key.startswith("AGORA_"):
+            raise SystemExit(f"it reads {key}")
+        return super().__getitem__(key)
+    def clear(self):  # the process that renders templates begins with an empty environment
+        self._data.clear()
+os.environ.__class__ = Environment
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"):
+        os.write(2, f"it opens a socket: {event} {arguments}".encode())
+        os._exit(99)
+sys.addaudithook(watch)
+from reconciler.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def guarded(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "AGORA_APP_ID": "not to be read", "NO_COLOR": "1"}
+    command = [sys.executable, "-c", _GUARDED, "plan", str(directory), *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_compares_with_a_commit_and_asks_nobody(repository: Path) -> None:
+    def git(*words: str) -> None:
+        name = ["-c", "user.name=n", "-c", "user.email=e@example.com"]
+        subprocess.run(["git", *name, *words], cwd=repository, check=True, capture_output=True)
+
+    file = repository / "fleet.yaml"
+    file.write_text(FLEET.replace("MODEL", "gpt-4o-mini"))
+    git("commit", "-q", "-a", "-m", "a fleet")
+    file.write_text(FLEET.replace("MODEL", "gpt-4o"))
+    shown = guarded(repository, "--base", "HEAD", "--detailed-exitcode")
+    assert shown.returncode == 2, shown.stderr
+    assert "Compared with the files of HEAD" in shown.stdout
+    assert 'llm.params.model = "gpt-4o-mini" -> "gpt-4o"' in shown.stdout
+    everything = guarded(repository, "--base", "HEAD~3", "--format", "json")
+    assert json.loads(everything.stdout)["summary"]["join"] == 1
+    assert guarded(repository, "--base", "HEAD", "--format", "json").stdout == (
+        guarded(repository, "--base", "HEAD", "--format", "json").stdout
+    )
+
+
+def test_a_commit_whose_files_do_not_load_is_said_with_the_first_place(repository: Path) -> None:
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.com", "commit", "-q", "-a", "-m", "broken"]
+    (repository / "fleet.yaml").write_text("fleet: [\n")
+    subprocess.run(git, cwd=repository, check=True, capture_output=True)
+    (repository / "fleet.yaml").write_text(FLEET.replace("MODEL", "gpt-4o"))
+    shown = guarded(repository, "--base", "HEAD")
+    assert shown.returncode == 1
+    assert "the files of HEAD do not load: fleet.yaml:" in shown.stderr
+
+
+def test_the_command_compares_with_the_state_and_asks_nobody(repository: Path) -> None:
+    (repository / "fleet.yaml").write_text(FLEET.replace("MODEL", "gpt-4o-mini"))
+    shown = guarded(repository, "--offline")
+    assert shown.returncode == 0, shown.stderr
+    assert "lobby/greeter will join" in shown.stdout
+    assert "Compared with the state" in shown.stdout
+    assert not (repository / ".reconciler").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--offline", "--base", "HEAD"], ["--offline", "--out", "p"], ["--base", ""]]
+)
+def test_what_makes_no_sense_together_is_refused(repository: Path, words: list[str]) -> None:
+    (repository / "fleet.yaml").write_text(FLEET.replace("MODEL", "gpt-4o-mini"))
+    assert guarded(repository, *words).returncode == 1

@@ -12,6 +12,7 @@ from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
+    from reconciler.plan.build import Plan
 
 
 @click.command("plan")
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 @click.option(
     "--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only)."
 )
+@click.option("--offline", is_flag=True, help="Compare with the state alone: no network, no credentials.")
+@click.option("--base", metavar="REF", help="Compare with the files of a commit: no network, no credentials.")
 @options.selection_options
 @options.policy_options
 @options.parallelism_option
@@ -39,6 +42,8 @@ def command(
     explain: bool,
     full: bool,
     check_secrets: bool,
+    offline: bool,
+    base: str | None,
     **flags: Any,
 ) -> int:
     """Show what apply would do, and why. Reads the files, the state and the service; writes nothing.
@@ -51,6 +56,7 @@ def command(
     reconciler plan --format markdown            for a pull request
     reconciler plan --format html > plan.html    one page, for a browser without a network
     reconciler plan --detailed-exitcode          0 nothing to do, 1 error, 2 changes
+    reconciler plan --base origin/main           what this branch changes; works in a fork's pull request
     reconciler plan --target 'paris-*/*'         some addresses only
     """
     from reconciler import workflow
@@ -61,10 +67,23 @@ def command(
     from reconciler.report.sentences import short_counts
 
     chosen = Flags(**flags)
+    asks_service = not offline and base is None
+    if not asks_service and (out is not None or check_secrets or (offline and base is not None)):
+        raise click.UsageError("--offline and --base exclude each other, --out and --check-secrets")
     if out is not None:
         many.only_one(fleets, "--out")
 
+    def seen(plan: Plan) -> many.FleetSeen:
+        code = 2 if detailed_exitcode and plan.pending else 0
+        is_fine = not (plan.pending or plan.dangers or plan.interrupted)
+        shown = RenderOptions(explain=explain, full=full)
+        return many.FleetSeen(plan, short_counts(plan), code, is_fine, shown)
+
     def look(fleet: options.FleetFlags) -> many.FleetSeen:
+        if not asks_service:
+            from reconciler.cli.offline import plan_offline
+
+            return seen(plan_offline(fleet, output, chosen, base=base))
         with wiring.open_session(fleet, output, reads_secrets=check_secrets) as session:
             job = make_job(session, chosen)
             plan = session.run(workflow.plan(job, session.provider, check_secrets=check_secrets))
@@ -72,9 +91,6 @@ def command(
             Path(out).write_bytes(save(plan, job.selection, job.policy))
             command = resume_command.apply_saved(fleet, str(out), chosen.allows)
             output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
-        code = 2 if detailed_exitcode and plan.pending else 0
-        is_fine = not (plan.pending or plan.dangers or plan.interrupted)
-        shown = RenderOptions(explain=explain, full=full)
-        return many.FleetSeen(plan, short_counts(plan), code, is_fine, shown)
+        return seen(plan)
 
     return many.report_each(fleets, output, form, ReportKind.PLAN, look)

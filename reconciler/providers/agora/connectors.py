@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from reconciler.model.fleet import Service
+from reconciler.model.ability import Capabilities
+from reconciler.model.fleet import Area, Service
 from reconciler.providers import Connection, Purpose
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
@@ -20,6 +21,7 @@ from reconciler.providers.agora.settings import (
     from_environment,
     read_timeout,
 )
+from reconciler.providers.agora.wire import capabilities
 from reconciler.secrets import Secret
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -50,6 +52,10 @@ class AgoraConnector:
             limits = replace(limits, silence_seconds=seconds)
         return Connection(AgoraProvider(settings, limits), settings.app_id)
 
+    def capabilities(self, service: Service) -> Capabilities:
+        """They differ in mainland China."""
+        return capabilities(mainland_china=service.area is Area.CN)
+
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
         """Whether the address that the environment gives is one of this machine."""
         try:
@@ -68,6 +74,10 @@ class EmbeddedConnector:
         """A connection with public credentials and without a limit on its pace: nobody else is served."""
         provider = AgoraProvider(_PUBLIC, CallLimits(calls_per_second=1e9, burst=1e9))
         return Connection(provider, _PUBLIC.app_id, _EMBEDDED_GRACE, proven_after=0.0)
+
+    def capabilities(self, service: Service) -> Capabilities:
+        """Those of the global service."""
+        return capabilities(mainland_china=False)
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
         """It is this process."""

@@ -201,6 +201,9 @@ class ToyConnector:
             raise UsageError(f"missing in the environment: {', '.join(missing)}")
         return Connection(ToyProvider(self.service), environment["TOY_PROJECT"], grace=1.0, proven_after=0.0)
 
+    def capabilities(self, service: Service) -> Capabilities:
+        return ABLE
+
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
         return True
 

@@ -1,0 +1,55 @@
+"""`plan --offline` and `plan --base`: no socket, no credential, and no variable of the service is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler import config, workflow
+from reconciler.cli import wiring
+from reconciler.cli.jobs import Flags
+from reconciler.cli.limits import load_limits
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.cli.revisions import files_at
+from reconciler.config.files.documents import FLEET_FILE
+from reconciler.errors import InvalidConfig, UsageError
+from reconciler.model.record import State
+from reconciler.plan.build import Plan
+from reconciler.providers import connector_of
+from reconciler.services import entry_of
+from reconciler.state.local import LocalStore
+from reconciler.workflow import Job
+
+
+def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str | None) -> Plan:
+    """What the files change: against the state, or against what `base` (a commit) has in its place."""
+    fleet = wiring.load_fleet(flags, output)
+    able = connector_of(entry_of(fleet.service.kind)).capabilities(fleet.service)
+    job = Job(fleet, selection=chosen.selection(), policy=chosen.policy())
+    if base is not None:
+        return workflow.offline_plan(job, _state_at(flags, base), able, against=f"the files of {base}")
+    store = LocalStore(wiring.state_path(Path(flags.directory), flags.environment))
+    try:
+        state = store.read()
+    finally:
+        store.close()
+    return workflow.offline_plan(job, state, able, against="the state")
+
+
+def _state_at(flags: FleetFlags, base: str) -> State:
+    """The state that a complete apply of a commit's files would leave; an empty one where it has no fleet."""
+    with files_at(Path(flags.directory), base) as place:
+        if not (place / FLEET_FILE).exists():
+            return State("", 0, b"")
+        try:
+            fleet = config.load(
+                place, environment=flags.environment, variables=dict(flags.variables), limits=load_limits()
+            )
+        except InvalidConfig as problem:
+            first = next((each for each in problem.diagnostics if each.is_error), None)
+            said = f": {first.where}: {first.summary}" if first is not None else ""
+            raise UsageError(
+                f"the files of {base} do not load{said}",
+                hint="compare with another commit, or with the state: plan --offline",
+            ) from None
+        return workflow.state_of(fleet)
