@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from reconciler.apply.context import Settings
-from reconciler.cli.options import read_allows
+from reconciler.cli.allowances import read_allows
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.model.address import Address

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,16 @@ def report_each(
     text = join(parts, colour=output.colour(), quiet=output.quiet, width=output.width)
     output.result(text, commands=form.is_workflow_commands)
     return worst(each.code for each in parts)
+
+
+def repeated(report: Callable[[], int], interval: float) -> int:
+    """Report again and again, `interval` seconds apart, until somebody stops it."""
+    while True:
+        report()
+        try:
+            time.sleep(interval)
+        except KeyboardInterrupt:  # how a watch ends
+            return 128 + signal.SIGINT
 
 
 def fleets_of(fleets: ManyFlags) -> Iterator[FleetFlags]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -16,8 +15,6 @@ from reconciler.report.formats import ReportKind, formats_for, named
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LONGEST = 366 * 86400.0
-_COUNT = re.compile(r"[0-9]{1,7}")
-_MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -320,49 +317,3 @@ grace_option = click.option(
     type=Duration(),
     help="How long after a lost reply the service may still execute the call: 5m, and 5s on the embedded simulator.",
 )
-
-
-LIMITS = ("hang_ups", "leave", "replace", "join", "quota", "usd_per_day")
-SECRET_HOST = "secret-host"
-BESIDE = "beside"
-
-
-def read_allows(
-    allows: Sequence[tuple[str, str]],
-) -> tuple[dict[str, float], frozenset[str], tuple[str, ...]]:
-    """The raised limits by name, the hosts to which secrets may go, and the addresses that may join beside others.
-
-    Raises `click.BadParameter` for anything else.
-    """
-    limits: dict[str, float] = {}
-    hosts: set[str] = set()
-    beside: list[str] = []
-    for key, value in allows:
-        if key == SECRET_HOST:
-            if not value.strip():
-                raise click.BadParameter(
-                    "--allow secret-host wants a host, as the plan's danger line names it"
-                )
-            hosts.add(value)
-            continue
-        if key == BESIDE:
-            beside.append(value)
-            continue
-        name = key.replace("-", "_")
-        if name not in LIMITS:
-            raise click.BadParameter(
-                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST, BESIDE))}'
-            )
-        if name in limits:
-            raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")
-        limits[name] = _read_amount(name, value)
-    return limits, frozenset(hosts), tuple(beside)
-
-
-def _read_amount(name: str, value: str) -> float:
-    """A raised limit. Anything but plain digits is refused: `nan`, `inf` or `1e9` would lift a limit altogether."""
-    amount = _MONEY if name == "usd_per_day" else _COUNT
-    if amount.fullmatch(value) is None:
-        what = "an amount such as 500 or 499.50" if amount is _MONEY else "a whole number such as 5"
-        raise click.BadParameter(f'--allow {name} wants {what}, not "{value[:40]}"')
-    return float(value)

@@ -226,7 +226,7 @@ def row_place(row: ChangeRow) -> str:
     if not row.places:
         return ""
     first, last = min(row.places), max(row.places)
-    if first == last:
+    if (first.file, first.line) == (last.file, last.line):
         return f"{first.file}:{first.line}"
     file = last.file if last.file != first.file else ""
     return f"{first.file}:{first.line} … {file}:{last.line} ({len(row.places):,} places)"

@@ -58,7 +58,8 @@ def unsure(scene: Scene, what: str, says: str, **fate: object) -> None:
     scene.settled()
     live = [each.name.split(".")[2] for each in scene.service.world.live()]
     assert sorted(live) == ["lobby-desk", "lobby-door"]
-    assert scene.run("destroy", "demo", "--auto-approve").code == 0
+    # What nobody answered may still be executed: without a grace, nothing is waited for.
+    assert scene.run("destroy", "demo", "--auto-approve", "--grace", "0s").code == 0
 
 
 def test_9_6_01_wrong_content_type(scene: Scene) -> None:

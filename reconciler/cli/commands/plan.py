@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,6 @@ from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
-    from reconciler.plan.build import Plan
 
 
 @click.command("plan")
@@ -59,38 +57,21 @@ def command(
     reconciler plan --base origin/main           what this branch changes; works in a fork's pull request
     reconciler plan --target 'paris-*/*'         some addresses only
     """
-    from reconciler import workflow
-    from reconciler.cli import many, resume_command, wiring
-    from reconciler.cli.jobs import Flags, make_job
-    from reconciler.plan.planfile import save
-    from reconciler.report.escape import visible
+    from reconciler.cli import many
+    from reconciler.cli.jobs import Flags
+    from reconciler.cli.planning import Planning
     from reconciler.report.sentences import short_counts
 
-    chosen = Flags(**flags)
-    asks_service = not offline and base is None
-    if not asks_service and (out is not None or check_secrets or (offline and base is not None)):
-        raise click.UsageError("--offline and --base exclude each other, --out and --check-secrets")
+    planning = Planning(
+        output, Flags(**flags), out=out, check_secrets=check_secrets, offline=offline, base=base
+    )
     if out is not None:
         many.only_one(fleets, "--out")
-
-    def seen(plan: Plan) -> many.FleetSeen:
-        code = 2 if detailed_exitcode and plan.pending else 0
-        is_fine = not (plan.pending or plan.dangers or plan.interrupted)
-        shown = RenderOptions(explain=explain, full=full)
-        return many.FleetSeen(plan, short_counts(plan), code, is_fine, shown)
+    shown = RenderOptions(explain=explain, full=full)
 
     def look(fleet: options.FleetFlags) -> many.FleetSeen:
-        if not asks_service:
-            from reconciler.cli.offline import plan_offline
-
-            return seen(plan_offline(fleet, output, chosen, base=base))
-        with wiring.open_session(fleet, output, reads_secrets=check_secrets) as session:
-            job = make_job(session, chosen)
-            plan = session.run(workflow.plan(job, session.provider, check_secrets=check_secrets))
-        if out is not None:
-            Path(out).write_bytes(save(plan, job.selection, job.policy))
-            command = resume_command.apply_saved(fleet, str(out), chosen.allows)
-            output.say(f"saved the plan to {visible(str(out))}; `{command}` applies it or refuses")
-        return seen(plan)
+        plan = planning.plan_of(fleet)
+        code = 2 if detailed_exitcode and plan.pending else 0
+        return many.FleetSeen(plan, short_counts(plan), code, is_fine=planning.is_fine(plan), options=shown)
 
     return many.report_each(fleets, output, form, ReportKind.PLAN, look)

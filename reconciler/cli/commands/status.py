@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -26,9 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
 )
-@click.option(
-    "--conversation", is_flag=True, help="Show what each agent is at: turns, silence, what was said last."
-)
+@click.option("--conversation", is_flag=True, help="Show turns, silence, and what was said last.")
 @options.parallelism_option
 @options.output_options
 def command(
@@ -59,7 +55,7 @@ def command(
         many.only_one(fleets, "--all")
         if watch:
             raise click.UsageError("--watch is for the agents of a fleet, and --all looks once")
-        one = options.FleetFlags(fleets.directories[0], fleets.environments, fleets.variables)
+        one = next(many.fleets_of(fleets))
         output.report(form, ReportKind.SURVEY, report_all(one, area, output, parallelism))
         return 0
     if area is not None:
@@ -78,11 +74,7 @@ def command(
             click.clear()
         return many.FleetSeen(found, counts(found), is_fine=not plan.pending)
 
-    while True:
-        code = many.report_each(fleets, output, form, ReportKind.STATUS, look)
-        if not watch:
-            return code
-        try:
-            time.sleep(interval)
-        except KeyboardInterrupt:  # how a watch ends
-            return 128 + signal.SIGINT
+    def report() -> int:
+        return many.report_each(fleets, output, form, ReportKind.STATUS, look)
+
+    return many.repeated(report, interval) if watch else report()

@@ -224,7 +224,9 @@ def _refusal(
     if isinstance(result, Withheld):
         return Declined(Scope.RUN, words)
     if isinstance(result, HttpFailure):
-        return Unknown(words) if result.sent else Declined(Scope.ADDRESS, words)
+        # Too large an answer is an answer.
+        is_answered = result.trouble is HttpTrouble.TOO_LARGE
+        return Unknown(words, answered=is_answered) if result.sent else Declined(Scope.ADDRESS, words)
     if _is_quota(result):
         return Declined(quota_scope, words)
     if is_refused_by_engine(result):
@@ -234,10 +236,13 @@ def _refusal(
 
 
 def _is_own_answer(reply: HttpReply) -> bool:
-    """Whether the service itself wrote a reply, so that its work on the call has ended.
+    """Whether whoever answered has done with the call: executed or not, it is not on its way any more.
 
-    A gateway that lost it behind itself answers 502 or 504, and mostly not in JSON (RFC 9110: 502, 504).
+    A gateway that has lost the service behind itself answers 502 or 504, or an error in no JSON of the service
+    (RFC 9110: 502, 504). A 429 is about calls that are not executed.
     """
+    if reply.status < BAD_REQUEST or reply.status == TOO_MANY:
+        return True
     return reply.status not in (502, 504) and read_error(reply.body).is_agora
 
 

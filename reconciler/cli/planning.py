@@ -1,0 +1,55 @@
+"""The plan of one fleet, as `plan` asks for it: of the service, of the state alone, or of a commit's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from reconciler import workflow
+from reconciler.cli import resume_command, wiring
+from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.offline import plan_offline
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.plan.build import Plan
+from reconciler.plan.planfile import save
+from reconciler.report.escape import visible
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What a plan is to be compared with, and where it is saved."""
+
+    output: Output
+    flags: Flags
+    out: str | None = None
+    check_secrets: bool = False
+    offline: bool = False
+    base: str | None = None
+
+    def __post_init__(self) -> None:
+        asks_nobody = self.offline or self.base is not None
+        is_both = self.offline and self.base is not None
+        if asks_nobody and (is_both or self.out is not None or self.check_secrets):
+            raise click.UsageError("--offline and --base exclude each other, --out and --check-secrets")
+
+    def plan_of(self, fleet: FleetFlags) -> Plan:
+        """The plan of a fleet, saved if that was asked for."""
+        if self.offline or self.base is not None:
+            return plan_offline(fleet, self.output, self.flags, base=self.base)
+        with wiring.open_session(fleet, self.output, reads_secrets=self.check_secrets) as session:
+            job = make_job(session, self.flags)
+            steps = workflow.plan(job, session.provider, check_secrets=self.check_secrets)
+            plan = session.run(steps)
+        if self.out is not None:
+            Path(self.out).write_bytes(save(plan, job.selection, job.policy))
+            command = resume_command.apply_saved(fleet, self.out, self.flags.allows)
+            self.output.say(f"saved the plan to {visible(self.out)}; `{command}` applies it or refuses")
+        return plan
+
+    @staticmethod
+    def is_fine(plan: Plan) -> bool:
+        """Whether nobody has to look at a plan."""
+        return not (plan.pending or plan.dangers or plan.interrupted)
