@@ -174,6 +174,8 @@ def _signed(amount: float) -> str:
 def no_changes(plan: Plan) -> str:
     """The sentence for a plan that has nothing to do."""
     count = plan.count(Action.NONE)
+    if plan.against:
+        return f"No changes against {plan.against}: {plural(count, 'agent', 'agents')} as before."
     if not count:
         return "No changes. No agent is declared, and none of ours runs."
     return f"No changes. {plural(count, 'agent runs', 'agents run')} as the files say."

@@ -174,7 +174,12 @@ def test_the_command_compares_with_a_commit_and_asks_nobody(repository: Path) ->
     assert shown.returncode == 2, shown.stderr
     assert "Compared with the files of HEAD" in shown.stdout
     assert 'llm.params.model = "gpt-4o-mini" -> "gpt-4o"' in shown.stdout
-    everything = guarded(repository, "--base", "HEAD~3", "--format", "json")
+    git("commit", "-q", "-a", "-m", "as it is")
+    assert (
+        "No changes against the files of HEAD: 1 agent as before."
+        in guarded(repository, "--base", "HEAD").stdout
+    )
+    everything = guarded(repository, "--base", "HEAD~4", "--format", "json")
     assert json.loads(everything.stdout)["summary"]["join"] == 1
     assert guarded(repository, "--base", "HEAD", "--format", "json").stdout == (
         guarded(repository, "--base", "HEAD", "--format", "json").stdout
