@@ -28,4 +28,4 @@ while ((SECONDS < hours)); do
   tail -n 1 "$here/said" | sed -n "s/^Apply [a-z]*: \(.*[1-9].*\)/hour $hour: \1/p"
   sleep 0.5
 done
-reconciler status -e prod --quiet
+reconciler status -e prod

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import click
 
+# Of a command that takes one, and of one that takes several.
+_DIRECTORY = ("directory", "directories")
+
 
 def addresses(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """The addresses that the files declare for the environment that stands on the line so far."""
@@ -22,7 +25,7 @@ def addresses(context: click.Context, parameter: click.Parameter, typed: str) ->
 
         fleet = load(
             _directory(context),
-            environment=_text(context.params.get("environment")),
+            environment=_first(context, "environment", "environments"),
             variables=dict(context.params.get("variables") or ()),
         )
         found = sorted(map(str, fleet.agents))
@@ -47,18 +50,21 @@ def kinds(context: click.Context, parameter: click.Parameter, typed: str) -> lis
 
 
 def _directory(context: click.Context) -> Path:
-    """The fleet's directory; click has not read a DIR that stands before an option whose value is being typed."""
-    is_argument = any(
-        isinstance(each, click.Argument) and each.name == "directory" for each in context.command.params
+    """The fleet's directory, the first of several; click has not read one that stands before a value being typed."""
+    takes_some = any(
+        isinstance(each, click.Argument) and each.name in _DIRECTORY for each in context.command.params
     )
-    unread = context.args[0] if is_argument and context.args else None
-    return Path(unread or _text(context.params.get("directory")) or ".")
+    unread = context.args[0] if takes_some and context.args else None
+    return Path(unread or _first(context, *_DIRECTORY) or ".")
 
 
-def _text(value: object) -> str | None:
-    """A parameter's text; the first one where a command takes several."""
-    first = next(iter(value), None) if isinstance(value, (tuple, list)) else value
-    return first if isinstance(first, str) else None
+def _first(context: click.Context, *names: str) -> str | None:
+    """The text of the parameter that has one of some names; the first one where a command takes several."""
+    for value in map(context.params.get, names):
+        first = next(iter(value), None) if isinstance(value, (tuple, list)) else value
+        if isinstance(first, str):
+            return first
+    return None
 
 
 def _listed(words: Iterable[str], typed: str) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.cli.new_fleet import fleet_name, write_new
+from reconciler.cli.new_fleet import fleet_name, with_modelines, write_new
 from reconciler.cli.output import Output, write
 from reconciler.cli.surveying import REAL, survey_all
 from reconciler.cli.validating import check
@@ -54,6 +54,7 @@ def import_fleet(
     if not found.bodies and not agents:
         raise UsageError("nothing runs under this App ID that is of no fleet; nothing was written")
     made = fleet_of(fleet_name(directory), service, found.bodies, agents)
+    made.files = with_modelines(made.files)
     for note in made.notes:
         output.say(visible(note))
     write_new(directory, made.files, command="import")

@@ -97,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is the result. Every error becomes a message here, and only here."""
+    _print_as_a_new_run()
     try:
         return _code(
             cli.main(
@@ -117,6 +118,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as problem:  # noqa: BLE001  nothing is left to catch it: a bug of ours is a message too
         return _report(problem)
+
+
+def _print_as_a_new_run() -> None:
+    """Take back how the last command of this process printed; `init` and others choose nothing themselves."""
+    if "reconciler.cli.output" in sys.modules:
+        from reconciler.cli.output import Output
+
+        Output()
 
 
 def _interrupted() -> int:

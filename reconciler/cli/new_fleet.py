@@ -17,8 +17,6 @@ _STATE = ".reconciler/"
 _IGNORE_FILE = ".gitignore"
 _SETTINGS_FILE = ".vscode/settings.json"
 SCHEMA_FILE: Final = "fleet.schema.json"
-# The first line of a fleet.yaml: editors with yaml-language-server complete and check it.
-MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
 # For VS Code, where files that have no such line; YAML 1.2 as we read it: `no` is a text.
 _SETTINGS = f"""\
 {{
@@ -54,6 +52,19 @@ def write_new(root: Path, files: Mapping[str, str], *, command: str) -> None:
         write(
             f"add {_STATE} to {visible(str(root / _IGNORE_FILE))}: it is there already, and was not touched\n"
         )
+
+
+def with_modelines(files: Mapping[str, str]) -> dict[str, str]:
+    """The files of a fleet by their path, each YAML file with a first line that names the schema to an editor.
+
+    The schema is a copy beside fleet.yaml, so that an editor needs no network and sees what this version checks.
+    """
+    return {
+        path: f"# yaml-language-server: $schema={'../' * path.count('/')}{SCHEMA_FILE}\n{text}"
+        if path.endswith(".yaml")
+        else text
+        for path, text in files.items()
+    }
 
 
 def fleet_name(root: Path) -> str:

@@ -42,6 +42,8 @@ class ServiceCache:
         if (self.pace, self.memory) == self._saved:
             return
         pace, memory = self.pace, self.memory
+        if not memory.agents and not self._path.parent.is_dir():
+            return  # what only looks leaves a directory as it was; a pace alone is soon found again
         document = {
             "version": _VERSION,
             "pace": None if pace is None else [pace.per_second, pace.refused_near],

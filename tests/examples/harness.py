@@ -71,8 +71,12 @@ def commands(document: Path) -> Iterator[list[str]]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """An environment for a child: this interpreter's commands first, nothing of Agora's but what is given."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AGORA_", "GITHUB_"))}
+    """An environment for a child: this interpreter's commands first, nothing of Agora's but what is given.
+
+    Nor the width that pytest-xdist sets: what is recorded is not wrapped.
+    """
+    others = ("AGORA_", "GITHUB_", "COLUMNS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
     return {**kept, "PATH": path, "NO_COLOR": "1", "NO_PROXY": "127.0.0.1", **more}
 

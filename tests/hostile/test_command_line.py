@@ -384,6 +384,14 @@ _VALUES = [
 ]
 
 
+def test_a_command_prints_as_it_was_asked_to_and_not_as_the_one_before(bench: Bench, demo: Path) -> None:
+    log = bench.home / "log"
+    assert bench.run("plan", bench.home / "nowhere", "--debug", "--log-file", log).code == 1
+    before = log.read_text(encoding="utf-8")
+    assert bench.run("init", demo).code == 1  # has neither option; `run` refuses a traceback
+    assert log.read_text(encoding="utf-8") == before != ""
+
+
 def test_no_arguments_make_it_stumble(bench: Bench, demo: Path) -> None:
     chance = random.Random(20_261_122)
     names = [each.name for each in COMMANDS if each.name != "simulator"]

@@ -70,6 +70,8 @@ def test_addresses_are_those_of_the_environment_and_the_variables(fleet: Path) -
     shutil.rmtree(fleet / "agents")
     assert complete(fleet, "show", "") == ["lobby-one/desk"]
     assert complete(fleet, "show", "-e", "prod", "") == ["lobby-two/desk"]
+    assert complete(fleet, "plan", "-e", "prod", "--target", "") == ["lobby-two/desk"]
+    assert complete(fleet.parent, "plan", "-e", "prod", "fleet", "--target", "") == ["lobby-two/desk"]
     assert complete(fleet, "show", "--var", "floor=three", "") == ["lobby-three/desk"]
 
 

@@ -129,6 +129,16 @@ def test_sources_become_a_valid_fleet_and_the_names_to_set(run: Run) -> None:
     assert ".reconciler/" in Path("fleet/.gitignore").read_text(encoding="utf-8")
 
 
+def test_every_file_names_the_schema_to_an_editor(run: Run) -> None:
+    Path("source.json").write_text(json.dumps(THREE), encoding="utf-8")
+    assert run("import", "--from", "source.json", "fleet")[0] == 0
+    for file in ("fleet.yaml", "agents/imported.yaml"):
+        first = Path("fleet", file).read_text(encoding="utf-8").partition("\n")[0]
+        label, equals, schema = first.partition("$schema=")
+        assert (label, equals) == ("# yaml-language-server: ", "$schema=")
+        assert Path("fleet", file).parent.joinpath(schema).samefile("fleet/fleet.schema.json")
+
+
 @pytest.mark.parametrize("taken", ["fleet.yaml", "fleet.yml", "agents/imported.yaml", "agents/mine.yml"])
 def test_a_fleet_that_exists_is_never_overwritten(run: Run, taken: str) -> None:
     Path("source.json").write_text(json.dumps(THREE), encoding="utf-8")

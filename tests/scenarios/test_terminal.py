@@ -184,7 +184,7 @@ def test_a_quiet_run_says_what_is_wrong_and_one_line(fleets: Path) -> None:
     edit(fleets, "alpha", "eastus", "westus")
     held = run(fleets, "apply", "alpha", "--auto-approve", "-q")
     assert held.returncode == 6
-    assert held.stdout.startswith("Held\n  one/desk: change held")
+    assert held.stdout.startswith("Held\n  one/desk, two/desk: change held: it is protected")
     assert "must be replaced" not in held.stdout
     assert held.stderr == ""
 

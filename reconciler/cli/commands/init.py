@@ -9,9 +9,7 @@ import click
 
 from reconciler.cli import options
 
-# A copy of the schema, so that an editor needs no network and sees what this version checks.
 _FLEET = """\
-# yaml-language-server: $schema=fleet.schema.json
 # A fleet: the voice agents that should run, per channel. `reconciler plan` shows what would change.
 fleet: {name}
 service:
@@ -39,7 +37,6 @@ environments:
 """
 
 _AGENTS = """\
-# yaml-language-server: $schema=../fleet.schema.json
 # Every *.yaml in this folder belongs to the fleet.
 channels:
   - channel: lobby
@@ -75,7 +72,7 @@ def command(directory: str) -> int:
     reconciler init my-fleet
     reconciler plan my-fleet
     """
-    from reconciler.cli.new_fleet import fleet_name, write_new
+    from reconciler.cli.new_fleet import fleet_name, with_modelines, write_new
     from reconciler.cli.output import write
     from reconciler.report.escape import visible
 
@@ -85,6 +82,6 @@ def command(directory: str) -> int:
         "agents/lobby.yaml": _AGENTS,
         "prompts/greeter.md": _PROMPT,
     }
-    write_new(root, files, command="init")
+    write_new(root, with_modelines(files), command="init")
     write(f"next: reconciler plan {visible(shlex.quote(directory))}\n")
     return 0

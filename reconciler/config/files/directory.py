@@ -79,6 +79,8 @@ class Directory:
 
     def exists(self, name: str) -> bool:
         """Whether something has this name, be it a link that leads nowhere or out."""
+        if not _BY_DESCRIPTOR:
+            return os.path.lexists(self.root / name)
         folder, _, last = name.rpartition("/")
         try:
             with self.opened(folder or ".") as descriptor:

@@ -59,6 +59,16 @@ def test_nothing_is_written_when_nothing_was_learned(tmp_path: Path) -> None:
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
+def test_a_pace_alone_makes_no_directory(tmp_path: Path) -> None:
+    kept = cache(tmp_path / "none")
+    kept.pace, kept.memory = Pace(60.0), ForeignMemory({}, frozenset({"lobby"}))
+    kept.save()
+    assert not (tmp_path / "none").exists()
+    kept.memory = MEMORY
+    kept.save()
+    assert cache(tmp_path / "none").pace == Pace(60.0)
+
+
 @pytest.mark.parametrize(
     "change",
     [
