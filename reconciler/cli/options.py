@@ -178,6 +178,7 @@ many_fleets_options = stacked(
         "environments",
         type=Name(),
         metavar="NAMES",
+        shell_complete=completing.environments,
         help="The environment; several as a,b; all for every one of `environments:`.",
     ),
     _variables_option,

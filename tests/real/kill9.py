@@ -129,7 +129,17 @@ def _killed(
 
 def _start(directory: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     # This service executes what reaches it at once: whatever it is told later than that comes from nobody.
-    command = [*_COMMAND, "apply", str(directory), "--auto-approve", "--no-color", "--grace", "1s"]
+    command = [
+        *_COMMAND,
+        "apply",
+        str(directory),
+        "--auto-approve",
+        "--no-color",
+        "--grace",
+        "1s",
+        "--wait",
+        "1s",
+    ]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
