@@ -26,6 +26,7 @@ from reconciler.config.templates.progress import Progress
 from reconciler.config.yaml import reader, scalars
 from reconciler.contract import check, literals, places
 from reconciler.diagnostics import Problem, Problems, Severity, Span
+from reconciler.importing.bodies import read_sources
 from reconciler.model import address, destinations, fingerprint, tree
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec, Body
@@ -37,6 +38,7 @@ from reconciler.report import (
     credentials,
     escape,
     fieldlines,
+    folding,
     problem_formats,
     problems,
     sentences,
@@ -153,6 +155,9 @@ def _fields(text: str) -> object:
 
 
 CASES: dict[str, Run] = {
+    "importing.bodies.read_sources of a curl": lambda text: read_sources({"a.sh": f"curl {text}"}, lambda name, where: ""),
+    "importing.bodies.read_sources of JSON": lambda text: read_sources({"a.json": text}, lambda name, where: ""),
+    "report.folding.folded": folding.folded,
     # secrets
     "secrets.visible.visible": visible.visible,
     "secrets.foreign_text.clean": lambda text: foreign_text.clean(text, _SECRETS),
