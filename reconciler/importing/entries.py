@@ -10,12 +10,15 @@ from typing import Any, Final
 
 from reconciler.config.expand.composer import declared_names, protection
 from reconciler.config.yaml.scalars import CONTROL, is_template
+from reconciler.contract.agora.avatar import LATEST_ROTATION, avatar_uid
 from reconciler.contract.literals import KEY_LIKE
+from reconciler.durations import spelled
 from reconciler.importing.bodies import JoinBody
 from reconciler.importing.problems import SourceLine, Unimportable, raise_all
 from reconciler.importing.references import Names, names_written, sweep, with_references
 from reconciler.importing.shell import MARK, filled
 from reconciler.model.address import AGENT, CHANNEL, AgentName
+from reconciler.model.spec import Lifecycle
 from reconciler.model.tree import Path, dotted
 
 _TAKEN_OUT: Final = ("channel", "token")
@@ -101,6 +104,8 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
             "write it out in the source",
         )
     tree: dict[str, Any] = {"properties": referenced.properties}
+    if avatar_uid(kept) is not None:  # its token lives for less than an agent does
+        tree["lifecycle"] = {"rotate_after": spelled(LATEST_ROTATION - Lifecycle().rotate_spread)}
     for key in _TOP:
         if isinstance(value := _told(body.tree, key, body), str):
             tree[key] = value

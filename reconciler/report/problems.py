@@ -29,7 +29,8 @@ _ABOUT_SECRETS = frozenset({"literal-secret", "secret-like"})
 _KEY = re.compile(r"[\w.\"'-]+:\s+")
 _WIDEST = 160
 # What a message quotes, and words with numbers: the values of one agent among many.
-_VALUE = re.compile(r'"[^"]*"|\S*\d\S*')
+_QUOTED_OR_WORD = re.compile(r'"[^"]*"|[^\s"]+')
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,16 @@ def _kind(found: Problem) -> Hashable:
     """What problems of one place have in common that differ only in the values that they quote."""
     if found.where is None:
         return found.sort_key()
-    texts = [_VALUE.sub("", text or "") for text in (found.summary, found.why, found.help)]
-    return (found.severity, found.rule, found.where, _VALUE.sub("", found.path or ""), found.related, *texts)
+    texts = [_without_values(text or "") for text in (found.summary, found.why, found.help, found.path)]
+    return (found.severity, found.rule, found.where, found.related, *texts)
+
+
+def _without_values(text: str) -> str:
+    def kept(match: re.Match[str]) -> str:
+        word = match[0]
+        return "" if word.startswith('"') or _DIGIT.search(word) else word
+
+    return _QUOTED_OR_WORD.sub(kept, text)
 
 
 def _one(group: Sequence[Problem]) -> Problem:

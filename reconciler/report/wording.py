@@ -107,8 +107,10 @@ def _counted(line: str) -> tuple[Counter[str], int]:
 def _is_alike(old: tuple[Counter[str], int], new: tuple[Counter[str], int]) -> bool:
     (a, left), (b, right) = old, new
     size = left + right
-    # A short line is like no long one, whatever stands in them.
-    return size > 0 and 2 * min(left, right) / size >= _ALIKE and 2 * (a & b).total() / size >= _ALIKE
+    # A short line is like no long one, whatever stands in them; to intersect counters is slow.
+    if size == 0 or 2 * min(left, right) / size < _ALIKE or a.keys().isdisjoint(b):
+        return False
+    return 2 * (a & b).total() / size >= _ALIKE
 
 
 def _words(old: str, new: str) -> tuple[Piece, ...]:

@@ -26,6 +26,7 @@ from reconciler.config.templates.progress import Progress
 from reconciler.config.yaml import reader, scalars
 from reconciler.contract import check, literals, places
 from reconciler.diagnostics import Problem, Problems, Severity, Span
+from reconciler.importing.bodies import read_sources
 from reconciler.model import address, destinations, fingerprint, tree
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec, Body
@@ -37,6 +38,7 @@ from reconciler.report import (
     credentials,
     escape,
     fieldlines,
+    folding,
     problem_formats,
     problems,
     sentences,
@@ -153,6 +155,9 @@ def _fields(text: str) -> object:
 
 
 CASES: dict[str, Run] = {
+    "importing.bodies.read_sources of a curl": lambda text: read_sources({"a.sh": f"curl {text}"}, lambda name, where: ""),
+    "importing.bodies.read_sources of JSON": lambda text: read_sources({"a.json": text}, lambda name, where: ""),
+    "report.folding.folded": folding.folded,
     # secrets
     "secrets.visible.visible": visible.visible,
     "secrets.foreign_text.clean": lambda text: foreign_text.clean(text, _SECRETS),
@@ -233,6 +238,7 @@ CASES: dict[str, Run] = {
     "config.words.whole": words.whole,
     "config.words.amount": words.amount,
     "config.words.app_id": words.app_id,
+    "config.words.agent_id": words.agent_id,
     "config.words.shown": words.shown,
     "config.words.listed": words.listed,
     "config.rules.Rules.agent": _rules,
@@ -248,6 +254,7 @@ CASES: dict[str, Run] = {
     "contract.literals.is_literal": literals.is_literal,
     "contract.literals.word_set": literals.word_set,
     "contract.places.credential_paths": lambda text: [*places.credential_paths(_places(text))],
+    "contract.places.holds_credential": lambda text: places.holds_credential(("llm", text), text),
     "contract.places.url_paths": lambda text: [*places.url_paths(_places(text))],
     "contract.places.named_literals": lambda text: [*places.named_literals(("llm", "token"), {"a": [text]})],
     "contract.places.is_credential_header": lambda text: places.is_credential_header(HEADERS, text),
@@ -309,7 +316,7 @@ CASES: dict[str, Run] = {
     )),
     "report.wording.text_diff backwards": _diff(lambda text: text[::-1]),
     "report.wording.text_diff of other words": _diff(lambda text: "".join(f"w{at} " for at in range(len(text) // 8))),
-    "report.wording.text_diff of other lines": _diff(lambda text: "".join(f"w{at} b\n" for at in range(len(text) // 8))),
+    "report.wording.text_diff of other lines": _diff(lambda text: "".join(f"w{at} b\n" for at in range(len(text) // 8)) + "end"),
     "report.fieldlines.FieldLines.of": _fields,
     "report.shown.masked": lambda text: shown.masked(_places(text)),
     "report.shown.plain": lambda text: shown.plain(_places(text)),
@@ -320,6 +327,7 @@ CASES: dict[str, Run] = {
     "report.problems.render_text": lambda text: problems.render_text(
         [_problem(text)] * 2, lambda file: f"a: 1\nb: {text}\nc: 2\n", colour=True
     ),
+    "report.problems.warning_lines": lambda text: problems.warning_lines([_problem(text)] * 2, text, colour=True),
     "report.problem_formats.render_json": lambda text: problem_formats.render_json([_problem(text)]),
     "report.problem_formats.render_github": lambda text: problem_formats.render_github([_problem(text)], root="a/b"),
     "report.problem_formats.render_sarif": lambda text: problem_formats.render_sarif([_problem(text)], root="a/b"),

@@ -121,5 +121,5 @@ def texts() -> dict[str, Callable[[int], str]]:
 
 
 def repeated(unit: str, length: int) -> str:
-    """A text of a length, made of a unit."""
-    return (unit * (length // len(unit) + 1))[:length]
+    """A text of about a length, made of whole units: one that ends within a unit may take another path than its double."""
+    return unit * (length // len(unit))

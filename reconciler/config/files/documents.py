@@ -31,6 +31,8 @@ DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
 TEMPLATE_SUFFIX = ".j2"
 YAML_SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2")
 
+# In characters; no system opens a longer path.
+_LONGEST_NAME = 4096
 _WILD = re.compile(r"[*?\[]")
 _FILE_NAME = re.compile(r"[\w .@+/-]+")
 # In bytes, because that is many times faster: control characters, line breaks that only YAML takes for such, BOMs.
@@ -168,6 +170,10 @@ class Files:
 
 
 def _check_relative(name: str, what: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise Unreadable(
+            "file-name", f"the {what} is longer than {_LONGEST_NAME:,} characters", "write a shorter one"
+        )
     shown = name.encode("unicode_escape").decode()
     if not name or name.startswith(("/", "~")) or "\\" in name or (len(name) > 1 and name[1] == ":"):
         raise Unreadable(

@@ -49,12 +49,11 @@ def broken_reference(text: str) -> str | None:
     """The piece of a text that begins like a reference and is none."""
     for match in LOOKS_LIKE_REFERENCE.finditer(text):
         whole = _WHOLE.match(text, match.start())
-        piece = text[match.start() :].split(maxsplit=1)[0]
-        if whole is None:
-            return piece
-        [reference] = references(whole[0])
-        if reference.scheme == "env" and not _ENV_NAME.fullmatch(reference.path):
-            return piece
+        if whole is not None:
+            [reference] = references(whole[0])
+            if reference.scheme != "env" or _ENV_NAME.fullmatch(reference.path):
+                continue
+        return text[match.start() :].split(maxsplit=1)[0]
     return None
 
 

@@ -19,7 +19,7 @@ from reconciler.config.templates.worker import WorkerLimits
 from reconciler.diagnostics import Problem, ProblemError, Span, did_you_mean
 
 # What Python shows of an object is another one in each run.
-_ADDRESS = re.compile(r"<.* at 0x[0-9a-f]+>+")
+_ADDRESS = re.compile(r"\A([^<]*)<.* at 0x[0-9a-f]+>+")
 # How the environment is called elsewhere, and how a name is asked of it.
 _ENVIRONMENT = frozenset({"env", "environ", "getenv", "os"})
 _ASKED = re.compile(r"\b(?:env|environ|getenv)(?:\.get)?\W{1,3}([A-Za-z_][A-Za-z0-9_]*)")
@@ -108,7 +108,7 @@ def _explained(error: BaseException, missing: list[str]) -> TemplateFault:
         case RecursionError() | MemoryError():
             return TemplateFault("template-size", "the template nests too deeply or needs too much memory")
         case _:
-            message = _ADDRESS.sub("a function", str(error).split("\n")[0]) or type(error).__name__
+            message = _ADDRESS.sub(r"\1a function", str(error).split("\n")[0]) or type(error).__name__
             return TemplateFault("template-failed", f"the expression fails: {message}")
 
 
