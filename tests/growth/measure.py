@@ -13,6 +13,8 @@ MOST = 2.5
 SIZES = (32_000, 64_000)
 # Of what does much with each character: the same powers show.
 SMALL = (8_000, 16_000)
+# Of the tests, which every change runs: a power in our own code shows here, one inside a C function in the table.
+TESTED = (4_000, 8_000)
 # What takes no longer than this for the larger text has no power that matters: even 1 ns for each pair of
 # characters would be ten seconds.
 _FAST = 0.02
