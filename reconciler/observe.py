@@ -1,8 +1,9 @@
 """Service and state -> basis: what is, joined with what we remember.
 
 One complete list, one query per agent never seen before, and one per remembered agent that the list does not
-confirm: absence needs proof. Reads only; a read that cannot be trusted ends here as an error. What was learned of foreign
-agents is told in an event, also where the rest failed, so that nobody has to ask for them again.
+confirm, or that was told to leave: absence needs proof, and so does the life of an agent that should be gone. Reads only;
+a read that cannot be trusted ends here as an error. What was learned of foreign agents is told in an event, also where the
+rest failed, so that nobody has to ask for them again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from reconciler.model.address import Address, Owner
 from reconciler.model.observed import ListedAgent, ObservedAgent
-from reconciler.model.record import Foreign, State
+from reconciler.model.record import Foreign, Operation, State
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis
 from reconciler.ports import Emit, Gather, Now, Observer, Steps
@@ -51,8 +52,8 @@ def observe(
     names = {agent_id: each.name for agent_id, each in remembered.items()} | _names(state)
     strangers = [each.agent_id for each in listed if each.agent_id not in names]
     listed_ids = {each.agent_id for each in listed}
-    missing = sorted(_expected(state) - listed_ids)
-    answers, problem = yield from _query_all(observer, [*strangers, *missing], parallelism)
+    doubtful = sorted((_expected(state) - listed_ids) | (_told_to_leave(state) - set(strangers)))
+    answers, problem = yield from _query_all(observer, [*strangers, *doubtful], parallelism)
     if problem is not None:
         found = [each for each in answers.values() if each is not None]
         seen = {
@@ -62,7 +63,7 @@ def observe(
         }
         yield Emit(ForeignMemory({**memory.agents, **seen}))
         raise problem
-    live, ended = _sort_out(listed, names, answers, set(missing))
+    live, ended = _sort_out(listed, names, answers, set(doubtful))
     search = _Search(live, state, owner, remembered, memory.searched)
     places = yield from search.places(observer, agents, parallelism)
     kept = {each: memory.agents[each] for each in listed_ids & set(memory.agents)}
@@ -99,6 +100,12 @@ def _expected(state: State) -> set[str]:
     return recorded | state.released | {each.agent_id for each in state.intents if each.agent_id}
 
 
+def _told_to_leave(state: State) -> set[str]:
+    """The agents whose end an earlier run has asked for: a list that lags behind may show them running for minutes."""
+    leaving = {each.agent_id for each in state.intents if each.operation is Operation.LEAVE}
+    return leaving | {each.agent_id for each in state.records.values() if each.replacing}
+
+
 def _query_all(
     observer: Observer, agent_ids: Sequence[str], parallelism: int
 ) -> Steps[tuple[dict[str, ObservedAgent | None], BaseException | None]]:
@@ -124,19 +131,21 @@ def _sort_out(
     listed: Sequence[ListedAgent],
     names: dict[str, str],
     answers: dict[str, ObservedAgent | None],
-    missing: set[str],
+    doubtful: set[str],
 ) -> tuple[list[ObservedAgent], dict[str, ObservedAgent | None]]:
     """What is live and what is proven ended. A fresh answer about one agent outranks the list."""
     live: list[ObservedAgent] = []
     ended: dict[str, ObservedAgent | None] = {}
     for row in listed:
+        if row.agent_id in doubtful:
+            continue
         if row.agent_id in names:
             live.append(ObservedAgent(row.agent_id, row.status, row.started_at, names[row.agent_id]))
             continue
         answer = answers[row.agent_id]
         if answer is not None and not answer.status.is_terminal:
             live.append(answer)
-    for agent_id in sorted(missing):
+    for agent_id in sorted(doubtful):
         answer = answers[agent_id]
         if answer is None or answer.status.is_terminal:
             ended[agent_id] = answer

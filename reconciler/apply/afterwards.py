@@ -147,7 +147,7 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
                     Finished(intent.address, Action.LEAVE, Result.UNKNOWN, problem.message)
                 )
         elif intent.operation is Operation.LEAVE:
-            yield from _close_leave(context, intent)
+            yield from _close_leave(context, intent, wanted)
 
 
 def _close(context: Context, intent: Intent) -> Steps[None]:
@@ -177,7 +177,7 @@ def _drop_or_defer(context: Context, intent: Intent) -> Steps[None]:
     yield from context.say(Finished(intent.address, Action.LEAVE, Result.DEFERRED, text, until=until))
 
 
-def _close_leave(context: Context, intent: Intent) -> Steps[None]:
+def _close_leave(context: Context, intent: Intent, wanted: frozenset[Address]) -> Steps[None]:
     """A leave that nobody asks for any more: proven done, or dropped once it can no longer be executed late.
 
     Where the intent is all that we know the agent by, it stays until the agent is gone.
@@ -187,6 +187,11 @@ def _close_leave(context: Context, intent: Intent) -> Steps[None]:
     now = yield from context.journal.now()
     record = context.journal.record(intent.address)
     known = record is not None and record.agent_id == intent.agent_id
+    if gone and known and intent.address in wanted:
+        # The plan was made while it ran. The intent stays: by it the next run knows that the end was asked for.
+        text = "its agent has ended, as it was asked to; the next apply joins another"
+        yield from context.say(Finished(intent.address, Action.JOIN, Result.UNKNOWN, text, intent.agent_id))
+        return
     if gone or (known and now - intent.created_at >= context.settings.grace):
         result = "done" if gone else "dropped"
         yield from context.journal.conclude(intent, change="leave", result=result, agent_id=intent.agent_id)

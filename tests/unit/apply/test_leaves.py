@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.spec import Lifecycle, ReplaceOrder
-from tests.unit.apply.scene import DESK, LATE_COPY, Operation, Result, Scene, desk
+from reconciler.ports import HttpRequest
+from tests.unit.apply.scene import DESK, GRACE, LATE_COPY, Operation, Result, Scene, desk
 
 PAUSED = desk(lifecycle=Lifecycle(paused=True))
 EDITED = desk(idle_timeout=60)
@@ -75,6 +76,51 @@ def test_an_agent_of_a_leave_that_nobody_wants_any_more_stays_where_it_has_not_l
     record = scene.record()
     assert record is not None
     assert record.agent_id == agent
+
+
+# --- a list that lags behind ----------------------------------------------------------------------------------
+
+
+def test_a_list_that_lags_does_not_bring_back_an_agent_that_was_told_to_leave(scene: Scene) -> None:
+    scene.now += 300
+    scene.dies_after("leave", PAUSED)
+    scene.service.set_switches(list_lag_seconds=200.0)
+    scene.now += 30
+    assert scene.apply(desk()).is_complete
+    record = scene.record()
+    assert record is not None
+    assert scene.running().agent_id == record.agent_id
+    assert scene.intents() == {}
+
+
+def test_a_list_that_lags_does_not_bring_back_an_agent_that_has_made_room(scene: Scene) -> None:
+    scene.now += 300
+    scene.dies_before("join", EDITED)
+    assert scene.live() == []
+    scene.service.set_switches(list_lag_seconds=200.0)
+    scene.now += 30
+    assert scene.result(desk()) is Result.DEFERRED, "the edit was taken back, and its join may be on its way"
+    scene.now += 2 * GRACE
+    assert scene.apply(desk()).is_complete
+    assert scene.running().properties["idle_timeout"] == 0
+
+
+def test_an_agent_that_ends_late_by_an_earlier_leave_is_not_called_done(scene: Scene) -> None:
+    scene.dies_before("leave", PAUSED)
+    agent = scene.running().agent_id
+    asked: list[str] = []
+
+    def ends_after_it_was_seen(request: HttpRequest) -> None:
+        if request.method == "GET" and agent in request.url:
+            if asked:
+                scene.service.end(agent)
+            asked.append(request.url)
+
+    scene.on_request = ends_after_it_was_seen
+    assert scene.result(desk()) is Result.UNKNOWN
+    scene.on_request = None
+    assert scene.apply(desk()).is_complete
+    assert scene.running().agent_id != agent
 
 
 # --- join-first -----------------------------------------------------------------------------------------------
