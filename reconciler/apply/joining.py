@@ -43,6 +43,8 @@ def join(
     the files want now. `earlier` is the record whose failures go on. Raises `ChangeFailed`, `ChangeHeld` or
     `ChangeDeferred`; where the outcome stays unknown the intent stays open for the next run.
     """
+    if intent.is_refused_late(context.settings.grace):
+        return (yield from _look_once_more(context, intent))
     why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
@@ -55,7 +57,7 @@ def join(
         if not isinstance(outcome, Unknown) or outcome.answered:
             # The service has done with this attempt: only an older one can still be executed late.
             intent = replace(intent, answered=intent.answered + 1, unknown_since=before.unknown_since)
-        if isinstance(outcome, (Conflict, Declined)):
+        if isinstance(outcome, Declined):
             intent = replace(intent, sent_at=before.sent_at)  # it was not executed, and will never be listed
         match outcome:
             case Joined():
@@ -236,8 +238,9 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     """Find out what a 409 means: our agent runs (taken back), the name is used up (None), or neither (raises).
 
     A foreign agent in the channel may have the uid: the address is held, and joined again in the first run after that
-    agent has gone. Where nobody is seen, the name may be taken by a late copy of this very call, whose agent no list
-    shows yet: it is given up only after a second refusal, at least as long after the first as a list may lag behind.
+    agent has gone. Where nobody is seen, the name may be taken by a copy of this very call, whose agent no list shows
+    yet: after a second refusal, at least as long after the first as a list may lag behind, nothing is sent any more until
+    such an agent would be listed, and then the name is given up (`_look_once_more`).
     """
     ended = False
     if conflict.agent_id is not None:
@@ -263,15 +266,33 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     foreign = [each for each in beside if not each.bears(context.owner)]
     if foreign:
         raise ChangeHeld(uid_taken(intent, foreign[0]))
-    until = max(refused_since + context.settings.grace, intent.late_until(context.settings.grace))
-    if now < until:
-        raise ChangeDeferred(
-            f"the service reports a conflict, but no agent is seen that bears the name {intent.name} "
-            f"({conflict.detail}); it is looked for once more from {clock(until)} on",
-            until,
-        )
+    intent = replace(intent, refused_since=refused_since)
+    raise _refused(context, intent, f"the service reports a conflict ({conflict.detail})", now)
+
+
+def _look_once_more(context: Context, intent: Intent) -> Steps[Record | None]:
+    """The agent of a name that was refused twice; without one the name is given up, once every copy would be listed."""
+    record = yield from find_joined(context, intent)
+    if record is not None:
+        return record
+    now = yield from context.journal.now()
+    if now < intent.certain_at(context.settings.grace):
+        raise _refused(context, intent, "the service has reported a conflict twice", now)
     yield from _give_up_name(context, intent)
     return None
+
+
+def _refused(context: Context, intent: Intent, why: str, now: float) -> ChangeDeferred:
+    grace = context.settings.grace
+    assert intent.refused_since is not None, "refused"
+    until = max(intent.refused_since + grace, intent.late_until(grace))
+    if now >= until or intent.is_refused_late(grace):
+        until = intent.certain_at(grace)
+    return ChangeDeferred(
+        f"{why}, but no agent is seen that bears the name {intent.name}; it is looked for once more from "
+        f"{clock(until)} on",
+        until,
+    )
 
 
 def _give_up_name(context: Context, intent: Intent) -> Steps[None]:

@@ -135,6 +135,14 @@ class Intent:
         sent = self.created_at if self.sent_at is None else self.sent_at
         return grace + max(sent, self.in_doubt_since, self.late_until(grace))
 
+    def is_refused_late(self, grace: float) -> bool:
+        """Whether it was sent again, and refused or not answered, later than a list can lag behind the first refusal."""
+        return (
+            self.refused_since is not None
+            and self.sent_at is not None
+            and self.sent_at >= self.refused_since + grace
+        )
+
     def as_join(self) -> Intent:
         """The join of a late-copy note, to be sent again under the same name."""
         return replace(self, operation=Operation.JOIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -192,16 +193,42 @@ def test_a_spent_name_is_given_up_for_one_of_a_later_generation() -> None:
     assert scene.state.read().generations[DESK] == generation(scene)
 
 
-def test_a_conflict_with_nobody_gives_the_name_up_after_a_second_refusal() -> None:
-    scene = Scene()
-    conflict = {"on": "join", "fate": "refuse", "status": 409, "reason": "TaskConflict"}
-    scene.script({**conflict, "count": 3})
+CONFLICT = {"on": "join", "fate": "refuse", "status": 409, "reason": "TaskConflict"}
+
+
+def refused_twice(scene: Scene, second: dict[str, Any]) -> None:
+    """Let the name of the desk be refused, and again when a list cannot lag behind the first refusal any more."""
+    scene.script({**CONFLICT, "count": 2})
     for _ in range(2):
         assert scene.result(desk()) is Result.DEFERRED
         assert scene.intents()[Operation.JOIN].refused_since is not None
     scene.now += GRACE + 2  # the service tells its time in whole seconds
+    scene.script(second)
+    assert scene.result(desk()) is Result.DEFERRED
+
+
+def test_a_conflict_with_nobody_gives_the_name_up_when_nobody_is_listed_after_a_second_refusal() -> None:
+    scene = Scene()
+    refused_twice(scene, CONFLICT)
+    joins = scene.sent["join"]
+    assert scene.result(desk()) is Result.DEFERRED
+    assert scene.sent["join"] == joins, "nothing is sent any more until whatever was sent would be listed"
+    scene.now += GRACE + 2
     assert scene.apply(desk()).is_complete
     assert generation(scene) > 1
+
+
+def test_a_second_refusal_that_is_that_of_its_own_copy_loses_no_agent() -> None:
+    scene = Scene()
+    scene.service.set_switches(list_lag_seconds=200.0)
+    refused_twice(scene, {"on": "join", "fate": "twice", "seconds": 0.0, "answer": "second"})
+    first = scene.running().agent_id
+    for pause in (30, GRACE):
+        scene.now += pause
+        scene.apply(desk())
+    record = scene.record()
+    assert record is not None
+    assert record.agent_id == scene.running().agent_id == first
 
 
 def test_a_refused_name_is_sent_again_in_every_run_and_heals_at_once() -> None:
