@@ -73,7 +73,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _joining(
                 "                return (yield from _resolve_conflict(context, intent, outcome))\n",
-                "                yield from _give_up_name(context, intent, 0.0)\n                return None\n",
+                "                yield from _give_up_name(context, intent)\n                return None\n",
             ),
         ),
     ),
@@ -178,7 +178,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "B13",
         "skip fsync of the directory",
-        (Edit("reconciler.state.database", "    os.fsync(directory)\n", ""),),
+        (Edit("reconciler.state.database", "    files.sync_directory(path.parent)\n", ""),),
         check="disk",
     ),
     Mutant(
@@ -197,10 +197,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "retry 504 with a new generation",
         (
             _joining(
-                "                intent = yield from context.journal.mark_unknown(intent)\n"
-                "                yield from context.say(",
-                "                yield from _give_up_name(context, intent, 0.0)\n                return None\n"
-                "                yield from context.say(",
+                "                    intent = yield from context.journal.mark_unknown(intent)\n",
+                "                    yield from _give_up_name(context, intent)\n                    return None\n",
             ),
         ),
     ),
@@ -322,7 +320,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "B25",
         "follow a redirect with Authorization",
-        (Edit("reconciler.driver.http", "follow_redirects=False", "follow_redirects=True"),),
+        (
+            Edit(
+                "reconciler.driver.http",
+                "        reply = await transport.handle_async_request(prepared)\n",
+                "        client = httpx.AsyncClient(transport=transport, follow_redirects=True)\n"
+                "        reply = await client.send(prepared, stream=True)\n",
+            ),
+        ),
         check="redirect",
     ),
     Mutant(
