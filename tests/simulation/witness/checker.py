@@ -195,11 +195,7 @@ class Checker:
         """Whether an agent of ours came to its end since then without being asked: no run can know of it yet."""
         now, by_id = self.world.time.now, self.world.store.by_id()
         return any(
-            # A leave of an earlier run that the list does not show yet is excused, too: a known gap (life 40453), in which
-            # a run drops the leave's intent as done and does not say that its address stays empty until the next run.
-            (agent.left_at is None or bool(self._lag()))
-            and since <= agent.end.at <= now
-            and agent.agent_id in by_id
+            agent.left_at is None and since <= agent.end.at <= now and agent.agent_id in by_id
             for agent in self.world.simulator.world.agents()
         )
 
