@@ -258,7 +258,11 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     now = yield from context.journal.now()
     refused_since = now if intent.refused_since is None else intent.refused_since
     yield from context.journal.write(PutIntent(replace(intent, refused_since=refused_since)))
-    if ended or (yield from context.provider.has_ended(intent.name, channel=intent.address.channel)):
+    if (
+        not ended and intent.attempt == 1
+    ):  # what was sent before may have been executed after that end, and be unlisted
+        ended = yield from context.provider.has_ended(intent.name, channel=intent.address.channel)
+    if ended:
         # The bearer's end frees the name for a late copy, so that another name has to wait.
         yield from defer_late_copy(context, intent)
         yield from _give_up_name(context, intent)

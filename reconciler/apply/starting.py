@@ -70,7 +70,12 @@ def _late_copy_to_repeat(context: Context, spec: AgentSpec) -> Steps[Intent | No
     """
     note = context.journal.late_copy(spec.address)
     now = yield from context.journal.now()
-    if note is None or now >= note.late_until(context.settings.grace) or context.journal.is_superseded(note):
+    if note is None or context.journal.is_superseded(note):
+        return None
+    grace = context.settings.grace
+    if now >= (
+        note.late_until(grace) or note.certain_at(grace)
+    ):  # what was answered badly may be not listed yet
         return None
     parsed = AgentName.parse(note.name)
     holder = yield from _seat_holder(context, note)

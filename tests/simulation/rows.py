@@ -577,6 +577,20 @@ def _interrupted(after: float) -> Universe:
     return world
 
 
+def _unwanted_and_listed_at_last() -> Universe:
+    """A late join that is executed between the plan of a run and its last look: that look leaves its agent."""
+    path = "grace: an unwanted late agent was left"
+    for step in range(30):
+        world = BY_NAME["unwanted late join"].prepared()
+        world.time.run_for(173.9 + 0.04 * step)
+        process = world.run("apply", BY_NAME["unwanted late join"].job)
+        if world.seen[path]:
+            require(_done(world, process), "unwanted, listed at last", repr(process.result))
+            BY_NAME["unwanted late join"].finish(world)
+            return world
+    raise Violation("row", "unwanted, listed at last: no run met the instant")
+
+
 def _unwanted_intent() -> Universe:
     world = BY_NAME["unwanted late join"].prepared()
     process = world.run("apply", BY_NAME["unwanted late join"].job)
@@ -763,6 +777,7 @@ ROWS: tuple[Row, ...] = (
         for after in (0.05, 0.2, 0.4, 0.6, 0.9, 1.5)
     ),
     Row("intent: unwanted, executed late", _unwanted_intent),
+    Row("intent: unwanted, executed between the plan and the last look", _unwanted_and_listed_at_last),
     Row("renewal: of an agent that nobody wants, and that has just ended", _renewed_though_gone),
     Row("join: a copy is executed when its agent has ended", _copy_after_the_end),
     Row("join: a copy is executed and taken in", _copy_taken_in),

@@ -174,7 +174,10 @@ def stands_back(checker: Checker, wish: Wish, terms: Terms) -> bool:
     if wish.may_join_beside or wish.address in terms.beside:
         return False
     store = checker.world.store
-    has_run = wish.address in store.used() or any(store.at(at) for at in (wish.address, *wish.previously))
+    earlier = (
+        each for each in wish.previously if each not in terms.files.wishes
+    )  # what is declared was not renamed
+    has_run = wish.address in store.used() or any(store.at(at) for at in (wish.address, *earlier))
     return any(
         each.channel == wish.channel
         and not checker.is_ours(each, terms.files.mark)
