@@ -133,7 +133,7 @@ class SocketBench(AgoraBench):
         self._runner = runner
         self._sender = HttpxSender()
         limits = CallLimits(
-            calls_per_second=10_000, burst=10_000, write_seconds=0.3, attempt_seconds=0.3, read_seconds=0.7
+            calls_per_second=10_000, burst=10_000, write_seconds=1.0, attempt_seconds=1.0, read_seconds=2.3
         )
         super().__init__(simulator, settings(url), limits)
 

@@ -97,6 +97,11 @@ class Files:
             found = walk(self._directory.entries, pattern, self.limits.entries)
         except OSError as error:
             raise Unreadable("file-unreadable", f"cannot read {error.filename}: {error.strerror}") from None
+        except (LeadsOut, Hidden):  # a directory became a link since its folder was listed
+            summary = (
+                f'a directory that the pattern "{pattern}" leads through was exchanged for a link meanwhile'
+            )
+            raise Unreadable("file-unreadable", summary, "run the command again") from None
         if found.link is not None:
             raise Unreadable(
                 "include-link",
