@@ -77,7 +77,9 @@ def grouped(
         parts = () if action_of(act) in bare else tuple(parts_of(act))
         endangers = sent_to(change) & risky if risky else None
         where = tuple((part.path, part.forces) for part in parts)
-        key = number if full else (_kind(change, act), endangers, where)
+        # Which address adopts which agent is what a reviewer has to check: each stands by itself.
+        alone = full or act.reason.because is Because.ADOPT_DECLARED
+        key = number if alone else (_kind(change, act), endangers, where)
         found.setdefault(key, []).append((change, parts))
     alike = [rows for candidates in found.values() for rows in _of_one_shape(candidates)]
     return tuple(
