@@ -146,9 +146,10 @@ def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
 
 
 def _strangers_by_channel(basis: Basis) -> dict[str, list[ObservedAgent]]:
-    """The foreign agents whose channel is known, by channel."""
+    """The foreign agents whose channel is known, by channel; one that is stopping may still say farewell."""
     found: dict[str, list[ObservedAgent]] = defaultdict(list)
-    for agent in foreign_agents(basis):
+    is_ours = ours(basis)
+    for agent in (each for each in basis.live if not is_ours(each)):
         channel = basis.channels.get(agent.agent_id)
         if channel is not None:
             found[channel].append(agent)
