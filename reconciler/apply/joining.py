@@ -121,10 +121,7 @@ def _joined(
         earlier=earlier,
     )
     predecessor = yield from _leave_of_predecessor(context, record)
-    # An attempt that nobody answered may be executed once the name is free again.
-    now = yield from context.journal.now()
-    is_late = intent.may_turn_up_late(now, context.settings.grace)
-    late_copy = late_copy_note(intent, intent.in_doubt_since) if is_late else []
+    late_copy = yield from _late_copy(context, intent)
     yield from context.journal.conclude(
         intent,
         PutRecord(record),
@@ -135,6 +132,13 @@ def _joined(
         agent_id=record.agent_id,
     )
     return record
+
+
+def _late_copy(context: Context, intent: Intent) -> Steps[list[Write]]:
+    """The note of a late copy, where one is possible: what nobody answered may be executed once the name is free."""
+    now = yield from context.journal.now()
+    is_late = intent.may_turn_up_late(now, context.settings.grace)
+    return late_copy_note(intent, intent.in_doubt_since) if is_late else []
 
 
 def _leave_of_predecessor(context: Context, record: Record) -> Steps[list[Write]]:
@@ -256,11 +260,10 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
     now = yield from context.journal.now()
-    refused_since = now if intent.refused_since is None else intent.refused_since
-    yield from context.journal.write(PutIntent(replace(intent, refused_since=refused_since)))
-    if (
-        not ended and intent.attempt == 1
-    ):  # what was sent before may have been executed after that end, and be unlisted
+    intent = replace(intent, refused_since=now if intent.refused_since is None else intent.refused_since)
+    yield from context.journal.write(PutIntent(intent))
+    if not ended and intent.attempt == 1:
+        # Not after several attempts: an earlier one may have started an agent since that end, which no list shows yet.
         ended = yield from context.provider.has_ended(intent.name, channel=intent.address.channel)
     if ended:
         # The bearer's end frees the name for a late copy, so that another name has to wait.
@@ -270,7 +273,6 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     foreign = [each for each in beside if not each.bears(context.owner)]
     if foreign:
         raise ChangeHeld(uid_taken(intent, foreign[0]))
-    intent = replace(intent, refused_since=refused_since)
     raise _refused(context, intent, f"the service reports a conflict ({conflict.detail})", now)
 
 
@@ -309,8 +311,7 @@ def _give_up_name(context: Context, intent: Intent) -> Steps[None]:
     beyond = max(
         context.journal.next_generation(intent.address, intent.generation), int((now - _FIRST_HOUR) // 3600)
     )
-    is_late = intent.may_turn_up_late(now, context.settings.grace)
-    late_copy = late_copy_note(intent, intent.in_doubt_since) if is_late else []
+    late_copy = yield from _late_copy(context, intent)
     yield from context.journal.conclude(
         intent,
         PutGeneration(intent.address, beyond),

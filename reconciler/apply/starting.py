@@ -73,9 +73,9 @@ def _late_copy_to_repeat(context: Context, spec: AgentSpec) -> Steps[Intent | No
     if note is None or context.journal.is_superseded(note):
         return None
     grace = context.settings.grace
-    if now >= (
-        note.late_until(grace) or note.certain_at(grace)
-    ):  # what was answered badly may be not listed yet
+    # What the service answered badly is not executed late, but what it started may not be listed yet.
+    until = note.late_until(grace) or note.certain_at(grace)
+    if now >= until:
         return None
     parsed = AgentName.parse(note.name)
     holder = yield from _seat_holder(context, note)

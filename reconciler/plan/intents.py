@@ -51,9 +51,12 @@ def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
                     records.pop(write.address, None)
                 elif isinstance(write, PutIntent):
                     open_intents.append(write.intent)
+    called = {each.agent_id for each in state.intents}
     for record in list(records.values()):
+        if record.replacing or record.agent_id in called:
+            continue  # an open call, a leave above all, may have ended it: that says nothing of its join
         judged = _judged(record, basis, able)
-        if judged != record:
+        if judged is not record:
             records[record.address] = judged
             writes.append(PutRecord(judged))
     if not writes:
@@ -63,8 +66,6 @@ def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
 
 def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
     """A record with what its agent's life says of its last join: failed early, or well for a while."""
-    if record.replacing or any(each.agent_id == record.agent_id for each in basis.state.intents):
-        return record  # it was told to leave: its end says nothing of its join
     ended = basis.ended.get(record.agent_id)
     if ended is not None and record.failed_agent != record.agent_id:
         kind = able.end_of(ended.message).kind
@@ -82,9 +83,10 @@ def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
     return record
 
 
-# An agent that ends so soon after its start (seconds) has never come up: a join answers RUNNING before any media is, and
-# a bad token or certificate shows 1 to 3 s later (v2 API reference: "Lifecycle"). So long it has to live to count as well.
+# An agent that ends within this time of its start (seconds) has never come up: a join answers RUNNING before any media is
+# there, and a bad token or certificate shows 1 to 3 s later (v2 API reference: "Lifecycle").
 EARLY = 60.0
+# An agent that has lived for this time (seconds) ends the count of failed joins.
 WELL = 600.0
 # A failed join is tried again at once twice, then after growing pauses: a broken vendor key must not cost a
 # join per run for ever.

@@ -10,11 +10,11 @@ import re
 
 from reconciler.errors import StateError, put_back
 from reconciler.model.address import Address, AgentName
+from reconciler.model.observed import AGENT_ID
 from reconciler.model.record import Intent, State
 from reconciler.state.damage import damaged
 
-# What the service's ids look like (reliability: T9); an id is put into addresses of requests.
-_AGENT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_AGENT_ID = re.compile(AGENT_ID)
 _LARGEST = 2**53
 # A name has room for ten digits; once a second it takes thirty years to come here.
 MOST_GENERATIONS = 10**9
@@ -48,7 +48,8 @@ def check(state: State) -> None:
 
 def _check_intent(intent: Intent) -> None:
     wrong = ""
-    if not (is_time(intent.created_at) and is_time(intent.unknown_since)):
+    times = (intent.created_at, intent.unknown_since, intent.refused_since, intent.sent_at)
+    if not all(map(is_time, times)):
         wrong = "has a time that is none"
     elif not intent.is_of_a_join:
         wrong = (

@@ -68,7 +68,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
 def _check_times(basis: Basis) -> None:
     """Refuse a state that means to do what lies ahead of the service's clock: its waits would never end."""
     for intent in basis.state.intents:
-        ahead = max(intent.created_at, intent.unknown_since or 0.0) - basis.now
+        ahead = max(intent.created_at, intent.unknown_since or 0.0, intent.sent_at or 0.0) - basis.now
         if ahead > _MOST_AHEAD:
             raise StateError(
                 f"the state means to {intent.operation} {intent.address} since a time {spelled(round(ahead / 3600) * 3600)} in the future: "

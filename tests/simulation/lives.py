@@ -426,13 +426,8 @@ class _Life:
     def _lose(self, world: Universe) -> None:
         if world.store.real is not None:
             return
-        # A service whose list is behind, or that still has calls of ours to execute, cannot be told apart from one in
-        # which nothing runs, once we have forgotten everything.
-        if world.checker.lagging or world.simulator.next_due() is not None or world.weather.rates:
-            world.checker.strict = False
         self.lost = True
-        world.store.lose()
-        world.checker.state_lost()
+        world.lose_state()
 
     # --- quiet
 

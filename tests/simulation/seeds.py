@@ -178,13 +178,8 @@ class _Life:
                 world.simulator.end(agent.agent_id, failed=chance.random() < 0.5)
                 world.note(f"{agent.name} ended behind our back")
         if chance.random() < 0.05:
-            # A service whose list is behind, or that still has calls of ours to execute, cannot be told apart
-            # from one in which nothing runs, once we have forgotten everything.
-            if world.checker.lagging or world.simulator.next_due() is not None or world.weather.rates:
-                world.checker.strict = False
             self.lost = True
-            world.store.lose()
-            world.checker.state_lost()
+            world.lose_state()
 
     # --- quiet
 

@@ -148,6 +148,17 @@ class Universe:
         name = reference.rsplit("/", 1)[-1]
         return f"canary-{name}~{self.renewed[name]}" if self.renewed[name] else f"canary-{name}"
 
+    def lose_state(self) -> None:
+        """The state is lost, and the checker knows.
+
+        A service whose list is behind, or that still has calls of ours to execute, cannot be told apart from one in which
+        nothing runs, once we have forgotten everything.
+        """
+        if self.checker.lagging or self.simulator.next_due() is not None or self.weather.rates:
+            self.checker.strict = False
+        self.store.lose()
+        self.checker.state_lost()
+
     def join_stranger(self, name: str, channel: str, uid: str) -> str:
         """Somebody else's agent, started behind our back; returns its id."""
         agent_id = self.invited(name, channel, uid)
