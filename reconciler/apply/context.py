@@ -39,11 +39,11 @@ class ChangeFailed(ReconcilerError):
 
 
 class ChangeHeld(ReconcilerError):
-    """A change cannot be made until somebody does something about what the message names."""
+    """A change cannot be made until a person does one of the things that the message names."""
 
 
 class ChangeDeferred(ReconcilerError):
-    """A change has to wait until `until` (epoch seconds), and nobody waits for it while holding the state's lock."""
+    """A change has to wait until `until` (epoch seconds). The run does not wait: it ends, and gives the lock back."""
 
     def __init__(self, message: str, until: float) -> None:
         super().__init__(message)

@@ -36,7 +36,7 @@ def import_fleet(
     parallelism: int,
     output: Output,
 ) -> ImportedFleet:
-    """Write a fleet from sources, from what runs, or from both; raises before anything is written, or not at all."""
+    """Write a fleet from sources, from what runs, or from both; where it raises, nothing was written."""
     there = [each for each in (directory / FLEET_FILE, directory / "fleet.yml") if os.path.lexists(each)]
     if there := [*there, *sorted(directory.glob("agents/*.y*ml*"))]:
         raise UsageError(

@@ -17,7 +17,7 @@ _STATE = ".reconciler/"
 _IGNORE_FILE = ".gitignore"
 _SETTINGS_FILE = ".vscode/settings.json"
 SCHEMA_FILE: Final = "fleet.schema.json"
-# For VS Code, where files that have no such line; YAML 1.2 as we read it: `no` is a text.
+# For VS Code, where a file has no such line. YAML 1.2, as we read it: `no` is a text there.
 _SETTINGS = f"""\
 {{
   "yaml.schemas": {{"./{SCHEMA_FILE}": ["fleet.yaml", "agents/*.yaml", "agents/*.yml"]}},

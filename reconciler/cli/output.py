@@ -91,7 +91,7 @@ class Output:
         self.result(self.rendered(form, kind, value, options), commands=form.is_workflow_commands)
 
     def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
-        """A value of a kind as this run prints it."""
+        """The text of a report in a format, with the colours and width of this run."""
         more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
         return form.render(kind, value, more)
 
@@ -108,7 +108,7 @@ class Output:
             _log(self.log.record(text, level, fields))
 
     def trace(self, text: str, fields: Mapping[str, object]) -> None:
-        """Tell the log something that nobody who reads lines at a terminal needs."""
+        """Write something into the log that people at a terminal do not need to read."""
         (self.note if self.log_format is None else self.say)(text, fields=fields)
 
     def acknowledge(self, text: str) -> None:

@@ -103,7 +103,7 @@ class Session:
         return result
 
     def _interrupted(self, number: int, *, is_watch: bool) -> Interrupted:
-        """The end of a run that was stopped; what is said of it is what is certain."""
+        """The exception that ends a stopped run, after a line on whether anything was changed."""
         if not is_watch:
             said = "interrupted" if self._has_changed else "interrupted; nothing was done"
             self.output.say(said, level="error")

@@ -1,4 +1,4 @@
-"""What ends an import: every problem of the sources with its place, and never a word of what stands there."""
+"""The error that ends an import: each problem of the sources with its place, and no text of the sources."""
 
 from __future__ import annotations
 

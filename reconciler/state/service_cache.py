@@ -1,6 +1,6 @@
-"""What runs learn of a service and no plan depends on: its pace, and the names of foreign agents. One file per App ID.
+"""A cache of what runs learn of a service: its pace, and the names of foreign agents. One file per App ID.
 
-It lies beside the states whose runs talk to the App ID. Losing it is harmless: the pace is found again, and each foreign
+It lies beside the states whose runs talk to the App ID. No plan depends on it, and losing it is harmless: the pace is found again, and each foreign
 agent costs one more query. It holds no secret.
 """
 
