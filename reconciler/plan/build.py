@@ -20,10 +20,10 @@ from reconciler.plan.change import (
     Action,
     Adopt,
     Change,
-    Hold,
     Keep,
     Renew,
     Update,
+    act_of,
     action_of,
     diffs_of,
     target_of,
@@ -212,10 +212,10 @@ def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
 
 def _ignored(facts: Facts, change: Change) -> Ignored | None:
     """The ignored paths at which a kept agent differs from the files, or None; a replacement shows them as its own."""
-    inner = change.change if isinstance(change, Hold) else change
-    if not isinstance(inner, (Keep, Update, Renew, Adopt)) or inner.target.record is None:
+    act = act_of(change)
+    if not isinstance(act, (Keep, Update, Renew, Adopt)) or act.target.record is None:
         return None
-    rows = ignored_diffs(inner.spec, inner.target.record)
+    rows = ignored_diffs(act.spec, act.target.record)
     return Ignored(facts.address, tuple(row.path for row in rows)) if rows else None
 
 

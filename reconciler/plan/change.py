@@ -238,19 +238,30 @@ def action_of(change: Change) -> Action:
     return _ACTIONS[type(change)]
 
 
+def act_of(change: Change) -> Act | Keep:
+    """The act of a change, also where it is held."""
+    return change.change if isinstance(change, Hold) else change
+
+
 def spec_of(change: Change) -> AgentSpec | None:
     """The spec that a change brings about, if it leaves an agent behind."""
-    inner = change.change if isinstance(change, Hold) else change
-    return None if isinstance(inner, (Leave, Forget)) else inner.spec
+    act = act_of(change)
+    return None if isinstance(act, (Leave, Forget)) else act.spec
 
 
 def target_of(change: Change) -> Target | None:
     """The running agent that a change touches, if any."""
-    inner = change.change if isinstance(change, Hold) else change
-    return None if isinstance(inner, (Join, Forget)) else inner.target
+    act = act_of(change)
+    return None if isinstance(act, (Join, Forget)) else act.target
 
 
 def diffs_of(change: Change) -> tuple[FieldDiff, ...]:
     """The field differences that a change settles."""
-    inner = change.change if isinstance(change, Hold) else change
-    return inner.diffs if isinstance(inner, (Update, Replace, Rotate)) else ()
+    act = act_of(change)
+    return act.diffs if isinstance(act, (Update, Replace, Rotate)) else ()
+
+
+def order_of(change: Change) -> tuple[Address, str, str]:
+    """The key by which changes are sorted: address, kind of act, and agent where several leave one address."""
+    target = target_of(change)
+    return (change.address, action_of(act_of(change)).value, target.agent_id if target else "")

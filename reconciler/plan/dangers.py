@@ -26,6 +26,7 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
+    act_of,
 )
 from reconciler.plan.guard import Policy, Refusal
 
@@ -157,7 +158,7 @@ def hold_dangerous(change: Change, found: Iterable[Danger], policy: Policy) -> C
 
 def sent_to(change: Change) -> frozenset[tuple[str, str]]:
     """The secrets that a change sends, also where it is held, each with a host that it goes to."""
-    found = _destinations([_sent(change.change if isinstance(change, Hold) else change)])
+    found = _destinations([_sent(act_of(change))])
     return frozenset((name, host) for name, hosts in found.items() for host in hosts)
 
 

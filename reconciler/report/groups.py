@@ -28,8 +28,10 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
+    act_of,
     action_of,
     diffs_of,
+    order_of,
     spec_of,
     target_of,
 )
@@ -72,8 +74,8 @@ def grouped(
     """
     found: dict[Hashable, list[tuple[Change, tuple[BodyPart, ...]]]] = {}
     risky = frozenset((each.reference, each.host) for each in plan.dangers)
-    for number, change in enumerate(sorted(changes, key=_order)):
-        act = inner(change)
+    for number, change in enumerate(sorted(changes, key=order_of)):
+        act = act_of(change)
         parts = () if action_of(act) in bare else tuple(parts_of(act))
         endangers = sent_to(change) & risky if risky else None
         where = tuple((part.path, part.forces) for part in parts)
@@ -84,7 +86,7 @@ def grouped(
     alike = [rows for candidates in found.values() for rows in _of_one_shape(candidates)]
     return tuple(
         Group(*map(tuple, zip(*rows, strict=True)))
-        for rows in sorted(alike, key=lambda rows: _order(rows[0][0]))
+        for rows in sorted(alike, key=lambda rows: order_of(rows[0][0]))
     )
 
 
@@ -125,21 +127,11 @@ def _is_uniform(column: Sequence[Any]) -> bool:
     return False
 
 
-def inner(change: Change) -> Act | Keep:
-    """The change itself, also where it is held."""
-    return change.change if isinstance(change, Hold) else change
-
-
 def nameless(text: str, *own: str) -> str:
     """A text without what names one agent: `own` words, ids and names of the service."""
     for word in own:
         text = text.replace(word, "\0") if word else text
     return _ID.sub("\0", text)
-
-
-def _order(change: Change) -> tuple[object, ...]:
-    target = target_of(change)
-    return (change.address, action_of(inner(change)).value, target.agent_id if target else "")
 
 
 def _kind(change: Change, act: Act | Keep) -> Hashable:

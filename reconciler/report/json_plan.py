@@ -18,13 +18,14 @@ from reconciler.plan.change import (
     Hold,
     Keep,
     Leave,
+    act_of,
     action_of,
     diffs_of,
+    order_of,
     spec_of,
     target_of,
 )
 from reconciler.report.documents import as_json
-from reconciler.report.groups import inner
 from reconciler.report.plan_document import (
     BodyChange,
     CostTree,
@@ -67,7 +68,7 @@ def render_plan(plan: Plan) -> str:
 
 def plan_tree(plan: Plan) -> PlanDocument:
     """A plan as a plain tree."""
-    changes = sorted(plan.changes, key=_order)
+    changes = sorted(plan.changes, key=order_of)
     return {
         "format_version": FORMAT_VERSION,
         "fleet": plan.owner.fleet,
@@ -120,7 +121,7 @@ def cost_tree(plan: Plan) -> CostTree:
 
 def change_tree(plan: Plan, change: Change) -> ResourceChange:
     """One address: our word for what happens, and Terraform's; the whole body before and after."""
-    act = inner(change)
+    act = act_of(change)
     target = target_of(change)
     return {
         "address": str(change.address),
@@ -138,7 +139,7 @@ def change_tree(plan: Plan, change: Change) -> ResourceChange:
 
 
 def _terraform_change(change: Change) -> BodyChange:
-    act = inner(change)
+    act = act_of(change)
     target = target_of(change)
     record = act.record if isinstance(act, Forget) else target.record if target else None
     spec = None if isinstance(act, (Leave, Forget)) else spec_of(change)
@@ -213,8 +214,3 @@ def unmanaged_tree(row: Unmanaged) -> UnmanagedTree:
         "channel": row.channel,
         "status": row.agent.status.value,
     }
-
-
-def _order(change: Change) -> tuple[object, ...]:
-    target = target_of(change)
-    return (change.address, action_of(inner(change)).value, target.agent_id if target else "")

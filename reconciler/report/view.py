@@ -28,13 +28,14 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
+    act_of,
     action_of,
     diffs_of,
     target_of,
 )
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
-from reconciler.report.groups import Group, grouped, inner
+from reconciler.report.groups import Group, grouped
 from reconciler.report.sentences import headline
 from reconciler.report.shown import Side, UnknownValue, is_long, leaf, masked
 from reconciler.report.style import SYMBOLS
@@ -120,7 +121,7 @@ def location_of(plan: Plan, change: Change) -> Span | None:
 
 def _row(plan: Plan, group: Group) -> ChangeRow:
     change = group.changes[0]
-    act = inner(change)
+    act = act_of(change)
     symbol = SYMBOLS[action_of(change)]
     if isinstance(act, (Replace, Rotate)) and overlaps(act) and not isinstance(change, Hold):
         symbol = "+/-"
@@ -135,7 +136,7 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
         wanted=action_of(act),
         symbol=symbol,
         headline=headline(act, held=isinstance(change, Hold), count=len(group.changes)),
-        reasons=tuple(dict.fromkeys(inner(each).reason.text for each in group.changes)),
+        reasons=tuple(dict.fromkeys(act_of(each).reason.text for each in group.changes)),
         holds=tuple(dict.fromkeys(held)),
         places=tuple(each for each in places if each is not None),
         agent_id=target.agent_id if target else forgotten.agent_id if forgotten else "",
@@ -236,7 +237,7 @@ def body_tree(spec: AgentSpec) -> dict[str, Tree]:
 def _unchanged(group: Group) -> tuple[int, int] | None:
     """How many leaves stay as they are, at least and at most; None where the changes are not about fields, or nobody
     knows."""
-    counts = [_unchanged_in(inner(each)) for each in group.changes]
+    counts = [_unchanged_in(act_of(each)) for each in group.changes]
     known = [each for each in counts if each is not None]
     return (min(known), max(known)) if len(known) == len(counts) else None
 

@@ -24,6 +24,7 @@ from reconciler.plan.change import (
     Hold,
     Join,
     Update,
+    act_of,
     action_of,
     diffs_of,
     spec_of,
@@ -256,7 +257,7 @@ def _basis(record: Record | None, agents: list[ObservedAgent]) -> Basis:
 
 def told(change: Change) -> dict[str, Any]:
     """A change in the words of `expected`."""
-    inner = change.change if isinstance(change, Hold) else change
+    inner = act_of(change)
     target, spec = target_of(change), spec_of(change)
     words: dict[str, Any] = {
         "change": action_of(change).value,

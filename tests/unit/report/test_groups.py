@@ -17,12 +17,12 @@ from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
 from reconciler.model.spec import ReplaceOrder
 from reconciler.plan.build import Plan
-from reconciler.plan.change import action_of
+from reconciler.plan.change import act_of, action_of
 from reconciler.plan.dangers import sent_to
 from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.folding import LONGEST, folded
-from reconciler.report.groups import grouped, inner
+from reconciler.report.groups import grouped
 from tests.unit.report.plans import NOW, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
@@ -152,7 +152,7 @@ def test_a_group_is_of_one_action_reason_field_set_danger_and_protection(rows: l
     )
     for group in found:
         for one, other in pairwise(group.changes):
-            a, b = inner(one), inner(other)
+            a, b = act_of(one), act_of(other)
             assert action_of(one) is action_of(other)
             assert action_of(a) is action_of(b)
             assert a.reason.because is b.reason.because
