@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from reconciler.errors import ReconcilerError
 from reconciler.importing.bodies import read_sources
 from reconciler.importing.files import fleet_of
+from tests.growth.measure import TESTED, growth
 
 BODY = {"name": "a", "properties": {"channel": "lobby", "llm": {"url": "https://x.example.com"}}}
 TEXT = json.dumps(BODY)
@@ -235,20 +235,8 @@ GROWING: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("shape", GROWING)
 def test_time_grows_as_the_text_does(shape: str) -> None:
-    def seconds(size: int) -> float:
-        text = GROWING[shape](size)
-        best = 60.0
-        for _ in range(3):
-            begun = time.process_time()
-            try:
-                fleet_of("demo", {"kind": "agora"}, read_sources({"f": text}, lambda name, where: "").bodies)
-            except ReconcilerError:
-                pass
-            best = min(best, time.process_time() - begun)
-        return best
+    def make(text: str) -> None:
+        fleet_of("demo", {"kind": "agora"}, read_sources({"f": text}, lambda name, where: "").bodies)
 
-    size = 1000
-    while seconds(size) < 0.02 and size < 64_000:
-        size *= 2
-    # Four times the text: 4 where time is linear, 16 where it is quadratic.
-    assert seconds(4 * size) < 9 * seconds(size) + 0.02
+    found = growth(make, GROWING[shape], TESTED)
+    assert found.is_linear, found
