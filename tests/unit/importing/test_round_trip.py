@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler import config
 from reconciler.config.yaml.scalars import CONTROL
+from reconciler.contract.jsonschema import properties_schema
 from reconciler.errors import InvalidConfig
 from reconciler.importing.bodies import read_sources
 from reconciler.importing.files import ImportedFleet, fleet_of
@@ -50,6 +51,9 @@ trees = st.recursive(
     max_leaves=8,
 )
 free = st.dictionaries(keys, trees, max_size=4)
+# Of the parameters of a model those that the contract types hold no tree of any kind: `validate` refuses such a body.
+typed = frozenset(properties_schema()["$defs"]["llm_openai"]["properties"]["params"]["properties"])
+params_of_a_model = free.filter(lambda tree: not typed & tree.keys())
 
 
 def body(**more: Any) -> dict[str, Any]:
@@ -139,7 +143,7 @@ def check(*bodies: dict[str, Any]) -> ImportedFleet:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(texts, texts, free, free, free)
+@given(texts, texts, params_of_a_model, free, free)
 @example("{{guest}} and {% x %}", "Hi {{guest}}", {"guest": "there"}, {"x": "0123"}, {})
 def test_any_body_comes_back(prompt: str, greeting: str, params: Any, voice: Any, labels: Any) -> None:
     check(
