@@ -32,6 +32,7 @@ class Flags:
     allows: Sequence[tuple[str, str]] = ()
     only: str | None = None
     prune_unrecorded: bool = False
+    override_freeze: str | None = None
     parallelism: int = 10
     rate: float | None = None
     wait: float = 120.0
@@ -46,7 +47,16 @@ class Flags:
 
     def policy(self) -> Policy:
         limits, hosts, beside = read_allows(self.allows)
-        return Policy(limits, hosts, beside, _read_only(self.only), self.prune_unrecorded)
+        if self.override_freeze is not None and not self.override_freeze.strip():
+            raise click.BadParameter("--override-freeze needs a reason, which is recorded")
+        return Policy(
+            limits,
+            hosts,
+            beside,
+            _read_only(self.only),
+            self.prune_unrecorded,
+            override_freeze=(self.override_freeze or "").strip(),
+        )
 
 
 def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job:

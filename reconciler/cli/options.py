@@ -265,6 +265,12 @@ selection_options = stacked(
     ),
 )
 
+freeze_option = click.option(
+    "--override-freeze",
+    metavar="REASON",
+    help="Do what `freeze` holds, for once; the reason is recorded.",
+)
+
 policy_options = stacked(
     click.option(
         "--allow",
@@ -285,6 +291,7 @@ policy_options = stacked(
         is_flag=True,
         help="Leave agents with our mark that neither files nor state know.",
     ),
+    freeze_option,
 )
 
 parallelism_option = click.option(

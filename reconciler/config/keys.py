@@ -16,6 +16,7 @@ from reconciler.config.value_types import (
     APP_ID,
     CONDITION,
     COUNT,
+    INSTANT,
     LOOP_ITEMS,
     PATHS,
     RUNNING_AGENT,
@@ -31,11 +32,13 @@ from reconciler.config.value_types import (
     names,
     one_of,
     part,
+    several_of,
     text,
 )
 from reconciler.model.address import AGENT, CHANNEL, ENVIRONMENT, FLEET
 from reconciler.model.fleet import Area
 from reconciler.model.spec import HOUR, Beside, ReplaceOrder
+from reconciler.plan.freeze import FREEZABLE
 from reconciler.services import SERVICES, kinds
 
 REQUIRED: Final = "required"
@@ -115,12 +118,30 @@ KEYS: Final[Mapping[str, Keys]] = {
             mapping({"anyOf": [{"$ref": "#/$defs/environment"}, {"type": "null"}]}, keys=ENVIRONMENT.pattern),
             "what differs with `-e NAME`",
         ),
+        "freeze": Key(
+            listing({"$ref": "#/$defs/freeze"}, "list of freezes"),
+            "times until which changes are held; renewals go on, and so does a rotation with less than 2h left",
+            static=True,
+        ),
         "ignore": Key(
             listing({"$ref": "#/$defs/ignored"}, "list of ignored warnings"),
             "warnings that were read and are accepted",
             static=True,
         ),
         "channels": Key(part("channels", "list", Shape.LIST), "as in an agents file"),
+    },
+    "freeze": {
+        "until": Key(INSTANT, "when it ends by itself", REQUIRED, static=True),
+        "reason": Key(text(), "why, for whoever meets it in a plan", REQUIRED, static=True),
+        "targets": Key(
+            names("address, glob or list"), "which addresses it is for", "`*`, all of them", static=True
+        ),
+        "kinds": Key(
+            several_of(FREEZABLE),
+            "which changes it holds",
+            "`[update, replace, leave]`",
+            static=True,
+        ),
     },
     "ignore": {
         "rule": Key(text("id"), "the id that `validate` prints behind the warning", REQUIRED, static=True),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler import durations
+from reconciler import durations, instants
 from reconciler.config.words import (
     InvalidValue,
     agent_id,
@@ -19,7 +19,9 @@ from reconciler.config.words import (
     app_id,
     boolean,
     duration,
+    instant,
     share,
+    some_of,
     whole,
     word,
 )
@@ -138,6 +140,17 @@ def between(least: float, most: float) -> ValueType:
     )
 
 
+def several_of(words: Mapping[str, str]) -> ValueType:
+    """One or several of a closed list of words, each with what it stands for, read before anything is rendered."""
+    one: Schema = {"enum": list(words), "enumDescriptions": list(words.values())}
+    return ValueType(
+        "list of " + ", ".join(f"`{each}`" for each in words),
+        {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]},
+        Shape.NAMES,
+        lambda value: some_of(value, list(words)),
+    )
+
+
 def _paths(value: Any) -> tuple[Path, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidValue(
@@ -166,6 +179,12 @@ PATHS: Final = ValueType(
 )
 ADDRESSES: Final = listing(
     {"type": "string", "description": "An address, <channel>/<name>."}, "list of addresses", Shape.ANY
+)
+INSTANT: Final = ValueType(
+    "date and time with a zone",
+    {"type": "string", "pattern": f"^(?:{instants.PATTERN})$", "examples": ["2027-01-02T08:00:00Z"]},
+    Shape.TEXT,
+    instant,
 )
 RUNNING_AGENT: Final = ValueType(
     "agent id", {"type": "string", "pattern": f"^(?:{AGENT_ID})$"}, read=agent_id, written=str

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from reconciler import durations
+from reconciler import durations, instants
 from reconciler.config.yaml.scalars import NUMBER
 from reconciler.contract.literals import KEY_LIKE
 from reconciler.diagnostics import Problem, ProblemError, did_you_mean
@@ -46,6 +46,28 @@ def duration(value: object, least: float, most: float) -> float:
         bounds = f"{durations.spelled(least)} and {durations.spelled(most)}"
         raise InvalidValue("bad-duration", f"{value} is not between {bounds}")
     return seconds
+
+
+def instant(value: object) -> float:
+    """Epoch seconds of a text such as `2027-01-02T08:00:00Z`."""
+    try:
+        return instants.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise InvalidValue(
+            "bad-time",
+            f"{shown(value)} is not a date and time with a zone",
+            "write 2027-01-02T08:00:00Z, or 2027-01-02T09:00:00+01:00",
+        ) from None
+
+
+def some_of(value: object, known: Sequence[str]) -> frozenset[str]:
+    """A word of a closed list, or several of them."""
+    several = value if isinstance(value, list) else [value]
+    if not several:
+        raise InvalidValue(
+            "unknown-word", "names nothing", f"write some of {', '.join(known)}, or leave it out"
+        )
+    return frozenset(one_of(each, known) for each in several)
 
 
 def boolean(value: object) -> bool:

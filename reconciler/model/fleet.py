@@ -66,6 +66,20 @@ class Limits:
     quota: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """An entry of `freeze`: until when (epoch seconds), and why, changes of these kinds are held at these addresses.
+
+    `targets` are selectors of addresses; `kinds` the words of `plan.change.Action`.
+    """
+
+    until: float
+    reason: str
+    targets: tuple[str, ...]
+    kinds: frozenset[str]
+    at: Span | None = None
+
+
 def _nowhere(address: Address, path: Path) -> Span | None:
     return None
 
@@ -83,6 +97,7 @@ class DesiredFleet:
     agents: Mapping[Address, AgentSpec]
     service: Service = Service()
     limits: Limits = Limits()
+    freezes: tuple[Freeze, ...] = ()
     digest: str = ""
     locate: Callable[[Address, Path], Span | None] = field(default=_nowhere, compare=False)
     warnings: tuple[Problem, ...] = ()

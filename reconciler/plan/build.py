@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import cast
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
@@ -20,6 +21,7 @@ from reconciler.plan.change import (
     Action,
     Adopt,
     Change,
+    Hold,
     Keep,
     Renew,
     Update,
@@ -32,6 +34,7 @@ from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dange
 from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
+from reconciler.plan.freeze import freezer, without_target
 from reconciler.plan.guard import (
     Cost,
     Policy,
@@ -39,6 +42,7 @@ from reconciler.plan.guard import (
     cost_of,
     ends_conversation,
     hold_by_policy,
+    is_urgent,
     postpone,
     postponed_rotations,
     refusals,
@@ -69,7 +73,8 @@ class Plan:
     `interrupted` counts open intents of an earlier run that an apply settles on the way. `elsewhere` counts
     foreign agents whose channel is not one of ours. `new_secrets` are references with new values behind them, and
     the number of agents that still have the old one, where that was asked. `ignored` is what the files say otherwise
-    than running agents are, and nobody asks for as long as they run. `against` says in words what the fleet was compared
+    than running agents are, and nobody asks for as long as they run. `thawed` are the changes that a freeze would hold,
+    were it not overridden in this run. `against` says in words what the fleet was compared
     with where the service was not asked.
     """
 
@@ -85,6 +90,7 @@ class Plan:
     new_secrets: tuple[tuple[str, int], ...] = ()
     warnings: tuple[Problem, ...] = ()
     ignored: tuple[Ignored, ...] = ()
+    thawed: tuple[Hold, ...] = ()
     against: str = ""
     fleet: DesiredFleet | None = field(default=None, compare=False)
 
@@ -180,6 +186,22 @@ def build_plan(
     ]
     postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able.max_lifetime)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
+    freeze = freezer(
+        fleet.freezes,
+        addresses,
+        now=basis.now,
+        is_urgent=lambda change: is_urgent(change, basis.now, able.max_lifetime),
+    )
+    thawed: list[Hold] = []
+
+    def frozen(change: Change) -> Change:
+        held = freeze(change)
+        if held is change or not policy.override_freeze:
+            return held
+        thawed.append(cast("Hold", held))
+        return change
+
+    decided = [(facts, frozen(change)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]
     risky = dangers(pending, basis, policy) if pending else ()
     changes: list[Change] = []
@@ -187,12 +209,15 @@ def build_plan(
         held = hold_dangerous(change, risky, policy)
         renewal = renewal_while_held(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
-        changes += (hold_by_policy(each, policy) for each in duplicates(facts))
+        changes += (frozen(hold_by_policy(each, policy)) for each in duplicates(facts))
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = (_ignored(facts, change) for facts, change in decided)
     over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
     return replace(
-        plan, ignored=tuple(each for each in told if each is not None), warnings=(*plan.warnings, *over)
+        plan,
+        ignored=tuple(each for each in told if each is not None),
+        thawed=tuple(thawed),
+        warnings=(*plan.warnings, *over, *without_target(fleet, addresses)),
     )
 
 

@@ -51,6 +51,7 @@ class Because(StrEnum):
     SECRET_HOST = "secret_host"
     BESIDE = "beside"
     MAX_UNAVAILABLE = "max_unavailable"
+    FROZEN = "frozen"
     ADOPT_DECLARED = "adopt_declared"
     ADOPT_REFUSED = "adopt_refused"
     DEFERRED = "deferred"

@@ -36,7 +36,7 @@ class Policy:
     """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
-    `destroy`, whose purpose is to end the fleet.
+    `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)
@@ -45,6 +45,7 @@ class Policy:
     only: frozenset[Action] | None = None
     prune_unrecorded: bool = False
     ends_are_limited: bool = True
+    override_freeze: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +164,18 @@ def postponed_rotations(
         (each for each in changes if isinstance(each, Rotate)),
         key=lambda each: (each.target.agent.started_at, each.address),
     )
-    urgent = [each for each in due if basis.now - each.target.agent.started_at > max_lifetime - _LAST_CALL]
+    urgent = [each for each in due if is_urgent(each, basis.now, max_lifetime)]
     allowed = max(0, limits.max_unavailable.of(_running_ours(basis)) - len(urgent))
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
 
 
-# An agent with less than this left (seconds) is rotated whatever `max_unavailable` says.
+# An agent with less than this left (seconds) is rotated whatever `max_unavailable` or a freeze says.
 _LAST_CALL = 2 * HOUR
+
+
+def is_urgent(change: Change, now: float, max_lifetime: float) -> bool:
+    """Whether a change is a rotation that cannot wait: the service ends the agent within 2 h. Times in seconds."""
+    return isinstance(change, Rotate) and now - change.target.agent.started_at > max_lifetime - _LAST_CALL
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

@@ -12,8 +12,9 @@ from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError, Refused, StalePlan
 from reconciler.model.fingerprint import digest
-from reconciler.model.record import Pins
+from reconciler.model.record import Entry, Pins
 from reconciler.model.writes import (
+    Append,
     DropForeign,
     DropReleased,
     PutApplying,
@@ -69,7 +70,8 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     context = Context(provider, job.fleet.owner, journal, job.settings, gone=set(basis.ended))
     try:
         begun, ended = _marks(job, approved)
-        yield from journal.write(*settled, *_housekeeping(basis, job.pins), *begun)
+        thawed = _thawed(intended, job.policy.override_freeze, basis.now)
+        yield from journal.write(*settled, *_housekeeping(basis, job.pins), *thawed, *begun)
         yield from _carry_out(context, job, basis, intended)
         if context.ledger.is_complete:
             yield from journal.write(*ended)
@@ -170,6 +172,14 @@ def _mark(job: Job, approved: Approved) -> str:
             policy.prune_unrecorded,
         ],
         size=32,
+    )
+
+
+def _thawed(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
+    """The lines of the history that say which freezes this run overrides, and why."""
+    return tuple(
+        Append(Entry(now, each.address, "override-freeze", "done", detail=f"{reason} ({each.reason.text})"))
+        for each in intended.thawed
     )
 
 

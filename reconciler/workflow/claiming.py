@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.apply.adopting import adopted_writes, runs_in
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import did_you_mean, nearby
-from reconciler.errors import UsageError
+from reconciler.errors import Refused, UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Entry, Record, State
@@ -19,6 +19,8 @@ from reconciler.model.writes import (
     StateView,
     Write,
 )
+from reconciler.plan.change import Action
+from reconciler.plan.freeze import freezing, told
 from reconciler.plan.intents import late_copy_note
 from reconciler.ports import Now, Observer, ReadState, Steps
 from reconciler.workflow.job import Job, check_pins, exclusive, look
@@ -33,6 +35,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     spec = job.fleet.agents.get(address)
     if spec is None:
         raise UsageError(f"the files do not declare {address}", hint=_undeclared(job, address))
+    yield from _refuse_frozen(job, address, Action.ADOPT)
     basis, settled = yield from look(job, observer)
     journal = Journal(StateView.of(basis.state))
     # What an interrupted join has started is taken back first: then the address has an agent, and adopts no other.
@@ -57,6 +60,16 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     now: float = yield Now()
     yield from journal.write(*adopted_writes(journal.view, spec, agent, spec.uid(job.fleet.owner), now))
     return journal.view.records[address]
+
+
+def _refuse_frozen(job: Job, address: Address, kind: Action) -> Steps[None]:
+    now: float = yield Now()
+    holding = freezing(job.fleet.freezes, address, kind, now)
+    if holding is not None:
+        raise Refused(
+            f"{kind} {address} is {told(holding)}; nothing was done",
+            hint="remove the entry of `freeze`, or wait",
+        )
 
 
 def _undeclared(job: Job, address: Address) -> str:
@@ -115,6 +128,7 @@ def forget(job: Job, address: Address) -> Steps[str]:
 
 
 def _forget(job: Job, address: Address) -> Steps[str]:
+    yield from _refuse_frozen(job, address, Action.FORGET)
     state: State = yield ReadState()
     check_pins(state, job.pins)
     record = state.records.get(address)

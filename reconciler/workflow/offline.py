@@ -15,6 +15,7 @@ from reconciler.model.record import Record, State
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Renew, Rotate
+from reconciler.plan.freeze import unknown_offline
 from reconciler.workflow.job import Job, check_pins
 
 
@@ -26,9 +27,11 @@ def offline_plan(job: Job, state: State, able: Capabilities, *, against: str) ->
     """
     project = state.pins.app_id if state.pins is not None else None
     check_pins(state, replace(job.pins, app_id=project))
-    plan = build_plan(job.fleet, _assumed(job, state), able, selection=job.selection, policy=job.policy)
+    fleet = replace(job.fleet, freezes=())
+    plan = build_plan(fleet, _assumed(job, state), able, selection=job.selection, policy=job.policy)
     changes = tuple(each for each in plan.changes if not isinstance(each, (Renew, Rotate)))
-    return replace(plan, changes=changes, against=against)
+    warnings = (*plan.warnings, *unknown_offline(job.fleet))
+    return replace(plan, changes=changes, against=against, warnings=warnings, fleet=job.fleet)
 
 
 def state_of(fleet: DesiredFleet) -> State:

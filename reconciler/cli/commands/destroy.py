@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @options.fleet_options
 @options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
+@options.freeze_option
 @options.parallelism_option
 @options.rate_option
 @options.lock_option

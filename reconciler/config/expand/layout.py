@@ -85,6 +85,7 @@ class FleetFile:
     profiles: dict[str, Section] = field(default_factory=dict)
     environments: dict[str, Section | None] = field(default_factory=dict)
     ignored: list[Section] = field(default_factory=list)
+    freezes: list[Section] = field(default_factory=list)
 
 
 def read_fleet(document: Document, problems: Problems) -> FleetFile:
@@ -96,10 +97,11 @@ def read_fleet(document: Document, problems: Problems) -> FleetFile:
         part = section.sub(key)
         if part is not None:
             _check(part, key, problems)
-    _check_items(section, "ignore", problems)
-    for entry in section.items("ignore"):
-        _check(entry, "ignore", problems)
-        fleet.ignored.append(entry)
+    for key, entries in (("ignore", fleet.ignored), ("freeze", fleet.freezes)):
+        _check_items(section, key, problems)
+        for entry in section.items(key):
+            _check(entry, key, problems)
+            entries.append(entry)
     for name, each in _named(section, "profiles", problems):
         if each is not None:
             _check(each, "profile", problems)
@@ -200,7 +202,7 @@ def _unknown(section: Section, name: str, key: str, problems: Problems) -> None:
 
 
 def _article(name: str) -> str:
-    if name in ("fleet.yaml", "defaults", "overrides", "limits", "service", "lifecycle", "ignore"):
+    if name in ("fleet.yaml", "defaults", "overrides", "limits", "service", "lifecycle", "ignore", "freeze"):
         return name
     return f"{'an' if name[0] in 'ae' else 'a'} {name}"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from reconciler.config.expand.layers import Layer, deciding, merged
+from reconciler.config.expand.layout import Section, names
 from reconciler.config.keys import KEYS
 from reconciler.config.words import InvalidValue
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems
-from reconciler.model.fleet import Limits, Service
+from reconciler.model.fleet import Freeze, Limits, Service
 from reconciler.model.tree import Tree
+from reconciler.plan.freeze import EVERYTHING, USUALLY_FROZEN
 
 
 def parse_service(layers: Sequence[Layer], problems: Problems) -> Service:
@@ -23,6 +25,26 @@ def parse_service(layers: Sequence[Layer], problems: Problems) -> Service:
 def parse_limits(layers: Sequence[Layer], problems: Problems) -> Limits:
     """How much one apply may do."""
     return Limits(**_parsed("limits", layers, problems))
+
+
+def parse_freezes(sections: Iterable[Section], problems: Problems) -> tuple[Freeze, ...]:
+    """The times until which changes are held; of an entry that is not complete, the problems tell."""
+    found = []
+    for section in sections:
+        values = _parsed("freeze", [Layer("freeze", section.document, section.tree)], problems)
+        reason = str(values.get("reason", "")).strip()
+        if "until" not in values or not reason:
+            if "reason" in values and not reason:
+                where = section.document.value(section.tree, "reason")
+                summary, help = "the freeze has no reason", "say why, for whoever meets it in a plan"
+                problems.error("missing-key", summary, where, help=help, path="freeze.reason")
+            continue
+        targets = tuple(names(values.get("targets", EVERYTHING)))
+        kinds = values.get("kinds", USUALLY_FROZEN)
+        found.append(
+            Freeze(values["until"], reason, targets, kinds, section.document.value(section.tree, "until"))
+        )
+    return tuple(found)
 
 
 def _parsed(block: str, layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:

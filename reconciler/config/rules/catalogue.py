@@ -19,6 +19,7 @@ RULES: Final[Mapping[str, str]] = {
     "bad-address": "an address is <channel>/<agent>",
     "bad-duration": "a duration is numbers with units, within bounds",
     "bad-limit": "a limit is a number or a share",
+    "bad-time": "a point in time has a date, a time of day and a zone",
     "channel-name": "a channel's name is at most 63 characters of a fixed set",
     "control-character": "control characters stand in no file and no text",
     "data-file": "a data file is what its name says",

@@ -96,7 +96,16 @@ def test_every_key_of_ours_is_described() -> None:
         **dict.fromkeys(("defaults", "overrides"), definitions["layer"]),
         **{
             name: definitions[name]
-            for name in ("channel", "agent", "profile", "environment", "service", "limits", "lifecycle")
+            for name in (
+                "channel",
+                "agent",
+                "profile",
+                "environment",
+                "service",
+                "limits",
+                "lifecycle",
+                "freeze",
+            )
         },
     }
     assert {name: set(section["properties"]) for name, section in sections.items()} == {

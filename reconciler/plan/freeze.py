@@ -1,0 +1,101 @@
+"""Freezes: times until which the files hold kinds of changes, each for a reason.
+
+A renewal is never frozen: an agent whose token runs out is lost to its callers. A rotation is frozen until its agent has
+less than 2 h left: then the service would end it anyway, at an instant that nobody chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from reconciler.diagnostics import Problem, Severity
+from reconciler.instants import moment
+from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet, Freeze
+from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, Rotate, action_of
+from reconciler.plan.selection import matching_any
+
+EVERYTHING = "*"
+# Every kind of change that can be frozen, with what a freeze of it means.
+FREEZABLE: Mapping[str, str] = {
+    Action.JOIN.value: "no agent is started, also none that died",
+    Action.UPDATE.value: "running agents keep their prompts and parameters",
+    Action.REPLACE.value: "no running agent is ended to start a changed one",
+    Action.ROTATE.value: "no old agent is started anew before its last two hours",
+    Action.LEAVE.value: "no running agent is ended",
+    Action.ADOPT.value: "no running agent is taken over",
+    Action.FORGET.value: "no record is dropped",
+}
+USUALLY_FROZEN = frozenset({Action.UPDATE.value, Action.REPLACE.value, Action.LEAVE.value})
+
+Freezer = Callable[[Change], Change]
+
+
+def freezer(
+    freezes: Iterable[Freeze],
+    addresses: Collection[Address],
+    *,
+    now: float,
+    is_urgent: Callable[[Change], bool],
+) -> Freezer:
+    """What holds each change that a freeze names, as of `now` (epoch seconds).
+
+    `is_urgent` says of a rotation that it can wait no longer. Of several freezes the one that ends last holds.
+    """
+    reach = [(each, matching_any(each.targets, addresses)) for each in _lasting(freezes, now)]
+
+    def freeze(change: Change) -> Change:
+        if isinstance(change, (Hold, Keep)) or (isinstance(change, Rotate) and is_urgent(change)):
+            return change
+        kind = action_of(change).value
+        for each, frozen in reach:
+            if kind in each.kinds and change.address in frozen:
+                return Hold(change, Reason(Because.FROZEN, told(each)), each.until)
+        return change
+
+    return freeze
+
+
+def freezing(freezes: Iterable[Freeze], address: Address, kind: Action, now: float) -> Freeze | None:
+    """The freeze that holds a kind of change at one address, as of `now` (epoch seconds), if any."""
+    return next(
+        (
+            each
+            for each in _lasting(freezes, now)
+            if kind in each.kinds and matching_any(each.targets, [address])
+        ),
+        None,
+    )
+
+
+def told(freeze: Freeze) -> str:
+    """A freeze in words: until when, and why."""
+    return f"frozen until {moment(freeze.until)}: {freeze.reason}"
+
+
+def _lasting(freezes: Iterable[Freeze], now: float) -> list[Freeze]:
+    """The freezes that are not over, the one that ends last first."""
+    return sorted((each for each in freezes if each.until > now), key=lambda each: -each.until)
+
+
+def without_target(fleet: DesiredFleet, addresses: Collection[Address]) -> Iterable[Problem]:
+    """A warning for each selector of a freeze that means no address: most likely it is misspelt, and holds nothing."""
+    for each in fleet.freezes:
+        for selector in each.targets:
+            if selector != EVERYTHING and not matching_any([selector], addresses):
+                summary = f'the freeze until {moment(each.until)} is for "{selector}", which matches no agent'
+                help = "an address is <channel>/<agent>; `reconciler status` lists them"
+                yield Problem(
+                    "freeze-nothing", summary, each.at, help, severity=Severity.WARNING, path="freeze"
+                )
+
+
+def unknown_offline(fleet: DesiredFleet) -> Iterable[Problem]:
+    """A warning for each freeze, for a plan that knows no time and so holds nothing for it."""
+    for each in fleet.freezes:
+        kinds = ", ".join(sorted(each.kinds))
+        summary = (
+            f"until {moment(each.until)} an apply holds {kinds} of {', '.join(each.targets)}: {each.reason}"
+        )
+        why = "this plan asks no clock, and shows the changes as if nothing were frozen"
+        yield Problem("freeze-offline", summary, each.at, why=why, severity=Severity.WARNING, path="freeze")
