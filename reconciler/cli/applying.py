@@ -29,8 +29,8 @@ from reconciler.workflow import Approved, Job
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """How an apply is approved: in advance, by a saved plan, or by an answer at the terminal."""
+class Consent:
+    """How an apply is agreed to: in advance, by a saved plan, or by an answer at the terminal."""
 
     automatic: bool = False
     plan_file: str | None = None
@@ -39,7 +39,7 @@ class Approval:
 def run_apply(
     fleet: FleetFlags,
     flags: Flags,
-    approval: Approval,
+    consent: Consent,
     output: Output,
     form: Format,
     options: RenderOptions = RenderOptions(),
@@ -47,10 +47,10 @@ def run_apply(
     destroying: bool = False,
 ) -> int:
     """Apply (or destroy) a fleet; returns the exit code."""
-    _require_consent(approval, output, destroying=destroying)
+    _require_consent(consent, output, destroying=destroying)
     _require_assertions()
     with wiring.open_session(fleet, output, purpose=Purpose.CHANGE) as session:
-        saved = _saved(approval, flags, session)
+        saved = _saved(consent, flags, session)
         job = make_job(session, flags, destroying=destroying)
         if saved is not None:
             # A plan file raises no limit and allows no host: `--allow` has to be given to this apply.
@@ -59,7 +59,7 @@ def run_apply(
             )
             job = replace(job, selection=saved.selection, policy=policy)
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
-        asked = approved is None and not approval.automatic
+        asked = approved is None and not consent.automatic
         if asked:
             # Nobody is asked about what cannot be done; an apply that asks nobody finds the same out under its lock.
             require_writable(session.store)
@@ -135,8 +135,8 @@ class _Notes:
         return self._ledger
 
 
-def _require_consent(approval: Approval, output: Output, *, destroying: bool) -> None:
-    if approval.automatic or approval.plan_file or output.is_interactive:
+def _require_consent(consent: Consent, output: Output, *, destroying: bool) -> None:
+    if consent.automatic or consent.plan_file or output.is_interactive:
         return
     flag = "--auto-approve" if destroying else "--auto-approve or --plan FILE"
     raise UsageError(f"there is no terminal to ask at; say {flag}", hint="nothing was done")
@@ -150,8 +150,8 @@ def _require_assertions() -> None:
         )
 
 
-def _saved(approval: Approval, flags: Flags, session: Session) -> SavedPlan | None:
-    if approval.plan_file is None:
+def _saved(consent: Consent, flags: Flags, session: Session) -> SavedPlan | None:
+    if consent.plan_file is None:
         return None
     from reconciler.cli.plan_files import read_plan
 
@@ -171,7 +171,7 @@ def _saved(approval: Approval, flags: Flags, session: Session) -> SavedPlan | No
             f"--plan applies what was planned, and {', '.join(given)} would make it something else; nothing was done",
             hint="give it to `reconciler plan --out FILE`, and approve that plan",
         )
-    saved = read_plan(approval.plan_file)
+    saved = read_plan(consent.plan_file)
     saved.check_owner(session.fleet.owner)
     return saved
 

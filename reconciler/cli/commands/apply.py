@@ -57,9 +57,9 @@ def command(
     reconciler apply --only renew,rotate,join    keep standing agents alive, hold the rest
     reconciler apply --allow leave=5             raise a limit for once
     """
-    from reconciler.cli.applying import Approval, run_apply
+    from reconciler.cli.applying import Consent, run_apply
     from reconciler.cli.jobs import Flags
 
     return run_apply(
-        fleet, Flags(**flags), Approval(auto_approve, plan_file), output, form, RenderOptions(full=full)
+        fleet, Flags(**flags), Consent(auto_approve, plan_file), output, form, RenderOptions(full=full)
     )

@@ -30,7 +30,7 @@ def command(fleet: options.FleetFlags, output: Output, form: Format, auto_approv
     reconciler destroy demo                      shows the plan, asks for the fleet's name
     reconciler destroy demo --auto-approve       without a terminal
     """
-    from reconciler.cli.applying import Approval, run_apply
+    from reconciler.cli.applying import Consent, run_apply
     from reconciler.cli.jobs import Flags
 
-    return run_apply(fleet, Flags(**flags), Approval(auto_approve), output, form, destroying=True)
+    return run_apply(fleet, Flags(**flags), Consent(auto_approve), output, form, destroying=True)
