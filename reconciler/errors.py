@@ -11,6 +11,7 @@ The tree:
     │   └── CutShort               1  a read that was not waited for, since the run is stopping
     ├── SecretUnavailable          1  a secret reference has no value here
     ├── NotReady                   1  something that the whole apply needs is missing; nothing was done
+    ├── ArchiveFailed              1  a transcript cannot be archived
     ├── StateError                 1  the state is damaged, foreign, newer or cannot be written
     ├── StalePlan                  3  the plan is not the approved one any more
     ├── StateLocked                4  somebody else holds the state
@@ -130,6 +131,12 @@ class StateError(ReconcilerError):
 def put_back(copy: str) -> str:
     """What to do about a state that cannot be used; `copy` says which one to put in its place."""
     return f"put {copy} back, or move the file away: the next plan finds every agent again by its name"
+
+
+class ArchiveFailed(ReconcilerError):
+    """What was said in a session cannot be archived."""
+
+    rule = "archive"
 
 
 class StalePlan(ReconcilerError):

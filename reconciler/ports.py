@@ -20,6 +20,7 @@ from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.record import Entry, State
 from reconciler.model.spec import Body
+from reconciler.model.transcript import History, Transcript, Turns
 from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import Write
 from reconciler.secrets import Secret, SecretRef
@@ -150,6 +151,13 @@ class Emit:
 
 
 @dataclass(frozen=True, slots=True)
+class Preserve:
+    """Add what is known of a session to its archive; durable when it returns. Raises `ArchiveFailed`."""
+
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A listing asks for its page number `page` of `of`, as far as the service has said how many there are; an event."""
 
@@ -181,6 +189,7 @@ Effect: TypeAlias = (
     | ReadState
     | Commit
     | Emit
+    | Preserve
     | Gather
 )
 Steps: TypeAlias = Generator[Effect, Any, T]
@@ -294,6 +303,14 @@ class StateStore:
     ledger: StateLedger
     lease: Lease
     key: DigestKey
+
+
+class TranscriptArchive(Protocol):
+    """Where transcripts are kept."""
+
+    def preserve(self, transcript: Transcript) -> None:
+        """As the effect `Preserve`; it blocks."""
+        ...
 
 
 class SecretSource(Protocol):
@@ -450,6 +467,23 @@ class Provider(Observer, Protocol):
     def update(self, prepared: Prepared) -> Steps[UpdateOutcome]: ...
 
     def leave(self, agent_id: str) -> Steps[LeaveOutcome]: ...
+
+
+@runtime_checkable
+class Historian(Protocol):
+    """A provider that tells what was said; what it reads is retried, and fails, as in `Observer`."""
+
+    def seat(self, agent_id: str, channel: str, uid: str) -> None:
+        """Say where an agent sits, for a service that wants a token for its channel."""
+        ...
+
+    def history(self, agent_id: str) -> Steps[History | None]:
+        """What was said last to and by a running agent; None when it does not run (any more)."""
+        ...
+
+    def turns(self, agent_id: str) -> Steps[Turns | None]:
+        """The turns of a session; None where the service does not tell them (yet)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
+from reconciler.apply.archiving import archive_before_leave, archive_end
 from reconciler.apply.context import ChangeFailed, Context, backoff
 from reconciler.durations import spelled
 from reconciler.model.address import Address
@@ -203,9 +204,11 @@ def leave(
     now = yield from context.journal.now()
     uid = context.journal.uid_of(agent_id, address)
     intent = Intent(Operation.LEAVE, address, name, now, agent_id=agent_id, uid=uid)
-    if (yield from prove_ours(context, agent_id, address, adopted_as)) is None:
+    agent = yield from prove_ours(context, agent_id, address, adopted_as)
+    if agent is None:
         yield from _gone(context, intent)
         return
+    yield from archive_before_leave(context, agent, address)
     yield from context.journal.intend(intent, *_marked(context, intent, replacing=replacing))
     why = ""
     for attempt in range(context.settings.attempts):
@@ -247,6 +250,8 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
     for pause in _pauses():
         agent = yield from context.provider.query(agent_id)
         if agent is None or agent.status.is_terminal:
+            if agent is not None:
+                yield from archive_end(context, agent, address, agent.message or "told to leave")
             break
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.farewell:

@@ -8,6 +8,7 @@ from reconciler.apply.events import Event, Ledger
 from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
+from reconciler.model.fleet import Archive
 from reconciler.plan.change import Action
 from reconciler.ports import Emit, Provider, Random, Scope, Sleep, Steps, Stopping
 
@@ -68,6 +69,7 @@ class Context:
     settings: Settings = field(default_factory=Settings)
     halted: str | None = None
     joins_halted: str | None = None
+    archive: Archive | None = None
     joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     gone: set[str] = field(default_factory=set)

@@ -31,6 +31,7 @@ from reconciler.providers import (
     Paced,
     RunProvider,
 )
+from reconciler.state.archive import TranscriptFiles
 from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
 from reconciler.state.service_cache import ServiceCache
@@ -73,6 +74,12 @@ class Session:
     def provider(self) -> RunProvider:
         """The provider that this run works with."""
         return self.connection.provider
+
+    @property
+    def archive(self) -> TranscriptFiles | None:
+        """Where the fleet keeps its transcripts, if it keeps any."""
+        kept = self.fleet.archive
+        return TranscriptFiles(self.directory / kept.directory) if kept is not None else None
 
     @property
     def memory(self) -> ForeignMemory:
@@ -122,6 +129,7 @@ class Session:
             sender,
             store=behind_ports(self.store),
             secrets=self.secrets,
+            archive=self.archive,
             on_event=self._heard(on_event, pages),
             holder=_holder(self.fleet),
             clock=self.clock,

@@ -16,6 +16,7 @@ from reconciler.config.value_types import (
     APP_ID,
     CONDITION,
     COUNT,
+    DIRECTORY,
     INSTANT,
     LOOP_ITEMS,
     PATHS,
@@ -118,6 +119,11 @@ KEYS: Final[Mapping[str, Keys]] = {
             mapping({"anyOf": [{"$ref": "#/$defs/environment"}, {"type": "null"}]}, keys=ENVIRONMENT.pattern),
             "what differs with `-e NAME`",
         ),
+        "archive": Key(
+            part("archive"),
+            "where what was said is kept when an agent ends by our doing; it is personal data, so nothing is kept unless asked for",
+            static=True,
+        ),
         "freeze": Key(
             listing({"$ref": "#/$defs/freeze"}, "list of freezes"),
             "times until which changes are held; renewals go on, and so does a rotation with less than 2h left",
@@ -129,6 +135,21 @@ KEYS: Final[Mapping[str, Keys]] = {
             static=True,
         ),
         "channels": Key(part("channels", "list", Shape.LIST), "as in an agents file"),
+    },
+    "archive": {
+        "directory": Key(DIRECTORY, "a directory of its own, below the fleet's", REQUIRED, static=True),
+        "required": Key(
+            SWITCH,
+            "`true`: an agent whose transcript cannot be archived is not told to leave",
+            "`false`",
+            static=True,
+        ),
+        "every": Key(
+            between(MINUTE, 24 * HOUR),
+            "how often `watch` brings the transcripts of running agents up to date",
+            "`5m`",
+            static=True,
+        ),
     },
     "freeze": {
         "until": Key(INSTANT, "when it ends by itself", REQUIRED, static=True),

@@ -23,7 +23,7 @@ from reconciler.config.expand.layout import FleetFile, Section, read_agents
 from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.expand.rendering import Rendering
-from reconciler.config.expand.settings import parse_freezes, parse_limits, parse_service
+from reconciler.config.expand.settings import parse_archive, parse_freezes, parse_limits, parse_service
 from reconciler.config.expand.variables import Scope, Shared
 from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
 from reconciler.config.ignoring import accept, read_entries
@@ -253,7 +253,17 @@ class _Loading:
         accepted, unused = accept(self.problems, read_entries(fleet.ignored, self.problems))
         warnings = tuple(each for each in self.problems.sorted() if not each.is_error)
         loaded.fleet = DesiredFleet(
-            owner, agents, service, limits, freezes, self._digest(), loaded.locate, warnings, accepted, unused
+            owner,
+            agents,
+            service,
+            limits,
+            freezes,
+            parse_archive(fleet.section.sub("archive"), self.problems),
+            self._digest(),
+            loaded.locate,
+            warnings,
+            accepted,
+            unused,
         )
         return loaded
 

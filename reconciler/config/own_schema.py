@@ -13,6 +13,7 @@ _TEMPLATE: Final[Schema] = {"$ref": "#/$defs/template"}
 _BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
     "fleet": ("fleet.yaml", "fleet.yaml: the fleet as a whole."),
     "ignored": ("ignore", "A warning that was read and is accepted."),
+    "archive": ("archive", "Where transcripts are kept."),
     "freeze": ("freeze", "A time until which changes are held."),
     "agents_file": ("agents file", "Agents, in a file of their own."),
     "channel": ("channel", "One channel, or one for each item of a list."),

@@ -19,6 +19,7 @@ from reconciler.config.words import (
     app_id,
     boolean,
     duration,
+    inside,
     instant,
     share,
     some_of,
@@ -180,6 +181,7 @@ PATHS: Final = ValueType(
 ADDRESSES: Final = listing(
     {"type": "string", "description": "An address, <channel>/<name>."}, "list of addresses", Shape.ANY
 )
+DIRECTORY: Final = ValueType("relative path", {"type": "string"}, Shape.TEXT, inside)
 INSTANT: Final = ValueType(
     "date and time with a zone",
     {"type": "string", "pattern": f"^(?:{instants.PATTERN})$", "examples": ["2027-01-02T08:00:00Z"]},

@@ -60,6 +60,21 @@ def instant(value: object) -> float:
         ) from None
 
 
+def inside(value: object) -> str:
+    """A directory below the fleet's: a relative path of plain names."""
+    text = value if isinstance(value, str) else ""
+    parts = text.removesuffix("/").split("/")
+    if text.isprintable() and not any(
+        part in ("", ".", "..") or "\\" in part or ":" in part for part in parts
+    ):
+        return "/".join(parts)
+    raise InvalidValue(
+        "file-outside",
+        f"{shown(value)} is no directory below the fleet's",
+        "write a relative path of plain names, such as transcripts",
+    )
+
+
 def some_of(value: object, known: Sequence[str]) -> frozenset[str]:
     """A word of a closed list, or several of them."""
     several = value if isinstance(value, list) else [value]

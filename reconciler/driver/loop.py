@@ -16,7 +16,8 @@ from typing import Any, Protocol, TypeVar
 from reconciler.apply.events import Notice
 from reconciler.driver.holding import Holding
 from reconciler.durations import spelled
-from reconciler.errors import ReconcilerError, SecretUnavailable, StateLocked
+from reconciler.errors import ArchiveFailed, ReconcilerError, SecretUnavailable, StateLocked
+from reconciler.model.transcript import Transcript
 from reconciler.ports import (
     Commit,
     Effect,
@@ -30,6 +31,7 @@ from reconciler.ports import (
     HttpTrouble,
     Lock,
     Now,
+    Preserve,
     Random,
     ReadState,
     Resolve,
@@ -38,6 +40,7 @@ from reconciler.ports import (
     StateStore,
     Steps,
     Stopping,
+    TranscriptArchive,
     Unlock,
 )
 
@@ -48,6 +51,8 @@ T = TypeVar("T")
 _LAST_CALL = 1.2
 # How often the state's lock is tried while somebody else has it, seconds.
 _LOCK_PAUSE = 0.1
+# How long one transcript may take to be made durable, seconds.
+_ARCHIVE_SECONDS = 20.0
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -69,6 +74,7 @@ class Driver:
         store: StateStore | None = None,
         holder: str = "",
         secrets: SecretSource | None = None,
+        archive: TranscriptArchive | None = None,
         on_event: Callable[[Any], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,6 +82,7 @@ class Driver:
         self._state = Holding(store, self.stop) if store is not None else None
         self._holder = holder
         self._secrets = secrets
+        self._archive = archive
         self._on_event = on_event
         self._clock = clock
         self._random = random.Random()  # noqa: S311  for jitter and salts, not for keys
@@ -139,6 +146,8 @@ class Driver:
                 return None
             case Resolve(references):
                 return await self._resolve(references)
+            case Preserve(transcript):
+                return await self._preserve(transcript)
             case Gather(tasks, limit):
                 return await self._gather(tasks, limit)
             case ReadState():
@@ -185,6 +194,15 @@ class Driver:
             return await self._ended(asyncio.to_thread(self._secrets.resolve, references))
         except TimeoutError:
             raise SecretUnavailable("interrupted while the values of secrets were asked for") from None
+
+    async def _preserve(self, transcript: Transcript) -> None:
+        if self._archive is None:
+            raise ArchiveFailed("this run has no archive")
+        try:
+            async with asyncio.timeout(_ARCHIVE_SECONDS):
+                await asyncio.to_thread(self._archive.preserve, transcript)
+        except TimeoutError:
+            raise ArchiveFailed(f"the archive gave no answer in {_ARCHIVE_SECONDS:.0f} s") from None
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
         """Workers take tasks in order; each has a connection of its own. One worker is enough for one task."""

@@ -80,6 +80,15 @@ class Freeze:
     at: Span | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where transcripts are kept, below the fleet's directory; with `required` no leave goes without. `every` in seconds."""
+
+    directory: str
+    required: bool = False
+    every: float = 300.0
+
+
 def _nowhere(address: Address, path: Path) -> Span | None:
     return None
 
@@ -98,6 +107,7 @@ class DesiredFleet:
     service: Service = Service()
     limits: Limits = Limits()
     freezes: tuple[Freeze, ...] = ()
+    archive: Archive | None = None
     digest: str = ""
     locate: Callable[[Address, Path], Span | None] = field(default=_nowhere, compare=False)
     warnings: tuple[Problem, ...] = ()

@@ -12,6 +12,7 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
 from reconciler.report.addresses import in_order
+from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
 from reconciler.report.markdown import CONVERSATIONS, RANK
@@ -113,7 +114,7 @@ def _front(plan: Plan) -> Iterator[str]:
     for refusal in plan.refusals:
         yield f'<p class="warning"><b>Refused:</b> {_text(refusal.text)}</p>'
     if plan.ended:
-        yield f'<p class="ends">{_text(sentences.conversations(plan))}</p>'
+        yield f'<p class="ends">{_text(conversations(plan))}</p>'
     if plan.against:
         yield f'<p class="warning">{_text(sentences.offline(plan))}</p>'
     if plan.cost.passes_default_quota:

@@ -17,6 +17,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import sentences
 from reconciler.report.addresses import every
+from reconciler.report.ended import conversations
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
 from reconciler.report.risks import in_room, size
@@ -88,7 +89,7 @@ def render_changes(
     first = [f"<!-- reconciler {kind}: {plan.owner} -->", f"### {prose(headline)}"]
     above = [
         f"**{_said(each)}**"
-        for each in (sentences.conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
+        for each in (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
         if each
     ]
     signs = sentences.legend(row.symbol for row in rows)

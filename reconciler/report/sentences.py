@@ -26,7 +26,6 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
-    action_of,
 )
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
@@ -201,15 +200,6 @@ def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
         alike.setdefault(", ".join(sorted({describe(path) for path in each.paths})), []).append(each.address)
     rows = [f"{names(addresses)} ({paths})" for paths, addresses in alike.items()]
     return f"Ignored now (`ignore_changes`) and sent at the next join or rotation, what the files say of: {'; '.join(rows)}."
-
-
-def conversations(plan: Plan) -> str:
-    """How many running conversations the plan ends, and by which changes; empty where it ends none."""
-    kinds = Counter(action_of(each) for each in plan.ended)
-    if not kinds:
-        return ""
-    parts = ", ".join(f"{kinds[action]:,} to {action}" for action in sorted(kinds))
-    return f"{plural(kinds.total(), 'running conversation ends', 'running conversations end')}: {parts}."
 
 
 def offline(plan: Plan) -> str:

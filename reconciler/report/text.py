@@ -10,6 +10,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.steps import steps_of
 from reconciler.report import sentences
 from reconciler.report.addresses import WIDEST, shortened
+from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
 from reconciler.report.folding import LONGEST, folded
@@ -50,7 +51,7 @@ def front(plan: Plan, style: Style) -> Iterator[str]:
     if plan.dangers:
         yield danger_lines(plan, style)
     if plan.ended:
-        yield style.warning(sentences.conversations(plan))
+        yield style.warning(conversations(plan))
     if plan.against:
         yield style.warning(visible(sentences.offline(plan)))
     if plan.cost.passes_default_quota:

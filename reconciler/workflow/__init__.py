@@ -12,6 +12,7 @@ from reconciler.workflow.looking import AddressReport, Drift, address_report, ag
 from reconciler.workflow.offline import offline_plan, state_of
 from reconciler.workflow.readiness import require_ready
 from reconciler.workflow.survey import SessionReader, Surveyed, survey
+from reconciler.workflow.transcripts import keep_transcripts
 
 __all__ = [
     "AddressReport",
@@ -32,6 +33,7 @@ __all__ = [
     "drift",
     "finding",
     "forget",
+    "keep_transcripts",
     "look",
     "offline_plan",
     "plan",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
+from reconciler.apply.archiving import archive_ended
 from reconciler.apply.context import Context
 from reconciler.apply.events import Ledger, Notice, Result
 from reconciler.apply.executor import execute
@@ -67,11 +68,19 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     )
     yield from require_ready(job, provider, intended)
     journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
-    context = Context(provider, job.fleet.owner, journal, job.settings, gone=set(basis.ended))
+    context = Context(
+        provider,
+        job.fleet.owner,
+        journal,
+        job.settings,
+        gone=set(basis.ended),
+        archive=job.fleet.archive,
+    )
     try:
         begun, ended = _marks(job, approved)
         thawed = _thawed(intended, job.policy.override_freeze, basis.now)
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *thawed, *begun)
+        yield from archive_ended(context, basis)
         yield from _carry_out(context, job, basis, intended)
         if context.ledger.is_complete:
             yield from journal.write(*ended)

@@ -27,12 +27,14 @@ from reconciler.ports import (
     HttpTrouble,
     Lock,
     Now,
+    Preserve,
     Random,
     ReadState,
     Resolve,
     Sleep,
     Steps,
     Stopping,
+    TranscriptArchive,
     Unlock,
 )
 from reconciler.providers.agora.gates import CallLimits
@@ -68,6 +70,7 @@ class Virtual:
     unset: frozenset[str] = frozenset()
     on_request: Callable[[HttpRequest], None] | None = None
     settings: AgoraSettings = SETTINGS
+    archive: TranscriptArchive | None = None
 
     def __post_init__(self) -> None:
         self.service = Simulator(World(), clock=lambda: self.now)
@@ -117,6 +120,9 @@ class Virtual:
                 if missing := {ref.text: "not set" for ref in references if ref.text in self.unset}:
                     raise SecretUnavailable("secrets without a value", missing=missing)
                 return {ref: self._secret(ref) for ref in references}
+            case Preserve(transcript):
+                assert self.archive is not None, "the fleet archives nothing"
+                self.archive.preserve(transcript)
             case Emit(event):
                 self.events.append(event)
             case Gather(tasks, _):

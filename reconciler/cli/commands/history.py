@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import completing, options
 from reconciler.cli.address_command import AddressCommand
+from reconciler.report.formats import Format
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
 
 
 @click.command("history", cls=AddressCommand)
-@options.address_argument
+@click.argument("address", required=False, shell_complete=completing.addresses)
+@click.option(
+    "--all", "everything", is_flag=True, help="Every archived session of the address, the oldest first."
+)
+@click.option("--agent", "agent_id", metavar="ID", help="The archived session of this agent.")
+@click.option("--follow", "follows", is_flag=True, help="Go on with what is said, until the agent ends.")
 @options.talking_options
-def command(address: str, **flags: Any) -> int:
-    """Print what was said so far by and to a running agent.
+def command(
+    address: str | None,
+    everything: bool,
+    agent_id: str | None,
+    follows: bool,
+    fleet: options.FleetFlags,
+    form: Format,
+    output: Output,
+) -> int:
+    """Print what was said so far by and to a running agent, or what the fleet's archive keeps of ended ones.
 
     \b
     reconciler history lobby/greeter
+    reconciler history lobby/greeter --follow
+    reconciler history lobby/greeter --all       from the archive (`archive` in fleet.yaml)
+    reconciler history --agent A42AC47Hw7Yo      one archived session
     """
+    if (address is None) == (agent_id is None):
+        raise click.UsageError("name an address, or an agent with --agent ID")
+    if follows and (everything or agent_id):
+        raise click.UsageError("--follow is for what runs, --all and --agent for the archive")
+    if everything or agent_id is not None:
+        from reconciler.cli.histories import show_archived
+
+        return show_archived(address, agent_id, fleet, form, output)
+    assert address is not None
+    if follows:
+        from reconciler.cli.histories import follow
+
+        return follow(address, fleet, form, output)
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.history(agent_id), **flags)
+    return talk(address, lambda provider, agent_id: provider.history(agent_id), fleet, form, output)

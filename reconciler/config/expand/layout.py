@@ -93,7 +93,7 @@ def read_fleet(document: Document, problems: Problems) -> FleetFile:
     section = Section(document, document.root)
     _check(section, "fleet.yaml", problems)
     fleet = FleetFile(section)
-    for key in ("defaults", "service", "limits"):
+    for key in ("defaults", "service", "limits", "archive"):
         part = section.sub(key)
         if part is not None:
             _check(part, key, problems)
@@ -202,7 +202,17 @@ def _unknown(section: Section, name: str, key: str, problems: Problems) -> None:
 
 
 def _article(name: str) -> str:
-    if name in ("fleet.yaml", "defaults", "overrides", "limits", "service", "lifecycle", "ignore", "freeze"):
+    if name in (
+        "fleet.yaml",
+        "defaults",
+        "overrides",
+        "limits",
+        "service",
+        "lifecycle",
+        "ignore",
+        "freeze",
+        "archive",
+    ):
         return name
     return f"{'an' if name[0] in 'ae' else 'a'} {name}"
 

@@ -12,7 +12,7 @@ from reconciler.config.keys import KEYS
 from reconciler.config.words import InvalidValue
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems
-from reconciler.model.fleet import Freeze, Limits, Service
+from reconciler.model.fleet import Archive, Freeze, Limits, Service
 from reconciler.model.tree import Tree
 from reconciler.plan.freeze import EVERYTHING, USUALLY_FROZEN
 
@@ -45,6 +45,14 @@ def parse_freezes(sections: Iterable[Section], problems: Problems) -> tuple[Free
             Freeze(values["until"], reason, targets, kinds, section.document.value(section.tree, "until"))
         )
     return tuple(found)
+
+
+def parse_archive(section: Section | None, problems: Problems) -> Archive | None:
+    """Where transcripts are kept; None where the fleet keeps none."""
+    if section is None:
+        return None
+    values = _parsed("archive", [Layer("archive", section.document, section.tree)], problems)
+    return Archive(**values) if "directory" in values else None
 
 
 def _parsed(block: str, layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from reconciler.errors import IncompleteRead, ServiceError, UsageError
+from reconciler.model.transcript import History, Turn, Turns, Utterance
 from reconciler.ports import HttpReply, Steps
 from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
@@ -59,49 +60,6 @@ class Heard:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One contribution; milliseconds since the session began, only known with a custom model."""
-
-    role: str
-    content: str
-    speech_start_ms: float | None = None
-    speech_end_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What was said, oldest first: at most as many contributions as the agent keeps (`llm.max_history`)."""
-
-    agent_id: str
-    started_at: float
-    status: str
-    contents: tuple[Utterance, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn: what began and ended it, when (epoch milliseconds), and how long an answer took."""
-
-    turn_id: int
-    began_by: str = ""
-    began_at_ms: float | None = None
-    ended_by: str = ""
-    ended_at_ms: float | None = None
-    latency_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """A session's turns, in the service's order."""
-
-    agent_id: str
-    name: str
-    channel: str
-    total: int
-    turns: tuple[Turn, ...]
-
-
 class _Heard(Reply):
     agent_id: AgentId
     channel: str = ""
@@ -113,6 +71,7 @@ class _Utterance(Reply):
     content: str
     speech_start_ms: Stamp | None = None
     speech_end_ms: Stamp | None = None
+    turn_id: Stamp | None = None
 
 
 class _History(Reply):
@@ -216,7 +175,14 @@ def history(client: AgoraClient, agent_id: str) -> Steps[History | None]:
         reply = replies.parse(_History, body)
         _require_same(agent_id, reply.agent_id)
         said = (
-            Utterance(u.role, u.content, u.speech_start_ms, u.speech_end_ms) for u in reply.contents or ()
+            Utterance(
+                u.role,
+                u.content,
+                u.speech_start_ms,
+                u.speech_end_ms,
+                None if u.turn_id is None else int(u.turn_id),
+            )
+            for u in reply.contents or ()
         )
         return History(reply.agent_id, float(reply.start_ts), reply.status, tuple(said))
 

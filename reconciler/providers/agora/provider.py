@@ -12,6 +12,7 @@ from reconciler.diagnostics import Problem
 from reconciler.errors import IncompleteRead
 from reconciler.model.ability import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
+from reconciler.model.transcript import History, Turns
 from reconciler.ports import (
     JoinOrder,
     JoinOutcome,
@@ -219,11 +220,11 @@ class AgoraProvider:
             self._client, agent_id, text, on=on, interruptable=interruptable, metadata=metadata
         )
 
-    def history(self, agent_id: str) -> Steps[conversation.History | None]:
+    def history(self, agent_id: str) -> Steps[History | None]:
         """What was said so far to and by a running agent; None when there is no such agent."""
         return conversation.history(self._client, agent_id)
 
-    def turns(self, agent_id: str, *, page_size: int = 50) -> Steps[conversation.Turns | None]:
+    def turns(self, agent_id: str, *, page_size: int = 50) -> Steps[Turns | None]:
         """Every turn of a session of the last 7 days; None when there is no such agent."""
         return conversation.turns(self._client, agent_id, page_size)
 

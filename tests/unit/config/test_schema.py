@@ -105,6 +105,7 @@ def test_every_key_of_ours_is_described() -> None:
                 "limits",
                 "lifecycle",
                 "freeze",
+                "archive",
             )
         },
     }

@@ -1,0 +1,112 @@
+"""`history`: what was said, from the service for what runs, and from the fleet's archive for what has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler import workflow
+from reconciler.cli import wiring
+from reconciler.cli.jobs import Flags, make_job, parse_address
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.errors import UsageError
+from reconciler.model.transcript import ArchivedSession, Line, Transcript, new_lines
+from reconciler.ports import Emit, Historian, Now, Sleep, Steps, Stopping
+from reconciler.report.escape import visible
+from reconciler.report.formats import Format, RenderOptions, ReportKind
+from reconciler.state.archive import TranscriptFiles, read_session
+
+# How often `--follow` asks, seconds.
+_PAUSE = 2.0
+
+
+def show_archived(
+    address: str | None, agent_id: str | None, fleet: FleetFlags, form: Format, output: Output
+) -> int:
+    """Print the archived sessions of an address, or that of one agent; the service is not asked."""
+    declared = wiring.load_fleet(fleet, output)
+    if declared.archive is None:
+        raise UsageError(
+            "this fleet keeps no transcripts",
+            hint="`archive: {directory: transcripts}` in fleet.yaml keeps those of agents that end from then on",
+        )
+    files = TranscriptFiles(Path(fleet.directory) / declared.archive.directory)
+    found: Sequence[Path]
+    if agent_id is not None:
+        found = [each for each in (files.session(agent_id),) if each is not None]
+    else:
+        found = files.sessions(parse_address(address or ""))
+    if not found:
+        raise UsageError(
+            f"the archive {files.directory} has no session of {agent_id or address}",
+            hint="a session is archived before its agent is told to leave, and by `watch` while it runs",
+        )
+    sessions = [_session_tree(read_session(each)) for each in found]
+    output.report(form, ReportKind.TREE, sessions[0] if agent_id is not None else {"sessions": sessions})
+    return 0
+
+
+def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> int:
+    """Print what is said at an address, as it is said, until the agent has ended or the run is stopped."""
+    where = parse_address(address)
+    with wiring.open_session(fleet, output) as session:
+        job = make_job(session, Flags())
+        provider = session.provider
+        if not isinstance(provider, Historian):
+            raise UsageError(f"the service {session.fleet.service.kind} tells no history")
+
+        def steps() -> Steps[None]:
+            agent, record = yield from workflow.agent_of(job, session.provider, where)
+            if record is not None:
+                provider.seat(agent.agent_id, where.channel, record.uid)
+            of = ArchivedSession(job.fleet.owner, where, agent.agent_id, agent.name or "", agent.started_at)
+            told: list[Line] = []
+            while not (yield Stopping()):
+                said = yield from provider.history(agent.agent_id)
+                if said is None:
+                    return
+                now: float = yield Now()
+                fresh = list(new_lines(told, Transcript(of, now, said.contents)))
+                told += fresh
+                for each in fresh:
+                    yield Emit(each)
+                yield Sleep(_PAUSE)
+
+        def show(event: Any) -> None:
+            if isinstance(event, dict) and event.get("type") != "head":
+                output.result(
+                    _spoken(event)
+                    if form.name == "text"
+                    else output.rendered(form, ReportKind.TREE, event, RenderOptions())
+                )
+
+        session.run(steps(), on_event=show, is_watch=True)
+    output.say(f"the agent of {visible(str(where))} does not run any more")
+    return 0
+
+
+def _spoken(line: Line) -> str:
+    if line["type"] == "gap":
+        return "… (what was said in between is not known)\n"
+    return f"{visible(str(line['role']))}: {visible(str(line['content']))}\n"
+
+
+def _session_tree(lines: Iterable[Line]) -> dict[str, Any]:
+    """An archived session for people and programs: its head, what was said, its turns, its end."""
+    rows = list(lines)
+    tree: dict[str, Any] = {
+        key: value for each in _of(rows, "head") for key, value in each.items() if value is not None
+    }
+    tree["contents"] = [dict(each) for each in _of(rows, "utterance", "gap")]
+    tree["turns"] = list(_of(rows, "turn"))
+    for each in _of(rows, "end"):
+        tree |= {"ended": each.get("at"), "cause": each.get("cause")}
+    return tree
+
+
+def _of(rows: Iterable[Line], *types: str) -> Iterator[Line]:
+    for each in rows:
+        if each.get("type") in types:
+            yield {key: value for key, value in each.items() if key != "type" or len(types) > 1}

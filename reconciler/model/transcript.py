@@ -1,0 +1,178 @@
+"""What was said in a session: as the service tells it, and as lines of an archive that only grows.
+
+The service tells a running agent's last utterances only (`llm.max_history`), so that its window slides; turns are told of
+ended sessions for seven days (v2 API reference: "history", "turns").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from reconciler.instants import timestamp
+from reconciler.model.address import Address, Owner
+
+ARCHIVE_FORMAT = 1
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One contribution; milliseconds since the session began, only known with a custom model."""
+
+    role: str
+    content: str
+    speech_start_ms: float | None = None
+    speech_end_ms: float | None = None
+    turn_id: int | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others: the turn, where the service numbers turns; else all of it."""
+        return (self.role, self.turn_id) if self.turn_id is not None else (self.role, self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was said, oldest first: at most as many contributions as the agent keeps (`llm.max_history`)."""
+
+    agent_id: str
+    started_at: float
+    status: str
+    contents: tuple[Utterance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: what began and ended it, when (epoch milliseconds), and how long an answer took."""
+
+    turn_id: int
+    began_by: str = ""
+    began_at_ms: float | None = None
+    ended_by: str = ""
+    ended_at_ms: float | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """A session's turns, in the service's order."""
+
+    agent_id: str
+    name: str
+    channel: str
+    total: int
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfSession:
+    """When a session ended (epoch seconds), and why."""
+
+    at: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedSession:
+    """Whose transcript an archive holds; `started_at` in epoch seconds."""
+
+    owner: Owner
+    address: Address
+    agent_id: str
+    name: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is known of a session at one instant (`at`, epoch seconds); `said` is the service's window."""
+
+    session: ArchivedSession
+    at: float
+    said: tuple[Utterance, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    end: EndOfSession | None = None
+
+
+def new_lines(archived: Sequence[Line], known: Transcript) -> Iterator[Line]:
+    """The lines that an archive lacks, in order: utterances without doubles, and a gap where the window has slid too far.
+
+    An utterance whose turn is archived with other words is written again, as a correction.
+    """
+    if not archived:
+        yield _head(known.session)
+    before = _spoken(archived)
+    overlap = _overlap([each.key for each in before], [each.key for each in known.said])
+    if before and known.said and not overlap:
+        yield {"type": "gap", "until": timestamp(known.at)}
+    last = {each.key: each for each in before}
+    for position, each in enumerate(known.said):
+        if position >= overlap:
+            yield {"type": "utterance", **_given(each)}
+        elif last[each.key].content != each.content:
+            yield {"type": "utterance", **_given(each), "corrects": True}
+    numbers = {each.get("turn_id") for each in archived if each.get("type") == "turn"}
+    for turn in known.turns:
+        if turn.turn_id not in numbers and turn.ended_by:
+            yield {"type": "turn", **_given(turn)}
+    if known.end is not None and not any(each.get("type") == "end" for each in archived):
+        yield {"type": "end", "at": timestamp(known.end.at), "cause": known.end.cause}
+
+
+def _head(session: ArchivedSession) -> Line:
+    return {
+        "type": "head",
+        "format": ARCHIVE_FORMAT,
+        "fleet": session.owner.fleet,
+        "environment": session.owner.environment,
+        "address": str(session.address),
+        "agent_id": session.agent_id,
+        "name": session.name,
+        "started": timestamp(session.started_at),
+    }
+
+
+def _spoken(archived: Sequence[Line]) -> list[Utterance]:
+    """The archived utterances in order, each as last corrected."""
+    found: list[Utterance] = []
+    places: dict[tuple[object, ...], int] = {}
+    for line in archived:
+        if line.get("type") != "utterance":
+            continue
+        each = _utterance(line)
+        if line.get("corrects") and each.key in places:
+            found[places[each.key]] = each
+        else:
+            places[each.key] = len(found)
+            found.append(each)
+    return found
+
+
+def _overlap(before: Sequence[tuple[object, ...]], window: Sequence[tuple[object, ...]]) -> int:
+    """How many of the window's first utterances are the last ones before it.
+
+    The longest end of `before` with which the window begins, by the prefix function of Knuth, Morris and Pratt: the time
+    is linear. What is repeated word for word, and not numbered, is taken for the same.
+    """
+    tail = before[-len(window) :] if window else ()
+    joined = [*window, None, *tail]
+    border = [0]
+    for each in joined[1:]:
+        length = border[-1]
+        while length and joined[length] != each:
+            length = border[length - 1]
+        border.append(length + (joined[length] == each))
+    return border[-1] if tail else 0
+
+
+def _utterance(line: Line) -> Utterance:
+    names = {each.name for each in fields(Utterance)}
+    return Utterance(**{"role": "", "content": "", **{key: line[key] for key in names & set(line)}})
+
+
+def _given(part: Utterance | Turn) -> Line:
+    """What is known of a part, by the names of its fields."""
+    values = {each.name: getattr(part, each.name) for each in fields(part)}
+    return {name: value for name, value in values.items() if value not in (None, "")}
