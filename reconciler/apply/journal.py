@@ -147,6 +147,8 @@ class Journal:
         yield from self.write(*outcome, DropIntent(intent.key), Append(entry))
 
     def secret_digests(self, secrets: Mapping[SecretRef, Secret]) -> dict[str, str]:
-        """Keyed digests of the values that went out, by reference."""
+        """Keyed digests of the values that went out, by reference; none without a key: they could be guessed."""
         key = self.view.secret_key
+        if not key:
+            return {}
         return {ref.text: keyed_digest(key, value.reveal()) for ref, value in sorted(secrets.items())}

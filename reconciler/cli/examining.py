@@ -47,7 +47,7 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
     files = [Passed("files", counted)] if whole else []
     connection, refused = _connected(connector, fleet)
-    store, sources = wiring.local_parts(flags, output)
+    store, sources = wiring.local_parts(flags, fleet.owner, output)
     try:
         disk = workflow.refused_rows(troubles(store))
         if connection is None:

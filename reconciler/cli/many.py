@@ -49,7 +49,9 @@ def report_each(
 ) -> int:
     """Look at each fleet and environment, and report what was seen; the worst exit code is the result."""
     if not are_several(fleets):
-        seen = _seen(look, FleetFlags(fleets.directories[0], fleets.environments, fleets.variables))
+        seen = _seen(
+            look, FleetFlags(fleets.directories[0], fleets.environments, fleets.variables, fleets.state)
+        )
         output.report(form, kind, seen.value, seen.options)
         return seen.code
     join = JOINS.get(form.name)
@@ -84,7 +86,7 @@ def fleets_of(fleets: ManyFlags) -> Iterator[FleetFlags]:
         if fleets.environments == ALL:
             wanted = [*_declared(directory)] or [None]
         for each in wanted:
-            yield FleetFlags(directory, each, fleets.variables)
+            yield FleetFlags(directory, each, fleets.variables, fleets.state)
 
 
 def _declared(directory: str) -> tuple[str, ...]:

@@ -13,11 +13,13 @@ from reconciler.cli.output import Output
 from reconciler.cli.revisions import files_at
 from reconciler.config.files.documents import FLEET_FILE
 from reconciler.errors import InvalidConfig, UsageError
+from reconciler.model.address import Owner
 from reconciler.model.record import State
 from reconciler.plan.build import Plan
 from reconciler.providers import connector_of
 from reconciler.services import entry_of
-from reconciler.state.local import LocalStore
+from reconciler.state.log.snapshots import latest, ref_of
+from reconciler.state.opening import is_in_git, open_state
 from reconciler.workflow import Job
 
 
@@ -28,12 +30,19 @@ def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str 
     job = Job(fleet, selection=chosen.selection(), policy=chosen.policy())
     if base is not None:
         return workflow.offline_plan(job, _state_at(flags, base), able, against=f"the files of {base}")
-    store = LocalStore(wiring.state_path(Path(flags.directory), flags.environment))
+    return workflow.offline_plan(job, _state_here(flags, fleet.owner), able, against="the state")
+
+
+def _state_here(flags: FleetFlags, owner: Owner) -> State:
+    """The state as it is on this machine; of one in Git, the ref that was fetched last."""
+    directory = Path(flags.directory)
+    if is_in_git(flags.state):
+        return latest(directory, ref_of(owner)).state
+    store = open_state(flags.state, directory, flags.environment, owner, {})
     try:
-        state = store.read()
+        return store.read()
     finally:
         store.close()
-    return workflow.offline_plan(job, state, able, against="the state")
 
 
 def _state_at(flags: FleetFlags, base: str) -> State:

@@ -87,11 +87,15 @@ class VariableOption(Pair):
 
 @dataclass(frozen=True, slots=True)
 class FleetFlags:
-    """Which fleet a command works on: the directory of its files, the environment, and the variables set by hand."""
+    """Which fleet a command works on: the directory of its files, the environment, the variables set by hand, its state.
+
+    `state` is `git:REMOTE` or a path; None for the file beside the fleet.
+    """
 
     directory: str
     environment: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class ManyFlags:
     directories: tuple[str, ...] = (".",)
     environments: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    state: str | None = None
 
 
 def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -151,6 +156,13 @@ _variables_option = click.option(
     metavar="KEY=VALUE",
     help="Set a variable; repeatable.",
 )
+_state_option = click.option(
+    "--state",
+    type=Name(),
+    envvar="RECONCILER_STATE",
+    metavar="URL",
+    help="Where the state is: git:REMOTE, or a file; RECONCILER_STATE. [default: a file beside the fleet]",
+)
 _environment_options = stacked(
     click.option(
         "-e",
@@ -162,7 +174,8 @@ _environment_options = stacked(
         help="The environment, one of `environments:`.",
     ),
     _variables_option,
-    gathered("fleet", ("directory", "environment", "variables"), FleetFlags),
+    _state_option,
+    gathered("fleet", ("directory", "environment", "variables", "state"), FleetFlags),
 )
 # Which fleet, as the command's argument `fleet`: its directory as an argument, or with -C where others come first.
 fleet_options = stacked(directory_argument, _environment_options)
@@ -182,9 +195,10 @@ many_fleets_options = stacked(
         help="The environment; several as a,b; all for every one of `environments:`.",
     ),
     _variables_option,
+    _state_option,
     gathered(
         "fleets",
-        ("directories", "environments", "variables"),
+        ("directories", "environments", "variables", "state"),
         lambda directories, *others: ManyFlags(directories or (".",), *others),
     ),
 )

@@ -36,7 +36,7 @@ def resume(arguments: Sequence[str], ledger: Ledger) -> str:
 
 
 def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] = ()) -> str:
-    """The command that applies a saved plan: the same fleet, environment, variables and allowances."""
+    """The command that applies a saved plan: the same fleet, environment, variables, state and allowances."""
     words = ["reconciler", "apply"]
     last = ["--", fleet.directory] if fleet.directory.startswith("-") else []
     if fleet.directory != "." and not last:
@@ -45,6 +45,8 @@ def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] =
         words += ["-e", fleet.environment]
     for name, value in fleet.variables:
         words += ["--var", f"{name}={value}"]
+    if fleet.state is not None:
+        words += ["--state", fleet.state]
     words += ["--plan", out]
     for name, value in allows:  # no plan holds them
         words += ["--allow", f"{name}={value}"]

@@ -32,8 +32,7 @@ from reconciler.providers import (
     RunProvider,
 )
 from reconciler.state.archive import TranscriptFiles
-from reconciler.state.blocking import behind_ports
-from reconciler.state.local import LocalStore
+from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.service_cache import ServiceCache
 from reconciler.workflow import Planned
 
@@ -60,7 +59,7 @@ class Session:
     fleet: DesiredFleet
     connection: Connection
     sender: Callable[[], Sender]
-    store: LocalStore
+    store: BlockingStore
     secrets: SecretSource
     output: Output
     clock: Callable[[], float] = time.time

@@ -77,7 +77,7 @@ def _without_fleet(service: Service, output: Output) -> Session:
         DesiredFleet(Owner("none"), {}, service),
         connection,
         lambda: Attentive(HttpxSender()),
-        MemoryStore(),  # type: ignore[arg-type]  # whoever only reads asks it for nothing of a file's
+        MemoryStore(),
         SecretSources(os.environ, Path()),
         output,
     )

@@ -16,6 +16,7 @@ from reconciler.cli.session import Session
 from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.errors import InvalidConfig
+from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import SecretSource
 from reconciler.providers import (
@@ -27,12 +28,10 @@ from reconciler.providers import (
 )
 from reconciler.secrets import Secret
 from reconciler.services import entry_of
+from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
-from reconciler.state.local import LocalStore
-from reconciler.state.seen import seen_directory
+from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, open_state
 from reconciler.state.service_cache import ServiceCache
-
-STATE_DIRECTORY = ".reconciler"
 
 
 def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
@@ -67,7 +66,7 @@ def open_session(
     """
     fleet = load_fleet(flags, output)
     connector = connector_for(fleet)
-    store, sources = local_parts(flags, output)
+    store, sources = local_parts(flags, fleet.owner, output)
     if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
     connection = connector.connect(os.environ, fleet.service, purpose)
@@ -86,12 +85,14 @@ def connector_for(fleet: DesiredFleet) -> Connector:
     return connector
 
 
-def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSource]:
-    """What a run has on this machine: the state of a fleet's environment, and the sources of secrets."""
+def local_parts(flags: FleetFlags, owner: Owner, output: Output) -> tuple[BlockingStore, SecretSource]:
+    """What a run has besides the service: the state of a fleet's environment, and the sources of secrets."""
     path = Path(flags.directory)
-    store = LocalStore(state_path(path, flags.environment), seen=seen_directory(os.environ))
+    if os.environ.get(KEY_VARIABLE):
+        MASKER.learn_all([Secret(os.environ[KEY_VARIABLE])])
+    store = open_state(flags.state, path, flags.environment, owner, os.environ)
     MASKER.publish(app_id_of(store))
-    output.detail(f"the state is {store.path}")
+    output.detail(f"the state is {store.name}")
     for each in store.exposures():
         output.warn_once(f"warning: {each} [state]")
     return store, Remembering(SecretSources(os.environ, path))
@@ -100,7 +101,7 @@ def local_parts(flags: FleetFlags, output: Output) -> tuple[LocalStore, SecretSo
 def session_with(
     fleet: DesiredFleet,
     connection: Connection,
-    local: tuple[LocalStore, SecretSource],
+    local: tuple[BlockingStore, SecretSource],
     flags: FleetFlags,
     output: Output,
     *,
@@ -118,7 +119,7 @@ def session_with(
     from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
     host = connection.provider.host
-    cache = ServiceCache(store.path.parent, host, connection.project)
+    cache = ServiceCache(path / STATE_DIRECTORY, host, connection.project)
     if isinstance(connection.provider, Paced) and cache.pace is not None:
         connection.provider.start_at(cache.pace)
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None
@@ -144,10 +145,3 @@ def leave_no_core() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def state_path(directory: Path, environment: str | None) -> Path:
-    """Where the state of a fleet's environment lies."""
-    # An environment may be called "default", and is another one than none.
-    name = "env-default" if environment == "default" else environment or "default"
-    return directory / STATE_DIRECTORY / f"{name}.state"

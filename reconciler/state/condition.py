@@ -1,4 +1,4 @@
-"""Whether a run could take and write a local state now, found out without creating, locking or changing anything."""
+"""Whether a run could take and write a state now, found out without creating, locking or changing anything."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reconciler.errors import ReconcilerError, StateError, StateLocked
 from reconciler.state import database
+from reconciler.state.blocking import BlockingStore
 from reconciler.state.damage import Damaged
 from reconciler.state.files import NO_LINK
 from reconciler.state.local import LocalStore
@@ -21,7 +22,7 @@ from reconciler.state.tables import read_meta
 _LEAST_ROOM = 1024 * 1024
 
 
-def troubles(store: LocalStore) -> list[ReconcilerError]:
+def troubles(store: BlockingStore) -> list[ReconcilerError]:
     """What would keep an apply from writing the state, and who holds it."""
     found: list[ReconcilerError] = []
     for check in (require_writable, _require_free):
@@ -33,8 +34,10 @@ def troubles(store: LocalStore) -> list[ReconcilerError]:
     return found
 
 
-def app_id_of(store: LocalStore) -> str:
-    """The App ID that the state is pinned to; empty where it has none, or cannot be read."""
+def app_id_of(store: BlockingStore) -> str:
+    """The App ID that a local state is pinned to; empty where it has none, or cannot be read."""
+    if not isinstance(store, LocalStore):
+        return ""  # to look would cost a fetch
     try:
         with closing(database.connect(store.path)) as connection:
             pins = read_pins(read_meta(connection, store.path).get("pins"))
@@ -43,9 +46,12 @@ def app_id_of(store: LocalStore) -> str:
     return (pins.app_id or "") if pins is not None else ""
 
 
-def require_writable(store: LocalStore) -> None:
-    """Raise `StateError` where the state could not be made or written."""
-    database.guarded(store.path, lambda: _check_writable(store))
+def require_writable(store: BlockingStore) -> None:
+    """Raise `StateError` where the state could not be made or written; of a remote one, where it cannot be read."""
+    if isinstance(store, LocalStore):
+        database.guarded(store.path, lambda: _check_writable(store))
+    else:
+        store.version()
 
 
 def _check_writable(store: LocalStore) -> None:
@@ -84,10 +90,10 @@ def _check_room(directory: Path) -> None:
         )
 
 
-def _require_free(store: LocalStore) -> None:
+def _require_free(store: BlockingStore) -> None:
     try:
-        holder = store.lease.holder()
-    except OSError:
+        holder = store.holder()
+    except (OSError, StateError):
         return  # found by `require_writable`
     if holder is not None:
         raise StateLocked(

@@ -119,6 +119,10 @@ class RowReader:
         if check != checksum(key, text):
             raise damaged(f"the row of {key} does not match its checksum")
         loads(text, f"the row of {key}")
+        return self.parsed(kind, key, text)
+
+    def parsed(self, kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
+        """The record or intent in JSON of a sound size and depth, its texts in their places; as `validated`."""
         found = validated(kind, key, text)
         if found.body is None:
             return found
@@ -152,8 +156,11 @@ class RowReader:
         return text
 
 
-def validated(kind: TypeAdapter[T], key: str, text: str | bytes) -> T:
-    """The record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else."""
+def validated(kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
+    """The record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else.
+
+    An entry of a log has no key beside its JSON.
+    """
     try:
         found = kind.validate_json(text, strict=True, extra="forbid")
     except ValidationError as problem:
@@ -165,7 +172,7 @@ def validated(kind: TypeAdapter[T], key: str, text: str | bytes) -> T:
     if address_of(str(found.address)) != found.address:
         raise damaged(f"{str(found.address)[:80]!r} is not an address")
     # Under the key of another row, it would never be overwritten or dropped.
-    if key != found.key:
+    if key is not None and key != found.key:
         raise damaged(f"the row of {key} is about {found.key[:80]}")
     return found
 

@@ -54,6 +54,11 @@ class LocalStore:
         self._unused: set[str] = set()
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.path)
+
+    @property
     def lease_seconds(self) -> float:
         """How long the right to write outlasts its holder's last sign of life."""
         return self.lease.seconds
@@ -61,6 +66,10 @@ class LocalStore:
     def exposures(self) -> list[str]:
         """What is open to others and should not be, for people."""
         return exposures(self.path, self.key.path)
+
+    def holder(self) -> str | None:
+        """Who holds the right to write now; None where nobody does. Nothing is taken."""
+        return self.lease.holder()
 
     # --- reading
 

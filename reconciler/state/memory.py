@@ -14,12 +14,20 @@ from reconciler.ports import Version
 class MemoryStore:
     """The state in memory: `state.blocking.BlockingStore`, though nothing in here blocks."""
 
+    name = "memory"
     lease_seconds = 60.0
 
     def __init__(self, state: State | None = None) -> None:
         self._view = StateView.of(state or State(lineage="memory", serial=0, secret_key=b"memory"))
         self._nonce = ""
         self._holder: str | None = None
+
+    def exposures(self) -> list[str]:
+        """Nothing of it lies on a disk."""
+        return []
+
+    def holder(self) -> str | None:
+        return self._holder
 
     def read(self) -> State:
         return self._view.frozen()

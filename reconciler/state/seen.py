@@ -37,6 +37,11 @@ class SeenFile:
         self._path = directory / f"{name}.json"
         self._place = place
 
+    @property
+    def path(self) -> Path:
+        """The file, for people who want to delete it."""
+        return self._path
+
     def read(self) -> Seen | None:
         """What was seen, or None where nothing is known."""
         with suppress(OSError, ValueError, TypeError, KeyError):

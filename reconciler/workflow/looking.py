@@ -36,7 +36,12 @@ def plan(job: Job, observer: Observer, *, check_secrets: bool = False) -> Steps[
 
 
 def _new_secrets(fleet: DesiredFleet, state: State) -> Steps[tuple[tuple[str, int], ...]]:
-    """The references whose value is not the one that went out, with the number of agents that have an old one."""
+    """The references whose value is not the one that went out, with the number of agents that have an old one.
+
+    Without a key there is nothing to compare.
+    """
+    if not state.secret_key:
+        return ()
     wanted = {ref for spec in fleet.agents.values() for _, ref in tree_references(spec.body.properties)}
     values: Mapping[SecretRef, Secret] = yield Resolve(frozenset(wanted))
     now = {ref.text: keyed_digest(state.secret_key, value.reveal()) for ref, value in values.items()}

@@ -1,0 +1,173 @@
+"""A lease as a Git ref: its commit says who holds it, and each sign of life is another commit.
+
+Whoever waits looks at the commit's id alone, and takes over after a whole lease without another one, by a clock of its
+own. What is given back is one fixed commit: some hosts let nobody delete a ref.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import suppress
+from typing import Final
+
+import orjson
+
+from reconciler.errors import StateError, StateLocked
+from reconciler.git import Git
+from reconciler.state.log.git_objects import ask, last_line, made_commit, need
+from reconciler.state.log.git_ref import Pushed, push, shown
+
+LEASE_SECONDS: Final = 30.0
+# How often the remote is asked while somebody else has it.
+_LOOK_SECONDS: Final = 1.0
+_EPOCH: Final = "1970-01-01T00:00:00Z"
+
+
+class RefLease:
+    """The lease on a ref of a remote, for one holder; `seconds` without a sign of life end it."""
+
+    def __init__(self, git: Git, remote: str, ref: str, seconds: float = LEASE_SECONDS) -> None:
+        self._git = git
+        self._remote = remote
+        self._ref = ref
+        self.seconds = seconds
+        self._holder = ""
+        self._run = uuid.uuid4().hex
+        # The commit that is ours now, and all that were: a sign whose answer was lost may be there nevertheless.
+        self._mine: str | None = None
+        self._signs: list[str] = []
+        self._is_lost = False
+        self._seen: str | None = None
+        self._seen_at = self._looked_at = 0.0
+        self._free: str | None = None
+
+    @property
+    def is_held(self) -> bool:
+        return self._mine is not None
+
+    def holder(self) -> str | None:
+        """Who holds it now, as far as the remote says; None where nobody does. Nothing is taken."""
+        found = self._look()
+        return None if found is None or found == self._free_commit() else self._holder_of(found)
+
+    def take(self, holder: str) -> None:
+        """Take it now, or raise `StateLocked` with who has it."""
+        if self._seen is not None:  # waiting: the remote is asked now and then, however often we are
+            time.sleep(max(0.0, self._looked_at + _LOOK_SECONDS - time.monotonic()))
+        found = self._look()
+        self._looked_at = now = time.monotonic()
+        is_free = found is None or found == self._free_commit()
+        if found != self._seen:
+            self._seen, self._seen_at = (None if is_free else found), now
+        if not is_free and now - self._seen_at < self.seconds:
+            raise self._held_by(found or "")
+        self._holder, self._is_lost = holder, False
+        if not self._push(self._sign(), found):
+            self._seen = self._look()
+            self._seen_at = time.monotonic()
+            raise self._held_by(self._seen or "")
+        self._seen = None
+
+    def renew(self) -> None:
+        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
+        if self._mine is None:
+            return
+        self.check()
+        if self._push(self._sign(), self._mine):
+            return
+        found = self._look()
+        if found in self._signs:  # a sign whose answer was lost
+            self._mine = found
+            if self._push(self._sign(), found):
+                return
+        self._is_lost = True
+        self.check()
+
+    def check(self) -> None:
+        """Raise `StateLocked` when somebody is known to have taken over. The remote is not asked."""
+        if self._is_lost:
+            raise StateLocked(
+                f"the state was taken over: this run gave no sign of life for {self.seconds:.0f} s",
+                hint="nothing more was done; run the same command again",
+            )
+
+    def release(self) -> None:
+        """Give it back; harmless when it is not held. What cannot be given back ends by itself."""
+        if self._mine is None:
+            return
+        mine, self._mine = self._mine, None
+        if not self._is_lost:
+            with suppress(StateError):
+                push(self._git, self._remote, self._ref, self._free_commit(), mine)
+
+    # --- the ref
+
+    def _push(self, commit: str, expected: str | None) -> bool:
+        """Whether the ref is this commit of ours now; raises `StateError` where nobody can tell."""
+        outcome = push(self._git, self._remote, self._ref, commit, expected)
+        if outcome is Pushed.UNKNOWN and self._look() != commit:
+            raise StateError(
+                f"the lease {self._ref} of {shown(self._remote)} gave no answer",
+                hint="no further call was made; run the same command again",
+            )
+        if outcome is Pushed.OVERTAKEN:
+            return False
+        self._mine = commit
+        return True
+
+    def _sign(self) -> str:
+        told = {"holder": self._holder, "run": self._run, "signs": len(self._signs)}
+        sign = self._commit(orjson.dumps(told).decode())
+        self._signs.append(sign)
+        return sign
+
+    def _free_commit(self) -> str:
+        if self._free is None:
+            self._free = self._commit("free", GIT_AUTHOR_DATE=_EPOCH, GIT_COMMITTER_DATE=_EPOCH)
+        return self._free
+
+    def _commit(self, message: str, **when: str) -> str:
+        return made_commit(self._git, need(self._git, "mktree"), None, message, **when)
+
+    def _look(self) -> str | None:
+        ran = ask(self._git, "ls-remote", "--quiet", "--", self._remote, self._ref)
+        if ran.code != 0:
+            raise StateError(
+                f"the lease {self._ref} of {shown(self._remote)} cannot be read: {last_line(ran.err)}",
+                hint=f"no further call was made; `git ls-remote {shown(self._remote)}` in {self._git.directory} has to work",
+            )
+        return next(
+            (line.split("\t")[0] for line in ran.text.splitlines() if line.endswith(f"\t{self._ref}")), None
+        )
+
+    def _holder_of(self, commit: str) -> str:
+        """Who a commit says has it; its text is fetched, and no ref of this checkout is made for it."""
+        if ask(self._git, "cat-file", "-e", commit).code != 0:
+            ask(
+                self._git,
+                *(
+                    "fetch",
+                    "--quiet",
+                    "--no-tags",
+                    "--no-prune",
+                    "--no-write-fetch-head",
+                    "--",
+                    self._remote,
+                    self._ref,
+                ),
+            )
+        ran = ask(self._git, "cat-file", "commit", commit)
+        with suppress(ValueError):
+            told = orjson.loads(ran.out.partition(b"\n\n")[2])
+            if isinstance(told, dict) and isinstance(told.get("holder"), str):
+                return str(told["holder"])[:400]
+        return "another run"
+
+    def _held_by(self, commit: str) -> StateLocked:
+        silent = time.monotonic() - self._seen_at
+        return StateLocked(
+            f"the state is held by {self._holder_of(commit)}; its lease ends after {self.seconds:.0f} s without a sign of "
+            f"life, and {silent:.0f} s of silence were seen",
+            hint="a lease ends by itself; wait with a longer --lock-timeout",
+        )

@@ -1,0 +1,119 @@
+"""The state that a log makes: the newest snapshot, and every entry after it, each exactly one serial further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from reconciler.model.record import State
+from reconciler.model.writes import StateView, Write, all_of
+from reconciler.state.checks import check
+from reconciler.state.damage import damaged
+from reconciler.state.document import RowReader
+from reconciler.state.log.drawer import Readable, entry_key, is_entry, serial_of, snapshot_key
+from reconciler.state.log.entries import Header, StoredCommit, decoded, encoded
+
+# How many entries there are from one snapshot to the next: all that a reader has to fetch and fold.
+SNAPSHOT_EVERY: Final = 100
+
+
+class Replay:
+    """What is known of a log so far. `state` is what people call it."""
+
+    def __init__(self, state: object) -> None:
+        self._name = state
+        self._start(StateView("", 0, b""))
+
+    def _start(self, view: StateView) -> None:
+        self.view = view
+        self.nonce = self.writer = ""
+        # The serial of the newest snapshot.
+        self.snapshot = 0
+        # The long texts that a next entry may refer to by digest: see `advance`.
+        self.texts: dict[str, str] = {}
+        self._reader = RowReader(self.texts)
+
+    @property
+    def serial(self) -> int:
+        return self.view.serial
+
+    def state(self) -> State:
+        """The state as far as it was read; `StateError` for one that no run of ours has written."""
+        state = self.view.frozen()
+        check(state)
+        return state
+
+    # --- reading
+
+    def catch_up(self, drawer: Readable) -> None:
+        """Read what others have written since; `StateError` where it does not continue what was read."""
+        keys = drawer.list(entry_key(self.serial))
+        entries = [each for each in keys if is_entry(each)]
+        newest = max((serial_of(each) or 0 for each in keys if not is_entry(each)), default=0)
+        has_gap = bool(newest) and (not entries or serial_of(entries[0]) != self.serial + 1)
+        if newest >= self.serial + SNAPSHOT_EVERY or (newest > self.serial and has_gap):
+            self._load(drawer, newest)
+            entries = [each for each in entries if each > entry_key(newest)]
+        self.snapshot = max(newest, self.snapshot)
+        for key in entries:
+            self._add(self._read(drawer, key), key)
+
+    def _load(self, drawer: Readable, serial: int) -> None:
+        key = snapshot_key(serial)
+        found = self._read(drawer, key)
+        if found.header.serial != serial or self.view.lineage not in ("", found.header.lineage):
+            raise damaged(f"{key} is not of this state")
+        self._start(StateView(found.header.lineage, serial, b""))
+        self.texts.update(found.texts)
+        self.view.absorb(found.writes(self._reader))
+        self.nonce, self.writer = found.header.nonce, found.header.writer
+
+    def _add(self, found: StoredCommit, key: str) -> None:
+        if found.header.serial != self.serial + 1 or serial_of(key) != found.header.serial:
+            raise damaged(f"{entry_key(self.serial + 1)} is missing, and {key} is there")
+        if self.serial and found.header.lineage != self.view.lineage:
+            raise damaged(f"{key} is of another state than the entry before it")
+        self.texts.update(found.texts)
+        self.advance(found.header, found.writes(self._reader), {})
+
+    def _read(self, drawer: Readable, key: str) -> StoredCommit:
+        data = drawer.get(key)
+        if data is None:
+            raise damaged(f"{key} is listed, and is not there")
+        return decoded(data, key, self._name)
+
+    # --- writing
+
+    def entry(self, header: Header, writes: Sequence[Write]) -> tuple[bytes, dict[str, str]]:
+        """The bytes of the next entry, and the long texts that its writes refer to."""
+        texts: dict[str, str] = {}
+        return encoded(header, writes, texts, self.texts.keys()), texts
+
+    def advance(self, header: Header, writes: Iterable[Write], texts: Mapping[str, str]) -> None:
+        """Fold the next entry in.
+
+        Every hundredth one forgets the texts that nothing refers to any more. All readers and writers do so at the
+        same serials, so that whoever leaves a text out of an entry knows that all others have it.
+        """
+        self.texts.update(texts)
+        self.view.lineage, self.view.serial = header.lineage, header.serial
+        self.view.absorb(writes)
+        self.nonce, self.writer = header.nonce, header.writer
+        if self.serial % SNAPSHOT_EVERY == 0:
+            used: dict[str, str] = {}
+            encoded(header, all_of(self.view.frozen()), used, ())
+            self.texts.clear()
+            self.texts.update(used)
+
+    def as_snapshot(self) -> bytes:
+        """The bytes of a snapshot of what was read: the same for everybody who has read as far."""
+        header = Header(self.view.lineage, self.serial, self.nonce, self.writer)
+        state = self.view.frozen()
+        rows = replace(
+            state,
+            records={each: state.records[each] for each in sorted(state.records)},
+            generations={each: state.generations[each] for each in sorted(state.generations)},
+            foreign={each: state.foreign[each] for each in sorted(state.foreign)},
+        )
+        return encoded(header, all_of(rows), dict(self.texts), ())

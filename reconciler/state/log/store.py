@@ -1,0 +1,244 @@
+"""The state as a log in a drawer: `state.blocking.BlockingStore`, for whatever can make a key once.
+
+A commit makes the key of the next serial; where it is there already, its nonce says whose commit it is. The lease saves
+work; what must not be lost is protected by the keys.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Protocol, TypeVar
+
+from reconciler.errors import StateError, StateLocked
+from reconciler.model.address import Address
+from reconciler.model.record import Entry, State
+from reconciler.model.writes import Write
+from reconciler.ports import Version
+from reconciler.state.damage import Damaged
+from reconciler.state.log.drawer import Creation, Drawer, entry_key, snapshot_key
+from reconciler.state.log.entries import Header, decoded
+from reconciler.state.log.replay import SNAPSHOT_EVERY, Replay
+from reconciler.state.seen import Seen, SeenFile
+
+T = TypeVar("T")
+
+_BEYOND_A_LEASE = 2.0
+_LOCK_PAUSE = 0.2
+_NO_KEY = (
+    "RECONCILER_KEY is not set: this state holds no digests of secret values, and a new value behind a reference "
+    "is not noticed"
+)
+
+
+class LogLease(Protocol):
+    """The exclusive right to write a log, as `state.lease.FileLease` says what each call does."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def is_held(self) -> bool: ...
+    def holder(self) -> str | None: ...
+    def take(self, holder: str) -> None: ...
+    def renew(self) -> None: ...
+    def check(self) -> None: ...
+    def release(self) -> None: ...
+
+
+class LogStore:
+    """The state that a log makes, for one caller at a time. `name` is what people call the place; `key` is the digests'."""
+
+    def __init__(
+        self, drawer: Drawer, lease: LogLease, *, name: str, key: bytes = b"", seen: SeenFile | None = None
+    ) -> None:
+        self.name = name
+        self.drawer = drawer
+        self.lease = lease
+        self._key = key
+        self._seen = seen
+        self._replay = Replay(name)
+        self._writer = ""
+
+    @property
+    def lease_seconds(self) -> float:
+        return self.lease.seconds
+
+    def exposures(self) -> list[str]:
+        """What is open to others and should not be: whoever can read the place can read the state, by design."""
+        return []
+
+    def holder(self) -> str | None:
+        """Who holds the right to write now; None where nobody does. Nothing is taken."""
+        return self.lease.holder()
+
+    # --- reading
+
+    def read(self) -> State:
+        """The state as it stands; an empty one without a lineage where nothing was stored yet."""
+        return self._guarded(self._read)
+
+    def _read(self) -> State:
+        self._replay.catch_up(self.drawer)
+        state = self._replay.state()
+        self._check_seen(Seen(state.lineage, state.serial))
+        return state
+
+    def _check_seen(self, now: Seen) -> None:
+        """Refuse a state that is another, or older, than this machine has seen here; also where there is none any more."""
+        before = self._seen.read() if self._seen is not None else None
+        if before is None or (before.lineage == now.lineage and before.serial <= now.serial):
+            return
+        found = (
+            f"its serial is {now.serial}, and this machine has seen {before.serial}"
+            if before.lineage == now.lineage or not now.serial
+            else "it is not the one that this machine has seen at this place"
+        )
+        raise StateError(
+            f"the state {self.name} was rewound or replaced: {found}; nothing was done",
+            hint="put the right one back; or, where this one is right, delete what this machine has seen: "
+            f"{self._seen.path if self._seen is not None else ''}",
+        )
+
+    def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
+        """The latest entries, newest first, of one address or of all."""
+        return self._guarded(lambda: tuple(islice(self._history(address), limit)))
+
+    def _history(self, address: Address | None) -> Iterator[Entry]:
+        self._replay.catch_up(self.drawer)
+        for serial in range(self._replay.serial, 0, -1):
+            data = self.drawer.get(entry_key(serial))
+            if data is None:
+                return  # what lies before it was cleared away
+            for line in reversed(decoded(data, entry_key(serial), self.name).history()):
+                if address in (None, line.address):
+                    yield line
+
+    def version(self) -> Version:
+        """The latest commit: its serial, and the nonce of its writer."""
+        self._guarded(lambda: self._replay.catch_up(self.drawer))
+        return Version(self._replay.serial, self._replay.nonce)
+
+    # --- writing
+
+    def prepare(self) -> str:
+        """Give a new state its lineage, which its first commit stores; returns what people are to be told."""
+        self._guarded(self._read)
+        if not self._replay.view.lineage:
+            self._replay.view.lineage = str(uuid.uuid4())
+        return "" if self._key else _NO_KEY
+
+    def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
+        """Make writes durable, all or none, if the serial is still `expected`; returns the new serial.
+
+        Raises `StateLocked` when another writer has moved the state on or taken it over: nothing was written. After a
+        `StateError` nobody knows whether it was: `version` tells by the nonce.
+        """
+        return self._guarded(lambda: self._commit(tuple(writes), expected, nonce or uuid.uuid4().hex))
+
+    def _commit(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
+        self.lease.check()
+        if self._replay.serial < expected:
+            self._replay.catch_up(self.drawer)
+        if self._replay.serial != expected:
+            raise self._moved_on(self._replay.serial, expected, self._replay.writer)
+        lineage = self._replay.view.lineage or str(uuid.uuid4())
+        header = Header(lineage, expected + 1, nonce, self._writer)
+        key = entry_key(header.serial)
+        data, texts = self._replay.entry(header, writes)
+        outcome = self.drawer.create(key, data)
+        if outcome is not Creation.MADE:
+            self._settle(key, header, outcome)
+        self._replay.advance(header, writes, texts)
+        self._keep_short()
+        return header.serial
+
+    def _settle(self, key: str, header: Header, outcome: Creation) -> None:
+        """Find out by the nonce whether it is our commit that is there; else raise what `commit` does."""
+        found = self.drawer.get(key)
+        if found is None:
+            raise StateError(
+                f"the state {self.name} gave no answer, and {key} is not there"
+                if outcome is Creation.UNKNOWN
+                else f"the state {self.name} says that {key} is there, and does not show it",
+                hint="no further call was made; run the same command again",
+            )
+        there = decoded(found, key, self.name).header
+        if (there.lineage, there.nonce) != (header.lineage, header.nonce):
+            raise self._moved_on(there.serial, header.serial - 1, there.writer)
+
+    def _moved_on(self, serial: int, expected: int, writer: str) -> StateLocked:
+        by = f", by {writer}" if writer else ""
+        return StateLocked(
+            f"the state has moved on: its serial is {serial}, not {expected}; another writer is at work{by}",
+            hint="nothing more was done; run the same command again",
+        )
+
+    def _keep_short(self) -> None:
+        """Make a snapshot once there are many entries. It is a copy: where it fails the next commit makes it."""
+        serial = self._replay.serial
+        if serial - self._replay.snapshot < SNAPSHOT_EVERY:
+            return
+        with suppress(StateError):
+            outcome = self.drawer.create(snapshot_key(serial), self._replay.as_snapshot())
+            if outcome is not Creation.UNKNOWN:
+                self._replay.snapshot = serial
+
+    # --- the exclusive right to write
+
+    def acquire(self, holder: str, timeout: float) -> str:
+        """Take the exclusive right to write, waiting up to `timeout` seconds, and make ready; as `LocalStore`."""
+        deadline = time.monotonic() + timeout + (_BEYOND_A_LEASE if timeout >= self.lease.seconds else 0.0)
+        while True:
+            try:
+                self.take(holder)
+                break
+            except StateLocked:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LOCK_PAUSE)
+        try:
+            return self.prepare()
+        except BaseException:
+            self.release()
+            raise
+
+    def take(self, holder: str) -> None:
+        """Take the lease now, or raise `StateLocked`, which names its holder."""
+        self._guarded(lambda: self.lease.take(holder))
+        self._writer = holder
+
+    def renew(self) -> None:
+        """Give a sign of life, if the right is held; raises `StateLocked` when somebody has taken over."""
+        self.lease.renew()
+
+    def release(self) -> None:
+        """Give the right back; harmless when it is not held."""
+        if not self.lease.is_held:
+            return
+        if self._seen is not None and self._replay.serial:
+            self._seen.write(Seen(self._replay.view.lineage, self._replay.serial))
+        self.lease.release()
+
+    def close(self) -> None:
+        """Give the right back; nothing is open."""
+        self.release()
+
+    def create_key(self) -> None:
+        """The key is the environment's: nothing can be made."""
+
+    def read_key(self) -> bytes:
+        """The key for digests of secrets; empty where there is none."""
+        return self._key
+
+    def _guarded(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except Damaged as problem:
+            raise StateError(
+                f"the state {self.name} is damaged: {problem.what}",
+                hint="nothing was changed; put a good commit of it back, or delete the ref: the next plan finds every agent "
+                "again by its name",
+            ) from problem

@@ -1,0 +1,104 @@
+"""Which backend a state has, by its URL: a file beside the fleet, or a ref of the repository that holds the fleet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import StateError, UsageError
+from reconciler.git import Git
+from reconciler.model.address import Owner
+from reconciler.state.blocking import BlockingStore
+from reconciler.state.local import LocalStore
+from reconciler.state.seen import SeenFile, seen_directory
+
+STATE_DIRECTORY: Final = ".reconciler"
+KEY_VARIABLE: Final = "RECONCILER_KEY"
+_GIT: Final = "git:"
+_SHORTEST_KEY: Final = 16
+# What can name a backend, and is none of ours; `C:` is a drive.
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+
+def state_path(directory: Path, environment: str | None) -> Path:
+    """Where the local state of a fleet's environment lies."""
+    # An environment may be called "default", and is another one than none.
+    name = "env-default" if environment == "default" else environment or "default"
+    return directory / STATE_DIRECTORY / f"{name}.state"
+
+
+def is_in_git(url: str | None) -> bool:
+    """Whether a state's URL names a Git remote."""
+    return url is not None and url.startswith(_GIT)
+
+
+def open_state(
+    url: str | None, directory: Path, environment: str | None, owner: Owner, variables: Mapping[str, str]
+) -> BlockingStore:
+    """The state at `git:REMOTE` or at a path; without either, the file beside the fleet. Nothing is read yet.
+
+    `variables` are the environment's: the key of the digests, and where this machine keeps what it has seen.
+    """
+    seen = seen_directory(variables)
+    if url is None:
+        return LocalStore(state_path(directory, environment), seen=seen)
+    if not url.startswith(_GIT):
+        scheme = _SCHEME.match(url)
+        if not url or scheme is not None:
+            raise UsageError(
+                f"--state {url!r} names no state that can be used",
+                hint="write git:REMOTE, or the path of a file",
+            )
+        return LocalStore(Path(url), seen=seen)
+    return _in_git(url.removeprefix(_GIT), directory, owner, seen, _key(variables))
+
+
+def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: bytes) -> BlockingStore:
+    from reconciler.state.log.git_objects import ask, need
+    from reconciler.state.log.git_ref import GitDrawer, shown
+    from reconciler.state.log.ref_lease import RefLease
+    from reconciler.state.log.snapshots import lease_ref_of, ref_of
+    from reconciler.state.log.store import LogStore
+
+    git = Git(directory)
+    if not directory.is_dir():
+        raise UsageError(f"there is no directory {directory}")
+    ran = ask(git, "rev-parse", "--git-common-dir")
+    if ran.code != 0:
+        raise StateError(
+            f"{directory} is in no Git checkout, and the state {_GIT}{shown(remote)} is a ref of one: {ran.err[:300]}",
+            hint="run this in a clone of the fleet's repository; or keep the state in a file, without --state",
+        )
+    remotes = need(git, "remote").split()
+    if remote not in remotes and not re.search(r"[/:\\]", remote):
+        raise UsageError(
+            f"this checkout has no remote {remote!r}" if remote else "--state git: names no remote",
+            hint=f"it has {', '.join(remotes)}" if remotes else "git remote add origin URL",
+        )
+    if remote.startswith("-"):
+        raise UsageError(f"--state {_GIT}{remote} names no remote")
+    ref = ref_of(owner)
+    place = Path(directory, ran.text, ref)
+    drawer = GitDrawer(git, remote, ref)
+    lease = RefLease(git, remote, lease_ref_of(owner))
+    return LogStore(
+        drawer, lease, name=drawer.name, key=key, seen=None if seen is None else SeenFile(seen, place)
+    )
+
+
+def _key(variables: Mapping[str, str]) -> bytes:
+    """The key of the digests of secret values, from the environment; empty where there is none."""
+    text = variables.get(KEY_VARIABLE, "")
+    if not text:
+        return b""
+    if len(text) < _SHORTEST_KEY:
+        raise UsageError(
+            f"{KEY_VARIABLE} is shorter than {_SHORTEST_KEY} characters: digests made with it could be guessed",
+            hint="make one, and keep it with the other secrets: openssl rand -hex 32",
+        )
+    return hashlib.blake2b(
+        text.encode("utf-8", "surrogateescape"), person=b"state key", digest_size=32
+    ).digest()
