@@ -1,7 +1,8 @@
 """A run's hold on the state: the lease with its signs of life, and commits, one at a time.
 
 Commits of concurrent tasks that are ready together share one durable write. While it is on its way the next ones
-gather. The sign of life is a task of its own, and waits for no commit.
+gather; where a write takes long, the next one waits a moment for those that are about to come. The sign of life is a task
+of its own, and waits for no commit.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from reconciler.ports import StateStore
 SIGNS_IN_A_LEASE = 6
 # How long one commit may take, its reading back included, seconds.
 _COMMIT_SECONDS = 20.0
+# How long a commit waits for others to join, seconds: as long as the last one took, but no longer than this; a store
+# whose commits take less than the shortest is not waited for.
+_SHORTEST_GATHERING, _LONGEST_GATHERING = 0.05, 0.5
+_GATHERING_PAUSE = 0.01
 # Runs on while the machine is suspended, where the system has such a clock: a lease ends meanwhile.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -32,11 +37,19 @@ def clock() -> float:
 
 
 class Holding:
-    """The state of one run. `fence` is called when the run must start nothing new, as its lease is lost or ending."""
+    """The state of one run. `fence` is called when the run must start nothing new, as its lease is lost or ending.
 
-    def __init__(self, store: StateStore, fence: Callable[[], None]) -> None:
+    `workers` is how many tasks are at work, each of which may commit something next.
+    """
+
+    def __init__(
+        self, store: StateStore, fence: Callable[[], None], workers: Callable[[], int] = lambda: 0
+    ) -> None:
         self._store = store
         self._fence = fence
+        self._workers = workers
+        # How long the last commit took, seconds.
+        self._took = 0.0
         self._serial = 0
         # When the lease ends by `clock`, counted from before the last sign of life was asked for; None without one.
         self._valid_until: float | None = None
@@ -131,7 +144,7 @@ class Holding:
     async def _write(self) -> None:
         """Write batch after batch, until nothing waits."""
         while self._pending:
-            await asyncio.sleep(0)  # everything that is ready now has its turn, and joins
+            await self._gathered()
             batch, self._pending = self._pending, []
             problem: Exception | None = None
             try:
@@ -147,13 +160,23 @@ class Holding:
                     done.set_exception(problem)
         self._writer = None
 
+    async def _gathered(self) -> None:
+        """Give everything that is ready now its turn to join; of a slow store, also what the other tasks do next."""
+        await asyncio.sleep(0)
+        if self._took < _SHORTEST_GATHERING:
+            return
+        until = clock() + min(self._took, _LONGEST_GATHERING)
+        while len(self._pending) < self._workers() and clock() < until:
+            await asyncio.sleep(_GATHERING_PAUSE)
+
     async def _make_durable(self, writes: Sequence[Write]) -> None:
-        nonce = uuid.uuid4().hex
+        nonce, begun = uuid.uuid4().hex, clock()
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
                 self._serial = await make_durable(
                     self._store.ledger, writes, expected=self._serial, nonce=nonce
                 )
+            self._took = clock() - begun
         except TimeoutError:
             raise StateError(
                 f"the state gave no answer in {_COMMIT_SECONDS:.0f} s",

@@ -79,7 +79,9 @@ class Driver:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sender = sender
-        self._state = Holding(store, self.stop) if store is not None else None
+        self._state = Holding(store, self.stop, lambda: self._working) if store is not None else None
+        # Workers that have a task now.
+        self._working = 0
         self._holder = holder
         self._secrets = secrets
         self._archive = archive
@@ -211,10 +213,13 @@ class Driver:
 
         async def work(worker: int) -> None:
             for place in places:
+                self._working += 1
                 try:
                     results[place] = await self.run(tasks[place](), worker=worker)
                 except Exception as raised:  # noqa: BLE001  the result of one task, for whoever gathers
                     results[place] = raised
+                finally:
+                    self._working -= 1
 
         await asyncio.gather(*(work(worker) for worker in range(min(limit, len(tasks)))))
         return results

@@ -21,18 +21,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.model.address import AgentName
-from reconciler.model.record import Operation
+from reconciler.model.record import Operation, State
 from reconciler.simulator import Agent, Credentials, Simulator, run_in_thread
 from reconciler.state.local import LocalStore
 
 ROOT = Path(__file__).parents[2]
-_APP = "0123456789abcdef0123456789abcdef"
-_CERTIFICATE = "fedcba9876543210fedcba9876543210"
-_COMMAND = (sys.executable, "-c", "import sys; from reconciler.cli.main import main; sys.exit(main())")
+APP = "0123456789abcdef0123456789abcdef"
+CERTIFICATE = "fedcba9876543210fedcba9876543210"
+COMMAND = (sys.executable, "-c", "import sys; from reconciler.cli.main import main; sys.exit(main())")
 # Requests of one apply; a few more, so that some runs get to their end.
 _LONGEST = 60
-_SWITCHES = {"quota": 100, "start_seconds": 0.02, "stop_seconds": 0.02, "latency_seconds": 0.01}
-_FLEET = """\
+SWITCHES = {"quota": 100, "start_seconds": 0.02, "stop_seconds": 0.02, "latency_seconds": 0.01}
+FLEET = """\
 fleet: kill-nine
 service: {kind: agora}
 limits: {hang_ups: 100%, leave: 100%}
@@ -57,15 +57,15 @@ class Result:
 def run(cycles: int, *, seed: int = 0) -> Result:
     """So many cycles on one fleet."""
     chance, result = random.Random(seed), Result()
-    simulator = Simulator(credentials=Credentials(_APP, _CERTIFICATE, "customer", "secret"))
-    simulator.set_switches(_SWITCHES)
+    simulator = Simulator(credentials=Credentials(APP, CERTIFICATE, "customer", "secret"))
+    simulator.set_switches(SWITCHES)
     with tempfile.TemporaryDirectory() as place, run_in_thread(simulator) as url:
         directory = Path(place)
-        environment = _environment(url)
-        (directory / "fleet.yaml").write_text(_FLEET)
+        environment = environment_of(url)
+        (directory / "fleet.yaml").write_text(FLEET)
         (directory / "agents").mkdir()
         for cycle in range(cycles):
-            (directory / "agents" / "all.yaml").write_text(_agents(chance))
+            (directory / "agents" / "all.yaml").write_text(agents_of(chance))
             result.cycles += 1
             result.killed += _killed(simulator, directory, environment, chance)
             problem = _comes_home(simulator, directory, environment, result)
@@ -74,12 +74,13 @@ def run(cycles: int, *, seed: int = 0) -> Result:
     return result
 
 
-def _environment(url: str) -> dict[str, str]:
+def environment_of(url: str) -> dict[str, str]:
+    """The environment of a command that talks to this service."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AGORA_")},
         "PYTHONPATH": str(ROOT),
-        "AGORA_APP_ID": _APP,
-        "AGORA_APP_CERTIFICATE": _CERTIFICATE,
+        "AGORA_APP_ID": APP,
+        "AGORA_APP_CERTIFICATE": CERTIFICATE,
         "AGORA_CUSTOMER_ID": "customer",
         "AGORA_CUSTOMER_SECRET": "secret",
         "AGORA_AGENTS_API_BASE_URL": url,
@@ -88,7 +89,7 @@ def _environment(url: str) -> dict[str, str]:
     }
 
 
-def _agents(chance: random.Random) -> str:
+def agents_of(chance: random.Random) -> str:
     """Some agents in three channels, with in-place and join-only values that differ from cycle to cycle."""
     lines = ["channels:"]
     for channel in ("lobby", "desk", "bar"):
@@ -130,7 +131,7 @@ def _killed(
 def _start(directory: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     # This service executes what reaches it at once: whatever it is told later than that comes from nobody.
     command = [
-        *_COMMAND,
+        *COMMAND,
         "apply",
         str(directory),
         "--auto-approve",
@@ -161,7 +162,11 @@ def _comes_home(
     if code != 0:
         return f"exit {code}: {told[-800:]}"
     time.sleep(0.03)  # what was told to stop has stopped
-    return _difference(simulator, directory)
+    store = _store(directory)
+    try:
+        return difference(simulator, store.read())
+    finally:
+        store.close()
 
 
 def _finished(directory: Path, environment: dict[str, str]) -> tuple[int, str]:
@@ -177,10 +182,8 @@ def _store(directory: Path) -> LocalStore:
     return LocalStore(found[0] if found else directory / ".reconciler" / "none.state")
 
 
-def _difference(simulator: Simulator, directory: Path) -> str | None:
-    store = _store(directory)
-    state = store.read()
-    store.close()
+def difference(simulator: Simulator, state: State) -> str | None:
+    """What a state and the service do not agree on, or who lives twice; None where all is well."""
     live: tuple[Agent, ...] = simulator.world.live()
     slots = Counter(name.address_digest for each in live if (name := AgentName.parse(each.name)) is not None)
     twice = [slot for slot, count in slots.items() if count > 1]

@@ -98,11 +98,13 @@ class Slow(MemoryStore):
         self.batches: list[int] = []
         self.signs = 0
         self.renewing: Callable[[], None] = lambda: None
+        self.seconds = 0.0
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
         self.at_work += 1
         self.most_at_work = max(self.most_at_work, self.at_work)
         assert self.go.wait(10)
+        time.sleep(self.seconds)
         self.batches.append(len(writes))
         self.at_work -= 1
         return super().commit(writes, expected=expected, nonce=nonce)
@@ -137,6 +139,28 @@ def test_a_slow_commit_stops_neither_the_loop_nor_the_signs_of_life_and_others_g
     assert store.signs >= 4
     assert (store.batches, store.most_at_work) == ([1, 5], 1)
     assert store.read().serial == 2
+
+
+def test_a_slow_store_is_written_once_for_what_all_workers_do_next() -> None:
+    store = Slow()
+    store.go.set()
+    store.seconds = 0.4
+
+    async def run() -> None:
+        holding = Holding(behind_ports(store), lambda: None, lambda: 5)
+        await holding.take("a test")
+        await holding.read()
+
+        async def outcome(number: int) -> None:
+            await asyncio.sleep(0.002 * number)
+            await holding.commit([PutGeneration(ADDRESS, number)])
+
+        await holding.commit([PutGeneration(ADDRESS, 1)])
+        await asyncio.gather(*(outcome(number) for number in range(2, 7)))
+        await holding.release()
+
+    asyncio.run(run())
+    assert store.batches == [1, 5]
 
 
 def held(store: MemoryStore, during: Callable[[Holding], object], seconds: float) -> tuple[int, bool]:
