@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.apply.context import ChangeFailed, Context
+from collections.abc import Container
+
+from reconciler.apply.context import ChangeFailed, ChangeHeld, Context
+from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Entry, Operation, Record
 from reconciler.model.spec import AgentSpec
@@ -29,6 +32,23 @@ def runs_in(observer: Observer, channel: str, agent_id: str) -> Steps[bool]:
     """
     rows = yield from observer.live_agents(channel=channel)
     return any(each.agent_id == agent_id for each in rows)
+
+
+def holder_of_uid(view: StateView, address: Address, uid: str, gone: Container[str]) -> Record | None:
+    """The record of another address of the channel whose agent has this uid, and is not known to have ended.
+
+    Two of ours with one uid would be told to leave, and talked to, as if they were one. It happens where somebody's agent
+    and ours run side by side with one uid, which the service does not always refuse.
+    """
+    others = (each for each in view.records.values() if each.address.channel == address.channel)
+    return next(
+        (
+            each
+            for each in others
+            if each.address != address and each.uid == uid and each.agent_id not in gone
+        ),
+        None,
+    )
 
 
 def adopted_writes(
@@ -73,6 +93,12 @@ def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
         raise ChangeFailed(
             f"agent {target.agent_id} does not run in channel {spec.address.channel} any more; it was not adopted",
             hint="the next apply decides anew",
+        )
+    other = holder_of_uid(context.journal.view, spec.address, target.uid, context.gone)
+    if other is not None:
+        raise ChangeHeld(
+            f"agent {other.agent_id} of {other.address} runs in the channel with the same uid {target.uid}",
+            hint="the next apply adopts once that one has ended",
         )
     now = yield from context.journal.now()
     yield from context.journal.write(

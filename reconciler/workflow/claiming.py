@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.apply.adopting import adopted_writes, runs_in
+from reconciler.apply.adopting import adopted_writes, holder_of_uid, runs_in
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import did_you_mean, nearby
 from reconciler.errors import Refused, UsageError
@@ -57,8 +57,15 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
             hint=f"`reconciler forget {address.argument}` releases it first; it then runs on, unmanaged, until somebody ends it",
         )
     yield from _prove_channel(job, observer, basis.state, address, agent_id)
+    uid = spec.uid(job.fleet.owner)
+    other = holder_of_uid(journal.view, address, uid, basis.ended)
+    if other is not None:
+        raise UsageError(
+            f"agent {other.agent_id} of {other.address} runs in {address.channel} with the same uid {uid}; nothing was recorded",
+            hint="apply first: it ends what the files do not want any more; or declare the uid that each was joined with",
+        )
     now: float = yield Now()
-    yield from journal.write(*adopted_writes(journal.view, spec, agent, spec.uid(job.fleet.owner), now))
+    yield from journal.write(*adopted_writes(journal.view, spec, agent, uid, now))
     return journal.view.records[address]
 
 

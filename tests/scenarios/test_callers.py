@@ -122,6 +122,29 @@ def test_what_an_interrupted_join_started_is_taken_back_before_another_agent_is_
     assert virtual.state.read().records[where].agent_id == ours.agent_id
 
 
+@pytest.mark.parametrize("by", ["the verb", "the files"])
+def test_no_agent_is_adopted_whose_uid_another_one_of_ours_has_in_the_channel(virtual: Virtual, by: str) -> None:
+    """Seen in a random life: a service that lets two agents have one uid, then an adoption under another address."""
+    virtual.service.set_switches(uid_conflict="accepted")
+    ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    apply(virtual, fleet(agent("lobby/guide", agent_rtc_uid="7", lifecycle=Lifecycle(beside=Beside.ALLOW))))
+    assert len(virtual.live()) == 2
+    told = agent("lobby/greeter", agent_rtc_uid="7")
+    if by == "the verb":
+        with pytest.raises(UsageError, match="of lobby/guide runs in lobby with the same uid 7"):
+            virtual.run(
+                workflow.adopt(virtual.job(fleet(told)), virtual.provider(), told.address, ids["lobby"])
+            )
+        assert told.address not in virtual.state.read().records
+    wanted = fleet(replace(told, adopt=ids["lobby"]), limits=UNLIMITED)
+    for _ in range(2):
+        apply(virtual, wanted)
+        agents = [each.agent_id for each in virtual.state.read().records.values()]
+        assert len(agents) <= 1 or len(virtual.live()) == 1
+    assert [each.agent_id for each in virtual.live()] == [ids["lobby"]]
+    assert [each.agent_id for each in virtual.state.read().records.values()] == [ids["lobby"]]
+
+
 # --- beside ---------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from reconciler.errors import ServiceError
 
 WARN_BEYOND = 30.0
 REFUSE_BEYOND = 300.0
+# Further apart than this, two replies of one second of the service say that our clock was set between them.
+_STEP = 2.0
 
 
 def parse_date(text: str) -> float:
@@ -25,11 +27,13 @@ def parse_date(text: str) -> float:
 class ServiceClock:
     """The service's clock as seen from here; `skew` is None until a reply has told it."""
 
-    __slots__ = ("_heard", "_skew")
+    __slots__ = ("_date", "_heard", "_skew")
 
     def __init__(self) -> None:
         self._skew: float | None = None
+        # The last date that was heard, as text and in epoch seconds.
         self._heard = ""
+        self._date = 0.0
 
     @property
     def skew(self) -> float | None:
@@ -46,15 +50,20 @@ class ServiceClock:
     def learn(self, headers: Mapping[str, str], now: float) -> None:
         """Compare a reply's `Date` with our clock. A reply out of a cache (`Age`) says nothing."""
         date = headers.get("date", "")
-        if not date or date == self._heard or "age" in headers:
+        if not date or "age" in headers:
             return
-        try:
-            skew = parse_date(date) - now
-        except (TypeError, ValueError, OverflowError):
-            return
-        self._heard = date
+        is_same = date == self._heard
+        if not is_same:
+            try:
+                self._date = parse_date(date)
+            except (TypeError, ValueError, OverflowError):
+                return
+            self._heard = date
         # Date has whole seconds: half a second less on average than what the service's clock shows.
-        self._skew = skew + 0.5
+        skew = self._date - now + 0.5
+        # Within one second of the service the first reply says it best, unless our clock was set meanwhile.
+        if not is_same or self._skew is None or abs(skew - self._skew) > _STEP:
+            self._skew = skew
 
     def correct(self, now: float) -> float:
         """The service's time when ours is `now`."""

@@ -227,6 +227,18 @@ def test_a_wrong_clock_misses_nobody(skew: float) -> None:
     assert scene.provider.clock_skew == pytest.approx(skew, abs=2)
 
 
+def test_a_clock_that_is_set_between_two_replies_of_one_second_misses_nobody() -> None:
+    """Seen in a random life: the second listing asked for a window that ended before a stranger had come."""
+    scene = Scene(0)
+    scene.hand.latency = lambda _: 0.001
+    scene.hand.elapsed = 71.9 * 3600
+    new = scene.join("new", "1")
+    assert scene.listed() == {new}
+    scene.hand.skew = 120.0
+    assert scene.listed() == {new}
+    assert scene.provider.clock_skew == pytest.approx(120.0, abs=2)
+
+
 def test_ended_agents_are_found_by_their_name() -> None:
     scene = Scene(3)
     scene.simulator.end(scene.ids[1])
