@@ -192,6 +192,10 @@ def _close_leave(context: Context, intent: Intent, wanted: frozenset[Address]) -
         text = "its agent has ended, as it was asked to; the next apply joins another"
         yield from context.say(Finished(intent.address, Action.JOIN, Result.UNKNOWN, text, intent.agent_id))
         return
-    if gone or (known and now - intent.created_at >= context.settings.grace):
-        result = "done" if gone else "dropped"
-        yield from context.journal.conclude(intent, change="leave", result=result, agent_id=intent.agent_id)
+    if gone:
+        # With the record: a list that lags behind would show its agent running, and nobody would ask for it any more.
+        yield from calls.conclude_gone(context, intent)
+    elif known and now - intent.created_at >= context.settings.grace:
+        yield from context.journal.conclude(
+            intent, change="leave", result="dropped", agent_id=intent.agent_id
+        )

@@ -206,7 +206,7 @@ def leave(
     intent = Intent(Operation.LEAVE, address, name, now, agent_id=agent_id, uid=uid)
     agent = yield from prove_ours(context, agent_id, address, adopted_as)
     if agent is None:
-        yield from _gone(context, intent)
+        yield from conclude_gone(context, intent)
         return
     yield from archive_before_leave(context, agent, address)
     yield from context.journal.intend(intent, *_marked(context, intent, replacing=replacing))
@@ -262,10 +262,11 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
             )
         yield from context.check_open()
         yield Sleep(pause)
-    yield from _gone(context, Intent(Operation.LEAVE, address, "", 0.0, agent_id=agent_id))
+    yield from conclude_gone(context, Intent(Operation.LEAVE, address, "", 0.0, agent_id=agent_id))
 
 
-def _gone(context: Context, intent: Intent) -> Steps[None]:
+def conclude_gone(context: Context, intent: Intent) -> Steps[None]:
+    """Note that the agent of a leave has ended: the intent is closed, and the record goes unless a successor comes."""
     context.joined.pop(intent.agent_id, None)  # started and replaced by one run: nobody waits for it
     context.gone.add(intent.agent_id)
     record = context.journal.record(intent.address)

@@ -123,7 +123,9 @@ def test_what_an_interrupted_join_started_is_taken_back_before_another_agent_is_
 
 
 @pytest.mark.parametrize("by", ["the verb", "the files"])
-def test_no_agent_is_adopted_whose_uid_another_one_of_ours_has_in_the_channel(virtual: Virtual, by: str) -> None:
+def test_no_agent_is_adopted_whose_uid_another_one_of_ours_has_in_the_channel(
+    virtual: Virtual, by: str
+) -> None:
     """Seen in a random life: a service that lets two agents have one uid, then an adoption under another address."""
     virtual.service.set_switches(uid_conflict="accepted")
     ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))

@@ -873,3 +873,25 @@ def test_drift_of_what_was_never_applied_is_no_typo(virtual: Virtual) -> None:
     job = virtual.job(wanted, selection=Selection(targets=("bar/*",)))
     found = virtual.run(workflow.drift(job, virtual.provider()))
     assert found.plan.changes == ()
+
+
+def test_an_end_that_is_proven_late_in_a_destroy_takes_the_record_along() -> None:
+    """Seen in a random life: the record stayed, a list that lagged behind showed its agent, and an apply was content."""
+    virtual = Virtual()
+    wanted = fleet(agent("lobby/greeter"))
+    virtual.run(workflow.apply(virtual.job(wanted), virtual.provider()))
+
+    def fail_the_look_after_the_leave(request: HttpRequest) -> None:
+        if request.url.endswith("/leave"):
+            virtual.service.set_script([{"on": "query", "fate": "redirect"}])
+            virtual.now += 1
+        elif request.method == "GET":
+            virtual.now += 60
+
+    virtual.on_request = fail_the_look_after_the_leave
+    virtual.run(workflow.apply(replace(virtual.job(wanted), destroying=True), virtual.provider()))
+    assert virtual.live() == []
+    assert (virtual.state.read().records, virtual.state.read().intents) == ({}, ())
+    virtual.service.set_switches(list_lag_seconds=120)
+    assert virtual.run(workflow.apply(virtual.job(wanted), virtual.provider())).is_complete
+    assert len(virtual.live()) == 1
