@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.config import fleet_schema, rendered_schema
 from reconciler.report.documents import to_json
 from reconciler.report.json_plan import plan_schema
-from reconciler.state.document import state_schema
+from reconciler.state.whole import state_schema
 
 # An id tells one schema from another and is asked for by nobody: `.example` is reserved, so no host ever answers there.
 _ID: Final = "https://agora-reconciler.example/schemas/{name}.schema.json"

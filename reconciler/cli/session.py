@@ -130,7 +130,7 @@ class Session:
             secrets=self.secrets,
             archive=self.archive,
             on_event=self._heard(on_event, pages),
-            holder=_holder(self.fleet),
+            holder=holder_of(self.fleet),
             clock=self.clock,
         )
         task = asyncio.ensure_future(driver.run(steps))
@@ -151,7 +151,7 @@ class Session:
 
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in the background, mean it
-                _handle(loop, number, interrupt)
+                on_signal(loop, number, interrupt)
         try:
             return await task
         finally:
@@ -213,7 +213,7 @@ class Session:
         self.store.close()
 
 
-def _handle(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[int], None]) -> None:
+def on_signal(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[int], None]) -> None:
     """Let the loop answer a signal."""
     try:
         loop.add_signal_handler(number, interrupt, number)
@@ -227,12 +227,18 @@ def _handle(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[i
         signal.signal(number, pass_on)
 
 
-def _holder(fleet: DesiredFleet) -> str:
+def whoever() -> str:
+    """This user and this machine."""
     user = "somebody"
     with suppress(ImportError, KeyError, OSError):
         user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"
+
+
+def holder_of(fleet: DesiredFleet) -> str:
+    """How a state that this process holds names its holder."""
     started = _timestamp()
-    return f"{user}@{socket.gethostname()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
+    return f"{whoever()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
 
 
 def _timestamp() -> str:

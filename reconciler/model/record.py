@@ -183,7 +183,8 @@ class Pins:
 class State:
     """The whole state at one version: `lineage` says which history, `serial` which version of it.
 
-    `applying` is the mark of a saved plan whose apply has begun and not ended.
+    `applying` is the mark of a saved plan whose apply has begun and not ended. `moved_to` says where the state has moved
+    to: what is left here is no state to work with any more.
     """
 
     lineage: str
@@ -196,3 +197,16 @@ class State:
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     released: frozenset[str] = frozenset()
     applying: str | None = None
+    moved_to: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written."""
+        return self.serial == 0
+
+    def with_key(self, key: bytes) -> State:
+        """This state where the key for digests is `key`: digests that another one has made would call every value new."""
+        if key == self.secret_key:
+            return self
+        records = {address: replace(each, secrets={}) for address, each in self.records.items()}
+        return replace(self, secret_key=key, records=records)

@@ -6,7 +6,7 @@ memory and disk cannot disagree about what a write means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
@@ -93,6 +93,21 @@ class PutApplying:
 
 
 @dataclass(frozen=True, slots=True)
+class PutMoved:
+    """Where the state has moved to, or None where it is here (again)."""
+
+    place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoOnAs:
+    """The commit that this is part of goes on with another state: it gets its lineage, and its serial if that is later."""
+
+    lineage: str
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """A line for the history."""
 
@@ -111,8 +126,15 @@ Write: TypeAlias = (
     | DropReleased
     | PutPins
     | PutApplying
+    | PutMoved
+    | GoOnAs
     | Append
 )
+
+
+def serial_after(serial: int, writes: Sequence[Write]) -> int:
+    """The serial of a commit of writes on the serial before: one more, unless it goes on with a later state."""
+    return max([serial + 1, *(each.serial for each in writes if isinstance(each, GoOnAs))])
 
 
 def all_of(state: State) -> Iterator[Write]:
@@ -126,6 +148,24 @@ def all_of(state: State) -> Iterator[Write]:
         yield PutPins(state.pins)
     if state.applying is not None:
         yield PutApplying(state.applying)
+    if state.moved_to is not None:
+        yield PutMoved(state.moved_to)
+
+
+def changes(before: State, after: State) -> Iterator[Write]:
+    """The writes that make a state equal to another one, lineage and serial apart; a generation never goes back."""
+    for write in all_of(after):
+        if not isinstance(write, PutRecord) or before.records.get(write.record.address) != write.record:
+            yield write
+    yield from (DropRecord(each) for each in before.records if each not in after.records)
+    wanted = {each.key for each in after.intents}
+    yield from (DropIntent(each.key) for each in before.intents if each.key not in wanted)
+    yield from (DropForeign(each) for each in before.foreign if each not in after.foreign)
+    yield from map(DropReleased, sorted(before.released - after.released))
+    if before.applying is not None and after.applying is None:
+        yield PutApplying(None)
+    if before.moved_to is not None and after.moved_to is None:
+        yield PutMoved(None)
 
 
 @dataclass(slots=True)
@@ -142,6 +182,7 @@ class StateView:
     foreign: dict[str, Foreign] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
     applying: str | None = None
+    moved_to: str | None = None
     history: list[Entry] = field(default_factory=list)
 
     @classmethod
@@ -157,6 +198,7 @@ class StateView:
             foreign=dict(state.foreign),
             released=set(state.released),
             applying=state.applying,
+            moved_to=state.moved_to,
         )
 
     def frozen(self) -> State:
@@ -171,6 +213,7 @@ class StateView:
             foreign=dict(self.foreign),
             released=frozenset(self.released),
             applying=self.applying,
+            moved_to=self.moved_to,
         )
 
     def absorb(self, writes: Iterable[Write]) -> None:
@@ -199,6 +242,10 @@ class StateView:
                     self.pins = pins
                 case PutApplying(digest):
                     self.applying = digest
+                case PutMoved(place):
+                    self.moved_to = place
+                case GoOnAs(lineage, _):
+                    self.lineage = lineage
                 case Append(entry):
                     self.history.append(entry)
                 case _:

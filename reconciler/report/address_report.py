@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.instants import moment
 from reconciler.model.record import Entry
 from reconciler.plan.change import action_of, target_of
+from reconciler.report.records import history_lines
 from reconciler.report.view import body_tree
 from reconciler.workflow import AddressReport
 
@@ -42,8 +43,5 @@ def address_tree(found: AddressReport, history: Sequence[Entry]) -> dict[str, An
     if found.spec is not None:
         tree["files"] = body_tree(found.spec)
     if history:
-        tree["history"] = [
-            f"{moment(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
-            for each in history
-        ]
+        tree["history"] = history_lines(history)
     return tree

@@ -53,9 +53,9 @@ def create(path: Path, meta: Iterable[tuple[str, str]]) -> None:
     _move(fresh, path)
 
 
-def back_up(connection: sqlite3.Connection, path: Path) -> Path:
+def back_up(connection: sqlite3.Connection, path: Path, suffix: str = BACKUP) -> Path:
     """Copy the file, as the open transaction sees it, to a place beside it; the copy is durable and whole, or absent."""
-    backup = path.with_name(path.name + BACKUP)
+    backup = path.with_name(path.name + suffix)
     fresh = path.with_name(f"{backup.name}.new-{os.getpid()}")
     with os.fdopen(files.create(fresh), "wb") as file:
         file.write(connection.serialize())

@@ -123,7 +123,13 @@ class RowReader:
 
     def parsed(self, kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
         """The record or intent in JSON of a sound size and depth, its texts in their places; as `validated`."""
-        found = validated(kind, key, text)
+        return self._followed(validated(kind, key, text))
+
+    def stored(self, key: str, found: T) -> T:
+        """A record or intent as it was stored under a key, with its texts; `StateError` when it does not belong there."""
+        return self._followed(_belonging(key, found))
+
+    def _followed(self, found: T) -> T:
         if found.body is None:
             return found
         properties = {_unescaped(name): self._part(value) for name, value in found.body.properties.items()}
@@ -169,6 +175,11 @@ def validated(kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
             raise damaged(f"intent {key} is about an unknown operation {first['input']!r:.40}") from None
         place = ".".join(map(str, first["loc"]))
         raise damaged(f"the row of {key} is not of this format{f', at {place}' if place else ''}") from None
+    return _belonging(key, found)
+
+
+def _belonging(key: str | None, found: T) -> T:
+    """What stands under a key, if that is its own; `StateError` for anything else."""
     if address_of(str(found.address)) != found.address:
         raise damaged(f"{str(found.address)[:80]!r} is not an address")
     # Under the key of another row, it would never be overwritten or dropped.
@@ -188,24 +199,3 @@ def loads(data: str | bytes, what: str) -> Any:
     if is_deeper(tree, _DEEPEST):
         raise damaged(f"{what} is nested deeper than {_DEEPEST} levels")
     return tree
-
-
-# --- the schema -----------------------------------------------------------------------------------------------
-
-
-def state_schema() -> dict[str, Any]:
-    """The JSON Schema of a state's rows, for whoever reads one."""
-    schema: dict[str, Any] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "reconciler state",
-        "description": f"The JSON in a state of format {FORMAT}: `record` in the table `records`, `intent` in the table "
-        f"`intents`. A text of {_LONG_TEXT} characters or more is in the table `texts`, and {_TEXT} names it.",
-        "type": "object",
-        "$defs": {},
-        "properties": {},
-    }
-    for name, adapter in (("record", RECORD), ("intent", INTENT)):
-        found = adapter.json_schema(ref_template="#/$defs/{model}")
-        schema["$defs"] |= found.pop("$defs", {})
-        schema["properties"][name] = {**found, "title": name}
-    return schema

@@ -16,7 +16,7 @@ from typing import TypeVar
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
-from reconciler.model.writes import Append, Write, all_of
+from reconciler.model.writes import Append, GoOnAs, Write, all_of, serial_after
 from reconciler.ports import Version
 from reconciler.state import database, format1
 from reconciler.state.checks import check, older, other_lineage
@@ -47,6 +47,8 @@ class LocalStore:
         self._latest: Seen | None = None
         self.lease = FileLease(path.with_suffix(".lock"), lease)
         self.key = KeyFile(path.parent / "secret.key")
+        # The copy of the state that a commit of this store has replaced as a whole; None where none has.
+        self.backup: Path | None = None
         self._connection: sqlite3.Connection | None = None
         # The digests of the texts that are known to be in the file: most writes speak of few others.
         self._stored: set[str] = set()
@@ -109,6 +111,7 @@ class LocalStore:
             foreign={each.agent_id: each for each in map(foreign, strangers)},
             released=frozenset(text(row[0]) for row in connection.execute("select agent_id from released")),
             applying=meta.get("applying") or None,
+            moved_to=meta.get("moved") or None,
         )
         check(state)
         seen = Seen(state.lineage, state.serial)
@@ -166,17 +169,22 @@ class LocalStore:
                     f"the state has moved on: its serial is {serial}, not {expected}; another writer is at work",
                     hint="nothing more was done; run the same command again",
                 )
+            if serial and any(isinstance(each, GoOnAs) for each in writes):
+                lineage = read_meta(connection, self.path)["lineage"]
+                self.backup = database.back_up(connection, self.path, f".{lineage[:8]}.{serial}.bak")
             fresh = self._write(connection, writes, texts)
+            after = serial_after(serial, writes)
             connection.executemany(
-                "insert or replace into meta values (?, ?)", [("serial", str(serial + 1)), ("nonce", nonce)]
+                "insert or replace into meta values (?, ?)", [("serial", str(after)), ("nonce", nonce)]
             )
             swept = self._sweep(connection, keep=texts)
         # Only now: what a failed commit has seen is not known to be stored.
         self._stored.update(fresh)
         self._stored -= swept
         if self._latest is not None:
-            self._latest = Seen(self._latest.lineage, serial + 1)
-        return serial + 1
+            became = next((each.lineage for each in writes if isinstance(each, GoOnAs)), self._latest.lineage)
+            self._latest = Seen(became, after)
+        return after
 
     def _write(
         self, connection: sqlite3.Connection, writes: Sequence[Write], texts: dict[str, str]

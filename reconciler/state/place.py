@@ -86,10 +86,15 @@ def what_stands_there(path: Path) -> str:
         head = file.read(65_536)
         if head.startswith(_MAGIC):
             return ""
-        if _CONFLICT.search(head):
+        if has_conflict(head):
             return "it holds the conflict markers of a merge, so it has been in Git, where no state belongs"
         return "it is empty" if not head else "it is not an SQLite file"
     return ""
+
+
+def has_conflict(data: bytes) -> bool:
+    """Whether a text holds the conflict markers of a merge."""
+    return _CONFLICT.search(data) is not None
 
 
 def _file_system(directory: Path) -> str:

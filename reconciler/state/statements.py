@@ -14,10 +14,12 @@ from reconciler.model.writes import (
     DropIntent,
     DropRecord,
     DropReleased,
+    GoOnAs,
     PutApplying,
     PutForeign,
     PutGeneration,
     PutIntent,
+    PutMoved,
     PutPins,
     PutRecord,
     PutReleased,
@@ -79,6 +81,10 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
             return "insert or replace into meta values ('pins', ?)", [_PINS.dump_json(pins).decode()]
         case PutApplying(digest):
             return "insert or replace into meta values ('applying', ?)", [digest or ""]
+        case PutMoved(place):
+            return "insert or replace into meta values ('moved', ?)", [place or ""]
+        case GoOnAs(lineage, _):
+            return "insert or replace into meta values ('lineage', ?)", [lineage]
         case Append(entry):
             sql = "insert into history (at, address, change, result, agent_id, detail) values (?, ?, ?, ?, ?, ?)"
             return sql, [

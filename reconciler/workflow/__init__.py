@@ -13,6 +13,7 @@ from reconciler.workflow.offline import offline_plan, state_of
 from reconciler.workflow.readiness import require_ready
 from reconciler.workflow.survey import SessionReader, Surveyed, survey
 from reconciler.workflow.transcripts import keep_transcripts
+from reconciler.workflow.transfers import Move, pushed_writes
 
 __all__ = [
     "AddressReport",
@@ -20,6 +21,7 @@ __all__ = [
     "Checkup",
     "Drift",
     "Job",
+    "Move",
     "Planned",
     "SessionReader",
     "Surveyed",
@@ -37,6 +39,7 @@ __all__ = [
     "look",
     "offline_plan",
     "plan",
+    "pushed_writes",
     "refused_rows",
     "require_ready",
     "state_of",

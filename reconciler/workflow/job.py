@@ -78,10 +78,12 @@ def _check_times(basis: Basis) -> None:
 
 
 def check_pins(state: State, pins: Pins) -> None:
-    """Refuse a state that belongs to another fleet, environment, service or App ID, or would have us claim others.
+    """Refuse a state that has moved, belongs to another fleet, environment, service or App ID, or would claim others.
 
     An intent to join finds its agent by the name in it; a name without our mark is a name that we never gave.
     """
+    if state.moved_to is not None:
+        raise moved(state.moved_to)
     mark = Owner(pins.fleet, pins.environment)
     for intent in state.intents:
         claimed = AgentName.parse(intent.name)
@@ -99,6 +101,15 @@ def check_pins(state: State, pins: Pins) -> None:
                 f"the state belongs to {label} {its or '(none)'}, and this run is for {mine or '(none)'}; nothing was done",
                 hint=f"check the directory, --env and {entry_of(pins.service).project_variable}; a fleet that really moves starts with a new state",
             )
+
+
+def moved(place: str) -> StateError:
+    """The refusal of a state that `state migrate` has moved elsewhere; `place` is a URL for `--state`, or tells a machine."""
+    return StateError(
+        f"this state has moved to {place}; nothing was done",
+        hint="go on there (`--state URL`, or RECONCILER_STATE); to work here again, `reconciler state migrate` moves it back. "
+        "Where that place is lost: `reconciler state pull > FILE`, and `reconciler state push --force-lineage FILE`",
+    )
 
 
 _PINNED = {"fleet": "fleet", "environment": "environment", "service": "service", "app_id": "App ID"}

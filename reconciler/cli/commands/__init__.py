@@ -37,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("think", "talk", "Put a text before an agent's model."),
     Command("adopt", "records", "Take a running agent over as an address."),
     Command("forget", "records", "Drop a record and release its agent."),
+    Command("state", "records", "List, show, pull, push or migrate the state."),
     Command("destroy", "change", "Leave the whole fleet."),
     Command("simulator", "tools", "Serve the embedded service on loopback."),
     Command("schema", "tools", "Print a JSON Schema: fleet, rendered, plan, state."),

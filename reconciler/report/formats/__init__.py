@@ -29,6 +29,7 @@ class ReportKind(StrEnum):
     LEDGER = "ledger"  # report.ledger.Finish
     PROBLEMS = "problems"  # report.problems.Checked
     CHECKUP = "checkup"  # report.checkup.Examined
+    RECORDS = "records"  # report.records.StateReport
     TREE = "tree"  # model.tree.Tree
     TRACE = "trace"  # a list of report.traced.TracedValue
 
@@ -84,7 +85,7 @@ class Format:
 _K = ReportKind
 TEXT = Format(
     "text",
-    frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.SURVEY, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP}),
+    frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.SURVEY, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP, _K.RECORDS}),
     is_for_terminals=True,
 )
 # In the order in which help lists them: the first that can render a kind is its default.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
+    from reconciler.report.records import StateReport
     from reconciler.report.status import StatusReport
     from reconciler.report.survey import SurveyReport
     from reconciler.report.traced import TracedValue
@@ -72,6 +73,13 @@ def problems(value: Checked, options: RenderOptions) -> str:
     from reconciler.report.problem_formats import render_json
 
     return render_json(value.diagnostics, options.head, ignored=len(value.accepted))
+
+
+def records(value: StateReport, options: RenderOptions) -> str:
+    """What a state remembers, an object for each address."""
+    from reconciler.report.records import tree
+
+    return documents.to_json(tree(value))
 
 
 def tree(value: Tree, options: RenderOptions) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
     from reconciler.report.problems import Checked
+    from reconciler.report.records import StateReport
     from reconciler.report.status import StatusReport
     from reconciler.report.survey import SurveyReport
     from reconciler.workflow import Drift
@@ -75,6 +76,13 @@ def problems(value: Checked, options: RenderOptions) -> str:
     text = render_text(found, options.read_source, colour=options.colour) if found else ""
     lines = [*(() if value.has_errors else value.verdicts), accepted_line(value.accepted)]
     return text + "".join(f"{line}\n" for line in lines if line)
+
+
+def records(value: StateReport, options: RenderOptions) -> str:
+    """A table of what a state remembers."""
+    from reconciler.report.records import render_text
+
+    return render_text(value, width=options.width, quiet=options.quiet)
 
 
 def checkup(value: Examined, options: RenderOptions) -> str:

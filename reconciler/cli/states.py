@@ -1,0 +1,275 @@
+"""The state by itself: listed, shown, pulled, pushed and moved, in whichever backend. Nothing here calls the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reconciler import config, workflow
+from reconciler.cli import wiring
+from reconciler.cli.jobs import parse_address
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.cli.session import Interrupted, holder_of, on_signal, whoever
+from reconciler.diagnostics import nearby
+from reconciler.driver.loop import Driver
+from reconciler.errors import StateError, StateLocked, UsageError
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.record import State
+from reconciler.model.writes import PutMoved
+from reconciler.ports import (
+    Commit,
+    HttpFailure,
+    HttpReply,
+    HttpRequest,
+    HttpTrouble,
+    Lock,
+    ReadState,
+    Steps,
+    Unlock,
+)
+from reconciler.report.escape import json_text
+from reconciler.report.records import StateReport, record_tree
+from reconciler.report.sentences import plural
+from reconciler.state.blocking import BlockingStore, behind_ports
+from reconciler.state.local import LocalStore
+from reconciler.state.seen import seen_directory
+from reconciler.state.whole import of_document, to_document
+from reconciler.workflow import Job
+
+T = TypeVar("T")
+
+_LARGEST = 64 * 1024 * 1024
+# So many of the latest lines of the history go along with a state that moves; the source keeps them all.
+_HISTORY = 1000
+_LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A state's store. `url` is what `--state` takes, `mark` what a state that has moved there says of it."""
+
+    store: BlockingStore
+    url: str
+    mark: str
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "the local state" if self.url == _LOCAL else self.url
+
+
+def report(flags: FleetFlags, output: Output) -> StateReport:
+    """What the state remembers."""
+    backend = _backend(flags, _fleet(flags, output))
+    with closing(backend.store) as store:
+        return StateReport(backend.name, store.read())
+
+
+def record(flags: FleetFlags, output: Output, address: str) -> dict[str, Any]:
+    """What the state remembers of one address, as a tree."""
+    where = parse_address(address)
+    backend = _backend(flags, _fleet(flags, output))
+    with closing(backend.store) as store:
+        found = StateReport(backend.name, store.read())
+        if where not in found.addresses:
+            known = ", ".join(nearby(str(where), map(str, found.addresses)))
+            raise UsageError(
+                f"the state has no record of {where}",
+                hint=f"the nearest that it has: {known}"
+                if known
+                else "`reconciler state list` lists what it has",
+            )
+        return record_tree(found, where, store.history(where, 10))
+
+
+def pulled(flags: FleetFlags, output: Output) -> str:
+    """The whole state as a document."""
+    backend = _backend(flags, _fleet(flags, output))
+    with closing(backend.store) as store:
+        state = store.read()
+        if state.is_empty:
+            raise StateError(
+                f"there is no state yet: nothing was ever written to {backend.name}",
+                hint="check the directory, --env and --state",
+            )
+        document = to_document(state)
+    if len(document) > _LARGEST:
+        output.warn_once("warning: this is more than `state push` takes (64 MiB) [state]")
+    # GitHub's runner takes this sign for a command to itself, wherever it stands in a line of a job's log.
+    return json_text(document.decode()).replace("##[", "\\u0023#[")
+
+
+def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_timeout: float) -> str:
+    """Put a document in the place of the state; returns what was done, for people."""
+    data = _read(file)
+    fleet = _fleet(flags, output)
+    backend = _backend(flags, fleet)
+    with closing(backend.store) as store:
+        name = "what stdin gave" if file == "-" else file
+        pushed = of_document(data, name, key=store.read_key())
+
+        async def put() -> State:
+            async with _held(backend, fleet, output, lock_timeout) as driver:
+                current: State = await driver.run(_performed(ReadState()))
+                writes = workflow.pushed_writes(
+                    current, pushed.with_key(current.secret_key), Job(fleet).pins, force=force
+                )
+                await driver.run(_performed(Commit(tuple(writes))))
+                return await driver.run(_performed(ReadState()))
+
+        now = _run(put(), output, "nothing is half done")
+        kept = _kept(store)
+    return (
+        f"pushed to {backend.name}: {plural(len(now.records), 'agent', 'agents')} recorded, serial {now.serial}, lineage "
+        f"{now.lineage}{kept}\nlook at the next plan before you apply it"
+    )
+
+
+def migrate(flags: FleetFlags, output: Output, source: str, target: str, *, lock_timeout: float) -> str:
+    """Move the state from one backend to another; returns what was done, for people."""
+    fleet = _fleet(flags, output)
+    leaving, arriving = _backend(flags, fleet, source), _backend(flags, fleet, target)
+    if leaving.mark == arriving.mark:
+        raise UsageError(
+            f"--from and --to are both {leaving.url}", hint="name two backends: local, and git:REMOTE"
+        )
+    with closing(leaving.store), closing(arriving.store):
+        again = "the same command goes on where this one has stopped"
+        said = _run(_moved(leaving, arriving, fleet, output, lock_timeout), output, again)
+        return (
+            f"{said}{_kept(arriving.store)}\nfrom now on: --state {arriving.url}, or RECONCILER_STATE={arriving.url}; "
+            f"a run with {leaving.url} is refused"
+        )
+
+
+async def _moved(
+    source: Backend, target: Backend, fleet: DesiredFleet, output: Output, lock_timeout: float
+) -> str:
+    async with (
+        _held(source, fleet, output, lock_timeout) as here,
+        _held(target, fleet, output, lock_timeout) as there,
+    ):
+        move = workflow.Move(
+            source.mark,
+            target.mark,
+            await here.run(_performed(ReadState())),
+            await there.run(_performed(ReadState())),
+        )
+        if move.is_taken_back:
+            await there.run(_performed(Commit((PutMoved(None),))))
+            return f"{target.name} is the state again; it had never arrived in {source.url}"
+        if move.is_done:
+            return f"the state has moved to {target.url} already"
+        move.check(Job(fleet).pins)
+        if move.leaving.moved_to is None:
+            await here.run(_performed(Commit((PutMoved(target.mark),))))
+        marked: State = await here.run(_performed(ReadState()))
+        writes = move.writes(marked.serial, source.store.history(None, _HISTORY))
+        try:
+            await there.run(_performed(Commit(tuple(writes))))
+        except (StateError, StateLocked) as problem:
+            raise type(problem)(
+                f"the state may not have arrived in {target.url}: {problem.message}; {source.url} is marked as moved there, and nothing is lost",
+                hint="run the same command again, it goes on; or take it back: "
+                f"`reconciler state migrate --from {target.url} --to {source.url}`",
+            ) from problem
+    agents = plural(len(move.leaving.records), "agent", "agents")
+    return f"moved from {source.url} to {target.url}: {agents} recorded, serial {marked.serial + 1}"
+
+
+# --- what all of them need
+
+
+def _fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
+    """Whose state it is, also where the rest of the files does not load."""
+    return config.outline(Path(flags.directory), environment=flags.environment) or wiring.load_fleet(
+        flags, output
+    )
+
+
+def _backend(flags: FleetFlags, fleet: DesiredFleet, url: str = _LOCAL) -> Backend:
+    directory = Path(flags.directory)
+    if url == _LOCAL:
+        store = LocalStore(wiring.state_path(directory, flags.environment), seen=seen_directory(os.environ))
+        return Backend(store, url, f"{_LOCAL} ({whoever()}, {directory.resolve()})")
+    raise UsageError(f"{url} names no backend", hint="write local, or git:REMOTE")
+
+
+def _kept(store: BlockingStore) -> str:
+    backup = store.backup if isinstance(store, LocalStore) else None
+    return f"\nas it was before, it is kept in {backup}" if backup is not None else ""
+
+
+def _read(file: str) -> bytes:
+    """The bytes of a file or of stdin, at most one more than a document may have."""
+    if file == "-":
+        return sys.stdin.buffer.read(_LARGEST + 1)
+    try:
+        with Path(file).open("rb") as found:
+            return found.read(_LARGEST + 1)
+    except OSError as problem:
+        raise UsageError(
+            f"{file} cannot be read: {problem.strerror}", hint="`-` reads what is pushed from stdin"
+        ) from problem
+
+
+class _Uncalled:
+    """The sender of a run that calls nobody."""
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        return HttpFailure(HttpTrouble.CONNECT, sent=False)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+@asynccontextmanager
+async def _held(
+    backend: Backend, fleet: DesiredFleet, output: Output, lock_timeout: float
+) -> AsyncIterator[Driver]:
+    """A driver that holds the lease of a backend."""
+    driver = Driver(
+        _Uncalled(),
+        store=behind_ports(backend.store),
+        holder=holder_of(fleet),
+        on_event=lambda event: output.say(event.text),
+    )
+    await driver.run(_performed(Lock(lock_timeout)))
+    try:
+        yield driver
+    finally:
+        await driver.run(_performed(Unlock()))
+
+
+def _performed(effect: Lock | Unlock | ReadState | Commit) -> Steps[Any]:
+    return (yield effect)
+
+
+def _run(work: Coroutine[Any, Any, T], output: Output, comfort: str) -> T:
+    """What some work gives. A signal ends it in order, and is answered with `comfort`."""
+    heard: list[int] = []
+
+    async def run() -> T:
+        task = asyncio.ensure_future(work)
+
+        def interrupt(number: int) -> None:
+            heard.append(number)
+            output.acknowledge(f"interrupted; {comfort}")
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            on_signal(asyncio.get_running_loop(), number, interrupt)
+        return await task
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise Interrupted(heard[0]) from None

@@ -1,0 +1,146 @@
+"""What a state remembers, as a table for people and a tree for programs: no ages, so that one state is one text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.instants import moment, timestamp
+from reconciler.model.address import Address
+from reconciler.model.record import Entry, Record, State
+from reconciler.report.json_plan import FORMAT_VERSION
+from reconciler.report.sentences import plural
+from reconciler.report.shown import masked
+from reconciler.report.table import Column, table
+
+
+@dataclass(frozen=True, slots=True)
+class StateReport:
+    """A whole state, and what people call the place that it lies in."""
+
+    place: str
+    state: State
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Every address of a record or of an open call, sorted as texts."""
+        return sorted({*self.state.records, *(each.address for each in self.state.intents)}, key=str)
+
+    def open_calls(self, address: Address) -> list[str]:
+        """The calls of an address whose outcome is not known yet, by what they do."""
+        return sorted(each.operation.value for each in self.state.intents if each.address == address)
+
+
+_COLUMNS = (
+    Column("ADDRESS"),
+    Column("AGENT"),
+    Column("GEN", rank=1),
+    Column("UID", rank=3),
+    Column("STARTED", rank=2),
+    Column("NOTES", wraps=True),
+)
+
+
+def render_text(report: StateReport, *, width: int | None = None, quiet: bool = False) -> str:
+    """A row for each address, and a line that sums up; `quiet` gives the line alone."""
+    rows = [_cells(report, each) for each in report.addresses]
+    blocks = [table(_COLUMNS, rows, width)] if rows and not quiet else []
+    return "\n\n".join([*blocks, _summary(report)]) + "\n"
+
+
+def _cells(report: StateReport, address: Address) -> tuple[str, ...]:
+    record = report.state.records.get(address)
+    notes = ", ".join(_notes(report, address, record)) or "-"
+    if record is None:
+        return (str(address), "-", "-", "-", "-", notes)
+    started = moment(record.started_at)
+    return (str(address), record.agent_id, str(record.generation), record.uid, started, notes)
+
+
+def _notes(report: StateReport, address: Address, record: Record | None) -> list[str]:
+    told = [f"{each} open" for each in report.open_calls(address)]
+    if record is None:
+        return told
+    flags = {
+        "protected": record.protect,
+        "adopted": record.declared,
+        "to be sent": record.unsent,
+        "being replaced": record.replacing,
+        f"failed {record.failures} times": record.failures > 1,
+        "failed once": record.failures == 1,
+    }
+    return [*(note for note, holds in flags.items() if holds), *told]
+
+
+def _summary(report: StateReport) -> str:
+    state = report.state
+    if state.is_empty:
+        return f"No state: nothing was ever written to {report.place}."
+    said = f"{plural(len(state.records), 'agent', 'agents')} recorded in {report.place}, serial {state.serial}, lineage {state.lineage}."
+    calls = (
+        f" {plural(len(state.intents), 'open call', 'open calls')}: the next apply finds out what became of them."
+        if state.intents
+        else ""
+    )
+    return said + calls + (f" This state has moved to {state.moved_to}." if state.moved_to else "")
+
+
+def tree(report: StateReport) -> dict[str, Any]:
+    """The same for programs; times as RFC 3339."""
+    state = report.state
+    return {
+        "format_version": FORMAT_VERSION,
+        "state": report.place,
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "moved_to": state.moved_to,
+        "addresses": [
+            {"address": str(each), **_facts(state.records.get(each)), "open_calls": report.open_calls(each)}
+            for each in report.addresses
+        ],
+    }
+
+
+def _facts(record: Record | None) -> dict[str, Any]:
+    if record is None:
+        return {"agent_id": None}
+    expires = record.token_expires_at
+    return {
+        "agent_id": record.agent_id,
+        "name": record.name,
+        "generation": record.generation,
+        "rtc_uid": record.uid,
+        "started": timestamp(record.started_at),
+        "token_expires": timestamp(expires) if expires is not None else None,
+        "protect": record.protect,
+        "adopted": record.declared,
+        "in_place_fields": "to be sent" if record.unsent else "as recorded",
+        "failures": record.failures,
+    }
+
+
+def record_tree(report: StateReport, address: Address, history: Sequence[Entry]) -> dict[str, Any]:
+    """All that a state remembers of one address, literal credentials masked, and its last changes."""
+    record = report.state.records.get(address)
+    found: dict[str, Any] = {
+        "address": str(address),
+        **_facts(record),
+        "open_calls": report.open_calls(address),
+    }
+    if record is not None:
+        if record.failed_cause:
+            found["failed"] = {"cause": record.failed_cause, "agent_id": record.failed_agent}
+        found["applied"] = {**record.body.tree(), "properties": masked(record.body.properties)[0]}
+        found["secrets"] = sorted(record.secrets)
+    if history:
+        found["history"] = history_lines(history)
+    return found
+
+
+def history_lines(history: Sequence[Entry]) -> list[str]:
+    """Entries as lines, in their own order."""
+    return [
+        f"{moment(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
+        for each in history
+    ]

@@ -1,0 +1,120 @@
+"""What may take the place of a state: a document that is pushed, or the state of another backend.
+
+Pure: each function raises `StateError`, with both states untouched, or gives the writes. Where a state goes on under
+another backend it is marked first and written there then, so that at no instant two backends hold it unmarked: a crash
+in between leaves a state that refuses to be worked with and says where it was going, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.errors import StateError
+from reconciler.model.record import Entry, Pins, State
+from reconciler.model.writes import Append, GoOnAs, Write, changes
+from reconciler.workflow.job import check_pins, moved
+
+
+def pushed_writes(current: State, pushed: State, pins: Pins, *, force: bool) -> list[Write]:
+    """The writes that put a pushed state in the place of the current one; `pins` are those of the fleet here.
+
+    `force` takes another lineage and an older serial, and a state that has moved; never another fleet's.
+    """
+    _check_pushed_pins(current, pushed, pins)
+    if not force and not current.is_empty:
+        _check_newer(current, pushed)
+    return [GoOnAs(pushed.lineage, pushed.serial), *changes(current, pushed)]
+
+
+def _check_pushed_pins(current: State, pushed: State, pins: Pins) -> None:
+    project = next((each.pins.app_id for each in (current, pushed) if each.pins is not None), None)
+    try:
+        check_pins(pushed, replace(pins, app_id=project))
+    except StateError as problem:
+        raise StateError(f"what is pushed is refused: {problem.message}", hint=problem.hint) from problem
+
+
+_FORCE = "`--force-lineage` puts it in its place all the same; what only the present state knows is then lost"
+
+
+def _check_newer(current: State, pushed: State) -> None:
+    if current.moved_to is not None:
+        raise moved(current.moved_to)
+    if current.lineage != pushed.lineage:
+        raise StateError(
+            f"what is pushed has another lineage ({pushed.lineage[:80]}) than the state here ({current.lineage}): it is no later "
+            "version of it; nothing was done",
+            hint=_FORCE,
+        )
+    if pushed.serial <= current.serial:
+        raise StateError(
+            f"what is pushed is no later version of the state here: its serial is {pushed.serial}, and here it is "
+            f"{current.serial}; nothing was done",
+            hint=f"pull again and make the change there, with a higher serial; {_FORCE}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A state that goes on elsewhere: the URLs of both backends, as marks and messages name them, and the two states."""
+
+    source: str
+    target: str
+    leaving: State
+    arriving: State
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the source has moved to this target, and has arrived."""
+        is_later = self.arriving.serial > self.leaving.serial
+        return self._has_left and self._is_one and is_later and self.arriving.moved_to is None
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether the target once left for this source and has never arrived there: it is the state still."""
+        return self.leaving.is_empty and self.arriving.moved_to == self.source
+
+    @property
+    def _has_left(self) -> bool:
+        return self.leaving.moved_to == self.target
+
+    @property
+    def _is_one(self) -> bool:
+        return self.leaving.lineage == self.arriving.lineage
+
+    def check(self, pins: Pins) -> None:
+        """Raise `StateError` where the move would lose something."""
+        if self.leaving.is_empty:
+            raise StateError(
+                f"there is no state in {self.source}: nothing was done",
+                hint="check --from, the directory and --env",
+            )
+        if self.leaving.moved_to not in (None, self.target):
+            raise moved(str(self.leaving.moved_to))
+        project = self.leaving.pins.app_id if self.leaving.pins is not None else None
+        check_pins(replace(self.leaving, moved_to=None), replace(pins, app_id=project))
+        if self.arriving.is_empty:
+            return
+        if not self._is_one:
+            raise StateError(
+                f"{self.source} and {self.target} both hold a state, of different lineages (serials {self.leaving.serial} and "
+                f"{self.arriving.serial}); nothing was done",
+                hint=f"`reconciler state list` shows what each knows; where that in {self.target} is not needed, "
+                f"`reconciler state pull` from {self.source} and `reconciler state push --force-lineage` there",
+            )
+        if self.arriving.serial >= self.leaving.serial:
+            raise StateError(
+                f"{self.target} holds a later version of this state (serial {self.arriving.serial}) than {self.source} "
+                f"({self.leaving.serial}); nothing was done",
+                hint=f"work with {self.target}; the other way round, `reconciler state migrate` brings it to {self.source}",
+            )
+
+    def writes(self, serial: int, history: Sequence[Entry]) -> list[Write]:
+        """What makes the target this state, once the source is marked, with the serial `serial`, as moved.
+
+        `history` are entries of the source, newest first; those that the target has not seen go along.
+        """
+        arrived = replace(self.leaving, moved_to=None).with_key(self.arriving.secret_key)
+        entries = [Append(each) for each in reversed(history)]
+        return [GoOnAs(self.leaving.lineage, serial + 1), *changes(self.arriving, arrived), *entries]
