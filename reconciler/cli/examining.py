@@ -15,10 +15,10 @@ from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
 from reconciler.diagnostics import Problem
-from reconciler.driver.loop import Driver
+from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.model.fleet import DesiredFleet
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Passed
+from reconciler.ports import Passed
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
 from reconciler.report.sentences import plural
@@ -51,7 +51,7 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     try:
         disk = workflow.refused_rows(troubles(store))
         if connection is None:
-            driver = Driver(_NoService(), store=behind_ports(store), secrets=sources)
+            driver = Driver(NoService(), store=behind_ports(store), secrets=sources)
             found = asyncio.run(driver.run(workflow.doctor(Job(fleet), None, whole=whole)))
         else:
             with wiring.session_with(fleet, connection, (store, sources), flags, output) as session:
@@ -109,13 +109,3 @@ def _of_another_project(connection: Connection, fleet: DesiredFleet) -> Iterator
         summary = f"these files are for App ID {expected}, but {variable} is {connection.project}"
         help = f"set {variable} to that of these files, or change service.app_id in them"
         yield Problem("app-id", summary, help=help)
-
-
-class _NoService:
-    """`driver.loop.Sender` of a run that cannot ask any service."""
-
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        return HttpFailure(HttpTrouble.CONNECT, sent=False)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""

@@ -19,17 +19,13 @@ from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal, whoever
 from reconciler.diagnostics import nearby
-from reconciler.driver.loop import Driver
+from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import StateError, StateLocked, UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
 from reconciler.model.writes import PutMoved
 from reconciler.ports import (
     Commit,
-    HttpFailure,
-    HttpReply,
-    HttpRequest,
-    HttpTrouble,
     Lock,
     ReadState,
     Steps,
@@ -221,23 +217,13 @@ def _read(file: str) -> bytes:
         ) from problem
 
 
-class _Uncalled:
-    """The sender of a run that calls nobody."""
-
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        return HttpFailure(HttpTrouble.CONNECT, sent=False)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
 @asynccontextmanager
 async def _held(
     backend: Backend, fleet: DesiredFleet, output: Output, lock_timeout: float
 ) -> AsyncIterator[Driver]:
     """A driver that holds the lease of a backend."""
     driver = Driver(
-        _Uncalled(),
+        NoService(),
         store=behind_ports(backend.store),
         holder=holder_of(fleet),
         on_event=lambda event: output.say(event.text),

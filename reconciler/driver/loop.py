@@ -64,6 +64,16 @@ class Sender(Protocol):
     async def aclose(self) -> None: ...
 
 
+class NoService:
+    """The sender of a run that calls nobody."""
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        return HttpFailure(HttpTrouble.CONNECT, sent=False)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
 class Driver:
     """Runs steps. `store` may be None for what only reads; `clock` gives epoch seconds."""
 

@@ -169,9 +169,8 @@ class LocalStore:
                     f"the state has moved on: its serial is {serial}, not {expected}; another writer is at work",
                     hint="nothing more was done; run the same command again",
                 )
-            if serial and any(isinstance(each, GoOnAs) for each in writes):
-                lineage = read_meta(connection, self.path)["lineage"]
-                self.backup = database.back_up(connection, self.path, f".{lineage[:8]}.{serial}.bak")
+            if any(isinstance(each, GoOnAs) for each in writes):
+                self._make_way(connection, serial)
             fresh = self._write(connection, writes, texts)
             after = serial_after(serial, writes)
             connection.executemany(
@@ -185,6 +184,14 @@ class LocalStore:
             became = next((each.lineage for each in writes if isinstance(each, GoOnAs)), self._latest.lineage)
             self._latest = Seen(became, after)
         return after
+
+    def _make_way(self, connection: sqlite3.Connection, serial: int) -> None:
+        """Copy the state aside before another one takes its place, which is not to be refused as one never seen here."""
+        if serial:
+            lineage = read_meta(connection, self.path)["lineage"]
+            self.backup = database.back_up(connection, self.path, f".{lineage[:8]}.{serial}.bak")
+        if self._seen is not None:
+            self._seen.forget()
 
     def _write(
         self, connection: sqlite3.Connection, writes: Sequence[Write], texts: dict[str, str]

@@ -50,6 +50,11 @@ class SeenFile:
             return Seen(str(found["lineage"]), int(found["serial"]))
         return None
 
+    def forget(self) -> None:
+        """Take any state at this place from now on, until one is seen again."""
+        with suppress(OSError):
+            self._path.unlink()
+
     def write(self, seen: Seen) -> None:
         """Remember; silently nothing where it cannot be kept."""
         if self.read() == seen:

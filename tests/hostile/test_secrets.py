@@ -62,11 +62,16 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("interrupt", "lobby/greeter"),
     ("history", "lobby/greeter"),
     ("turns", "lobby/greeter"),
+    ("state", "list"),
+    ("state", "show", "lobby/greeter"),
+    ("state", "pull"),
     ("forget", "lobby/greeter"),
     ("adopt", "lobby/greeter", "@first"),
     ("destroy", "--auto-approve"),
 )
-_ON_ADDRESS = frozenset({"show", "speak", "think", "interrupt", "history", "turns", "forget", "adopt"})
+_ON_ADDRESS = frozenset(
+    {"show", "speak", "think", "interrupt", "history", "turns", "state", "forget", "adopt"}
+)
 
 
 def command(fleet: Path, words: tuple[str, ...], service: Simulator, *, debug: bool) -> list[str]:
