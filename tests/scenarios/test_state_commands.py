@@ -41,6 +41,7 @@ def bench(
     shutil.copytree(applied, home)
     monkeypatch.chdir(home)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "seen"))
+    monkeypatch.setenv("COLUMNS", "200")
     return Bench(capsys, monkeypatch, home)
 
 
