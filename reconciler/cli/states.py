@@ -124,7 +124,7 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
         now = _run(put(), output, "nothing is half done")
         kept = _kept(store)
     return (
-        f"pushed to {backend.name}: {plural(len(now.records), 'agent', 'agents')} recorded, serial {now.serial}, lineage "
+        f"pushed to {backend.name}: {plural(len(now.records), 'agent', 'agents')} recorded, serial {now.version}, lineage "
         f"{now.lineage}{kept}\nlook at the next plan before you apply it"
     )
 
@@ -168,7 +168,7 @@ async def _moved(
         if move.leaving.moved_to is None:
             await here.run(_performed(Commit((PutMoved(target.mark),))))
         marked: State = await here.run(_performed(ReadState()))
-        writes = move.writes(marked.serial, source.store.history(None, _HISTORY))
+        writes = move.writes(marked.version, source.store.history(None, _HISTORY))
         try:
             await there.run(_performed(Commit(tuple(writes))))
         except (StateError, StateLocked) as problem:
@@ -178,7 +178,7 @@ async def _moved(
                 f"`reconciler state migrate --from {target.url} --to {source.url}`",
             ) from problem
     agents = plural(len(move.leaving.records), "agent", "agents")
-    return f"moved from {source.url} to {target.url}: {agents} recorded, serial {marked.serial + 1}"
+    return f"moved from {source.url} to {target.url}: {agents} recorded, serial {marked.version + 1}"
 
 
 # --- what all of them need

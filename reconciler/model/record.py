@@ -184,7 +184,7 @@ class State:
     """The whole state at one version: `lineage` says which history, `serial` which version of it.
 
     `applying` is the mark of a saved plan whose apply has begun and not ended. `moved_to` says where the state has moved
-    to: what is left here is no state to work with any more.
+    to: what is left here is no state to work with any more. `offset` is what `version` counts beyond the serial.
     """
 
     lineage: str
@@ -198,6 +198,12 @@ class State:
     released: frozenset[str] = frozenset()
     applying: str | None = None
     moved_to: str | None = None
+    offset: int = 0
+
+    @property
+    def version(self) -> int:
+        """Which version of its history it is: the serial counts the commits of one backend, this those of all."""
+        return self.serial + self.offset
 
     @property
     def is_empty(self) -> bool:

@@ -6,8 +6,8 @@ memory and disk cannot disagree about what a write means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
 from reconciler.model.address import Address
@@ -101,10 +101,10 @@ class PutMoved:
 
 @dataclass(frozen=True, slots=True)
 class GoOnAs:
-    """The commit that this is part of goes on with another state: it gets its lineage, and its serial if that is later."""
+    """From this commit on it is another state that goes on here: its lineage, and by how much its versions are ahead."""
 
     lineage: str
-    serial: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,6 @@ Write: TypeAlias = (
 )
 
 
-def serial_after(serial: int, writes: Sequence[Write]) -> int:
-    """The serial of a commit of writes on the serial before: one more, unless it goes on with a later state."""
-    return max([serial + 1, *(each.serial for each in writes if isinstance(each, GoOnAs))])
-
-
 def all_of(state: State) -> Iterator[Write]:
     """The writes that make an empty state of the same lineage and serial equal to this one."""
     yield from map(PutRecord, state.records.values())
@@ -150,11 +145,13 @@ def all_of(state: State) -> Iterator[Write]:
         yield PutApplying(state.applying)
     if state.moved_to is not None:
         yield PutMoved(state.moved_to)
+    if state.offset:
+        yield GoOnAs(state.lineage, state.offset)
 
 
 def changes(before: State, after: State) -> Iterator[Write]:
-    """The writes that make a state equal to another one, lineage and serial apart; a generation never goes back."""
-    for write in all_of(after):
+    """The writes that make a state equal to another one, lineage and version apart; a generation never goes back."""
+    for write in all_of(replace(after, offset=0)):
         if not isinstance(write, PutRecord) or before.records.get(write.record.address) != write.record:
             yield write
     yield from (DropRecord(each) for each in before.records if each not in after.records)
@@ -183,6 +180,7 @@ class StateView:
     released: set[str] = field(default_factory=set)
     applying: str | None = None
     moved_to: str | None = None
+    offset: int = 0
     history: list[Entry] = field(default_factory=list)
 
     @classmethod
@@ -199,6 +197,7 @@ class StateView:
             released=set(state.released),
             applying=state.applying,
             moved_to=state.moved_to,
+            offset=state.offset,
         )
 
     def frozen(self) -> State:
@@ -214,6 +213,7 @@ class StateView:
             released=frozenset(self.released),
             applying=self.applying,
             moved_to=self.moved_to,
+            offset=self.offset,
         )
 
     def absorb(self, writes: Iterable[Write]) -> None:
@@ -244,8 +244,8 @@ class StateView:
                     self.applying = digest
                 case PutMoved(place):
                     self.moved_to = place
-                case GoOnAs(lineage, _):
-                    self.lineage = lineage
+                case GoOnAs(lineage, offset):
+                    self.lineage, self.offset = lineage, offset
                 case Append(entry):
                     self.history.append(entry)
                 case _:

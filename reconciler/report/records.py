@@ -77,7 +77,7 @@ def _summary(report: StateReport) -> str:
     state = report.state
     if state.is_empty:
         return f"No state: nothing was ever written to {report.place}."
-    said = f"{plural(len(state.records), 'agent', 'agents')} recorded in {report.place}, serial {state.serial}, lineage {state.lineage}."
+    said = f"{plural(len(state.records), 'agent', 'agents')} recorded in {report.place}, serial {state.version}, lineage {state.lineage}."
     calls = (
         f" {plural(len(state.intents), 'open call', 'open calls')}: the next apply finds out what became of them."
         if state.intents
@@ -93,7 +93,7 @@ def tree(report: StateReport) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "state": report.place,
         "lineage": state.lineage,
-        "serial": state.serial,
+        "serial": state.version,
         "moved_to": state.moved_to,
         "addresses": [
             {"address": str(each), **_facts(state.records.get(each)), "open_calls": report.open_calls(each)}

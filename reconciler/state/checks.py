@@ -29,8 +29,8 @@ def is_time(stamp: object) -> bool:
 
 def check(state: State) -> None:
     """Raises `StateError` for a state that no run of ours has written."""
-    if not 0 <= state.serial <= _LARGEST:
-        raise damaged(f"its serial is {state.serial}")
+    if not (state.serial >= 0 and state.offset >= 0 and state.version <= _LARGEST):
+        raise damaged(f"its serial is {state.version}")
     seen: dict[str, Address] = {}
     for record in state.records.values():
         if _AGENT_ID.fullmatch(record.agent_id) is None:

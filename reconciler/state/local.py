@@ -16,7 +16,7 @@ from typing import TypeVar
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
-from reconciler.model.writes import Append, GoOnAs, Write, all_of, serial_after
+from reconciler.model.writes import Append, GoOnAs, Write, all_of
 from reconciler.ports import Version
 from reconciler.state import database, format1
 from reconciler.state.checks import check, older, other_lineage
@@ -26,7 +26,7 @@ from reconciler.state.key import KeyFile
 from reconciler.state.lease import LEASE_SECONDS, FileLease
 from reconciler.state.place import check_place, check_writable, exposures
 from reconciler.state.seen import Seen, SeenFile
-from reconciler.state.statements import read_pins, statement
+from reconciler.state.statements import read_offset, read_pins, statement
 from reconciler.state.tables import entry, foreign, generation, read_meta, text
 
 T = TypeVar("T")
@@ -112,6 +112,7 @@ class LocalStore:
             released=frozenset(text(row[0]) for row in connection.execute("select agent_id from released")),
             applying=meta.get("applying") or None,
             moved_to=meta.get("moved") or None,
+            offset=read_offset(meta.get("offset", "0")),
         )
         check(state)
         seen = Seen(state.lineage, state.serial)
@@ -172,9 +173,8 @@ class LocalStore:
             if any(isinstance(each, GoOnAs) for each in writes):
                 self._make_way(connection, serial)
             fresh = self._write(connection, writes, texts)
-            after = serial_after(serial, writes)
             connection.executemany(
-                "insert or replace into meta values (?, ?)", [("serial", str(after)), ("nonce", nonce)]
+                "insert or replace into meta values (?, ?)", [("serial", str(serial + 1)), ("nonce", nonce)]
             )
             swept = self._sweep(connection, keep=texts)
         # Only now: what a failed commit has seen is not known to be stored.
@@ -182,8 +182,8 @@ class LocalStore:
         self._stored -= swept
         if self._latest is not None:
             became = next((each.lineage for each in writes if isinstance(each, GoOnAs)), self._latest.lineage)
-            self._latest = Seen(became, after)
-        return after
+            self._latest = Seen(became, serial + 1)
+        return serial + 1
 
     def _make_way(self, connection: sqlite3.Connection, serial: int) -> None:
         """Copy the state aside before another one takes its place, which is not to be refused as one never seen here."""

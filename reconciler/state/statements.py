@@ -83,8 +83,9 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
             return "insert or replace into meta values ('applying', ?)", [digest or ""]
         case PutMoved(place):
             return "insert or replace into meta values ('moved', ?)", [place or ""]
-        case GoOnAs(lineage, _):
-            return "insert or replace into meta values ('lineage', ?)", [lineage]
+        case GoOnAs(lineage, offset):
+            sql = "insert or replace into meta values ('lineage', ?), ('offset', ?)"
+            return sql, [lineage, str(offset)]
         case Append(entry):
             sql = "insert into history (at, address, change, result, agent_id, detail) values (?, ?, ?, ?, ?, ?)"
             return sql, [
@@ -97,6 +98,13 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
             ]
         case _:
             assert_never(write)
+
+
+def read_offset(text: str) -> int:
+    """The offset as it was stored; `StateError` for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) < 17):
+        raise damaged("its offset is no number")
+    return int(text)
 
 
 def read_pins(text: str | None) -> Pins | None:

@@ -65,7 +65,7 @@ def to_document(state: State) -> bytes:
     tree = {
         "format": FORMAT,
         "lineage": state.lineage,
-        "serial": state.serial,
+        "serial": state.version,
         "key": key_mark(state.secret_key),
         "pins": state.pins,
         "applying": state.applying,

@@ -24,7 +24,13 @@ def pushed_writes(current: State, pushed: State, pins: Pins, *, force: bool) -> 
     _check_pushed_pins(current, pushed, pins)
     if not force and not current.is_empty:
         _check_newer(current, pushed)
-    return [GoOnAs(pushed.lineage, pushed.serial), *changes(current, pushed)]
+    return goes_on(current, pushed)
+
+
+def goes_on(current: State, other: State) -> list[Write]:
+    """The writes with which another state goes on where the current one is: with its own version, if that is later."""
+    version = max(other.version, current.version + 1)
+    return [GoOnAs(other.lineage, version - current.serial - 1), *changes(current, other)]
 
 
 def _check_pushed_pins(current: State, pushed: State, pins: Pins) -> None:
@@ -47,10 +53,10 @@ def _check_newer(current: State, pushed: State) -> None:
             "version of it; nothing was done",
             hint=_FORCE,
         )
-    if pushed.serial <= current.serial:
+    if pushed.version <= current.version:
         raise StateError(
-            f"what is pushed is no later version of the state here: its serial is {pushed.serial}, and here it is "
-            f"{current.serial}; nothing was done",
+            f"what is pushed is no later version of the state here: its serial is {pushed.version}, and here it is "
+            f"{current.version}; nothing was done",
             hint=f"pull again and make the change there, with a higher serial; {_FORCE}",
         )
 
@@ -67,7 +73,7 @@ class Move:
     @property
     def is_done(self) -> bool:
         """Whether the source has moved to this target, and has arrived."""
-        is_later = self.arriving.serial > self.leaving.serial
+        is_later = self.arriving.version > self.leaving.version
         return self._has_left and self._is_one and is_later and self.arriving.moved_to is None
 
     @property
@@ -98,23 +104,23 @@ class Move:
             return
         if not self._is_one:
             raise StateError(
-                f"{self.source} and {self.target} both hold a state, of different lineages (serials {self.leaving.serial} and "
-                f"{self.arriving.serial}); nothing was done",
+                f"{self.source} and {self.target} both hold a state, of different lineages (serials {self.leaving.version} and "
+                f"{self.arriving.version}); nothing was done",
                 hint=f"`reconciler state list` shows what each knows; where that in {self.target} is not needed, "
                 f"`reconciler state pull` from {self.source} and `reconciler state push --force-lineage` there",
             )
-        if self.arriving.serial >= self.leaving.serial:
+        if self.arriving.version >= self.leaving.version:
             raise StateError(
-                f"{self.target} holds a later version of this state (serial {self.arriving.serial}) than {self.source} "
-                f"({self.leaving.serial}); nothing was done",
+                f"{self.target} holds a later version of this state (serial {self.arriving.version}) than {self.source} "
+                f"({self.leaving.version}); nothing was done",
                 hint=f"work with {self.target}; the other way round, `reconciler state migrate` brings it to {self.source}",
             )
 
-    def writes(self, serial: int, history: Sequence[Entry]) -> list[Write]:
-        """What makes the target this state, once the source is marked, with the serial `serial`, as moved.
+    def writes(self, version: int, history: Sequence[Entry]) -> list[Write]:
+        """What makes the target this state, once the source is marked as moved, which was its version `version`.
 
         `history` are entries of the source, newest first; those that the target has not seen go along.
         """
         arrived = replace(self.leaving, moved_to=None).with_key(self.arriving.secret_key)
         entries = [Append(each) for each in reversed(history)]
-        return [GoOnAs(self.leaving.lineage, serial + 1), *changes(self.arriving, arrived), *entries]
+        return [*goes_on(self.arriving, replace(arrived, offset=version + 1 - arrived.serial)), *entries]
