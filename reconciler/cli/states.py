@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from reconciler.cli import wiring
 from reconciler.cli.jobs import parse_address
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
-from reconciler.cli.session import Interrupted, holder_of, on_signal, whoever
+from reconciler.cli.session import Interrupted, holder_of, on_signal
 from reconciler.diagnostics import nearby
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import StateError, StateLocked, UsageError
@@ -36,7 +36,8 @@ from reconciler.report.records import StateReport, record_tree
 from reconciler.report.sentences import plural
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.local import LocalStore
-from reconciler.state.seen import seen_directory
+from reconciler.state.log.git_ref import shown
+from reconciler.state.opening import LOCAL
 from reconciler.state.whole import of_document, to_document
 from reconciler.workflow import Job
 
@@ -45,7 +46,6 @@ T = TypeVar("T")
 _LARGEST = 64 * 1024 * 1024
 # So many of the latest lines of the history go along with a state that moves; the source keeps them all.
 _HISTORY = 1000
-_LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class Backend:
     @property
     def name(self) -> str:
         """What people call it."""
-        return "the local state" if self.url == _LOCAL else self.url
+        return "the local state" if self.url == LOCAL else self.url
 
 
 def report(flags: FleetFlags, output: Output) -> StateReport:
     """What the state remembers."""
-    backend = _backend(flags, _fleet(flags, output))
+    backend = _backend(flags, _fleet(flags, output), output)
     with closing(backend.store) as store:
         return StateReport(backend.name, store.read())
 
@@ -72,7 +72,7 @@ def report(flags: FleetFlags, output: Output) -> StateReport:
 def record(flags: FleetFlags, output: Output, address: str) -> dict[str, Any]:
     """What the state remembers of one address, as a tree."""
     where = parse_address(address)
-    backend = _backend(flags, _fleet(flags, output))
+    backend = _backend(flags, _fleet(flags, output), output)
     with closing(backend.store) as store:
         found = StateReport(backend.name, store.read())
         if where not in found.addresses:
@@ -88,7 +88,7 @@ def record(flags: FleetFlags, output: Output, address: str) -> dict[str, Any]:
 
 def pulled(flags: FleetFlags, output: Output) -> str:
     """The whole state as a document."""
-    backend = _backend(flags, _fleet(flags, output))
+    backend = _backend(flags, _fleet(flags, output), output)
     with closing(backend.store) as store:
         state = store.read()
         if state.is_empty:
@@ -107,7 +107,7 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
     """Put a document in the place of the state; returns what was done, for people."""
     data = _read(file)
     fleet = _fleet(flags, output)
-    backend = _backend(flags, fleet)
+    backend = _backend(flags, fleet, output)
     with closing(backend.store) as store:
         name = "what stdin gave" if file == "-" else file
         pushed = of_document(data, name, key=store.read_key())
@@ -132,7 +132,7 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
 def migrate(flags: FleetFlags, output: Output, source: str, target: str, *, lock_timeout: float) -> str:
     """Move the state from one backend to another; returns what was done, for people."""
     fleet = _fleet(flags, output)
-    leaving, arriving = _backend(flags, fleet, source), _backend(flags, fleet, target)
+    leaving, arriving = (_backend(flags, fleet, output, each) for each in (source, target))
     if leaving.mark == arriving.mark:
         raise UsageError(
             f"--from and --to are both {leaving.url}", hint="name two backends: local, and git:REMOTE"
@@ -140,10 +140,7 @@ def migrate(flags: FleetFlags, output: Output, source: str, target: str, *, lock
     with closing(leaving.store), closing(arriving.store):
         again = "the same command goes on where this one has stopped"
         said = _run(_moved(leaving, arriving, fleet, output, lock_timeout), output, again)
-        return (
-            f"{said}{_kept(arriving.store)}\nfrom now on: --state {arriving.url}, or RECONCILER_STATE={arriving.url}; "
-            f"a run with {leaving.url} is refused"
-        )
+        return f"{said}{_kept(arriving.store)}\nfrom now on: --state {arriving.url}, or RECONCILER_STATE={arriving.url}"
 
 
 async def _moved(
@@ -168,7 +165,9 @@ async def _moved(
         if move.leaving.moved_to is None:
             await here.run(_performed(Commit((PutMoved(target.mark),))))
         marked: State = await here.run(_performed(ReadState()))
-        writes = move.writes(marked.version, source.store.history(None, _HISTORY))
+        known = set(target.store.history(None, _HISTORY))
+        history = [each for each in source.store.history(None, _HISTORY) if each not in known]
+        writes = move.writes(marked.version, history)
         try:
             await there.run(_performed(Commit(tuple(writes))))
         except (StateError, StateLocked) as problem:
@@ -191,12 +190,13 @@ def _fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     )
 
 
-def _backend(flags: FleetFlags, fleet: DesiredFleet, url: str = _LOCAL) -> Backend:
-    directory = Path(flags.directory)
-    if url == _LOCAL:
-        store = LocalStore(wiring.state_path(directory, flags.environment), seen=seen_directory(os.environ))
-        return Backend(store, url, f"{_LOCAL} ({whoever()}, {directory.resolve()})")
-    raise UsageError(f"{url} names no backend", hint="write local, or git:REMOTE")
+def _backend(flags: FleetFlags, fleet: DesiredFleet, output: Output, url: str | None = None) -> Backend:
+    """The backend of a URL; without one, that of the flags."""
+    url = url or flags.state or LOCAL
+    store = wiring.open_store(replace(flags, state=url), fleet.owner, output)
+    if isinstance(store, LocalStore):
+        return Backend(store, url, f"{url} ({store.path.resolve()} on {socket.gethostname()})")
+    return Backend(store, shown(url), shown(url))
 
 
 def _kept(store: BlockingStore) -> str:

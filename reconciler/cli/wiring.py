@@ -87,15 +87,19 @@ def connector_for(fleet: DesiredFleet) -> Connector:
 
 def local_parts(flags: FleetFlags, owner: Owner, output: Output) -> tuple[BlockingStore, SecretSource]:
     """What a run has besides the service: the state of a fleet's environment, and the sources of secrets."""
-    path = Path(flags.directory)
+    return open_store(flags, owner, output), Remembering(SecretSources(os.environ, Path(flags.directory)))
+
+
+def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore:
+    """The state of a fleet's environment; the masker knows the key of its digests from here on."""
     if os.environ.get(KEY_VARIABLE):
         MASKER.learn_all([Secret(os.environ[KEY_VARIABLE])])
-    store = open_state(flags.state, path, flags.environment, owner, os.environ)
+    store = open_state(flags.state, Path(flags.directory), flags.environment, owner, os.environ)
     MASKER.publish(app_id_of(store))
     output.detail(f"the state is {store.name}")
     for each in store.exposures():
         output.warn_once(f"warning: {each} [state]")
-    return store, Remembering(SecretSources(os.environ, path))
+    return store
 
 
 def session_with(

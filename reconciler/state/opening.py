@@ -16,6 +16,8 @@ from reconciler.state.local import LocalStore
 from reconciler.state.seen import SeenFile, seen_directory
 
 STATE_DIRECTORY: Final = ".reconciler"
+# The file beside the fleet, where RECONCILER_STATE names another one.
+LOCAL: Final = "local"
 KEY_VARIABLE: Final = "RECONCILER_KEY"
 _GIT: Final = "git:"
 _SHORTEST_KEY: Final = 16
@@ -38,12 +40,12 @@ def is_in_git(url: str | None) -> bool:
 def open_state(
     url: str | None, directory: Path, environment: str | None, owner: Owner, variables: Mapping[str, str]
 ) -> BlockingStore:
-    """The state at `git:REMOTE` or at a path; without either, the file beside the fleet. Nothing is read yet.
+    """The state at `git:REMOTE` or at a path; for `local` or without a URL, the file beside the fleet. Nothing is read yet.
 
     `variables` are the environment's: the key of the digests, and where this machine keeps what it has seen.
     """
     seen = seen_directory(variables)
-    if url is None:
+    if url in (None, LOCAL):
         return LocalStore(state_path(directory, environment), seen=seen)
     if not url.startswith(_GIT):
         scheme = _SCHEME.match(url)

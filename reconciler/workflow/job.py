@@ -104,11 +104,11 @@ def check_pins(state: State, pins: Pins) -> None:
 
 
 def moved(place: str) -> StateError:
-    """The refusal of a state that `state migrate` has moved elsewhere; `place` is a URL for `--state`, or tells a machine."""
+    """The refusal of a state that `state migrate` has moved elsewhere."""
     return StateError(
         f"this state has moved to {place}; nothing was done",
-        hint="go on there (`--state URL`, or RECONCILER_STATE); to work here again, `reconciler state migrate` moves it back. "
-        "Where that place is lost: `reconciler state pull > FILE`, and `reconciler state push --force-lineage FILE`",
+        hint="go on there (--state, or RECONCILER_STATE); `reconciler state migrate` brings it back. Where that place is lost "
+        "for good: push what `reconciler state pull` prints here, with --force-lineage",
     )
 
 

@@ -119,7 +119,7 @@ class Move:
     def writes(self, version: int, history: Sequence[Entry]) -> list[Write]:
         """What makes the target this state, once the source is marked as moved, which was its version `version`.
 
-        `history` are entries of the source, newest first; those that the target has not seen go along.
+        `history` are entries that the target does not have, newest first.
         """
         arrived = replace(self.leaving, moved_to=None).with_key(self.arriving.secret_key)
         entries = [Append(each) for each in reversed(history)]

@@ -19,10 +19,12 @@ from reconciler.model.writes import (
     DropIntent,
     DropRecord,
     DropReleased,
+    GoOnAs,
     PutApplying,
     PutForeign,
     PutGeneration,
     PutIntent,
+    PutMoved,
     PutPins,
     PutRecord,
     PutReleased,
@@ -97,6 +99,10 @@ def _tree(write: Write, texts: dict[str, str]) -> dict[str, object]:
             return {"put_pins": asdict(pins)}
         case PutApplying(digest):
             return {"put_applying": digest}
+        case PutMoved(place):
+            return {"put_moved": place}
+        case GoOnAs(lineage, offset):
+            return {"go_on_as": [lineage, offset]}
         case Append(line):
             return {"append": {**asdict(line), "address": str(line.address)}}
         case _:
@@ -170,6 +176,13 @@ def _generation(value: Any) -> PutGeneration:
     return PutGeneration(address_of(address), generation(address, number))
 
 
+def _go_on_as(value: Any) -> GoOnAs:
+    lineage, offset = value
+    if not isinstance(offset, int):
+        raise damaged("its offset is no number")
+    return GoOnAs(text(lineage), offset)
+
+
 def _foreign(value: Any) -> Foreign:
     agent_id, name, channel = value
     return foreign((agent_id, name, channel))
@@ -193,5 +206,7 @@ _READERS: Final[Mapping[str, Callable[[Any, RowReader], Write]]] = {
     "drop_released": lambda value, _: DropReleased(text(value)),
     "put_pins": lambda value, _: PutPins(_pins(value)),
     "put_applying": lambda value, _: PutApplying(None if value is None else text(value)),
+    "put_moved": lambda value, _: PutMoved(None if value is None else text(value)),
+    "go_on_as": lambda value, _: _go_on_as(value),
     "append": lambda value, _: Append(_entry(value)),
 }

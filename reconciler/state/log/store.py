@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
-from reconciler.model.writes import Write
+from reconciler.model.writes import GoOnAs, Write
 from reconciler.ports import Version
 from reconciler.state.damage import Damaged
 from reconciler.state.log.drawer import Creation, Drawer, entry_key, snapshot_key
@@ -144,8 +144,7 @@ class LogStore:
             self._replay.catch_up(self.drawer)
         if self._replay.serial != expected:
             raise self._moved_on(self._replay.serial, expected, self._replay.writer)
-        lineage = self._replay.view.lineage or str(uuid.uuid4())
-        header = Header(lineage, expected + 1, nonce, self._writer)
+        header = Header(self._lineage(writes), expected + 1, nonce, self._writer)
         key = entry_key(header.serial)
         data, texts = self._replay.entry(header, writes)
         outcome = self.drawer.create(key, data)
@@ -154,6 +153,14 @@ class LogStore:
         self._replay.advance(header, writes, texts)
         self._keep_short()
         return header.serial
+
+    def _lineage(self, writes: Sequence[Write]) -> str:
+        """The lineage of the next entry: that of the one before it, also where another state goes on from here."""
+        other = next((each.lineage for each in writes if isinstance(each, GoOnAs)), None)
+        if other is not None and self._seen is not None:
+            self._seen.forget()  # or this machine would refuse it as one that it has never seen here
+        is_first = not self._replay.serial
+        return (other if is_first else None) or self._replay.view.lineage or str(uuid.uuid4())
 
     def _settle(self, key: str, header: Header, outcome: Creation) -> None:
         """Find out by the nonce whether it is our commit that is there; else raise what `commit` does."""
