@@ -30,8 +30,9 @@ from reconciler.secrets import Secret
 from reconciler.services import entry_of
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
-from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, open_state
+from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, is_in_git, open_state
 from reconciler.state.service_cache import ServiceCache
+from reconciler.state.whole_files import make_ignored
 
 
 def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
@@ -117,13 +118,15 @@ def session_with(
     if entry_of(fleet.service.kind).is_embedded:
         from reconciler.cli.embedded import embedded
 
+        if is_in_git(flags.state) and purpose is Purpose.CHANGE:
+            make_ignored(path / STATE_DIRECTORY)
         sender = embedded(path / STATE_DIRECTORY, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
     from reconciler.driver.http import HttpxSender
     from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
     host = connection.provider.host
-    cache = ServiceCache(path / STATE_DIRECTORY, host, connection.project)
+    cache = ServiceCache(path / STATE_DIRECTORY, host, connection.project, is_ignored=is_in_git(flags.state))
     if isinstance(connection.provider, Paced) and cache.pace is not None:
         connection.provider.start_at(cache.pace)
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None

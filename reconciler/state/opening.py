@@ -75,13 +75,11 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
             hint="run this in a clone of the fleet's repository; or keep the state in a file, without --state",
         )
     remotes = need(git, "remote").split()
-    if remote not in remotes and not re.search(r"[/:\\]", remote):
+    if remote.startswith("-") or (remote not in remotes and not re.search(r"[/:\\]", remote)):
         raise UsageError(
             f"this checkout has no remote {remote!r}" if remote else "--state git: names no remote",
             hint=f"it has {', '.join(remotes)}" if remotes else "git remote add origin URL",
         )
-    if remote.startswith("-"):
-        raise UsageError(f"--state {_GIT}{remote} names no remote")
     ref = ref_of(owner)
     place = Path(directory, ran.text, ref)
     drawer = GitDrawer(git, remote, ref)

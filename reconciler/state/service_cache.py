@@ -17,16 +17,20 @@ import orjson
 from reconciler.model.record import Foreign
 from reconciler.observe import ForeignMemory
 from reconciler.ports import Pace
-from reconciler.state.whole_files import read_whole, replace_whole
+from reconciler.state.whole_files import make_ignored, read_whole, replace_whole
 
 _VERSION = 1
 _LARGEST = 64 * 1024 * 1024
 
 
 class ServiceCache:
-    """The cache of one App ID at one host, in a directory; `save` writes it if anything in it has changed."""
+    """The cache of one App ID at one host, in a directory; `save` writes it if anything in it has changed.
 
-    def __init__(self, directory: Path, host: str, project: str) -> None:
+    `is_ignored` makes the directory one that Git does not list.
+    """
+
+    def __init__(self, directory: Path, host: str, project: str, *, is_ignored: bool = False) -> None:
+        self._is_ignored = is_ignored
         name = hashlib.blake2b(f"{host}\0{project}".encode(), digest_size=8).hexdigest()
         self._path = directory / f"service-{name}.cache"
         self.pace: Pace | None = None
@@ -53,6 +57,8 @@ class ServiceCache:
                 for each, started_at in memory.agents.values()
             ],
         }
+        if self._is_ignored:
+            make_ignored(self._path.parent)
         replace_whole(self._path, orjson.dumps(document))
         self._saved = (pace, memory)
 

@@ -32,3 +32,11 @@ def replace_whole(path: Path, data: bytes) -> None:
             fresh.replace(path)
         except OSError:
             fresh.unlink(missing_ok=True)
+
+
+def make_ignored(directory: Path) -> None:
+    """Make a directory of ours in a checkout that Git does not list; silently nothing where it cannot be made."""
+    with suppress(OSError):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (directory / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write("*\n")

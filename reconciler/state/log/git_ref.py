@@ -145,7 +145,6 @@ class GitDrawer:
             self._git,
             *(
                 "fetch",
-                "--quiet",
                 "--no-tags",
                 "--no-prune",
                 "--no-write-fetch-head",
