@@ -6,7 +6,7 @@ the state's bytes as they are; and two plans of the same inputs are the same.
 
 from __future__ import annotations
 
-from reconciler.apply.events import Ledger
+from reconciler.apply.events import Ledger, Result
 from reconciler.plan.change import Keep, Renew, action_of
 from reconciler.workflow import Approved, Job
 
@@ -138,9 +138,9 @@ def _idle(world: Universe, job: Job) -> None:
 
 
 def _has_only_renewed(process: Process) -> bool:
-    """Whether a run has renewed tokens, and done nothing else."""
+    """Whether a run has renewed tokens, and done nothing else; what it holds is not done."""
     rows = process.result.finished if isinstance(process.result, Ledger) else ()
-    return {str(row.action) for row in rows} == {"renew"}
+    return {str(row.action) for row in rows if row.result is not Result.HELD} == {"renew"}
 
 
 def _due(world: Universe, job: Job) -> list[str]:
