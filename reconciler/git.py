@@ -62,6 +62,8 @@ class Git:
                 env={**_inherited(), **_ENVIRONMENT, **(environment or {})},
                 capture_output=True,
                 timeout=self.seconds,
+                # Ctrl-C is for us: a push that it cuts short is one of unknown outcome.
+                start_new_session=True,
                 check=False,
             )
         except FileNotFoundError:

@@ -36,7 +36,7 @@ from reconciler.report.records import StateReport, record_tree
 from reconciler.report.sentences import plural
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.local import LocalStore
-from reconciler.state.log.git_ref import shown
+from reconciler.state.log.git_objects import shown
 from reconciler.state.opening import LOCAL
 from reconciler.state.whole import of_document, to_document
 from reconciler.workflow import Job

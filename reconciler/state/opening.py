@@ -37,6 +37,16 @@ def is_in_git(url: str | None) -> bool:
     return url is not None and url.startswith(_GIT)
 
 
+def for_a_controller(url: str | None) -> str:
+    """What to tell whoever lets a process that never ends write a state; empty where it suits one."""
+    if not is_in_git(url):
+        return ""
+    return (
+        "each commit to a state in Git is a push, and another one every few seconds keeps its lease; one controller alone "
+        "may do so, and several processes, or more than a few changes a minute, want a state in a file"
+    )
+
+
 def open_state(
     url: str | None, directory: Path, environment: str | None, owner: Owner, variables: Mapping[str, str]
 ) -> BlockingStore:
@@ -59,8 +69,8 @@ def open_state(
 
 
 def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: bytes) -> BlockingStore:
-    from reconciler.state.log.git_objects import ask, need
-    from reconciler.state.log.git_ref import GitDrawer, shown
+    from reconciler.state.log.git_objects import ask, last_line, need, shown
+    from reconciler.state.log.git_ref import GitDrawer
     from reconciler.state.log.ref_lease import RefLease
     from reconciler.state.log.snapshots import lease_ref_of, ref_of
     from reconciler.state.log.store import LogStore
@@ -71,7 +81,7 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
     ran = ask(git, "rev-parse", "--git-common-dir")
     if ran.code != 0:
         raise StateError(
-            f"{directory} is in no Git checkout, and the state {_GIT}{shown(remote)} is a ref of one: {ran.err[:300]}",
+            f"{directory} is in no Git checkout, and the state {_GIT}{shown(remote)} is a ref of one: {last_line(ran.err)}",
             hint="run this in a clone of the fleet's repository; or keep the state in a file, without --state",
         )
     remotes = need(git, "remote").split()

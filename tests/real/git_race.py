@@ -29,8 +29,8 @@ _CLONES = 4
 _REF = ref_of(Owner("kill-nine"))
 # The one that was killed, and whoever came first, second, or not at all.
 _KILLED, _FINE = -9, {0, 4, 6}
-# A run takes this long at most until it is killed, seconds.
-_LONGEST = 8.0
+# Pushes of all runs until one is killed: counted, not timed, so that a slow machine is killed at the same places.
+_LONGEST = 25
 _LAST_RUNS = 3
 
 
@@ -66,7 +66,7 @@ def run(rounds: int, *, seed: int = 0) -> Result:
                 (clone / "agents" / "all.yaml").write_text(agents)
             result.rounds += 1
             host.losing = chance.choice((0, 0, 1))
-            problem = _race(clones, environment, chance, result) or _comes_home(
+            problem = _race(clones, host, environment, chance, result) or _comes_home(
                 simulator, clones[number % _CLONES], environment
             )
             if problem is not None:
@@ -95,13 +95,15 @@ def _git(directory: Path, *arguments: str) -> str:
 
 
 def _race(
-    clones: list[Path], environment: dict[str, str], chance: random.Random, result: Result
+    clones: list[Path], host: GitHost, environment: dict[str, str], chance: random.Random, result: Result
 ) -> str | None:
     """Start one apply in each clone, and kill one of them; what is wrong with how they ended, if anything."""
+    until = host.pushes + chance.randrange(1, _LONGEST)
     runs = [
         _start(clone, environment, "--lock-timeout", chance.choice(("0s", "3s", "45s"))) for clone in clones
     ]
-    time.sleep(chance.uniform(0.3, _LONGEST))
+    while host.pushes < until and any(each.poll() is None for each in runs):
+        time.sleep(0.005)
     victim = chance.choice(runs)
     victim.kill()
     for each in runs:

@@ -421,6 +421,9 @@ def test_places_without_git_or_a_remote_are_messages(
     refused(opened("git:"), "names no remote")
     refused(opened("git:--upload-pack=/x"), "no remote")
     refused(opened("git:https://user:hunter2@127.0.0.1:9/x.git"), "cannot be read", "//127.0.0.1:9/x.git")
+    with pytest.raises(StateError) as told:
+        opened("git:https://user:hunter2@127.0.0.1:9/x.git")()
+    assert "hunter2" not in f"{told.value.message} {told.value.hint}"
     refused(opened("s3://bucket/x"), "names no state")
     refused(opened(""), "names no state")
     refused(lambda: team.open(first, RECONCILER_KEY="short"), "RECONCILER_KEY", "16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -50,7 +51,12 @@ def last_line(text: str) -> str:
     """What git complained of, in one line."""
     lines = [each.strip() for each in text.splitlines() if each.strip()]
     told = next((each for each in lines if each.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-    return told.removeprefix("fatal:").removeprefix("error:").strip()[:300] or "it gave no reason"
+    return shown(told.removeprefix("fatal:").removeprefix("error:").strip()[:300]) or "it gave no reason"
+
+
+def shown(text: str) -> str:
+    """A remote, or a text that quotes one, without what a URL holds before its `@`."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def commit_of(git: Git, name: str) -> str | None:

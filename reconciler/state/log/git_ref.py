@@ -16,7 +16,16 @@ from typing import Final
 from reconciler.errors import StateError
 from reconciler.git import Git
 from reconciler.state.log.drawer import Creation, entry_key, is_entry, serial_of
-from reconciler.state.log.git_objects import KeyTree, ask, blobs, commit_of, is_ancestor, last_line, need
+from reconciler.state.log.git_objects import (
+    KeyTree,
+    ask,
+    blobs,
+    commit_of,
+    is_ancestor,
+    last_line,
+    need,
+    shown,
+)
 
 _TRIES: Final = 6
 _PAUSE: Final = 0.2
@@ -76,14 +85,9 @@ def push(git: Git, remote: str, ref: str, commit: str, expected: str | None) -> 
     if any(each in summary for each in _OVERTAKEN) or _OVERTAKEN_WORDS.search(summary):
         return Pushed.OVERTAKEN
     raise StateError(
-        f"the remote {shown(remote)} does not take {ref}: {summary[:200]}",
+        f"the remote {shown(remote)} does not take {ref}: {shown(summary[:200])}",
         hint="no further call was made; allow this user or job to push that ref (contents: write)",
     )
-
-
-def shown(remote: str) -> str:
-    """A remote without what its URL holds before an `@`."""
-    return re.sub(r"//[^/@]*@", "//", remote)
 
 
 class GitDrawer:

@@ -15,8 +15,8 @@ import orjson
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.git import Git
-from reconciler.state.log.git_objects import ask, last_line, made_commit, need
-from reconciler.state.log.git_ref import Pushed, push, shown
+from reconciler.state.log.git_objects import ask, last_line, made_commit, need, shown
+from reconciler.state.log.git_ref import Pushed, push
 
 LEASE_SECONDS: Final = 30.0
 # How often the remote is asked while somebody else has it.

@@ -62,7 +62,7 @@ class Replay:
     def _load(self, drawer: Readable, serial: int) -> None:
         key = snapshot_key(serial)
         found = self._read(drawer, key)
-        if found.header.serial != serial or self.view.lineage not in ("", found.header.lineage):
+        if found.header.serial != serial or (self.serial and found.header.lineage != self.view.lineage):
             raise damaged(f"{key} is not of this state")
         self._start(StateView(found.header.lineage, serial, b""))
         self.texts.update(found.texts)
