@@ -47,11 +47,15 @@ def app_id_of(store: BlockingStore) -> str:
 
 
 def require_writable(store: BlockingStore) -> None:
-    """Raise `StateError` where the state could not be made or written; of a remote one, where it cannot be read."""
+    """Raise `StateError` where the state could not be made or written; a remote one is asked, and not written."""
     if isinstance(store, LocalStore):
         database.guarded(store.path, lambda: _check_writable(store))
     else:
+        from reconciler.state.log.store import LogStore
+
         store.version()
+        if isinstance(store, LogStore):
+            store.probe()
 
 
 def _check_writable(store: LocalStore) -> None:

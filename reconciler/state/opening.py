@@ -95,7 +95,12 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
     drawer = GitDrawer(git, remote, ref)
     lease = RefLease(git, remote, lease_ref_of(owner))
     return LogStore(
-        drawer, lease, name=drawer.name, key=key, seen=None if seen is None else SeenFile(seen, place)
+        drawer,
+        lease,
+        name=drawer.name,
+        key=key,
+        seen=None if seen is None else SeenFile(seen, place),
+        probe=drawer.probe,
     )
 
 

@@ -18,6 +18,7 @@ from reconciler.model.address import Owner
 from reconciler.model.record import Pins
 from reconciler.model.writes import PutGeneration, PutPins
 from reconciler.simulator import Credentials, Simulator, run_in_thread
+from reconciler.state.condition import troubles
 from reconciler.state.log.drawer import Creation
 from reconciler.state.log.git_ref import GitDrawer
 from reconciler.state.log.ref_lease import RefLease
@@ -244,6 +245,21 @@ def test_a_remote_that_takes_no_push_says_why(team: Team, first: Path) -> None:
     hook.chmod(0o755)
     with pytest.raises(StateError, match=r"does not take refs/reconciler-lease/.*hook declined"):
         team.open(first).acquire("a test", 0.0)
+
+
+def test_what_an_apply_needs_of_the_remote_is_found_out_before(team: Team, first: Path) -> None:
+    store = team.open(first)
+    assert troubles(store) == []
+    assert git(team.remote, "for-each-ref", "refs/reconciler*") == ""
+    store.acquire("a test", 0.0)
+    (held,) = troubles(team.open(first))
+    assert "held by a test" in held.message
+    store.close()
+    with serving(team.place) as host:  # which is read by all, and lets nobody push until it is told to
+        git(team.remote, "config", "http.receivepack", "false")
+        git(first, "remote", "set-url", "origin", f"{host.url}/remote.git")
+        (closed,) = troubles(team.open(first))
+    assert "cannot be written" in closed.message
 
 
 # --- the lease ------------------------------------------------------------------------------------------------

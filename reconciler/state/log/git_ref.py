@@ -23,6 +23,7 @@ from reconciler.state.log.git_objects import (
     commit_of,
     is_ancestor,
     last_line,
+    made_commit,
     need,
     shown,
 )
@@ -141,6 +142,20 @@ class GitDrawer:
         return self._fetched().list(after)
 
     # --- the remote
+
+    def probe(self) -> None:
+        """Raise `StateError` where the remote would let this user push nothing; nothing is pushed."""
+        tip = self._fetched().commit or made_commit(self._git, need(self._git, "mktree"), None, "probe\n")
+        ran = ask(
+            self._git,
+            *("push", "--dry-run", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no"),
+            *("--", self._remote, f"{tip}:{self.ref}"),
+        )
+        if ran.code != 0:
+            raise StateError(
+                f"the state {self.name} cannot be written: {last_line(ran.err)}",
+                hint="nothing was done; allow this user or job to push that ref (contents: write)",
+            )
 
     def _fetched(self) -> KeyTree:
         """Bring the copy of this checkout up to date; `StateError` where the remote's does not continue it."""

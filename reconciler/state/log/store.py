@@ -52,8 +52,17 @@ class LogStore:
     """The state that a log makes, for one caller at a time. `name` is what people call the place; `key` is the digests'."""
 
     def __init__(
-        self, drawer: Drawer, lease: LogLease, *, name: str, key: bytes = b"", seen: SeenFile | None = None
+        self,
+        drawer: Drawer,
+        lease: LogLease,
+        *,
+        name: str,
+        key: bytes = b"",
+        seen: SeenFile | None = None,
+        probe: Callable[[], None] = lambda: None,
     ) -> None:
+        # Raises `StateError` where the place would take no commit.
+        self.probe = probe
         self.name = name
         self.drawer = drawer
         self.lease = lease
