@@ -32,9 +32,10 @@ async def make_durable(ledger: StateLedger, writes: Sequence[Write], *, expected
             return latest.serial
         if isinstance(outcome, MovedOn):
             raise problem
-        if latest.serial != expected:
+        if latest.serial == expected + 1:
             raise StateLocked(
                 f"the state has moved on: its serial is {latest.serial}, not {expected}; another writer is at work",
                 hint="nothing more was done; run the same command again",
             )
+        # Where others have written on top, the next try tells whose the commit below theirs is.
     raise problem

@@ -8,18 +8,24 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reconciler.driver.http import HttpxSender
 from reconciler.errors import StateLocked
+from reconciler.git import Git
 from reconciler.ports import HttpReply, HttpRequest
 from reconciler.secrets import Secret
 from reconciler.state.lease import FileLease
+from reconciler.state.log.git_objects import made_commit
+from reconciler.state.log.git_ref import push
+from reconciler.state.log.ref_lease import RefLease
 
-from . import disk
+from . import disk, logs
 from .rows import BY_ROW
 
 
@@ -86,9 +92,41 @@ def lease() -> str | None:
     return "a lease was taken over at the first look"
 
 
+_LEASE = "refs/reconciler-lease/sim.test"
+
+
+def ref_lease() -> str | None:
+    """A lease in a ref ends by the clock of whoever waits, however far the holder's is behind or ahead."""
+    for behind in (600, -600):
+        with TemporaryDirectory() as directory:
+            git = Git(Path(directory))
+            git.run("init", "--quiet", "--bare", "remote.git")
+            git.run("init", "--quiet", ".")
+            stamp = f"{int(time.time()) - behind} +0000"
+            sign = made_commit(
+                git, git.run("mktree").text, None, "{}", GIT_AUTHOR_DATE=stamp, GIT_COMMITTER_DATE=stamp
+            )
+            push(git, "remote.git", _LEASE, sign, None)
+            if _is_taken(RefLease(git, "remote.git", _LEASE), looks=2):
+                return f"a lease was taken over at once: its holder's clock is {behind} s behind"
+            if not _is_taken(RefLease(git, "remote.git", _LEASE, seconds=0.5), looks=6):
+                return f"a lease never ends: its holder's clock is {behind} s behind"
+    return None
+
+
+def _is_taken(lease: RefLease, looks: int) -> bool:
+    for _ in range(looks):
+        with suppress(StateLocked):
+            lease.take("somebody who waits")
+            return True
+    return False
+
+
 CHECKS: dict[str, Callable[[], str | None]] = {
     "disk": disk.check,
     "lease": lease,
+    "log": logs.check,
+    "ref lease": ref_lease,
     "redirect": redirect,
     "echoed secret": _row("secrets: the service echoes them"),
     "digests": _row("secrets: digests are keyed"),

@@ -1,4 +1,4 @@
-"""The planted bugs B1 to B30: what the simulation must turn red on, or its green proves nothing.
+"""The planted bugs B1 to B30, and L1 to L4 of the log: what the simulation must turn red on, or its green proves nothing.
 
 A mutant is a rewriting of the sources as they are imported, in a process of its own: nothing of it is in the package,
 and a snippet that is not found any more fails the run, so that no mutant quietly dies. Some bugs live where no random
@@ -376,6 +376,63 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         check="approved",
+    ),
+    # Lives have their state in memory: the log has lives of its own (`logs.py`).
+    Mutant(
+        "L1",
+        "a key that exists is a commit lost",
+        (
+            Edit(
+                "reconciler.state.log.store",
+                "        if outcome is not Creation.MADE:\n",
+                "        if outcome is Creation.EXISTS:\n"
+                "            raise self._moved_on(header.serial, expected, '')\n"
+                "        if outcome is not Creation.MADE:\n",
+            ),
+        ),
+        check="log",
+    ),
+    Mutant(
+        "L2",
+        "whoever's entry is there is taken for ours",
+        (
+            Edit(
+                "reconciler.state.log.store",
+                "        if there.nonce != header.nonce:\n",
+                "        if False:\n",
+            ),
+        ),
+        check="log",
+    ),
+    Mutant(
+        "L3",
+        "snapshot before its last entry",
+        (
+            Edit(
+                "reconciler.state.log.store",
+                "        outcome = self.drawer.create(key, data)\n",
+                "        from copy import deepcopy\n        early = deepcopy(self._replay)\n"
+                "        early.advance(header, writes, texts)\n"
+                "        if header.serial - self._replay.snapshot >= SNAPSHOT_EVERY:\n"
+                "            self.drawer.create(snapshot_key(header.serial), early.as_snapshot())\n"
+                "        outcome = self.drawer.create(key, data)\n",
+            ),
+        ),
+        check="log",
+    ),
+    Mutant(
+        "L4",
+        "a lease ends by its holder's clock",
+        (
+            Edit(
+                "reconciler.state.log.ref_lease",
+                "        if not is_free and now - self._seen_at < self.seconds:\n",
+                "        ask(self._git, 'fetch', '--quiet', '--', self._remote, self._ref)\n"
+                "        signed = ask(self._git, 'show', '-s', '--format=%ct', found or 'HEAD').text\n"
+                "        if not is_free and time.time() - float(signed) < self.seconds:\n",
+            ),
+        ),
+        check="ref lease",
     ),
 )
 BY_KEY = {each.key: each for each in MUTANTS}

@@ -57,12 +57,15 @@ class Replay:
             entries = [each for each in entries if each > entry_key(newest)]
         self.snapshot = max(newest, self.snapshot)
         for key in entries:
+            # A list may be behind: what it leaves out before a key that it shows is asked for.
+            for missing in map(entry_key, range(self.serial + 1, serial_of(key) or 0)):
+                self._add(self._read(drawer, missing), missing)
             self._add(self._read(drawer, key), key)
 
     def _load(self, drawer: Readable, serial: int) -> None:
         key = snapshot_key(serial)
         found = self._read(drawer, key)
-        if found.header.serial != serial or (self.serial and found.header.lineage != self.view.lineage):
+        if found.header.serial != serial:  # the lineage may be another: see `GoOnAs`
             raise damaged(f"{key} is not of this state")
         self._start(StateView(found.header.lineage, serial, b""))
         self.texts.update(found.texts)
@@ -71,7 +74,7 @@ class Replay:
 
     def _add(self, found: StoredCommit, key: str) -> None:
         if found.header.serial != self.serial + 1 or serial_of(key) != found.header.serial:
-            raise damaged(f"{entry_key(self.serial + 1)} is missing, and {key} is there")
+            raise damaged(f"{key} is not the entry after {self.serial}")
         if self.serial and found.header.lineage != self.view.lineage:
             raise damaged(f"{key} is of another state than the entry before it")
         self.texts.update(found.texts)
@@ -80,7 +83,7 @@ class Replay:
     def _read(self, drawer: Readable, key: str) -> StoredCommit:
         data = drawer.get(key)
         if data is None:
-            raise damaged(f"{key} is listed, and is not there")
+            raise damaged(f"{key} is missing")
         return decoded(data, key, self._name)
 
     # --- writing

@@ -151,10 +151,13 @@ class LogStore:
         self.lease.check()
         if self._replay.serial < expected:
             self._replay.catch_up(self.drawer)
-        if self._replay.serial != expected:
+        if self._replay.serial < expected:
             raise self._moved_on(self._replay.serial, expected, self._replay.writer)
         header = Header(self._lineage(writes), expected + 1, nonce, self._writer)
         key = entry_key(header.serial)
+        if self._replay.serial > expected:  # it may be ours, of an attempt that nobody answered, with others on top
+            self._settle(key, header, Creation.EXISTS)
+            return header.serial
         data, texts = self._replay.entry(header, writes)
         outcome = self.drawer.create(key, data)
         if outcome is not Creation.MADE:
@@ -182,7 +185,7 @@ class LogStore:
                 hint="no further call was made; run the same command again",
             )
         there = decoded(found, key, self.name).header
-        if (there.lineage, there.nonce) != (header.lineage, header.nonce):
+        if there.nonce != header.nonce:
             raise self._moved_on(there.serial, header.serial - 1, there.writer)
 
     def _moved_on(self, serial: int, expected: int, writer: str) -> StateLocked:
