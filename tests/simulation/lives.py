@@ -27,7 +27,10 @@ from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.simulator import Operation
+from reconciler.state.lease import FileLease
 from reconciler.state.local import LocalStore
+from reconciler.state.log.directory import DirectoryDrawer
+from reconciler.state.log.store import LogStore
 from reconciler.workflow import Approved, Job
 from tests.fakes.fleets import UNLIMITED
 
@@ -119,10 +122,15 @@ class _Life:
         for side in self.sides:
             side.world.checker.lagging = bool(switches["list_lag_seconds"])
         if chance.random() < 0.02:
-            where = stack.enter_context(TemporaryDirectory())
-            store = self.world.store.real = LocalStore(Path(where) / "fleet" / "state.db")
-            store.acquire("simulation", 0.0)
-            self.world.seen.hit("life: the real store")
+            where = Path(stack.enter_context(TemporaryDirectory()))
+            if seed % 2:
+                self.world.store.real = LocalStore(where / "fleet" / "state.db")
+                self.world.seen.hit("life: the real store")
+            else:
+                lease = FileLease(where / "lease")
+                self.world.store.real = LogStore(DirectoryDrawer(where), lease, name="the log")
+                self.world.seen.hit("life: the log")
+            self.world.store.real.acquire("simulation", 0.0)
 
     def _side(self, world: Universe, owner: Owner) -> _Side:
         chance = self.chance

@@ -42,10 +42,9 @@ from reconciler.simulator import (
 from reconciler.simulator import (
     Store as WorldStore,
 )
-from reconciler.state.blocking import behind_ports
+from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.checks import check
 from reconciler.state.document import intent_json, record_json
-from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 
 from .clock import Timeline
@@ -264,8 +263,8 @@ class Durable(MemoryStore):
         self.damaged = False
         self.failure_rate = 0.0
         self.commits = 0
-        # The real store of files, which then does the same and is read in the place of memory.
-        self.real: LocalStore | None = None
+        # A real store, which then does the same and is read in the place of memory.
+        self.real: BlockingStore | None = None
         # Commits that nobody answered for although the store is well, and slow ones: apart from the other dice.
         self.mishaps = random.Random("store")
         self.unknown_rate = 0.0
@@ -323,7 +322,7 @@ class Durable(MemoryStore):
         if self.real is not None:
             stored = replace(self.real.read(), lineage=state.lineage, secret_key=state.secret_key)
             assert state_bytes(stored) == state_bytes(state), (
-                "the store of files reads something else than was written"
+                "the real store reads something else than was written"
             )
             self._world.seen.hit("store: of files")
             state = stored
