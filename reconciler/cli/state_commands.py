@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("list")
+@click.command("list", short_help="List the addresses recorded.")
 @options.fleet_options_with_c
 @options.format_option(ReportKind.RECORDS)
 @options.output_options
@@ -31,7 +31,7 @@ def list_command(fleet: options.FleetFlags, output: Output, form: Format) -> int
     return 0
 
 
-@click.command("show", cls=AddressCommand)
+@click.command("show", short_help="Show what is remembered of one address.", cls=AddressCommand)
 @options.address_argument
 @options.fleet_options_with_c
 @options.format_option(ReportKind.TREE)
@@ -49,7 +49,7 @@ def show_command(address: str, fleet: options.FleetFlags, output: Output, form: 
     return 0
 
 
-@click.command("pull")
+@click.command("pull", short_help="Print the whole state as one JSON document.")
 @options.fleet_options_with_c
 @options.output_options
 def pull_command(fleet: options.FleetFlags, output: Output) -> int:
@@ -68,7 +68,7 @@ def pull_command(fleet: options.FleetFlags, output: Output) -> int:
     return 0
 
 
-@click.command("push")
+@click.command("push", short_help="Put a pulled state in the place of the present one.")
 @click.argument("file", metavar="FILE")
 @click.option(
     "--force-lineage",
@@ -96,7 +96,7 @@ def push_command(
     return 0
 
 
-@click.command("migrate")
+@click.command("migrate", short_help="Move the state to another backend.")
 @click.option(
     "--from", "source", required=True, metavar="URL", help="Where the state is: local, or git:REMOTE."
 )

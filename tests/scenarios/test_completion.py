@@ -40,6 +40,7 @@ def fleet(tmp_path: Path) -> Path:
     [
         *(("plan", f"--{each}") for each in ("target", "exclude", "replace")),
         ("apply", ".", "--target"),
+        ("state", "show"),
         *((each,) for each in ("show", "history", "turns", "speak", "interrupt", "think", "adopt", "forget")),
     ],
     ids=" ".join,
@@ -49,6 +50,10 @@ def test_addresses_are_offered_wherever_one_is_asked_for(fleet: Path, words: tup
     assert offered
     assert all(each.startswith("p") and each.endswith("/concierge") for each in offered)
     assert len(complete(fleet, *words, "")) == 12
+
+
+def test_the_commands_of_a_group_are_offered(fleet: Path) -> None:
+    assert complete(fleet, "state", "p") == ["pull", "push"]
 
 
 def test_the_fleet_is_the_one_of_the_line(fleet: Path) -> None:

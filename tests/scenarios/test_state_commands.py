@@ -6,8 +6,10 @@ Nobody is hung up on by any of it, and what would lose something is refused with
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,14 @@ import orjson
 import pytest
 
 from reconciler.cli.main import run
+from reconciler.errors import StateError
 from reconciler.model.fingerprint import digest
+from reconciler.model.record import Pins, State
 from reconciler.state.local import LocalStore
+from reconciler.state.whole import of_document, to_document
+from tests.contracts.state_store import ADDRESS, JOIN, LEAVE, RECORD
 from tests.fakes.fleets import TWO_AGENTS
+from tests.fuzz.mutate import bytes_mutant, encoded, tree_mutant
 from tests.hostile.bench import Answer, Bench
 
 
@@ -356,6 +363,27 @@ def test_what_is_no_state_of_this_fleet_is_never_taken(bench: Bench, force: tupl
         assert "nothing was done" in refused.err, (case, refused)
         assert bench.run("state", "pull").out == before, case
     assert list((bench.home / ".reconciler").glob("*.bak")) == []
+
+
+def test_changed_documents_are_taken_or_refused_and_break_nothing() -> None:
+    pins = Pins("demo", None, "agora", "app")
+    state = State("a lineage", 7, b"k" * 32, pins, {ADDRESS: RECORD}, (JOIN, LEAVE), {ADDRESS: 3})
+    good = to_document(state)
+    assert of_document(good, "it", key=b"k" * 32) == state
+    told = Counter[bool]()
+    for seed in range(600):
+        chance = random.Random(seed)
+        bare = {key: each for key, each in json.loads(good).items() if key != "checksum"}
+        mutant = tree_mutant(bare, chance, keys=("serial", "agent_id", "$text", "body"))
+        data = bytes_mutant(good, chance) if seed % 3 == 0 else encoded(json.dumps(mutant))
+        try:
+            to_document(of_document(data, "it", key=b""))
+        except StateError as problem:
+            assert "nothing was done" in problem.message
+            told[False] += 1
+        else:
+            told[True] += 1
+    assert min(told[True], told[False]) > 50
 
 
 def test_a_file_that_is_not_there_is_an_error_that_names_it(bench: Bench) -> None:

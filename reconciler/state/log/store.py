@@ -155,7 +155,9 @@ class LogStore:
             raise self._moved_on(self._replay.serial, expected, self._replay.writer)
         header = Header(self._lineage(writes), expected + 1, nonce, self._writer)
         key = entry_key(header.serial)
-        if self._replay.serial > expected:  # it may be ours, of an attempt that nobody answered, with others on top
+        if (
+            self._replay.serial > expected
+        ):  # it may be ours, of an attempt that nobody answered, with others on top
             self._settle(key, header, Creation.EXISTS)
             return header.serial
         data, texts = self._replay.entry(header, writes)
