@@ -111,13 +111,14 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
     with closing(backend.store) as store:
         name = "what stdin gave" if file == "-" else file
         pushed = of_document(data, name, key=store.read_key())
+        pins = Job(fleet).pins
+        workflow.pushed_writes(store.read(), pushed, pins, force=force)  # nothing is made for what is refused
 
         async def put() -> State:
             async with _held(backend, fleet, output, lock_timeout) as driver:
                 current: State = await driver.run(_performed(ReadState()))
-                writes = workflow.pushed_writes(
-                    current, pushed.with_key(current.secret_key), Job(fleet).pins, force=force
-                )
+                ours = pushed.with_key(current.secret_key)
+                writes = workflow.pushed_writes(current, ours, pins, force=force)
                 await driver.run(_performed(Commit(tuple(writes))))
                 return await driver.run(_performed(ReadState()))
 
@@ -138,6 +139,8 @@ def migrate(flags: FleetFlags, output: Output, source: str, target: str, *, lock
             f"--from and --to are both {leaving.url}", hint="name two backends: local, and git:REMOTE"
         )
     with closing(leaving.store), closing(arriving.store):
+        first = workflow.Move(leaving.mark, arriving.mark, leaving.store.read(), arriving.store.read())
+        first.check(Job(fleet).pins)  # nothing is made for what is refused
         again = "the same command goes on where this one has stopped"
         said = _run(_moved(leaving, arriving, fleet, output, lock_timeout), output, again)
         return f"{said}{_kept(arriving.store)}\nfrom now on: --state {arriving.url}, or RECONCILER_STATE={arriving.url}"
@@ -156,12 +159,13 @@ async def _moved(
             await here.run(_performed(ReadState())),
             await there.run(_performed(ReadState())),
         )
+        move.check(Job(fleet).pins)
         if move.is_taken_back:
+            await here.run(_performed(Commit(tuple(move.taken_back()))))
             await there.run(_performed(Commit((PutMoved(None),))))
             return f"{target.name} is the state again; it had never arrived in {source.url}"
         if move.is_done:
             return f"the state has moved to {target.url} already"
-        move.check(Job(fleet).pins)
         if move.leaving.moved_to is None:
             await here.run(_performed(Commit((PutMoved(target.mark),))))
         marked: State = await here.run(_performed(ReadState()))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.errors import StateError
 from reconciler.model.record import Entry, Pins, State
-from reconciler.model.writes import Append, GoOnAs, Write, changes
+from reconciler.model.writes import Append, GoOnAs, PutMoved, Write, changes
 from reconciler.workflow.job import check_pins, moved
 
 
@@ -91,6 +91,8 @@ class Move:
 
     def check(self, pins: Pins) -> None:
         """Raise `StateError` where the move would lose something."""
+        if self.is_done or self.is_taken_back:
+            return
         if self.leaving.is_empty:
             raise StateError(
                 f"there is no state in {self.source}: nothing was done",
@@ -115,6 +117,10 @@ class Move:
                 f"({self.leaving.version}); nothing was done",
                 hint=f"work with {self.target}; the other way round, `reconciler state migrate` brings it to {self.source}",
             )
+
+    def taken_back(self) -> list[Write]:
+        """What makes an empty source one that the state has left: a commit of it that is still on its way comes too late."""
+        return [GoOnAs(self.arriving.lineage, 0), PutMoved(self.target)]
 
     def writes(self, version: int, history: Sequence[Entry]) -> list[Write]:
         """What makes the target this state, once the source is marked as moved, which was its version `version`.

@@ -174,6 +174,7 @@ def test_what_cannot_be_moved_is_refused(bench: Bench, command: tuple[str, ...],
     before = bench.run("state", "pull").out
     assert refused(bench.run(*command), words)
     assert bench.run("state", "pull").out == before
+    assert sorted(each.name for each in Path(".reconciler").glob("*.state")) == ["default.state"]
     assert bench.run("plan", "--detailed-exitcode").code == 0
 
 
@@ -197,6 +198,8 @@ def test_a_remote_that_does_not_take_it_leaves_a_state_that_can_be_taken_back(be
     back = bench.run(*BACK)
     assert back.code == 0, back
     assert "is the state again" in back.out
+    # Whatever was still on its way has lost the place that it would have taken.
+    assert refused(bench.run("plan", *GIT), "has moved to local")
     assert bench.run("plan", "--detailed-exitcode").code == 0
     assert bench.run(*THERE).code == 0
     assert bench.run("plan", "--detailed-exitcode", *GIT).code == 0
