@@ -159,6 +159,10 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
     if record.protect:
         yield from context.say(Notice(f"{record.name} was found, and stays: {record.address} is protected"))
         return
+    if not context.may_end(record.address, Action.LEAVE):
+        text = "an interrupted join has started it, and nobody has reviewed its end"
+        yield from context.say(Finished(record.address, Action.LEAVE, Result.HELD, text, record.agent_id))
+        return
     yield from calls.leave(context, record.agent_id, record.address, record.name)
     yield from calls.await_gone(context, record.agent_id, record.address)
     yield from context.say(Notice(f"left {record.name}: an interrupted join that is not wanted any more"))

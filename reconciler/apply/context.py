@@ -9,6 +9,7 @@ from reconciler.apply.journal import Journal
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Archive
+from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
 from reconciler.ports import Emit, Provider, Random, Scope, Sleep, Steps, Stopping
 
@@ -60,7 +61,8 @@ class Context:
     """One run. `joined` are the agents that it started, with the changes for which it did.
 
     `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up). `gone` are the
-    agents that were proven to have ended, before anything was done or since.
+    agents that were proven to have ended, before anything was done or since. What is found on the way is ended only where
+    the `review` covers that, if there is one.
     """
 
     provider: Provider
@@ -73,6 +75,7 @@ class Context:
     joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     gone: set[str] = field(default_factory=set)
+    review: Review | None = None
 
     def say(self, event: Event) -> Steps[None]:
         """Tell whoever watches, and the ledger."""
@@ -86,6 +89,10 @@ class Context:
         stopping: bool = yield Stopping()
         if stopping:
             raise ChangeSkipped("the run was interrupted")
+
+    def may_end(self, address: Address, by: Action) -> bool:
+        """Whether an agent that turned up on the way may be ended: that act was reviewed, or no act has to be."""
+        return self.review is None or by in self.review.acts.get(address, ())
 
     def declined(self, scope: Scope, detail: str) -> ChangeFailed:
         """The failure for a definite refusal, after noting how far it reaches."""

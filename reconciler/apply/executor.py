@@ -23,6 +23,7 @@ from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import DropRecord, PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
+    Action,
     Because,
     Change,
     Hold,
@@ -249,6 +250,10 @@ def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Step
     change = decide(facts)
     if change is None or isinstance(change, (Hold, Rotate)):
         return
+    if isinstance(change, Replace) and not context.may_end(spec.address, Action.REPLACE):
+        raise ChangeHeld(
+            "an earlier run started its agent with other fields, and nobody has reviewed its end"
+        )
     for step in steps_of(change):
         yield from _perform(context, change, step)
 

@@ -16,6 +16,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Operation
 from reconciler.model.tree import Path
+from reconciler.plan.approval import hold_unreviewed
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Action,
@@ -30,7 +31,7 @@ from reconciler.plan.change import (
     diffs_of,
     target_of,
 )
-from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous
+from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous, refusing
 from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
@@ -179,11 +180,16 @@ def build_plan(
     ]
     check_selectors("--allow beside", policy.allow_beside, addresses)
     beside = matching_any(policy.allow_beside, addresses)
-    decided = [
-        (facts, hold_by_policy(change, policy, beside))
-        for facts in chosen
-        if (change := decide(facts)) is not None
-    ]
+    ran = basis.state.records.keys() | basis.state.generations.keys()
+    decided: list[tuple[Facts, Change]] = []
+    more: dict[Address, tuple[Change, ...]] = {}
+    for facts in chosen:
+        change = decide(facts)
+        if change is not None:
+            all_of_it = (hold_by_policy(each, policy, beside) for each in (change, *duplicates(facts)))
+            first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
+            decided.append((facts, first))
+            more[facts.address] = tuple(others)
     postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able.max_lifetime)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freeze = freezer(
@@ -209,7 +215,7 @@ def build_plan(
         held = hold_dangerous(change, risky, policy)
         renewal = renewal_while_held(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
-        changes += (frozen(hold_by_policy(each, policy)) for each in duplicates(facts))
+        changes += map(frozen, more[facts.address])
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = (_ignored(facts, change) for facts, change in decided)
     over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
@@ -254,7 +260,7 @@ def _assemble(
 ) -> Plan:
     cost = cost_of(changes, basis, fleet.limits, able)
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
-    secret_refusal = allowed_dangers(risky) if policy.only is None else None
+    secret_refusal = allowed_dangers(refusing(risky, policy))
     if secret_refusal is not None:
         refused.append(secret_refusal)
     channels = {address.channel for address in fleet.agents}

@@ -57,6 +57,7 @@ class Because(StrEnum):
     DEFERRED = "deferred"
     SEAT_TAKEN = "seat_taken"
     ENDED = "ended"
+    UNREVIEWED = "unreviewed"
 
 
 @dataclass(frozen=True, slots=True)

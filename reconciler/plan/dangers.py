@@ -6,7 +6,7 @@ A secret's destination is part of the secret: whoever can change an address in t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -140,13 +140,15 @@ def _destinations(sights: Iterable[_Sight]) -> dict[str, set[str]]:
     return found
 
 
-def hold_dangerous(change: Change, found: Iterable[Danger], policy: Policy) -> Change:
-    """The change, or its hold where a run that does only some kinds (`only`) would send a secret to a host of danger.
+def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> Change:
+    """The change, or its hold where it would send a secret to a host of danger, and that does not refuse the whole run.
 
-    Such a run keeps agents alive: what one address would do must not keep it from the others.
+    A run that does only some kinds (`only`) keeps agents alive: what one address would do must not keep it from the
+    others. Nor must a danger that nobody has reviewed keep what was reviewed.
     """
-    pairs = {(each.reference, each.host) for each in found if not each.allowed and not each.held}
-    if policy.only is None or not pairs or isinstance(change, (Hold, Keep)):
+    open_ones = {(each.reference, each.host) for each in found if not each.allowed and not each.held}
+    pairs = open_ones - {(each.reference, each.host) for each in refusing(found, policy)}
+    if not pairs or isinstance(change, (Hold, Keep)):
         return change
     hosts = sorted({host for _, host in sent_to(change) & pairs})
     if not hosts:
@@ -160,6 +162,14 @@ def sent_to(change: Change) -> frozenset[tuple[str, str]]:
     """The secrets that a change sends, also where it is held, each with a host that it goes to."""
     found = _destinations([_sent(act_of(change))])
     return frozenset((name, host) for name, hosts in found.items() for host in hosts)
+
+
+def refusing(found: Iterable[Danger], policy: Policy) -> tuple[Danger, ...]:
+    """The dangers that refuse the whole run: all, those of a review where there is one, none under `only`."""
+    if policy.only is not None:
+        return ()
+    review = policy.review
+    return tuple(each for each in found if review is None or (each.reference, each.host) in review.secrets)
 
 
 def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:

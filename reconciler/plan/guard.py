@@ -14,6 +14,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import HOUR
+from reconciler.plan.approval import Review
 from reconciler.plan.basis import Basis, ours
 from reconciler.plan.change import (
     Action,
@@ -37,6 +38,7 @@ class Policy:
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
+    What a `review` does not cover is held.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)
@@ -46,6 +48,7 @@ class Policy:
     prune_unrecorded: bool = False
     ends_are_limited: bool = True
     override_freeze: str = ""
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)

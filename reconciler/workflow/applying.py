@@ -75,6 +75,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
         job.settings,
         gone=set(basis.ended),
         archive=job.fleet.archive,
+        review=job.policy.review,
     )
     try:
         begun, ended = _marks(job, approved)

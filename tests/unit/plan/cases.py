@@ -15,6 +15,7 @@ from reconciler.model.fleet import DesiredFleet, Limit
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State
 from reconciler.model.spec import HOUR, AgentSpec, Beside, Body, Lifecycle, ReplaceOrder, describe
+from reconciler.plan.approval import Review
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import (
@@ -74,6 +75,7 @@ _OF_A_RUN = {
     "allow_hosts",
     "allow_beside",
     "max_unavailable",
+    "reviewed",
 }
 
 
@@ -123,6 +125,9 @@ def read(path: Path) -> Case:
         allow_beside=tuple(run.get("allow_beside", ())),
         only=frozenset(Action(each) for each in run["only"]) if "only" in run else None,
         prune_unrecorded=run.get("prune_unrecorded", False),
+        review=Review({Address.parse(HERE): frozenset(map(Action, run["reviewed"]))})
+        if "reviewed" in run
+        else None,
     )
     replaces = ("*",) if run.get("replace") else ()
     placed = {each.get("id", "A1"): each["in"] for each in tree.get("service") or [] if "in" in each}

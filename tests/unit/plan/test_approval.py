@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reconciler.errors import UsageError
 from reconciler.model.approval import Approval
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.spec import HOUR, AgentSpec, Lifecycle
+from reconciler.plan.approval import Review, review_of
+from reconciler.plan.basis import Basis
+from reconciler.plan.build import Plan, build_plan
+from reconciler.plan.change import Action, Hold, Leave, Replace, action_of
+from reconciler.plan.guard import Policy
+from tests.fakes.fleets import agent, fleet
+from tests.unit.plan.cases import ABLE, HERE, NOW
+from tests.unit.plan.parts import address, basis, record, running
 
 TREE, SNAPSHOT = "a1" * 20, "0f" * 20
 
@@ -36,3 +50,176 @@ def test_what_is_no_token_is_refused_and_says_what_one_is(text: str) -> None:
     with pytest.raises(UsageError, match="nothing was done") as refused:
         Approval.parse(text)
     assert "81 characters" in (refused.value.hint or "")
+
+
+# --- which live changes a review covers -------------------------------------------------------------------------
+
+OLD, NEW = agent(HERE), agent(HERE, idle_timeout=60)
+HOME = address(HERE)
+
+
+def plan_of(wanted: DesiredFleet, found: Basis, review: Review | None = None) -> Plan:
+    return build_plan(wanted, found, ABLE, policy=Policy(review=review))
+
+
+def told(plan: Plan) -> list[str]:
+    """Each change in a word, with what is held and whether it is for want of a review."""
+    return [
+        f"hold {action_of(each.change)} {each.reason.because}"
+        if isinstance(each, Hold)
+        else action_of(each).value
+        for each in plan.changes
+    ]
+
+
+def ended(spec: AgentSpec) -> Basis:
+    return basis([record(spec)], ended={"A1": None})
+
+
+def aged(spec: AgentSpec) -> Basis:
+    long_ago = NOW - 71 * HOUR
+    return basis([record(spec, started_at=long_ago)], [running(spec, started_at=long_ago)])
+
+
+def due(spec: AgentSpec) -> Basis:
+    return basis([record(spec, token_expires_at=NOW + 60)], [running(spec)])
+
+
+HELD = "unreviewed"
+RUNS = basis([record(OLD)], [running(OLD)])
+DOUBLE = basis([record(OLD)], [running(OLD), running(OLD, "A2")])
+GENERATION = replace(basis(), state=replace(basis().state, generations={HOME: 3}))
+CASES: list[tuple[str, DesiredFleet, Basis, str, list[str]]] = [
+    # What was reviewed at the address, by one word; what an apply of it may do there.
+    ("a replacement that was reviewed", fleet(NEW), RUNS, "replace", ["replace"]),
+    ("a replacement that nobody reviewed", fleet(NEW), RUNS, "", [f"hold replace {HELD}"]),
+    ("a review of an update is none of a hang-up", fleet(NEW), RUNS, "update", [f"hold replace {HELD}"]),
+    ("a review of a join is none of a hang-up", fleet(NEW), RUNS, "join", [f"hold replace {HELD}"]),
+    ("a review of a leave is none of a replacement", fleet(NEW), RUNS, "leave", [f"hold replace {HELD}"]),
+    ("a leave that was reviewed", fleet(agent("b/x")), RUNS, "leave", ["join", "leave"]),
+    ("a leave that nobody reviewed", fleet(agent("b/x")), RUNS, "", ["join", f"hold leave {HELD}"]),
+    ("its agent has left by itself", fleet(agent("b/x")), ended(OLD), "leave", ["join", "forget"]),
+    ("a record that nobody spoke of stays", fleet(agent("b/x")), ended(OLD), "", ["join", f"hold forget {HELD}"]),
+    ("what has ended is joined again", fleet(OLD), ended(OLD), "", ["join"]),
+    ("also with other fields", fleet(NEW), ended(OLD), "", ["join"]),
+    ("and where only its generation is known", fleet(OLD), GENERATION, "", ["join"]),
+    ("a first join that was reviewed", fleet(OLD), basis(), "join", ["join"]),
+    ("a first join that nobody reviewed", fleet(OLD), basis(), "", [f"hold join {HELD}"]),
+    ("a replaced agent that has ended", fleet(NEW), ended(OLD), "replace", ["join"]),
+    ("a rotation falls due", fleet(OLD), aged(OLD), "", ["rotate"]),
+    ("a renewal falls due", fleet(OLD), due(OLD), "", ["renew"]),
+    ("a hold lets no token run out", fleet(NEW), due(OLD), "", [f"hold replace {HELD}", "renew"]),
+    ("taken back by its name", fleet(OLD), basis([], [running(OLD)]), "", ["adopt"]),
+    ("its values are sent once", fleet(OLD), basis([record(OLD, unsent=True)], [running(OLD)]), "", ["update"]),
+    ("found with another revision", fleet(NEW), basis([], [running(OLD)]), "", [f"hold replace {HELD}"]),
+    ("a second agent", fleet(OLD), DOUBLE, "", ["none", f"hold leave {HELD}"]),
+    ("a second agent beside a reviewed replacement", fleet(NEW), DOUBLE, "replace", ["replace", "leave"]),
+    ("one held part holds the others", fleet(NEW), DOUBLE, "update", [f"hold replace {HELD}", f"hold leave {HELD}"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "reviewed", "expected"),
+    [case[1:] for case in CASES],
+    ids=[case[0].replace(" ", "-") for case in CASES],
+)
+def test_what_may_be_done_at_an_address_of_which_one_act_was_reviewed(
+    wanted: DesiredFleet, found: Basis, reviewed: str, expected: list[str]
+) -> None:
+    acts = {address("b/x"): frozenset({Action.JOIN})}
+    acts |= {HOME: frozenset({Action(reviewed)})} if reviewed else {}
+    plan = plan_of(wanted, found, Review(acts))
+    assert sorted(told(plan)) == sorted(expected)
+    if any("hold" in each for each in expected):
+        assert sum(
+            isinstance(each, Hold) and "--allow unreviewed" in each.reason.text for each in plan.changes
+        )
+
+
+def test_without_a_review_nothing_is_held() -> None:
+    assert told(plan_of(fleet(NEW), DOUBLE)) == ["replace", "leave"]
+
+
+def test_what_is_held_for_a_while_was_shown_as_to_come_and_what_waits_for_a_person_was_not() -> None:
+    failing = record(OLD, failures=5, retry_at=NOW + 900, failed_digest="")
+    waits = plan_of(fleet(NEW), basis([failing], [running(OLD)]))
+    assert told(waits) == ["hold replace backing_off"]
+    assert told(plan_of(fleet(NEW), RUNS, review_of(waits.changes))) == ["replace"]
+    guarded = fleet(agent(HERE, idle_timeout=60, lifecycle=Lifecycle(protect=True)))
+    protected = plan_of(guarded, basis([record(OLD, protect=True)], [running(OLD)]))
+    assert told(protected) == ["hold replace protected"]
+    assert told(plan_of(fleet(NEW), RUNS, review_of(protected.changes))) == [f"hold replace {HELD}"]
+
+
+def test_a_secret_on_its_way_to_a_host_that_nobody_saw_holds_its_address_and_no_other() -> None:
+    def talks_to(host: str, where: str = HERE) -> AgentSpec:
+        return agent(where, llm={"url": f"https://{host}/v1", "api_key": "ref+env://KEY"})
+
+    before, after = talks_to("good.example"), talks_to("evil.example")
+    other = agent("b/x", idle_timeout=60)
+    found = basis(
+        [record(before), record(agent("b/x"), "A2")], [running(before), running(agent("b/x"), "A2")]
+    )
+    wanted = fleet(after, other)
+    both = {HOME: frozenset({Action.REPLACE}), address("b/x"): frozenset({Action.REPLACE})}
+    unseen = plan_of(wanted, found, Review(both))
+    assert sorted(told(unseen)) == ["hold replace secret_host", "replace"]
+    assert unseen.refusals == ()
+    pair = ("ref+env://KEY", "evil.example")
+    seen = plan_of(wanted, found, Review(both, frozenset({pair})))
+    # Whoever applies says `--allow secret-host` all the same.
+    assert told(seen) == ["replace", "replace"]
+    assert [each.limit for each in seen.refusals] == ["secret-host"]
+
+
+PLACES = ["a/one", "a/two", "b/three", "c/four"]
+SIDES = st.fixed_dictionaries(
+    {each: st.sampled_from([None, 0, 60, 90]) for each in PLACES}
+)  # idle_timeout cannot change in place
+
+
+def _specs(side: dict[str, int | None]) -> list[AgentSpec]:
+    return [agent(where, idle_timeout=value) for where, value in side.items() if value is not None]
+
+
+@given(
+    wanted=SIDES, snapshot=SIDES, recorded=SIDES, dead=st.sets(st.sampled_from(PLACES)),
+    strays=st.sets(st.sampled_from(PLACES)), age=st.sampled_from([1.0, 50.0, 71.0]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_whatever_happens_in_between_what_is_done_was_reviewed_or_is_of_a_kind_that_may_be_added(
+    wanted: dict[str, int | None],
+    snapshot: dict[str, int | None],
+    recorded: dict[str, int | None],
+    dead: set[str],
+    strays: set[str],
+    age: float,
+) -> None:
+    desired = fleet(*_specs(wanted), agent("d/last"))
+
+    def seen(side: dict[str, int | None], gone: set[str], also: set[str]) -> Basis:
+        started = NOW - age * HOUR
+        rows = [record(each, f"A-{each.address}", started_at=started) for each in _specs(side)]
+        live = [running(each, f"A-{each.address}", started_at=started)
+                for each in _specs(side) if str(each.address) not in gone]  # fmt: skip
+        live += [running(agent(where), f"B-{where}") for where in sorted(also)]
+        return basis(rows, live, ended={f"A-{where}": None for where in gone})
+
+    before = plan_of(desired, seen(snapshot, set(), set()))
+    found = seen(recorded, dead, strays)
+    plan = plan_of(desired, found, review_of(before.changes))
+    for change in plan.acts:
+        row = (action_of(change).value, str(change.address))
+        ran = change.address in found.state.records
+        may_be_added = row[0] in ("renew", "rotate", "adopt") or (row[0] == "join" and ran)
+        is_the_rest = any(
+            (earlier, row[1]) in before.rows
+            for earlier, later in [("leave", "forget"), ("replace", "join"), ("replace", "leave")]
+            if later == row[0]
+        )
+        assert row in before.rows or may_be_added or is_the_rest, row
+        if isinstance(change, (Leave, Replace)):
+            assert {("leave", row[1]), ("replace", row[1])} & before.rows, row
+    # And nothing is lost: what a plan without a review would do is done or listed as held.
+    free = plan_of(desired, found)
+    assert {each.address for each in free.pending} == {each.address for each in plan.pending}

@@ -1,0 +1,96 @@
+"""Which changes of a plan a review covers: what was reviewed, its rest, and what hangs up on nobody by surprise.
+
+A review is a plan of the same files, made without the service. By the time it is applied agents have ended, aged and been
+taken back, so some kinds of change may be added to it. Everything else is held, a hang-up above all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model.address import Address
+from reconciler.plan.change import (
+    Act,
+    Action,
+    Adopt,
+    Because,
+    Change,
+    Hold,
+    Join,
+    Keep,
+    Reason,
+    Renew,
+    Rotate,
+    Update,
+    action_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What somebody has seen: the acts of each address, and the secrets of its danger lines, each with its new host."""
+
+    acts: Mapping[Address, frozenset[Action]] = field(default_factory=dict)
+    secrets: frozenset[tuple[str, str]] = frozenset()
+
+    def covers(self, act: Act, ran: Container[Address]) -> bool:
+        """Whether an act may be done. `ran` are the addresses that have run under this state before.
+
+        Nothing that ends an agent is covered unless that very act was reviewed, or one that it is the rest of; only a
+        rotation is, because the service ends that agent in any case.
+        """
+        seen = self.acts.get(act.address, frozenset())
+        if any(action_of(act) in _COVERED.get(each, ()) for each in seen):
+            return True
+        match act:
+            case Renew() | Rotate() | Adopt():
+                return True
+            case Join():
+                return act.formerly is not None or act.address in ran
+            case Update():
+                return act.reason.because is Because.UNSENT and not act.diffs
+            case _:
+                return False
+
+
+# What an act that was reviewed may have become, or left to do, by the time it is done: never more than it ends itself.
+_COVERED: Mapping[Action, frozenset[Action]] = {
+    Action.JOIN: frozenset({Action.JOIN, Action.UPDATE}),
+    Action.UPDATE: frozenset({Action.UPDATE}),
+    Action.REPLACE: frozenset({Action.REPLACE, Action.JOIN, Action.UPDATE, Action.LEAVE}),
+    Action.ADOPT: frozenset({Action.ADOPT, Action.JOIN, Action.UPDATE}),
+    Action.LEAVE: frozenset({Action.LEAVE, Action.FORGET}),
+    Action.FORGET: frozenset({Action.FORGET}),
+}
+
+
+def review_of(changes: Iterable[Change], secrets: Iterable[tuple[str, str]] = ()) -> Review:
+    """The review of a plan's changes. What is held counts where time alone lifts the hold, since it was shown as to come."""
+    acts: dict[Address, frozenset[Action]] = {}
+    for change in changes:
+        if isinstance(change, Keep) or (isinstance(change, Hold) and change.until is None):
+            continue
+        act = change.change if isinstance(change, Hold) else change
+        acts[act.address] = acts.get(act.address, frozenset()) | {action_of(act)}
+    return Review(acts, frozenset(secrets))
+
+
+def hold_unreviewed(
+    changes: tuple[Change, ...], review: Review | None, ran: Container[Address]
+) -> tuple[Change, ...]:
+    """The changes of one address, or their holds: where one of them was not reviewed none is made, but for what time asks."""
+    if review is None or all(isinstance(each, (Hold, Keep)) or review.covers(each, ran) for each in changes):
+        return changes
+    return tuple(
+        each if isinstance(each, (Hold, Keep, Renew, Rotate)) else Hold(each, _reason(each))
+        for each in changes
+    )
+
+
+def _reason(act: Act) -> Reason:
+    text = (
+        f"nobody has reviewed that it is to {action_of(act)}; plan again and have that reviewed "
+        "(`--allow unreviewed` does it at once)"
+    )
+    return Reason(Because.UNREVIEWED, text)
