@@ -11,7 +11,7 @@ import yaml
 
 from reconciler.model.ability import Capabilities, EndKind, EndMeaning
 from reconciler.model.address import Address, AgentName, Owner
-from reconciler.model.fleet import DesiredFleet, Limit
+from reconciler.model.fleet import DesiredFleet, Freeze, Limit
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State
 from reconciler.model.spec import HOUR, AgentSpec, Beside, Body, Lifecycle, ReplaceOrder, describe
@@ -31,6 +31,7 @@ from reconciler.plan.change import (
     spec_of,
     target_of,
 )
+from reconciler.plan.freeze import EVERYTHING, USUALLY_FROZEN
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from tests.fakes.fleets import OWNER, UNLIMITED, fleet, properties
@@ -76,6 +77,7 @@ _OF_A_RUN = {
     "allow_beside",
     "max_unavailable",
     "reviewed",
+    "freeze",
 }
 
 
@@ -120,6 +122,9 @@ def read(path: Path) -> Case:
     agents = [_observed(each, spec, record) for each in tree.get("service") or []]
     most = Limit(number=run["max_unavailable"]) if "max_unavailable" in run else UNLIMITED.max_unavailable
     wanted = fleet(*([] if spec is None else [spec]), limits=replace(UNLIMITED, max_unavailable=most))
+    if "freeze" in run:
+        lasting = Freeze(NOW + seconds(run["freeze"]), "holidays", (EVERYTHING,), USUALLY_FROZEN)
+        wanted = replace(wanted, freezes=(lasting,))
     policy = Policy(
         allow_hosts=frozenset(run.get("allow_hosts", ())),
         allow_beside=tuple(run.get("allow_beside", ())),
