@@ -1,16 +1,59 @@
-"""The files of a fleet as another commit has them, by plumbing that runs no hook, filter or script of the repository."""
+"""The files of a fleet as commits have them, by plumbing that runs no hook, filter or script of the repository."""
 
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.config.files.documents import digest_of
 from reconciler.errors import UsageError
 from reconciler.git import Git
+
+
+def tree_of(directory: Path) -> str | None:
+    """The tree hash of a directory in the last commit; None where it is in none."""
+    found = Git(directory).read("rev-parse", "--verify", "--quiet", "HEAD:./")
+    return found.decode().strip() if found else None
+
+
+def uncommitted(directory: Path, tree: str, files: Mapping[str, str]) -> str | None:
+    """In what a directory differs from its tree in the last commit, in words; None where the tree tells all of it.
+
+    `files` are the digests of what was read of the directory. A file that is not tracked matters if it was read; one that
+    is tracked always does, also where Git was told to overlook it.
+    """
+    git = Git(directory)
+    changed = git.read("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", ".")
+    listed = git.read("ls-tree", "-r", "-z", "--name-only", "HEAD", "./")
+    if changed is None or listed is None:
+        return "git cannot compare the work tree with its commit"
+    if changed:
+        first = changed.split(b"\0")[0][3:]
+        return f"{_named(first)} differs from its commit"
+    for each in listed.split(b"\0"):
+        if each and not os.path.lexists(directory / os.fsdecode(each)):
+            return f"{_named(each)} is in the commit and not in the work tree"
+    wanted = "".join(f"{tree}:{name}\n" for name in sorted(files))
+    answers = git.run("cat-file", "--batch", "--follow-symlinks", data=wanted.encode()).out
+    for name in sorted(files):
+        head, _, answers = answers.partition(b"\n")
+        words = head.split()
+        if words[-1:] == [b"missing"]:
+            return f"{name} is not committed"
+        length = int(words[-1])  # of the blob, or of the name that a link leads to
+        data, answers = answers[:length], answers[length + 1 :]
+        if words[1] != b"blob" or digest_of(data) != files[name]:
+            return f"{name} differs from its commit"
+    return None
+
+
+def _named(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
 
 
 @contextmanager

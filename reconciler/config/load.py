@@ -264,6 +264,7 @@ class _Loading:
             warnings,
             accepted,
             unused,
+            dict(self.files.digests),
         )
         return loaded
 

@@ -97,9 +97,9 @@ def _nowhere(address: Address, path: Path) -> Span | None:
 class DesiredFleet:
     """What the files ask for; `digest` covers the contents of every file and variable that went into it.
 
-    `locate(address, path)` gives the place in the files that decided the value at a path of an agent's body,
-    or the agent's own place for the empty path. `accepted` are warnings that the files ignore, `unused` says where they
-    ignore what nothing warns of.
+    `files` are the digests of those files by their names. `locate(address, path)` gives the place in the files that
+    decided the value at a path of an agent's body, or the agent's own place for the empty path. `accepted` are warnings
+    that the files ignore, `unused` says where they ignore what nothing warns of.
     """
 
     owner: Owner
@@ -113,6 +113,7 @@ class DesiredFleet:
     warnings: tuple[Problem, ...] = ()
     accepted: tuple[Problem, ...] = ()
     unused: tuple[Problem, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def channels(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
+from reconciler.model.approval import Approval
 from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
@@ -75,8 +76,8 @@ class Plan:
     foreign agents whose channel is not one of ours. `new_secrets` are references with new values behind them, and
     the number of agents that still have the old one, where that was asked. `ignored` is what the files say otherwise
     than running agents are, and nobody asks for as long as they run. `thawed` are the changes that a freeze would hold,
-    were it not overridden in this run. `against` says in words what the fleet was compared
-    with where the service was not asked.
+    were it not overridden in this run. `against` says in words what the fleet was compared with where the service was not
+    asked; `approval` is then the token by which an apply is bound to this plan, or `no_approval` says why there is none.
     """
 
     owner: Owner
@@ -93,6 +94,8 @@ class Plan:
     ignored: tuple[Ignored, ...] = ()
     thawed: tuple[Hold, ...] = ()
     against: str = ""
+    approval: Approval | None = None
+    no_approval: str = ""
     fleet: DesiredFleet | None = field(default=None, compare=False)
 
     @property

@@ -128,6 +128,7 @@ def _notes(plan: Plan) -> Iterator[str]:
         sentences.interrupted(plan),
         sentences.new_secrets(plan),
         sentences.warnings(plan),
+        sentences.approval(plan).replace("`", ""),
     )
     yield from filter(None, others)
     yield f"Fleet {plan.owner}, digest {plan.digest[:12]}."

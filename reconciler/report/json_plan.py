@@ -75,6 +75,8 @@ def plan_tree(plan: Plan) -> PlanDocument:
         "environment": plan.owner.environment,
         "digest": plan.digest,
         "against": plan.against or None,
+        "approval": None if plan.approval is None else str(plan.approval),
+        "no_approval": plan.no_approval or None,
         "complete": plan.count(Action.HOLD) == 0 and not plan.refusals,
         "applyable": bool(plan.acts) and not plan.refusals,
         "summary": {action: plan.count(action) for action in Action},

@@ -62,7 +62,7 @@ def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False) -> str:
         sentences.warnings(plan),
     )
     last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
-    shown = [*map(_said, filter(None, notes)), last]
+    shown = [*map(_said, filter(None, (*notes, sentences.approval(plan)))), last]
     return render_changes(
         plan, change_rows(plan, full=full), title=("plan", headline), notes=shown, budget=budget
     )

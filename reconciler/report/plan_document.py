@@ -147,7 +147,9 @@ class UnmanagedTree(TypedDict):
 class PlanDocument(TypedDict):
     """What an apply would do. Equal plans are equal bytes.
 
-    `complete`: after an apply nothing is pending. `applyable`: something is to be done, and no limit refuses.
+    `approval` is the token that `apply --approved` takes: the tree of the fleet's directory and the commit of the state,
+    `<tree>.<snapshot>`; null where a plan is no function of the two. `no_approval` then says why, if it was made offline
+    with a state in Git. `complete`: after an apply nothing is pending. `applyable`: something is to be done, and no limit refuses.
     """
 
     format_version: Literal["1.0"]
@@ -155,6 +157,8 @@ class PlanDocument(TypedDict):
     environment: str | None
     digest: str
     against: str | None
+    approval: str | None
+    no_approval: str | None
     complete: bool
     applyable: bool
     summary: dict[Action, int]

@@ -211,6 +211,13 @@ def offline(plan: Plan) -> str:
     )
 
 
+def approval(plan: Plan) -> str:
+    """What an apply of a reviewed plan is bound to, or why it cannot be; empty where nobody asked."""
+    if plan.approval is not None:
+        return f"Approval: `{plan.approval}`"
+    return f"No approval: {plan.no_approval}." if plan.no_approval else ""
+
+
 def default_quota(plan: Plan) -> str:
     """That more agents would run than the service allows by default, where no quota is declared."""
     cost = plan.cost

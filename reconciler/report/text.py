@@ -88,6 +88,8 @@ def _end(plan: Plan, style: Style) -> Iterator[str]:
         yield style.dim(sentences.warnings(plan))
     if plan.refusals:
         yield refusal_lines(plan, style)
+    if said := sentences.approval(plan):
+        yield style.dim(visible(said.replace("`", "")))
     if plan.pending:
         yield f"{style.bold('Plan:')} {sentences.counts(plan)}. {sentences.running(plan.cost)}"
     else:

@@ -157,7 +157,7 @@ class Files:
                 "file-size", f"the fleet's files are larger than {self.limits.total_bytes:,} bytes together"
             )
         data = _normalised(data)
-        self.digests.setdefault(name, hashlib.blake2b(data, digest_size=16).hexdigest())
+        self.digests.setdefault(name, _digest(data))
         return data
 
     def _read(self, name: str) -> bytes:
@@ -195,6 +195,15 @@ def _check_relative(name: str, what: str) -> None:
         raise Unreadable(
             "file-name", f'the {what} "{shown}" holds a character that names may not have', "rename the file"
         )
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of a file's bytes, as `Files` remembers it."""
+    return _digest(_normalised(data))
+
+
+def _digest(normalised: bytes) -> str:
+    return hashlib.blake2b(normalised, digest_size=16).hexdigest()
 
 
 def _normalised(data: bytes) -> bytes:
