@@ -1,4 +1,4 @@
-"""What `--allow KEY=VALUE` allows for one run: raised limits, hosts of secrets, joins beside others."""
+"""What `--allow` allows for one run: raised limits, hosts of secrets, joins beside others, what nobody reviewed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import click
 LIMITS = ("hang_ups", "leave", "replace", "join", "quota", "usd_per_day")
 SECRET_HOST = "secret-host"
 BESIDE = "beside"
+# The one that takes no value.
+UNREVIEWED = "unreviewed"
 _COUNT = re.compile(r"[0-9]{1,7}")
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
 
@@ -25,6 +27,10 @@ def read_allows(
     hosts: set[str] = set()
     beside: list[str] = []
     for key, value in allows:
+        if key == UNREVIEWED:
+            if value:
+                raise click.BadParameter("--allow unreviewed takes no value")
+            continue
         if key == SECRET_HOST:
             if not value.strip():
                 raise click.BadParameter(
@@ -38,7 +44,7 @@ def read_allows(
         name = key.replace("-", "_")
         if name not in LIMITS:
             raise click.BadParameter(
-                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST, BESIDE))}'
+                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST, BESIDE, UNREVIEWED))}'
             )
         if name in limits:
             raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")

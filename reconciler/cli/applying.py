@@ -15,6 +15,7 @@ from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, write
 from reconciler.cli.progress import watcher, without_refusals
+from reconciler.cli.reviewing import Reviewed
 from reconciler.cli.session import Interrupted, Session
 from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.model.address import Address
@@ -30,10 +31,18 @@ from reconciler.workflow import Approved, Job
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How an apply is agreed to: in advance, by a saved plan, or by an answer at the terminal."""
+    """How an apply is agreed to: in advance, by a saved plan, by a reviewed change, or by an answer at the terminal.
+
+    `token` is the reviewed change's; an empty one stands for no review.
+    """
 
     automatic: bool = False
     plan_file: str | None = None
+    token: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        return self.automatic or self.plan_file is not None or self.token is not None
 
 
 def run_apply(
@@ -49,9 +58,13 @@ def run_apply(
     """Apply (or destroy) a fleet; returns the exit code."""
     _require_consent(consent, output, destroying=destroying)
     _require_assertions()
-    with wiring.open_session(fleet, output, purpose=Purpose.CHANGE) as session:
+    reviewed = Reviewed.of(consent.token, fleet, flags) if consent.token is not None else None
+    accept = reviewed.accept if reviewed is not None else None
+    with wiring.open_session(fleet, output, purpose=Purpose.CHANGE, accept=accept) as session:
         saved = _saved(consent, flags, session)
         job = make_job(session, flags, destroying=destroying)
+        if reviewed is not None:
+            job = replace(job, policy=replace(job.policy, review=reviewed.review(session.fleet)))
         if saved is not None:
             # A plan file raises no limit and allows no host: `--allow` has to be given to this apply.
             policy = replace(
@@ -59,7 +72,7 @@ def run_apply(
             )
             job = replace(job, selection=saved.selection, policy=policy)
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
-        asked = approved is None and not consent.automatic
+        asked = not consent.is_given
         if asked:
             # Nobody is asked about what cannot be done; an apply that asks nobody finds the same out under its lock.
             require_writable(session.store)
@@ -136,9 +149,9 @@ class _Notes:
 
 
 def _require_consent(consent: Consent, output: Output, *, destroying: bool) -> None:
-    if consent.automatic or consent.plan_file or output.is_interactive:
+    if consent.is_given or output.is_interactive:
         return
-    flag = "--auto-approve" if destroying else "--auto-approve or --plan FILE"
+    flag = "--auto-approve" if destroying else "--auto-approve, --plan FILE or --approved TOKEN"
     raise UsageError(f"there is no terminal to ask at; say {flag}", hint="nothing was done")
 
 
@@ -155,17 +168,7 @@ def _saved(consent: Consent, flags: Flags, session: Session) -> SavedPlan | None
         return None
     from reconciler.cli.plan_files import read_plan
 
-    given = [
-        name
-        for name, is_given in (
-            ("--target", flags.targets),
-            ("--exclude", flags.excludes),
-            ("--replace", flags.replaces),
-            ("--only", flags.only),
-            ("--prune-unrecorded", flags.prune_unrecorded),
-        )
-        if is_given
-    ]
+    given = flags.shaping()
     if given:
         raise UsageError(
             f"--plan applies what was planned, and {', '.join(given)} would make it something else; nothing was done",

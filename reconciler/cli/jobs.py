@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from reconciler.apply.context import Settings
-from reconciler.cli.allowances import read_allows
+from reconciler.cli.allowances import UNREVIEWED, read_allows
 from reconciler.cli.session import Session
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
@@ -41,6 +41,21 @@ class Flags:
 
     def __post_init__(self) -> None:
         self.policy()
+
+    @property
+    def allows_unreviewed(self) -> bool:
+        return any(key == UNREVIEWED for key, _ in self.allows)
+
+    def shaping(self) -> list[str]:
+        """The flags that were given and make the plan another one than that of the files."""
+        given = (
+            ("--target", self.targets),
+            ("--exclude", self.excludes),
+            ("--replace", self.replaces),
+            ("--only", self.only),
+            ("--prune-unrecorded", self.prune_unrecorded),
+        )
+        return [name for name, is_given in given if is_given]
 
     def selection(self) -> Selection:
         return Selection(tuple(self.targets), tuple(self.excludes), tuple(self.replaces))

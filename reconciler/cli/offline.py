@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler import config, workflow
-from reconciler.cli import wiring
+from reconciler.cli import reviewing, wiring
 from reconciler.cli.jobs import Flags
 from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
@@ -30,14 +30,13 @@ def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str 
     job = Job(fleet, selection=chosen.selection(), policy=chosen.policy())
     if base is not None:
         return workflow.offline_plan(job, _state_at(flags, base), able, against=f"the files of {base}")
+    if is_in_git(flags.state):
+        return reviewing.plan_at(fleet, flags, chosen, latest(Path(flags.directory), ref_of(fleet.owner)))
     return workflow.offline_plan(job, _state_here(flags, fleet.owner), able, against="the state")
 
 
 def _state_here(flags: FleetFlags, owner: Owner) -> State:
-    """The state as it is on this machine; of one in Git, the ref that was fetched last."""
     directory = Path(flags.directory)
-    if is_in_git(flags.state):
-        return latest(directory, ref_of(owner)).state
     store = open_state(flags.state, directory, flags.environment, owner, {})
     try:
         return store.read()

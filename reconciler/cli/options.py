@@ -66,6 +66,17 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         return key.strip(), text
 
 
+class Allowance(Pair):
+    """A `KEY=VALUE` of `--allow`, or the one word that needs no value."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        from reconciler.cli.allowances import UNREVIEWED
+
+        return (UNREVIEWED, "") if value == UNREVIEWED else super().convert(value, param, ctx)
+
+
 class VariableOption(Pair):
     """A `KEY=VALUE` of `--var`: nothing that looks like a key, since every process can read our arguments."""
 
@@ -289,10 +300,10 @@ policy_options = stacked(
     click.option(
         "--allow",
         "allows",
-        type=Pair(),
+        type=Allowance(),
         multiple=True,
         metavar="LIMIT=N",
-        help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS.",
+        help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS; and unreviewed, of `apply --approved`.",
     ),
     click.option(
         "--only",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,13 +60,21 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
 
 
 def open_session(
-    flags: FleetFlags, output: Output, *, purpose: Purpose = Purpose.OBSERVE, reads_secrets: bool = False
+    flags: FleetFlags,
+    output: Output,
+    *,
+    purpose: Purpose = Purpose.OBSERVE,
+    reads_secrets: bool = False,
+    accept: Callable[[DesiredFleet], None] | None = None,
 ) -> Session:
     """A session for a fleet: the embedded simulator or the real service, as its files say.
 
-    `reads_secrets` is for what observes and resolves references nevertheless.
+    `reads_secrets` is for what observes and resolves references nevertheless. `accept` refuses a fleet by raising, before
+    anything else is opened.
     """
     fleet = load_fleet(flags, output)
+    if accept is not None:
+        accept(fleet)
     connector = connector_for(fleet)
     store, sources = local_parts(flags, fleet.owner, output)
     if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):

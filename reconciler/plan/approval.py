@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.address import Address
+from reconciler.model.tree import Path
 from reconciler.plan.change import (
     Act,
     Action,
@@ -21,27 +22,33 @@ from reconciler.plan.change import (
     Keep,
     Reason,
     Renew,
+    Replace,
     Rotate,
     Update,
     action_of,
+    diffs_of,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What somebody has seen: the acts of each address, and the secrets of its danger lines, each with its new host."""
+    """What somebody has seen: the acts of each address, the paths at which it changes, the secrets of the danger lines.
+
+    Each secret comes with its new host. A join shows all of its agent, so it has no paths.
+    """
 
     acts: Mapping[Address, frozenset[Action]] = field(default_factory=dict)
+    paths: Mapping[Address, frozenset[Path]] = field(default_factory=dict)
     secrets: frozenset[tuple[str, str]] = frozenset()
 
     def covers(self, act: Act, ran: Container[Address]) -> bool:
         """Whether an act may be done. `ran` are the addresses that have run under this state before.
 
-        Nothing that ends an agent is covered unless that very act was reviewed, or one that it is the rest of; only a
-        rotation is, because the service ends that agent in any case.
+        Nothing that ends an agent is covered unless that very act was reviewed, for the differences that it has now, or one
+        that it is the rest of; only a rotation is, because the service ends that agent in any case.
         """
         seen = self.acts.get(act.address, frozenset())
-        if any(action_of(act) in _COVERED.get(each, ()) for each in seen):
+        if any(action_of(act) in _COVERED.get(each, ()) for each in seen) and self._shows(act, seen):
             return True
         match act:
             case Renew() | Rotate() | Adopt():
@@ -52,6 +59,19 @@ class Review:
                 return act.reason.because is Because.UNSENT and not act.diffs
             case _:
                 return False
+
+    def _shows(self, act: Act, seen: frozenset[Action]) -> bool:
+        """Whether the differences that an act settles were among those that were seen at its address."""
+        match act:
+            case Replace():
+                differs = {each.path for each in act.diffs if each.forces_replacement}
+                if act.reason.because is Because.FORCED and not differs:
+                    return False  # it is what the files say already
+            case Update() if seen.isdisjoint((Action.JOIN, Action.ADOPT)):
+                differs = {each.path for each in act.diffs}
+            case _:
+                return True
+        return differs <= self.paths.get(act.address, frozenset())
 
 
 # What an act that was reviewed may have become, or left to do, by the time it is done: never more than it ends itself.
@@ -68,12 +88,14 @@ _COVERED: Mapping[Action, frozenset[Action]] = {
 def review_of(changes: Iterable[Change], secrets: Iterable[tuple[str, str]] = ()) -> Review:
     """The review of a plan's changes. What is held counts where time alone lifts the hold, since it was shown as to come."""
     acts: dict[Address, frozenset[Action]] = {}
+    paths: dict[Address, frozenset[Path]] = {}
     for change in changes:
         if isinstance(change, Keep) or (isinstance(change, Hold) and change.until is None):
             continue
         act = change.change if isinstance(change, Hold) else change
         acts[act.address] = acts.get(act.address, frozenset()) | {action_of(act)}
-    return Review(acts, frozenset(secrets))
+        paths[act.address] = paths.get(act.address, frozenset()) | {each.path for each in diffs_of(act)}
+    return Review(acts, paths, frozenset(secrets))
 
 
 def hold_unreviewed(

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     help="Apply this plan or refuse.",
 )
 @click.option(
+    "--approved",
+    "token",
+    metavar="TOKEN",
+    help="Apply what was reviewed in a pull request, and hold what was not; the plan there shows the token.",
+)
+@click.option(
     "--wait",
     type=options.Duration(),
     default="2m",
@@ -46,6 +52,7 @@ def command(
     full: bool,
     auto_approve: bool,
     plan_file: str | None,
+    token: str | None,
     **flags: Any,
 ) -> int:
     """Plan, show, ask, and do it. Interrupted at any instant, the next apply goes on where this one stopped.
@@ -54,12 +61,14 @@ def command(
     reconciler apply                             shows the plan and asks
     reconciler apply --auto-approve              without a terminal: CI, cron
     reconciler apply --plan reviewed.plan        exactly what was reviewed, or exit 3
+    reconciler apply --approved TOKEN            what was reviewed; whatever else hangs up is held
     reconciler apply --only renew,rotate,join    keep standing agents alive, hold the rest
     reconciler apply --allow leave=5             raise a limit for once
     """
     from reconciler.cli.applying import Consent, run_apply
     from reconciler.cli.jobs import Flags
 
-    return run_apply(
-        fleet, Flags(**flags), Consent(auto_approve, plan_file), output, form, RenderOptions(full=full)
-    )
+    if plan_file is not None and token is not None:
+        raise click.UsageError("--plan and --approved exclude each other")
+    consent = Consent(auto_approve, plan_file, token)
+    return run_apply(fleet, Flags(**flags), consent, output, form, RenderOptions(full=full))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 from reconciler.errors import UsageError
 from reconciler.model.approval import Approval
 from reconciler.model.fleet import DesiredFleet
-from reconciler.model.spec import HOUR, AgentSpec, Lifecycle
+from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle
 from reconciler.plan.approval import Review, review_of
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
-from reconciler.plan.change import Action, Hold, Leave, Replace, action_of
+from reconciler.plan.change import Action, Hold, Leave, Replace, action_of, diffs_of
 from reconciler.plan.guard import Policy
+from reconciler.plan.selection import Selection
 from tests.fakes.fleets import agent, fleet
 from tests.unit.plan.cases import ABLE, HERE, NOW
 from tests.unit.plan.parts import address, basis, record, running
@@ -56,6 +58,7 @@ def test_what_is_no_token_is_refused_and_says_what_one_is(text: str) -> None:
 
 OLD, NEW = agent(HERE), agent(HERE, idle_timeout=60)
 HOME = address(HERE)
+IDLE = ("properties", "idle_timeout")
 
 
 def plan_of(wanted: DesiredFleet, found: Basis, review: Review | None = None) -> Plan:
@@ -128,12 +131,62 @@ def test_what_may_be_done_at_an_address_of_which_one_act_was_reviewed(
 ) -> None:
     acts = {address("b/x"): frozenset({Action.JOIN})}
     acts |= {HOME: frozenset({Action(reviewed)})} if reviewed else {}
-    plan = plan_of(wanted, found, Review(acts))
+    plan = plan_of(wanted, found, Review(acts, {HOME: frozenset({IDLE})}))
     assert sorted(told(plan)) == sorted(expected)
     if any("hold" in each for each in expected):
         assert sum(
             isinstance(each, Hold) and "--allow unreviewed" in each.reason.text for each in plan.changes
         )
+
+
+def language(spec: AgentSpec, language: str) -> AgentSpec:
+    changed = {**spec.body.properties, "asr": {"vendor": "ares", "language": language}}
+    return replace(spec, body=Body(changed))
+
+
+def prompt(spec: AgentSpec, text: str) -> AgentSpec:
+    messages = [{"role": "system", "content": text}]
+    return replace(
+        spec, body=Body({**spec.body.properties, "llm": {**llm(spec), "system_messages": messages}})
+    )
+
+
+def llm(spec: AgentSpec) -> dict[str, Any]:
+    return dict(spec.body.properties["llm"])
+
+
+def test_a_hang_up_for_another_reason_than_the_one_that_was_shown_is_held() -> None:
+    review = review_of(plan_of(fleet(NEW), RUNS).changes)
+    # Meanwhile somebody has done it, and something else: what is left was never shown.
+    since = basis([record(language(NEW, "de-DE"))], [running(language(NEW, "de-DE"))])
+    assert told(plan_of(fleet(NEW), since, review)) == [f"hold replace {HELD}"]
+    both = basis([record(language(OLD, "de-DE"))], [running(language(OLD, "de-DE"))])
+    assert told(plan_of(fleet(NEW), both, review)) == [f"hold replace {HELD}"]
+
+
+def test_what_was_shown_may_take_less_and_what_is_in_place_must_have_been_shown_too() -> None:
+    wanted = fleet(prompt(NEW, "Be brief."))
+    review = review_of(plan_of(wanted, RUNS).changes)
+    halfway = basis([record(NEW)], [running(NEW)])
+    assert told(plan_of(wanted, halfway, review)) == ["update"]
+    assert told(plan_of(fleet(NEW), halfway, review)) == ["none"]
+    only = review_of(plan_of(fleet(prompt(OLD, "Be brief.")), RUNS).changes)
+    assert told(plan_of(fleet(prompt(OLD, "Be brief.")), RUNS, only)) == ["update"]
+    warmer = replace(
+        OLD, body=Body({**OLD.body.properties, "llm": {**llm(OLD), "params": {"model": "other"}}})
+    )
+    found = basis([record(warmer)], [running(warmer)])
+    assert told(plan_of(fleet(prompt(OLD, "Be brief.")), found, only)) == [f"hold update {HELD}"]
+
+
+def test_to_force_a_replacement_is_not_to_have_it_reviewed() -> None:
+    review = review_of(plan_of(fleet(NEW), RUNS).changes)
+    forced = Selection(replaces=("*",))
+    done = basis([record(NEW)], [running(NEW)])
+    again = build_plan(fleet(NEW), done, ABLE, selection=forced, policy=Policy(review=review))
+    assert told(again) == [f"hold replace {HELD}"]
+    first = build_plan(fleet(NEW), RUNS, ABLE, selection=forced, policy=Policy(review=review))
+    assert told(first) == ["replace"]
 
 
 def test_without_a_review_nothing_is_held() -> None:
@@ -162,24 +215,30 @@ def test_a_secret_on_its_way_to_a_host_that_nobody_saw_holds_its_address_and_no_
     )
     wanted = fleet(after, other)
     both = {HOME: frozenset({Action.REPLACE}), address("b/x"): frozenset({Action.REPLACE})}
-    unseen = plan_of(wanted, found, Review(both))
+    paths = {HOME: frozenset({("properties", "llm", "url")}), address("b/x"): frozenset({IDLE})}
+    unseen = plan_of(wanted, found, Review(both, paths))
     assert sorted(told(unseen)) == ["hold replace secret_host", "replace"]
     assert unseen.refusals == ()
     pair = ("ref+env://KEY", "evil.example")
-    seen = plan_of(wanted, found, Review(both, frozenset({pair})))
+    seen = plan_of(wanted, found, Review(both, paths, frozenset({pair})))
     # Whoever applies says `--allow secret-host` all the same.
     assert told(seen) == ["replace", "replace"]
     assert [each.limit for each in seen.refusals] == ["secret-host"]
 
 
 PLACES = ["a/one", "a/two", "b/three", "c/four"]
-SIDES = st.fixed_dictionaries(
-    {each: st.sampled_from([None, 0, 60, 90]) for each in PLACES}
-)  # idle_timeout cannot change in place
+# Of each address: not there, or its idle timeout and its language, which cannot change on a running agent, and its prompt.
+Side = dict[str, tuple[int, str, str] | None]
+ONE = st.tuples(st.sampled_from([0, 60]), st.sampled_from(["en-US", "de-DE"]), st.sampled_from(["a", "b"]))
+SIDES = st.fixed_dictionaries({each: st.none() | ONE for each in PLACES})
 
 
-def _specs(side: dict[str, int | None]) -> list[AgentSpec]:
-    return [agent(where, idle_timeout=value) for where, value in side.items() if value is not None]
+def _specs(side: Side) -> list[AgentSpec]:
+    return [
+        prompt(language(agent(where, idle_timeout=value[0]), value[1]), value[2])
+        for where, value in side.items()
+        if value is not None
+    ]
 
 
 @given(
@@ -188,16 +247,16 @@ def _specs(side: dict[str, int | None]) -> list[AgentSpec]:
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_whatever_happens_in_between_what_is_done_was_reviewed_or_is_of_a_kind_that_may_be_added(
-    wanted: dict[str, int | None],
-    snapshot: dict[str, int | None],
-    recorded: dict[str, int | None],
+    wanted: Side,
+    snapshot: Side,
+    recorded: Side,
     dead: set[str],
     strays: set[str],
     age: float,
 ) -> None:
     desired = fleet(*_specs(wanted), agent("d/last"))
 
-    def seen(side: dict[str, int | None], gone: set[str], also: set[str]) -> Basis:
+    def seen(side: Side, gone: set[str], also: set[str]) -> Basis:
         started = NOW - age * HOUR
         rows = [record(each, f"A-{each.address}", started_at=started) for each in _specs(side)]
         live = [running(each, f"A-{each.address}", started_at=started)
@@ -214,12 +273,23 @@ def test_whatever_happens_in_between_what_is_done_was_reviewed_or_is_of_a_kind_t
         may_be_added = row[0] in ("renew", "rotate", "adopt") or (row[0] == "join" and ran)
         is_the_rest = any(
             (earlier, row[1]) in before.rows
-            for earlier, later in [("leave", "forget"), ("replace", "join"), ("replace", "leave")]
+            for earlier, later in [
+                ("leave", "forget"),
+                ("replace", "join"),
+                ("replace", "leave"),
+                ("replace", "update"),
+                ("join", "update"),
+            ]
             if later == row[0]
         )
         assert row in before.rows or may_be_added or is_the_rest, row
         if isinstance(change, (Leave, Replace)):
             assert {("leave", row[1]), ("replace", row[1])} & before.rows, row
+        if isinstance(change, Replace):
+            shown = [
+                each.path for one in before.acts if one.address == change.address for each in diffs_of(one)
+            ]
+            assert {each.path for each in change.diffs if each.forces_replacement} <= set(shown), row
     # And nothing is lost: what a plan without a review would do is done or listed as held.
     free = plan_of(desired, found)
     assert {each.address for each in free.pending} == {each.address for each in plan.pending}

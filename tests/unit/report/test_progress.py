@@ -169,6 +169,7 @@ def test_every_kind_of_hold_says_how_it_is_lifted() -> None:
         Because.UNRECORDED,
         Because.BACKING_OFF,
         Because.FROZEN,
+        Because.UNREVIEWED,
         Because.NOT_IN_ONLY,
         Because.OTHER_VERSION,
     )

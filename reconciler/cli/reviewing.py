@@ -1,0 +1,111 @@
+"""What a review of a pull request is bound to, and what an apply of it does before it asks anybody anything.
+
+The token says which files and which state somebody has seen a plan of. Nothing of that plan is stored: it is made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from reconciler import workflow
+from reconciler.cli.jobs import Flags
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.revisions import tree_of, uncommitted
+from reconciler.errors import StalePlan, UsageError
+from reconciler.model.approval import Approval
+from reconciler.model.fleet import DesiredFleet
+from reconciler.plan.approval import Review, review_of
+from reconciler.plan.build import Plan
+from reconciler.providers import connector_of
+from reconciler.services import entry_of
+from reconciler.state.log.snapshots import Snapshot, at, ref_of
+from reconciler.state.opening import is_in_git
+from reconciler.workflow import Job
+
+_AGAIN = "check out the commit that was reviewed; or plan this one, and have that reviewed"
+
+
+def plan_at(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, snapshot: Snapshot) -> Plan:
+    """The plan against a snapshot of a state in Git, without the service, with its approval or why it has none."""
+    plan = _offline(fleet, chosen, snapshot)
+    tree = tree_of(Path(flags.directory))
+    reason = _unapprovable(fleet, flags, chosen, tree)
+    if reason is not None or tree is None:
+        return replace(plan, no_approval=reason or "")
+    return replace(plan, approval=Approval(tree, snapshot.commit))
+
+
+def _offline(fleet: DesiredFleet, chosen: Flags, snapshot: Snapshot) -> Plan:
+    job = Job(fleet, selection=chosen.selection(), policy=chosen.policy())
+    able = connector_of(entry_of(fleet.service.kind)).capabilities(fleet.service)
+    return workflow.offline_plan(job, snapshot.state, able, against="the state")
+
+
+def _unapprovable(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, tree: str | None) -> str | None:
+    given = [*chosen.shaping(), *(["--var"] if flags.variables else [])]
+    if given:
+        return f"{', '.join(given)} made it another plan than that of the commit"
+    if tree is None:
+        return "the fleet's directory is in no commit"
+    return uncommitted(Path(flags.directory), tree, fleet.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What `apply --approved` was told: the approval, if there is one, and whether it may do what nobody reviewed."""
+
+    flags: FleetFlags
+    approval: Approval | None
+    allows_unreviewed: bool = False
+
+    @classmethod
+    def of(cls, token: str, flags: FleetFlags, chosen: Flags) -> Self:
+        """What a token and the flags beside it ask for. Raises `UsageError`, and `StalePlan` where other files are here."""
+        if not is_in_git(flags.state):
+            raise UsageError(
+                "--approved needs the state that was reviewed, which is one in Git; nothing was done",
+                hint="say which with --state git:REMOTE or RECONCILER_STATE",
+            )
+        if flags.variables:
+            raise UsageError(
+                "--var gives the files values that nobody has reviewed; nothing was done",
+                hint="write them into the fleet's files, under `variables` or an environment",
+            )
+        if not token.strip():
+            if chosen.allows_unreviewed:
+                return cls(flags, None, allows_unreviewed=True)
+            raise UsageError(
+                "there is no review: the token is empty; nothing was done",
+                hint="`--allow unreviewed` applies what nobody has reviewed",
+            )
+        approval = Approval.parse(token)
+        tree = tree_of(Path(flags.directory))
+        if tree != approval.tree:
+            raise StalePlan(
+                f"other files were reviewed: their tree is {approval.tree[:12]}, and that of {flags.directory} in the last "
+                f"commit is {tree[:12] if tree else 'missing'}; nothing was done",
+                hint=_AGAIN,
+            )
+        return cls(flags, approval, chosen.allows_unreviewed)
+
+    def accept(self, fleet: DesiredFleet) -> None:
+        """Refuse files that are not those of the commit."""
+        if self.approval is None:
+            return
+        differs = uncommitted(Path(self.flags.directory), self.approval.tree, fleet.files)
+        if differs is not None:
+            raise StalePlan(
+                f"these are not the files that were reviewed: {differs}; nothing was done", hint=_AGAIN
+            )
+
+    def review(self, fleet: DesiredFleet) -> Review | None:
+        """What the plan showed that was reviewed: made again from the files and from the state as it was then."""
+        if self.approval is None:
+            return None
+        snapshot = at(Path(self.flags.directory), ref_of(fleet.owner), self.approval.snapshot)
+        if self.allows_unreviewed:
+            return None
+        plan = _offline(fleet, Flags(), snapshot)
+        return review_of(plan.changes, ((each.reference, each.host) for each in plan.dangers))
