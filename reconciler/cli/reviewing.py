@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from reconciler import workflow
+from reconciler import config, workflow
 from reconciler.cli.jobs import Flags
+from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
-from reconciler.cli.revisions import tree_of, uncommitted
-from reconciler.errors import StalePlan, UsageError
+from reconciler.cli.revisions import tree_files, tree_of, uncommitted
+from reconciler.errors import InvalidConfig, StalePlan, UsageError
 from reconciler.model.approval import Approval
 from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.approval import Review, review_of
@@ -50,6 +51,36 @@ def _unapprovable(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, tree: s
     if tree is None:
         return "the fleet's directory is in no commit"
     return uncommitted(Path(flags.directory), tree, fleet.files)
+
+
+def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags) -> tuple[Plan | None, str]:
+    """The plan that an approval stands for, and how its files differ from those of `plan`, in words.
+
+    None where other files were reviewed that this checkout does not have, or that do not load.
+    """
+    directory = Path(flags.directory)
+    snapshot = at(directory, ref_of(plan.owner), approval.snapshot)
+    tree = tree_of(directory)
+    assert plan.fleet is not None, "a plan that was just made has its fleet"
+    differs = None if tree is None else uncommitted(directory, tree, plan.fleet.files)
+    if tree == approval.tree and differs is None:
+        return _offline(plan.fleet, Flags(), snapshot), ""
+    said = (
+        f"other files were reviewed: {differs}"
+        if tree == approval.tree
+        else (
+            f"other files were reviewed: their tree is {approval.tree[:12]}, that of the last commit here "
+            f"{tree[:12] if tree else 'missing'}"
+        )
+    )
+    with tree_files(directory, approval.tree) as place:
+        if place is None:
+            return None, said
+        try:
+            fleet = config.load(place, environment=flags.environment, limits=load_limits())
+        except InvalidConfig:
+            return None, f"{said}, which does not load"
+        return _offline(fleet, Flags(), snapshot), said
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,19 @@ def files_at(directory: Path, revision: str) -> Iterator[Path]:
         yield root
 
 
+@contextmanager
+def tree_files(directory: Path, tree: str) -> Iterator[Path | None]:
+    """The files of a tree in a temporary place; None where the checkout does not have that tree."""
+    git = Git(directory)
+    top = git.read("rev-parse", "--show-toplevel")
+    if top is None or git.read("cat-file", "-e", f"{tree}^{{tree}}") is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="reconciler-") as place:
+        _unpack(_archive(Git(Path(os.fsdecode(top.rstrip(b"\n")))), tree), Path(place))
+        yield Path(place)
+
+
 def _archive(git: Git, commit: str) -> bytes:
     # A relative path in the archive is that of the directory in which git runs.
     data = git.read("archive", "--format=tar", commit, ".")

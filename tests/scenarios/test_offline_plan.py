@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,9 +156,9 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-def guarded(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def guarded(directory: Path, *words: str, inside: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "AGORA_APP_ID": "not to be read", "NO_COLOR": "1"}
-    command = [sys.executable, "-c", _GUARDED, "plan", str(directory), *words]
+    command = [*inside, sys.executable, "-c", _GUARDED, "plan", str(directory), *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 )
 @click.option("--offline", is_flag=True, help="Compare with the state alone: no network, no credentials.")
 @click.option("--base", metavar="REF", help="Compare with the files of a commit: no network, no credentials.")
+@click.option(
+    "--check",
+    metavar="FILE|TOKEN",
+    help="Compare with a plan that was reviewed: 0 the same changes, 2 others, which are shown.",
+)
 @options.selection_options
 @options.policy_options
 @options.parallelism_option
@@ -42,6 +47,7 @@ def command(
     check_secrets: bool,
     offline: bool,
     base: str | None,
+    check: str | None,
     **flags: Any,
 ) -> int:
     """Show what apply would do, and why. Reads the files, the state and the service; writes nothing.
@@ -55,6 +61,7 @@ def command(
     reconciler plan --format html > plan.html    one page, for a browser without a network
     reconciler plan --detailed-exitcode          0 nothing to do, 1 error, 2 changes
     reconciler plan --base origin/main           what this branch changes; works in a fork's pull request
+    reconciler plan --check TOKEN --offline      in a merge queue: 0 still what was reviewed, 2 not any more
     reconciler plan --target 'paris-*/*'         some addresses only
     """
     from reconciler.cli import many
@@ -67,6 +74,10 @@ def command(
     )
     if out is not None:
         many.only_one(fleets, "--out")
+    if check is not None:
+        from reconciler.cli.checking import run_check
+
+        return run_check(check, fleets, planning, form)
     shown = RenderOptions(explain=explain, full=full)
 
     def look(fleet: options.FleetFlags) -> many.FleetSeen:

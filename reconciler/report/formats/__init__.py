@@ -22,6 +22,7 @@ class ReportKind(StrEnum):
     """What can be reported, with the value that is rendered."""
 
     PLAN = "plan"  # plan.build.Plan
+    MOVED = "moved"  # report.moved.Moved
     DRIFT = "drift"  # workflow.Drift
     STATUS = "status"  # report.status.StatusReport
     SURVEY = "survey"  # report.survey.SurveyReport
@@ -85,7 +86,9 @@ class Format:
 _K = ReportKind
 TEXT = Format(
     "text",
-    frozenset({_K.PLAN, _K.DRIFT, _K.STATUS, _K.SURVEY, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP, _K.RECORDS}),
+    frozenset(
+        {_K.PLAN, _K.MOVED, _K.DRIFT, _K.STATUS, _K.SURVEY, _K.LEDGER, _K.PROBLEMS, _K.CHECKUP, _K.RECORDS}
+    ),
     is_for_terminals=True,
 )
 # In the order in which help lists them: the first that can render a kind is its default.
@@ -93,7 +96,7 @@ FORMATS: tuple[Format, ...] = (
     TEXT,
     Format("yaml", frozenset({_K.TREE, _K.TRACE})),
     Format("json", frozenset(_K)),
-    Format("markdown", frozenset({_K.PLAN, _K.DRIFT, _K.LEDGER})),
+    Format("markdown", frozenset({_K.PLAN, _K.MOVED, _K.DRIFT, _K.LEDGER})),
     Format("html", frozenset({_K.PLAN})),
     Format("github", frozenset({_K.PROBLEMS}), is_workflow_commands=True),
     Format("sarif", frozenset({_K.PROBLEMS})),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.plan.build import Plan
     from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
+    from reconciler.report.moved import Moved
     from reconciler.report.problems import Checked
     from reconciler.report.records import StateReport
     from reconciler.report.status import StatusReport
@@ -27,6 +28,13 @@ def plan(value: Plan, options: RenderOptions) -> str:
     from reconciler.report.json_plan import render_plan
 
     return render_plan(value)
+
+
+def moved(value: Moved, options: RenderOptions) -> str:
+    """What has moved since a review."""
+    from reconciler.report.moved import tree
+
+    return documents.to_json(tree(value))
 
 
 def drift(value: Drift, options: RenderOptions) -> str:

@@ -9,6 +9,7 @@ from reconciler.report.formats import RenderOptions
 if TYPE_CHECKING:
     from reconciler.plan.build import Plan
     from reconciler.report.ledger import Finish
+    from reconciler.report.moved import Moved
     from reconciler.workflow import Drift
 
 
@@ -17,6 +18,13 @@ def plan(value: Plan, options: RenderOptions) -> str:
     from reconciler.report.markdown import render_plan
 
     return render_plan(value, full=options.full)
+
+
+def moved(value: Moved, options: RenderOptions) -> str:
+    """What has moved since a review, a line a row."""
+    from reconciler.report.moved import render_markdown
+
+    return render_markdown(value)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.plan.build import Plan
     from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
+    from reconciler.report.moved import Moved
     from reconciler.report.problems import Checked
     from reconciler.report.records import StateReport
     from reconciler.report.status import StatusReport
@@ -29,6 +30,13 @@ def plan(value: Plan, options: RenderOptions) -> str:
         return render_brief(value, colour=options.colour)
     width = options.width or LONGEST
     return render_plan(value, colour=options.colour, explain=options.explain, full=options.full, width=width)
+
+
+def moved(value: Moved, options: RenderOptions) -> str:
+    """What has moved since a review, a line a row."""
+    from reconciler.report.moved import render_text
+
+    return render_text(value, colour=options.colour)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:

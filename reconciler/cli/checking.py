@@ -1,0 +1,139 @@
+"""`plan --check`: whether the plan of today is the one that was reviewed, for queues in which merges wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from reconciler.cli import many, reviewing
+from reconciler.cli.options import FleetFlags, ManyFlags
+from reconciler.cli.planning import Planning
+from reconciler.errors import ExitCode, UsageError
+from reconciler.model.address import Owner
+from reconciler.model.approval import Approval
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Hold, Keep, Renew, Rotate
+from reconciler.plan.planfile import FORMAT, LARGEST, load
+from reconciler.report.formats import Format, ReportKind, formats_for
+from reconciler.report.json_plan import change_tree
+from reconciler.report.moved import Moved, Row
+
+# What falls due by the clock is no matter of a review.
+_BY_TIME = frozenset({"renew", "rotate"})
+_NO_ACTS = frozenset({"none", "hold"})
+
+
+class _Change(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    address: str
+    action: str
+    change: dict[str, Any]
+
+
+class _Document(BaseModel):
+    """As much of a JSON plan as is compared."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    fleet: str
+    environment: str | None
+    resource_changes: list[_Change]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was reviewed: each row, with what it changes where that is known, and how its files differ from today's."""
+
+    rows: Mapping[Row, object]
+    files: str = ""
+
+
+def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format) -> int:
+    """Compare the plan of one fleet with the reviewed one, and report what has moved; 0 where nothing has, else 2."""
+    many.only_one(fleets, "--check")
+    if planning.out is not None or planning.base is not None or planning.flags.shaping():
+        raise UsageError(
+            "--check compares the whole plan; it goes with --offline and with no other choice of what is planned"
+        )
+    if ReportKind.MOVED not in form.kinds:
+        known = ", ".join(each.name for each in formats_for(ReportKind.MOVED))
+        raise UsageError(f"--check is shown in {known}; not in {form.name}")
+    (flags,) = many.fleets_of(fleets)
+    moved = moved_since(reviewed, planning.plan_of(flags), flags)
+    planning.output.report(form, ReportKind.MOVED, moved)
+    return int(ExitCode.CHANGES if moved else ExitCode.DONE)
+
+
+def moved_since(reviewed: str, plan: Plan, flags: FleetFlags) -> Moved:
+    """How a plan differs from the reviewed one: a token, or a file that `plan` has written.
+
+    Raises `UsageError` for what is neither, and for the plan of another fleet.
+    """
+    path = Path(reviewed)
+    seen = _of_file(path, plan) if path.is_file() else _of_token(reviewed, plan, flags)
+    now = _rows(plan)
+    both = now.keys() & seen.rows.keys()
+    changed = {row for row in both if seen.rows[row] is not None and seen.rows[row] != now[row]}
+    return Moved(
+        plan.owner,
+        tuple(sorted(now.keys() - seen.rows.keys())),
+        tuple(sorted(seen.rows.keys() - now.keys())),
+        tuple(sorted(changed)),
+        seen.files,
+        len(both) - len(changed),
+    )
+
+
+def _rows(plan: Plan) -> dict[Row, object]:
+    """What a plan does that is no matter of time, each row with the body before and after as a JSON plan has it."""
+    acts = (each for each in plan.changes if not isinstance(each, (Hold, Keep, Renew, Rotate)))
+    trees = (change_tree(plan, each) for each in acts)
+    # As JSON, so that it compares with what was read from a file.
+    return {
+        (each["action"].value, each["address"]): orjson.loads(orjson.dumps(each["change"])) for each in trees
+    }
+
+
+def _of_token(text: str, plan: Plan, flags: FleetFlags) -> _Seen:
+    try:
+        approval = Approval.parse(text)
+    except UsageError as problem:
+        raise UsageError(f"--check: no file, and {problem.message}", hint=problem.hint) from None
+    reviewed, files = reviewing.reviewed_plan(approval, plan, flags)
+    return _Seen(_rows(reviewed) if reviewed is not None else {}, files)
+
+
+def _of_file(path: Path, plan: Plan) -> _Seen:
+    data = path.read_bytes()[: LARGEST + 1]
+    if FORMAT.encode() in data[:4096]:
+        saved = load(data, str(path))
+        _check_owner(saved.owner, plan)
+        same = saved.files == plan.fleet_digest
+        rows = {row: None for row in saved.rows if row[0] not in _BY_TIME}
+        return _Seen(rows, "" if same else "the files or variables have changed since the plan was saved")
+    try:
+        if len(data) > LARGEST:
+            raise ValueError
+        document = _Document.model_validate_json(data)
+    except (ValidationError, ValueError):
+        raise UsageError(
+            f"{path} is no plan: neither what `plan --out` writes, nor what `plan --format json` prints",
+            hint="give one of these, or the token of the review",
+        ) from None
+    _check_owner(Owner(document.fleet, document.environment), plan)
+    acts = (each for each in document.resource_changes if each.action not in _BY_TIME | _NO_ACTS)
+    return _Seen({(each.action, each.address): each.change for each in acts})
+
+
+def _check_owner(owner: Owner, plan: Plan) -> None:
+    if owner != plan.owner:
+        raise UsageError(
+            f"the plan is for {owner}, and this run is for {plan.owner}",
+            hint="give the directory and --env for which it was made",
+        )

@@ -1,0 +1,82 @@
+"""What has moved between a plan that was reviewed and the plan of today, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.model.address import Owner
+from reconciler.report.escape import fenced, visible
+from reconciler.report.json_plan import FORMAT_VERSION
+from reconciler.report.sentences import plural
+from reconciler.report.style import Style
+
+Row = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Rows as (action, address): those that were not reviewed, those not needed any more, those that differ in fields.
+
+    `files` says in words how the files differ from those that were reviewed; `same` counts the rows that are as they were.
+    """
+
+    owner: Owner
+    added: tuple[Row, ...] = ()
+    gone: tuple[Row, ...] = ()
+    changed: tuple[Row, ...] = ()
+    files: str = ""
+    same: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.gone or self.changed or self.files)
+
+
+def render_text(moved: Moved, *, colour: bool) -> str:
+    """A line for each row that has moved."""
+    style = Style(colour)
+    return "\n".join([*_lines(moved), style.bold(_verdict(moved))]) + "\n"
+
+
+def render_markdown(moved: Moved) -> str:
+    """The same for a comment; the hidden first line lets a bot find it again."""
+    lines = list(_lines(moved))
+    shown = [f"<!-- reconciler check: {moved.owner} -->", f"### {_verdict(moved)}"]
+    return "\n\n".join([*shown, *([fenced(lines, "diff")] if lines else [])]) + "\n"
+
+
+def tree(moved: Moved) -> dict[str, Any]:
+    """The same as a plain tree."""
+    kinds = (("added", moved.added), ("gone", moved.gone), ("changed", moved.changed))
+    rows = {
+        kind: [{"action": action, "address": address} for action, address in rows] for kind, rows in kinds
+    }
+    return {
+        "format_version": FORMAT_VERSION,
+        "fleet": moved.owner.fleet,
+        "environment": moved.owner.environment,
+        "same": not moved,
+        "files": moved.files or None,
+        **rows,
+    }
+
+
+def _lines(moved: Moved) -> Iterator[str]:
+    if moved.files:
+        yield f"! {visible(moved.files)}"
+    for sign, rows, note in (
+        ("+", moved.added, "was not reviewed"),
+        ("-", moved.gone, "is not to be done any more"),
+        ("!", moved.changed, "changes other fields"),
+    ):
+        for action, address in rows:
+            yield visible(f"{sign} {action} {address}: {note}")
+
+
+def _verdict(moved: Moved) -> str:
+    if not moved:
+        return f"As reviewed: {plural(moved.same, 'change', 'changes')}."
+    count = len(moved.added) + len(moved.gone) + len(moved.changed)
+    rows = f"{plural(count, 'change has', 'changes have')} moved" if count else "the files have moved"
+    return f"Not as reviewed: {rows}; plan again, and have that reviewed."
