@@ -64,7 +64,7 @@ def run_apply(
         saved = _saved(consent, flags, session)
         job = make_job(session, flags, destroying=destroying)
         if reviewed is not None:
-            job = replace(job, policy=replace(job.policy, review=reviewed.review(session.fleet)))
+            job = replace(job, policy=replace(job.policy, review=reviewed.review(job)))
         if saved is not None:
             # A plan file raises no limit and allows no host: `--allow` has to be given to this apply.
             policy = replace(

@@ -38,6 +38,7 @@ class Flags:
     wait: float = 120.0
     lock_timeout: float = 60.0
     grace: float | None = None
+    policy_from: str | None = None
 
     def __post_init__(self) -> None:
         self.policy()
@@ -80,11 +81,14 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
         session.provider.start_at(Pace(flags.rate))
     usual, connection = Settings(), session.connection
     graces = (flags.grace, connection.grace, usual.grace)
+    from reconciler.cli.base_policy import under_policy
+
+    fleet, policy = under_policy(session.fleet, flags, str(session.directory), session.output)
     return Job(
-        fleet=session.fleet,
+        fleet=fleet,
         app_id=session.connection.project,
         selection=flags.selection(),
-        policy=flags.policy(),
+        policy=policy,
         settings=Settings(
             parallelism=flags.parallelism,
             wait=flags.wait,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reconciler import config, workflow
 from reconciler.cli import reviewing, wiring
+from reconciler.cli.base_policy import under_policy
 from reconciler.cli.jobs import Flags
 from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
@@ -27,11 +28,12 @@ def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str 
     """What the files change: against the state, or against what `base` (a commit) has in its place."""
     fleet = wiring.load_fleet(flags, output)
     able = connector_of(entry_of(fleet.service.kind)).capabilities(fleet.service)
-    job = Job(fleet, selection=chosen.selection(), policy=chosen.policy())
+    fleet, policy = under_policy(fleet, chosen, flags.directory, output)
+    job = Job(fleet, selection=chosen.selection(), policy=policy)
     if base is not None:
         return workflow.offline_plan(job, _state_at(flags, base), able, against=f"the files of {base}")
     if is_in_git(flags.state):
-        return reviewing.plan_at(fleet, flags, chosen, latest(Path(flags.directory), ref_of(fleet.owner)))
+        return reviewing.plan_at(job, flags, chosen, latest(Path(flags.directory), ref_of(fleet.owner)))
     return workflow.offline_plan(job, _state_here(flags, fleet.owner), able, against="the state")
 
 

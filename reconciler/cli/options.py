@@ -298,6 +298,12 @@ freeze_option = click.option(
 
 policy_options = stacked(
     click.option(
+        "--policy-from",
+        metavar="REV",
+        envvar="RECONCILER_POLICY_FROM",
+        help="Under the team's policy, .reconciler/policy.yaml of that commit: the base branch, not the change itself.",
+    ),
+    click.option(
         "--allow",
         "allows",
         type=Allowance(),

@@ -19,6 +19,7 @@ from reconciler.model.approval import Approval
 from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.approval import Review, review_of
 from reconciler.plan.build import Plan
+from reconciler.plan.guard import Policy
 from reconciler.providers import connector_of
 from reconciler.services import entry_of
 from reconciler.state.log.snapshots import Snapshot, at, ref_of
@@ -28,19 +29,19 @@ from reconciler.workflow import Job
 _AGAIN = "check out the commit that was reviewed; or plan this one, and have that reviewed"
 
 
-def plan_at(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, snapshot: Snapshot) -> Plan:
+def plan_at(job: Job, flags: FleetFlags, chosen: Flags, snapshot: Snapshot) -> Plan:
     """The plan against a snapshot of a state in Git, without the service, with its approval or why it has none."""
-    plan = _offline(fleet, chosen, snapshot)
+    plan = _offline(job, snapshot)
     tree = tree_of(Path(flags.directory))
-    reason = _unapprovable(fleet, flags, chosen, tree)
+    reason = _unapprovable(job.fleet, flags, chosen, tree)
     if reason is not None or tree is None:
         return replace(plan, no_approval=reason or "")
     return replace(plan, approval=Approval(tree, snapshot.commit))
 
 
-def _offline(fleet: DesiredFleet, chosen: Flags, snapshot: Snapshot) -> Plan:
-    job = Job(fleet, selection=chosen.selection(), policy=chosen.policy())
-    able = connector_of(entry_of(fleet.service.kind)).capabilities(fleet.service)
+def _offline(job: Job, snapshot: Snapshot) -> Plan:
+    service = job.fleet.service
+    able = connector_of(entry_of(service.kind)).capabilities(service)
     return workflow.offline_plan(job, snapshot.state, able, against="the state")
 
 
@@ -64,7 +65,7 @@ def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags) -> tuple[Pl
     assert plan.fleet is not None, "a plan that was just made has its fleet"
     differs = None if tree is None else uncommitted(directory, tree, plan.fleet.files)
     if tree == approval.tree and differs is None:
-        return _offline(plan.fleet, Flags(), snapshot), ""
+        return _offline(Job(plan.fleet), snapshot), ""
     said = (
         f"other files were reviewed: {differs}"
         if tree == approval.tree
@@ -80,7 +81,7 @@ def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags) -> tuple[Pl
             fleet = config.load(place, environment=flags.environment, limits=load_limits())
         except InvalidConfig:
             return None, f"{said}, which does not load"
-        return _offline(fleet, Flags(), snapshot), said
+        return _offline(Job(fleet), snapshot), said
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,16 @@ class Reviewed:
                 f"these are not the files that were reviewed: {differs}; nothing was done", hint=_AGAIN
             )
 
-    def review(self, fleet: DesiredFleet) -> Review | None:
-        """What the plan showed that was reviewed: made again from the files and from the state as it was then."""
+    def review(self, job: Job) -> Review | None:
+        """What the plan showed that was reviewed: made again from the files and from the state as it was then.
+
+        Of the job only its fleet and the team's policy count: what an apply is allowed besides, nobody has seen.
+        """
         if self.approval is None:
             return None
-        snapshot = at(Path(self.flags.directory), ref_of(fleet.owner), self.approval.snapshot)
+        snapshot = at(Path(self.flags.directory), ref_of(job.fleet.owner), self.approval.snapshot)
         if self.allows_unreviewed:
             return None
-        plan = _offline(fleet, Flags(), snapshot)
+        team = Policy(secret_hosts=job.policy.secret_hosts, protect=job.policy.protect)
+        plan = _offline(Job(job.fleet, policy=team), snapshot)
         return review_of(plan.changes, ((each.reference, each.host) for each in plan.dangers))

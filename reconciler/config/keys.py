@@ -151,6 +151,23 @@ KEYS: Final[Mapping[str, Keys]] = {
             static=True,
         ),
     },
+    "policy": {
+        "secret_hosts": Key(
+            names("host or list"),
+            "all hosts that secrets may go to, as danger lines name them; `*.example.com` for those below a domain",
+            "any",
+            static=True,
+        ),
+        "limits": Key(_LIMITS, "beside those of each fleet; of two the smaller one counts", static=True),
+        "protect": Key(
+            names("address, glob or list"),
+            "addresses whose agents are neither replaced nor left, whatever the files say",
+            static=True,
+        ),
+        "freeze": Key(
+            listing({"$ref": "#/$defs/freeze"}, "list of freezes"), "beside those of each fleet", static=True
+        ),
+    },
     "freeze": {
         "until": Key(INSTANT, "when it ends by itself", REQUIRED, static=True),
         "reason": Key(text(), "why, for whoever meets it in a plan", REQUIRED, static=True),

@@ -25,6 +25,10 @@ _BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
     "service": ("service", "Whom the fleet talks to."),
     "limits": ("limits", "How much one apply may do."),
 }
+_POLICY_BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
+    "policy": ("policy", "What a team lets no change of its fleets do."),
+    **{name: _BLOCKS[name] for name in ("limits", "freeze")},
+}
 _NO_DEFAULT: Final = ("none", "below")
 
 
@@ -43,6 +47,11 @@ def own_definitions(authored: Callable[[Schema], Schema]) -> Schema:
         },
         **{name: _block(block, about, authored) for name, (block, about) in _BLOCKS.items()},
     }
+
+
+def policy_definitions() -> Schema:
+    """The definitions of the blocks of a policy."""
+    return {name: _block(block, about, lambda each: each) for name, (block, about) in _POLICY_BLOCKS.items()}
 
 
 def rendered_lifecycle() -> Schema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.diagnostics import Problem, Span
@@ -34,16 +34,29 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit as written: an absolute number, or a share of the agents."""
+    """A limit as written: an absolute number, or a share of the agents.
+
+    That of a policy has beside it the `own` one of the fleet; the smaller of the two counts.
+    """
 
     number: int | None = None
     percent: float | None = None
+    own: Limit | None = None
 
     def of(self, total: int) -> int:
         """How many of `total` it allows; a share is rounded up, so that small fleets can change at all."""
-        if self.number is not None:
-            return self.number
-        return math.ceil(total * (self.percent or 0.0) / 100 - 1e-9)
+        allowed = self.number
+        if allowed is None:
+            allowed = math.ceil(total * (self.percent or 0.0) / 100 - 1e-9)
+        return allowed if self.own is None else min(allowed, self.own.of(total))
+
+    def binding(self, total: int) -> Limit:
+        """The one of the two that counts for `total`."""
+        return (
+            self.own
+            if self.own is not None and self.own.of(total) <= replace(self, own=None).of(total)
+            else self
+        )
 
     def __str__(self) -> str:
         return f"{self.number}" if self.number is not None else f"{self.percent:g}%"

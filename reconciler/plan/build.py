@@ -32,7 +32,14 @@ from reconciler.plan.change import (
     diffs_of,
     target_of,
 )
-from reconciler.plan.dangers import Danger, allowed_dangers, dangers, hold_dangerous, refusing
+from reconciler.plan.dangers import (
+    Danger,
+    allowed_dangers,
+    dangers,
+    forbidden_dangers,
+    hold_dangerous,
+    refusing,
+)
 from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
@@ -183,13 +190,16 @@ def build_plan(
     ]
     check_selectors("--allow beside", policy.allow_beside, addresses)
     beside = matching_any(policy.allow_beside, addresses)
+    protected = matching_any(policy.protect, addresses)
     ran = basis.state.records.keys() | basis.state.generations.keys()
     decided: list[tuple[Facts, Change]] = []
     more: dict[Address, tuple[Change, ...]] = {}
     for facts in chosen:
         change = decide(facts)
         if change is not None:
-            all_of_it = (hold_by_policy(each, policy, beside) for each in (change, *duplicates(facts)))
+            all_of_it = (
+                hold_by_policy(each, policy, beside, protected) for each in (change, *duplicates(facts))
+            )
             first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
             decided.append((facts, first))
             more[facts.address] = tuple(others)
@@ -263,9 +273,8 @@ def _assemble(
 ) -> Plan:
     cost = cost_of(changes, basis, fleet.limits, able)
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
-    secret_refusal = allowed_dangers(refusing(risky, policy))
-    if secret_refusal is not None:
-        refused.append(secret_refusal)
+    risks = refusing(risky, policy)
+    refused += (each for each in (allowed_dangers(risks), forbidden_dangers(risks)) if each is not None)
     channels = {address.channel for address in fleet.agents}
     foreign = foreign_agents(basis)
     unmanaged = tuple(

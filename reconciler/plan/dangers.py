@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.contract.offers import VENDOR_HOSTS
 from reconciler.model.destinations import secret_destination
+from reconciler.model.policy import is_listed
 from reconciler.model.spec import Body
 from reconciler.model.tree import Path, starts_with, tree_references
 from reconciler.plan.basis import Basis
@@ -33,23 +34,53 @@ from reconciler.plan.guard import Policy, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """A secret that starts to go to another host than any before; `held` where the changes that would send it are held."""
+    """A secret that starts to go to another host than any before; `held` where the changes that would send it are held.
+
+    `forbidden` where the team's policy does not list the host, also where the secret goes there already.
+    """
 
     reference: str
     host: str
     before: tuple[str, ...]
     allowed: bool
     held: bool = False
+    forbidden: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the secret may not go there as things stand, although a change would send it."""
+        return not self.held and (self.forbidden or not self.allowed)
 
 
 def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
+    """The secrets that changes would send elsewhere than before, or to hosts that the team's policy does not list.
+
+    What the policy lists is allowed: a pull request cannot have added it.
+    """
+    changes = tuple(changes)
+    found = {(each.reference, each.host): each for each in _elsewhere(changes, basis, policy)}
+    listed = policy.secret_hosts
+    if listed is not None:
+        acts = {pair for each in changes if not isinstance(each, (Hold, Keep)) for pair in sent_to(each)}
+        held = {pair for each in changes if isinstance(each, Hold) for pair in sent_to(each)}
+        for reference, host in acts | held:
+            known = found.get((reference, host))
+            if not is_listed(host, listed):
+                today = known.before if known is not None else (host,) if basis.state.records else ()
+                is_held = (reference, host) not in acts
+                found[reference, host] = Danger(reference, host, today, False, is_held, forbidden=True)
+            elif known is not None:
+                found[reference, host] = replace(known, allowed=True)
+    return tuple(found[pair] for pair in sorted(found))
+
+
+def _elsewhere(changes: tuple[Change, ...], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
     """The references whose value a change would send to a host that does not get it from any agent of today.
 
     A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Without
     any record of where secrets go there is nothing to compare with, so no danger is reported: at a first apply, or after
     a lost state with which no agent agrees any more. All records are read only when some change sends what its own record does not.
     """
-    changes = tuple(changes)
     records = basis.state.records
     if not records and not any(isinstance(each, Adopt) for each in changes):
         return ()
@@ -146,7 +177,7 @@ def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> C
     A run that does only some kinds (`only`) keeps agents alive: what one address would do must not keep it from the
     others. Nor must a danger that nobody has reviewed keep what was reviewed.
     """
-    open_ones = {(each.reference, each.host) for each in found if not each.allowed and not each.held}
+    open_ones = {(each.reference, each.host) for each in found if each.is_open}
     pairs = open_ones - {(each.reference, each.host) for each in refusing(found, policy)}
     if not pairs or isinstance(change, (Hold, Keep)):
         return change
@@ -155,6 +186,8 @@ def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> C
         return change
     flags = " ".join(f"--allow secret-host={host}" for host in hosts)
     text = f"a secret would start to go to {', '.join(hosts)} ({flags} lets it)"
+    if any(each.forbidden and each.host in hosts for each in found):
+        text = f"a secret would go to {', '.join(hosts)}, not all of which the team's policy lists (secret_hosts)"
     return Hold(change, Reason(Because.SECRET_HOST, text))
 
 
@@ -174,10 +207,22 @@ def refusing(found: Iterable[Danger], policy: Policy) -> tuple[Danger, ...]:
 
 def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:
     """The refusal of an apply that would send a secret to a host nobody has approved, if any."""
-    open_ones = [each for each in found if not each.allowed and not each.held]
+    open_ones = [each for each in found if each.is_open and not each.forbidden]
     if not open_ones:
         return None
     hosts = sorted({each.host for each in open_ones})
     flags = " ".join(f"--allow secret-host={host}" for host in hosts)
     text = f"a secret would start to go to {', '.join(hosts)}; if that is meant, say so with {flags}"
     return Refusal("secret-host", len(open_ones), 0, text)
+
+
+def forbidden_dangers(found: Iterable[Danger]) -> Refusal | None:
+    """The refusal of an apply that would send a secret to a host that the team's policy does not list, if any."""
+    hosts = sorted({each.host for each in found if each.is_open and each.forbidden})
+    if not hosts:
+        return None
+    text = (
+        f"a secret would go to {', '.join(hosts)}, which the team's policy does not list; "
+        "if that is meant, list it there, under secret_hosts, in a change of its own"
+    )
+    return Refusal("policy-secret-host", len(hosts), 0, text)

@@ -38,7 +38,9 @@ class Policy:
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
-    What a `review` does not cover is held.
+    What a `review` does not cover is held. `secret_hosts` are all that secrets may go to (None: not restricted), `protect`
+    selectors of addresses whose agents are neither replaced nor left, and `tightened` the names of limits: what the team's
+    policy says.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)
@@ -49,6 +51,9 @@ class Policy:
     ends_are_limited: bool = True
     override_freeze: str = ""
     review: Review | None = None
+    secret_hosts: tuple[str, ...] | None = None
+    protect: tuple[str, ...] = ()
+    tightened: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,22 @@ class Cost:
         return (self.after - self.before) * self.usd_per_minute * MINUTES_A_DAY
 
 
-def hold_by_policy(change: Change, policy: Policy, beside: frozenset[Address] = frozenset()) -> Change:
-    """The change as this run's flags let it stand; `beside` are the addresses that may join beside foreign agents."""
+def hold_by_policy(
+    change: Change,
+    policy: Policy,
+    beside: frozenset[Address] = frozenset(),
+    protected: frozenset[Address] = frozenset(),
+) -> Change:
+    """The change as this run lets it stand.
+
+    `beside` are the addresses that may join beside foreign agents, `protected` those that the team's policy protects.
+    """
     if isinstance(change, Hold) and change.reason.because is Because.UNRECORDED and policy.prune_unrecorded:
         change = change.change
     if isinstance(change, Hold) and change.reason.because is Because.BESIDE and change.address in beside:
         change = change.change
+    if isinstance(change, (Replace, Leave)) and change.address in protected:
+        return Hold(change, Reason(Because.PROTECTED, "the team's policy protects it"))
     if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
         return change
     return Hold(change, Reason(Because.NOT_IN_ONLY, f"--only leaves {action_of(change)} out"))
@@ -112,26 +127,33 @@ def refusals(
         if limit is None or not counts[action] or (action is Action.LEAVE and not policy.ends_are_limited):
             continue
         total = max(len(basis.state.records), _ours(basis))
-        found += _count(action, counts[action], limit, total, policy)
+        found += _count(action, counts[action], limits, total, policy)
     if limits.quota is not None:
         found += (
-            _amount("quota", "live agents", cost.after, limits.quota, policy)
-            if cost.after > cost.before
-            else []
+            _amount("quota", "live agents", cost.after, limits, policy) if cost.after > cost.before else []
         )
     if limits.usd_per_day is not None and cost.usd_change > 0:
-        found += _amount("usd_per_day", "USD a day", cost.usd_per_day, limits.usd_per_day, policy)
+        found += _amount("usd_per_day", "USD a day", cost.usd_per_day, limits, policy)
     return tuple(found)
 
 
-def _count(action: Action, planned: int, limit: Limit, total: int, policy: Policy) -> list[Refusal]:
+def _where(limits: Limits, policy: Policy, name: str, total: int = 0) -> str:
+    """Where the limit stands that counts: in the fleet's files, or in the team's policy."""
+    limit = getattr(limits, name)
+    is_the_fleets = isinstance(limit, Limit) and limit.binding(total) is limit.own
+    return "in the fleet" if name not in policy.tightened or is_the_fleets else "in the team's policy"
+
+
+def _count(action: Action, planned: int, limits: Limits, total: int, policy: Policy) -> list[Refusal]:
+    limit: Limit = getattr(limits, action.value)
     allowed = max(limit.of(total), int(policy.allow.get(action.value, 0)))
     if planned <= allowed:
         return []
+    limit = limit.binding(total)
     share = f" ({limit} of {total})" if limit.percent is not None else ""
     text = (
         f"{planned} agents to {action} but limits.{action} allows {allowed}{share}; "
-        f"raise it once with --allow {action}={planned}, or change limits.{action} in the fleet"
+        f"raise it once with --allow {action}={planned}, or change limits.{action} {_where(limits, policy, action.value, total)}"
     )
     return [Refusal(action.value, planned, allowed, text)]
 
@@ -148,10 +170,11 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
     allowed = max(limits.hang_ups.of(total), int(policy.allow.get("hang_ups", 0)))
     if planned <= allowed:
         return []
-    share = f" ({limits.hang_ups} of {total} running)" if limits.hang_ups.percent is not None else ""
+    limit = limits.hang_ups.binding(total)
+    share = f" ({limit} of {total} running)" if limit.percent is not None else ""
     text = (
         f"{planned} conversations would end (leaves and replacements) but limits.hang_ups allows {allowed}{share}; "
-        f"raise it once with --allow hang_ups={planned}, or change limits.hang_ups in the fleet"
+        f"raise it once with --allow hang_ups={planned}, or change limits.hang_ups {_where(limits, policy, 'hang_ups', total)}"
     )
     return [Refusal("hang_ups", planned, allowed, text)]
 
@@ -189,13 +212,14 @@ def postpone(change: Change, postponed: frozenset[Address]) -> Change:
     return Hold(change, Reason(Because.MAX_UNAVAILABLE, text))
 
 
-def _amount(name: str, unit: str, planned: float, limit: float, policy: Policy) -> list[Refusal]:
+def _amount(name: str, unit: str, planned: float, limits: Limits, policy: Policy) -> list[Refusal]:
+    limit: float = getattr(limits, name)
     allowed = max(limit, policy.allow.get(name, 0.0))
     if planned <= allowed + 1e-9:
         return []
     text = (
         f"{planned:,.10g} {unit} after apply but limits.{name} allows {allowed:,.10g}; "
-        f"raise it once with --allow {name}={planned:.10g}, or change limits.{name} in the fleet"
+        f"raise it once with --allow {name}={planned:.10g}, or change limits.{name} {_where(limits, policy, name)}"
     )
     return [Refusal(name, planned, allowed, text)]
 

@@ -89,6 +89,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
                 "before": list(each.before),
                 "allowed": each.allowed,
                 "held": each.held,
+                "forbidden": each.forbidden,
             }
             for each in plan.dangers
         ],

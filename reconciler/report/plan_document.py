@@ -103,13 +103,14 @@ class CostTree(TypedDict):
 
 
 class DangerTree(TypedDict):
-    """A secret that starts to go to another host than any before."""
+    """A secret that starts to go to another host than any before; `forbidden` where the team's policy does not list it."""
 
     reference: str
     host: str
     before: list[str]
     allowed: bool
     held: bool
+    forbidden: bool
 
 
 class IgnoredTree(TypedDict):

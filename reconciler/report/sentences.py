@@ -255,8 +255,11 @@ def danger(found: Danger, longest: int | None = None) -> str:
         today.append(f"{len(found.before) - len(today):,} more")
     until = f"until now: {', '.join(today)}" if today else "no agent of today uses it"
     allowed = "; allowed for this run" if found.allowed else "; held in this run" if found.held else ""
+    if found.forbidden:
+        allowed = f"; the team's policy does not list that host{allowed}"
     reference = shortened(found.reference, longest)
-    return f"{shortened(found.host, longest)} would start to get the secret {reference} ({until}){allowed}"
+    starts = "get" if found.forbidden else "start to get"
+    return f"{shortened(found.host, longest)} would {starts} the secret {reference} ({until}){allowed}"
 
 
 def shortened(text: str, longest: int | None) -> str:

@@ -6,7 +6,7 @@ import click
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["fleet", "rendered", "plan", "state"]), default="fleet")
+@click.argument("name", type=click.Choice(["fleet", "rendered", "plan", "policy", "state"]), default="fleet")
 def command(name: str) -> int:
     """Print the JSON Schema of a format.
 

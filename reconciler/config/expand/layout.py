@@ -113,6 +113,19 @@ def read_fleet(document: Document, problems: Problems) -> FleetFile:
     return fleet
 
 
+def read_policy(section: Section, problems: Problems) -> list[Section]:
+    """The freezes of a policy; what is wrong with its shape is among the problems."""
+    _check(section, "policy", problems)
+    limits = section.sub("limits")
+    if limits is not None:
+        _check(limits, "limits", problems)
+    _check_items(section, "freeze", problems)
+    freezes = list(section.items("freeze"))
+    for each in freezes:
+        _check(each, "freeze", problems)
+    return freezes
+
+
 def read_agents(document: Document, problems: Problems, *, section: str = "agents file") -> AgentsFile:
     """The channels of a file; with `section="fleet.yaml"` those that stand there."""
     root = Section(document, document.root)

@@ -278,6 +278,18 @@ class Document:
         """Where the value of a key, or an item of a list, begins."""
         return self.in_file(in_text(self.parsed.place(container, key)))
 
+    def placed(self, problem: Problem, rendered: str | None = None) -> Problem:
+        """A problem of the YAML text as one of the user's file; of `rendered` text the line is shown beside."""
+        at, why = problem.where, problem.why
+        assert at is not None, "the YAML reader places every problem"
+        if rendered is not None:
+            lines = rendered.split("\n")
+            shown = lines[at.line - 1].strip() if at.line <= len(lines) else ""
+            place = f"line {at.line}, column {at.column} of the rendered text: {shown[:120]}"
+            why = f"{why}; {place}" if why else place
+        related = tuple((self.in_file(where), words) for where, words in problem.related)
+        return replace(problem, at=self.in_file(at), why=why, related=related)
+
 
 def read_document(
     files: Files,
@@ -297,21 +309,8 @@ def read_document(
     files.forget(name)
     document = Document(name, parsed, template_line)
     for each in parsed.problems:
-        problems.add(_in_file(document, each, text if rendered is not None else None))
+        problems.add(document.placed(each, text if rendered is not None else None))
     return document if parsed.root is not None or not parsed.problems else None
-
-
-def _in_file(document: Document, problem: Problem, rendered: str | None) -> Problem:
-    """A problem of the YAML text as one of the user's file; of `rendered` text the line is shown beside."""
-    at, why = problem.where, problem.why
-    assert at is not None, "the YAML reader places every problem"
-    if rendered is not None:
-        lines = rendered.split("\n")
-        shown = lines[at.line - 1].strip() if at.line <= len(lines) else ""
-        place = f"line {at.line}, column {at.column} of the rendered text: {shown[:120]}"
-        why = f"{why}; {place}" if why else place
-    related = tuple((document.in_file(where), words) for where, words in problem.related)
-    return replace(problem, at=document.in_file(at), why=why, related=related)
 
 
 def included(files: Files, patterns: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from reconciler.cli.schemas import SCHEMAS
-from reconciler.config import fleet_schema, load, rendered, rendered_schema
+from reconciler.config import fleet_schema, load, policy_schema, rendered, rendered_schema
 from reconciler.config.keys import KEYS
 from tests.unit.config.conftest import GOOD, Write
 
@@ -93,6 +93,7 @@ def test_every_key_of_ours_is_described() -> None:
         "fleet.yaml": definitions["fleet"],
         "agents file": definitions["agents_file"],
         "ignore": definitions["ignored"],
+        "policy": policy_schema()["$defs"]["policy"],
         **dict.fromkeys(("defaults", "overrides"), definitions["layer"]),
         **{
             name: definitions[name]
