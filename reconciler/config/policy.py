@@ -9,7 +9,7 @@ from typing import Final
 
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import Section, names, read_policy
-from reconciler.config.expand.settings import parse_freezes, parse_shares
+from reconciler.config.expand.settings import limits_set, parse_freezes
 from reconciler.config.files.documents import Document
 from reconciler.config.own_schema import policy_definitions
 from reconciler.config.schema import DIALECT
@@ -40,7 +40,7 @@ def load_policy(text: str, name: str) -> TeamPolicy:
         hosts = section.get("secret_hosts")
         found = TeamPolicy(
             None if hosts is None else tuple(names(hosts)),
-            parse_shares(layers, problems),
+            limits_set(layers, problems),
             tuple(names(section.get("protect"))),
             parse_freezes(freezes, problems),
         )

@@ -120,7 +120,7 @@ class Team:
     def running(self) -> dict[str, str]:
         """The agent that runs at each address."""
         rows = self.run("status", "--format", "json").tree["agents"]
-        return {each["address"]: each["agent_id"] for each in rows}
+        return {each["address"]: each["agent_id"] for each in rows if each["agent_id"]}
 
     def asked(self) -> dict[str, int]:
         """How often the service was called, by kind of call."""
@@ -406,3 +406,84 @@ def test_a_check_shows_what_has_moved_as_rows(team: Team) -> None:
         assert team.run("plan", "--offline", "--check", wrong).code == 1
     assert team.run("plan", "--offline", "--check", token, "--target", "one/*").code == 1
     assert team.run("plan", "--offline", "--check", token, "--format", "html").code == 1
+
+
+# --- the team's policy ----------------------------------------------------------------------------------------
+
+POLICY = """\
+secret_hosts: [api.openai.com, eastus.tts.speech.microsoft.com, "vendor:microsoft"]
+limits: {hang_ups: 1}
+protect: ["two/*"]
+"""
+
+
+def policy(team: Team, text: str) -> None:
+    file = team.home / ".reconciler" / "policy.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    git(team.home, "add", "-f", ".reconciler/policy.yaml")
+    git(team.home, "commit", "-q", "-m", "a policy")
+
+
+def test_a_change_cannot_loosen_the_policy_that_it_is_held_against(team: Team) -> None:
+    policy(team, POLICY)
+    git(team.home, "tag", "base")
+    policy(team, "{}")
+    team.write(team.fleet, url=EVIL)
+    team.commit("a helpful change that takes the policy away")
+    before = team.running()
+    planned = team.offline(None, "--policy-from", "base")
+    (danger,) = planned["dangers"]
+    assert (danger["host"], danger["forbidden"], danger["allowed"]) == ("evil.example", True, False)
+    # Of the two only one may end: the policy protects the other, and there every secret stays where it is.
+    assert rows(planned) == {"one/desk": "replace", "two/desk": "hold replace protected"}
+    for words in (["--auto-approve"], ["--approved", str(planned["approval"])]):
+        refused = team.apply(*words, "--policy-from", "base", "--allow", "secret-host=evil.example")
+        assert refused.code == 5, refused.err
+        assert "evil.example, which the team's policy does not list" in refused.err
+    shown = team.run("plan", "--offline", "--policy-from", "base")
+    assert shown.out.startswith("DANGER: evil.example would get the secret ref+env://LLM_KEY")
+    assert "the team's policy does not list that host" in shown.out
+    assert team.running() == before
+
+
+def test_of_two_limits_the_smaller_one_counts_and_what_is_frozen_is_held(team: Team) -> None:
+    policy(
+        team,
+        POLICY.replace("two/", "three/")
+        + "freeze: [{until: 2099-01-01T00:00:00Z, reason: x, kinds: [join]}]\n",
+    )
+    team.write(team.fleet, rooms=["one", "two", "four"], voice="en-US-EmmaNeural")
+    team.commit("another voice")
+    before = team.running()
+    refused = team.apply("--auto-approve", "--policy-from", "HEAD~1")
+    assert refused.code == 5
+    assert "limits.hang_ups allows 1; raise it once with --allow hang_ups=2" in refused.err
+    assert "or change limits.hang_ups in the team's policy" in refused.err
+    assert team.running() == before
+    done = team.apply("--auto-approve", "--policy-from", "HEAD~1", "--allow", "hang_ups=2")
+    assert done.code == 6
+    assert rows(done.tree)["four/desk"] == "hold join frozen"
+    assert set(team.running().values()).isdisjoint(before.values())
+
+
+def test_a_policy_that_cannot_be_read_is_refused_and_one_that_is_not_there_is_said(team: Team) -> None:
+    before = team.running()
+    team.write(team.fleet, voice="en-US-EmmaNeural")
+    none = team.run("plan", "--policy-from", "HEAD")
+    assert none.code == 0
+    assert "HEAD has no .reconciler/policy.yaml" in none.err
+    for text, place in (
+        ("limits: {leave: 10%\n", ".reconciler/policy.yaml:"),
+        ("secrets: [a]\n", ".reconciler/policy.yaml:1:1"),
+        ("limits: {leave: ten}\n", ".reconciler/policy.yaml:1:17"),
+    ):
+        policy(team, text)
+        for words in (["plan"], ["plan", "--offline"], ["apply", "--auto-approve"]):
+            refused = team.run(*words, "--policy-from", "HEAD")
+            assert (refused.code, refused.out) == (1, "")
+            assert place in refused.err, refused.err
+    unknown = team.run("plan", "--policy-from", "nowhere")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "git knows no commit 'nowhere'" in unknown.err
+    assert team.running() == before

@@ -15,6 +15,8 @@ from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems, did_you_mean
 from reconciler.model.tree import Path, Tree
 
+PRICE = "usd_per_minute"
+
 
 @dataclass(slots=True)
 class Section:
@@ -116,9 +118,18 @@ def read_fleet(document: Document, problems: Problems) -> FleetFile:
 def read_policy(section: Section, problems: Problems) -> list[Section]:
     """The freezes of a policy; what is wrong with its shape is among the problems."""
     _check(section, "policy", problems)
+    for key, value in section.tree.items():
+        if (
+            value is None
+        ):  # anywhere else that is as if the key were not there: here it would lift a restriction
+            where = section.document.key(section.tree, key)
+            problems.error("wrong-type", f"{key} is empty", where, help="fill it in, or remove it", path=key)
     limits = section.sub("limits")
     if limits is not None:
         _check(limits, "limits", problems)
+        if PRICE in limits.tree:
+            where = limits.document.key(limits.tree, PRICE)
+            problems.error("unknown-key", f"{PRICE} is a price, and a policy sets none", where, path=PRICE)
     _check_items(section, "freeze", problems)
     freezes = list(section.items("freeze"))
     for each in freezes:

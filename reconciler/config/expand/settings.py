@@ -16,8 +16,6 @@ from reconciler.model.fleet import Archive, Freeze, Limits, Service
 from reconciler.model.tree import Tree
 from reconciler.plan.freeze import EVERYTHING, USUALLY_FROZEN
 
-PRICE = "usd_per_minute"
-
 
 def parse_service(layers: Sequence[Layer], problems: Problems) -> Service:
     """Whom the fleet talks to."""
@@ -29,9 +27,9 @@ def parse_limits(layers: Sequence[Layer], problems: Problems) -> Limits:
     return Limits(**_parsed("limits", layers, problems))
 
 
-def parse_shares(layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:
-    """The limits that are set, by name; the price is none."""
-    return {name: value for name, value in _parsed("limits", layers, problems).items() if name != PRICE}
+def limits_set(layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:
+    """The limits that are set, by name, and no others."""
+    return _parsed("limits", layers, problems)
 
 
 def parse_freezes(sections: Iterable[Section], problems: Problems) -> tuple[Freeze, ...]:

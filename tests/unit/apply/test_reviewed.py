@@ -19,7 +19,7 @@ from tests.unit.apply.scene import CERTAIN_AFTER, DESK, Scene, desk
 def reviewed(scene: Scene, wanted: DesiredFleet, *acts: Action, also: Address | None = None) -> Ledger:
     """An apply of a review that saw these acts at the desk, and a join of another address."""
     seen = {DESK: frozenset(acts)} | ({also: frozenset({Action.JOIN})} if also else {})
-    policy = Policy(review=Review(seen))
+    policy = Policy(review=Review(seen, {DESK: frozenset({("properties", "idle_timeout")})}))
     return scene.run(workflow.apply(scene.job(wanted, policy=policy), scene.provider()))
 
 
