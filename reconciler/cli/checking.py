@@ -57,7 +57,7 @@ class _Seen:
 def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format) -> int:
     """Compare the plan of one fleet with the reviewed one, and report what has moved; 0 where nothing has, else 2."""
     many.only_one(fleets, "--check")
-    if planning.out is not None or planning.base is not None or planning.flags.shaping():
+    if planning.out is not None or planning.against.base is not None or planning.flags.shaping():
         raise UsageError(
             "--check compares the whole plan; it goes with --offline and with no other choice of what is planned"
         )

@@ -66,17 +66,6 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         return key.strip(), text
 
 
-class Allowance(Pair):
-    """A `KEY=VALUE` of `--allow`, or the one word that needs no value."""
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        from reconciler.cli.allowances import UNREVIEWED
-
-        return (UNREVIEWED, "") if value == UNREVIEWED else super().convert(value, param, ctx)
-
-
 class VariableOption(Pair):
     """A `KEY=VALUE` of `--var`: nothing that looks like a key, since every process can read our arguments."""
 
@@ -262,68 +251,6 @@ full_option = click.option(
 
 # What every command on one running agent takes besides its own arguments; `talking.talk` takes it.
 talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
-
-selection_options = stacked(
-    click.option(
-        "--target",
-        "targets",
-        multiple=True,
-        metavar="GLOB",
-        shell_complete=completing.addresses,
-        help="Only addresses that match; repeatable.",
-    ),
-    click.option(
-        "--exclude",
-        "excludes",
-        multiple=True,
-        metavar="GLOB",
-        shell_complete=completing.addresses,
-        help="Not the addresses that match; repeatable.",
-    ),
-    click.option(
-        "--replace",
-        "replaces",
-        multiple=True,
-        metavar="GLOB",
-        shell_complete=completing.addresses,
-        help="Replace what matches in any case.",
-    ),
-)
-
-freeze_option = click.option(
-    "--override-freeze",
-    metavar="REASON",
-    help="Do what `freeze` holds, for once; the reason is recorded.",
-)
-
-policy_options = stacked(
-    click.option(
-        "--policy-from",
-        metavar="REV",
-        envvar="RECONCILER_POLICY_FROM",
-        help="Under the team's policy, .reconciler/policy.yaml of that commit: the base branch, not the change itself.",
-    ),
-    click.option(
-        "--allow",
-        "allows",
-        type=Allowance(),
-        multiple=True,
-        metavar="LIMIT=N",
-        help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS; and unreviewed, of `apply --approved`.",
-    ),
-    click.option(
-        "--only",
-        metavar="KINDS",
-        shell_complete=completing.kinds,
-        help="Do these kinds of change and hold the rest: renew,rotate,join.",
-    ),
-    click.option(
-        "--prune-unrecorded",
-        is_flag=True,
-        help="Leave agents with our mark that neither files nor state know.",
-    ),
-    freeze_option,
-)
 
 parallelism_option = click.option(
     "--parallelism",

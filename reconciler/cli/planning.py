@@ -13,6 +13,7 @@ from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.offline import plan_offline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
+from reconciler.cli.plan_options import Against
 from reconciler.plan.build import Plan
 from reconciler.plan.planfile import save
 from reconciler.report.escape import visible
@@ -24,21 +25,24 @@ class Planning:
 
     output: Output
     flags: Flags
+    against: Against = Against()
     out: str | None = None
     check_secrets: bool = False
-    offline: bool = False
-    base: str | None = None
+
+    @property
+    def asks_nobody(self) -> bool:
+        return self.against.offline or self.against.base is not None
 
     def __post_init__(self) -> None:
-        asks_nobody = self.offline or self.base is not None
-        is_both = self.offline and self.base is not None
+        asks_nobody = self.asks_nobody
+        is_both = self.against.offline and self.against.base is not None
         if asks_nobody and (is_both or self.out is not None or self.check_secrets):
             raise click.UsageError("--offline and --base exclude each other, --out and --check-secrets")
 
     def plan_of(self, fleet: FleetFlags) -> Plan:
         """The plan of a fleet, saved if that was asked for."""
-        if self.offline or self.base is not None:
-            return plan_offline(fleet, self.output, self.flags, base=self.base)
+        if self.asks_nobody:
+            return plan_offline(fleet, self.output, self.flags, base=self.against.base)
         with wiring.open_session(fleet, self.output, reads_secrets=self.check_secrets) as session:
             job = make_job(session, self.flags)
             steps = workflow.plan(job, session.provider, check_secrets=self.check_secrets)

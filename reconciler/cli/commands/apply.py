@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, plan_options
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long agents may take to run.",
 )
-@options.selection_options
-@options.policy_options
+@plan_options.selection_options
+@plan_options.policy_options
 @options.parallelism_option
 @options.rate_option
 @options.lock_option

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, plan_options
 from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @options.fleet_options
 @options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
-@options.freeze_option
+@plan_options.freeze_option
 @options.parallelism_option
 @options.rate_option
 @options.lock_option

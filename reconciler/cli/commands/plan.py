@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options
+from reconciler.cli import options, plan_options
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -25,15 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only)."
 )
-@click.option("--offline", is_flag=True, help="Compare with the state alone: no network, no credentials.")
-@click.option("--base", metavar="REF", help="Compare with the files of a commit: no network, no credentials.")
-@click.option(
-    "--check",
-    metavar="FILE|TOKEN",
-    help="Compare with a plan that was reviewed: 0 the same changes, 2 others, which are shown.",
-)
-@options.selection_options
-@options.policy_options
+@plan_options.against_options
+@plan_options.selection_options
+@plan_options.policy_options
 @options.parallelism_option
 @options.output_options
 def command(
@@ -45,9 +39,7 @@ def command(
     explain: bool,
     full: bool,
     check_secrets: bool,
-    offline: bool,
-    base: str | None,
-    check: str | None,
+    against: plan_options.Against,
     **flags: Any,
 ) -> int:
     """Show what apply would do, and why. Reads the files, the state and the service; writes nothing.
@@ -69,15 +61,13 @@ def command(
     from reconciler.cli.planning import Planning
     from reconciler.report.sentences import short_counts
 
-    planning = Planning(
-        output, Flags(**flags), out=out, check_secrets=check_secrets, offline=offline, base=base
-    )
+    planning = Planning(output, Flags(**flags), against, out=out, check_secrets=check_secrets)
     if out is not None:
         many.only_one(fleets, "--out")
-    if check is not None:
+    if against.check is not None:
         from reconciler.cli.checking import run_check
 
-        return run_check(check, fleets, planning, form)
+        return run_check(against.check, fleets, planning, form)
     shown = RenderOptions(explain=explain, full=full)
 
     def look(fleet: options.FleetFlags) -> many.FleetSeen:
