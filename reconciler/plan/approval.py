@@ -112,7 +112,7 @@ def hold_unreviewed(
 
 def _reason(act: Act) -> Reason:
     text = (
-        f"nobody has reviewed that it is to {action_of(act)}; plan again and have that reviewed "
+        f"nobody has reviewed this change ({action_of(act)}): plan again, and have that reviewed "
         "(`--allow unreviewed` does it at once)"
     )
     return Reason(Because.UNREVIEWED, text)

@@ -48,7 +48,7 @@ _LIFTS = {
     Because.UNRECORDED: "not in the state: `--prune-unrecorded` leaves it, if no other checkout wants it",
     Because.BACKING_OFF: "waiting after failures: a later apply tries again, `--replace ADDRESS` tries now",
     Because.FROZEN: "frozen: the same command goes on when the freeze ends, `--override-freeze REASON` lifts it once",
-    Because.UNREVIEWED: "not reviewed: have a new plan of it reviewed, or `--allow unreviewed` does it at once",
+    Because.UNREVIEWED: "not reviewed: a new plan shows it to reviewers, `--allow unreviewed` does it at once",
     Because.NOT_IN_ONLY: "left out by --only: apply without it, or name that kind, too",
     Because.OTHER_VERSION: "of another version: `--replace ADDRESS` replaces it and ends its conversation",
 }
