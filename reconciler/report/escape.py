@@ -15,6 +15,9 @@ from reconciler.secrets.visible import visible as visible  # noqa: PLC0414  rend
 # What Markdown and its HTML give a meaning to.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|~^$<>&]|^[-+=])")
 _NUMBERED = re.compile(r"^(\d+)([.)])")
+_NUMBER_SIGN = re.compile(r"(?<!&)#")  # one after an ampersand belongs to an entity of ours
+_WWW = re.compile(r"(www)\.", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -42,9 +45,23 @@ def prose(text: str) -> str:
     """A text inside a Markdown paragraph or table cell: no markup, no HTML, no mention, one line."""
     shown = _MARKDOWN.sub(lambda match: _ENTITIES.get(match[1], "\\" + match[1]), visible(text))
     shown = _NUMBERED.sub(r"\1\\\2", shown)
-    # An invisible comment parts what GitHub would link: a mention, an issue, a host name.
-    shown = shown.replace("@", "@<!-- -->").replace("\\#", "&#35;<!-- -->")
-    return shown.replace("://", ":<!-- -->//").replace("www.", "www<!-- -->.")
+    return _unlinked(shown.replace("\\#", "#"))
+
+
+def _unlinked(shown: str) -> str:
+    """Text in HTML in which nothing calls upon people or links: neither a mention, an issue, nor an address.
+
+    It is code, where code hosts look for none of them; entities, since readers of Markdown look for addresses in code of
+    HTML. Of a name with an `@` the sign alone is code: where all of it is, it is read as a mail address.
+    """
+    shown = _WORD.sub(_unlinked_address, shown)
+    return _NUMBER_SIGN.sub("<code>&#35;</code>", shown).replace("@", "<code>&#64;</code>")
+
+
+def _unlinked_address(match: re.Match[str]) -> str:
+    word = match[0]
+    spelled = _WWW.sub(r"\1&#46;", word.replace("://", "&#58;//"))
+    return word if spelled == word else f"<code>{spelled}</code>"
 
 
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", "`": "&#96;", "\\": "&#92;"}
@@ -63,7 +80,7 @@ def html(text: str) -> str:
     shown = (
         visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     )
-    return shown.replace("@", "@<!-- -->").replace("#", "#<!-- -->")
+    return _unlinked(shown)
 
 
 def fenced(lines: list[str], language: str = "") -> str:

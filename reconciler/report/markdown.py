@@ -20,6 +20,7 @@ from reconciler.report.addresses import every
 from reconciler.report.ended import conversations
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
+from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
@@ -86,7 +87,7 @@ def render_changes(
     """
     kind, headline = title
     rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
-    first = [f"<!-- reconciler {kind}: {plan.owner} -->", f"### {prose(headline)}"]
+    first = [marker(kind, plan.owner), f"### {prose(headline)}"]
     above = [
         f"**{_said(each)}**"
         for each in (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))

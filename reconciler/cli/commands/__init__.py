@@ -39,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("forget", "records", "Drop a record and release its agent."),
     Command("state", "records", "List, show, pull, push or migrate the state."),
     Command("destroy", "change", "Leave the whole fleet."),
+    Command("ci", "review", "Comment, keep issues and find reviews on GitHub and GitLab."),
     Command("simulator", "tools", "Serve the embedded service on loopback."),
     Command("schema", "tools", "Print a JSON Schema: fleet, rendered, plan, state."),
     Command("version", "tools", "Print the version."),

@@ -7,17 +7,17 @@ values.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from reconciler import durations
 from reconciler.errors import UsageError
 from reconciler.providers import Purpose
 from reconciler.providers.agora.tokens import is_credential
 from reconciler.secrets import Secret
+from reconciler.secrets.endpoints import ALLOWED, taken_apart
 
 APP_ID = "AGORA_APP_ID"
 APP_CERTIFICATE = "AGORA_APP_CERTIFICATE"
@@ -127,40 +127,13 @@ def base_url(override: str | None, area: str | None) -> str:
     path = CN_PATH if area == CN else GLOBAL_PATH
     if override is None or not override.strip():
         return HOSTS[area] + path
-    parts = _taken_apart(override.strip())
+    parts = taken_apart(override.strip())
     if isinstance(parts, str):
         raise UsageError(
             f"{BASE_URL} is not an address that credentials may be sent to: it {parts}",
-            hint="use https://host, or http:// with localhost, 127.0.0.1 or [::1]; no user, no query; or leave it out",
+            hint=f"{ALLOWED}; or leave it out",
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
-
-
-def _taken_apart(address: str) -> SplitResult | str:
-    """The parts of an address, or why it is not safe, without a word of it: it may hold a password."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        return "is malformed"
-    if "@" in parts.netloc:
-        return "names a user"
-    if not parts.hostname or port == 0:
-        return "is malformed" if parts.hostname else "names no host"
-    if parts.query or parts.fragment:
-        return "has a query or a fragment"
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        return parts
-    return "is not https, and not a service of this machine"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse_missing(env: Mapping[str, str], area: str | None, purpose: Purpose) -> None:

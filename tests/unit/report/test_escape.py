@@ -73,4 +73,4 @@ def test_fences_are_longer_than_what_they_hold() -> None:
 
 
 def test_html_is_text() -> None:
-    assert html('<a href="x">&@you') == "&lt;a href=&quot;x&quot;&gt;&amp;@<!-- -->you"
+    assert html('<a href="x">&@you') == "&lt;a href=&quot;x&quot;&gt;&amp;<code>&#64;</code>you"

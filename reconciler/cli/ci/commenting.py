@@ -1,0 +1,88 @@
+"""Posts reports as sticky comments."""
+
+from __future__ import annotations
+
+from reconciler.cli.ci.job import perform, text_of, this_job
+from reconciler.cli.ci.requests import request_of
+from reconciler.cli.output import MASKER, Output
+from reconciler.codehosts import sticky
+from reconciler.codehosts.settings import Settings
+from reconciler.errors import ReconcilerError, UsageError
+from reconciler.ports import Steps
+from reconciler.report import markers
+
+_TOO_LONG = (
+    "{marker}\n\n### {owner}: this report is longer than a comment\n\n"
+    "It has {length:,} characters, and a comment takes {most:,}. **Nothing of it is shown here: read all of it {place} "
+    "before you approve.**\n"
+)
+
+
+def post_comments(file: str, number: int | None, output: Output, *, is_applied: bool) -> int:
+    """Let a pull request have one comment for each report of a file; the exit code is 0.
+
+    Raises `ReconcilerError` where a report is longer than a comment: then that is what its comment says.
+    """
+    settings = this_job()
+    reports = reports_in(file, markers.PLAN)
+    if is_applied:
+        reports = tuple(each.of_kind(markers.APPLY) for each in reports)
+    kept = [_fitting(each, settings) for each in reports]
+
+    def steps() -> Steps[tuple[int, list[sticky.Did]]]:
+        request = yield from request_of(settings, number)
+        login = yield from settings.host.login()
+        comments = settings.host.comments(request)
+        did = []
+        for report, text in zip(reports, kept, strict=True):
+            did.append((yield from sticky.put(comments, login, _marker(report), text)))
+        return request, did
+
+    request, did = perform(steps())
+    for report, each in zip(reports, did, strict=True):
+        output.say(f"{report.owner}: comment on #{request} {each}")
+    cut = [each.owner for each, text in zip(reports, kept, strict=True) if text != _masked(each)]
+    if cut:
+        raise ReconcilerError(
+            f"longer than a comment may be ({settings.host.longest:,} characters): {', '.join(cut)}; the comment says so",
+            hint="show the plan on the job's page, or plan fewer agents with --target",
+        )
+    return 0
+
+
+def reports_in(file: str, kind: str) -> tuple[markers.Marked, ...]:
+    """The reports of a kind in a Markdown file; `UsageError` where there is none, or one twice."""
+    reports = tuple(each for each in markers.split(text_of(file)) if each.kind == kind)
+    if not reports:
+        raise UsageError(
+            f"{file} has no line {markers.marker(kind, 'FLEET.ENV')}, so it is no Markdown of `{kind}`",
+            hint=f"write it with `reconciler {kind} --format markdown`; where that failed, there is nothing to post",
+        )
+    owners = [each.owner for each in reports]
+    if len(set(owners)) < len(owners):
+        twice = next(each for each in owners if owners.count(each) > 1)
+        raise UsageError(f"{file} has two reports on {twice}; a comment can show one")
+    return reports
+
+
+def _marker(report: markers.Marked) -> str:
+    return markers.marker(report.kind, report.owner)
+
+
+def _masked(report: markers.Marked) -> str:
+    return MASKER.mask(report.text)
+
+
+def _fitting(report: markers.Marked, settings: Settings) -> str:
+    """A report as a comment, or what says that it is too long for one."""
+    text = _masked(report)
+    if len(text) <= settings.host.longest:
+        return text
+    place = f"on [the page of this job]({settings.page})" if settings.page else "on the page of the job"
+    return _TOO_LONG.format(
+        marker=_marker(report),
+        owner=report.owner,
+        length=len(text),
+        most=settings.host.longest,
+        place=place,
+    )

@@ -1,0 +1,127 @@
+"""The fleets of a checkout, and which of them a change touches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from reconciler import config
+from reconciler.cli.output import Output
+from reconciler.errors import InvalidConfig, UsageError
+from reconciler.git import Git
+from reconciler.model.address import ENVIRONMENT, NO_ENVIRONMENT
+from reconciler.report.documents import as_json_line
+
+FLEET_FILE = "fleet.yaml"
+POLICY = ".reconciler/policy.yaml"
+_HARMLESS = re.compile(r"(?!-)[A-Za-z0-9._/+=@,-]+")
+# What a runner calls the commit before the first of a branch.
+_NOTHING = "0" * 40
+
+
+def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -> str:
+    """The fleets below some directories that differ from a commit, with their environments, as JSON on one line."""
+    git = Git(Path())
+    root = _line(git, "rev-parse", "--show-toplevel")
+    if root is None:
+        raise UsageError("this is no Git checkout", hint="run it in the repository")
+    here = PurePosixPath(_line(git, "rev-parse", "--show-prefix") or "")
+    top = Git(Path(root))
+    fleets = [
+        each for each in _fleets(_names(top, "HEAD")) if any(_is_below(each, here, d) for d in directories)
+    ]
+    if revision is not None and revision != _NOTHING:
+        fleets = _touched(fleets, top, revision, output)
+    rows = [row for each in fleets for row in _rows(Path(root) / each, _shown(each, here))]
+    return as_json_line({"include": rows})
+
+
+def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Output) -> list[PurePosixPath]:
+    """The fleets in whose directories a file differs; all of them where the policy does."""
+    commit = _line(git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        raise UsageError(
+            f"git knows no commit {revision!r} here",
+            hint="fetch it first: a shallow clone has the last commit only (actions/checkout: fetch-depth: 0)",
+        )
+    changed = _paths(git, "diff-tree", "-r", "-z", "--no-renames", "--name-only", commit, "HEAD")
+    for gone in sorted({*_fleets(_names(git, commit))} - {*_fleets(_names(git, "HEAD"))}):
+        output.say(
+            f"warning: the fleet in {gone} is gone from the files, and its agents go on: check out {revision[:40]} "
+            "and run `reconciler destroy` there [ci]",
+            level="warning",
+        )
+    if PurePosixPath(POLICY) in changed:
+        return fleets
+    above = {parent for path in changed for parent in path.parents}
+    return [each for each in fleets if each in above]
+
+
+def _rows(directory: Path, shown: str) -> Iterator[dict[str, str]]:
+    """A row for each environment; one without, for a fleet that has none or does not load: its job says what is wrong.
+
+    Rows end up in the commands of a workflow: nothing in them means anything to a shell. Raises `UsageError` otherwise.
+    """
+    if not _HARMLESS.fullmatch(shown):
+        raise UsageError(
+            f"the fleet's directory {shown!a} has characters that do not belong into the commands of a workflow",
+            hint="rename it: letters, digits, and any of . _ - / + = @ ,",
+        )
+    try:
+        environments: tuple[str, ...] = config.environments(directory)
+    except (InvalidConfig, OSError):
+        environments = ()
+    if not all(map(ENVIRONMENT.fullmatch, environments)):
+        environments = ()
+    fleet = config.outline(directory)
+    name = fleet.owner.fleet if fleet is not None else ""
+    for each in environments or ("",):
+        owner = f"{name}.{each or NO_ENVIRONMENT}" if name else ""
+        yield {"directory": shown, "environment": each, "fleet": name, "name": owner or shown}
+
+
+def _fleets(names: list[PurePosixPath]) -> list[PurePosixPath]:
+    """The directories that hold a fleet's file, sorted."""
+    return sorted(each.parent for each in names if each.name == FLEET_FILE)
+
+
+def _names(git: Git, commit: str) -> list[PurePosixPath]:
+    return _paths(git, "ls-tree", "-r", "-z", "--name-only", commit)
+
+
+def _paths(git: Git, *arguments: str) -> list[PurePosixPath]:
+    data = git.read(*arguments)
+    if data is None:
+        raise UsageError("git cannot read the files of this checkout; has it a commit?")
+    return [PurePosixPath(each) for each in data.decode("utf-8", "surrogateescape").split("\0") if each]
+
+
+def _line(git: Git, *arguments: str) -> str | None:
+    done = git.run(*arguments)
+    return done.text if done.code == 0 else None
+
+
+def _is_below(fleet: PurePosixPath, here: PurePosixPath, directory: str) -> bool:
+    wanted = _joined(here, directory)
+    return wanted == PurePosixPath() or fleet == wanted or wanted in fleet.parents
+
+
+def _joined(here: PurePosixPath, directory: str) -> PurePosixPath:
+    """A directory of the command line as the repository's root sees it; `UsageError` for one outside."""
+    parts: list[str] = []
+    for part in (here / directory).parts:
+        if part == ".." and not parts:
+            raise UsageError(f"{directory} is not in this repository")
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return PurePosixPath(*parts)
+
+
+def _shown(fleet: PurePosixPath, here: PurePosixPath) -> str:
+    """A fleet's directory as the present directory sees it."""
+    import posixpath
+
+    return posixpath.relpath(f"/{fleet}", f"/{here}")

@@ -1,0 +1,104 @@
+"""Keeps one issue for each fleet and environment that drifts."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from reconciler.cli.ci.commenting import reports_in
+from reconciler.cli.ci.job import perform, this_job
+from reconciler.cli.output import MASKER, Output
+from reconciler.codehosts import Posted, sticky
+from reconciler.codehosts.settings import Settings
+from reconciler.errors import UsageError
+from reconciler.ports import Steps
+from reconciler.report import markers
+
+_FAILED = 1
+_DRIFT = 2
+_ROOM = 400
+# The lines that a run writes below a report, and finds again there.
+_CHECKED = re.compile(r"\n+(?:> \[!WARNING\]\n> \*\*The check failed[^\n]*\n\n)?_Last checked [^\n]*_\n*\Z")
+
+
+def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
+    """Open, rewrite, reopen or close an issue for each report of a file, as its exit code says; the exit code is 0."""
+    settings = this_job()
+    if owner is not None and not markers.is_owner(owner):
+        raise UsageError(
+            f'"{owner}" is no fleet and environment', hint="write hotel-desk.prod, or hotel-desk.-"
+        )
+    reports = _reports(file, code, owner)
+    if not reports:
+        output.say(
+            "warning: the check failed and its report names no fleet, so no issue was changed; "
+            "--fleet FLEET.ENV says whose it is [ci]",
+            level="warning",
+        )
+        return 0
+    checked = _checked(settings)
+
+    def steps() -> Steps[list[sticky.Did]]:
+        login = yield from settings.host.login()
+        did = []
+        for each in reports:
+            shelf = settings.host.issues(f"Voice agents have drifted: {each.owner}")
+            marker = markers.marker(markers.DRIFT, each.owner)
+            body = _body(each, code, checked, settings)
+            wanted = None if code == _FAILED else _is_drift(each, code, len(reports))
+            did.append((yield from sticky.put_with(shelf, login, marker, body, is_open=wanted)))
+        return did
+
+    for report, did in zip(reports, perform(steps()), strict=True):
+        output.say(f"{report.owner}: issue {did}")
+    return 0
+
+
+def _reports(file: str, code: int, owner: str | None) -> tuple[markers.Marked, ...]:
+    """The reports of a file. Those of a check that failed may be missing: what `owner` names then has one without words."""
+    found: tuple[markers.Marked, ...] = ()
+    if code != _FAILED:
+        found = reports_in(file, markers.DRIFT)
+    else:
+        with suppress(UsageError, OSError):
+            found = reports_in(file, markers.DRIFT)
+    if owner is None:
+        return found
+    mine = tuple(each for each in found if each.owner == owner)
+    if found and not mine:
+        raise UsageError(f"{file} has no report on {owner}; it has {', '.join(each.owner for each in found)}")
+    return mine or (markers.Marked(markers.DRIFT, owner, markers.marker(markers.DRIFT, owner) + "\n"),)
+
+
+def _is_drift(report: markers.Marked, code: int, count: int) -> bool:
+    """Whether a report shows drift: of several, the exit code is that of the worst."""
+    return code == _DRIFT and (count == 1 or "\n### No drift." not in report.text)
+
+
+def _body(
+    report: markers.Marked, code: int, checked: str, settings: Settings
+) -> Callable[[Posted | None], str]:
+    """What an issue is to say, given what it says now: after a check that failed, that stays."""
+
+    def made(old: Posted | None) -> str:
+        text = MASKER.mask(report.text)
+        note = ""
+        if code == _FAILED:
+            text = old.body.replace("\r\n", "\n") if old is not None else text
+            note = "> [!WARNING]\n> **The check failed: nobody knows whether this is still so.** The job's log says why.\n\n"
+        text = _CHECKED.sub("", text).rstrip("\n")
+        most = settings.host.longest - _ROOM
+        if len(text) > most:
+            cut = markers.marker(report.kind, report.owner)
+            text = f"{cut}\n\n### {report.owner} has drifted\n\nThe report is longer than an issue; the job's page shows it."
+        return f"{text}\n\n{note}_Last checked {checked}_\n"
+
+    return made
+
+
+def _checked(settings: Settings) -> str:
+    """When the check ran, and where: the sign of life of the check itself."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    return f"{now}, by [this job]({settings.page})." if settings.page else f"{now}."

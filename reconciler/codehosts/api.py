@@ -1,0 +1,241 @@
+"""Calls to the API of a code host: what is repeated, what is waited for, what is told, and when it ends.
+
+A read, and a change that may be made twice, is repeated after 5xx and broken connections. A call that makes something
+is never repeated here: `sticky` looks first whether it is there. Everything ends within `TOTAL` seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlsplit
+
+from reconciler.codehosts import Unanswered
+from reconciler.errors import AuthenticationFailed, ServiceError
+from reconciler.ports import Elapsed, Http, HttpFailure, HttpReply, HttpRequest, Now, Sleep, Steps
+from reconciler.secrets import Secret
+from reconciler.secrets.foreign_text import clean
+
+# Seconds: for a command, for one call, for what keeps failing, and for one pause that the code host asks for.
+TOTAL = 300.0
+CALL = 15.0
+FAILING = 22.0
+LONGEST_PAUSE = 120.0
+_FIRST_PAUSE = 0.5
+_WAITED_FOR = frozenset({403, 429})
+PER_PAGE = 100
+_MOST_PAGES = 300
+
+Query = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Api:
+    """One API with its address and its token. `name` is for people, `hint` says what a refused token needs."""
+
+    name: str
+    base: str
+    headers: Mapping[str, str | Secret]
+    hint: str
+    _until: float | None = field(default=None, init=False)
+
+    def read(self, path: str, query: Query = ()) -> Steps[HttpReply]:
+        """A reply that is no error. Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for the rest."""
+        return (yield from self._repeated(HttpRequest("GET", self.base + path, query)))
+
+    def found(self, path: str, query: Query = ()) -> Steps[Any]:
+        """What a path holds, as a tree."""
+        return self._tree((yield from self.read(path, query)))
+
+    def change(self, method: str, path: str, body: object | None = None) -> Steps[None]:
+        """A change that may be made twice without harm; what is gone already is no error of a DELETE."""
+        request = HttpRequest(method, self.base + path, body=body)
+        yield from self._repeated(request, gone_is_fine=method == "DELETE")
+
+    def asked(self, method: str, url: str, body: object) -> Steps[Any]:
+        """What a read answers that is no GET (GraphQL), as a tree; None where it is refused."""
+        try:
+            reply = yield from self._repeated(HttpRequest(method, url, body=body))
+        except ServiceError:
+            return None
+        return self._tree(reply)
+
+    def make(self, path: str, body: object) -> Steps[Unanswered | None]:
+        """A POST that makes something, sent once more only where it was certainly not executed."""
+        request = HttpRequest("POST", self.base + path, body=body)
+        started = yield Elapsed()
+        pause = _FIRST_PAUSE
+        while True:
+            result = yield from self._sent(request)
+            if isinstance(result, HttpReply):
+                if result.status < 300:
+                    return None
+                if result.status < 500:
+                    yield from self._waited(result, request)
+                    continue
+                return Unanswered(f"it answered {result.status}")
+            if result.sent:
+                return Unanswered(_why(result))
+            pause = yield from self._again(request, _why(result), started, pause)
+
+    def pages(self, path: str, query: Query = (), *, most: int = _MOST_PAGES) -> Steps[tuple[Any, ...]]:
+        """The items of every page of a list, or of the first `most`.
+
+        Of a link to the next page only the query is taken: where the token goes, no reply says.
+        """
+        items: list[Any] = []
+        wanted: Query = (*query, ("per_page", str(PER_PAGE)))
+        for page in range(1, most + 1):
+            reply = yield from self.read(path, wanted)
+            found = self._tree(reply)
+            if not isinstance(found, list):
+                raise ServiceError(f"{self.name} did not answer with a list: GET {path}")
+            items += found
+            following = _next(reply.headers, found, page)
+            if following is None:
+                return tuple(items)
+            wanted = (*((key, value) for key, value in wanted if key not in dict(following)), *following)
+        if most == _MOST_PAGES:
+            raise ServiceError(f"{self.name} lists more than {_MOST_PAGES * PER_PAGE:,} items: GET {path}")
+        return tuple(items)
+
+    # --- one call, and what its result asks for
+
+    def _repeated(self, request: HttpRequest, *, gone_is_fine: bool = False) -> Steps[HttpReply]:
+        started = yield Elapsed()
+        pause = _FIRST_PAUSE
+        while True:
+            result = yield from self._sent(request)
+            if isinstance(result, HttpReply) and result.status < 500:
+                if result.status < 300 or (gone_is_fine and result.status == 404):
+                    return result
+                yield from self._waited(result, request)
+                started, pause = (yield Elapsed()), _FIRST_PAUSE
+                continue
+            why = f"it answered {result.status}" if isinstance(result, HttpReply) else _why(result)
+            pause = yield from self._again(request, why, started, pause)
+
+    def _sent(self, request: HttpRequest) -> Steps[HttpReply | HttpFailure]:
+        left = yield from self._left()
+        headers = dict(self.headers)
+        if request.body is not None:
+            headers["content-type"] = "application/json"
+        sent = HttpRequest(request.method, request.url, request.query, headers, request.body, min(CALL, left))
+        result: HttpReply | HttpFailure = yield Http(sent)
+        return result
+
+    def _left(self) -> Steps[float]:
+        """Seconds until everything ends; raises `ServiceError` where that is now."""
+        now: float = yield Elapsed()
+        if self._until is None:
+            self._until = now + TOTAL
+        if self._until <= now:
+            raise ServiceError(
+                f"{self.name} has not answered well within {TOTAL:.0f} s", hint="run the job again later"
+            )
+        return self._until - now
+
+    def _again(self, request: HttpRequest, why: str, started: float, pause: float) -> Steps[float]:
+        """Pause before a call is sent again; returns the next pause. Raises `ServiceError` where it fails for too long."""
+        now: float = yield Elapsed()
+        if now + pause - started > FAILING:
+            raise ServiceError(
+                f"{self.name} cannot be used: {why}, again and again for {FAILING:.0f} s "
+                f"({request.method} {urlsplit(request.url).path})",
+                hint="see its status page, and run the job again",
+            )
+        yield Sleep(pause)
+        return min(pause * 2, 8.0)
+
+    def _waited(self, reply: HttpReply, request: HttpRequest) -> Steps[None]:
+        """Wait as long as a refusal asks for, or raise what it means."""
+        seconds = yield from _asked_pause(reply)
+        if seconds is None:
+            self._refuse(reply, request)
+        left = yield from self._left()
+        if seconds > min(LONGEST_PAUSE, left):
+            raise ServiceError(
+                f"{self.name} asks to be left alone for {seconds:.0f} s ({reply.status}): too many calls were made",
+                hint="run the job again after that",
+            )
+        yield Sleep(seconds)
+
+    def _refuse(self, reply: HttpReply, request: HttpRequest) -> NoReturn:
+        path = urlsplit(request.url).path
+        said = self.said(reply)
+        if reply.status == 401:
+            raise AuthenticationFailed(f"{self.name} refuses the token (401){said}", hint=self.hint)
+        if reply.status == 403:
+            needed = clean(reply.headers.get("x-accepted-github-permissions", ""), self._secrets())
+            permission = f"; the call needs {needed}" if needed else ""
+            raise AuthenticationFailed(
+                f"the token may not do this on {self.name} (403): {request.method} {path}{said}{permission}",
+                hint=self.hint,
+            )
+        hint = f"look at the names in the variables; a token without permission gets 404, too: {self.hint}"
+        raise ServiceError(
+            f"{self.name} answers {reply.status} to {request.method} {path}{said}",
+            hint=hint if reply.status == 404 else None,
+        )
+
+    def said(self, reply: HttpReply) -> str:
+        """What the body of a refusal says, for people."""
+        try:
+            tree = json.loads(reply.body)
+        except ValueError:
+            return ""
+        if not isinstance(tree, dict):
+            return ""
+        text = next((tree[key] for key in ("message", "error_description", "error") if tree.get(key)), "")
+        return f": {clean(str(text), self._secrets())}" if text else ""
+
+    def _secrets(self) -> list[Secret]:
+        return [each for each in self.headers.values() if isinstance(each, Secret)]
+
+    def _tree(self, reply: HttpReply) -> Any:
+        try:
+            return json.loads(reply.body)
+        except (ValueError, RecursionError):
+            raise ServiceError(f"{self.name} answered with something that is no JSON") from None
+
+
+def _why(failure: HttpFailure) -> str:
+    return f"{failure.trouble}{f' ({failure.detail[:120]})' if failure.detail else ''}"
+
+
+def _asked_pause(reply: HttpReply) -> Steps[float | None]:
+    """Seconds to wait before the call is sent again; None where waiting does not help.
+
+    GitHub asks by `Retry-After`, or by a used up limit and the time (epoch seconds) at which it is full again.
+    """
+    if reply.status not in _WAITED_FOR:
+        return None
+    asked = reply.headers.get("retry-after", "").strip()
+    if asked.isdecimal() and len(asked) < 10:
+        return float(asked) + 0.1
+    reset = reply.headers.get("x-ratelimit-reset", "")
+    if reply.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal() and len(reset) < 12:
+        now: float = yield Now()
+        return max(1.0, int(reset) - now + 1.0)
+    return 10.0 if reply.status == 429 or asked else None
+
+
+def _next(headers: Mapping[str, str], found: list[Any], page: int) -> Query | None:
+    """What asks for the page after this one; None after the last."""
+    if "x-next-page" in headers:
+        number = headers["x-next-page"].strip()
+        return (("page", number),) if number.isdecimal() else None
+    if "link" in headers:
+        return _linked(headers["link"])
+    # A host, or a proxy before it, that says nothing: a full page may have a successor.
+    return (("page", str(page + 1)),) if len(found) == PER_PAGE else None
+
+
+def _linked(header: str) -> Query | None:
+    for each in header.split(","):
+        address, *words = each.split(";")
+        if any(word.strip().replace('"', "").lower() == "rel=next" for word in words):
+            return tuple(parse_qsl(urlsplit(address.strip().strip("<>")).query)) or None
+    return None

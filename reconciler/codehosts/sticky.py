@@ -1,0 +1,83 @@
+"""Exactly one text with a marker: found by the marker on its first line and by its author, made where there is none.
+
+What others wrote is never touched, whatever it quotes. Of several (two runs at once, a late effect of a call that was sent
+again) the oldest stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from reconciler.codehosts import Posted, Shelf
+from reconciler.errors import ServiceError
+from reconciler.ports import Sleep, Steps
+
+_TRIES = 4
+# Seconds after which what an unanswered call made is listed, mostly.
+_SETTLES = 1.0
+
+
+class Did(StrEnum):
+    """What became of a text, in the words for people."""
+
+    MADE = "posted"
+    REWRITTEN = "updated"
+    UNCHANGED = "unchanged"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    NOTHING = "not needed"
+
+
+def own(shelf: Shelf, author: str, marker: str) -> Steps[tuple[Posted, ...]]:
+    """The texts of an author that bear a marker, oldest first."""
+    found = yield from shelf.posted(author)
+    mine = [each for each in found if each.author.lower() == author.lower() and each.bears(marker)]
+    return tuple(sorted(mine, key=lambda each: each.key))
+
+
+def put(shelf: Shelf, author: str, marker: str, body: str, *, is_open: bool = True) -> Steps[Did]:
+    """Let one text with the marker be there, and be this. One that is to be closed is not made for it."""
+    return (yield from put_with(shelf, author, marker, lambda _: body, is_open=is_open))
+
+
+def put_with(
+    shelf: Shelf, author: str, marker: str, body: Callable[[Posted | None], str], *, is_open: bool | None
+) -> Steps[Did]:
+    """As `put`, the body made from what is there; `is_open` None leaves one as it is, and makes none."""
+    why = ""
+    for _ in range(_TRIES):
+        mine = yield from own(shelf, author, marker)
+        if mine:
+            return (yield from _settle(shelf, mine, body(mine[0]), is_open, is_new=bool(why)))
+        if not is_open:
+            return Did.NOTHING
+        unanswered = yield from shelf.post(body(None))
+        if unanswered is None:
+            # Another run may have made one at the same time.
+            mine = yield from own(shelf, author, marker)
+            if len(mine) > 1:
+                yield from _settle(shelf, mine, body(mine[0]), is_open, is_new=True)
+            return Did.MADE
+        why = unanswered.why
+        yield Sleep(_SETTLES)
+    raise ServiceError(
+        f"nothing could be posted: {why}, {_TRIES} times, and it is not listed",
+        hint="run the job again: what was made nevertheless is found by its marker",
+    )
+
+
+def _settle(
+    shelf: Shelf, mine: tuple[Posted, ...], body: str, is_open: bool | None, *, is_new: bool
+) -> Steps[Did]:
+    kept, *extras = mine
+    for each in extras:
+        if each.is_open:
+            yield from shelf.discard(each)
+    wanted = kept.is_open if is_open is None else is_open
+    if kept.body.replace("\r\n", "\n").rstrip() == body.rstrip() and kept.is_open == wanted:
+        return Did.MADE if is_new else Did.UNCHANGED
+    yield from shelf.rewrite(kept, body, is_open=wanted)
+    if wanted != kept.is_open:
+        return Did.REOPENED if wanted else Did.CLOSED
+    return Did.REWRITTEN

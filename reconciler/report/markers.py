@@ -1,0 +1,90 @@
+"""What a bot finds in our Markdown again: the marker of each report, and the token of a review.
+
+A marker stands on a line of its own outside code blocks, where no text of a fleet can begin a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.model.approval import Approval
+
+PLAN: Final = "plan"
+DRIFT: Final = "drift"
+APPLY: Final = "apply"
+
+_OWNER = r"[a-z][a-z0-9-]{0,19}\.(?:-|[a-z][a-z0-9-]{0,7})"
+_MARKER = re.compile(rf"<!-- reconciler ({PLAN}|{DRIFT}|{APPLY}): ({_OWNER}) -->")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_TOKEN = re.compile(r"\W{0,4}approval\b[^`]{0,80}`([0-9a-f]{40}\.[0-9a-f]{40})`", re.IGNORECASE)
+
+
+def marker(kind: str, owner: object) -> str:
+    """The hidden first line of a report on a fleet and environment."""
+    return f"<!-- reconciler {kind}: {owner} -->"
+
+
+def is_owner(text: str) -> bool:
+    """Whether a text is a fleet and its environment, as a marker writes them: `hotel-desk.prod`, `hotel-desk.-`."""
+    return re.fullmatch(_OWNER, text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One report with its marker as the first line of `text`."""
+
+    kind: str
+    owner: str
+    text: str
+
+    def of_kind(self, kind: str) -> Marked:
+        """The same report under the marker of another kind."""
+        rest = self.text.split("\n", 1)[1]
+        return Marked(kind, self.owner, f"{marker(kind, self.owner)}\n{rest}")
+
+
+def split(text: str) -> tuple[Marked, ...]:
+    """The reports in a document: one, or those of several fleets and environments. What has no marker is left out."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    lines = text.split("\n")
+    starts = [place for place, line in _outside_code(lines) if _MARKER.fullmatch(line.rstrip())]
+    ends = [*starts[1:], len(lines)]
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        kind, owner = _MARKER.fullmatch(lines[start].rstrip()).groups()  # type: ignore[union-attr]  # it does
+        body = lines[start:end]
+        if len(starts) > 1 or start:
+            body = body[: _own_part(body)]
+        found.append(Marked(kind, owner, "\n".join(body).rstrip("\n") + "\n"))
+    return tuple(found)
+
+
+def _own_part(lines: list[str]) -> int:
+    """How many lines of a document of several belong to its first report: the next heading, or the table, ends it."""
+    for place, line in _outside_code(lines):
+        if line.startswith("## ") or line == "| fleet | result |":
+            return place
+    return len(lines)
+
+
+def approval_in(text: str) -> Approval | None:
+    """The token that a report shows; None where it shows none, or two."""
+    found = {match[1] for _, line in _outside_code(text.split("\n")) if (match := _TOKEN.match(line))}
+    return Approval.parse(found.pop()) if len(found) == 1 else None
+
+
+def _outside_code(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """The lines that stand in no code block, with their places."""
+    fence = ""
+    for place, line in enumerate(lines):
+        match = _FENCE.match(line)
+        if fence:
+            if match and match[1].startswith(fence) and not match[2].strip():
+                fence = ""
+        elif match and (match[1][0] == "~" or "`" not in match[2]):
+            fence = match[1]
+        else:
+            yield place, line
