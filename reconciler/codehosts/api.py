@@ -20,10 +20,10 @@ from reconciler.secrets.foreign_text import clean
 
 # Seconds: for a command, for one call, for what keeps failing, and for one pause that the code host asks for.
 TOTAL = 300.0
-CALL = 15.0
+CALL = 12.0
 FAILING = 22.0
 LONGEST_PAUSE = 120.0
-_FIRST_PAUSE = 0.5
+_FIRST_PAUSE = 0.3
 _WAITED_FOR = frozenset({403, 429})
 PER_PAGE = 100
 _MOST_PAGES = 300
@@ -68,12 +68,13 @@ class Api:
         started = yield Elapsed()
         pause = _FIRST_PAUSE
         while True:
-            result = yield from self._sent(request)
+            result = yield from self._sent(request, started)
             if isinstance(result, HttpReply):
                 if result.status < 300:
                     return None
                 if result.status < 500:
                     yield from self._waited(result, request)
+                    started = yield Elapsed()
                     continue
                 return Unanswered(f"it answered {result.status}")
             if result.sent:
@@ -107,7 +108,7 @@ class Api:
         started = yield Elapsed()
         pause = _FIRST_PAUSE
         while True:
-            result = yield from self._sent(request)
+            result = yield from self._sent(request, started)
             if isinstance(result, HttpReply) and result.status < 500:
                 if result.status < 300 or (gone_is_fine and result.status == 404):
                     return result
@@ -117,8 +118,11 @@ class Api:
             why = f"it answered {result.status}" if isinstance(result, HttpReply) else _why(result)
             pause = yield from self._again(request, why, started, pause)
 
-    def _sent(self, request: HttpRequest) -> Steps[HttpReply | HttpFailure]:
+    def _sent(self, request: HttpRequest, started: float) -> Steps[HttpReply | HttpFailure]:
+        """What comes of a call that was tried first when `started` says."""
         left = yield from self._left()
+        now: float = yield Elapsed()
+        seconds = min(CALL, left, max(2.0, started + FAILING - now))
         headers = dict(self.headers)
         if request.body is not None:
             headers["content-type"] = "application/json"

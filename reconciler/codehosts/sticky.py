@@ -15,7 +15,7 @@ from reconciler.ports import Sleep, Steps
 
 _TRIES = 4
 # Seconds after which what an unanswered call made is listed, mostly.
-_SETTLES = 1.0
+_SETTLES = 0.5
 
 
 class Did(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from reconciler.model.approval import Approval
@@ -51,9 +52,8 @@ def split(text: str) -> tuple[Marked, ...]:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     lines = text.split("\n")
     starts = [place for place, line in _outside_code(lines) if _MARKER.fullmatch(line.rstrip())]
-    ends = [*starts[1:], len(lines)]
     found = []
-    for start, end in zip(starts, ends, strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         kind, owner = _MARKER.fullmatch(lines[start].rstrip()).groups()  # type: ignore[union-attr]  # it does
         body = lines[start:end]
         if len(starts) > 1 or start:

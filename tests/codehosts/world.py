@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from reconciler.cli import main
 from tests.codehosts import github, gitlab
 from tests.codehosts.stand_in import serving
 
 KEPT = ("PATH", "HOME", "PYTHONPATH", "LANG", "XDG_STATE_HOME", "TMPDIR", "COVERAGE_PROCESS_START")
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @dataclass
@@ -25,18 +36,37 @@ class Job:
     directory: Path
     variables: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-        environment |= {"CI": "true", **self.variables, **variables}
-        return subprocess.run(
+    def environment(self, **more: str) -> dict[str, str]:
+        """What the program sees; an empty value takes a variable away."""
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        return {
+            name: value for name, value in {**kept, "CI": "true", **self.variables, **more}.items() if value
+        }
+
+    def run(self, *arguments: object, **variables: str) -> Done:
+        """Run a command line in this process: a start costs a second of a busy machine."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.directory)
+            for name in tuple(os.environ):
+                patch.delenv(name)
+            for name, value in self.environment(**variables).items():
+                patch.setenv(name, value)
+            code = main.run([*map(str, arguments)])
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def spawn(self, *arguments: object, **variables: str) -> Done:
+        """Run a command line as a job does, in a process of its own."""
+        done = subprocess.run(
             [sys.executable, "-m", "reconciler", *map(str, arguments)],
             cwd=self.directory,
-            env={name: value for name, value in environment.items() if value},
+            env=self.environment(**variables),
             capture_output=True,
             text=True,
             timeout=100,
             check=False,
         )
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def write(self, name: str, text: str) -> Path:
         path = self.directory / name

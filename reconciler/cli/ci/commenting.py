@@ -27,24 +27,29 @@ def post_comments(file: str, number: int | None, output: Output, *, is_applied: 
     reports = reports_in(file, markers.PLAN)
     if is_applied:
         reports = tuple(each.of_kind(markers.APPLY) for each in reports)
-    kept = [_fitting(each, settings) for each in reports]
+    texts = [MASKER.mask(each.text) for each in reports]
+    most = settings.host.longest
+    long = [report.owner for report, text in zip(reports, texts, strict=True) if len(text) > most]
+    texts = [
+        text if len(text) <= most else _too_long(report, len(text), settings)
+        for report, text in zip(reports, texts, strict=True)
+    ]
 
     def steps() -> Steps[tuple[int, list[sticky.Did]]]:
         request = yield from request_of(settings, number)
         login = yield from settings.host.login()
         comments = settings.host.comments(request)
         did = []
-        for report, text in zip(reports, kept, strict=True):
+        for report, text in zip(reports, texts, strict=True):
             did.append((yield from sticky.put(comments, login, _marker(report), text)))
         return request, did
 
     request, did = perform(steps())
     for report, each in zip(reports, did, strict=True):
         output.say(f"{report.owner}: comment on #{request} {each}")
-    cut = [each.owner for each, text in zip(reports, kept, strict=True) if text != _masked(each)]
-    if cut:
+    if long:
         raise ReconcilerError(
-            f"longer than a comment may be ({settings.host.longest:,} characters): {', '.join(cut)}; the comment says so",
+            f"longer than a comment may be ({most:,} characters): {', '.join(long)}; the comment says so",
             hint="show the plan on the job's page, or plan fewer agents with --target",
         )
     return 0
@@ -69,20 +74,8 @@ def _marker(report: markers.Marked) -> str:
     return markers.marker(report.kind, report.owner)
 
 
-def _masked(report: markers.Marked) -> str:
-    return MASKER.mask(report.text)
-
-
-def _fitting(report: markers.Marked, settings: Settings) -> str:
-    """A report as a comment, or what says that it is too long for one."""
-    text = _masked(report)
-    if len(text) <= settings.host.longest:
-        return text
+def _too_long(report: markers.Marked, length: int, settings: Settings) -> str:
+    """What stands in the place of a report that is longer than a comment: an older one must not stay there."""
     place = f"on [the page of this job]({settings.page})" if settings.page else "on the page of the job"
-    return _TOO_LONG.format(
-        marker=_marker(report),
-        owner=report.owner,
-        length=len(text),
-        most=settings.host.longest,
-        place=place,
-    )
+    marker, most = _marker(report), settings.host.longest
+    return _TOO_LONG.format(marker=marker, owner=report.owner, length=length, most=most, place=place)
