@@ -126,7 +126,7 @@ class Api:
         headers = dict(self.headers)
         if request.body is not None:
             headers["content-type"] = "application/json"
-        sent = HttpRequest(request.method, request.url, request.query, headers, request.body, min(CALL, left))
+        sent = HttpRequest(request.method, request.url, request.query, headers, request.body, seconds)
         result: HttpReply | HttpFailure = yield Http(sent)
         return result
 

@@ -20,7 +20,7 @@ APPLY: Final = "apply"
 _OWNER = r"[a-z][a-z0-9-]{0,19}\.(?:-|[a-z][a-z0-9-]{0,7})"
 _MARKER = re.compile(rf"<!-- reconciler ({PLAN}|{DRIFT}|{APPLY}): ({_OWNER}) -->")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
-_TOKEN = re.compile(r"\W{0,4}approval\b[^`]{0,80}`([0-9a-f]{40}\.[0-9a-f]{40})`", re.IGNORECASE)
+_TOKEN = re.compile(r"Approval: `([0-9a-f]{40}\.[0-9a-f]{40})`")
 
 
 def marker(kind: str, owner: object) -> str:
@@ -71,8 +71,10 @@ def _own_part(lines: list[str]) -> int:
 
 
 def approval_in(text: str) -> Approval | None:
-    """The token that a report shows; None where it shows none, or two."""
-    found = {match[1] for _, line in _outside_code(text.split("\n")) if (match := _TOKEN.match(line))}
+    """The token that a report shows on a line of its own (`sentences.approval`); None where it shows none, or two."""
+    found = {
+        match[1] for _, line in _outside_code(text.split("\n")) if (match := _TOKEN.fullmatch(line.rstrip()))
+    }
     return Approval.parse(found.pop()) if len(found) == 1 else None
 
 
