@@ -15,7 +15,13 @@ from reconciler.secrets.visible import visible as visible  # noqa: PLC0414  rend
 # What Markdown and its HTML give a meaning to.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#!|~^$<>&]|^[-+=])")
 _NUMBERED = re.compile(r"^(\d+)([.)])")
-_NUMBER_SIGN = re.compile(r"(?<!&)#")  # one after an ampersand belongs to an entity of ours
+# How the links of GitHub and GitLab begin: to an issue, a milestone, a merge request, a label, a snippet, an alert.
+# In prose they are escaped by then; in HTML, a number sign after an ampersand belongs to an entity of ours.
+_ESCAPED_SIGNS = re.compile(r"\\#|(?:%|\\[!~$^])(?=\w)")
+_SIGNS = re.compile(r"(?<!&)#|[%!~$^](?=\w|&quot;)")
+_IN_HTML = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "[": "&#91;", "]": "&#93;", "`": "&#96;"}
+)
 _WWW = re.compile(r"(www)\.", re.IGNORECASE)
 _WORD = re.compile(r"\S+")
 _BACKTICKS = re.compile(r"`+")
@@ -45,17 +51,19 @@ def prose(text: str) -> str:
     """A text inside a Markdown paragraph or table cell: no markup, no HTML, no mention, one line."""
     shown = _MARKDOWN.sub(lambda match: _ENTITIES.get(match[1], "\\" + match[1]), visible(text))
     shown = _NUMBERED.sub(r"\1\\\2", shown)
-    return _unlinked(shown.replace("\\#", "#"))
+    return _unlinked(shown, _ESCAPED_SIGNS)
 
 
-def _unlinked(shown: str) -> str:
+def _unlinked(shown: str, signs: re.Pattern[str]) -> str:
     """Text in HTML in which nothing calls upon people or links: neither a mention, an issue, nor an address.
 
     It is code, where code hosts look for none of them; entities, since readers of Markdown look for addresses in code of
     HTML. Of a name with an `@` the sign alone is code: where all of it is, it is read as a mail address.
     """
-    shown = _WORD.sub(_unlinked_address, shown)
-    return _NUMBER_SIGN.sub("<code>&#35;</code>", shown).replace("@", "<code>&#64;</code>")
+    shown = signs.sub(
+        lambda match: f"<code>&#{ord(match[0][-1])};</code>", _WORD.sub(_unlinked_address, shown)
+    )
+    return shown.replace("@", "<code>&#64;</code>")
 
 
 def _unlinked_address(match: re.Match[str]) -> str:
@@ -64,7 +72,16 @@ def _unlinked_address(match: re.Match[str]) -> str:
     return word if spelled == word else f"<code>{spelled}</code>"
 
 
-_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", "`": "&#96;", "\\": "&#92;"}
+_ENTITIES = {
+    "[": "&#91;",
+    "]": "&#93;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    "|": "&#124;",
+    "`": "&#96;",
+    "\\": "&#92;",
+}
 
 
 def code(text: str) -> str:
@@ -77,10 +94,8 @@ def code(text: str) -> str:
 
 def html(text: str) -> str:
     """A text inside an HTML element such as `<summary>`, where Markdown is not read, and mentions are."""
-    shown = (
-        visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
-    )
-    return _unlinked(shown)
+    shown = visible(text).translate(_IN_HTML)
+    return _unlinked(shown, _SIGNS)
 
 
 def fenced(lines: list[str], language: str = "") -> str:
