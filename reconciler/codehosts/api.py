@@ -26,6 +26,7 @@ LONGEST_PAUSE = 120.0
 _FIRST_PAUSE = 0.3
 _WAITED_FOR = frozenset({403, 429})
 PER_PAGE = 100
+NOTHING: frozenset[int] = frozenset()
 _MOST_PAGES = 300
 
 Query = tuple[tuple[str, str], ...]
@@ -41,26 +42,19 @@ class Api:
     hint: str
     _until: float | None = field(default=None, init=False)
 
-    def read(self, path: str, query: Query = ()) -> Steps[HttpReply]:
-        """A reply that is no error. Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for the rest."""
-        return (yield from self._repeated(HttpRequest("GET", self.base + path, query)))
-
-    def found(self, path: str, query: Query = ()) -> Steps[Any]:
-        """What a path holds, as a tree."""
-        return self._tree((yield from self.read(path, query)))
+    def found(self, path: str) -> Steps[Any]:
+        """What a path holds, as a tree. Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for the rest."""
+        return self._tree((yield from self._repeated(HttpRequest("GET", self.base + path))))
 
     def change(self, method: str, path: str, body: object | None = None) -> Steps[None]:
         """A change that may be made twice without harm; what is gone already is no error of a DELETE."""
-        request = HttpRequest(method, self.base + path, body=body)
-        yield from self._repeated(request, gone_is_fine=method == "DELETE")
+        fine = frozenset({404}) if method == "DELETE" else NOTHING
+        yield from self._repeated(HttpRequest(method, self.base + path, body=body), fine)
 
-    def asked(self, method: str, url: str, body: object) -> Steps[Any]:
-        """What a read answers that is no GET (GraphQL), as a tree; None where it is refused."""
-        try:
-            reply = yield from self._repeated(HttpRequest(method, url, body=body))
-        except ServiceError:
-            return None
-        return self._tree(reply)
+    def granted(self, method: str, address: str, body: object | None = None) -> Steps[Any]:
+        """What a read answers that this token may not be allowed, as a tree; None where it is not, or there is no such."""
+        reply = yield from self._repeated(HttpRequest(method, address, body=body), frozenset({403, 404}))
+        return self._tree(reply) if reply.status < 300 else None
 
     def make(self, path: str, body: object) -> Steps[Unanswered | None]:
         """A POST that makes something, sent once more only where it was certainly not executed."""
@@ -81,15 +75,19 @@ class Api:
                 return Unanswered(_why(result))
             pause = yield from self._again(request, _why(result), started, pause)
 
-    def pages(self, path: str, query: Query = (), *, most: int = _MOST_PAGES) -> Steps[tuple[Any, ...]]:
-        """The items of every page of a list, or of the first `most`.
+    def pages(
+        self, path: str, query: Query = (), *, absent: frozenset[int] = NOTHING
+    ) -> Steps[tuple[Any, ...]]:
+        """The items of every page of a list; none where the answer is a status in `absent`.
 
         Of a link to the next page only the query is taken: where the token goes, no reply says.
         """
         items: list[Any] = []
         wanted: Query = (*query, ("per_page", str(PER_PAGE)))
-        for page in range(1, most + 1):
-            reply = yield from self.read(path, wanted)
+        for page in range(1, _MOST_PAGES + 1):
+            reply = yield from self._repeated(HttpRequest("GET", self.base + path, wanted), absent)
+            if reply.status in absent:
+                return ()
             found = self._tree(reply)
             if not isinstance(found, list):
                 raise ServiceError(f"{self.name} did not answer with a list: GET {path}")
@@ -98,19 +96,20 @@ class Api:
             if following is None:
                 return tuple(items)
             wanted = (*((key, value) for key, value in wanted if key not in dict(following)), *following)
-        if most == _MOST_PAGES:
-            raise ServiceError(f"{self.name} lists more than {_MOST_PAGES * PER_PAGE:,} items: GET {path}")
-        return tuple(items)
+        raise ServiceError(f"{self.name} lists more than {_MOST_PAGES * PER_PAGE:,} items: GET {path}")
 
     # --- one call, and what its result asks for
 
-    def _repeated(self, request: HttpRequest, *, gone_is_fine: bool = False) -> Steps[HttpReply]:
+    def _repeated(self, request: HttpRequest, fine: frozenset[int] = NOTHING) -> Steps[HttpReply]:
+        """The reply to what may be sent again: one without an error, or with a status in `fine` that asks for no pause."""
         started = yield Elapsed()
         pause = _FIRST_PAUSE
         while True:
             result = yield from self._sent(request, started)
             if isinstance(result, HttpReply) and result.status < 500:
-                if result.status < 300 or (gone_is_fine and result.status == 404):
+                if result.status < 300:
+                    return result
+                if result.status in fine and (yield from _asked_pause(result)) is None:
                     return result
                 yield from self._waited(result, request)
                 started, pause = (yield Elapsed()), _FIRST_PAUSE

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from reconciler.codehosts import Head, Posted, Unanswered
 from reconciler.codehosts.api import Api, Query
-from reconciler.errors import AuthenticationFailed, ServiceError
 from reconciler.ports import Steps
 from reconciler.secrets import Secret
 
 VERSION = "2022-11-28"
 # Whose comments a job's own token writes.
 ACTIONS_BOT = "github-actions[bot]"
+# What GitHub answers for what is not there, and for a commit that it does not know.
+_UNKNOWN = frozenset({404, 422})
 PERMISSIONS = (
     "give the job `permissions:` with `pull-requests: write` to comment, `issues: write` for issues, "
     "`pull-requests: read` for approved; the token of a fork's pull request may never write"
@@ -43,15 +45,11 @@ class GitHub:
 
     def login(self) -> Steps[str]:
         """The token's user. That of an app, as every job's own is, has none to be asked for: GraphQL tells its bot."""
-        try:
-            user = yield from self.api.found("/user")
-        except (AuthenticationFailed, ServiceError) as problem:
-            if "401" in problem.message:
-                raise
-        else:
+        user = yield from self.api.granted("GET", f"{self.api.base}/user")
+        if user is not None:
             return _login(user)
         base = self.api.base.removesuffix("/v3")  # on a server of one's own: /api/v3 and /api/graphql
-        answer = yield from self.api.asked("POST", f"{base}/graphql", {"query": "{viewer{login}}"})
+        answer = yield from self.api.granted("POST", f"{base}/graphql", {"query": "{viewer{login}}"})
         try:
             return str(answer["data"]["viewer"]["login"])
         except (KeyError, TypeError):
@@ -66,8 +64,12 @@ class GitHub:
     def open_pull_requests(self, head: Head) -> Steps[tuple[int, ...]]:
         owner = head.repository.partition("/")[0]
         query: Query = (("state", "open"), ("head", f"{owner}:{head.branch}"))
-        found = yield from self.api.pages(f"/repos/{self.repository}/pulls", query)
-        return tuple(each["number"] for each in found if _is_head(each, head) and each.get("state") == "open")
+        pulls = f"/repos/{self.repository}/pulls"
+        found = _headed((yield from self.api.pages(pulls, query, absent=_UNKNOWN)), head)
+        if not found:  # the branch may have been renamed
+            commit = f"/repos/{self.repository}/commits/{head.commit}/pulls"
+            found = _headed((yield from self.api.pages(commit, absent=_UNKNOWN)), head)
+        return found
 
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
         found = yield from self.api.pages(f"/repos/{self.repository}/commits/{commit}/pulls")
@@ -131,6 +133,11 @@ class GitHubIssues:
 def _login(user: Any) -> str:
     """A user's login; empty for one that is gone."""
     return str(user.get("login") or "") if isinstance(user, dict) else ""
+
+
+def _headed(found: Iterable[Any], head: Head) -> tuple[int, ...]:
+    """The numbers of the open pull requests of which this commit, in this repository, is the head."""
+    return tuple(each["number"] for each in found if each.get("state") == "open" and _is_head(each, head))
 
 
 def _is_head(request: Any, head: Head) -> bool:

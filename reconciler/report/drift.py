@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from reconciler.plan.change import Action, action_of
+from reconciler.plan.change import Action, Because, act_of, action_of
 from reconciler.report import json_plan, markdown, sentences
+from reconciler.report.escape import code
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
@@ -42,8 +45,38 @@ def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.
         drift.plan,
         _rows(drift, full),
         title=("drift", headline(drift)),
-        notes=[besides(drift)] if besides(drift) else [],
+        notes=[*_classes(drift), *filter(None, [besides(drift)])],
         budget=budget,
+    )
+
+
+# What has happened, by the reason of what would undo it; the words are those of the JSON.
+_HAPPENED: Mapping[Because, str] = {
+    Because.STOPPED_OUTSIDE: "stopped, and not by this tool",
+    Because.VANISHED: "gone, and the service does not say why",
+    Because.EXPIRED: "ended at the age limit",
+    Because.IDLE: "ended because nobody was there",
+    Because.ENDED: "ended by the service",
+    Because.FAILED: "failed",
+    Because.UNFINISHED: "left in the middle by a run of this tool",
+    Because.DUPLICATE: "a second agent at one address",
+    Because.STATE_LOST: "runs, and the state does not know it",
+    Because.OTHER_REVISION: "runs, and was started as something else",
+    Because.REMOVED: "runs, and is recorded nowhere",
+    Because.ALREADY_GONE: "gone, and not wanted any more",
+    Because.FIELDS: "not as it was applied",
+}
+
+
+def _classes(drift: Drift) -> list[str]:
+    """How many addresses differ in which way, as a table; the kinds by their words, the most frequent first."""
+    found = Counter(act_of(each).reason.because for each in drift.plan.pending)
+    rows = [
+        f"| {code(because.value)} | {_HAPPENED.get(because, because.value.replace('_', ' '))} | {count:,} |"
+        for because, count in sorted(found.items(), key=lambda each: (-each[1], each[0]))
+    ]
+    return (
+        ["\n".join(["| difference | what has happened | agents |", "|---|---|--:|", *rows])] if rows else []
     )
 
 

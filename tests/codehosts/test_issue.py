@@ -77,8 +77,8 @@ def test_a_check_that_failed_leaves_the_issue_open_and_says_so_once(tmp_path: Pa
     with github_job(tmp_path, world) as job:
         said(job, 2, drift(2))
         (issue,) = world.issues
-        for report in ("", None, drift(5), "no marker"):
-            said(job, 1, report, "--fleet", OWNER)
+        for code, report in ((1, ""), (143, None), (1, drift(5)), (137, "no marker")):
+            said(job, code, report, "--fleet", OWNER)
             assert issue["state"] == "open"
             assert issue["body"].startswith(drift(2).rstrip())
             assert issue["body"].count(failed) == issue["body"].count("_Last checked ") == 1
@@ -101,7 +101,7 @@ def test_a_failed_check_of_nobody_changes_nothing_and_warns(tmp_path: Path) -> N
         assert (
             "has no report on other.prod; it has" in check(job, 2, drift(1), "--fleet", "other.prod").stderr
         )
-        assert check(job, 3, drift(1)).returncode == 1
+        assert check(job, 256, drift(1)).returncode == 1
     assert world.log == []
 
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="The Markdown of `drift`; after exit code 1 it may be empty or missing.",
+    help="The Markdown of `drift`; after a check that failed it may be empty or missing.",
 )
 @click.option(
     "--exit-code",
     "code",
     required=True,
-    type=click.IntRange(0, 2),
+    type=click.IntRange(0, 255),
     metavar="N",
-    help="With what `drift` ended: 0 closes the issue, 2 opens it, 1 says that the check failed.",
+    help="With what `drift` ended: 0 closes the issue, 2 opens it, anything else says in it that the check failed.",
 )
 @click.option(
     "--fleet",

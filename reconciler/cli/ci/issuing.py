@@ -16,8 +16,7 @@ from reconciler.errors import UsageError
 from reconciler.ports import Steps
 from reconciler.report import markers
 
-_FAILED = 1
-_DRIFT = 2
+_NONE, _DRIFT = 0, 2
 _ROOM = 400
 # The lines that a run writes below a report, and finds again there.
 _CHECKED = re.compile(r"\n+(?:> \[!WARNING\]\n> \*\*The check failed[^\n]*\n\n)?_Last checked [^\n]*_\n*\Z")
@@ -47,7 +46,7 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
             shelf = settings.host.issues(f"Voice agents have drifted: {each.owner}")
             marker = markers.marker(markers.DRIFT, each.owner)
             body = _body(each, code, checked, settings)
-            wanted = None if code == _FAILED else _is_drift(each, code, len(reports))
+            wanted = None if code not in (_NONE, _DRIFT) else _is_drift(each, code, len(reports))
             did.append((yield from sticky.put_with(shelf, login, marker, body, is_open=wanted)))
         return did
 
@@ -59,7 +58,7 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
 def _reports(file: str, code: int, owner: str | None) -> tuple[markers.Marked, ...]:
     """The reports of a file. Those of a check that failed may be missing: what `owner` names then has one without words."""
     found: tuple[markers.Marked, ...] = ()
-    if code != _FAILED:
+    if code in (_NONE, _DRIFT):
         found = reports_in(file, markers.DRIFT)
     else:
         with suppress(UsageError, OSError):
@@ -85,7 +84,7 @@ def _body(
     def made(old: Posted | None) -> str:
         text = MASKER.mask(report.text)
         note = ""
-        if code == _FAILED:
+        if code not in (_NONE, _DRIFT):
             text = old.body.replace("\r\n", "\n") if old is not None else text
             note = "> [!WARNING]\n> **The check failed: nobody knows whether this is still so.** The job's log says why.\n\n"
         text = _CHECKED.sub("", text).rstrip("\n")
