@@ -175,7 +175,7 @@ def test_a_late_index_of_merges_is_asked_again() -> None:
         return next(answers, reply(200, '{"default_branch": "main"}'))
 
     settings = Settings(host(), Secret("a-token-of-somebody"))
-    assert in_virtual_time(merged_for(settings, "c" * 40), answer) == ((4,), pytest.approx(1.3))
+    assert in_virtual_time(merged_for(settings, "c" * 40), answer) == ((4,), pytest.approx(0.8))
     none, took = in_virtual_time(merged_for(settings, "c" * 40), lambda _: reply(200))
     assert none == ()
     assert took < 5

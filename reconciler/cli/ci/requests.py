@@ -17,7 +17,7 @@ from reconciler.ports import Sleep, Steps
 
 _LARGEST = 64 * 1024 * 1024
 # A code host may know which pull request a commit belongs to only a moment after the push, seconds.
-_LATE = (1.0, 3.0)
+_LATE = (0.5, 2.0)
 
 
 def request_of(settings: Settings, said: int | None) -> Steps[int]:
