@@ -14,8 +14,9 @@ from reconciler.secrets import Secret
 VERSION = "2022-11-28"
 # Whose comments a job's own token writes.
 ACTIONS_BOT = "github-actions[bot]"
-# What GitHub answers for what is not there, and for a commit that it does not know.
-_UNKNOWN = frozenset({404, 422})
+# What GitHub answers for a commit that it does not know, and for what is not there.
+_NO_COMMIT = frozenset({422})
+_UNKNOWN = _NO_COMMIT | {404}
 PERMISSIONS = (
     "give the job `permissions:` with `pull-requests: write` to comment, `issues: write` for issues, "
     "`pull-requests: read` for approved; the token of a fork's pull request may never write"
@@ -72,7 +73,8 @@ class GitHub:
         return found
 
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
-        found = yield from self.api.pages(f"/repos/{self.repository}/commits/{commit}/pulls")
+        pulls = f"/repos/{self.repository}/commits/{commit}/pulls"
+        found = yield from self.api.pages(pulls, absent=_NO_COMMIT)
         merged = [each for each in found if each.get("merged_at")]
         if not merged:
             return ()

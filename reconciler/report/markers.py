@@ -46,6 +46,12 @@ class Marked:
         rest = self.text.split("\n", 1)[1]
         return Marked(kind, self.owner, f"{marker(kind, self.owner)}\n{rest}")
 
+    def without_plan(self) -> str:
+        """The marker and what came of an apply, the last part of its report, for where there is no room for the plan."""
+        lines = self.text.split("\n")
+        last = max((place for place, line in _outside_code(lines) if line.startswith("### ")), default=0)
+        return "\n".join([lines[0], "", *lines[last:]])
+
 
 def split(text: str) -> tuple[Marked, ...]:
     """The reports in a document: one, or those of several fleets and environments. What has no marker is left out."""

@@ -146,6 +146,18 @@ def test_what_came_of_an_apply_stands_beside_the_plan(tmp_path: Path) -> None:
     ]
 
 
+def test_what_came_of_an_apply_is_said_where_its_plan_has_no_room(tmp_path: Path) -> None:
+    world = github.GitHubWorld()
+    world.pull(7)
+    with github_job(tmp_path, world) as job:
+        fake = "```diff\n### in a prompt\n" + "x" * 70_000 + "\n```"
+        job.write(
+            "apply.md", plan_of(OWNER, f"### Plan: 9 to join\n\n{fake}\n\n### ✅ Apply complete: 9 joined")
+        )
+        assert job.run("ci", "comment", "--applied", "apply.md").returncode == 0
+    assert world.bodies(7) == [f"<!-- reconciler apply: {OWNER} -->\n\n### ✅ Apply complete: 9 joined\n"]
+
+
 # --- faults -----------------------------------------------------------------------------------------------------
 
 HELD = Fault(

@@ -27,8 +27,8 @@ def post_comments(file: str, number: int | None, output: Output, *, is_applied: 
     reports = reports_in(file, markers.PLAN)
     if is_applied:
         reports = tuple(each.of_kind(markers.APPLY) for each in reports)
-    texts = [MASKER.mask(each.text) for each in reports]
     most = settings.host.longest
+    texts = [MASKER.mask(_within(each, most)) for each in reports]
     long = [report.owner for report, text in zip(reports, texts, strict=True) if len(text) > most]
     texts = [
         text if len(text) <= most else _too_long(report, len(text), settings)
@@ -68,6 +68,12 @@ def reports_in(file: str, kind: str) -> tuple[markers.Marked, ...]:
         twice = next(each for each in owners if owners.count(each) > 1)
         raise UsageError(f"{file} has two reports on {twice}; a comment can show one")
     return reports
+
+
+def _within(report: markers.Marked, most: int) -> str:
+    """A report; that of an apply without its plan, where both have no room."""
+    is_short = report.kind == markers.APPLY and len(report.text) > most
+    return report.without_plan() if is_short else report.text
 
 
 def _marker(report: markers.Marked) -> str:
