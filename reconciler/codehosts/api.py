@@ -145,7 +145,7 @@ class Api:
         now: float = yield Elapsed()
         if now + pause - started > FAILING:
             raise ServiceError(
-                f"{self.name} cannot be used: {why}, again and again for {FAILING:.0f} s "
+                f"{self.name} cannot be used: {why}, again and again for {now - started:.0f} s "
                 f"({request.method} {urlsplit(request.url).path})",
                 hint="see its status page, and run the job again",
             )

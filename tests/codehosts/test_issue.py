@@ -80,7 +80,9 @@ def test_a_check_that_failed_leaves_the_issue_open_and_says_so_once(tmp_path: Pa
         for code, report in ((1, ""), (143, None), (1, drift(5)), (137, "no marker")):
             said(job, code, report, "--fleet", OWNER)
             assert issue["state"] == "open"
-            assert issue["body"].startswith(drift(2).rstrip())
+            _, _, rest = issue["body"].partition("\n\n")
+            assert rest.startswith(f"> [!WARNING]\n{failed}")
+            assert drift(2).partition("\n\n")[2].rstrip() in rest
             assert issue["body"].count(failed) == issue["body"].count("_Last checked ") == 1
         said(job, 2, drift(3))
         assert without_heartbeat(issue["body"]) == drift(3)

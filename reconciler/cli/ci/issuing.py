@@ -17,9 +17,12 @@ from reconciler.ports import Steps
 from reconciler.report import markers
 
 _NONE, _DRIFT = 0, 2
-_ROOM = 400
-# The lines that a run writes below a report, and finds again there.
-_CHECKED = re.compile(r"\n+(?:> \[!WARNING\]\n> \*\*The check failed[^\n]*\n\n)?_Last checked [^\n]*_\n*\Z")
+_ROOM = 600
+# The last line, which each run writes anew, and what stands below the marker after a check that failed.
+_CHECKED = re.compile(r"\n+_Last checked [^\n]*_\n*\Z")
+_CHECK_FAILED = (
+    "> [!WARNING]\n> **The check failed: nobody knows whether this is still so.** The job's log says why.\n\n"
+)
 
 
 def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
@@ -82,17 +85,15 @@ def _body(
     """What an issue is to say, given what it says now: after a check that failed, that stays."""
 
     def made(old: Posted | None) -> str:
-        text = MASKER.mask(report.text)
-        note = ""
+        text, note = MASKER.mask(report.text), ""
         if code not in (_NONE, _DRIFT):
             text = old.body.replace("\r\n", "\n") if old is not None else text
-            note = "> [!WARNING]\n> **The check failed: nobody knows whether this is still so.** The job's log says why.\n\n"
-        text = _CHECKED.sub("", text).rstrip("\n")
-        most = settings.host.longest - _ROOM
-        if len(text) > most:
-            cut = markers.marker(report.kind, report.owner)
-            text = f"{cut}\n\n### {report.owner} has drifted\n\nThe report is longer than an issue; the job's page shows it."
-        return f"{text}\n\n{note}_Last checked {checked}_\n"
+            note = _CHECK_FAILED
+        rest = _CHECKED.sub("", text).split("\n", 1)[-1].replace(_CHECK_FAILED, "").strip("\n")
+        if len(rest) > settings.host.longest - _ROOM:
+            rest = f"### {report.owner} has drifted\n\nThe report is longer than an issue; the job's page shows it."
+        marker = markers.marker(report.kind, report.owner)
+        return f"{marker}\n\n{note}{rest}\n\n_Last checked {checked}_\n"
 
     return made
 
