@@ -135,5 +135,5 @@ def test_what_is_no_checkout_or_no_fleet_is_said(
         bare = job.run("ci", "approved", outside)
     assert "has no environment nowhere" in wrong.stderr
     assert "--commit is not the full id of a commit" in short.stderr
-    assert "no directory of a Git checkout" in bare.stderr
+    assert "git says: fatal: not a git repository" in bare.stderr
     assert world.log == []

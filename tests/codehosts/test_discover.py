@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from reconciler.cli.main import cli
 from tests.codehosts.test_approved import git
 from tests.codehosts.world import Job
 
@@ -95,6 +97,10 @@ def test_a_fleet_that_is_gone_is_not_forgotten(job: Job) -> None:
     done = job.run("ci", "discover", "--changed-since", "HEAD^")
     assert json.loads(done.stdout) == {"include": []}
     assert "the fleet in fleets/bars is gone from the files, and its agents go on" in done.stderr
+    change(job, "\x1b[2J/fleet.yaml", "fleet: x\n")
+    git(job.directory, "rm", "-rq", "\x1b[2J")
+    commit(job.directory)
+    assert "the fleet in \\u{1b}[2J is gone" in job.run("ci", "discover", "--changed-since", "HEAD^").stderr
 
 
 @pytest.mark.parametrize("name", ["$(id)", "a b", "-rf", "x;y", "ä", "q\nr"])
@@ -117,4 +123,10 @@ def test_what_git_does_not_know_is_said(job: Job, tmp_path_factory: pytest.TempP
         assert "git knows no commit" in done.stderr
     assert "is not in this repository" in job.run("ci", "discover", "../..").stderr
     outside = Job(tmp_path_factory.mktemp("outside"))
-    assert "this is no Git checkout" in outside.run("ci", "discover").stderr
+    assert "git says: fatal: not a git repository" in outside.run("ci", "discover").stderr
+
+
+@pytest.mark.parametrize("name", ["comment", "issue", "approved", "discover"])
+def test_each_command_shows_how_it_is_called(name: str) -> None:
+    shown = CliRunner().invoke(cli, ["ci", name, "--help"]).output
+    assert f"reconciler ci {name} " in shown.partition("Options:")[0]

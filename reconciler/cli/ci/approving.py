@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler import config
-from reconciler.cli.ci.job import perform, this_job
+from reconciler.cli.ci.job import git_says, perform, this_job
 from reconciler.cli.ci.requests import merged_for
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
@@ -30,14 +30,11 @@ def reviewed(flags: FleetFlags, commit: str | None, output: Output) -> Approval:
     settings = this_job()
     owner = _owner(flags)
     git = Git(Path(flags.directory))
-    here = git.read("rev-parse", "--verify", "--quiet", "HEAD:./")
-    if here is None:
-        raise UsageError(f"{flags.directory} is no directory of a Git checkout with a commit")
+    tree = git_says(git, "rev-parse", "--verify", "HEAD:./")
     if commit is not None and commit_id(commit) is None:
         raise UsageError("--commit is not the full id of a commit")
-    sha = commit or settings.commit or (git.read("rev-parse", "HEAD") or b"").decode().strip()
+    sha = commit or settings.commit or git_says(git, "rev-parse", "HEAD")
     found = perform(_approvals(settings, owner, sha))
-    tree = here.decode().strip()
     for number, approval in found:
         if approval is not None and approval.tree == tree:
             output.detail(f"reviewed in #{number}")

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from reconciler import config
+from reconciler.cli.ci.job import git_says
 from reconciler.cli.output import Output
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.git import Git
 from reconciler.model.address import ENVIRONMENT, NO_ENVIRONMENT
 from reconciler.report.documents import as_json_line
+from reconciler.report.escape import visible
 
 FLEET_FILE = "fleet.yaml"
 POLICY = ".reconciler/policy.yaml"
@@ -23,10 +25,8 @@ _NOTHING = "0" * 40
 def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -> str:
     """The fleets below some directories that differ from a commit, with their environments, as JSON on one line."""
     git = Git(Path())
-    root = _line(git, "rev-parse", "--show-toplevel")
-    if root is None:
-        raise UsageError("this is no Git checkout", hint="run it in the repository")
-    here = PurePosixPath(_line(git, "rev-parse", "--show-prefix") or "")
+    root = git_says(git, "rev-parse", "--show-toplevel")
+    here = PurePosixPath(git_says(git, "rev-parse", "--show-prefix"))
     top = Git(Path(root))
     fleets = [
         each for each in _fleets(_names(top, "HEAD")) if any(_is_below(each, here, d) for d in directories)
@@ -39,8 +39,9 @@ def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -
 
 def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Output) -> list[PurePosixPath]:
     """The fleets in whose directories a file differs; all of them where the policy does."""
-    commit = _line(git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if commit is None:
+    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = found.text
+    if found.code:
         raise UsageError(
             f"git knows no commit {revision!r} here",
             hint="fetch it first: a shallow clone has the last commit only (actions/checkout: fetch-depth: 0)",
@@ -48,7 +49,7 @@ def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Outpu
     changed = _paths(git, "diff-tree", "-r", "-z", "--no-renames", "--name-only", commit, "HEAD")
     for gone in sorted({*_fleets(_names(git, commit))} - {*_fleets(_names(git, "HEAD"))}):
         output.say(
-            f"warning: the fleet in {gone} is gone from the files, and its agents go on: check out {revision[:40]} "
+            f"warning: the fleet in {visible(str(gone))} is gone from the files, and its agents go on: check out {commit[:12]} "
             "and run `reconciler destroy` there [ci]",
             level="warning",
         )
@@ -91,15 +92,7 @@ def _names(git: Git, commit: str) -> list[PurePosixPath]:
 
 
 def _paths(git: Git, *arguments: str) -> list[PurePosixPath]:
-    data = git.read(*arguments)
-    if data is None:
-        raise UsageError("git cannot read the files of this checkout; has it a commit?")
-    return [PurePosixPath(each) for each in data.decode("utf-8", "surrogateescape").split("\0") if each]
-
-
-def _line(git: Git, *arguments: str) -> str | None:
-    done = git.run(*arguments)
-    return done.text if done.code == 0 else None
+    return [PurePosixPath(each) for each in git_says(git, *arguments).split("\0") if each]
 
 
 def _is_below(fleet: PurePosixPath, here: PurePosixPath, directory: str) -> bool:

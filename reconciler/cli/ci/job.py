@@ -11,6 +11,7 @@ from reconciler.cli.output import MASKER
 from reconciler.cli.remembering import Attentive
 from reconciler.codehosts.settings import Settings, from_environment
 from reconciler.errors import UsageError
+from reconciler.git import Git
 from reconciler.ports import Steps
 
 T = TypeVar("T")
@@ -50,3 +51,14 @@ def text_of(file: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise UsageError(f"{file} is no UTF-8 text", hint="write it with --format markdown") from None
+
+
+def git_says(git: Git, *arguments: str) -> str:
+    """What a command of git prints. Raises `UsageError` with git's own words where it fails: a checkout of another user, say."""
+    done = git.run(*arguments)
+    if done.code:
+        raise UsageError(
+            f"git cannot read a commit in {git.directory.absolute()}",
+            hint=f"run it in a checkout; git says: {done.err[:600] or 'nothing'}",
+        )
+    return done.text
