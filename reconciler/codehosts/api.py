@@ -7,9 +7,9 @@ is never repeated here: `sticky` looks first whether it is there. Everything end
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from reconciler.codehosts import Unanswered
@@ -29,6 +29,9 @@ PER_PAGE = 100
 NOTHING: frozenset[int] = frozenset()
 _MOST_PAGES = 300
 
+_NOT_THE_API = "is the address in the variables that of the API? a proxy may answer in its place"
+
+T = TypeVar("T")
 Query = tuple[tuple[str, str], ...]
 
 
@@ -42,9 +45,19 @@ class Api:
     hint: str
     _until: float | None = field(default=None, init=False)
 
-    def found(self, path: str) -> Steps[Any]:
-        """What a path holds, as a tree. Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for the rest."""
-        return self._tree((yield from self._repeated(HttpRequest("GET", self.base + path))))
+    def text(self, path: str, key: str) -> Steps[str]:
+        """A text of what a path holds. Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for the rest."""
+        tree = self._tree((yield from self._repeated(HttpRequest("GET", self.base + path))))
+        return self.shaped(lambda each: str(each[key]), [tree])[0]
+
+    def shaped(self, make: Callable[[Any], T | None], items: Iterable[Any]) -> tuple[T, ...]:
+        """What items of the API are to us; None leaves one out. Raises `ServiceError` where one is not as documented."""
+        try:
+            return tuple(made for each in items if (made := make(each)) is not None)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise ServiceError(
+                f"{self.name} answered with something that is not as its API documents", hint=_NOT_THE_API
+            ) from None
 
     def change(self, method: str, path: str, body: object | None = None) -> Steps[None]:
         """A change that may be made twice without harm; what is gone already is no error of a DELETE."""
@@ -201,7 +214,9 @@ class Api:
         try:
             return json.loads(reply.body)
         except (ValueError, RecursionError):
-            raise ServiceError(f"{self.name} answered with something that is no JSON") from None
+            raise ServiceError(
+                f"{self.name} answered with something that is no JSON", hint=_NOT_THE_API
+            ) from None
 
 
 def _why(failure: HttpFailure) -> str:

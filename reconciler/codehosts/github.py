@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,8 @@ from reconciler.secrets import Secret
 
 VERSION = "2022-11-28"
 # Whose comments a job's own token writes.
-ACTIONS_BOT = "github-actions[bot]"
+_BOT = "[bot]"
+ACTIONS_BOT = f"github-actions{_BOT}"
 # What GitHub answers for a commit that it does not know, and for what is not there.
 _NO_COMMIT = frozenset({422})
 _UNKNOWN = _NO_COMMIT | {404}
@@ -48,13 +48,14 @@ class GitHub:
         """The token's user. That of an app, as every job's own is, has none to be asked for: GraphQL tells its bot."""
         user = yield from self.api.granted("GET", f"{self.api.base}/user")
         if user is not None:
-            return _login(user)
+            return self.api.shaped(_login, [user])[0]
         base = self.api.base.removesuffix("/v3")  # on a server of one's own: /api/v3 and /api/graphql
         answer = yield from self.api.granted("POST", f"{base}/graphql", {"query": "{viewer{login}}"})
         try:
-            return str(answer["data"]["viewer"]["login"])
+            login = str(answer["data"]["viewer"]["login"])
         except (KeyError, TypeError):
             return ACTIONS_BOT
+        return login if login.endswith(_BOT) else f"{login}{_BOT}"  # as REST calls the authors of comments
 
     def comments(self, number: int) -> GitHubComments:
         return GitHubComments(self.api, f"/repos/{self.repository}/issues", number)
@@ -65,21 +66,27 @@ class GitHub:
     def open_pull_requests(self, head: Head) -> Steps[tuple[int, ...]]:
         owner = head.repository.partition("/")[0]
         query: Query = (("state", "open"), ("head", f"{owner}:{head.branch}"))
-        pulls = f"/repos/{self.repository}/pulls"
-        found = _headed((yield from self.api.pages(pulls, query, absent=_UNKNOWN)), head)
-        if not found:  # the branch may have been renamed
-            commit = f"/repos/{self.repository}/commits/{head.commit}/pulls"
-            found = _headed((yield from self.api.pages(commit, absent=_UNKNOWN)), head)
-        return found
+        pulls, commits = f"/repos/{self.repository}/pulls", f"/repos/{self.repository}/commits"
+        for path, wanted in (
+            (pulls, query),
+            (f"{commits}/{head.commit}/pulls", ()),
+        ):  # the branch may be renamed
+            found = yield from self.api.pages(path, wanted, absent=_UNKNOWN)
+            numbers = self.api.shaped(lambda each: _number_if_head(each, head), found)
+            if numbers:
+                return numbers
+        return ()
 
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
         pulls = f"/repos/{self.repository}/commits/{commit}/pulls"
         found = yield from self.api.pages(pulls, absent=_NO_COMMIT)
-        merged = [each for each in found if each.get("merged_at")]
+        merged = self.api.shaped(
+            lambda each: (each["number"], each["base"]["ref"]) if each.get("merged_at") else None, found
+        )
         if not merged:
             return ()
-        default = (yield from self.api.found(f"/repos/{self.repository}"))["default_branch"]
-        return tuple(each["number"] for each in merged if each["base"]["ref"] == default)
+        default = yield from self.api.text(f"/repos/{self.repository}", "default_branch")
+        return tuple(number for number, branch in merged if branch == default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class GitHubComments:
 
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         found = yield from self.api.pages(f"{self.issues}/{self.number}/comments")
-        return tuple(Posted(each["id"], _login(each.get("user")), each.get("body") or "") for each in found)
+        return self.api.shaped(lambda each: Posted(int(each["id"]), _login(each["user"]), _body(each)), found)
 
     def post(self, body: str) -> Steps[Unanswered | None]:
         return (yield from self.api.make(f"{self.issues}/{self.number}/comments", {"body": body}))
@@ -115,11 +122,7 @@ class GitHubIssues:
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         query: Query = (("state", "all"), ("creator", author))
         found = yield from self.api.pages(self.path, query)
-        return tuple(
-            Posted(each["number"], _login(each.get("user")), each.get("body") or "", each["state"] == "open")
-            for each in found
-            if "pull_request" not in each
-        )
+        return self.api.shaped(_issue, found)
 
     def post(self, body: str) -> Steps[Unanswered | None]:
         return (yield from self.api.make(self.path, {"title": self.title, "body": body}))
@@ -132,17 +135,24 @@ class GitHubIssues:
         yield from self.api.change("PATCH", f"{self.path}/{extra.key}", {"state": "closed"})
 
 
+def _issue(item: Any) -> Posted | None:
+    if "pull_request" in item:
+        return None
+    return Posted(int(item["number"]), _login(item["user"]), _body(item), item["state"] == "open")
+
+
+def _body(item: Any) -> str:
+    return str(item.get("body") or "")
+
+
 def _login(user: Any) -> str:
     """A user's login; empty for one that is gone."""
-    return str(user.get("login") or "") if isinstance(user, dict) else ""
+    return str(user["login"]) if user is not None else ""
 
 
-def _headed(found: Iterable[Any], head: Head) -> tuple[int, ...]:
-    """The numbers of the open pull requests of which this commit, in this repository, is the head."""
-    return tuple(each["number"] for each in found if each.get("state") == "open" and _is_head(each, head))
-
-
-def _is_head(request: Any, head: Head) -> bool:
-    side = request.get("head") or {}
-    repository = (side.get("repo") or {}).get("full_name")
-    return side.get("sha") == head.commit and repository == head.repository
+def _number_if_head(request: Any, head: Head) -> int | None:
+    """The number of a pull request that is open and of which this commit, in this repository, is the head."""
+    side = request["head"]
+    repository = (side["repo"] or {}).get("full_name")  # a fork may be gone
+    is_head = side["sha"] == head.commit and repository == head.repository
+    return int(request["number"]) if is_head and request["state"] == "open" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from reconciler.codehosts import Head, Posted, Unanswered
@@ -37,7 +38,7 @@ class GitLab:
         return f"/projects/{quote(self.project, safe='')}"
 
     def login(self) -> Steps[str]:
-        return str((yield from self.api.found("/user"))["username"])
+        return (yield from self.api.text("/user", "username"))
 
     def comments(self, number: int) -> GitLabNotes:
         return GitLabNotes(self.api, f"{self.path}/merge_requests/{number}/notes")
@@ -48,22 +49,23 @@ class GitLab:
     def open_pull_requests(self, head: Head) -> Steps[tuple[int, ...]]:
         query: Query = (("state", "opened"), ("source_branch", head.branch))
         found = yield from self.api.pages(f"{self.path}/merge_requests", query)
-        return tuple(
-            each["iid"] for each in found if each.get("sha") == head.commit and each.get("state") == "opened"
+        return self.api.shaped(
+            lambda each: (
+                int(each["iid"]) if each["sha"] == head.commit and each["state"] == "opened" else None
+            ),
+            found,
         )
 
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
         found = yield from self.api.pages(f"{self.path}/repository/commits/{commit}/merge_requests")
-        merged = [each for each in found if each.get("state") == "merged"]
+        merged = self.api.shaped(
+            lambda each: (int(each["iid"]), each["target_branch"]) if each["state"] == "merged" else None,
+            found,
+        )
         if not merged:
             return ()
-        project = yield from self.api.found(self.path)
-        return tuple(
-            each["iid"]
-            for each in merged
-            if each.get("target_branch") == project["default_branch"]
-            and each.get("target_project_id", project.get("id")) == project.get("id")
-        )
+        default = yield from self.api.text(self.path, "default_branch")
+        return tuple(iid for iid, branch in merged if branch == default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,7 @@ class GitLabNotes:
 
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         found = yield from self.api.pages(self.path, (("sort", "asc"), ("order_by", "created_at")))
-        return tuple(
-            Posted(each["id"], str((each.get("author") or {}).get("username", "")), each.get("body") or "")
-            for each in found
-            if not each.get("system")
-        )
+        return self.api.shaped(_note, found)
 
     def post(self, body: str) -> Steps[Unanswered | None]:
         return (yield from self.api.make(self.path, {"body": body}))
@@ -102,15 +100,7 @@ class GitLabIssues:
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         query: Query = (("scope", "all"), ("author_username", author))
         found = yield from self.api.pages(self.path, query)
-        return tuple(
-            Posted(
-                each["iid"],
-                str((each.get("author") or {}).get("username", "")),
-                each.get("description") or "",
-                each.get("state") == "opened",
-            )
-            for each in found
-        )
+        return self.api.shaped(_issue, found)
 
     def post(self, body: str) -> Steps[Unanswered | None]:
         return (yield from self.api.make(self.path, {"title": self.title, "description": body}))
@@ -123,3 +113,18 @@ class GitLabIssues:
 
     def discard(self, extra: Posted) -> Steps[None]:
         yield from self.api.change("PUT", f"{self.path}/{extra.key}", {"state_event": "close"})
+
+
+def _note(item: Any) -> Posted | None:
+    return None if item.get("system") else Posted(int(item["id"]), _author(item), str(item.get("body") or ""))
+
+
+def _issue(item: Any) -> Posted:
+    return Posted(
+        int(item["iid"]), _author(item), str(item.get("description") or ""), item["state"] == "opened"
+    )
+
+
+def _author(item: Any) -> str:
+    """The login of who wrote it; empty for one that is gone."""
+    return str(item["author"]["username"]) if item["author"] is not None else ""

@@ -169,6 +169,13 @@ def test_a_list_without_an_end_ends_and_the_token_goes_nowhere_else() -> None:
     assert took < TOTAL + 1
 
 
+@pytest.mark.parametrize("body", ["<html>", '"x"', "[1]", "[null]", '[{"id": null}]', '{"a": 1}', "[" * 5000])
+def test_what_is_not_the_api_is_said(body: str) -> None:
+    problem, _ = put(lambda _: reply(200, body))
+    assert isinstance(problem, ServiceError)
+    assert "with a list" in problem.message or problem.hint is not None
+
+
 def test_a_late_index_of_merges_is_asked_again() -> None:
     from reconciler.cli.ci.requests import merged_for
     from reconciler.codehosts.settings import Settings
