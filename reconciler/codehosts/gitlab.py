@@ -59,13 +59,22 @@ class GitLab:
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
         found = yield from self.api.pages(f"{self.path}/repository/commits/{commit}/merge_requests")
         merged = self.api.shaped(
-            lambda each: (int(each["iid"]), each["target_branch"]) if each["state"] == "merged" else None,
+            lambda each: (
+                (int(each["iid"]), each["target_branch"])
+                if each["state"] == "merged" and self._is_here(each)
+                else None
+            ),
             found,
         )
         if not merged:
             return ()
         default = yield from self.api.text(self.path, "default_branch")
         return tuple(iid for iid, branch in merged if branch == default)
+
+    def _is_here(self, request: Any) -> bool:
+        """Whether a merge request is one of this project: a commit may be merged in another one, too."""
+        target = str(request.get("target_project_id", self.project))
+        return target == self.project or not self.project.isdecimal()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ def test_no_text_of_a_fleet_is_taken_for_a_token(checkout: Path) -> None:
 def test_a_squashed_merge_request_of_gitlab(checkout: Path) -> None:
     sha = git(checkout, "rev-parse", "HEAD")
     world = gitlab.GitLabWorld()
+    world.request(5, state="merged", target_project_id=99, _commits=[sha])
     world.request(6, state="merged", target_branch="release", _commits=[sha])
     world.request(7, state="merged", _commits=[sha])
     world.note(7, gitlab.BOT, plan(token_of(checkout)))
