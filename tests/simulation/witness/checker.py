@@ -199,6 +199,12 @@ class Checker:
             for agent in self.world.simulator.world.agents()
         )
 
+    def anybody_ended(self, since: float) -> bool:
+        """Whether an agent of anybody came to its end since then."""
+        return any(
+            since <= each.end.at <= self.world.time.now for each in self.world.simulator.world.agents()
+        )
+
     # --- what runs say
 
     def shown(self, process: Process, plan: Sequence[Shown]) -> None:
