@@ -35,7 +35,7 @@ def under_policy(
         )
     commit = found.decode().strip()
     if not git.read("ls-tree", "--full-tree", commit, POLICY_FILE):
-        output.say(f"{flags.policy_from} has no {POLICY_FILE}: no policy restricts this plan")
+        output.warn_once(f"{flags.policy_from} has no {POLICY_FILE}: no policy restricts this plan")
         return fleet, policy
     text = git.read("cat-file", "blob", f"{commit}:{POLICY_FILE}")
     try:
@@ -57,3 +57,8 @@ def under_policy(
     )
     policy = replace(policy, secret_hosts=team.secret_hosts, protect=team.protect, tightened=tightened)
     return under, policy
+
+
+def of_team(policy: Policy) -> Policy:
+    """As much of what a run may do as the team's policy says, and nothing that its flags allow."""
+    return Policy(secret_hosts=policy.secret_hosts, protect=policy.protect)

@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reconciler.cli import many, reviewing
+from reconciler.cli.base_policy import of_team, under_policy
 from reconciler.cli.options import FleetFlags, ManyFlags
 from reconciler.cli.planning import Planning
 from reconciler.errors import ExitCode, UsageError
@@ -18,6 +19,7 @@ from reconciler.model.address import Owner
 from reconciler.model.approval import Approval
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Hold, Keep, Renew, Rotate
+from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import FORMAT, LARGEST, load
 from reconciler.report.formats import Format, ReportKind, formats_for
 from reconciler.report.json_plan import change_tree
@@ -65,18 +67,21 @@ def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format
         known = ", ".join(each.name for each in formats_for(ReportKind.MOVED))
         raise UsageError(f"--check is shown in {known}; not in {form.name}")
     (flags,) = many.fleets_of(fleets)
-    moved = moved_since(reviewed, planning.plan_of(flags), flags)
+    plan = planning.plan_of(flags)
+    assert plan.fleet is not None, "a plan that was just made has its fleet"
+    _, policy = under_policy(plan.fleet, planning.flags, flags.directory, planning.output)
+    moved = moved_since(reviewed, plan, flags, of_team(policy))
     planning.output.report(form, ReportKind.MOVED, moved)
     return int(ExitCode.CHANGES if moved else ExitCode.DONE)
 
 
-def moved_since(reviewed: str, plan: Plan, flags: FleetFlags) -> Moved:
+def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> Moved:
     """How a plan differs from the reviewed one: a token, or a file that `plan` has written.
 
     Raises `UsageError` for what is neither, and for the plan of another fleet.
     """
     path = Path(reviewed)
-    seen = _of_file(path, plan) if path.is_file() else _of_token(reviewed, plan, flags)
+    seen = _of_file(path, plan) if path.is_file() else _of_token(reviewed, plan, flags, team)
     now = _rows(plan)
     both = now.keys() & seen.rows.keys()
     changed = {row for row in both if seen.rows[row] is not None and seen.rows[row] != now[row]}
@@ -100,12 +105,12 @@ def _rows(plan: Plan) -> dict[Row, object]:
     }
 
 
-def _of_token(text: str, plan: Plan, flags: FleetFlags) -> _Seen:
+def _of_token(text: str, plan: Plan, flags: FleetFlags, team: Policy) -> _Seen:
     try:
         approval = Approval.parse(text)
     except UsageError as problem:
         raise UsageError(f"--check: no file, and {problem.message}", hint=problem.hint) from None
-    reviewed, files = reviewing.reviewed_plan(approval, plan, flags)
+    reviewed, files = reviewing.reviewed_plan(approval, plan, flags, team)
     return _Seen(_rows(reviewed) if reviewed is not None else {}, files)
 
 

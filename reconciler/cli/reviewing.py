@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from reconciler import config, workflow
+from reconciler.cli.base_policy import of_team
 from reconciler.cli.jobs import Flags
 from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
@@ -54,8 +55,8 @@ def _unapprovable(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, tree: s
     return uncommitted(Path(flags.directory), tree, fleet.files)
 
 
-def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags) -> tuple[Plan | None, str]:
-    """The plan that an approval stands for, and how its files differ from those of `plan`, in words.
+def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags, team: Policy) -> tuple[Plan | None, str]:
+    """The plan that an approval stands for under the team's policy, and how its files differ from those of `plan`.
 
     None where other files were reviewed that this checkout does not have, or that do not load.
     """
@@ -65,7 +66,7 @@ def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags) -> tuple[Pl
     assert plan.fleet is not None, "a plan that was just made has its fleet"
     differs = None if tree is None else uncommitted(directory, tree, plan.fleet.files)
     if tree == approval.tree and differs is None:
-        return _offline(Job(plan.fleet), snapshot), ""
+        return _offline(Job(plan.fleet, policy=team), snapshot), ""
     said = (
         f"other files were reviewed: {differs}"
         if tree == approval.tree
@@ -81,7 +82,7 @@ def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags) -> tuple[Pl
             fleet = config.load(place, environment=flags.environment, limits=load_limits())
         except InvalidConfig:
             return None, f"{said}, which does not load"
-        return _offline(Job(fleet), snapshot), said
+        return _offline(Job(fleet, policy=team), snapshot), said
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,5 @@ class Reviewed:
         snapshot = at(Path(self.flags.directory), ref_of(job.fleet.owner), self.approval.snapshot)
         if self.allows_unreviewed:
             return None
-        team = Policy(secret_hosts=job.policy.secret_hosts, protect=job.policy.protect)
-        plan = _offline(Job(job.fleet, policy=team), snapshot)
+        plan = _offline(Job(job.fleet, policy=of_team(job.policy)), snapshot)
         return review_of(plan.changes, ((each.reference, each.host) for each in plan.dangers))

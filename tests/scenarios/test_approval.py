@@ -441,6 +441,8 @@ def test_a_change_cannot_loosen_the_policy_that_it_is_held_against(team: Team) -
         refused = team.apply(*words, "--policy-from", "base", "--allow", "secret-host=evil.example")
         assert refused.code == 5, refused.err
         assert "evil.example, which the team's policy does not list" in refused.err
+    checked = team.run("plan", "--offline", "--check", planned["approval"], "--policy-from", "base")
+    assert (checked.code, checked.out) == (0, "As reviewed: 1 change.\n")
     shown = team.run("plan", "--offline", "--policy-from", "base")
     assert shown.out.startswith("DANGER: evil.example would get the secret ref+env://LLM_KEY")
     assert "the team's policy does not list that host" in shown.out
