@@ -82,6 +82,26 @@ class Git:
         return done.out if done.code == 0 else None
 
 
+# What a hook of git tells its children about another directory than ours.
+_OF_A_HOOK = frozenset(
+    {
+        "GIT_DIR",
+        "GIT_COMMON_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_QUARANTINE_PATH",
+    }
+)
+
+
 def _inherited() -> dict[str, str]:
     """The environment for git: the service's credentials are not its business, and are not even read."""
-    return {name: os.environ[name] for name in os.environ if not name.startswith("AGORA_")}
+    return {
+        name: os.environ[name]
+        for name in os.environ
+        if not name.startswith("AGORA_") and name not in _OF_A_HOOK
+    }

@@ -60,10 +60,24 @@ def report_each(
             f"--format {form.name} shows one fleet and one environment",
             hint=f"several are shown by {', '.join(JOINS)}",
         )
+    _refuse_one_file(fleets)
     parts = [_part(each, output, form, kind, look) for each in fleets_of(fleets)]
     text = join(parts, colour=output.colour(), quiet=output.quiet, width=output.width)
     output.result(text, commands=form.is_workflow_commands)
     return worst(each.code for each in parts)
+
+
+def _refuse_one_file(fleets: ManyFlags) -> None:
+    """Refuse the same file for the states of several fleets: `UsageError`."""
+    if fleets.state is None:
+        return
+    from reconciler.state.opening import LOCAL, is_in_git
+
+    if fleets.state != LOCAL and not is_in_git(fleets.state):
+        raise UsageError(
+            f"--state {fleets.state} is a file, and holds the state of one fleet and one environment",
+            hint="name one DIR and one environment; --state git:REMOTE has a state for each",
+        )
 
 
 def repeated(report: Callable[[], int], interval: float) -> int:

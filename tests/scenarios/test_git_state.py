@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.many import report_each
+from reconciler.cli.options import ManyFlags
+from reconciler.cli.output import Output
 from reconciler.errors import ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.git import Git
 from reconciler.model.address import Owner
 from reconciler.model.record import Pins
 from reconciler.model.writes import PutGeneration, PutPins
+from reconciler.report.formats import ReportKind, named
 from reconciler.simulator import Credentials, Simulator, run_in_thread
 from reconciler.state.condition import troubles
 from reconciler.state.log.drawer import Creation
@@ -443,6 +447,7 @@ def test_places_without_git_or_a_remote_are_messages(
     refused(opened("s3://bucket/x"), "names no state")
     refused(opened(""), "names no state")
     refused(lambda: team.open(first, RECONCILER_KEY="short"), "RECONCILER_KEY", "16")
+    refused(lambda: open_state("git:origin", first, "lock", Owner("demo", "lock"), {}), "demo.lock")
     monkeypatch.setenv("PATH", str(outside))
     refused(opened("git:origin"), "git is needed")
 
@@ -457,6 +462,25 @@ def test_a_shallow_clone_has_the_whole_state(team: Team, first: Path) -> None:
     store.acquire("a test", 0.0)
     assert store.commit([PutGeneration(ADDRESS, 3)], expected=2) == 3
     store.close()
+
+
+def test_a_hook_of_another_repository_does_not_lead_astray(
+    team: Team, first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    store = open_state("git:origin", first / "agents", None, OWNER, {})
+    store.acquire("a test", 0.0)
+    assert store.commit([PutGeneration(ADDRESS, 1)], expected=0) == 1
+    store.close()
+
+
+def test_several_fleets_share_no_file(tmp_path: Path) -> None:
+    several = ManyFlags((str(tmp_path), str(tmp_path)), None, (), "one.state")
+    with pytest.raises(UsageError, match="one fleet and one environment"):
+        report_each(
+            several, Output("never"), named("text"), ReportKind.STATUS, lambda _: pytest.fail("looked")
+        )
 
 
 def test_a_key_of_the_environment_makes_digests_and_none_makes_none(team: Team, first: Path) -> None:

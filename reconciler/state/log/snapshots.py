@@ -27,7 +27,12 @@ class Snapshot:
 
 
 def ref_of(owner: Owner) -> str:
-    """The ref that holds the state of a fleet's environment."""
+    """The ref that holds the state of a fleet's environment; `UsageError` where Git knows no such name."""
+    if str(owner).endswith(".lock"):
+        raise UsageError(
+            f"no ref of Git can be called refs/reconciler/{owner}",
+            hint="call the environment something else than lock, or keep its state in a file",
+        )
     return f"refs/reconciler/{owner}"
 
 
