@@ -464,6 +464,18 @@ def test_a_shallow_clone_has_the_whole_state(team: Team, first: Path) -> None:
     store.close()
 
 
+def test_a_partial_clone_is_told_what_to_fetch_and_works_live(team: Team, first: Path) -> None:
+    team.commit(first, 1, 2)
+    git(team.remote, "config", "uploadpack.allowFilter", "true")
+    partial = team.place / "partial"
+    git(team.place, "clone", "--quiet", "--filter=blob:none", team.remote.as_uri(), str(partial))
+    git(partial, "fetch", "--quiet", "origin", f"{REF}:{REF}")
+    refused(lambda: latest(partial, REF), "partial clone", "git fetch --refetch --no-filter")
+    store = open_state("git:origin", partial, None, OWNER, {})
+    assert store.read().generations == {ADDRESS: 2}
+    assert latest(partial, REF).state.generations == {ADDRESS: 2}
+
+
 def test_a_hook_of_another_repository_does_not_lead_astray(
     team: Team, first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

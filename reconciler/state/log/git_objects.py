@@ -85,21 +85,31 @@ def made_commit(git: Git, tree: str, parent: str | None, message: str, **when: s
     )
 
 
+def _reach(is_offline: bool) -> Sequence[str]:
+    return _NO_REMOTE if is_offline else ()
+
+
 @dataclass(slots=True)
 class KeyTree:
-    """The keys in the tree of one commit, and what they hold, which is read from this checkout alone."""
+    """The keys in the tree of one commit, and what they hold.
+
+    `is_offline` keeps git from asking a remote for what a partial clone has left out.
+    """
 
     git: Git
     commit: str | None
     keys: dict[str, str] = field(default_factory=dict)  # the blob's id by key
+    is_offline: bool = False
     _held: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, git: Git, commit: str | None, before: KeyTree | None = None) -> KeyTree:
+    def of(
+        cls, git: Git, commit: str | None, before: KeyTree | None = None, *, is_offline: bool = False
+    ) -> KeyTree:
         """The keys of a commit; what an earlier tree has read of the same keys is not read again."""
         keys: dict[str, str] = {}
         if commit is not None:
-            ran = ask(git, *_NO_REMOTE, "ls-tree", "-r", "-z", "--full-tree", commit)
+            ran = ask(git, *_reach(is_offline), "ls-tree", "-r", "-z", "--full-tree", commit)
             if ran.code != 0:
                 raise damaged(f"the tree of {commit[:12]} cannot be read ({last_line(ran.err)})")
             for line in ran.out.decode("utf-8", "replace").split("\0")[:-1]:
@@ -111,7 +121,8 @@ class KeyTree:
             if not keys:
                 raise damaged(f"{commit[:12]} is no commit of a state: it holds nothing")
         held = before._held if before is not None else {}
-        return cls(git, commit, keys, {blob: held[blob] for blob in keys.values() if blob in held})
+        known = {blob: held[blob] for blob in keys.values() if blob in held}
+        return cls(git, commit, keys, is_offline, known)
 
     def list(self, after: str) -> Sequence[str]:
         return sorted(each for each in self.keys if each > after)
@@ -122,7 +133,12 @@ class KeyTree:
             return None
         if blob not in self._held:
             missing = [each for each in self.keys.values() if each not in self._held]
-            self._held.update(blobs(self.git, missing))
+            self._held.update(blobs(self.git, missing, is_offline=self.is_offline))
+        if blob not in self._held:
+            raise StateError(
+                f"{key} of {(self.commit or '')[:12]} is not in this checkout, a partial clone perhaps; nothing was done",
+                hint="git fetch --refetch --no-filter origin '+refs/reconciler/*:refs/reconciler/*'",
+            )
         return self._held[blob]
 
     def with_key(self, key: str, data: bytes) -> KeyTree:
@@ -141,15 +157,19 @@ class KeyTree:
         trees = [f"040000 tree {self._tree(lines)}\t{name}\n" for name, lines in sorted(folders.items())]
         commit = made_commit(self.git, self._tree(trees), self.commit, f"{key}\n")
         held = {blob: self._held[blob] for blob in keys.values() if blob in self._held}
-        return KeyTree(self.git, commit, keys, {**held, keys[key]: data})
+        return KeyTree(self.git, commit, keys, self.is_offline, {**held, keys[key]: data})
 
     def _tree(self, lines: Iterable[str]) -> str:
         return need(self.git, "mktree", "--missing", data="".join(lines).encode())
 
 
-def blobs(git: Git, names: Sequence[str]) -> dict[str, bytes]:
+def blobs(git: Git, names: Sequence[str], *, is_offline: bool = False) -> dict[str, bytes]:
     """What objects hold, by the names they were asked for; without those that are not in this checkout."""
-    ran = ask(git, *_NO_REMOTE, "cat-file", "--batch", data="".join(f"{each}\n" for each in names).encode())
+    ran = ask(
+        git, *_reach(is_offline), "cat-file", "--batch", data="".join(f"{each}\n" for each in names).encode()
+    )
+    if ran.code != 0 and is_offline:
+        return {}  # a partial clone, which may not ask its remote
     if ran.code != 0:
         raise damaged(f"its objects cannot be read ({last_line(ran.err)})")
     found: dict[str, bytes] = {}

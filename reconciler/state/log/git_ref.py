@@ -166,6 +166,7 @@ class GitDrawer:
                 "fetch",
                 "--no-tags",
                 "--no-prune",
+                "--no-filter",
                 "--no-write-fetch-head",
                 "--recurse-submodules=no",
             ),

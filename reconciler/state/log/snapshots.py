@@ -76,7 +76,7 @@ def _tip(git: Git, ref: str) -> str:
 def _read(git: Git, ref: str, commit: str) -> Snapshot:
     replay = Replay(ref)
     try:
-        replay.catch_up(KeyTree.of(git, commit))
+        replay.catch_up(KeyTree.of(git, commit, is_offline=True))
         return Snapshot(commit, replay.state())
     except Damaged as problem:
         raise StateError(
