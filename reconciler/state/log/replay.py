@@ -33,6 +33,8 @@ class Replay:
         # The long texts that a next entry may refer to by digest: see `advance`.
         self.texts: dict[str, str] = {}
         self._reader = RowReader(self.texts)
+        # The snapshot at this very serial, where one was put together to find the texts in use.
+        self._whole: bytes | None = None
 
     @property
     def serial(self) -> int:
@@ -103,14 +105,19 @@ class Replay:
         self.view.lineage, self.view.serial = header.lineage, header.serial
         self.view.absorb(writes)
         self.nonce, self.writer = header.nonce, header.writer
+        self._whole = None
         if self.serial % SNAPSHOT_EVERY == 0:
             used: dict[str, str] = {}
-            encoded(header, all_of(self.view.frozen()), used, ())
+            self._whole = self._encoded(used)
             self.texts.clear()
             self.texts.update(used)
 
     def as_snapshot(self) -> bytes:
         """The bytes of a snapshot of what was read: the same for everybody who has read as far."""
+        return self._encoded(dict(self.texts)) if self._whole is None else self._whole
+
+    def _encoded(self, texts: dict[str, str]) -> bytes:
+        """A snapshot with these texts; those that it refers to are added to them."""
         header = Header(self.view.lineage, self.serial, self.nonce, self.writer)
         state = self.view.frozen()
         rows = replace(
@@ -119,4 +126,4 @@ class Replay:
             generations={each: state.generations[each] for each in sorted(state.generations)},
             foreign={each: state.foreign[each] for each in sorted(state.foreign)},
         )
-        return encoded(header, all_of(rows), dict(self.texts), ())
+        return encoded(header, all_of(rows), texts, ())
