@@ -54,6 +54,8 @@ class Holding:
         # When the lease ends by `clock`, counted from before the last sign of life was asked for; None without one.
         self._valid_until: float | None = None
         self._signs: asyncio.Task[None] | None = None
+        # The latest sign of life; on its way, or done.
+        self._sign: asyncio.Task[None] | None = None
         self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -112,18 +114,24 @@ class Holding:
                 self._fence()
 
     async def _give_sign(self) -> None:
-        seconds = self._store.lease.seconds
-        asked_at = clock()
+        """Give a sign, or go on waiting for the one that is on its way: a slow one counts too, from when it was asked for."""
+        if self._sign is None or self._sign.done():
+            self._sign = asyncio.ensure_future(self._renew())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._store.lease.seconds / SIGNS_IN_A_LEASE):
+                await asyncio.shield(self._sign)
+
+    async def _renew(self) -> None:
+        asked_at, until = clock(), self._valid_until
         try:
-            async with asyncio.timeout(seconds / SIGNS_IN_A_LEASE):
-                await self._store.lease.renew()
+            await self._store.lease.renew()
+            until = asked_at + self._store.lease.seconds
         except StateLocked:
-            self._valid_until = asked_at  # somebody has taken over: no call may start any more
-        except (StateError, OSError, TimeoutError):
+            until = asked_at  # somebody has taken over: no call may start any more
+        except (StateError, OSError):
             pass  # tried again, until the lease is too old: whoever calls asks that
-        else:
-            if self._valid_until is not None:
-                self._valid_until = asked_at + seconds
+        if self._valid_until is not None:
+            self._valid_until = until
 
     # --- the ledger
 

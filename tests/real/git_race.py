@@ -100,7 +100,7 @@ def _race(
     """Start one apply in each clone, and kill one of them; what is wrong with how they ended, if anything."""
     until = host.pushes + chance.randrange(1, _LONGEST)
     runs = [
-        _start(clone, environment, "--lock-timeout", chance.choice(("0s", "3s", "45s"))) for clone in clones
+        _start(clone, environment, "--lock-timeout", chance.choice(("0s", "3s", "1m"))) for clone in clones
     ]
     while host.pushes < until and any(each.poll() is None for each in runs):
         time.sleep(0.005)

@@ -18,7 +18,8 @@ from reconciler.git import Git
 from reconciler.state.log.git_objects import ask, last_line, made_commit, need, shown
 from reconciler.state.log.git_ref import Pushed, push
 
-LEASE_SECONDS: Final = 30.0
+# Less than the default of --lock-timeout: who waits sees the end of a run that was killed. A sign may take a sixth of it.
+LEASE_SECONDS: Final = 45.0
 # How often the remote is asked while somebody else has it.
 _LOOK_SECONDS: Final = 1.0
 _EPOCH: Final = "1970-01-01T00:00:00Z"

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _BEYOND_A_LEASE = 2.0
 _LOCK_PAUSE = 0.2
+# Of what a ref says about its writer.
+_LONGEST_NAME = 400
 _NO_KEY = (
     "RECONCILER_KEY is not set: this state holds no digests of secret values, and a new value behind a reference "
     "is not noticed"
@@ -191,7 +193,7 @@ class LogStore:
             raise self._moved_on(there.serial, header.serial - 1, there.writer)
 
     def _moved_on(self, serial: int, expected: int, writer: str) -> StateLocked:
-        by = f", by {writer}" if writer else ""
+        by = f", by {writer[:_LONGEST_NAME]}" if writer else ""
         return StateLocked(
             f"the state has moved on: its serial is {serial}, not {expected}; another writer is at work{by}",
             hint="nothing more was done; run the same command again",

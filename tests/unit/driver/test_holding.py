@@ -184,6 +184,13 @@ def held(store: MemoryStore, during: Callable[[Holding], object], seconds: float
     return fenced, may
 
 
+def test_a_sign_that_takes_long_counts_all_the_same() -> None:
+    """As a push on a busy host does: longer than a sign's share of the lease, and well within the lease."""
+    store = Slow()
+    store.renewing = lambda: time.sleep(SHORT / 4)
+    assert held(store, lambda _: None, 3 * SHORT) == (0, True)
+
+
 def test_a_renewal_that_fails_once_is_tried_again() -> None:
     store = Slow()
     failures = 2
