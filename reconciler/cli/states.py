@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import socket
 import sys
@@ -205,7 +206,9 @@ def _backend(flags: FleetFlags, fleet: DesiredFleet, output: Output, url: str | 
 
 def _kept(store: BlockingStore) -> str:
     backup = store.backup if isinstance(store, LocalStore) else None
-    return f"\nas it was before, it is kept in {backup}" if backup is not None else ""
+    if backup is None:
+        return ""
+    return f"\nas it was before, it is kept: `reconciler state pull --state {shlex.quote(str(backup))}` prints it"
 
 
 def _read(file: str) -> bytes:

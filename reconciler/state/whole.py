@@ -94,7 +94,7 @@ def of_document(data: bytes, place: str, *, key: bytes) -> State:
     except Damaged as problem:
         raise StateError(
             f"{place} is no whole state: {problem.what}; nothing was done",
-            hint="push what `reconciler state pull` has printed, or a copy that a push has put beside the state",
+            hint="push what `reconciler state pull` has printed",
         ) from problem
 
 

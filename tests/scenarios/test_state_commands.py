@@ -204,12 +204,13 @@ def test_a_push_keeps_a_copy_that_can_be_put_back(bench: Bench) -> None:
     assert backup.stat().st_mode & 0o077 == 0
     with sqlite3.connect(backup) as connection:
         assert connection.execute("select count(*) from records").fetchone() == (2,)
-    for each in state.parent.glob("default.state*"):
-        if each != backup:
-            each.unlink()
-    shutil.rmtree(bench.home.parent / "seen")
-    shutil.copy(backup, state)
-    assert document(bench) == found
+    assert document(bench, "--state", backup) == found
+    text = bench.run("state", "pull", "--state", backup).out
+    assert push(bench, text, "--force-lineage").code == 0
+    again = document(bench)
+    assert again["records"] == found["records"]
+    assert again["serial"] > 90
+    assert nothing_pends(bench)
 
 
 def test_a_fresh_place_takes_any_state_of_this_fleet(bench: Bench) -> None:
