@@ -16,7 +16,6 @@ from reconciler.report.documents import as_json_line
 from reconciler.report.escape import visible
 
 FLEET_FILE = "fleet.yaml"
-POLICY = ".reconciler/policy.yaml"
 _HARMLESS = re.compile(r"(?!-)[A-Za-z0-9._/+=@,-]+")
 # What a runner calls the commit before the first of a branch.
 _NOTHING = "0" * 40
@@ -53,7 +52,7 @@ def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Outpu
             "and run `reconciler destroy` there [ci]",
             level="warning",
         )
-    if PurePosixPath(POLICY) in changed:
+    if PurePosixPath(config.POLICY_FILE) in changed:
         return fleets
     above = {parent for path in changed for parent in path.parents}
     return [each for each in fleets if each in above]
