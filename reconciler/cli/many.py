@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -52,7 +53,7 @@ def report_each(
         seen = _seen(
             look, FleetFlags(fleets.directories[0], fleets.environments, fleets.variables, fleets.state)
         )
-        output.report(form, kind, seen.value, seen.options)
+        output.report(form, kind, seen.value, replace(seen.options, root=root_of(fleets.directories[0])))
         return seen.code
     join = JOINS.get(form.name)
     if join is None:
@@ -123,7 +124,7 @@ def _part(
         output.log.about = {"directory": flags.directory, "environment": flags.environment}
     try:
         seen = _seen(look, flags)
-        text = output.rendered(form, kind, seen.value, seen.options)
+        text = output.rendered(form, kind, seen.value, replace(seen.options, root=root_of(flags.directory)))
     except (click.ClickException, click.exceptions.Exit):
         raise  # the command line is wrong, or the run was stopped: that ends all
     except Exception as problem:  # noqa: BLE001  also a bug of ours hides no other fleet
@@ -134,6 +135,21 @@ def _part(
         show_error(problem)
         return part
     return FleetPart(flags.directory, flags.environment, seen.verdict, seen.code, seen.is_fine, text)
+
+
+# Where the runner of a code host has put the checkout: from there its annotations and reports count paths.
+_CHECKOUTS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR")
+
+
+def root_of(directory: str) -> str:
+    """A fleet's directory below the checkout, if this is a job of a code host, else as it was given."""
+    path = Path(directory)
+    for name in _CHECKOUTS:
+        checkout = os.environ.get(name, "")
+        if checkout and path.resolve().is_relative_to(Path(checkout).resolve()):
+            found = path.resolve().relative_to(Path(checkout).resolve())
+            return "" if found == Path() else found.as_posix()
+    return "" if path.is_absolute() or path == Path() else path.as_posix()
 
 
 def _seen(look: Callable[[FleetFlags], FleetSeen], flags: FleetFlags) -> FleetSeen:

@@ -13,6 +13,7 @@ from reconciler import config
 from reconciler.cli.limits import load_limits
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import InvalidConfig
+from reconciler.model.address import Address
 from reconciler.report.escape import visible
 from reconciler.report.problems import Checked
 from reconciler.report.sentences import plural
@@ -30,7 +31,9 @@ def check(directory: Path, environment: str | None, variables: Mapping[str, str]
         found[None] = tuple(replace(each, severity=Severity.WARNING) for each in bare)
     accepted = dict.fromkeys(each for load in loads.values() for each in load.accepted)
     verdicts = tuple(each.verdict for each in loads.values() if each.verdict)
-    return Checked((*_merged(found), *_unused(loads.values(), environment)), verdicts, tuple(accepted))
+    addresses = sorted({each for load in loads.values() for each in load.addresses})
+    problems = (*_merged(found), *_unused(loads.values(), environment))
+    return Checked(problems, verdicts, tuple(accepted), tuple(addresses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class _Load:
     verdict: str = ""
     accepted: tuple[Problem, ...] = ()
     unused: tuple[Problem, ...] | None = None
+    addresses: tuple[Address, ...] = ()
 
 
 def _unused(loads: Iterable[_Load], environment: str | None) -> tuple[Problem, ...]:
@@ -78,7 +82,7 @@ def _checked(directory: Path, environment: str | None, variables: Mapping[str, s
     counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
     which = f" ({environment})" if environment is not None else ""
     verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
-    return _Load(fleet.warnings, verdict, fleet.accepted, fleet.unused)
+    return _Load(fleet.warnings, verdict, fleet.accepted, fleet.unused, tuple(fleet.agents))
 
 
 _EMPTY = Problem(

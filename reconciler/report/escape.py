@@ -117,3 +117,15 @@ def github_message(text: str) -> str:
 def github_property(text: str) -> str:
     """A text as a property of a GitHub workflow command."""
     return github_message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def xml(text: str) -> str:
+    """A text as the content or an attribute of an XML element; lines are kept, and GitLab attaches no file that it names."""
+    lines = (visible(line) for line in text.split("\n"))
+    shown = "\n".join(lines).replace("[[", "[\\u{5b}")
+    for character, entity in _XML.items():
+        shown = shown.replace(character, entity)
+    return shown
+
+
+_XML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;"}

@@ -47,7 +47,7 @@ __all__ = ["FORMAT_VERSION", "plan_schema", "plan_tree", "render_plan"]
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 
 # Our word -> what Terraform's readers know.
-_TERRAFORM: Mapping[Action, Sequence[TerraformAction]] = {
+TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
     Action.JOIN: ("create",),
     Action.UPDATE: ("update",),
     Action.RENEW: ("update",),
@@ -151,7 +151,7 @@ def _terraform_change(change: Change) -> BodyChange:
     after, after_hidden = (before, before_hidden) if is_same else _body(spec.body if spec else None)
     forcing = [each for each in diffs_of(change) if each.forces_replacement]
     return {
-        "actions": list(_TERRAFORM[action_of(change)]),
+        "actions": list(TERRAFORM_ACTIONS[action_of(change)]),
         "before": before,
         "after": after,
         "replace_paths": [list(each.path) for each in forcing],

@@ -1,8 +1,13 @@
-"""Problems of the files for machines: JSON, GitHub workflow commands, and SARIF 2.1.0 for code scanning."""
+"""Problems for machines: JSON, GitHub's annotations, SARIF 2.1.0 for code scanning, GitLab's code quality report.
+
+What a plan says of lines of the files has the same form: `findings` makes problems of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +19,8 @@ from reconciler.report.formats import ExplainRule, no_rules
 from reconciler.report.json_plan import diagnostic_tree
 
 FORMAT_VERSION = "1.0"
+# Where a problem without a place is shown: every fleet has this file.
+FLEET_FILE = Span("fleet.yaml")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -43,7 +50,40 @@ def render_github(diagnostics: Iterable[Problem], *, root: str = "") -> str:
 
     `root` is the fleet's directory as seen from the repository's: that is where readers start to look.
     """
-    return "".join(_annotation(each, root) + "\n" for each in _sorted(diagnostics))
+    return as_annotations(_sorted(diagnostics), root=root)
+
+
+def as_annotations(found: Iterable[Problem], *, root: str = "", notice: tuple[str, str] | None = None) -> str:
+    """Problems as annotations in their order, after a notice (title and text) on no line at all."""
+    first = [] if notice is None else [_command("notice", {"title": notice[0]}, notice[1])]
+    return _lines(limited([*first, *(_annotation(each, root) for each in found)]))
+
+
+def joined_annotations(texts: Iterable[str]) -> str:
+    """The annotations of several reports as those of one step."""
+    lines = (line for text in texts for line in text.split("\n") if line and _MORE not in line)
+    return _lines(limited(list(lines)))
+
+
+# GitHub shows so many annotations of a kind and step, the first ones; the job's log has all of them.
+MOST_ANNOTATIONS = 10
+_MORE = " title=reconciler has more of them::"
+
+
+def limited(lines: Sequence[str]) -> Iterator[str]:
+    """The annotations, with a first one that counts them for each kind of which there are more than GitHub shows."""
+    counts = Counter(line.split(" ", 1)[0] for line in lines)
+    for kind, count in counts.items():
+        if count > MOST_ANNOTATIONS:
+            shown = (
+                f"{MOST_ANNOTATIONS - 1} of {count:,} are shown here: all of them are in the log of this step"
+            )
+            yield f"{kind}{_MORE}{shown}"
+    yield from lines
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _annotation(found: Problem, root: str) -> str:
@@ -55,10 +95,13 @@ def _annotation(found: Problem, root: str) -> str:
             "col": str(found.where.column),
         }
     properties["title"] = found.rule
-    head = ",".join(f"{key}={github_property(_seen(value))}" for key, value in properties.items())
     parts = [found.summary, found.why, f"help: {found.help}" if found.help else None]
-    message = "\n".join(_seen(part) for part in parts if part)
-    return f"::{found.severity.value} {head}::{github_message(message)}"
+    return _command(found.severity.value, properties, "\n".join(part for part in parts if part))
+
+
+def _command(name: str, properties: Mapping[str, str], text: str) -> str:
+    head = ",".join(f"{key}={github_property(_seen(value))}" for key, value in properties.items())
+    return f"::{name} {head}::{github_message(_seen(text))}"
 
 
 def _seen(text: str) -> str:
@@ -92,6 +135,9 @@ def _rule(rule: str, about: str, explained: str) -> dict[str, Any]:
         "shortDescription": {"text": about or rule.replace("-", " ")},
     }
     if explained:
+        made["fullDescription"] = {
+            "text": explained.partition("\n\n")[0].strip() or made["shortDescription"]["text"]
+        }
         made["help"] = {"text": explained, "markdown": f"```text\n{explained}```\n"}
     return made
 
@@ -103,7 +149,8 @@ def _result(found: Problem, rule_index: int, root: str) -> dict[str, Any]:
         "ruleIndex": rule_index,
         "level": found.severity.value,
         "message": {"text": text},
-        "locations": [_location(found.where, root)] if found.where else [],
+        # Code scanning takes no result without a place.
+        "locations": [_location(found.where or FLEET_FILE, root)],
     }
     if found.related:
         result["relatedLocations"] = [
@@ -119,6 +166,33 @@ def _location(where: Span, root: str) -> dict[str, Any]:
             "region": {"startLine": max(where.line, 1), "startColumn": max(where.column, 1)},
         }
     }
+
+
+_QUALITY = {True: "critical", False: "minor"}
+
+
+def render_code_quality(diagnostics: Iterable[Problem], *, root: str = "") -> str:
+    """Problems as GitLab's code quality report; `root` as for `render_github`.
+
+    A fingerprint stays when lines move; what is said twice of one file is numbered.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    tree = []
+    for each in _sorted(diagnostics):
+        where = each.where or FLEET_FILE
+        key = (each.rule, _below(root, where.file), each.summary)
+        seen[key] += 1
+        parts = [each.summary, each.why, f"help: {each.help}" if each.help else None]
+        tree.append(
+            {
+                "description": "\n".join(_seen(part) for part in parts if part),
+                "check_name": each.rule,
+                "fingerprint": hashlib.sha256(repr((*key, seen[key])).encode()).hexdigest(),
+                "severity": _QUALITY[each.is_error],
+                "location": {"path": key[1], "lines": {"begin": max(where.line, 1)}},
+            }
+        )
+    return as_json(tree) + "\n"
 
 
 def _below(root: str, file: str) -> str:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from reconciler.diagnostics import Problem, Span
 from reconciler.errors import ReconcilerError
+from reconciler.model.address import Address
 from reconciler.report.alike import same
 from reconciler.report.escape import visible
 from reconciler.report.folding import folded
@@ -36,12 +37,13 @@ _DIGIT = re.compile(r"\d")
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a check of the files found. `verdicts` are a line for each environment that is right; `accepted` are warnings
-    that the files ignore.
+    that the files ignore; `addresses` are those of the environments that are right, each once.
     """
 
     diagnostics: tuple[Problem, ...]
     verdicts: tuple[str, ...] = ()
     accepted: tuple[Problem, ...] = ()
+    addresses: tuple[Address, ...] = ()
 
     @property
     def has_errors(self) -> bool:

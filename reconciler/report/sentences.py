@@ -153,6 +153,12 @@ def short_counts(plan: Plan) -> str:
     return ", ".join([*rows, *([f"{held} held"] if held else [])]) or "no changes"
 
 
+def in_short(plan: Plan) -> str:
+    """The counts, and how many conversations end: a plan in a line."""
+    what = f"Plan: {short_counts(plan)}." if plan.pending else no_changes(plan)
+    return " ".join(filter(None, (what, conversations(plan))))
+
+
 def would(plan: Plan) -> str:
     """What an apply would do, as verbs: `join 1, hold 2`."""
     rows = [(action, plan.count(action)) for action in (*_ORDER, Action.HOLD)]
@@ -260,6 +266,11 @@ def danger(found: Danger, longest: int | None = None) -> str:
     reference = shortened(found.reference, longest)
     starts = "get" if found.forbidden else "start to get"
     return f"{shortened(found.host, longest)} would {starts} the secret {reference} ({until}){allowed}"
+
+
+def refusal_rule(limit: str) -> str:
+    """The id under which the refusal by a limit is reported."""
+    return f"limit-{limit}".replace("_", "-")
 
 
 def shortened(text: str, longest: int | None) -> str:

@@ -7,14 +7,17 @@ a list, annotations as they are.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import InvalidConfig, ReconcilerError
+from reconciler.report import junit
 from reconciler.report.documents import as_json, as_json_line
 from reconciler.report.escape import code, prose, visible
 from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
+from reconciler.report.problem_formats import joined_annotations
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
 
@@ -78,7 +81,26 @@ def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
 
 def as_annotations(parts: Sequence[FleetPart], **_: object) -> str:
     """The annotations of all parts."""
-    return "".join(each.text for each in parts)
+    return joined_annotations(each.text for each in parts)
+
+
+def as_junit(parts: Sequence[FleetPart], **_: object) -> str:
+    """The suites of all parts; one that could not be reported is an error."""
+    return junit.joined(each.text or junit.broken(each.label, _message(each)) for each in parts)
+
+
+def as_code_quality(parts: Sequence[FleetPart], **_: object) -> str:
+    """The findings of all parts, those of several environments once."""
+    found = {each["fingerprint"]: each for part in parts if part.text for each in json.loads(part.text)}
+    return as_json(list(found.values())) + "\n"
+
+
+def as_terraform(parts: Sequence[FleetPart], **_: object) -> str:
+    """The sums of all parts."""
+    counts = Counter({"create": 0, "update": 0, "delete": 0})
+    for each in parts:
+        counts.update(json.loads(each.text) if each.text else {})
+    return as_json_line(dict(counts)) + "\n"
 
 
 def as_sarif(parts: Sequence[FleetPart], **_: object) -> str:
@@ -101,6 +123,9 @@ JOINS: Mapping[str, Callable[..., str]] = {
     "json": as_json_list,
     "github": as_annotations,
     "sarif": as_sarif,
+    "junit": as_junit,
+    "codequality": as_code_quality,
+    "terraform": as_terraform,
 }
 
 

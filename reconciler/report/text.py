@@ -106,14 +106,10 @@ def danger_lines(plan: Plan, style: Style) -> str:
 def refusal_lines(plan: Plan, style: Style) -> str:
     """Every limit that refuses the apply, with how to raise it."""
     rows = [
-        f"{style.error('error:')} {visible(each.text)} [{visible(_rule(each.limit))}]"
+        f"{style.error('error:')} {visible(each.text)} [{visible(sentences.refusal_rule(each.limit))}]"
         for each in plan.refusals
     ]
     return "\n".join([*rows, "    apply refuses this plan as a whole until then"])
-
-
-def _rule(limit: str) -> str:
-    return f"limit-{limit}".replace("_", "-")
 
 
 def unmanaged_lines(plan: Plan, style: Style) -> str:

@@ -35,6 +35,7 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
+from reconciler.report.alike import same
 from reconciler.report.groups import Group, grouped
 from reconciler.report.sentences import headline
 from reconciler.report.shown import Side, UnknownValue, is_long, leaf, masked
@@ -99,13 +100,22 @@ class ChangeRow:
 
 
 def change_rows(
-    plan: Plan, *, full: bool = False, bare: frozenset[Action] = frozenset()
+    plan: Plan, *, full: bool = False, bare: frozenset[Action] = frozenset(), by_place: bool = False
 ) -> tuple[ChangeRow, ...]:
     """Every pending change, those that differ only in values as one row, in the order of their first addresses.
 
-    `full` makes a row of each; of acts in `bare` no fields are shown.
+    `full` makes a row of each; of acts in `bare` no fields are shown. `by_place` parts changes that different lines ask for.
     """
-    return tuple(_row(plan, group) for group in grouped(plan.pending, plan, full=full, bare=bare))
+    groups = grouped(plan.pending, plan, full=full, bare=bare)
+    if by_place:
+        groups = tuple(part for group in groups for part in _by_place(plan, group))
+    return tuple(_row(plan, group) for group in groups)
+
+
+def _by_place(plan: Plan, group: Group) -> Iterator[Group]:
+    rows = zip(group.changes, group.parts, strict=True)
+    for alike in same(rows, lambda row: location_of(plan, row[0])):
+        yield Group(*map(tuple, zip(*alike, strict=True)))
 
 
 def location_of(plan: Plan, change: Change) -> Span | None:

@@ -28,6 +28,7 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     reconciler validate hotels -e prod
     reconciler validate fleets/*                 several fleets, one report
     reconciler validate --format github          annotations on the lines of a pull request
+    reconciler validate --format codequality > gl-code-quality-report.json
     reconciler explain uid-clash                 what the word in brackets at the end of a message means
     """
     from reconciler.cli import many
@@ -38,11 +39,8 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     def look(fleet: options.FleetFlags) -> many.FleetSeen:
         directory = Path(fleet.directory)
         found = check(directory, fleet.environment, dict(fleet.variables))
-        # Annotations count from the root of the repository, where the command runs in CI.
-        root = "" if directory.is_absolute() or directory == Path() else directory.as_posix()
         head = (("directory", fleet.directory), ("environment", fleet.environment))
         shown = RenderOptions(
-            root=root,
             read_source=source_reader(directory),
             explain_rule=explain_rule,
             head=head if many.are_several(fleets) else (),

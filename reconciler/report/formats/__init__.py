@@ -98,8 +98,11 @@ FORMATS: tuple[Format, ...] = (
     Format("json", frozenset(_K)),
     Format("markdown", frozenset({_K.PLAN, _K.MOVED, _K.DRIFT, _K.LEDGER})),
     Format("html", frozenset({_K.PLAN})),
-    Format("github", frozenset({_K.PROBLEMS}), is_workflow_commands=True),
-    Format("sarif", frozenset({_K.PROBLEMS})),
+    Format("github", frozenset({_K.PLAN, _K.DRIFT, _K.PROBLEMS}), is_workflow_commands=True),
+    Format("sarif", frozenset({_K.PLAN, _K.PROBLEMS})),
+    Format("junit", frozenset({_K.PLAN, _K.DRIFT, _K.PROBLEMS})),
+    Format("codequality", frozenset({_K.PLAN, _K.PROBLEMS})),
+    Format("terraform", frozenset({_K.PLAN})),
 )
 
 

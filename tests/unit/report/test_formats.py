@@ -47,9 +47,11 @@ def test_every_kind_can_be_read_by_people_or_says_that_it_is_a_stream(kind: Repo
 
 def test_help_lists_what_the_registry_has() -> None:
     listed = {kind: [each.name for each in formats_for(kind)] for kind in ReportKind}
-    assert listed[ReportKind.PLAN] == ["text", "json", "markdown", "html"]
-    assert listed[ReportKind.DRIFT] == listed[ReportKind.LEDGER] == ["text", "json", "markdown"]
-    assert listed[ReportKind.PROBLEMS] == ["text", "json", "github", "sarif"]
+    hosts = ["github", "sarif", "junit", "codequality"]
+    assert listed[ReportKind.PLAN] == ["text", "json", "markdown", "html", *hosts, "terraform"]
+    assert listed[ReportKind.DRIFT] == ["text", "json", "markdown", "github", "junit"]
+    assert listed[ReportKind.LEDGER] == ["text", "json", "markdown"]
+    assert listed[ReportKind.PROBLEMS] == ["text", "json", *hosts]
     assert listed[ReportKind.STATUS] == ["text", "json"]
     assert listed[ReportKind.TREE] == listed[ReportKind.TRACE] == ["yaml", "json"]
 
@@ -65,12 +67,9 @@ def test_a_format_is_added_by_a_module_and_a_line(monkeypatch: pytest.MonkeyPatc
     def command(form: Format) -> None:
         click.echo(form.render(ReportKind.PLAN, rich_world().plan()))
 
-    assert "[text|json|markdown|html|count]" in CliRunner().invoke(command, ["--help"]).output
+    assert "|terraform|count]" in "".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert CliRunner().invoke(command, ["--format", "count"]).output.endswith(" pending\n")
-    assert (
-        "'text', 'json', 'markdown', 'html', 'count'"
-        in CliRunner().invoke(command, ["--format", "pdf"]).output
-    )
+    assert "'terraform', 'count'" in " ".join(CliRunner().invoke(command, ["--format", "pdf"]).output.split())
 
 
 def test_options_are_for_whom_they_concern() -> None:

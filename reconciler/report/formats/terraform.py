@@ -1,0 +1,21 @@
+"""The format `terraform`: how many agents come, change and go, for GitLab's `artifacts:reports:terraform`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from reconciler.report.documents import as_json_line
+from reconciler.report.formats import RenderOptions
+
+if TYPE_CHECKING:
+    from reconciler.plan.build import Plan
+
+
+def plan(value: Plan, options: RenderOptions) -> str:
+    """One object; a replacement counts as one that goes and one that comes, as Terraform counts it."""
+    from reconciler.plan.change import action_of
+    from reconciler.report.json_plan import TERRAFORM_ACTIONS
+
+    found = Counter(word for each in value.changes for word in TERRAFORM_ACTIONS[action_of(each)])
+    return as_json_line({word: found[word] for word in ("create", "update", "delete")})
