@@ -124,7 +124,8 @@ def _part(
         output.log.about = {"directory": flags.directory, "environment": flags.environment}
     try:
         seen = _seen(look, flags)
-        text = output.rendered(form, kind, seen.value, replace(seen.options, root=root_of(flags.directory)))
+        options = replace(seen.options, root=root_of(flags.directory))
+        text = output.rendered(form, kind, seen.value, options)
     except (click.ClickException, click.exceptions.Exit):
         raise  # the command line is wrong, or the run was stopped: that ends all
     except Exception as problem:  # noqa: BLE001  also a bug of ours hides no other fleet
@@ -134,7 +135,13 @@ def _part(
         output.say(f"== {part.label} ==", level="error")
         show_error(problem)
         return part
-    return FleetPart(flags.directory, flags.environment, seen.verdict, seen.code, seen.is_fine, text)
+
+    def within(budget: int) -> str:
+        return output.rendered(form, kind, seen.value, replace(options, budget=budget))
+
+    return FleetPart(
+        flags.directory, flags.environment, seen.verdict, seen.code, seen.is_fine, text, within=within
+    )
 
 
 # Where the runner of a code host has put the checkout: from there its annotations and reports count paths.

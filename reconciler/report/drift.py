@@ -45,7 +45,7 @@ def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.
         drift.plan,
         _rows(drift, full),
         title=("drift", headline(drift)),
-        notes=[*_classes(drift), *filter(None, [besides(drift)])],
+        notes=lambda _: [*_classes(drift), *filter(None, [besides(drift)])],
         budget=budget,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +12,16 @@ from reconciler.errors import CutShort
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
-from reconciler.report.addresses import every, shortened
+from reconciler.report.addresses import WIDEST, every, shortened
 from reconciler.report.alike import same
+from reconciler.report.compact import RULE as BRACES
+from reconciler.report.compact import braced, lines_of
 from reconciler.report.escape import code, fenced, prose, visible
 from reconciler.report.fieldlines import row_texts
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.groups import nameless
 from reconciler.report.json_plan import FORMAT_VERSION
+from reconciler.report.markdown import BUDGET
 from reconciler.report.problems import render_error
 from reconciler.report.progress import DONE, finished_tree, outcome
 from reconciler.report.style import Style
@@ -111,7 +114,18 @@ def render(
 
 
 def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
-    """The final summary for a job's page or a comment; every address is in it."""
+    """The final summary for a job's page or a comment; every address is in it, many of them as a shell's braces."""
+    text = _markdown(ledger, ending, every, full)
+    return text if len(text) <= BUDGET else _markdown(ledger, ending, _braced, full)
+
+
+def _braced(addresses: Iterable[Address]) -> list[str]:
+    return lines_of(braced(addresses), WIDEST)
+
+
+def _markdown(
+    ledger: Ledger, ending: Ending, named: Callable[[Iterable[Address]], list[str]], full: bool
+) -> str:
     mark = "✅" if ledger.is_complete else "❌"
     lines = [f"### {mark} {_verdict(ledger, ending)}: {tally(ledger)}", ""]
     for result, rows in _groups(ledger):
@@ -120,8 +134,8 @@ def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> st
             subject = code(str(group[0].address)) if len(group) == 1 else f"**{len(group):,} agents**"
             lines += [f"- {subject}: {prose(each)}" for each in _outcomes(group)]
             if len(group) > 1:
-                named = fenced(every(row.address for row in group))
-                lines += ["", *(f"  {line}" for line in named.split("\n")), ""]
+                block = fenced(named(row.address for row in group))
+                lines += ["", *(f"  {line}" for line in block.split("\n")), ""]
         lines.append("")
     if ledger.broken is not None and not _is_cut_short(ledger):
         lines += [
@@ -133,10 +147,12 @@ def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> st
         lines += [
             f"<details><summary>{ledger.counts()[Result.DONE]} done</summary>",
             "",
-            *(f"- {DONE[action]}: {prose(', '.join(map(str, addresses)))}" for action, addresses in done),
+            *(f"- {DONE[action]}: {prose(' '.join(named(addresses)))}" for action, addresses in done),
             "",
         ]
         lines += ["</details>", ""]
+    if named is _braced:
+        lines.append(f"{BRACES.replace('`', '')}\n")
     lines += [f"{prose(each)}\n" for each in _afterwards(ledger, ending)]
     if not ledger.is_complete and ending.resume:
         lines.append(f"To go on: {code(ending.resume)}")

@@ -1,22 +1,26 @@
 """The plan for a pull request's comment or a job's page: what matters first, within the room there is.
 
-Every address, danger, refusal and count is in it, however many there are. Where a plan has more than fits into a
-comment of `budget` characters, the texts of its fields are cut, those that hang up last, and the result says at its top how
-much is missing, because who reads half a prompt has approved the other half. Addresses that fill half of a comment by
-themselves make it a page of a job, which takes a megabyte.
+Every address, danger, refusal and count is in it, however many there are. What does not fit into a comment of `budget`
+characters gives way in this order: addresses are spelled as a shell's braces (`compact`), the texts of fields are cut, and
+changes of one kind are one block. What is cut is counted at the top, because who reads half a prompt has
+approved the other half. Ten thousand names without any order fit into no comment: they make it a page of a job, which
+takes a megabyte.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import sentences
-from reconciler.report.addresses import every
+from reconciler.report.addresses import WIDEST, every
+from reconciler.report.alike import same
+from reconciler.report.compact import RULE as BRACES
+from reconciler.report.compact import braced, lines_of
 from reconciler.report.ended import conversations
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
@@ -55,22 +59,46 @@ _DIFF_SIGNS = {"~": "!"}
 def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False) -> str:
     """A plan as a comment of at most `budget` characters, or as a page; `full` shows each change by itself."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
-    notes = (
-        sentences.running(plan.cost),
-        sentences.ignored(plan, _named),
-        sentences.interrupted(plan),
-        sentences.new_secrets(plan, _LONGEST_SECRET),
-        sentences.warnings(plan),
-    )
-    last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
-    shown = [*map(_said, filter(None, (*notes, sentences.approval(plan)))), last]
+
+    def notes(form: _Form) -> list[str]:
+        shown = (
+            sentences.running(plan.cost),
+            sentences.ignored(plan, lambda addresses: form.separator.join(form.words(addresses))),
+            sentences.interrupted(plan),
+            sentences.new_secrets(plan, _LONGEST_SECRET),
+            sentences.warnings(plan),
+            sentences.approval(plan),
+        )
+        last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
+        return [*map(_said, filter(None, shown)), last]
+
     return render_changes(
-        plan, change_rows(plan, full=full), title=("plan", headline), notes=shown, budget=budget
+        plan, change_rows(plan, full=full), title=("plan", headline), notes=notes, budget=budget
     )
 
 
-def _named(addresses: Sequence[Address]) -> str:
-    return ", ".join(map(str, addresses))
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How addresses are spelled, as words with a separator; `by_kind` makes one list of all that one thing happens to."""
+
+    words: Callable[[Sequence[Address]], Iterable[str]]
+    separator: str
+    by_kind: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        return self.words is _plain
+
+    def lines(self, addresses: Sequence[Address]) -> list[str]:
+        return every(addresses) if self.is_plain else lines_of(self.words(addresses), WIDEST)
+
+
+def _plain(addresses: Sequence[Address]) -> Iterable[str]:
+    return map(str, addresses)
+
+
+# Each shorter than the one before: a document has the first that fits.
+_FORMS = (_Form(_plain, ", "), _Form(braced, " "), _Form(braced, " ", by_kind=True))
 
 
 def render_changes(
@@ -78,33 +106,51 @@ def render_changes(
     rows: Iterable[ChangeRow],
     *,
     title: tuple[str, str],
-    notes: Sequence[str],
+    notes: Callable[[_Form], Sequence[str]],
     budget: int = BUDGET,
 ) -> str:
     """The changes of a plan in Markdown: a title (its kind and its headline), what they end, a table, and notes.
 
-    The hidden first line, made from the kind, lets a bot find its comment again.
+    The hidden first line, made from the kind, lets a bot find its comment again. What no form brings into the budget of
+    a comment is a page, or, where the budget is a share of one, the shortest that there is.
     """
-    kind, headline = title
     rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
-    first = [marker(kind, plan.owner), f"### {prose(headline)}"]
-    above = [
-        f"**{_said(each)}**"
-        for each in (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
-        if each
-    ]
-    signs = sentences.legend(row.symbol for row in rows)
-    legend = ["Signs: " + " · ".join(f"{code(sign)} {word}" for sign, word in signs)] if signs else []
-    last = [*above, *_table(plan), *notes, *legend, *_unmanaged(plan)]
     fields = FieldLines(Style(colour=False), two_sided=True)
     blocks = [_block(row, fields) for row in rows]
-    needed = size([*first, *last, *(each.least for each in blocks)])
-    budget = budget if needed <= budget // 2 or budget < BUDGET else PAGE
-    risks = in_room(plan, budget - needed - _NOTICES)
-    details = _details(blocks, budget - needed - size(risks))
-    at = len(last) - bool(plan.unmanaged)
-    notice = [details.missing] if details.missing else []
-    return "\n\n".join([*first, *notice, *risks, *last[:at], *details.blocks, *last[at:]]) + "\n"
+    text = ""
+    for room in (budget, PAGE) if budget >= BUDGET else (budget,):
+        for form in _FORMS:
+            text = _document(plan, blocks, title, notes(form), form, room)
+            if text and len(text) <= room:
+                return text
+    return text
+
+
+def _document(
+    plan: Plan,
+    blocks: Sequence[_Block],
+    title: tuple[str, str],
+    notes: Sequence[str],
+    form: _Form,
+    budget: int,
+) -> str:
+    """The document in a form; empty where its addresses leave no room for what happens to them, and another form may."""
+    kind, headline = title
+    first = [marker(kind, plan.owner), f"### {prose(headline)}"]
+    told = (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
+    signs = sentences.legend(each.row.symbol for each in blocks)
+    legend = ["Signs: " + " · ".join(f"{code(sign)} {word}" for sign, word in signs)] if signs else []
+    above = [*(f"**{_said(each)}**" for each in told if each), *_table(plan), *notes, *legend]
+    room = budget if form.is_plain else budget // 8
+    below = [*([] if form.is_plain else [_said(BRACES)]), *_unmanaged(plan, room)]
+    shown = [each.spelled(form) for each in (_by_kind(blocks) if form.by_kind else blocks)]
+    needed = size([*first, *above, *below, *(each.least for each in shown)])
+    if form.is_plain and needed > budget // 2 and needed + sum(each.size for each in shown) > budget:
+        return ""
+    risks = in_room(plan, min(BUDGET, budget - needed - _NOTICES))
+    details = _details(shown, budget - needed - size(risks))
+    parts = [*first, *([details.missing] if details.missing else []), *risks, *above, *details.blocks, *below]
+    return "\n\n".join(parts) + "\n"
 
 
 def _said(sentence: str) -> str:
@@ -141,11 +187,22 @@ class _Block:
     It is open where it hangs up on several: nobody has to unfold who that is.
     """
 
+    row: ChangeRow
+    named: tuple[Address, ...]
     title: str
-    addresses: list[str]
     why: list[str]
     lines: list[str]
     is_open: bool
+    addresses: list[str] = field(default_factory=list)
+
+    def spelled(self, form: _Form) -> _Block:
+        """The block with its addresses in a form."""
+        return replace(self, addresses=form.lines(self.named)) if len(self.named) > 1 else self
+
+    @property
+    def size(self) -> int:
+        """How much room its lines take."""
+        return sum(len(line) + 1 for line in self.lines)
 
     @property
     def least(self) -> str:
@@ -160,10 +217,10 @@ class _Block:
 
 def _details(blocks: Sequence[_Block], room: int) -> _Details:
     """Every row, in full where all of it fits, else each within the same share of the room that there is for fields."""
-    sizes = [sum(len(line) + 1 for line in each.lines) for each in blocks]
+    sizes = [each.size for each in blocks]
     if sum(sizes) <= room:
         return _Details([each.with_lines(each.lines) for each in blocks])
-    share = _fair_share(sizes, room - _NOTICES)
+    share = fair_share(sizes, room - _NOTICES)
     cut = [_cut(each.lines, share) for each in blocks]
     lost = [missing for _, missing in cut if missing]
     missing = f"{sentences.plural(sum(lost), 'character', 'characters')} of {sentences.plural(len(lost), 'change', 'changes')}"
@@ -174,7 +231,24 @@ def _details(blocks: Sequence[_Block], room: int) -> _Details:
     return _Details([each.with_lines(lines) for each, (lines, _) in zip(blocks, cut, strict=True)], notice)
 
 
-def _fair_share(sizes: Sequence[int], room: int) -> int:
+def _by_kind(blocks: Sequence[_Block]) -> list[_Block]:
+    """The blocks of each action as one that names whom it is about."""
+    found = same(blocks, lambda each: (each.row.action, each.row.symbol))
+    return [_together(alike) if len(alike) > 1 else alike[0] for alike in found]
+
+
+def _together(blocks: Sequence[_Block]) -> _Block:
+    """Several changes as one: all their addresses, and below a line each, as far as there is room, why and what differs."""
+    row = blocks[0].row
+    named = tuple(address for each in blocks for address in each.named)
+    what = f"{row.action}: the conversation {CONVERSATIONS[row.action]}"
+    title = f"<code>{html(row.symbol)}</code> <b>{len(named):,} agents</b> {html(what)}"
+    lines = [line for each in blocks for line in (f"# {row_subject(each.row)}:", *each.why, *each.lines)]
+    why = [f"# {len(blocks):,} different changes"]
+    return _Block(row, named, title, why, lines, any(each.is_open for each in blocks))
+
+
+def fair_share(sizes: Sequence[int], room: int) -> int:
     """The most that each may use, where what the small ones leave goes to the large ones."""
     left = len(sizes)
     for each in sorted(sizes):
@@ -214,10 +288,8 @@ def _block(row: ChangeRow, fields: FieldLines) -> _Block:
     if unchanged := row_unchanged(row):
         lines.append(f"# {unchanged}")
     title = f"<code>{html(row.symbol)}</code> <b>{html(row_subject(row))}</b> {html(row.headline)}"
-    several = len(row.addresses) > 1
-    return _Block(
-        title, every(row.addresses) if several else [], why, lines, several and row.ends_conversation
-    )
+    is_open = len(row.addresses) > 1 and row.ends_conversation
+    return _Block(row, row.addresses, title, why, lines, is_open)
 
 
 def folded_block(title: str, content: str, *, is_open: bool = False) -> str:
@@ -230,9 +302,12 @@ def _diff_line(shown: Shown) -> str:
     return f"{sign} {'    ' * shown.depth}{shown.text}".rstrip(" ")
 
 
-def _unmanaged(plan: Plan) -> Iterator[str]:
-    """Foreign agents, last: they are never touched."""
+def _unmanaged(plan: Plan, room: int) -> Iterator[str]:
+    """Foreign agents, last: they are never touched. Where they take more room, `status` has to show them."""
     if plan.unmanaged:
         count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
         lines = [visible(sentences.foreign(each)) for each in plan.unmanaged]
-        yield folded_block(f"{count} in these channels, never touched", fenced(lines))
+        block = folded_block(f"{count} in these channels, never touched", fenced(lines))
+        yield (
+            block if len(block) <= room else f"{count} in these channels, never touched: `reconciler status`."
+        )

@@ -29,7 +29,8 @@ _BADNESS = (0, 2, 1)
 class FleetPart:
     """One fleet and environment: what was reported of it as `text`, in a few words as `verdict`, and its exit code.
 
-    `is_fine` says that nobody needs to look. `error` is what kept it from being reported.
+    `is_fine` says that nobody needs to look. `error` is what kept it from being reported. `within` reports it in so many
+    characters, as far as that goes.
     """
 
     directory: str
@@ -39,6 +40,7 @@ class FleetPart:
     is_fine: bool = False
     text: str = ""
     error: Exception | None = None
+    within: Callable[[int], str] | None = None
 
     @property
     def label(self) -> str:
@@ -66,8 +68,30 @@ def as_text(parts: Sequence[FleetPart], *, colour: bool, quiet: bool, width: int
 
 
 def as_markdown(parts: Sequence[FleetPart], **_: object) -> str:
-    """Every part below its heading, then a table and a line."""
-    blocks = [f"## {prose(each.label)}\n\n{_markdown_error(each) or each.text}" for each in parts]
+    """Every part below its heading, then a table and a line.
+
+    All of it has the room of one comment. Where it has more, what is fine stands in the table alone, and the others share
+    the room; where that is not enough, it is a page.
+    """
+    from reconciler.report.markdown import BUDGET, PAGE, fair_share
+
+    text = _markdown([(each, each.text) for each in parts], parts)
+    open_ones = [each for each in parts if not each.is_fine]
+    for budget in (BUDGET, PAGE) if len(text) > BUDGET else ():
+        room = budget - len(_markdown([(each, "") for each in open_ones], parts))
+        share = fair_share([len(each.text) for each in open_ones], room)
+        texts = [
+            each.text if len(each.text) <= share or each.within is None else each.within(share)
+            for each in open_ones
+        ]
+        text = _markdown(list(zip(open_ones, texts, strict=True)), parts)
+        if len(text) <= budget:
+            break
+    return text
+
+
+def _markdown(shown: Iterable[tuple[FleetPart, str]], parts: Sequence[FleetPart]) -> str:
+    blocks = [f"## {prose(each.label)}\n\n{_markdown_error(each) or text}" for each, text in shown]
     rows = [f"| {prose(each.label)} | {prose(each.verdict)} |" for each in parts]
     end = "\n".join(["| fleet | result |", "|---|---|", *rows])
     return "\n".join([*blocks, f"{end}\n", f"{summary(parts)}\n"])

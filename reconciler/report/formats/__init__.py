@@ -50,7 +50,7 @@ class RenderOptions:
 
     `explain` adds the steps of each change, `full` shows each by itself. `root` is the fleet's directory as seen from the
     repository's. `quiet` leaves problems and the last line, for people. `width` is the columns that there are, None for
-    as many as it takes. `head` says whose document it is, where that does not say it itself and stands in a list.
+    as many as it takes. `budget` is the characters that a document for a comment may have, None for all of a comment. `head` says whose document it is, where that does not say it itself and stands in a list.
     """
 
     colour: bool = False
@@ -59,6 +59,7 @@ class RenderOptions:
     root: str = ""
     quiet: bool = False
     width: int | None = None
+    budget: int | None = None
     head: tuple[tuple[str, str | None], ...] = ()
     read_source: ReadSource = _no_source
     explain_rule: ExplainRule = no_rules

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def plan(value: Plan, options: RenderOptions) -> str:
     """A plan that fits into a comment."""
-    from reconciler.report.markdown import render_plan
+    from reconciler.report.markdown import BUDGET, render_plan
 
-    return render_plan(value, full=options.full)
+    return render_plan(value, full=options.full, budget=options.budget or BUDGET)
 
 
 def moved(value: Moved, options: RenderOptions) -> str:
@@ -30,8 +30,9 @@ def moved(value: Moved, options: RenderOptions) -> str:
 def drift(value: Drift, options: RenderOptions) -> str:
     """Drift that fits into a comment."""
     from reconciler.report.drift import render_markdown
+    from reconciler.report.markdown import BUDGET
 
-    return render_markdown(value, full=options.full)
+    return render_markdown(value, full=options.full, budget=options.budget or BUDGET)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:

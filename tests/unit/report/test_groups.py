@@ -344,6 +344,18 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
     assert ledger.render(found, ledger.Ending(), colour=False, full=True).count("has no quota") == 200
 
 
+def test_the_ledger_of_ten_thousand_is_a_comment_with_every_address() -> None:
+    found = Ledger()
+    action = action_of(copies(1).plan().pending[0])
+    for number in range(10_000):
+        result = Result.FAILED if number % 10 == 0 else Result.DONE
+        found.note(Finished(Address(f"house-{number:05d}", "desk"), action, result, "400: no quota"))
+    comment = ledger.render_markdown(found, ledger.Ending())
+    assert len(comment) <= markdown.BUDGET
+    assert "house-{00000..09990..10}/desk" in comment
+    assert comment.count("Braces stand for") == 1
+
+
 def test_failures_of_different_causes_are_not_one() -> None:
     found = Ledger()
     action = action_of(copies(1).plan().pending[0])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import html
+import math
+import random
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from markdown_it import MarkdownIt
 
 from reconciler.diagnostics import Problem, Severity
-from reconciler.report.markdown import BUDGET, render_plan
+from reconciler.report.markdown import BUDGET, PAGE, render_plan
 from reconciler.report.text import render_plan as render_text
 from tests.unit.report.plans import World, properties, rich_world, risky_world
 
@@ -23,6 +27,13 @@ def fences(text: str) -> list[str]:
     """The contents of the code blocks that a Markdown reader sees."""
     tokens = MarkdownIt("commonmark").parse(text)
     return [token.content for token in tokens if token.type == "fence"]
+
+
+def expanded(words: str) -> set[str]:
+    """What a shell makes of words with braces."""
+    script = "printf '%s\\n' " + " ".join(words.split("\n"))
+    done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines())
 
 
 def html_of(text: str) -> str:
@@ -96,15 +107,72 @@ def test_copies_are_one_block_with_every_address() -> None:
     assert "not shown" not in text
 
 
-def test_addresses_beyond_a_comment_make_it_a_page_with_all_of_them() -> None:
+def test_addresses_beyond_a_comment_are_spelled_as_a_shell_reads_them() -> None:
     world = World()
-    for number in range(4_000):
-        world.wants(f"lima/desk-{number:05d}")
+    for number in range(10_000):
+        world.wants(f"hotel-{number:05d}-desk/{'concierge' if number % 2 else 'night'}")
     text = render_plan(world.plan())
-    assert BUDGET < len(text) <= 1_000_000
-    assert all(f"lima/desk-{number:05d}" in text for number in range(4_000))
+    assert len(text) <= 10_000
+    [named] = [block for block in fences(text) if "hotel-{" in block]
+    assert expanded(named) == {str(each) for each in world.agents}
     assert "+     You are the concierge of the Hotel Paris." in text
     assert "not shown" not in text
+    below = text[text.index(named) :]
+    assert html_of(below).count("Braces stand for each of what is in them") == 1
+
+
+@pytest.mark.parametrize("count", [500, 1_500])
+def test_many_different_changes_are_a_comment_with_every_address(count: int) -> None:
+    world = World()
+    for number in range(count):
+        body = properties(**{f"llm__params__p{number}": "word " * 40})
+        world.wants(f"shop-{number:04d}/desk", body).runs(f"shop-{number:04d}/desk")
+    world.wants("a/key", properties(llm__url="https://evil.example/v1")).runs("a/key")
+    text = render_plan(world.plan())
+    assert 0.9 * BUDGET < len(text) <= BUDGET
+    assert "evil.example" in text.partition("| change |")[0]
+    assert "This comment is cut. Not shown: " in text.partition("| change |")[0]
+    listed = [block for block in fences(text) if "shop-{" in block]
+    named = (
+        set().union(*map(expanded, listed)) if listed else set(re.findall(r"<b>(shop-\d+/desk)</b>", text))
+    )
+    assert {f"shop-{number:04d}/desk" for number in range(count)} <= named
+
+
+def test_names_without_any_order_are_beyond_a_comment_and_make_it_a_page() -> None:
+    """What cannot be done: Four thousand names of 122 random bits each have more to say than a comment has room."""
+    chance = random.Random(7)
+    names = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(4_000)]
+    bits = len(names) * (122 - math.log2(len(names)))  # of a set: their order says nothing
+    assert bits / math.log2(95) > BUDGET
+    world = World()
+    for name in names:
+        world.wants(f"{name}/desk")
+    text = render_plan(world.plan())
+    assert BUDGET < len(text) <= PAGE
+    assert all(name in text for name in names)
+    few = World()
+    for name in names[:500]:
+        few.wants(f"{name}/desk")
+    comment = render_plan(few.plan())
+    assert len(comment) <= BUDGET
+    assert all(f"{name}/desk" in comment for name in names[:500])
+
+
+def test_ignored_addresses_and_foreign_agents_keep_to_the_comment() -> None:
+    world = World()
+    for number in range(2_000):
+        body = properties(llm__params={"model": "gpt-4o", "temperature": 0.9})
+        address = f"shop-{number:04d}-front-desk/concierge"
+        world.wants(address, body, ignore_changes=(("llm", "params"),)).runs(address)
+        world.foreign(f"bot-{number}", f"shop-{number:04d}-front-desk")
+    plan = world.plan()
+    assert len(plan.ignored) == 2_000
+    text = render_plan(plan)
+    assert len(text) <= BUDGET
+    shown = html_of(text).replace("<!-- -->", "")
+    assert "shop-{0000..1999}-front-desk/concierge" in shown
+    assert "2,000 unmanaged agents in these channels, never touched: <code>reconciler status</code>." in shown
 
 
 def test_one_long_prompt_does_not_push_the_others_out() -> None:

@@ -1,0 +1,161 @@
+"""Many addresses in few characters, exactly: as a shell's braces, which expand to them.
+
+`shop-{0001..5000}-desk/{concierge,greeter}` is 10,000 addresses. It is read as bash and zsh read it, so whoever types
+it back gets every one of them. Addresses with characters that mean something to a shell stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+from reconciler.model.address import Address
+from reconciler.report.addresses import in_order
+from reconciler.report.alike import same
+from reconciler.report.escape import visible
+from reconciler.report.folding import LONGEST
+
+# What is said once below addresses in this form.
+RULE = (
+    "Braces stand for each of what is in them, as a shell reads them: `{0007..0012}` is every number from 0007 to 0012, "
+    "`{1..9..2}` every second of 1 to 9, `{a,b}` is a and b. `echo` before a line lists all of it."
+)
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+-]+")
+# Words with a number at their end, numbers, other words, and what parts them.
+_TOKEN = re.compile(r"([A-Za-z]+)([0-9]+)(?![A-Za-z0-9])|[A-Za-z0-9]+|[^A-Za-z0-9]+")
+
+# So much of a list stands in a word at least, however long the rest of it is.
+_LEAST = 80
+# Numbers at a larger distance than one are a range from the next count on, and share all digits but so many last ones.
+_FEW_STEPS = 3
+_TAIL = 2
+# One value or several of each place in a row of addresses.
+_Cell: TypeAlias = tuple[frozenset[str], ...]
+
+
+def braced(addresses: Iterable[Address]) -> list[str]:
+    """The addresses in few words of a shell: expanded, they are the addresses and nothing else."""
+    shapes: dict[tuple[str, ...], list[_Cell]] = {}
+    others: list[str] = []
+    for each in dict.fromkeys(in_order(addresses)):
+        if _PLAIN.fullmatch(str(each)):
+            tokens = list(_tokens(str(each)))
+            shape = tuple(token if not token[0].isalnum() else _kind(token) for token in tokens)
+            shapes.setdefault(shape, []).append(tuple(frozenset((token,)) for token in tokens))
+        else:
+            others.append(visible(each.quoted))
+    cells = (cell for found in shapes.values() for cell in _merged(found))
+    return [*(term for cell in cells for term in _terms(cell)), *others]
+
+
+def lines_of(words: Iterable[str], width: int) -> list[str]:
+    """Words in lines, parted by spaces; a word that is longer than a line has one of its own."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + len(word) < width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _tokens(text: str) -> Iterator[str]:
+    for found in _TOKEN.finditer(text):
+        yield from (found[1], found[2]) if found[1] else (found[0],)
+
+
+def _kind(token: str) -> str:
+    return "0" if token.isdigit() else "a"
+
+
+def _merged(cells: Sequence[_Cell]) -> Sequence[_Cell]:
+    """The cells in as few as merging place by place finds, from the left or from the right."""
+    places = [at for at in range(len(cells[0])) if len({cell[at] for cell in cells}) > 1]
+    found = [_merged_by(cells, order) for order in (places, places[::-1])]
+    return min(found, key=lambda each: sum(map(_size, each)))
+
+
+def _merged_by(cells: Sequence[_Cell], order: Iterable[int]) -> Sequence[_Cell]:
+    """The cells after merging, at each place in turn, those that differ at that place alone."""
+    for place in order:
+        alike: dict[tuple[_Cell, _Cell], set[str]] = {}
+        for cell in cells:
+            alike.setdefault((cell[:place], cell[place + 1 :]), set()).update(cell[place])
+        cells = [(*before, frozenset(values), *after) for (before, after), values in alike.items()]
+    return cells
+
+
+def _size(cell: _Cell) -> int:
+    return 1 + sum(map(len, map(_spelled, map(_choices, cell))))
+
+
+def _terms(cell: _Cell) -> Iterator[str]:
+    """A cell as one word, or as several where one would be long: then its longest list is parted."""
+    choices = [_choices(values) for values in cell]
+    spelled = [_spelled(each) for each in choices]
+    most = max(range(len(cell)), key=lambda place: len(spelled[place]))
+    room = max(LONGEST - sum(map(len, spelled)) + len(spelled[most]), _LEAST)
+    for part in _parted(choices[most], room):
+        yield "".join((*spelled[:most], _spelled(part), *spelled[most + 1 :]))
+
+
+def _parted(choices: Sequence[str], room: int) -> Iterator[list[str]]:
+    part: list[str] = []
+    used = 0
+    for each in choices:
+        if part and used + len(each) + 1 > room:
+            yield part
+            part, used = [], 0
+        part.append(each)
+        used += len(each) + 1
+    yield part
+
+
+def _spelled(choices: Sequence[str]) -> str:
+    return choices[0] if len(choices) == 1 else f"{{{','.join(choices)}}}"
+
+
+def _choices(values: frozenset[str]) -> list[str]:
+    """The values of one place: words as they are, numbers in a row as ranges."""
+    if len(values) == 1 or not all(each.isdigit() for each in values):
+        return sorted(values)
+    padded = {len(each) for each in values if each[0] == "0" and len(each) > 1}
+
+    def width(number: str) -> int:
+        # A range that begins with a zero pads all of it; 0 is for numbers without a width.
+        return len(number) if len(number) in padded else 0
+
+    rows = same(sorted(values, key=lambda each: (width(each), int(each))), width)
+    items = [each for row in rows for each in _ranges(row)]
+    return [each for alike in groupby(items, _head) for each in _shared(*alike)]
+
+
+def _ranges(numbers: Sequence[str]) -> Iterator[str]:
+    """Numbers of one width, rising: those at one distance as a range, the others as they are."""
+    at = 0
+    while at < len(numbers):
+        end = at + 1
+        step = int(numbers[end]) - int(numbers[at]) if end < len(numbers) else 0
+        while end < len(numbers) and int(numbers[end]) - int(numbers[end - 1]) == step:
+            end += 1
+        if end - at > (2 if step == 1 else _FEW_STEPS):
+            yield f"{{{numbers[at]}..{numbers[end - 1]}{'' if step == 1 else f'..{step}'}}}"
+            at = end
+        else:
+            yield numbers[at]
+            at += 1
+
+
+def _head(item: str) -> str:
+    """What a number has in common with its neighbours; nothing in a range."""
+    return "" if item[0] == "{" else item[:-_TAIL]
+
+
+def _shared(head: str, items: Iterable[str]) -> list[str]:
+    found = list(items)
+    if not head or len(found) < 3:
+        return found
+    return [f"{head}{{{','.join(each[len(head) :] for each in found)}}}"]
