@@ -14,6 +14,7 @@ from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
 from reconciler.report.folding import LONGEST, folded
+from reconciler.report.packing import packed
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 
@@ -129,7 +130,7 @@ def change_blocks(
     fields = FieldLines(style)
     for row in rows:
         steps = _steps(row, style) if explain else ()
-        yield "\n".join((*_heading(row, style, width), *_body(row, style, fields), *steps))
+        yield "\n".join((*_heading(row, style, width), *_body(row, style, fields, width), *steps))
 
 
 def _heading(row: ChangeRow, style: Style, width: int) -> Iterator[str]:
@@ -157,12 +158,13 @@ def _loud(row: ChangeRow, style: Style) -> str:
     return before + (style.error(note) if row.ends_conversation else style.dim(note))
 
 
-def _body(row: ChangeRow, style: Style, fields: FieldLines) -> Iterator[str]:
+def _body(row: ChangeRow, style: Style, fields: FieldLines, width: int) -> Iterator[str]:
     if row.agent_id and not row.fields:
         name = f" {visible(row.agent_name)}" if row.agent_name else ""
         yield f"{' ' * (_FIELD + 2)}{style.dim(f'agent {visible(row.agent_id)}{name}')}"
-    for field in row.fields:
-        yield from (_line(each, style) for each in fields.of(field, str(row.address)))
+    shown = [(field, list(fields.of(field, str(row.address)))) for field in row.fields]
+    lines = packed(shown, width) if len(row.addresses) > 1 else [line for _, each in shown for line in each]
+    yield from (_line(each, style) for each in lines)
     if unchanged := row_unchanged(row):
         yield f"{' ' * (_FIELD + 2)}{style.dim(f'({unchanged})')}"
 

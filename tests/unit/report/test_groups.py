@@ -203,6 +203,46 @@ def test_copies_do_not_grow_what_people_read(count: int, most_lines: int) -> Non
     assert max(map(len, (comment, html.render_plan(plan)))) <= 1_000_000
 
 
+def wide_copies(count: int, fields: int) -> World:
+    """As many joins of one block with so many fields of its own, a third of them varying, and a prompt of 25 lines."""
+    world = World()
+    for number in range(count):
+        prompt = "\n".join(f"Rule {line} ⏎ of house {number}: be brief and kind." for line in range(25))
+        body: dict[str, Any] = properties(llm__system_messages=[{"role": "system", "content": prompt}])
+        for each in range(fields):
+            varies = each % 3 == 0
+            body.setdefault(f"part_{each // 12}", {})[f"value_{each}"] = f"{each}x{number if varies else ''}"
+        world.wants(f"house-{number:05d}-desk/concierge", body)
+    return world
+
+
+def test_copies_of_a_large_block_are_a_page_with_all_that_they_say() -> None:
+    plan = wide_copies(200, 60).plan()
+    shown = text.render_plan(plan, colour=False)
+    assert shown.count("\n") <= 60
+    assert max(map(len, shown.split("\n"))) <= LONGEST
+    for each in range(60):
+        value = f'"{each}x0" | "{each}x1" | "{each}x2" | … (200 values)' if each % 3 == 0 else f'"{each}x"'
+        assert f"value_{each} = {value}" in shown
+    shown = text.render_plan(wide_copies(200, 110).plan(), colour=False)
+    assert shown.count("\n") <= 60
+    for line in range(25):
+        assert (
+            f"Rule {line} \\u{{23ce}} of house {{~0 | 1 | 2 | … 200 values~}}: be brief and kind. ⏎" in shown
+        )
+    full = text.render_plan(wide_copies(2, 60).plan(), colour=False, full=True)
+    assert full.count("value_7 = ") == 2
+    assert "ends with ⏎" not in full
+
+
+def test_small_blocks_keep_a_line_for_each_field() -> None:
+    shown = text.render_plan(wide_copies(200, 2).plan(), colour=False)
+    assert "\n      + part_0.value_1 = " in shown
+    assert "\n          + Rule 24 ⏎ of house" in shown
+    narrow = text.render_plan(wide_copies(200, 60).plan(), colour=False, width=40)
+    assert "ends with ⏎" not in narrow
+
+
 def test_what_hangs_up_is_said_before_the_first_field() -> None:
     world = World()
     for number in range(30):

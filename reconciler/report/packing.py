@@ -1,0 +1,84 @@
+"""Packs the lines of a group that says too much for a page: fields of one parent, then the lines of texts, beside each other.
+
+Nothing is left out, and `--full` shows each by itself. Only for text: Markdown and HTML fold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from reconciler.report.fieldlines import Shown
+from reconciler.report.view import Field
+
+# So many lines of fields may a group have before they are packed: with all else a plan of one group is 60 lines.
+_MOST = 44
+_NARROW = 110
+_CODE = re.compile(r"\x1b\[[0-9;]*m")
+# How a field ends that has several values.
+_COUNT = re.compile(r"   ((?:\x1b\[2m)?)# ([\d,]+ values)((?:\x1b\[0m)?)$")
+_END = " ⏎ "
+
+
+def packed(fields: Sequence[tuple[Field, list[Shown]]], width: int) -> list[Shown]:
+    """The lines of a group's fields, as few beside each other as bring them below the limit."""
+    lines = [line for _, shown in fields for line in shown]
+    wide = ((_NARROW, False), (width, False), (width, True))
+    for room, texts in wide if width > _NARROW else ((width, False),):
+        if len(lines) <= _MOST:
+            break
+        lines = list(_beside(fields, room, texts=texts))
+    return lines
+
+
+def _beside(fields: Sequence[tuple[Field, list[Shown]]], width: int, *, texts: bool) -> Iterator[Shown]:
+    """Short fields of one parent where the first of them stands; `texts` also the lines of a text that is all new or old."""
+    siblings: dict[tuple[str, str], list[str]] = {}
+    for field, shown in fields:
+        if _is_plain(field, shown):
+            siblings.setdefault(_parent(field, shown[0]), []).append(_key(shown[0].text))
+    for field, shown in fields:
+        if not _is_plain(field, shown):
+            yield from _joined(shown, width) if texts else shown
+        elif keys := siblings.pop(_parent(field, shown[0]), []):
+            sign, parent = _parent(field, shown[0])
+            head = f"{parent}: " if parent and len(keys) > 1 else f"{parent}." if parent else ""
+            yield from (Shown(sign, 0, head + line) for line in _wrapped(keys, ", ", width - len(head) - 8))
+
+
+def _is_plain(field: Field, shown: Sequence[Shown]) -> bool:
+    return len(shown) == 1 and field.sign != "~" and not field.forces
+
+
+def _parent(field: Field, shown: Shown) -> tuple[str, str]:
+    name = shown.text.partition(" = ")[0]
+    return field.sign, name.rpartition(".")[0]
+
+
+def _key(text: str) -> str:
+    name, equals, value = _COUNT.sub(r" \1(\2)\3", text).partition(" = ")
+    return f"{name.rpartition('.')[2]}{equals}{value}"
+
+
+def _joined(shown: Sequence[Shown], width: int) -> Iterator[Shown]:
+    """A field whose text is all new or all old, its lines beside each other; any other as it is."""
+    [first, *rest] = shown
+    if len(rest) < 2 or {line.sign for line in rest} not in ({"+"}, {"-"}):
+        yield from shown
+        return
+    lines = [line.text.replace("⏎", "\\u{23ce}") for line in rest]
+    yield Shown(first.sign, 0, f"{first.text}   # {len(lines)} lines, each ends with ⏎")
+    yield from (Shown(rest[0].sign, 1, line) for line in _wrapped(lines, _END, width - 16))
+
+
+def _wrapped(pieces: Sequence[str], separator: str, width: int) -> Iterator[str]:
+    line, used = "", 0
+    for piece in pieces:
+        size = len(_CODE.sub("", piece)) + len(separator)
+        if line and used + size > width:
+            yield line + separator.rstrip(" ")
+            line, used = piece, size
+        else:
+            line, used = (f"{line}{separator}{piece}" if line else piece), used + size
+    if line:
+        yield line + (separator.rstrip(" ") if separator == _END else "")
