@@ -276,7 +276,13 @@ def _assemble(
     risks = refusing(risky, policy)
     refused += (each for each in (allowed_dangers(risks), forbidden_dangers(risks)) if each is not None)
     channels = {address.channel for address in fleet.agents}
-    foreign = foreign_agents(basis)
+    # What the files adopt where it runs is listed as that change, not as an agent that somebody may adopt.
+    adopted = {(spec.adopt, address.channel) for address, spec in fleet.agents.items() if spec.adopt}
+    foreign = [
+        each
+        for each in foreign_agents(basis)
+        if (each.agent_id, basis.channels.get(each.agent_id)) not in adopted
+    ]
     unmanaged = tuple(
         Unmanaged(each, basis.channels.get(each.agent_id))
         for each in sorted(foreign, key=lambda agent: (agent.name or "", agent.agent_id))

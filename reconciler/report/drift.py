@@ -21,7 +21,7 @@ def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = 
     """Drift for a terminal or a cron mail; `full` shows each change by itself."""
     style = Style(colour)
     plan = drift.plan
-    blocks = [*front(plan, style), *change_blocks(_rows(drift, full), style, width)]
+    blocks = [*front(plan, style), *change_blocks(drift_rows(drift, full), style, width)]
     if plan.unmanaged or plan.elsewhere:
         blocks.append(unmanaged_lines(plan, style))
     return folded("\n\n".join([*blocks, _last_line(drift, style)]) + "\n", width)
@@ -43,7 +43,7 @@ def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.
     """Drift for an issue, a comment or a job's page."""
     return markdown.render_changes(
         drift.plan,
-        _rows(drift, full),
+        drift_rows(drift, full),
         title=("drift", headline(drift)),
         notes=lambda _: [*_classes(drift), *filter(None, [besides(drift)])],
         budget=budget,
@@ -97,7 +97,7 @@ def tree(drift: Drift) -> dict[str, Any]:
     }
 
 
-def _rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:
+def drift_rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:
     """The changes without the fields of agents that join again: they are those that were applied."""
     return change_rows(drift.plan, full=full, bare=frozenset({Action.JOIN}))
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.plan.diff import Absent
+from reconciler.plan.steps import steps_of
 from reconciler.report.alike import HOLES, Hole, Merged, merge
 from reconciler.report.escape import visible
-from reconciler.report.sentences import plural
+from reconciler.report.sentences import plural, step_words
 from reconciler.report.shown import Side, in_line, is_long, is_text
 from reconciler.report.style import Style
 from reconciler.report.view import FEW, ChangeRow, Field, Value
@@ -238,6 +239,13 @@ def row_unchanged(row: ChangeRow) -> str:
         return ""
     least, most = row.unchanged
     return f"{least} unchanged" if least == most else f"{least} to {most} unchanged"
+
+
+def row_steps(row: ChangeRow) -> list[str]:
+    """What an apply does for a row, step by step; for several agents, the steps of the first."""
+    steps = [f"{number}. {visible(step_words(step))}" for number, step in enumerate(steps_of(row.change), 1)]
+    whose = f"the steps of {visible(str(row.address))}; those of the others are alike"
+    return [*([whose] if len(row.addresses) > 1 else []), *(steps or ["no steps: it is not done"])]
 
 
 def row_texts(texts: Sequence[str]) -> list[str]:

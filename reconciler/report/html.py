@@ -1,10 +1,10 @@
-"""The plan as one page of HTML: no script, no request, nothing of it from elsewhere; dark and light as the reader likes."""
+"""Pages of HTML: no script, no request, nothing of it from elsewhere; dark and light as the reader likes. Plans and drift."""
 
 from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -12,12 +12,23 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
 from reconciler.report.addresses import in_order
+from reconciler.report.drift import besides, drift_rows
+from reconciler.report.drift import headline as drift_headline
 from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
-from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
+from reconciler.report.fieldlines import (
+    FieldLines,
+    Shown,
+    row_place,
+    row_steps,
+    row_subject,
+    row_texts,
+    row_unchanged,
+)
 from reconciler.report.markdown import CONVERSATIONS, RANK
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
+from reconciler.workflow import Drift
 
 _CSS = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: #fff; --dim: #59636e; --line: #d1d9e0; --block: #f6f8fa;
@@ -46,6 +57,7 @@ details.change[open] > summary { border-bottom: 1px solid var(--line); backgroun
 .lines { white-space: pre-wrap; overflow-wrap: anywhere; }
 .lines div { padding: 0 .4rem 0 calc(var(--in) + 1.6rem); text-indent: -1.6rem; min-height: 1.5em; }
 .d0 { --in: 0rem } .d1 { --in: 2rem }
+.code { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--block); padding: .4rem .8rem; margin: .3rem 0 1rem; }
 .add { background: var(--green-paper); } .del { background: var(--red-paper); }
 .green { color: var(--green) } .red { color: var(--red) } .amber { color: var(--amber) } .violet { color: var(--violet) }
 .dim { color: var(--dim); font-weight: 400 } .hangs { color: var(--red); font-weight: 600 }
@@ -74,34 +86,63 @@ class HtmlStyle(Style):
         return f"<{name}>{text}</{name}>"
 
 
-def render_plan(plan: Plan, *, full: bool = False) -> str:
-    """A whole plan; `full` shows each change by itself."""
+def render_plan(plan: Plan, *, full: bool = False, explain: bool = False) -> str:
+    """A whole plan; `full` shows each change by itself, `explain` adds the steps of each."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
-    rows = sorted(change_rows(plan, full=full), key=lambda row: (RANK[row.action], row.address, row.agent_id))
-    fields = FieldLines(HtmlStyle(), two_sided=True)
-    body = [
-        f"<h1>{_text(headline)}</h1>",
-        *_front(plan),
-        *_table(plan),
-        *(f'<p class="note">{_text(each)}</p>' for each in _notes(plan)),
-        *_signs(rows),
-        *(_change(row, fields) for row in rows),
-        *_unmanaged(plan),
-    ]
-    title = f"Plan of {plan.owner}"
+    rows = change_rows(plan, full=full)
+    return page(f"Plan of {plan.owner}", _changes(plan, headline, rows, _notes(plan), explain=explain))
+
+
+def render_drift(drift: Drift, *, full: bool = False) -> str:
+    """Drift as the changes that undo it; `full` shows each by itself."""
+    rows = drift_rows(drift, full)
+    notes = filter(None, [besides(drift)])
+    return page(f"Drift of {drift.plan.owner}", _changes(drift.plan, drift_headline(drift), rows, notes))
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """A page with a title; `body` are elements, a line each."""
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_text(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>",
+            f"<title>{plain(title)}</title>\n<style>{_CSS}</style>\n</head>\n{_BEGIN}",
             *body,
-            "</body>\n</html>\n",
+            f"{_END}\n</html>\n",
         ]
     )
 
 
-def _text(text: str) -> str:
+_BEGIN, _END = "<body>", "</body>"
+
+
+def joined(parts: Iterable[tuple[str, str]], end: Iterable[str]) -> str:
+    """Pages as one, each below its heading; an empty one is what could not be reported."""
+    bodies = [f"<h1>{plain(label)}</h1>\n{_body(each)}" for label, each in parts]
+    return page("Several fleets", [*bodies, *end])
+
+
+def _body(whole: str) -> str:
+    """The elements of a page; foreign text holds no `<`, so the marks are ours."""
+    return whole.partition(f"\n{_BEGIN}\n")[2].rpartition(f"\n{_END}\n")[0].replace("h1>", "h2>")
+
+
+def _changes(
+    plan: Plan, headline: str, rows: Iterable[ChangeRow], notes: Iterable[str], *, explain: bool = False
+) -> Iterator[str]:
+    rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
+    fields = FieldLines(HtmlStyle(), two_sided=True)
+    yield f"<h1>{plain(headline)}</h1>"
+    yield from _front(plan)
+    yield from _table(plan)
+    yield from (f'<p class="note">{plain(each)}</p>' for each in notes)
+    yield from _signs(rows)
+    yield from (_change(row, fields, explain) for row in rows)
+    yield from _unmanaged(plan)
+
+
+def plain(text: str) -> str:
     """Foreign text as the text of an element, every character of it visible."""
     return escape(visible(text))
 
@@ -110,15 +151,15 @@ def _front(plan: Plan) -> Iterator[str]:
     """What must be seen before everything else; never folded."""
     for danger in plan.dangers:
         word = "Allowed" if danger.allowed else "DANGER"
-        yield f'<p class="danger"><b>{word}:</b> {_text(sentences.danger(danger))}</p>'
+        yield f'<p class="danger"><b>{word}:</b> {plain(sentences.danger(danger))}</p>'
     for refusal in plan.refusals:
-        yield f'<p class="warning"><b>Refused:</b> {_text(refusal.text)}</p>'
+        yield f'<p class="warning"><b>Refused:</b> {plain(refusal.text)}</p>'
     if plan.ended:
-        yield f'<p class="ends">{_text(conversations(plan))}</p>'
+        yield f'<p class="ends">{plain(conversations(plan))}</p>'
     if plan.against:
-        yield f'<p class="warning">{_text(sentences.offline(plan))}</p>'
+        yield f'<p class="warning">{plain(sentences.offline(plan))}</p>'
     if plan.cost.passes_default_quota:
-        yield f'<p class="warning">{_text(sentences.default_quota(plan))}</p>'
+        yield f'<p class="warning">{plain(sentences.default_quota(plan))}</p>'
 
 
 def _notes(plan: Plan) -> Iterator[str]:
@@ -153,14 +194,15 @@ def _signs(rows: Sequence[ChangeRow]) -> Iterator[str]:
         yield f'<p class="note">Signs: {words}</p>'
 
 
-def _change(row: ChangeRow, fields: FieldLines) -> str:
+def _change(row: ChangeRow, fields: FieldLines, explain: bool) -> str:
     """One row, folded where it hangs up on nobody."""
     before, bracket, after = row.headline.partition(" (")
     kind = "hangs" if row.ends_conversation else "dim"
     note = f'<span class="{kind}">{escape(bracket + after)}</span>' if after else ""
     is_open = " open" if row.ends_conversation else ""
     title = f"<code>{escape(row.symbol)}</code> <b>{escape(row_subject(row))}</b> {escape(before)}{note}"
-    inside = [*_why(row), *_lines(row, fields), *_names(row.addresses)]
+    steps = [f'<p class="note">{escape(each)}</p>' for each in row_steps(row)] if explain else []
+    inside = [*_why(row), *_lines(row, fields), *steps, *name_list(row.addresses)]
     return (
         f'<details class="change"{is_open}><summary>{title}</summary>\n<div class="inside">\n'
         + "\n".join(inside)
@@ -168,11 +210,12 @@ def _change(row: ChangeRow, fields: FieldLines) -> str:
     )
 
 
-def _names(addresses: Sequence[Address]) -> Iterator[str]:
+def name_list(addresses: Sequence[Address]) -> Iterator[str]:
+    """Every address in columns, where there are several."""
     if len(addresses) > 1:
         yield (
             '<ul class="names">'
-            + "\n".join(f"<li>{_text(str(each))}" for each in in_order(addresses))
+            + "\n".join(f"<li>{plain(str(each))}" for each in in_order(addresses))
             + "</ul>"
         )
 
@@ -180,11 +223,11 @@ def _names(addresses: Sequence[Address]) -> Iterator[str]:
 def _why(row: ChangeRow) -> Iterator[str]:
     place = row_place(row)
     for number, text in enumerate(row_texts(row.reasons)):
-        where = f" <code>{_text(place)}</code>" if place and not number else ""
+        where = f" <code>{plain(place)}</code>" if place and not number else ""
         yield f'<p class="note">because {escape(text)}{where}</p>'
     yield from (f'<p class="note"><b>held</b> because {escape(text)}</p>' for text in row_texts(row.holds))
     if row.agent_id and not row.fields:
-        yield f'<p class="note">agent {_text(f"{row.agent_id} {row.agent_name}".rstrip())}</p>'
+        yield f'<p class="note">agent {plain(f"{row.agent_id} {row.agent_name}".rstrip())}</p>'
     if unchanged := row_unchanged(row):
         yield f'<p class="note">{unchanged}</p>'
 
@@ -204,8 +247,8 @@ def _unmanaged(plan: Plan) -> Iterator[str]:
     """Foreign agents, last: they are never touched."""
     if plan.unmanaged:
         count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
-        rows = "\n".join(f"<li>{_text(sentences.foreign(each))}" for each in plan.unmanaged)
+        rows = "\n".join(f"<li>{plain(sentences.foreign(each))}" for each in plan.unmanaged)
         title = f"{count} in these channels, never touched"
         yield f'<details class="change"><summary>{title}</summary>\n<ul>{rows}</ul></details>'
     if plan.elsewhere:
-        yield f'<p class="note">{_text(sentences.elsewhere(plan))}</p>'
+        yield f'<p class="note">{plain(sentences.elsewhere(plan))}</p>'

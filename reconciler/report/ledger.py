@@ -94,20 +94,17 @@ def render(
 ) -> str:
     """The final summary; what came of several agents alike is said once, unless `full`. `quiet`: not what was done."""
     style = Style(colour)
-    blocks = [
-        "\n".join(_section(_word(ledger, result, _TITLES), rows, style, full))
-        for result, rows in _groups(ledger)
-    ]
-    if ledger.broken is not None and not _is_cut_short(ledger):
+    blocks = ["\n".join(_section_lines(each, style)) for each in sections(ledger, full=full)]
+    if ledger.broken is not None and not is_cut_short(ledger):
         blocks.append(render_error(ledger.broken, colour=colour))
-    if notices := _notices(ledger):
-        blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in notices))
-    if not ledger.is_complete and not quiet and (done := _done(ledger)):
+    if told := notices(ledger):
+        blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in told))
+    if not ledger.is_complete and not quiet and (done := done_by_kind(ledger)):
         lines = [line for action, addresses in done for line in _named(DONE[action], addresses, style)]
         blocks.append("\n".join([style.bold("Done"), *lines]))
     paint = style.good if ledger.is_complete else style.error
-    last = paint(f"{_verdict(ledger, ending)}:") + f" {tally(ledger)}."
-    last += "".join(f"\n{visible(each)}" for each in _afterwards(ledger, ending))
+    last = paint(f"{verdict(ledger, ending)}:") + f" {tally(ledger)}."
+    last += "".join(f"\n{visible(each)}" for each in afterwards(ledger, ending))
     if not ledger.is_complete and ending.resume:
         last += f"\nTo go on: {visible(ending.resume)}"
     return folded("\n\n".join([*blocks, last]) + "\n", width)
@@ -127,23 +124,23 @@ def _markdown(
     ledger: Ledger, ending: Ending, named: Callable[[Iterable[Address]], list[str]], full: bool
 ) -> str:
     mark = "✅" if ledger.is_complete else "❌"
-    lines = [f"### {mark} {_verdict(ledger, ending)}: {tally(ledger)}", ""]
-    for result, rows in _groups(ledger):
-        lines += [f"**{_word(ledger, result, _TITLES)}**", ""]
-        for group in _alike(rows, full):
-            subject = code(str(group[0].address)) if len(group) == 1 else f"**{len(group):,} agents**"
-            lines += [f"- {subject}: {prose(each)}" for each in _outcomes(group)]
-            if len(group) > 1:
-                block = fenced(named(row.address for row in group))
+    lines = [f"### {mark} {verdict(ledger, ending)}: {tally(ledger)}", ""]
+    for section in sections(ledger, full=full):
+        lines += [f"**{section.title}**", ""]
+        for addresses, outcomes in section.groups:
+            subject = code(str(addresses[0])) if len(addresses) == 1 else f"**{len(addresses):,} agents**"
+            lines += [f"- {subject}: {prose(each)}" for each in outcomes]
+            if len(addresses) > 1:
+                block = fenced(named(addresses))
                 lines += ["", *(f"  {line}" for line in block.split("\n")), ""]
         lines.append("")
-    if ledger.broken is not None and not _is_cut_short(ledger):
+    if ledger.broken is not None and not is_cut_short(ledger):
         lines += [
             f"> [!WARNING]\n> {prose(ledger.broken.message)} {prose(ledger.broken.hint or '')}".rstrip(),
             "",
         ]
-    lines += [f"> {prose(each)}\n" for each in _notices(ledger)]
-    if done := _done(ledger):
+    lines += [f"> {prose(each)}\n" for each in notices(ledger)]
+    if done := done_by_kind(ledger):
         lines += [
             f"<details><summary>{ledger.counts()[Result.DONE]} done</summary>",
             "",
@@ -153,7 +150,7 @@ def _markdown(
         lines += ["</details>", ""]
     if named is _braced:
         lines.append(f"{BRACES.replace('`', '')}\n")
-    lines += [f"{prose(each)}\n" for each in _afterwards(ledger, ending)]
+    lines += [f"{prose(each)}\n" for each in afterwards(ledger, ending)]
     if not ledger.is_complete and ending.resume:
         lines.append(f"To go on: {code(ending.resume)}")
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -192,47 +189,59 @@ def _word(ledger: Ledger, result: Result, words: Mapping[Result, str]) -> str:
     return words[result]
 
 
-def _verdict(ledger: Ledger, ending: Ending) -> str:
+def verdict(ledger: Ledger, ending: Ending) -> str:
+    """How a run ended, in two words."""
     if ledger.interrupted:
         return f"{ending.verb} interrupted"
     return f"{ending.verb} {'complete' if ledger.is_complete else 'incomplete'}"
 
 
-def _is_cut_short(ledger: Ledger) -> bool:
+def is_cut_short(ledger: Ledger) -> bool:
     """Whether all that broke the run is that it was told to stop, which is said anyway."""
     return ledger.interrupted and isinstance(ledger.broken, CutShort)
 
 
-def _afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
+def afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
+    """What is said after the counts."""
     if ledger.interrupted:
         yield "Calls in flight were finished or are recorded."
     if ledger.counts()[Result.HELD]:
         yield from (f"To lift a hold: {each}" for each in ending.lifts)
 
 
-def _groups(ledger: Ledger) -> Iterator[tuple[Result, list[Finished]]]:
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What was not done for one cause: a title, and groups of addresses of which the same is said, with what is said."""
+
+    title: str
+    result: Result
+    groups: list[tuple[list[Address], list[str]]]
+
+
+def sections(ledger: Ledger, *, full: bool = False) -> Iterator[Section]:
+    """What needs a person first; `full` makes a group of each address."""
     for result in _OPEN:
         rows = [each for each in ledger.finished if each.result is result]
         if rows:
-            yield result, rows
+            groups = [([row.address for row in group], _outcomes(group)) for group in _alike(rows, full)]
+            yield Section(_word(ledger, result, _TITLES), result, groups)
 
 
-def _notices(ledger: Ledger) -> list[str]:
+def notices(ledger: Ledger) -> list[str]:
     """The notices, without the one that repeats what broke the run."""
     broken = ledger.broken
     return [each for each in ledger.notices if broken is None or broken.message not in each]
 
 
-def _section(title: str, rows: list[Finished], style: Style, full: bool) -> Iterator[str]:
-    paint = style.error if rows[0].result in (Result.FAILED, Result.UNKNOWN) else style.warning
-    yield paint(title)
-    for group in _alike(rows, full):
-        [first, *others] = _outcomes(group)
-        named = shortened([row.address for row in group])
+def _section_lines(section: Section, style: Style) -> Iterator[str]:
+    paint = style.error if section.result in (Result.FAILED, Result.UNKNOWN) else style.warning
+    yield paint(section.title)
+    for addresses, [first, *others] in section.groups:
+        named = shortened(addresses)
         if len(named) == 1:
             yield f"  {style.bold(named[0])}: {first}"
         else:
-            yield f"  {style.bold(f'{len(group):,} agents')}: {first}"
+            yield f"  {style.bold(f'{len(addresses):,} agents')}: {first}"
         yield from (f"      {each}" for each in others)
         yield from (f"      {each}" for each in named if len(named) > 1)
 
@@ -253,7 +262,7 @@ def _outcomes(group: Sequence[Finished]) -> list[str]:
     return [f"{bare}: {each}" if each else bare for each in details]
 
 
-def _done(ledger: Ledger) -> list[tuple[Action, list[Address]]]:
+def done_by_kind(ledger: Ledger) -> list[tuple[Action, list[Address]]]:
     """What was done, by kind."""
     done = [row for row in ledger.finished if row.result is Result.DONE]
     return [(rows[0].action, [row.address for row in rows]) for rows in same(done, lambda row: row.action)]

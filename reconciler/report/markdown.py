@@ -23,7 +23,15 @@ from reconciler.report.compact import RULE as BRACES
 from reconciler.report.compact import braced, lines_of
 from reconciler.report.ended import conversations
 from reconciler.report.escape import code, fenced, html, prose, visible
-from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
+from reconciler.report.fieldlines import (
+    FieldLines,
+    Shown,
+    row_place,
+    row_steps,
+    row_subject,
+    row_texts,
+    row_unchanged,
+)
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
 from reconciler.report.style import Style
@@ -56,8 +64,11 @@ RANK = {action: rank for rank, action in enumerate(CONVERSATIONS)}
 _DIFF_SIGNS = {"~": "!"}
 
 
-def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False) -> str:
-    """A plan as a comment of at most `budget` characters, or as a page; `full` shows each change by itself."""
+def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False, explain: bool = False) -> str:
+    """A plan as a comment of at most `budget` characters, or as a page.
+
+    `full` shows each change by itself, `explain` adds the steps of each.
+    """
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
 
     def notes(form: _Form) -> list[str]:
@@ -72,9 +83,9 @@ def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False) -> str:
         last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
         return [*map(_said, filter(None, shown)), last]
 
-    return render_changes(
-        plan, change_rows(plan, full=full), title=("plan", headline), notes=notes, budget=budget
-    )
+    rows = change_rows(plan, full=full)
+    title = ("plan", headline)
+    return render_changes(plan, rows, title=title, notes=notes, budget=budget, explain=explain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,7 @@ def render_changes(
     title: tuple[str, str],
     notes: Callable[[_Form], Sequence[str]],
     budget: int = BUDGET,
+    explain: bool = False,
 ) -> str:
     """The changes of a plan in Markdown: a title (its kind and its headline), what they end, a table, and notes.
 
@@ -116,7 +128,7 @@ def render_changes(
     """
     rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
     fields = FieldLines(Style(colour=False), two_sided=True)
-    blocks = [_block(row, fields) for row in rows]
+    blocks = [_block(row, fields, explain) for row in rows]
     text = ""
     for room in (budget, PAGE) if budget >= BUDGET else (budget,):
         for form in _FORMS:
@@ -277,7 +289,7 @@ def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
     return ([*lines, f"# {more} not shown here"] if share > _SAYING_SO else lines), lost
 
 
-def _block(row: ChangeRow, fields: FieldLines) -> _Block:
+def _block(row: ChangeRow, fields: FieldLines, explain: bool) -> _Block:
     place = row_place(row)
     why = [f"# because {text}" for text in row_texts(row.reasons)]
     why[0] += visible(f"   {place}") if place else ""
@@ -287,6 +299,7 @@ def _block(row: ChangeRow, fields: FieldLines) -> _Block:
     lines = [_diff_line(shown) for field in row.fields for shown in fields.of(field, str(row.address))]
     if unchanged := row_unchanged(row):
         lines.append(f"# {unchanged}")
+    lines += [f"# {step}" for step in row_steps(row)] if explain else []
     title = f"<code>{html(row.symbol)}</code> <b>{html(row_subject(row))}</b> {html(row.headline)}"
     is_open = len(row.addresses) > 1 and row.ends_conversation
     return _Block(row, row.addresses, title, why, lines, is_open)

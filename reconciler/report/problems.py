@@ -55,12 +55,31 @@ def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colo
 
     What one place does wrong for many agents is one block.
     """
-    found = sorted(diagnostics, key=Problem.sort_key)
+    found = list(diagnostics)
     style = Style(colour)
+    shown = [
+        "\n".join([_first(each.problem, style), *each.lines]) for each in blocks(found, read_source, style)
+    ]
+    return folded("\n\n".join([*shown, summary(found)]) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one place does wrong, once however often: a problem, and the lines that stand below its summary."""
+
+    problem: Problem
+    lines: list[str]
+
+
+def blocks(
+    diagnostics: Iterable[Problem], read_source: ReadSource, style: Style = Style(colour=False)
+) -> list[Block]:
+    """Problems as blocks, in the order of the files."""
+    found = sorted(diagnostics, key=Problem.sort_key)
     sources: dict[str, list[str] | None] = {}
     lines_of = _cached(sources, read_source, _hidden(found))
-    blocks = ["\n".join(_problem(_one(each), style, lines_of, len(each))) for each in same(found, _kind)]
-    return folded("\n\n".join([*blocks, summary(found)]) + "\n")
+    merged = ((_one(each), len(each)) for each in same(found, _kind))
+    return [Block(each, list(_below(each, style, lines_of, times))) for each, times in merged]
 
 
 def _kind(found: Problem) -> Hashable:
@@ -141,9 +160,12 @@ def _in_lines(text: str) -> str:
     return "\n    ".join(visible(line) for line in text.split("\n"))
 
 
-def _problem(found: Problem, style: Style, lines_of: LinesOf, times: int) -> Iterator[str]:
+def _first(found: Problem, style: Style) -> str:
     word = style.error("error:") if found.is_error else style.warning("warning:")
-    yield f"{word} {_in_lines(found.summary)} {style.dim(f'[{visible(found.rule)}]')}"
+    return f"{word} {_in_lines(found.summary)} {style.dim(f'[{visible(found.rule)}]')}"
+
+
+def _below(found: Problem, style: Style, lines_of: LinesOf, times: int) -> Iterator[str]:
     if found.where is not None:
         yield from _place(found, found.where, style, lines_of)
         if times > 1:
@@ -153,9 +175,9 @@ def _problem(found: Problem, style: Style, lines_of: LinesOf, times: int) -> Ite
     for where, text in found.related:
         yield f"  {style.dim('also')} {visible(str(where))}: {visible(text)}"
     if found.why:
-        yield f"    {_in_lines(found.why)}"
+        yield from f"    {_in_lines(found.why)}".split("\n")
     if found.help:
-        yield f"    {style.dim('help:')} {_in_lines(found.help)}"
+        yield from f"    {style.dim('help:')} {_in_lines(found.help)}".split("\n")
 
 
 def _place(found: Problem, where: Span, style: Style, lines_of: LinesOf) -> Iterator[str]:

@@ -97,6 +97,17 @@ def _markdown(shown: Iterable[tuple[FleetPart, str]], parts: Sequence[FleetPart]
     return "\n".join([*blocks, f"{end}\n", f"{summary(parts)}\n"])
 
 
+def as_html(parts: Sequence[FleetPart], **_: object) -> str:
+    """One page: every part below its heading, then a line."""
+    from reconciler.report.html import joined, page, plain
+
+    shown = [
+        (each.label, each.text or page("", [f'<p class="danger"><b>error:</b> {plain(_message(each))}</p>']))
+        for each in parts
+    ]
+    return joined(shown, [f"<p>{plain(summary(parts))}</p>"])
+
+
 def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
     """One document a part, in a list."""
     documents = [each.text.rstrip("\n") or as_json(_error_tree(each)) for each in parts]
@@ -144,6 +155,7 @@ def as_sarif(parts: Sequence[FleetPart], **_: object) -> str:
 JOINS: Mapping[str, Callable[..., str]] = {
     "text": as_text,
     "markdown": as_markdown,
+    "html": as_html,
     "json": as_json_list,
     "github": as_annotations,
     "sarif": as_sarif,

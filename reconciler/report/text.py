@@ -7,12 +7,19 @@ from dataclasses import replace
 
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
-from reconciler.plan.steps import steps_of
 from reconciler.report import sentences
 from reconciler.report.addresses import WIDEST, shortened
 from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
-from reconciler.report.fieldlines import FieldLines, Shown, row_place, row_subject, row_texts, row_unchanged
+from reconciler.report.fieldlines import (
+    FieldLines,
+    Shown,
+    row_place,
+    row_steps,
+    row_subject,
+    row_texts,
+    row_unchanged,
+)
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.packing import packed
 from reconciler.report.style import Style
@@ -175,11 +182,4 @@ def _line(shown: Shown, style: Style) -> str:
 
 
 def _steps(row: ChangeRow, style: Style) -> Iterator[str]:
-    indent = " " * (_FIELD + 2)
-    steps = steps_of(row.change)
-    if len(row.addresses) > 1:
-        yield f"{indent}{style.dim(f'the steps of {visible(str(row.address))}; those of the others are alike')}"
-    if not steps:
-        yield f"{indent}{style.dim('no steps: it is not done')}"
-    for number, step in enumerate(steps, 1):
-        yield f"{indent}{style.dim(f'{number}. {visible(sentences.step_words(step))}')}"
+    yield from (f"{' ' * (_FIELD + 2)}{style.dim(each)}" for each in row_steps(row))

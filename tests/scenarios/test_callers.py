@@ -76,7 +76,12 @@ def test_adopt_refuses_an_agent_of_no_channel_of_ours(virtual: Virtual) -> None:
 def test_the_files_adopt_through_a_plan_once_and_nobody_is_hung_up_on(virtual: Virtual) -> None:
     ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
     told = replace(agent("lobby/greeter", agent_rtc_uid="7"), adopt=ids["lobby"])
-    (change,) = plan(virtual, fleet(told)).pending
+    shown = plan(virtual, fleet(told))
+    assert (shown.unmanaged, shown.elsewhere) == ((), 0)  # it is adopted: nobody is told to do so again
+    assert [each.agent.agent_id for each in plan(virtual, fleet(replace(told, adopt=None))).unmanaged] == [
+        ids["lobby"]
+    ]
+    (change,) = shown.pending
     assert (change.reason.because, change.address) == (Because.ADOPT_DECLARED, told.address)
     apply(virtual, fleet(told))
     assert [each.agent_id for each in virtual.live()] == [ids["lobby"]]

@@ -8,10 +8,34 @@ from reconciler.report.formats import RenderOptions
 
 if TYPE_CHECKING:
     from reconciler.plan.build import Plan
+    from reconciler.report.ledger import Finish
+    from reconciler.report.problems import Checked
+    from reconciler.workflow import Drift
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
     """A plan with its changes folded, those that hang up open."""
     from reconciler.report.html import render_plan
 
-    return render_plan(value, full=options.full)
+    return render_plan(value, full=options.full, explain=options.explain)
+
+
+def drift(value: Drift, options: RenderOptions) -> str:
+    """Drift as the changes that undo it."""
+    from reconciler.report.html import render_drift
+
+    return render_drift(value, full=options.full)
+
+
+def ledger(value: Finish, options: RenderOptions) -> str:
+    """The summary at the end of an apply."""
+    from reconciler.report.ledger_page import render
+
+    return render(value.ledger, value.ending, full=options.full)
+
+
+def problems(value: Checked, options: RenderOptions) -> str:
+    """Every problem with its lines of the files."""
+    from reconciler.report.problem_pages import render_html
+
+    return render_html(value, options.read_source)

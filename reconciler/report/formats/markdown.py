@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from reconciler.plan.build import Plan
     from reconciler.report.ledger import Finish
     from reconciler.report.moved import Moved
+    from reconciler.report.problems import Checked
     from reconciler.workflow import Drift
 
 
@@ -17,7 +18,8 @@ def plan(value: Plan, options: RenderOptions) -> str:
     """A plan that fits into a comment."""
     from reconciler.report.markdown import BUDGET, render_plan
 
-    return render_plan(value, full=options.full, budget=options.budget or BUDGET)
+    budget = options.budget or BUDGET
+    return render_plan(value, full=options.full, budget=budget, explain=options.explain)
 
 
 def moved(value: Moved, options: RenderOptions) -> str:
@@ -33,6 +35,13 @@ def drift(value: Drift, options: RenderOptions) -> str:
     from reconciler.report.markdown import BUDGET
 
     return render_markdown(value, full=options.full, budget=options.budget or BUDGET)
+
+
+def problems(value: Checked, options: RenderOptions) -> str:
+    """Every problem with its code frame, what one place does wrong for many agents once."""
+    from reconciler.report.problem_pages import render_markdown
+
+    return render_markdown(value, options.read_source, budget=options.budget)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:

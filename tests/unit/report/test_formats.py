@@ -49,9 +49,9 @@ def test_help_lists_what_the_registry_has() -> None:
     listed = {kind: [each.name for each in formats_for(kind)] for kind in ReportKind}
     hosts = ["github", "sarif", "junit", "codequality"]
     assert listed[ReportKind.PLAN] == ["text", "json", "markdown", "html", *hosts, "terraform"]
-    assert listed[ReportKind.DRIFT] == ["text", "json", "markdown", "github", "junit"]
-    assert listed[ReportKind.LEDGER] == ["text", "json", "markdown"]
-    assert listed[ReportKind.PROBLEMS] == ["text", "json", *hosts]
+    assert listed[ReportKind.DRIFT] == ["text", "json", "markdown", "html", "github", "junit"]
+    assert listed[ReportKind.LEDGER] == ["text", "json", "markdown", "html"]
+    assert listed[ReportKind.PROBLEMS] == ["text", "json", "markdown", "html", *hosts]
     assert listed[ReportKind.STATUS] == ["text", "json"]
     assert listed[ReportKind.TREE] == listed[ReportKind.TRACE] == ["yaml", "json"]
 
