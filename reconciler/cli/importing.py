@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from reconciler.cli import resume_command
 from reconciler.cli.new_fleet import fleet_name, with_modelines, write_new
 from reconciler.cli.output import Output, write
 from reconciler.cli.surveying import REAL, survey_all
@@ -84,7 +84,7 @@ def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
         output.say(f"and {len(errors) - _MOST_LISTED} more; `reconciler validate` has all of them")
     verb = "validate" if errors else "plan"
     what = f", which points at {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
-    write(f"next: reconciler {verb} {visible(shlex.quote(str(directory)))}{what}\n")
+    write(f"next: {resume_command.on_directory(verb, str(directory))}{what}\n")
 
 
 def _errors(directory: Path) -> list[Problem]:

@@ -53,6 +53,12 @@ def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] =
     return visible(shlex.join([*words, *last]))
 
 
+def on_directory(verb: str, directory: str) -> str:
+    """A command on a directory alone, whose name may begin as an option does."""
+    last = ["--", directory] if directory.startswith("-") else [directory]
+    return visible(shlex.join(["reconciler", verb, *last]))
+
+
 def _open(ledger: Ledger) -> list[tuple[str, Action]]:
     """What another apply would go on with: all that is neither done nor held."""
     return [

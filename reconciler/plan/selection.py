@@ -50,12 +50,18 @@ class Selection:
         check_selectors("--replace", self.replaces, addresses)
 
 
+def nearest_addresses(address: Address, known: Iterable[Address]) -> str:
+    """The known addresses that come nearest, as arguments of a command line; empty where none is known."""
+    texts = {str(each): each.argument for each in known}
+    return ", ".join(texts[each] for each in nearby(str(address), texts))
+
+
 def check_selectors(flag: str, selectors: Iterable[str], addresses: Collection[Address]) -> None:
     """Raise `UsageError` for a selector of a flag that matches nothing, naming the nearest addresses."""
     for selector in selectors:
         if not matching(selector, addresses):
-            texts = [str(each) for each in addresses]
-            near = nearby(selector, texts)
+            texts = {str(each): each.quoted for each in addresses}
+            near = [texts[each] for each in nearby(selector, texts)]
             rest = ", …" if len(texts) > len(near) else ""
             raise UsageError(
                 f'{flag} "{selector}" matches no agent; nothing was done',

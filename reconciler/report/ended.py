@@ -1,4 +1,4 @@
-"""What a plan says of the conversations that it ends."""
+"""What a plan says of the conversations that it ends, and what it is in a line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from reconciler.model.observed import AgentStatus
 from reconciler.plan.build import Plan
 from reconciler.plan.change import action_of, target_of
-from reconciler.report.sentences import plural
+from reconciler.report.sentences import no_changes, plural, short_counts
 
 
 def conversations(plan: Plan) -> str:
@@ -18,6 +18,12 @@ def conversations(plan: Plan) -> str:
     parts = ", ".join(f"{kinds[action]:,} to {action}" for action in sorted(kinds))
     ends = plural(kinds.total(), "running conversation ends", "running conversations end")
     return f"{ends}: {parts}.{_archived(plan)}"
+
+
+def in_short(plan: Plan) -> str:
+    """The counts, and how many conversations end: a plan in a line."""
+    what = f"Plan: {short_counts(plan)}." if plan.pending else no_changes(plan)
+    return " ".join(filter(None, (what, conversations(plan))))
 
 
 def _archived(plan: Plan) -> str:

@@ -210,7 +210,7 @@ def afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Unfinished:
     """What was not done for one cause: a title, and groups of addresses of which the same is said, with what is said."""
 
     title: str
@@ -218,13 +218,13 @@ class Section:
     groups: list[tuple[list[Address], list[str]]]
 
 
-def sections(ledger: Ledger, *, full: bool = False) -> Iterator[Section]:
+def sections(ledger: Ledger, *, full: bool = False) -> Iterator[Unfinished]:
     """What needs a person first; `full` makes a group of each address."""
     for result in _OPEN:
         rows = [each for each in ledger.finished if each.result is result]
         if rows:
             groups = [([row.address for row in group], _outcomes(group)) for group in _alike(rows, full)]
-            yield Section(_word(ledger, result, _TITLES), result, groups)
+            yield Unfinished(_word(ledger, result, _TITLES), result, groups)
 
 
 def notices(ledger: Ledger) -> list[str]:
@@ -233,7 +233,7 @@ def notices(ledger: Ledger) -> list[str]:
     return [each for each in ledger.notices if broken is None or broken.message not in each]
 
 
-def _section_lines(section: Section, style: Style) -> Iterator[str]:
+def _section_lines(section: Unfinished, style: Style) -> Iterator[str]:
     paint = style.error if section.result in (Result.FAILED, Result.UNKNOWN) else style.warning
     yield paint(section.title)
     for addresses, [first, *others] in section.groups:

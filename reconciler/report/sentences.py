@@ -153,12 +153,6 @@ def short_counts(plan: Plan) -> str:
     return ", ".join([*rows, *([f"{held} held"] if held else [])]) or "no changes"
 
 
-def in_short(plan: Plan) -> str:
-    """The counts, and how many conversations end: a plan in a line."""
-    what = f"Plan: {short_counts(plan)}." if plan.pending else no_changes(plan)
-    return " ".join(filter(None, (what, conversations(plan))))
-
-
 def would(plan: Plan) -> str:
     """What an apply would do, as verbs: `join 1, hold 2`."""
     rows = [(action, plan.count(action)) for action in (*_ORDER, Action.HOLD)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.apply.adopting import adopted_writes, holder_of_uid, runs_in
 from reconciler.apply.journal import Journal
-from reconciler.diagnostics import did_you_mean, nearby
+from reconciler.diagnostics import did_you_mean
 from reconciler.errors import Refused, UsageError
 from reconciler.model.address import Address
 from reconciler.model.observed import ObservedAgent
@@ -22,6 +22,7 @@ from reconciler.model.writes import (
 from reconciler.plan.change import Action
 from reconciler.plan.freeze import freezing, told
 from reconciler.plan.intents import late_copy_note
+from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import Now, Observer, ReadState, Steps
 from reconciler.workflow.job import Job, check_pins, exclusive, look
 
@@ -143,7 +144,7 @@ def _forget(job: Job, address: Address) -> Steps[str]:
     journal = Journal(StateView.of(state))
     open_join = journal.join_intent(address)
     if record is None and open_join is None:
-        known = ", ".join(nearby(str(address), map(str, state.records)))
+        known = nearest_addresses(address, state.records)
         raise UsageError(
             f"the state has no record of {address}",
             hint=f"the nearest that it has: {known}" if known else "it is empty",

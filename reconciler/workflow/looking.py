@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.diagnostics import nearby
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
@@ -18,6 +17,7 @@ from reconciler.model.tree import tree_references
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
+from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import Observer, Resolve, Steps
 from reconciler.secrets import Secret, SecretRef
 from reconciler.workflow.job import Job, look, plan_for
@@ -124,7 +124,7 @@ def address_report(job: Job, observer: Observer, address: Address) -> Steps[Addr
     change = next((each for each in changes if each.address == address), None)
     spec, record = job.fleet.agents.get(address), basis.state.records.get(address)
     if change is None and spec is None and record is None:
-        near = ", ".join(nearby(str(address), map(str, {*job.fleet.agents, *basis.state.records})))
+        near = nearest_addresses(address, {*job.fleet.agents, *basis.state.records})
         hint = f"the nearest that are known: {near}" if near else "nothing is declared or recorded"
         raise UsageError(f"nobody knows an agent {address}", hint=hint)
     return AddressReport(address, spec, record, change)

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from reconciler.apply.events import Finished, Ledger, Result
 from reconciler.cli import main, resume_command
 from reconciler.cli.options import FleetFlags
+from reconciler.errors import UsageError
 from reconciler.model.address import AGENT, CHANNEL, Address
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import save
-from reconciler.plan.selection import Selection
+from reconciler.plan.selection import Selection, nearest_addresses
 from tests.unit.report.plans import World
 
 addresses = st.builds(
@@ -53,6 +54,26 @@ def test_a_value_of_an_option(address: Address, other: Address) -> None:
     found = parsed(words)
     assert found["allows"] == (("beside", str(address)),)
     assert Selection(replaces=found["replaces"]).forced({address, other}) == {address}  # type: ignore[arg-type]
+
+
+@given(addresses, addresses)
+def test_the_nearest_addresses(address: Address, other: Address) -> None:
+    words = shlex.split(f"reconciler show {nearest_addresses(other, [address])}")
+    assert parsed(words)["address"] == str(address)
+    if str(other) != str(address):
+        with pytest.raises(UsageError) as refused:
+            Selection(targets=(f"{other}x",)).check([address])
+        told = (refused.value.hint or "").partition("this fleet has ")[2]
+        assert Selection(targets=tuple(shlex.split(told))).selected([address]) == {address}
+
+
+@given(st.sampled_from(["-x", "--", "-", "my fleet", "hotel"]))
+def test_the_command_on_a_directory(directory: str) -> None:
+    command: click.Command = importlib.import_module("reconciler.cli.commands.plan").command
+    words = shlex.split(resume_command.on_directory("plan", directory))
+    values, left, _ = command.make_parser(click.Context(command)).parse_args(words[2:])
+    assert left == []
+    assert next(iter(values.values())) in (directory, [directory], (directory,))
 
 
 @given(addresses, addresses)

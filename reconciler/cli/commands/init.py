@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
@@ -74,7 +73,7 @@ def command(directory: str) -> int:
     """
     from reconciler.cli.new_fleet import fleet_name, with_modelines, write_new
     from reconciler.cli.output import write
-    from reconciler.report.escape import visible
+    from reconciler.cli.resume_command import on_directory
 
     root = Path(directory)
     files = {
@@ -83,5 +82,5 @@ def command(directory: str) -> int:
         "prompts/greeter.md": _PROMPT,
     }
     write_new(root, with_modelines(files), command="init")
-    write(f"next: reconciler plan {visible(shlex.quote(directory))}\n")
+    write(f"next: {on_directory('plan', directory)}\n")
     return 0

@@ -20,9 +20,9 @@ def problems(value: Checked, options: RenderOptions) -> str:
 
 def plan(value: Plan, options: RenderOptions) -> str:
     """What the plan does in a line, then a command for each line of the files that ends conversations or risks a secret."""
-    from reconciler.report import findings, sentences
+    from reconciler.report import ended, findings
 
-    notice = (f"Plan of {value.owner}", sentences.in_short(value))
+    notice = (f"Plan of {value.owner}", ended.in_short(value))
     return problem_formats.as_annotations(findings.of_plan(value), root=options.root, notice=notice)
 
 
