@@ -62,6 +62,7 @@ def command(
     reconciler apply --auto-approve              without a terminal: CI, cron
     reconciler apply --plan reviewed.plan        exactly what was reviewed, or exit 3
     reconciler apply --approved TOKEN            what was reviewed; whatever else hangs up is held
+    reconciler apply --format html > end.html    what came of it, as a page
     reconciler apply --only renew,rotate,join    keep standing agents alive, hold the rest
     reconciler apply --allow leave=5             raise a limit for once
     """

@@ -26,6 +26,7 @@ def command(fleets: options.ManyFlags, output: Output, form: Format, full: bool,
     reconciler drift prod                        0 no drift, 2 drift, 1 it cannot be told
     reconciler drift prod --full                 each change by itself, also copies
     reconciler drift prod --format json          for a machine
+    reconciler drift prod --format junit         each address that drifted as a test that failed
     reconciler drift fleets/* -e all -q          for cron: what drifted, and one line
     """
     from reconciler import workflow

@@ -49,7 +49,7 @@ def command(
     reconciler plan hotels -e prod               another directory, one environment
     reconciler plan fleets/* -e all -q           every fleet and environment, in a few lines each
     reconciler plan --full                       each change by itself, also copies
-    reconciler plan --format markdown            for a pull request
+    reconciler plan --format markdown            for a pull request; github, sarif, junit, codequality, terraform
     reconciler plan --format html > plan.html    one page, for a browser without a network
     reconciler plan --detailed-exitcode          0 nothing to do, 1 error, 2 changes
     reconciler plan --base origin/main           what this branch changes; works in a fork's pull request
