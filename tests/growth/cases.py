@@ -35,10 +35,13 @@ from reconciler.ports import HttpReply
 from reconciler.providers.agora import clock, replies, settings, wire
 from reconciler.providers.agora import errors as answers
 from reconciler.report import (
+    compact,
     credentials,
     escape,
     fieldlines,
     folding,
+    junit,
+    packing,
     problem_formats,
     problems,
     sentences,
@@ -46,6 +49,7 @@ from reconciler.report import (
     wording,
 )
 from reconciler.report import documents as printed
+from reconciler.report.fieldlines import Shown
 from reconciler.report.style import Style
 from reconciler.report.view import Field
 from reconciler.secrets import Secret, SecretRef, foreign_text, forms, masker, sources, visible
@@ -331,6 +335,16 @@ CASES: dict[str, Run] = {
     "report.problem_formats.render_json": lambda text: problem_formats.render_json([_problem(text)]),
     "report.problem_formats.render_github": lambda text: problem_formats.render_github([_problem(text)], root="a/b"),
     "report.problem_formats.render_sarif": lambda text: problem_formats.render_sarif([_problem(text)], root="a/b"),
+    "report.problem_formats.as_annotations": lambda text: problem_formats.as_annotations([_problem(text)], notice=(text, text)),
+    "report.problem_formats.render_code_quality": lambda text: problem_formats.render_code_quality([_problem(text)] * 2),
+    "report.junit.suite": lambda text: junit.suite(text, [junit.Case(text, junit.Outcome.FAILED, text, text)]),
+    "report.escape.xml": escape.xml,
+    "report.packing.packed": lambda text: packing.packed(
+        [(Field("+", "a", (), 1), [Shown("+", 0, "a:"), *(Shown("+", 1, line) for line in text.split("\n"))])], 240
+    ),
+    "report.compact.braced": lambda text: compact.braced(
+        Address(f"a-{text[at : at + 8]}", f"n{at % 7}") for at in range(0, len(text), 8)
+    ),
     "cli.output.write": _written,
     "cli.resume_command.resume": lambda text: resume_command.resume(["apply", "--target", text]),
 }  # fmt: skip
@@ -372,5 +386,7 @@ BOUNDED: dict[str, str] = {
     "providers.agora.wire.join_body": "calls fill",
     "state.document.validated": "pydantic's own work, on text that checksum has read",
     "report.sentences.plural": "two words of ours",
+    "report.sentences.refusal_rule": "a limit's name, which is ours",
     "cli.resume_command.apply_saved": "calls resume",
+    "cli.resume_command.on_directory": "a path of the operator",
 }
