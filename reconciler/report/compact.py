@@ -74,7 +74,8 @@ def _kind(token: str) -> str:
 def _merged(cells: Sequence[_Cell]) -> Sequence[_Cell]:
     """The cells in as few as merging place by place finds, from the left or from the right."""
     places = [at for at in range(len(cells[0])) if len({cell[at] for cell in cells}) > 1]
-    found = [_merged_by(cells, order) for order in (places, places[::-1])]
+    orders = (places, places[::-1]) if len(places) > 1 else (places,)
+    found = [_merged_by(cells, order) for order in orders]
     return min(found, key=lambda each: sum(map(_size, each)))
 
 

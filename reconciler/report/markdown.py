@@ -147,6 +147,8 @@ def _document(
     budget: int,
 ) -> str:
     """The document in a form; empty where its addresses leave no room for what happens to them, and another form may."""
+    if form.is_plain and sum(len(at.channel) + len(at.name) for each in blocks for at in each.named) > budget:
+        return ""  # seen before they are put in order
     kind, headline = title
     first = [marker(kind, plan.owner), f"### {prose(headline)}"]
     told = (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
