@@ -228,7 +228,7 @@ def _report(
         lifts_of(plan) if plan is not None else (),
         "Destroy" if destroying else "Apply",
     )
-    output.report(form, ReportKind.LEDGER, Finish(ledger, ending), options)
+    output.report(form, ReportKind.LEDGER, Finish(ledger, ending, plan), options)
 
 
 def _exit_code(ledger: Ledger, session: Session) -> int:

@@ -56,7 +56,7 @@ def watcher(
 
 def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
-        if show_plan and not output.quiet:
+        if show_plan and not output.quiet and not form.is_one_document:
             # Where standard error is read, too, the refusal is said there; a comment has only this.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
             output.report(form, ReportKind.PLAN, shown, options)

@@ -119,12 +119,12 @@ _BEGIN, _END = "<body>", "</body>"
 
 def joined(parts: Iterable[tuple[str, str]], end: Iterable[str]) -> str:
     """Pages as one, each below its heading; an empty one is what could not be reported."""
-    bodies = [f"<h1>{plain(label)}</h1>\n{_body(each)}" for label, each in parts]
+    bodies = [f"<h1>{plain(label)}</h1>\n{body_of(each)}" for label, each in parts]
     return page("Several fleets", [*bodies, *end])
 
 
-def _body(whole: str) -> str:
-    """The elements of a page; foreign text holds no `<`, so the marks are ours."""
+def body_of(whole: str) -> str:
+    """The elements of a page, to stand below a heading of another; foreign text holds no `<`, so the marks are ours."""
     return whole.partition(f"\n{_BEGIN}\n")[2].rpartition(f"\n{_END}\n")[0].replace("h1>", "h2>")
 
 

@@ -71,10 +71,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an apply as it is reported: what was done, and what is said after it."""
+    """The end of an apply as it is reported: what was done, what is said after it, and what was planned, if that is known."""
 
     ledger: Ledger
     ending: Ending
+    plan: Plan | None = None
 
 
 def lifts_of(plan: Plan) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.apply.events import Ledger, Result
 from reconciler.model.address import Address
-from reconciler.report.html import name_list, page, plain
+from reconciler.report.html import body_of, name_list, page, plain, render_plan
 from reconciler.report.ledger import (
     Ending,
+    Finish,
     afterwards,
     done_by_kind,
     is_cut_short,
@@ -23,10 +24,12 @@ from reconciler.report.sentences import plural
 _BAD = frozenset({Result.FAILED, Result.UNKNOWN})
 
 
-def render(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
-    """What became of every address, what needs a person open and first."""
+def render(finish: Finish, *, full: bool = False) -> str:
+    """What became of every address, what needs a person open and first; then the plan."""
+    ledger, ending = finish.ledger, finish.ending
     title = f"{verdict(ledger, ending)}: {tally(ledger)}"
-    return page(title, [f"<h1>{plain(title)}</h1>", *_body(ledger, ending, full)])
+    planned = body_of(render_plan(finish.plan, full=full)) if finish.plan is not None else ""
+    return page(title, [f"<h1>{plain(title)}</h1>", *_body(ledger, ending, full), planned])
 
 
 def _body(ledger: Ledger, ending: Ending, full: bool) -> Iterator[str]:

@@ -42,6 +42,26 @@ def test_a_quiet_apply_prints_no_plan(copies: Path) -> None:
     assert quiet.returncode == 0, quiet.stderr
 
 
+def test_an_apply_is_one_page_and_code_hosts_are_told_from_the_checkout(copies: Path) -> None:
+    chosen = ("--target", "desk-00000*/*")
+    page = run("apply", copies, "--format", "html", "--auto-approve", *chosen).stdout
+    assert page.count("<!doctype html>") == 1
+    assert (
+        page.index("Apply complete: 10 joined")
+        < page.index("Plan: 10 to join")
+        < page.rindex("desk-000009/concierge")
+    )
+    desks = copies / "agents" / "desks.yaml"
+    desks.write_text(desks.read_text(encoding="utf-8").replace("volume: 70", "volume: 71"), encoding="utf-8")
+    told = run("plan", copies, "--format", "github", *chosen, GITHUB_WORKSPACE=str(copies.parent)).stdout
+    [notice, *refused, warning] = told.splitlines()
+    assert all(each.startswith("::error file=fleet/fleet.yaml") for each in refused)
+    assert "10 running conversations end: 10 to replace." in notice
+    assert warning.startswith("::warning file=fleet/agents/desks.yaml,line=")
+    counts = json.loads(run("plan", copies, "--format", "terraform", *chosen).stdout)
+    assert counts == {"create": 10, "update": 0, "delete": 10}
+
+
 def test_drift_of_copies_is_one_group(copies: Path) -> None:
     assert run("apply", copies, "--auto-approve").returncode == 0
     desks = copies / "agents" / "desks.yaml"

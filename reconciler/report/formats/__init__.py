@@ -76,6 +76,7 @@ class Format:
     kinds: frozenset[ReportKind]
     is_for_terminals: bool = False  # progress may redraw lines
     is_workflow_commands: bool = False  # GitHub's runner is meant to obey it
+    is_one_document: bool = False  # the end of an apply holds its plan, too
 
     def render(self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()) -> str:
         """A value of a kind as text."""
@@ -98,7 +99,7 @@ FORMATS: tuple[Format, ...] = (
     Format("yaml", frozenset({_K.TREE, _K.TRACE})),
     Format("json", frozenset(_K)),
     Format("markdown", frozenset({_K.PLAN, _K.MOVED, _K.DRIFT, _K.LEDGER, _K.PROBLEMS})),
-    Format("html", frozenset({_K.PLAN, _K.DRIFT, _K.LEDGER, _K.PROBLEMS})),
+    Format("html", frozenset({_K.PLAN, _K.DRIFT, _K.LEDGER, _K.PROBLEMS}), is_one_document=True),
     Format("github", frozenset({_K.PLAN, _K.DRIFT, _K.PROBLEMS}), is_workflow_commands=True),
     Format("sarif", frozenset({_K.PLAN, _K.PROBLEMS})),
     Format("junit", frozenset({_K.PLAN, _K.DRIFT, _K.PROBLEMS})),

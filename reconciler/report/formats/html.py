@@ -28,10 +28,10 @@ def drift(value: Drift, options: RenderOptions) -> str:
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
-    """The summary at the end of an apply."""
+    """The summary at the end of an apply, and its plan."""
     from reconciler.report.ledger_page import render
 
-    return render(value.ledger, value.ending, full=options.full)
+    return render(value, full=options.full)
 
 
 def problems(value: Checked, options: RenderOptions) -> str:

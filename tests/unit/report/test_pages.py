@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,11 @@ def test_the_page_of_an_apply_says_what_needs_a_person_first() -> None:
     assert "Apply incomplete: 3 replaced; 3 failed, 1 held" in whole
     assert whole.index("no quota") < whole.index("house-000/desk") < whole.index("done-000/desk")
     assert whole.count("join failed: 400: no quota") == 1
+    planned = Page(
+        named("html").render(ReportKind.LEDGER, replace(finish("no quota"), plan=rich_world().plan()))
+    )
+    assert (planned.tags.count("h1"), planned.tags.count("h2"), planned.tags.count("body")) == (1, 1, 1)
+    assert planned.whole.index("Apply incomplete") < planned.whole.index("Plan: 1 to join")
     assert "To go on: reconciler apply -- '-x y'" in whole
     assert all(f"{name}-{number:03d}/desk" in whole for name in ("house", "done") for number in range(3))
 
