@@ -1,7 +1,7 @@
 """The output formats: one line each in `FORMATS`, one module each in this folder.
 
 A module has one pure function for each kind of report that its format can render, with the kind's name: from the
-value and `RenderOptions` to text. What a command offers under `--format` is read here, without importing a module.
+value and `RenderOptions` to text. How several fleets are one report in it is in `report.several`. What a command offers under `--format` is read here, without importing a module.
 """
 
 from __future__ import annotations
