@@ -45,7 +45,7 @@ def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.
         drift.plan,
         drift_rows(drift, full),
         title=("drift", headline(drift)),
-        notes=lambda _: [*_classes(drift), *filter(None, [besides(drift)])],
+        notes=lambda _: [*_class_table(drift), *filter(None, [besides(drift)])],
         budget=budget,
     )
 
@@ -68,13 +68,17 @@ _HAPPENED: Mapping[Because, str] = {
 }
 
 
-def _classes(drift: Drift) -> list[str]:
-    """How many addresses differ in which way, as a table; the kinds by their words, the most frequent first."""
+def classes(drift: Drift) -> list[tuple[str, str, int]]:
+    """How many addresses differ in which way: its word, what has happened, the count; the most frequent first."""
     found = Counter(act_of(each).reason.because for each in drift.plan.pending)
-    rows = [
-        f"| {code(because.value)} | {_HAPPENED.get(because, because.value.replace('_', ' '))} | {count:,} |"
+    return [
+        (because.value, _HAPPENED.get(because, because.value.replace("_", " ")), count)
         for because, count in sorted(found.items(), key=lambda each: (-each[1], each[0]))
     ]
+
+
+def _class_table(drift: Drift) -> list[str]:
+    rows = [f"| {code(word)} | {happened} | {count:,} |" for word, happened, count in classes(drift)]
     return (
         ["\n".join(["| difference | what has happened | agents |", "|---|---|--:|", *rows])] if rows else []
     )

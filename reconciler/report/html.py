@@ -12,7 +12,7 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
 from reconciler.report.addresses import in_order
-from reconciler.report.drift import besides, drift_rows
+from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
 from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
@@ -96,7 +96,11 @@ def render_plan(plan: Plan, *, full: bool = False, explain: bool = False) -> str
 def render_drift(drift: Drift, *, full: bool = False) -> str:
     """Drift as the changes that undo it; `full` shows each by itself."""
     rows = drift_rows(drift, full)
-    notes = filter(None, [besides(drift)])
+    told = [
+        f"{sentences.plural(count, 'agent', 'agents')} {happened} ({word})"
+        for word, happened, count in classes(drift)
+    ]
+    notes = filter(None, [*told, besides(drift)])
     return page(f"Drift of {drift.plan.owner}", _changes(drift.plan, drift_headline(drift), rows, notes))
 
 

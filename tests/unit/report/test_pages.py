@@ -121,6 +121,7 @@ def test_ten_thousand_problems_are_a_comment_that_counts_what_it_has_no_room_for
 def test_the_page_of_drift_has_its_changes_and_what_the_files_ask_for_besides() -> None:
     page = Page(shown("html", ReportKind.DRIFT, drift("hello")))
     assert "Drift: 2 addresses are not as last applied; an apply would replace 1, hold 1." in page.whole
+    assert "1 agent not as it was applied (fields)" in page.whole
     assert "2 changes in the files are not drift; see plan." in page.whole
     assert "evil.example would start to get the secret" in "".join(page.shown)
 
