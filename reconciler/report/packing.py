@@ -14,6 +14,8 @@ from reconciler.report.view import Field
 # So many lines of fields may a group have before they are packed: with all else a plan of one group is 60 lines.
 _MOST = 44
 _NARROW = 110
+# In fewer columns nothing has room beside another.
+_NARROWEST = 72
 _CODE = re.compile(r"\x1b\[[0-9;]*m")
 # How a field ends that has several values.
 _COUNT = re.compile(r"   ((?:\x1b\[2m)?)# ([\d,]+ values)((?:\x1b\[0m)?)$")
@@ -24,7 +26,8 @@ def packed(fields: Sequence[tuple[Field, list[Shown]]], width: int) -> list[Show
     """The lines of a group's fields, as few beside each other as bring them below the limit."""
     lines = [line for _, shown in fields for line in shown]
     wide = ((_NARROW, False), (width, False), (width, True))
-    for room, texts in wide if width > _NARROW else ((width, False),):
+    narrow = ((width, False),) if width >= _NARROWEST else ()
+    for room, texts in wide if width > _NARROW else narrow:
         if len(lines) <= _MOST:
             break
         lines = list(_beside(fields, room, texts=texts))

@@ -239,8 +239,10 @@ def test_small_blocks_keep_a_line_for_each_field() -> None:
     shown = text.render_plan(wide_copies(200, 2).plan(), colour=False)
     assert "\n      + part_0.value_1 = " in shown
     assert "\n          + Rule 24 ⏎ of house" in shown
-    narrow = text.render_plan(wide_copies(200, 60).plan(), colour=False, width=40)
-    assert "ends with ⏎" not in narrow
+    for width, beside in ((80, True), (40, False)):
+        narrow = text.render_plan(wide_copies(200, 60).plan(), colour=False, width=width)
+        assert "ends with ⏎" not in narrow
+        assert ('part_0: value_1 = "1x", ' in narrow) is beside
 
 
 def test_what_hangs_up_is_said_before_the_first_field() -> None:
