@@ -16,16 +16,17 @@ from typing import Final, assert_never
 
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, Context, backoff
 from reconciler.apply.events import Progress
-from reconciler.instants import clock
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Intent, Record
 from reconciler.model.writes import PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.intents import (
+    REFUSED_TWICE,
     joined_record,
     late_copy_note,
     late_copy_of_repeated,
     late_copy_text,
     leave_intent_for,
+    looked_for_text,
     uid_taken,
 )
 from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Steps, Unknown
@@ -43,7 +44,7 @@ def join(
     the files want now. `earlier` is the record whose failures go on. Raises `ChangeFailed`, `ChangeHeld` or
     `ChangeDeferred`; where the outcome stays unknown the intent stays open for the next run.
     """
-    if intent.is_refused_late(context.settings.grace):
+    if intent.is_refused_late(context.settings.grace) or (yield from _is_spent(context, intent)):
         return (yield from _look_once_more(context, intent))
     why = ""
     for attempt in range(context.settings.attempts):
@@ -262,9 +263,6 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     now = yield from context.journal.now()
     intent = replace(intent, refused_since=now if intent.refused_since is None else intent.refused_since)
     yield from context.journal.write(PutIntent(intent))
-    if not ended and intent.attempt == 1:
-        # Not after several attempts: an earlier one may have started an agent since that end, which no list shows yet.
-        ended = yield from context.provider.has_ended(intent.name, channel=intent.address.channel)
     if ended:
         # The bearer's end frees the name for a late copy, so that another name has to wait.
         yield from defer_late_copy(context, intent)
@@ -276,6 +274,17 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     raise _refused(context, intent, f"the service reports a conflict ({conflict.detail})", now)
 
 
+def _is_spent(context: Context, intent: Intent) -> Steps[bool]:
+    """Whether a refused name was used up by an agent that has ended, and a copy of its join would be listed by now.
+
+    Not before: the network may deliver one call twice, and the refusal is then that of the second copy, beside an agent of
+    the first that no list shows yet.
+    """
+    if intent.refused_since is None or not (yield from is_over(context, intent)):
+        return False
+    return (yield from context.provider.has_ended(intent.name, channel=intent.address.channel))
+
+
 def _look_once_more(context: Context, intent: Intent) -> Steps[Record | None]:
     """The agent of a name that was refused twice; without one the name is given up, once every copy would be listed."""
     record = yield from find_joined(context, intent)
@@ -283,7 +292,7 @@ def _look_once_more(context: Context, intent: Intent) -> Steps[Record | None]:
         return record
     now = yield from context.journal.now()
     if now < intent.certain_at(context.settings.grace):
-        raise _refused(context, intent, "the service has reported a conflict twice", now)
+        raise _refused(context, intent, REFUSED_TWICE, now)
     yield from _give_up_name(context, intent)
     return None
 
@@ -294,11 +303,7 @@ def _refused(context: Context, intent: Intent, why: str, now: float) -> ChangeDe
     until = max(intent.refused_since + grace, intent.late_until(grace))
     if now >= until or intent.is_refused_late(grace):
         until = intent.certain_at(grace)
-    return ChangeDeferred(
-        f"{why}, but no agent is seen that bears the name {intent.name}; it is looked for once more from "
-        f"{clock(until)} on",
-        until,
-    )
+    return ChangeDeferred(looked_for_text(why, intent.name, until), until)
 
 
 def _give_up_name(context: Context, intent: Intent) -> Steps[None]:

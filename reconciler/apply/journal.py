@@ -14,6 +14,7 @@ from reconciler.model.address import Address
 from reconciler.model.fingerprint import keyed_digest
 from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, PutRecord, StateView, Write
+from reconciler.plan.intents import is_superseded
 from reconciler.ports import Commit, Now, Steps
 from reconciler.secrets import Secret, SecretRef
 
@@ -94,9 +95,7 @@ class Journal:
 
     def is_superseded(self, intent: Intent) -> bool:
         """Whether an intent is a late-copy note of a name that has had a successor: it is not sent again."""
-        return intent.operation is Operation.LATE_COPY and intent.generation < self.view.generations.get(
-            intent.address, 0
-        )
+        return intent.operation is Operation.LATE_COPY and is_superseded(intent, self.view.generations)
 
     def next_generation(self, address: Address, seen: int = 0) -> int:
         """One more than any generation that this address is known to have used."""

@@ -14,7 +14,7 @@ from reconciler.model.address import AgentName
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.change import Change, Replace, Rotate, target_of
-from reconciler.plan.intents import late_copy_text
+from reconciler.plan.intents import another_name_from, is_name_of, late_copy_text
 from reconciler.ports import Steps
 
 
@@ -44,8 +44,8 @@ def join_of(
         if open_join is not None and not (yield from joining.is_given_up(context, open_join)):
             until = open_join.certain_at(context.settings.grace)
             raise ChangeDeferred(late_copy_text(open_join.name, until), until)
-    if intent is None and not isinstance(change, (Replace, Rotate)):
-        intent = yield from _late_copy_to_repeat(context, spec)
+    if intent is None:
+        intent = yield from _late_copy_to_repeat(context, change, spec)
     if intent is not None:
         return intent, True
     return (yield from _new_join(context, change, spec, other_uid=other_uid)), False
@@ -58,31 +58,33 @@ def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
     """
     if context.joins_halted:
         raise ChangeSkipped(context.joins_halted)
+    yield from _late_copy_to_repeat(context, change, spec)
     intent = yield from _intent(context, change, spec, shifted=False)
     yield from context.provider.prepare_join(joining.order_of(intent, spec.lifecycle.token_ttl))
 
 
-def _late_copy_to_repeat(context: Context, spec: AgentSpec) -> Steps[Intent | None]:
+def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> Steps[Intent | None]:
     """The join to send again because a late copy of it may still be executed; None where there is no such copy.
 
-    The same name again is always safe: the service lets one agent bear it. Another name is not, so where the name is no
-    longer the address's own (the agent was renamed) the join is deferred until no late copy can be executed any more.
+    The same name again is always safe: the service lets one agent bear it. Another name is not: where the name is no
+    longer the address's own (the agent was renamed), or an agent of another name is replaced, `ChangeDeferred` is raised
+    until no late copy can be executed any more.
     """
-    note = context.journal.late_copy(spec.address)
+    target = target_of(change)
+    held_at = target.record.address if target and target.record else spec.address
+    note = context.journal.late_copy(spec.address) or context.journal.late_copy(held_at)
     now = yield from context.journal.now()
     if note is None or context.journal.is_superseded(note):
         return None
-    grace = context.settings.grace
-    # What the service answered badly is not executed late, but what it started may not be listed yet.
-    until = note.late_until(grace) or note.certain_at(grace)
+    replaces = isinstance(change, (Replace, Rotate))
+    if replaces and target is not None and target.name == note.name:
+        return None  # its bearer was seen: freeing its name is what has to wait, and has waited
+    until = another_name_from(note, context.settings.grace)
     if now >= until:
         return None
-    parsed = AgentName.parse(note.name)
-    holder = yield from _seat_holder(context, note)
-    if parsed is not None and parsed.address_digest == spec.address.digest and holder is None:
+    if not replaces and is_name_of(note, spec.address) and (yield from _seat_holder(context, note)) is None:
         return note.as_join()
-    yield from joining.defer_late_copy(context, note)
-    return None
+    raise ChangeDeferred(late_copy_text(note.name, until), until)
 
 
 def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:

@@ -18,6 +18,7 @@ from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis, ours
+from reconciler.plan.intents import is_superseded
 
 UNKNOWN_CHANNEL = "?"
 
@@ -43,7 +44,7 @@ class Facts:
     the address has run under this state before, only agents that `forget` released are among them. `adoptee` is the
     running agent that the files tell this address to adopt, unless it is its own already. `foreign` are all foreign agents
     that are seen in its channel. `open_join` is an interrupted join of it, `late_copy` the note of one that may still be
-    executed within `grace` seconds of its sending.
+    executed within `grace` seconds of its sending, `superseded` whether its name has had a successor since.
     """
 
     owner: Owner
@@ -63,6 +64,7 @@ class Facts:
     foreign: tuple[ObservedAgent, ...] = ()
     open_join: Intent | None = None
     late_copy: Intent | None = None
+    superseded: bool = False
     grace: float = 300.0
 
 
@@ -91,6 +93,7 @@ def gather_facts(
         found = _found_at(address, old, record, running[0] if running else None, fleet)
         foreign = tuple(strangers.get(address.channel, ()))
         has_run = record is not None or address in basis.state.generations
+        late_copy = late_copies.get(address) or (late_copies.get(old) if old else None)
         yield Facts(
             owner=basis.owner,
             address=address,
@@ -106,7 +109,8 @@ def gather_facts(
             strangers=tuple(each for each in foreign if not has_run or each.agent_id in basis.state.released),
             foreign=foreign,
             open_join=open_joins.get(address),
-            late_copy=late_copies.get(address) or (late_copies.get(old) if old else None),
+            late_copy=late_copy,
+            superseded=late_copy is not None and is_superseded(late_copy, basis.state.generations),
             grace=basis.grace,
             adoptee=None
             if address not in adoptees or adoptees[address].agent in running

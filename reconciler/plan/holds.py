@@ -7,10 +7,18 @@ is in `guard`.
 from __future__ import annotations
 
 from reconciler.instants import clock
+from reconciler.model.record import Intent
 from reconciler.model.spec import AgentSpec, Beside, body_digest
 from reconciler.plan.change import Act, Adopt, Because, Change, Hold, Join, Keep, Reason, Replace, Rotate
 from reconciler.plan.facts import Adoptee, Facts
-from reconciler.plan.intents import late_copy_text, uid_taken
+from reconciler.plan.intents import (
+    REFUSED_TWICE,
+    another_name_from,
+    is_name_of,
+    late_copy_text,
+    looked_for_text,
+    uid_taken,
+)
 
 
 def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
@@ -59,15 +67,35 @@ def unless_deferred(facts: Facts, change: Change) -> Change:
 
     Forbidden is to end the bearer of that name in order to replace it, and to join under another name.
     """
+    if (
+        isinstance(change, Join)
+        and facts.open_join is not None
+        and facts.open_join.is_refused_late(facts.grace)
+    ):
+        until = facts.open_join.certain_at(facts.grace)
+        if facts.now < until:
+            text = looked_for_text(REFUSED_TWICE, facts.open_join.name, until)
+            return Hold(change, Reason(Because.DEFERRED, text), until)
     note = facts.late_copy
-    if note is None or facts.now >= (until := note.late_until(facts.grace)):
+    if note is None:
         return change
-    frees = isinstance(change, (Replace, Rotate)) and change.target.name == note.name
-    renames = isinstance(change, Join) and note.address != facts.address
-    if not frees and not renames:
+    if isinstance(change, (Replace, Rotate)) and change.target.name == note.name:
+        until = note.late_until(facts.grace)
+    elif not facts.superseded and _takes_another_name(facts, change, note):
+        until = another_name_from(note, facts.grace)
+    else:
+        return change
+    if facts.now >= until:
         return change
     assert not isinstance(change, (Hold, Keep)), "what is held already is no replacement"
     return Hold(change, Reason(Because.DEFERRED, late_copy_text(note.name, until)), until)
+
+
+def _takes_another_name(facts: Facts, change: Change, note: Intent) -> bool:
+    """Whether a change joins the address under another name than that of a late-copy note, which cannot be sent again."""
+    if isinstance(change, Join):
+        return not is_name_of(note, facts.address)
+    return isinstance(change, (Replace, Rotate))
 
 
 def unless_uid_taken(facts: Facts, change: Change) -> Change:

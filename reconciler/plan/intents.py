@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from reconciler.instants import clock
 from reconciler.model.ability import Capabilities, EndKind
-from reconciler.model.address import Address
+from reconciler.model.address import Address, AgentName
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import body_digest
@@ -180,9 +180,36 @@ def _running_as(name: str, basis: Basis) -> list[ObservedAgent]:
     return sorted(found, key=lambda each: (each.started_at, each.agent_id))
 
 
+def is_name_of(intent: Intent, address: Address) -> bool:
+    """Whether the name of a join is one of this address: that of an agent that was renamed is another address's."""
+    parsed = AgentName.parse(intent.name)
+    return parsed is not None and parsed.address_digest == address.digest
+
+
+def is_superseded(note: Intent, generations: Mapping[Address, int]) -> bool:
+    """Whether the name of a late-copy note has had a successor at its address: it is not sent again."""
+    return note.generation < generations.get(note.address, 0) and is_name_of(note, note.address)
+
+
+def another_name_from(note: Intent, grace: float) -> float:
+    """From when on (epoch seconds) the address of a late-copy note may be joined under another name.
+
+    What the service answered badly is not executed late, but what it started may not be listed yet.
+    """
+    return note.late_until(grace) or note.certain_at(grace)
+
+
 def late_copy_text(name: str, until: float) -> str:
     """Why an address has to wait until a time (epoch seconds), and until when."""
     return f"deferred until {clock(until)}: a copy of an interrupted join of {name} may still be executed"
+
+
+REFUSED_TWICE = "the service has reported a conflict twice"
+
+
+def looked_for_text(why: str, name: str, until: float) -> str:
+    """Why an address whose name was refused has to wait until a time (epoch seconds), and until when."""
+    return f"{why}, but no agent is seen that bears the name {name}; it is looked for once more from {clock(until)} on"
 
 
 def uid_taken(intent: Intent, holder: ObservedAgent) -> str:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
+from reconciler import workflow
 from reconciler.apply.context import Settings
 from reconciler.apply.events import Ledger, Result
 from reconciler.errors import IncompleteRead, Refused, ServiceError, StalePlan, StateError, StateLocked
+from reconciler.model.address import Address
 from reconciler.model.fleet import Limit
 from reconciler.simulator import Fate, Operation, fate
 from reconciler.workflow import Approved, Job
@@ -680,6 +682,52 @@ def _copy_of_what_is_replaced() -> Universe:
     return world
 
 
+def _copy_beside_a_spent_name(told: str) -> Universe:
+    """State lost, the first agent ended, the list behind: a 409 that is that of the join's own second copy."""
+    switches = {"stop_seconds": 0.0, "list_lag_seconds": 120.0, "conflict_body": told}
+    world = Universe(5, switches=switches)
+    scenario = Scenario("spent name", fleet(agent("lobby/greeter")))
+    world.run("apply", scenario.job)
+    world.time.run_for(HOUR)
+    world.checker.disturb()
+    world.simulator.end(world.simulator.world.live()[0].agent_id)
+    world.time.run_for(HOUR)
+    world.store.lose()
+    world.checker.state_lost()
+    world.network.script = _script("join", fate("twice", answer="second"), 0, 1)
+    world.run("apply", scenario.job)
+    started = [each.agent_id for each in world.simulator.world.live()]
+    require(len(started) == 1, scenario.name, f"{started} run")
+    scenario.finish(world)
+    kept = [each.agent_id for each in world.simulator.world.live()]
+    require(kept == started, scenario.name, f"{started} was not taken back: {kept}")
+    return world
+
+
+def _copy_of_another_name() -> Universe:
+    """A badly answered join has started an agent that no list shows yet; another one was adopted, and is replaced."""
+    world = Universe(6, switches={"stop_seconds": 0.0})
+    scenario = Scenario("another name", fleet(agent("lobby/greeter", uid="77")))
+    stranger = world.join_stranger("front-desk-bot", "lobby", uid="77")
+    world.time.run_for(300.0)
+    world.simulator.set_switches(list_lag_seconds=250.0, uid_conflict="accepted")
+    world.network.script = _script("join", fate("refuse", status=500, executed=True), 0, 0)
+    world.run("apply", replace(scenario.job, settings=Settings(attempts=1)))
+    world.network.script = None
+    address = Address.parse("lobby/greeter")
+    world.run(
+        "adopt", scenario.job, claim=lambda client: workflow.adopt(scenario.job, client, address, stranger)
+    )
+    moved = replace(scenario, after=fleet(agent("lobby/greeter", voice="emma", uid="77")))
+    process = world.run("apply", moved.job)
+    require(_results(deferred=1)(world, process), scenario.name, repr(process.result))
+    require(
+        len(world.simulator.world.live()) == 2, scenario.name, "somebody was hung up on, or joined beside"
+    )
+    moved.finish(world)
+    return world
+
+
 def _quota_stops_joins() -> Universe:
     """One 422: no other join is sent, nobody is hung up on, and what had left already is joined all the same."""
     ghosts = (agent(f"attic {number}/ghost") for number in range(3))
@@ -782,6 +830,13 @@ ROWS: tuple[Row, ...] = (
     Row("join: a copy is executed when its agent has ended", _copy_after_the_end),
     Row("join: a copy is executed and taken in", _copy_taken_in),
     Row("join: a copy of what is replaced", _copy_of_what_is_replaced),
+    *(
+        Row(
+            f"join: its own copy's 409 beside a spent name ({told})", partial(_copy_beside_a_spent_name, told)
+        )
+        for told in ("none", "agent_id")
+    ),
+    Row("join: another name beside a badly answered one", _copy_of_another_name),
     Row("join: the quota is used up", _quota_stops_joins),
     *(
         Row(f"join: 409 with a foreign holder ({body})", partial(_foreign_conflict, body))

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from reconciler import workflow
+from reconciler.apply.context import Settings
 from reconciler.model.address import AgentName, Owner
+from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import Beside, Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action, Because
 from reconciler.plan.intents import with_failures_of
@@ -187,6 +189,10 @@ def test_a_spent_name_is_given_up_for_one_of_a_later_generation() -> None:
     first = scene.running().name
     scene.service.end(scene.running().agent_id)
     scene.state = MemoryStore()
+    (deferred,) = scene.apply(desk()).finished
+    assert deferred.result is Result.DEFERRED, "it may be the refusal of a copy of the very join"
+    assert deferred.until is not None
+    scene.now = deferred.until + 1
     assert scene.apply(desk()).is_complete
     assert scene.running().name != first
     assert generation(scene) > 1
@@ -213,6 +219,11 @@ def test_a_conflict_with_nobody_gives_the_name_up_when_nobody_is_listed_after_a_
     joins = scene.sent["join"]
     assert scene.result(desk()) is Result.DEFERRED
     assert scene.sent["join"] == joins, "nothing is sent any more until whatever was sent would be listed"
+    (planned,) = scene.plan(desk()).pending
+    assert (planned.reason.because, planned.until) == (
+        Because.DEFERRED,
+        scene.intents()[Operation.JOIN].certain_at(GRACE),
+    ), "plan and apply say the same"
     scene.now += GRACE + 2
     assert scene.apply(desk()).is_complete
     assert generation(scene) > 1
@@ -364,3 +375,71 @@ def test_a_renamed_agent_that_is_kept_after_a_failed_join_first_stays_recorded_o
     scene.script()
     assert scene.apply(fleet(moved)).is_complete
     assert [each.channel for each in scene.live()] == ["bar"]
+
+
+# --- names that are not the address's own, and names that are spent ---------------------------------------------
+
+
+def _renamed_beside_an_unlisted_agent(scene: Scene) -> str:
+    """The agent of a badly answered join runs and is not listed; another one was adopted, renamed, and has ended."""
+    theirs = Virtual(now=scene.now)
+    theirs.service = scene.service
+    other = fleet(agent("lobby/theirs", agent_rtc_uid="9"), owner=Owner("other"))
+    theirs.run(workflow.apply(theirs.job(other), theirs.provider()))
+    (foreign,) = scene.live()
+    scene.now += GRACE
+    scene.service.set_switches(list_lag_seconds=GRACE - 50)
+    beside = Lifecycle(beside=Beside.ALLOW)
+    wanted = desk(agent_rtc_uid="9", lifecycle=beside)
+    scene.script({"on": "join", "fate": "refuse", "status": 500, "executed": True, "reason": "InternalError"})
+    scene.apply(wanted, settings=Settings(attempts=1))
+    assert scene.intents()[Operation.JOIN].unanswered == 0
+    (unlisted,) = [each for each in scene.live() if each.agent_id != foreign.agent_id]
+    scene.script()
+    scene.run(workflow.adopt(scene.job(wanted), scene.provider(), DESK, foreign.agent_id))
+    scene.apply(_front())
+    scene.service.end(foreign.agent_id)
+    return str(unlisted.agent_id)
+
+
+def _front(**changes: Any) -> DesiredFleet:
+    beside = Lifecycle(beside=Beside.ALLOW)
+    spec = agent("lobby/front", agent_rtc_uid="9", lifecycle=beside, **changes)
+    return fleet(replace(spec, previously=(DESK,)))
+
+
+def test_a_renamed_address_waits_for_what_a_badly_answered_join_may_have_started() -> None:
+    scene = Scene()
+    unlisted = _renamed_beside_an_unlisted_agent(scene)
+    until = scene.intents()[LATE_COPY].certain_at(GRACE)
+    edited = _front(
+        llm={"max_history": 7}
+    )  # the list still shows the one that has ended: its update finds nobody
+    (deferred,) = scene.apply(edited).finished
+    assert (deferred.result, deferred.until) == (Result.DEFERRED, until)
+    assert [each.agent_id for each in scene.live()] == [unlisted], "nothing was joined beside it"
+    scene.now = until + 1
+    for _ in range(2):
+        scene.apply(edited)
+    assert len(scene.live()) == 1
+    assert not scene.plan(edited).pending
+
+
+@pytest.mark.parametrize("told", ["none", "agent_id"])
+def test_a_refusal_that_is_that_of_its_own_copy_loses_no_agent_beside_one_of_that_name_that_has_ended(
+    told: str,
+) -> None:
+    """The state is lost, its first agent has ended, the list is behind, and the network delivers the join twice."""
+    scene = Scene()
+    scene.service.set_switches(list_lag_seconds=200.0, conflict_body=told)
+    scene.apply(desk())
+    scene.now += 400
+    scene.service.end(scene.running().agent_id)
+    scene.now += 400
+    scene.state = MemoryStore()
+    scene.script({"on": "join", "fate": "twice", "seconds": 0.0, "answer": "second"})
+    scene.apply(desk())
+    started = scene.running().agent_id
+    scene.now += GRACE + 10
+    assert scene.apply(desk()).is_complete
+    assert scene.running().agent_id == started
