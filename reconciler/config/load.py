@@ -18,6 +18,7 @@ from reconciler.config.expand.agents import read_agent
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.fleet_files import FleetReader
+from reconciler.config.expand.given import read_given
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import FleetFile, Section, read_agents
 from reconciler.config.expand.loops import Expansion, RenderedAgent
@@ -28,9 +29,8 @@ from reconciler.config.expand.variables import Scope, Shared
 from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
 from reconciler.config.ignoring import accept, read_entries
 from reconciler.config.rules import Rules
-from reconciler.config.templates.compiler import Templates, is_free
+from reconciler.config.templates.compiler import Templates
 from reconciler.config.templates.worker import WorkerLimits
-from reconciler.config.yaml.scalars import scalar
 from reconciler.diagnostics import Problem, Problems, did_you_mean
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import ENVIRONMENT, FLEET, Address, Owner
@@ -146,7 +146,7 @@ class _Loading:
     def run(self) -> Loaded:
         reader = FleetReader(self.files, self.problems)
         fleet = reader.fleet()
-        fixed = self._fixed()
+        fixed = read_given(self.given, self.problems)
         self._check_names(fleet)
         composer = Composer(fleet, self.environment, fixed, self.shared, self.problems)
         builtins = {"fleet": fleet.section.get("fleet"), "environment": self.environment, **fixed}
@@ -165,21 +165,6 @@ class _Loading:
         if self.problems.has_errors:
             raise InvalidConfig(self.problems.sorted())
         return loaded
-
-    def _fixed(self) -> dict[str, Any]:
-        """`--var`, parsed."""
-        fixed: dict[str, Any] = {}
-        for name, text in self.given.items():
-            if not is_free(name):
-                self.problems.error("variable-name", f'--var: a variable cannot be called "{name}"', None)
-                continue
-            try:
-                fixed[name] = scalar(text)
-            except ValueError as error:
-                self.problems.error(
-                    "yaml-number", f"--var {name}: {error}", None, help="quote it for YAML too"
-                )
-        return fixed
 
     def _check_names(self, fleet: FleetFile) -> None:
         document, tree = fleet.section.document, fleet.section.tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,6 +36,7 @@ class Capabilities:
     `updatable` are the paths below `properties` that change on a running agent; each is sent and replaced as a
     whole. Anything else needs a new agent, and so does *removing* an updatable value, since no source documents
     what leaving it out of an update means. Durations in seconds.
+    `part_lives` are the parts of the properties with which an agent lives for less than `max_lifetime`, and for how long.
     `default_quota` is how many agents a project may run that nobody has asked for more. `ends` are the words with which
     it says why an agent has ended.
     """
@@ -43,6 +45,7 @@ class Capabilities:
     max_lifetime: float
     max_token_ttl: float
     usd_per_minute: float
+    part_lives: tuple[tuple[Path, float], ...] = ()
     default_quota: int | None = None
     ends: tuple[EndMeaning, ...] = ()
 
@@ -50,6 +53,10 @@ class Capabilities:
         """The meaning of the service's words for the end of an agent; `OTHER` for words that nobody knows."""
         known = (each for each in self.ends if message.startswith(each.words))
         return next(known, EndMeaning(message, EndKind.OTHER)) if message else EndMeaning("", EndKind.OTHER)
+
+    def lifetime(self, properties: Mapping[str, Tree]) -> float:
+        """How long the service lets an agent of these properties live, seconds."""
+        return min([self.max_lifetime, *(life for path, life in self.part_lives if _is_on(properties, path))])
 
     def updatable_prefix(self, path: Path) -> Path | None:
         """The updatable path that `path` is or lies below, if any."""
@@ -65,3 +72,12 @@ class Capabilities:
             if node is not None:
                 found[path] = node  # type: ignore[assignment]  # narrowed by hand: a tree's values are trees
         return found
+
+
+def _is_on(properties: object, path: Path) -> bool:
+    """Whether a tree has a value at a path, and no part on the way is switched off."""
+    for part in path:
+        if not isinstance(properties, Mapping) or properties.get("enable") is False:
+            return False
+        properties = properties.get(str(part))
+    return bool(properties)

@@ -203,13 +203,13 @@ def build_plan(
             first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
             decided.append((facts, first))
             more[facts.address] = tuple(others)
-    postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able.max_lifetime)
+    postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freeze = freezer(
         fleet.freezes,
         addresses,
         now=basis.now,
-        is_urgent=lambda change: is_urgent(change, basis.now, able.max_lifetime),
+        is_urgent=lambda change: is_urgent(change, basis.now, able),
     )
     thawed: list[Hold] = []
 

@@ -159,12 +159,10 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     """Recorded and running: the record says what it has."""
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
-    age = facts.now - target.agent.started_at
-    # An agent with join-only changes is replaced, not rotated, until 12 h before the 72 h limit. Otherwise a short
+    age, life = facts.now - target.agent.started_at, facts.able.lifetime(record.body.properties)
+    # An agent with join-only changes is replaced, not rotated, until 12 h before the service ends it. Otherwise a short
     # `rotate_after` would bypass `protect` and the limits.
-    is_due = age >= want.lifecycle.rotates_at(record.share) and (
-        not fatal or age >= facts.able.max_lifetime - _NEAR_THE_END
-    )
+    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or age >= life - _NEAR_THE_END)
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
         return unless_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)

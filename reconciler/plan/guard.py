@@ -180,17 +180,17 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
 
 
 def postponed_rotations(
-    changes: Iterable[Change], limits: Limits, basis: Basis, max_lifetime: float
+    changes: Iterable[Change], limits: Limits, basis: Basis, able: Capabilities
 ) -> frozenset[Address]:
     """The addresses whose rotation waits for a later run, so that at most `max_unavailable` agents rotate in one.
 
-    The oldest agents rotate first. An agent that the service ends within 2 h (`max_lifetime` in seconds) never waits.
+    The oldest agents rotate first. An agent that ends within 2 h never waits.
     """
     due = sorted(
         (each for each in changes if isinstance(each, Rotate)),
         key=lambda each: (each.target.agent.started_at, each.address),
     )
-    urgent = [each for each in due if is_urgent(each, basis.now, max_lifetime)]
+    urgent = [each for each in due if is_urgent(each, basis.now, able)]
     allowed = max(0, limits.max_unavailable.of(_running_ours(basis)) - len(urgent))
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
 
@@ -199,9 +199,12 @@ def postponed_rotations(
 _LAST_CALL = 2 * HOUR
 
 
-def is_urgent(change: Change, now: float, max_lifetime: float) -> bool:
-    """Whether a change is a rotation that cannot wait: the service ends the agent within 2 h. Times in seconds."""
-    return isinstance(change, Rotate) and now - change.target.agent.started_at > max_lifetime - _LAST_CALL
+def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
+    """Whether a change is a rotation that cannot wait: its agent ends within 2 h, with an avatar earlier. Times in seconds."""
+    if not isinstance(change, Rotate):
+        return False
+    body = change.target.record.body if change.target.record is not None else change.spec.body
+    return now - change.target.agent.started_at > able.lifetime(body.properties) - _LAST_CALL
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

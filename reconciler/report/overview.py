@@ -46,6 +46,7 @@ def _row(change: Change, basis: Basis, able: Capabilities) -> StatusRow:
     if target is None:
         return StatusRow(str(change.address), "", "", "absent", None, None, None, sync, detail)
     age = _age(target.agent, basis)
+    life = able.lifetime(target.record.body.properties) if target.record else able.max_lifetime
     expires = target.record.token_expires_at if target.record else None
     return StatusRow(
         address=str(change.address),
@@ -53,7 +54,7 @@ def _row(change: Change, basis: Basis, able: Capabilities) -> StatusRow:
         name=target.name,
         status=target.agent.status.value,
         age=age,
-        left=max(0.0, able.max_lifetime - age),
+        left=max(0.0, life - age),
         token_left=None if expires is None else max(0.0, expires - basis.now),
         sync=sync,
         detail=detail,

@@ -144,8 +144,10 @@ def test_while_every_join_hangs(home: Path, service: Simulator, number: signal.S
     assert sorted(each.channel for each in service.world.live()) == list("abcdef")
 
 
-@pytest.mark.parametrize("on", ["list", "query"])
-def test_while_a_read_hangs(home: Path, service: Simulator, on: str) -> None:
+@pytest.mark.parametrize(
+    ("on", "number"), [("list", signal.SIGINT), ("list", signal.SIGTERM), ("query", signal.SIGINT)]
+)
+def test_while_a_read_hangs(home: Path, service: Simulator, on: str, number: int) -> None:
     service.set_script([{"on": on, "count": 0, "fate": "drop_request"}])
     if on == "query":
         service.set_script([])
@@ -156,9 +158,9 @@ def test_while_a_read_hangs(home: Path, service: Simulator, on: str) -> None:
     for words in (("plan",), ("apply", "--auto-approve"), ("drift",)):
         with started(home, *words) as process:
             until(lambda: service.tally().get(on, 0) > before)
-            took, said = stop(process, signal.SIGINT)
+            took, said = stop(process, number)
         before = service.tally()[on]
-        assert process.returncode == 130, said
+        assert process.returncode == CODES[number], said
         assert "interrupted; nothing was done" in said
         assert "error:" not in said
         assert took < SOON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -31,27 +32,49 @@ _NOT_RUN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: in which module, at which line, what it does, and the whole source that it gives."""
+    """One change: in which module and function, at which line, what it does, and the whole source that it gives.
+
+    `key` names it as long as its function stays as it is, whatever moves its line; `number` tells equal ones apart.
+    """
 
     module: str
+    function: str
     line: int
     what: str
+    number: int
     source: str
 
     @property
     def label(self) -> str:
         return f"{self.module}:{self.line}: {self.what}"
 
+    @property
+    def key(self) -> str:
+        nth = f" #{self.number}" if self.number else ""
+        return f"{self.module} {self.function}: {self.what}{nth}"
+
 
 def mutants_of(module: str, source: str) -> Iterator[Mutant]:
     """Every mutant of a module, in the order of its lines. What only annotates, documents or asserts is left alone."""
     tree = ast.parse(source)
+    functions = dict(_functions(tree))
+    seen: Counter[tuple[str, str]] = Counter()
     for position, node in enumerate(_code(tree)):
+        function = functions.get(node, "")
         for what, change in _changes(node):
             copy = deepcopy(tree)
             change(next(each for index, each in enumerate(_code(copy)) if index == position))
             told = ast.unparse(ast.fix_missing_locations(copy))
-            yield Mutant(module, getattr(node, "lineno", 0), what, told)
+            yield Mutant(module, function, getattr(node, "lineno", 0), what, seen[function, what], told)
+            seen[function, what] += 1
+
+
+def _functions(tree: ast.AST, name: str = "") -> Iterator[tuple[ast.AST, str]]:
+    """Each node with the dotted name of the class and function that it is in."""
+    for node in ast.iter_child_nodes(tree):
+        yield node, name
+        inner = f"{name}.{node.name}".lstrip(".") if isinstance(node, _NOT_RUN) else name
+        yield from _functions(node, inner)
 
 
 def _code(tree: ast.AST) -> Iterator[ast.AST]:

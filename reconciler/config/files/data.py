@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from reconciler.config.files.documents import Files, read_document
-from reconciler.config.yaml.scalars import CONTROL, INTEGERS
+from reconciler.config.yaml.scalars import CONTROL, number
 from reconciler.diagnostics import Problems, Span
 
 MAX_DEPTH = 50
@@ -37,11 +37,17 @@ def _yaml(files: Files, name: str, problems: Problems) -> Any:
 def _json(files: Files, name: str, problems: Problems) -> Any:
     try:
         data = json.loads(
-            files.text(name), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+            files.text(name),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_number,
+            parse_float=_number,
         )
         _check(data)
     except json.JSONDecodeError as error:
         problems.error("data-file", f"this is not JSON: {error.msg}", Span(name, error.lineno, error.colno))
+    except _AsInYaml as error:
+        problems.error(error.rule, str(error), Span(name), help=error.help)
     except ValueError as error:
         problems.error("data-file", str(error), Span(name))
     except RecursionError:
@@ -64,10 +70,20 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a number that a service could take")
 
 
-def _integer(text: str) -> int:
-    if len(text) > 20 or int(text) not in INTEGERS:
-        raise ValueError(f"the number {text[:20]}… does not fit into 64 bits")
-    return int(text)
+class _AsInYaml(ValueError):
+    """JSON holds what YAML may not hold either, and is refused by the same rule."""
+
+    def __init__(self, rule: str, summary: str, help: str) -> None:
+        super().__init__(summary)
+        self.rule = rule
+        self.help = help
+
+
+def _number(text: str) -> Any:
+    try:
+        return number(text)
+    except ValueError as error:
+        raise _AsInYaml("yaml-number", str(error), "quote it if it is a text") from None
 
 
 def _check(data: Any) -> None:
@@ -80,8 +96,9 @@ def _check(data: Any) -> None:
                 below += [*each, *each.values()]
             elif isinstance(each, list):
                 below += each
-            elif isinstance(each, str) and CONTROL.search(each):
-                raise ValueError("a text holds a control character")
+            elif isinstance(each, str) and (found := CONTROL.search(each)):
+                summary = f"a text holds the control character U+{ord(found[0]):04X}"
+                raise _AsInYaml("control-character", summary, "remove the escape")
         if not below:
             return
         level = below

@@ -37,7 +37,9 @@ _WILD = re.compile(r"[*?\[]")
 _FILE_NAME = re.compile(r"[\w .@+/-]+")
 # In bytes, because that is many times faster: control characters, line breaks that only YAML takes for such, BOMs.
 _CONTROL_BYTES = bytes(each for each in range(32) if each not in b"\t\n\r") + b"\x7f"
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf")
+_FORBIDDEN = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef(?:\xbb\xbf|\xbf[\xbe\xbf])"
+)
 _BOM = b"\xef\xbb\xbf"
 
 

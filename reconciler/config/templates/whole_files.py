@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from jinja2 import nodes
 from jinja2.lexer import Token, TokenStream
 
@@ -22,8 +23,12 @@ from reconciler.config.templates.compiler import Loader, bounded
 from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
+from reconciler.config.yaml.events import event_source
+from reconciler.config.yaml.scalars import scalar
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
+# Around a text that YAML would read as a number, a switch or nothing, where it stands alone.
+_ALONE = re.compile("\ue002(.*)\ue003")
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 # What a value of the rendered file would be taken for a template by.
 _BRACE = re.compile(r"\{(?=[{%#])")
@@ -58,6 +63,37 @@ def as_yaml(value: Any) -> str:
 def _tojson(value: Any) -> Json:
     """JSON whose texts stay as they are when the values of the rendered file are rendered in their turn."""
     return Json(_BRACE.sub("{{ '{' }}", tojson(value)))
+
+
+def _between_marks(value: Any) -> str:
+    text = as_yaml(value)
+    return f"\ue002{text}\ue003" if _is_retyped(value) else text
+
+
+def _is_retyped(value: Any) -> bool:
+    """Whether a value is a text that YAML would not read as one."""
+    if not isinstance(value, str) or isinstance(value, Json):
+        return False
+    try:
+        return not isinstance(scalar(value), str)
+    except ValueError:  # a number, and too large
+        return True
+
+
+def _first_retyped(text: str) -> tuple[str, int] | None:
+    """The first marked text that stands alone as a plain scalar, and its line; None where there is none."""
+    source = event_source(text)
+    try:
+        while not isinstance(event := source.get_event(), yaml.StreamEndEvent):
+            if (
+                isinstance(event, yaml.ScalarEvent)
+                and not event.style
+                and (found := _ALONE.fullmatch(event.value))
+            ):
+                return found[1], event.start_mark.line + 1  # type: ignore[union-attr]  # every event has one
+    except yaml.YAMLError:
+        pass  # whoever reads the file says so
+    return None
 
 
 class _FileSandbox(Sandbox):
@@ -130,26 +166,49 @@ class FileTemplate:
                 marked = self._render(_MarkedSandbox, names)
         except TemplateFault:
             marked = ""
-        if _MARK.sub("", marked) != text:
-            return RenderedFile(text, (), ())  # the template looks at its own text: no telling
-        found = [
-            (number, int(mark[1]))
-            for number, line in enumerate(marked.split("\n"), start=1)
-            if (mark := _MARK.search(line))
-        ]
-        return RenderedFile(text, tuple(number for number, _ in found), tuple(line for _, line in found))
+        file = (
+            RenderedFile(text, *_lines(marked))
+            if _MARK.sub("", marked) == text
+            else RenderedFile(text, (), ())
+        )
+        self._check_types(file, names)
+        return file
 
-    def _render(self, kind: type[_FileSandbox], names: Mapping[str, Any]) -> str:
+    def _check_types(self, file: RenderedFile, names: Mapping[str, Any]) -> None:
+        """Raise `TemplateFault` where a text of a variable would be read as a value of another type."""
+        with self._progress.template():
+            retyped = _first_retyped(self._render(_FileSandbox, names, _between_marks))
+        if retyped is not None:
+            raise TemplateFault(
+                "template-forbidden",
+                f'the text "{retyped[0]}" would be read as a value of another type',
+                line=file.template_line(retyped[1]) or 1,
+                help="write {{ … | tojson }}, without quotes around it",
+            )
+
+    def _render(
+        self, kind: type[_FileSandbox], names: Mapping[str, Any], finalize: Callable[[Any], str] = as_yaml
+    ) -> str:
         try:
-            template = self._sandbox(kind).from_string(self._source)
+            template = self._sandbox(kind, finalize).from_string(self._source)
             context = template.new_context(dict(names), shared=True)
             return "".join(bounded(template.root_render_func(context), self._files.limits.file_bytes))
         except Exception as error:  # noqa: BLE001  # an expression may raise anything
             missing = self.needs - self._optional - names.keys()
             raise fault_of(error, missing=missing) from None
 
-    def _sandbox(self, kind: type[_FileSandbox]) -> _FileSandbox:
-        return kind(self._globals, loader=Loader(self._files), finalize=as_yaml)
+    def _sandbox(self, kind: type[_FileSandbox], finalize: Callable[[Any], str] = as_yaml) -> _FileSandbox:
+        return kind(self._globals, loader=Loader(self._files), finalize=finalize)
+
+
+def _lines(marked: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The lines of a rendered text that bear a mark, and the lines of the template that the marks name."""
+    found = [
+        (number, int(mark[1]))
+        for number, line in enumerate(marked.split("\n"), start=1)
+        if (mark := _MARK.search(line))
+    ]
+    return tuple(number for number, _ in found), tuple(line for _, line in found)
 
 
 __all__ = ["FileTemplate", "Json", "RenderedFile"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
+from reconciler.contract.agora.avatar import TOKEN_LIFE, UID_PATH
 from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
 from reconciler.model.ability import Capabilities, EndKind, EndMeaning
@@ -50,6 +51,7 @@ def capabilities(*, mainland_china: bool) -> Capabilities:
     return Capabilities(
         updatable=MAINLAND_CHINA if mainland_china else WORLDWIDE,
         max_lifetime=72 * HOUR,
+        part_lives=((UID_PATH, TOKEN_LIFE),),
         max_token_ttl=24 * HOUR,
         usd_per_minute=0.10,
         default_quota=20,

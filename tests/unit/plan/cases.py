@@ -43,6 +43,7 @@ HERE = "lobby/desk"
 ABLE = Capabilities(
     updatable=frozenset({("llm", "system_messages"), ("llm", "params"), ("mllm", "params")}),
     max_lifetime=72 * HOUR,
+    part_lives=((("avatar", "params", "agora_uid"), 24 * HOUR),),
     max_token_ttl=24 * HOUR,
     usd_per_minute=0.10,
     ends=(
