@@ -443,3 +443,54 @@ def test_a_refusal_that_is_that_of_its_own_copy_loses_no_agent_beside_one_of_tha
     scene.now += GRACE + 10
     assert scene.apply(desk()).is_complete
     assert scene.running().agent_id == started
+
+
+def test_the_agent_of_a_name_that_may_come_twice_is_joined_again_at_once_under_that_name() -> None:
+    scene = Scene()
+    scene.script(NOT_SENT)
+    scene.apply(desk())
+    scene.script()
+    name = scene.running().name
+    assert scene.intents()[LATE_COPY].name == name
+    scene.now += 100
+    scene.service.end(scene.running().agent_id)
+    assert scene.apply(desk()).is_complete
+    assert scene.running().name == name
+
+
+def test_a_seat_that_an_interrupted_join_of_another_address_may_take_is_left_alone() -> None:
+    scene = Scene()
+    scene.script({**NOT_SENT, "count": 0})
+    scene.apply(fleet(agent("lobby/desk", agent_rtc_uid="7")))
+    open_join = scene.intents()[Operation.JOIN]
+    scene.script()
+    scene.sent.clear()
+    other = fleet(agent("lobby/other", agent_rtc_uid="7"))
+    results = {str(each.address): each for each in scene.apply(other).finished}
+    assert results["lobby/other"].result is Result.DEFERRED
+    assert results["lobby/other"].until == open_join.certain_at(GRACE)
+    assert (scene.sent.get("join", 0), scene.live()) == (0, [])
+    scene.now += CERTAIN_AFTER + 1
+    for _ in range(2):
+        scene.apply(other)
+    assert len(scene.live()) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_service_that_refuses_the_whole_run_is_asked_once(status: int) -> None:
+    scene = Scene()
+    scene.script({"on": "join", "count": 0, "fate": "refuse", "status": status})
+    five = fleet(*(agent(f"lobby/agent-{number}") for number in range(5)))
+    ledger = scene.apply(five, settings=Settings(parallelism=1))
+    counts = ledger.counts()
+    assert (counts[Result.FAILED], counts[Result.SKIPPED]) == (1, 4)
+    assert scene.sent["join"] <= 2, "the other way to authenticate may be tried once"
+
+
+def test_a_successor_that_had_to_be_sent_twice_still_takes_its_predecessors_place_in_one_run() -> None:
+    scene = Scene()
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    scene.apply(desk(lifecycle=first))
+    scene.script(NOT_SENT)
+    assert scene.apply(desk(lifecycle=first, idle_timeout=60)).is_complete
+    assert scene.running().properties["idle_timeout"] == 60
