@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from reconciler import diagnostics, durations
+from reconciler.apply.events import Ledger
 from reconciler.cli import output, resume_command
 from reconciler.config import words
 from reconciler.config.files import documents, patterns
 from reconciler.config.files.data import reader_of
 from reconciler.config.files.documents import Files
+from reconciler.config.load import load
 from reconciler.config.rules import Rules, texts
 from reconciler.config.templates import compiler, errors, plain_values, sandbox, whole_files
 from reconciler.config.templates.progress import Progress
@@ -27,10 +30,16 @@ from reconciler.config.yaml import reader, scalars
 from reconciler.contract import check, literals, places
 from reconciler.diagnostics import Problem, Problems, Severity, Span
 from reconciler.importing.bodies import read_sources
+from reconciler.importing.entries import entries_of
+from reconciler.importing.references import Names
 from reconciler.model import address, destinations, fingerprint, tree
 from reconciler.model.address import Address, Owner
+from reconciler.model.fleet import DesiredFleet
+from reconciler.model.record import State
 from reconciler.model.spec import AgentSpec, Body
 from reconciler.plan import diff, planfile, selection
+from reconciler.plan.basis import Basis
+from reconciler.plan.build import build_plan
 from reconciler.ports import HttpReply
 from reconciler.providers.agora import clock, replies, settings, wire
 from reconciler.providers.agora import errors as answers
@@ -40,6 +49,7 @@ from reconciler.report import (
     escape,
     fieldlines,
     folding,
+    groups,
     junit,
     packing,
     problem_formats,
@@ -51,7 +61,7 @@ from reconciler.report import (
 from reconciler.report import documents as printed
 from reconciler.report.fieldlines import Shown
 from reconciler.report.style import Style
-from reconciler.report.view import Field
+from reconciler.report.view import Field, Value
 from reconciler.secrets import Secret, SecretRef, foreign_text, forms, masker, sources, visible
 from reconciler.secrets.references import pieces, references, substitute, written_path
 from reconciler.state import document
@@ -67,6 +77,10 @@ PROPERTIES: dict[str, Any] = {
 }
 ADDRESS = Address("lobby", "greeter")
 OWNER = Owner("fleet", None)
+
+
+class _AnyReply(BaseModel):
+    detail: str = ""
 
 
 def _masker() -> masker.SecretMasker:
@@ -131,13 +145,45 @@ def _template(text: str) -> object:
 def _whole_file(text: str) -> object:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "f.yaml.j2").write_bytes(text.encode("utf-8", "replace"))
-        file = whole_files.WholeFile(Files(Path(folder)), {}, "f.yaml.j2", Progress())
+        file = whole_files.FileTemplate(Files(Path(folder)), {}, "f.yaml.j2", Progress())
         rendered = file.render({"a": "b"})
         return rendered.template_line(3)
 
 
 def _reply(text: str, status: int = 400) -> HttpReply:
     return HttpReply(status, {"retry-after": text[:200]}, orjson.dumps({"detail": text, "reason": text}))
+
+
+def _copies(text: str) -> list[AgentSpec]:
+    """Three agents whose prompts differ in a word, as those of a loop do."""
+    places_of = (Address("lobby", f"desk-{number}") for number in range(3))
+    return [AgentSpec(each, Body(_places(f"{each} {text}"))) for each in places_of]
+
+
+def _grouped(text: str) -> object:
+    fleet = DesiredFleet(OWNER, {each.address: each for each in _copies(text)})
+    plan = build_plan(
+        fleet, Basis(OWNER, State("l", 0, b"k"), (), 0.0), wire.capabilities(mainland_china=False)
+    )
+    return groups.grouped(plan.pending, plan)
+
+
+def _imported(text: str) -> object:
+    """A join body that can be imported, with a text wherever one may stand."""
+    body = orjson.dumps({"name": "desk", "properties": {**_places(text), "channel": "lobby"}}).decode()
+    return entries_of(read_sources({"body.json": body}, lambda name: "").bodies, (), Names(), [])
+
+
+def _shared(text: str) -> object:
+    """A fleet of which five agents include one prompt."""
+    fleet = (
+        "fleet: f\nchannels: [{channel: lobby, for_each: [a, b, c, d, e], as: n, agents: [{name: '{{ n }}', "
+        "properties: {llm: {system_messages: [{role: system, content: \"{% include 'p.md' %}\"}]}}}]}]\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "fleet.yaml").write_text(fleet, encoding="utf-8")
+        (Path(folder) / "p.md").write_bytes(text.encode("utf-8", "replace"))
+        return load(Path(folder))
 
 
 def _written(text: str) -> object:
@@ -155,7 +201,8 @@ def _diff(change: Callable[[str], str]) -> Run:
 
 def _fields(text: str) -> object:
     lines = fieldlines.FieldLines(Style(False), two_sided=True)
-    return [*lines.of(Field("~", "llm.x", text, f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"), "a/b")]
+    value = Value(text, f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}", ADDRESS)
+    return [*lines.of(Field("~", "llm.x", (value,), 1), "a/b")]
 
 
 CASES: dict[str, Run] = {
@@ -189,12 +236,12 @@ CASES: dict[str, Run] = {
     "providers.agora.errors.call_failed": lambda text: answers.call_failed(text[:100], _reply(text), _SECRETS),
     "providers.agora.errors.join_outcome": lambda text: answers.join_outcome(_reply(text), 1.0, _SECRETS),
     "providers.agora.errors.update_outcome": lambda text: answers.update_outcome(_reply(text), "A1", _SECRETS),
-    "providers.agora.replies.parse": lambda text: replies.parse(text.encode("utf-8", "replace")),
+    "providers.agora.replies.parse": lambda text: replies.parse(_AnyReply, text.encode("utf-8", "replace")),
     "providers.agora.replies.read_json": lambda text: replies.read_json(text.encode("utf-8", "replace")),
     "providers.agora.replies.agent": lambda text: replies.agent(
         orjson.dumps({"agent_id": "A1", "status": text, "name": text, "message": text, "start_ts": 1}), "A1", 2.0, _SECRETS
     ),
-    "providers.agora.replies.page": lambda text: replies.page(orjson.dumps({"data": {"list": _several(text)}, "meta": text})),
+    "providers.agora.replies.page": lambda text: replies.page(orjson.dumps({"data": {"list": _several(text)}, "meta": text}), 0.0),
     "providers.agora.replies.joined": lambda text: replies.joined(orjson.dumps({"agent_id": text, "status": text}), 1.0),
     "providers.agora.replies.check_updated": lambda text: replies.check_updated(orjson.dumps({"agent_id": text}), "A1"),
     "providers.agora.replies.check_left": lambda text: replies.check_left(text.encode("utf-8", "replace")),
@@ -225,7 +272,7 @@ CASES: dict[str, Run] = {
     "config.yaml.scalars.number": scalars.number,
     "config.yaml.scalars.unsafe_name": scalars.unsafe_name,
     "config.templates.compiler.Templates": _template,
-    "config.templates.whole_files.WholeFile": _whole_file,
+    "config.templates.whole_files.FileTemplate": _whole_file,
     "config.templates.whole_files.as_yaml": whole_files.as_yaml,
     "config.templates.compiler.is_free": compiler.is_free,
     "config.templates.errors.offer": lambda text: errors.offer(["env"], ["a", "b"], text),
@@ -345,8 +392,15 @@ CASES: dict[str, Run] = {
     "report.compact.braced": lambda text: compact.braced(
         Address(f"a-{text[at : at + 8]}", f"n{at % 7}") for at in range(0, len(text), 8)
     ),
+    "report.groups.grouped": _grouped,
+    "config.words.instant": words.instant,
+    "config.words.inside": words.inside,
+    "config.words.some_of": lambda text: words.some_of([text, *text.split()], ("a", "b")),
+    "config.files.documents.digest_of": lambda text: documents.digest_of(text.encode("utf-8", "replace")),
+    "importing.entries.entries_of a body": _imported,
+    "config.load.load of a shared prompt": _shared,
     "cli.output.write": _written,
-    "cli.resume_command.resume": lambda text: resume_command.resume(["apply", "--target", text]),
+    "cli.resume_command.resume": lambda text: resume_command.resume(["apply", "--target", text], Ledger(interrupted=True)),
 }  # fmt: skip
 
 # What does much with each character: measured on shorter texts.
@@ -358,6 +412,8 @@ SLOW = (
     "config.rules.Rules",
     "contract.check",
     "report.documents.to_yaml",
+    "report.groups",
+    "config.load",
     "config.files.documents.Files.matching",
 )
 # Modules whose public functions take text of strangers.

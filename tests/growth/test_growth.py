@@ -30,6 +30,17 @@ def test_time_grows_as_the_text(name: str) -> None:
     assert slow == []
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_measured_is_there(name: str) -> None:
+    """A refusal of a text is right, and is not told from a function that has gone."""
+    try:
+        CASES[name]("words")
+    except (AttributeError, NameError, TypeError) as error:
+        pytest.fail(f"{name}: {error!r}")
+    except Exception:
+        pass
+
+
 def public_functions(module: str) -> Iterator[str]:
     """The public functions of a module that take text, by their names."""
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))

@@ -251,6 +251,8 @@ class Process:
             case Commit(writes):
                 self._commit(fiber, writes, token)
             case Sleep(seconds):
+                if self.world.locks.holds(self):
+                    self.world.checker.slept(seconds)
                 self._sleepers.append((fiber, token))
                 self.world.time.after(
                     seconds / self.clocks.rate, lambda: self._answer_once(fiber, token, None)
@@ -446,6 +448,9 @@ class Locks:
             self._holders.remove(process)
 
     died = release
+
+    def holds(self, process: Process) -> bool:
+        return process in self._holders
 
     @property
     def is_free(self) -> bool:

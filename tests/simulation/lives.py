@@ -234,6 +234,18 @@ class _Life:
             world.time.after(chance.uniform(0.0, 3.0), partial(process.pause, pause))
         if chance.random() < 0.05:
             world.time.after(chance.uniform(0.0, 3.0), partial(self._step, clocks))
+        elif chance.random() < 0.03:
+            world.time.after(chance.uniform(0.0, 3.0), partial(self._suspend, process, clocks))
+
+    def _suspend(self, process: Process, clocks: Clocks) -> None:
+        """A machine is suspended: nothing runs, its clock on the wall stands, and jumps some time after it goes on."""
+        seconds = self.chance.choice((30.0, 90.0, 900.0))
+        process.pause(seconds)
+        clocks.ahead -= seconds
+        self.world.seen.hit("machine: suspended")
+        self.world.time.after(
+            seconds + self.chance.choice((0.0, 3.0, 20.0)), partial(setattr, clocks, "ahead", 0.0)
+        )
 
     def _step(self, clocks: Clocks) -> None:
         clocks.ahead += self.chance.choice((-120.0, -5.0, 5.0, 120.0, 3600.0))

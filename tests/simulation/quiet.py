@@ -7,7 +7,7 @@ the state's bytes as they are; and two plans of the same inputs are the same.
 from __future__ import annotations
 
 from reconciler.apply.events import Ledger, Result
-from reconciler.plan.change import Keep, Renew, action_of
+from reconciler.plan.change import Hold, Keep, Renew, action_of
 from reconciler.workflow import Approved, Job
 
 from .driver import Process
@@ -39,6 +39,7 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     world.time.run_for(SETTLING)
     world.checker.check_world()
     first = run_through(world, job, approve=approve)
+    _one_story(world, job, first)
     world.time.run_for(pause)
     _outwait(world, first)
     second = run_through(world, job)
@@ -54,7 +55,7 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     if problem is not None:
         raise Violation("I5", f"after two passes in the quiet {problem} ({_told(first, second)})")
     _idle(world, job)
-    return 5 + approve
+    return 6 + approve
 
 
 def vigil(world: Universe, job: Job) -> int:
@@ -93,6 +94,47 @@ def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
     if process.error is not None:
         raise Violation("I5", f"a pass in the quiet: {process.error!r}") from process.error
     return process
+
+
+def _one_story(world: Universe, job: Job, process: Process) -> None:
+    """I22: what an apply has held, deferred or failed, a plan by another process says of the same address, and until when.
+
+    The plan knows the state and the service alone: an apply that had more to go by may defer what the plan would try.
+    """
+    if not isinstance(process.result, Ledger):
+        return
+    rows = [
+        row for row in process.result.finished if row.result in _PENDING and row.address in job.fleet.agents
+    ]
+    if not rows:
+        return
+    plan = world.run("plan", job).result
+    told = {each.address: each for each in plan.changes if not isinstance(each, Keep | Renew)}
+    for row in rows:
+        world.checker.asked["I22"] += 1
+        planned = told.get(row.address)
+        if planned is None:
+            raise Violation("I22", f"{row.address} {row.result}: {row.detail}; the plan says nothing of it")
+        held = isinstance(planned, Hold)
+        world.seen.hit(f"story: {row.result}, and the plan {'holds it' if held else 'tries'}")
+        if "max_unavailable" in row.detail:
+            continue  # a budget of each run: the next one goes on
+        if row.result is Result.HELD and not held:
+            raise Violation(
+                "I22", f"{row.address} was held ({row.detail}); the plan says {planned.reason.text}"
+            )
+        if (
+            held
+            and row.until is not None
+            and planned.until is not None
+            and abs(row.until - planned.until) > 2.0
+        ):
+            raise Violation(
+                "I22", f"{row.address} waits until {row.until:.0f}, the plan says {planned.until:.0f}"
+            )
+
+
+_PENDING = (Result.HELD, Result.DEFERRED, Result.FAILED)
 
 
 def _outwait(world: Universe, process: Process) -> None:
@@ -143,9 +185,9 @@ def _idle(world: Universe, job: Job) -> None:
 
 
 def _has_only_renewed(process: Process) -> bool:
-    """Whether a run has renewed tokens, and done nothing else; what it holds is not done."""
+    """Whether a run has renewed tokens, and done nothing else."""
     rows = process.result.finished if isinstance(process.result, Ledger) else ()
-    return {str(row.action) for row in rows if row.result is not Result.HELD} == {"renew"}
+    return {str(row.action) for row in rows} == {"renew"}
 
 
 def _due(world: Universe, job: Job) -> list[str]:

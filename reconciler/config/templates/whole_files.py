@@ -21,6 +21,7 @@ from reconciler.config.files.documents import Files
 from reconciler.config.templates.checks import check_includes, optional_names, parse
 from reconciler.config.templates.compiler import Loader, bounded
 from reconciler.config.templates.errors import TemplateFault, fault_of
+from reconciler.config.templates.plain_values import MAX_DEPTH
 from reconciler.config.templates.progress import Progress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
 from reconciler.config.yaml.events import event_source
@@ -82,9 +83,12 @@ def _is_retyped(value: Any) -> bool:
 
 def _first_retyped(text: str) -> tuple[str, int] | None:
     """The first marked text that stands alone as a plain scalar, and its line; None where there is none."""
-    source = event_source(text)
+    if "\ue002" not in text:
+        return None
+    source, depth = event_source(text), 0
     try:
-        while not isinstance(event := source.get_event(), yaml.StreamEndEvent):
+        while not isinstance(event := source.get_event(), yaml.StreamEndEvent) and depth <= MAX_DEPTH:
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if (
                 isinstance(event, yaml.ScalarEvent)
                 and not event.style

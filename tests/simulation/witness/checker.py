@@ -32,6 +32,8 @@ _HOUR = 3_600.0
 # The service ends an agent at this age; with less than two hours left it is rotated whatever the limits say.
 _LIFETIME = 72 * _HOUR
 _LAST_HOURS = 2 * _HOUR
+# The longest that a run may pause while it holds the lock: as long as a service may ask it to wait (Retry-After).
+_LONGEST_PAUSE = 60.0
 _ENDING = frozenset({"leave", "replace", "rotate"})
 
 
@@ -204,6 +206,12 @@ class Checker:
         return any(
             since <= each.end.at <= self.world.time.now for each in self.world.simulator.world.agents()
         )
+
+    def slept(self, seconds: float) -> None:
+        """I23: whoever holds the lock pauses for no longer than a call may take, and outwaits no late copy."""
+        self.asked["I23"] += 1
+        if seconds > _LONGEST_PAUSE:
+            raise Violation("I23", f"a run that holds the lock pauses for {seconds:.0f} s")
 
     # --- what runs say
 

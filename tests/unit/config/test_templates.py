@@ -342,7 +342,7 @@ def test_escaping_cannot_be_switched_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", ['{"a\\u001b[2J": 1}', '{"a": "\\ud800"}', '{"\\ud800": 1}'])
 def test_data_hold_no_control_character_anywhere(tmp_path: Path, data: str) -> None:
     fleet = "fleet: f\nvariables: {d: \"{{ load('d.json') }}\"}\nchannels: [{channel: '{{ d }}', agents: [{name: a}]}]\n"
-    assert problems_of(tmp_path, {"d.json": data, "fleet.yaml": fleet}) == ["data-file"]
+    assert problems_of(tmp_path, {"d.json": data, "fleet.yaml": fleet}) == ["control-character"]
 
 
 def test_data_in_a_whole_file_are_not_rendered_again(tmp_path: Path) -> None:
