@@ -293,6 +293,19 @@ def test_the_pull_request_of_a_fork_is_found_by_what_github_says_of_the_run(tmp_
     assert "no open pull request has the commit dddddddddddd" in text
 
 
+def test_the_same_commit_in_another_repository_is_another_pull_request(tmp_path: Path) -> None:
+    """The branch of the run is gone, so the commit alone leads to pull requests."""
+    world = github.GitHubWorld()
+    sha = "f" * 40
+    world.pull(5, head=(github.REPOSITORY, "fix", sha))
+    with github_job(tmp_path, world) as job:
+        event = job.event(run_of("fork/voice", "gone", sha))
+        assert "no open pull request has the commit" in refused(job, GITHUB_EVENT_PATH=event)
+        world.pull(8, head=("fork/voice", "renamed", sha))
+        comment(job, GITHUB_EVENT_PATH=event)
+    assert [each["_of"] for each in world.comments] == [8]
+
+
 def test_one_can_be_named_and_none_is_guessed(tmp_path: Path) -> None:
     world = github.GitHubWorld()
     sha = "f" * 40

@@ -82,6 +82,13 @@ def test_a_code_host_that_stays_away_ends_the_command_within_half_a_minute(answe
     assert FAILING / 2 < took < 30
 
 
+def test_an_answer_that_never_comes_after_bad_ones_takes_no_longer() -> None:
+    answers = iter([reply(502)] * 6)
+    problem, took = put(lambda _: next(answers, HttpFailure(HttpTrouble.TIMEOUT, sent=True)))
+    assert isinstance(problem, ServiceError)
+    assert took < FAILING + 3
+
+
 @pytest.mark.parametrize("after", [reply(500), HttpFailure(HttpTrouble.TIMEOUT, sent=True)])
 def test_a_post_that_never_takes_effect_ends_and_was_looked_up_before_each_try(after: Result) -> None:
     asked: list[str] = []
