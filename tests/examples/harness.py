@@ -23,7 +23,7 @@ PAGES = tuple(sorted(each.name for each in EXAMPLES.iterdir() if each.is_dir()))
 # The example that has no fleet makes one.
 NAMES = tuple(each for each in PAGES if each != "from-curl-to-git")
 # Where the fleet lies below an example, and where a command of its README runs.
-FLEETS = {name: "fleet" if name == "github-workflow" else "." for name in NAMES}
+FLEETS = {name: "fleet" if name == "pull-requests" else "." for name in NAMES}
 
 SERVICE = {
     "AGORA_APP_ID": "0123456789abcdef0123456789abcdef",
