@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cache
@@ -76,15 +76,21 @@ class Runner:
         ref: str,
         secrets: Mapping[str, str] | None = None,
         inputs: Mapping[str, str] | None = None,
-        before_step: Callable[[str, str, Path], None] | None = None,
+        known: Mapping[str, list[Ran]] | None = None,
     ) -> dict[str, list[Ran]]:
-        """Run a reusable workflow as a caller's event starts it; each job's runs, in a list for a matrix."""
+        """Run a reusable workflow as a caller's event starts it; each job's runs, in a list for a matrix.
+
+        A job whose runs are `known` is not run again.
+        """
         document = yaml.safe_load(
             (ROOT / ".github/workflows" / f"{workflow}.yml").read_text(encoding="utf-8")
         )
         context = self._context(event_name, event, ref, secrets or {}, self._inputs(document, inputs or {}))
         runs: dict[str, list[Ran]] = {}
         for name, job in document["jobs"].items():
+            if name in (known or {}):
+                runs[name] = known[name]
+                continue
             needs = job.get("needs", [])
             needs = [needs] if isinstance(needs, str) else needs
             context["needs"] = {each: _need(runs[each]) for each in needs}
@@ -103,7 +109,6 @@ class Runner:
                     name,
                     job,
                     {**context, "matrix": row, "strategy": {"job-index": index}},
-                    before_step,
                 )
                 for index, row in enumerate(rows)
             ]
@@ -146,7 +151,6 @@ class Runner:
         name: str,
         job: Mapping[str, Any],
         context: dict[str, Any],
-        before_step: Callable[[str, str, Path], None] | None,
     ) -> Ran:
         machine = (
             self.root / f"run-{context['github']['run_id']}" / f"{name}-{context['strategy']['job-index']}"
@@ -161,8 +165,6 @@ class Runner:
             expressions = Expressions(context, failed=failed)
             if not expressions.holds(step.get("if", "success()")):
                 continue
-            if before_step is not None:
-                before_step(name, step.get("name", ""), machine)
             if "run" in step:
                 variables = {**document.get("env", {}), **step.get("env", {})}
                 done = self._bash(
@@ -226,7 +228,7 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=110,
+            timeout=200,
             check=False,
         )
 

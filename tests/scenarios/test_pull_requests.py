@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from tests.real import git_server
 from tests.scenarios.github_runner import Ran, Runner, git
 
 SECRETS = {**SERVICE, "VENDOR_KEYS": "".join(f"{name}={value}\n" for name, value in VENDORS.items())}
+# Of some twenty commands each; a busy machine gives them their time.
+pytestmark = pytest.mark.timeout(400)
 HIDDEN = (*VENDORS.values(), SERVICE["AGORA_APP_CERTIFICATE"], SERVICE["AGORA_CUSTOMER_SECRET"], TOKEN)
 FORK = "stranger/voice"
 
@@ -39,6 +41,8 @@ class Team:
     runner: Runner
     service: str
     last: int = 6
+    # What `ci discover` has told: there is one fleet, so each test asks once.
+    fleets: dict[str, list[Ran]] = field(default_factory=dict)
 
     @property
     def bare(self) -> Path:
@@ -116,16 +120,27 @@ class Team:
         return {"pull_request": {**public, "user": {"login": "somebody"}}}
 
     def plan(self, number: int) -> dict[str, list[Ran]]:
-        return self.runner.run("plan", "pull_request", self._event(number), ref=f"refs/pull/{number}/merge")
+        ref = f"refs/pull/{number}/merge"
+        runs = self.runner.run("plan", "pull_request", self._event(number), ref=ref)
+        self.fleets = {"fleets": runs["fleets"]}
+        return runs
 
     def apply(self, before: str = "", **inputs: Any) -> dict[str, list[Ran]]:
         name = "schedule" if inputs.get("keep-alive") else "push" if before else "workflow_dispatch"
         return self.runner.run(
-            "apply", name, {"before": before}, ref="refs/heads/main", secrets=SECRETS, inputs=inputs
+            "apply",
+            name,
+            {"before": before},
+            ref="refs/heads/main",
+            secrets=SECRETS,
+            inputs=inputs,
+            known=self.fleets,
         )
 
     def drift(self) -> dict[str, list[Ran]]:
-        return self.runner.run("drift", "schedule", {}, ref="refs/heads/main", secrets=SECRETS)
+        return self.runner.run(
+            "drift", "schedule", {}, ref="refs/heads/main", secrets=SECRETS, known=self.fleets
+        )
 
     def fork_comment(self, number: int) -> dict[str, list[Ran]]:
         """What follows the run of a fork's pull request, on the default branch."""
@@ -197,17 +212,17 @@ def well(runs: dict[str, list[Ran]], *names: str) -> None:
 
 
 def started(team: Team) -> None:
-    """The first apply, by hand: it makes the state."""
-    well(team.apply(allow="unreviewed"), "fleets", "apply")
-    assert len(live(team.service)) == 3
+    """The first apply, from somebody's checkout: it makes the state."""
+    assert "3 joined" in by_hand(team.work, team.service)
 
 
 # --- the story ------------------------------------------------------------------------------------------------
 
 
 def test_from_the_pull_request_to_the_apply_of_what_was_reviewed(team: Team) -> None:
-    started(team)
+    well(team.apply(allow="unreviewed"), "fleets", "apply")
     before = live(team.service)
+    assert len(before) == 3
     team.edit("fleet/prompts/reception.md", "You are the receptionist", "You are the friendly receptionist")
     number = team.open("friendly")
     planned = team.plan(number)
@@ -217,8 +232,6 @@ def test_from_the_pull_request_to_the_apply_of_what_was_reviewed(team: Team) -> 
     assert comment.strip() == ran.page.strip()
     assert comment.startswith("<!-- reconciler plan: reception.prod -->")
     assert "3 to update" in comment
-    well(team.plan(number), "comment")
-    assert len(team.world.bodies(number)) == 1, "the second run writes the first one's comment anew"
 
     base = team.squash_merge(number)
     applied = team.apply(base)
@@ -263,7 +276,7 @@ def test_a_hang_up_that_nobody_reviewed_is_held_and_drift_is_told(team: Team) ->
     assert "### Plan: 3 to update\n" in team.comment(number)
     # Between the review and the merge somebody gives one agent another voice, by hand.
     git(team.work, "checkout", "-q", "main")
-    by_hand(team, "north")
+    give_another_voice(team, "north")
     before = live(team.service)
     base = team.squash_merge(number)
     applied = team.apply(base)
@@ -290,7 +303,7 @@ def test_a_hang_up_that_nobody_reviewed_is_held_and_drift_is_told(team: Team) ->
     assert [each["state"] for each in team.world.issues] == ["closed"]
 
 
-def by_hand(team: Team, site: str) -> None:
+def give_another_voice(team: Team, site: str) -> None:
     """An apply from somebody's own checkout, of files that no branch has."""
     there = team.root / "by-hand"
     git(team.root, "clone", "-q", f"file://{team.bare}", str(there))
@@ -308,6 +321,11 @@ def by_hand(team: Team, site: str) -> None:
         f"        variables: {{voice: \"{{{{ 'en-US-EmmaNeural' if site == '{site}' else 'en-US-AvaNeural' }}}}\"}}\n",
         there,
     )
+    assert "1 replaced" in by_hand(there, team.service)
+
+
+def by_hand(checkout: Path, service: str) -> str:
+    """An apply by a person; what it prints."""
     done = subprocess.run(
         [
             "reconciler",
@@ -321,15 +339,15 @@ def by_hand(team: Team, site: str) -> None:
             "--allow",
             "hang_ups=3",
         ],
-        cwd=there,
-        env=environment(**SERVICE, **VENDORS, AGORA_AGENTS_API_BASE_URL=team.service),
+        cwd=checkout,
+        env=environment(**SERVICE, **VENDORS, AGORA_AGENTS_API_BASE_URL=service),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 replaced" in done.stdout
+    return done.stdout
 
 
 def leave(team: Team, site: str) -> None:
@@ -442,9 +460,7 @@ def test_a_hostile_fork_changes_nothing_and_executes_nothing(team: Team) -> None
     [ran] = planned["plan"]
     assert team.comment(number).strip() == ran.page.strip()
     first = " ".join([line for line in ran.page.splitlines() if line.strip()][2:4])
-    assert "evil.example" in first and "OPENAI" in first, (
-        "the danger is the first thing that a reviewer sees"
-    )
+    assert "evil.example" in first and "OPENAI" in first, "the danger is the first thing that a reviewer sees"
     assert all(body.startswith("<!-- reconciler plan: ") for body in team.world.bodies(number))
     assert {each["user"]["login"] for each in team.world.comments} == {BOT}
 
