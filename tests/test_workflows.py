@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -135,6 +136,35 @@ def test_only_the_default_branch_reaches_a_secret() -> None:
             assert name == first or job["needs"] in (first, workflow, "drift")
 
 
+def test_git_gets_the_jobs_token_for_its_own_host_and_no_other(tmp_path: Path) -> None:
+    """`persist-credentials: false` leaves none, and a private repository wants one for the state."""
+    given = [step["env"] for _, _, step in steps(REUSABLE) if "GIT_CONFIG_COUNT" in step.get("env", {})]
+    assert len(given) == 4
+    for env in given:
+        variables = {
+            key: value.replace("${{ github.server_url }}", "https://github.example")
+            for key, value in env.items()
+        }
+        variables = {
+            key: "the-token" if value == "${{ github.token }}" else value for key, value in variables.items()
+        }
+        for host, found in (("github.example", "password=the-token"), ("evil.example", "")):
+            done = subprocess.run(
+                ["git", "credential", "fill"],
+                input=f"protocol=https\nhost={host}\n\n",
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": str(tmp_path),
+                    "GIT_TERMINAL_PROMPT": "0",
+                    **variables,
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert found in done.stdout and ("the-token" in done.stdout) == bool(found)
+
+
 def test_what_runs_for_a_fork_takes_two_ids_of_the_event_and_nothing_of_its_run() -> None:
     text = (ROOT / ".github/workflows/fork-comment.yml").read_text(encoding="utf-8")
     taken = set(re.findall(r"github\.event\.workflow_run\.([\w.]+)", text))
@@ -196,7 +226,7 @@ def pins() -> dict[str, set[tuple[str, str]]]:
         r"githubusercontent\.com/([\w.-]+/[\w.-]+)/([0-9a-f]{40})/examples/pull-requests/gitlab/reconciler",
         gitlab,
     )
-    source = re.search(r"repository: https://github\.com/(\S+)\.git\n\s*commit: ([0-9a-f]{40})\n", gitlab)
+    source = re.search(r'repository: https://github\.com/(\S+)\.git\n\s*commit: "([0-9a-f]{40})"\n', gitlab)
     hook = re.search(
         r"repo: https://github\.com/(\S+)\n#\s+rev: ([0-9a-f]{40}) ",
         (ROOT / ".pre-commit-hooks.yaml").read_text(),

@@ -30,6 +30,7 @@ SECRETS = {**SERVICE, "VENDOR_KEYS": "".join(f"{name}={value}\n" for name, value
 pytestmark = pytest.mark.timeout(400)
 HIDDEN = (*VENDORS.values(), SERVICE["AGORA_APP_CERTIFICATE"], SERVICE["AGORA_CUSTOMER_SECRET"], TOKEN)
 FORK = "stranger/voice"
+POLICY = 'secret_hosts: [api.openai.com, "vendor:microsoft"]\n'
 
 
 @dataclass
@@ -168,6 +169,8 @@ def team(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Team]:
         git(tmp_path, "init", "-q", "--bare", "-b", "main", str(bare))
         git(bare, "config", "uploadpack.allowAnySHA1InWant", "true")
         shutil.copytree(EXAMPLES / "pull-requests", work, ignore=shutil.ignore_patterns("gitlab"))
+        (work / ".reconciler").mkdir()
+        (work / ".reconciler/policy.yaml").write_text(POLICY, encoding="utf-8")
         git(work, "init", "-q", "-b", "main")
         git(work, "remote", "add", "origin", f"file://{bare}")
         git(work, "add", "-A")
@@ -290,7 +293,7 @@ def test_a_hang_up_that_nobody_reviewed_is_held_and_drift_is_told(team: Team) ->
 
     assert team.drift()["drift"][0].result == "success"
     assert team.world.issues == []
-    leave(team, "south")
+    leave(team.service, "south")
     well(team.drift(), "drift", "issue")
     [issue] = team.world.issues
     assert issue["state"] == "open" and issue["body"].startswith("<!-- reconciler drift: reception.prod -->")
@@ -350,12 +353,12 @@ def by_hand(checkout: Path, service: str) -> str:
     return done.stdout
 
 
-def leave(team: Team, site: str) -> None:
+def leave(service: str, site: str) -> None:
     """Somebody stops an agent by hand."""
-    [found] = [agent for name, agent in live(team.service).items() if site in name]
+    [found] = [agent for name, agent in live(service).items() if site in name]
     path = f"/api/conversational-ai-agent/v2/projects/{SERVICE['AGORA_APP_ID']}/agents/{found}/leave"
     credentials = (SERVICE["AGORA_CUSTOMER_ID"], SERVICE["AGORA_CUSTOMER_SECRET"])
-    with httpx.Client(base_url=team.service, auth=credentials, trust_env=False) as client:
+    with httpx.Client(base_url=service, auth=credentials, trust_env=False) as client:
         client.post(path).raise_for_status()
 
 
@@ -436,7 +439,7 @@ def test_a_hostile_fork_changes_nothing_and_executes_nothing(team: Team) -> None
     team.edit(".github/workflows/voice-agents.yml", "pull_request:", "pull_request_target:", there)
     (there / ".reconciler").mkdir(exist_ok=True)
     (there / ".reconciler/policy.yaml").write_text(
-        "secret_hosts: ['*']\nlimits: {leave: 100%}\n", encoding="utf-8"
+        "secret_hosts: [evil.example]\nlimits: {hang_ups: 100%}\n", encoding="utf-8"
     )
     prompt = PROMPT.replace("{owned}", str(owned))
     (there / "fleet/prompts/reception.md").write_text(prompt, encoding="utf-8")
@@ -461,6 +464,7 @@ def test_a_hostile_fork_changes_nothing_and_executes_nothing(team: Team) -> None
     assert team.comment(number).strip() == ran.page.strip()
     first = " ".join([line for line in ran.page.splitlines() if line.strip()][2:4])
     assert "evil.example" in first and "OPENAI" in first, "the danger is the first thing that a reviewer sees"
+    assert "the team's policy does not list that host" in first, "the base branch's policy, not the fork's"
     assert all(body.startswith("<!-- reconciler plan: ") for body in team.world.bodies(number))
     assert {each["user"]["login"] for each in team.world.comments} == {BOT}
 
