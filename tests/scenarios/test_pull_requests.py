@@ -229,7 +229,7 @@ def test_from_the_pull_request_to_the_apply_of_what_was_reviewed(team: Team) -> 
     team.edit("fleet/prompts/reception.md", "You are the receptionist", "You are the friendly receptionist")
     number = team.open("friendly")
     planned = team.plan(number)
-    well(planned, "fleets", "plan", "comment")
+    well(planned, "fleets", "plan", "result", "comment")
     [ran] = planned["plan"]
     comment = team.comment(number)
     assert comment.strip() == ran.page.strip()
@@ -473,7 +473,9 @@ def test_a_hostile_fork_changes_nothing_and_executes_nothing(team: Team) -> None
         shutil.copytree(there / "fleet", there / "fleets" / name)
     number = team.open_from_fork(there)
     for runs in (team.plan(number), team.fork_comment(number)):
+        result = runs.pop("result", [])
         first, *rest = [each for name, each in runs.items() if name != "find"]
         assert first[0].result == "failure" and "rename it" in first[0].log
         assert {ran.result for each in rest for ran in each} == {"skipped"}
+        assert all(each.result == "failure" for each in result), "the check that is required"
     assert team.world.bodies(number) == [] and not owned.exists()
