@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.codehosts.github import BOT, REPOSITORY, TOKEN, GitHubWorld
 from tests.codehosts.stand_in import serving
-
 from tests.examples.harness import EXAMPLES, SERVICE, VENDORS, control, environment, live, served
 from tests.real import git_server
 from tests.scenarios.github_runner import Ran, Runner, git
