@@ -271,7 +271,7 @@ def test_two_applies_at_the_same_time_and_an_apply_of_other_files(team: Team) ->
     assert len(live(team.service)) == 4
 
 
-def test_a_hang_up_that_nobody_reviewed_is_held_and_drift_is_told(team: Team) -> None:
+def test_a_hang_up_that_nobody_reviewed_is_held_and_reported(team: Team) -> None:
     started(team)
     team.edit("fleet/prompts/reception.md", "You are the receptionist", "You are the friendly receptionist")
     number = team.open("friendly")
@@ -290,9 +290,14 @@ def test_a_hang_up_that_nobody_reviewed_is_held_and_drift_is_told(team: Team) ->
     told = team.comment(number, "apply")
     assert "2 updated" in told
     assert "nobody has reviewed" in told and "north-reception/receptionist" in told
+    kept = team.apply(**{"keep-alive": "true"})
+    well(kept, "apply")
+    assert "Other changes wait" in kept["apply"][0].log and "1 held" in kept["apply"][0].page
+    assert live(team.service) == before
 
-    assert team.drift()["drift"][0].result == "success"
-    assert team.world.issues == []
+
+def test_drift_opens_an_issue_and_closes_it_and_keep_alive_joins_only_what_was_reviewed(team: Team) -> None:
+    started(team)
     leave(team.service, "south")
     well(team.drift(), "drift", "issue")
     [issue] = team.world.issues
@@ -300,8 +305,9 @@ def test_a_hang_up_that_nobody_reviewed_is_held_and_drift_is_told(team: Team) ->
     assert "south-reception/receptionist" in issue["body"]
     kept = team.apply(**{"keep-alive": "true"})
     well(kept, "apply")
-    assert "Other changes wait" in kept["apply"][0].log and "1 held" in kept["apply"][0].page
-    assert len(live(team.service)) == 3, "the keep-alive has joined it again"
+    assert "nothing is joined" in kept["apply"][0].log, "nobody has reviewed these files"
+    assert len(live(team.service)) == 2
+    by_hand(team.work, team.service)
     well(team.drift(), "issue")
     assert [each["state"] for each in team.world.issues] == ["closed"]
 
