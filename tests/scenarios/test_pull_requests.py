@@ -470,6 +470,9 @@ def test_a_hostile_fork_changes_nothing_and_executes_nothing(team: Team) -> None
     assert team.comment(number).strip() == ran.page.strip()
     first = " ".join([line for line in ran.page.splitlines() if line.strip()][2:4])
     assert "evil.example" in first and "OPENAI" in first, "the danger is the first thing that a reviewer sees"
+    assert re.search(r"^::warning file=fleet/fleet\.yaml,line=\d+", ran.log, re.MULTILINE), (
+        "on the line that hangs up"
+    )
     assert "the team's policy does not list that host" in first, "the base branch's policy, not the fork's"
     assert all(body.startswith("<!-- reconciler plan: ") for body in team.world.bodies(number))
     assert {each["user"]["login"] for each in team.world.comments} == {BOT}
