@@ -24,7 +24,8 @@ class Record:
     files said, which nobody can verify. `failures` counts joins in a row that failed with the body of `failed_digest`
     and for one cause, the service's own words; `failed_agent` is the agent whose early end was counted last, and
     `retry_at` is when the next join may be tried. `replacing` marks an agent that was told to leave to make room for
-    its successor.
+    its successor. `stops` are the times at which somebody has ended agents of this address with this body through the API,
+    as far as they lie within an hour; `stopped_agent` is the agent whose stop was counted last.
     """
 
     address: Address
@@ -45,6 +46,8 @@ class Record:
     failed_digest: str = ""
     failed_cause: str = ""
     failed_agent: str = ""
+    stops: tuple[float, ...] = ()
+    stopped_agent: str = ""
 
     @property
     def share(self) -> float:
@@ -63,12 +66,16 @@ class Record:
 
 
 class Operation(StrEnum):
-    """The call that an intent announces; a late copy is one that was sent and may still be executed."""
+    """The call that an intent announces; a late copy is one that was sent and may still be executed.
+
+    Refused is a note of the controller: joins of an address that the service has refused, so often and at that time.
+    """
 
     JOIN = "join"
     UPDATE = "update"
     LEAVE = "leave"
     LATE_COPY = "echo"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,8 @@ class Intent:
     @property
     def key(self) -> str:
         """What makes two intents the same: a join by its name, the others by the agent that they touch."""
+        if self.operation is Operation.REFUSED:
+            return f"{self.operation}:{self.address}"
         return f"{self.operation}:{self.name if self.is_of_a_join else self.agent_id}"
 
     @property

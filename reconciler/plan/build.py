@@ -22,9 +22,11 @@ from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Action,
     Adopt,
+    Because,
     Change,
     Hold,
     Keep,
+    Leave,
     Renew,
     Update,
     act_of,
@@ -56,6 +58,7 @@ from reconciler.plan.guard import (
     postponed_rotations,
     refusals,
 )
+from reconciler.plan.holds import unless_braked
 from reconciler.plan.selection import Selection, check_selectors, matching_any
 
 
@@ -192,13 +195,16 @@ def build_plan(
     beside = matching_any(policy.allow_beside, addresses)
     protected = matching_any(policy.protect, addresses)
     ran = basis.state.records.keys() | basis.state.generations.keys()
+    leaving = {each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE}
     decided: list[tuple[Facts, Change]] = []
     more: dict[Address, tuple[Change, ...]] = {}
     for facts in chosen:
         change = decide(facts)
         if change is not None:
+            braked = unless_braked(facts, change, policy.heal_stops)
             all_of_it = (
-                hold_by_policy(each, policy, beside, protected) for each in (change, *duplicates(facts))
+                each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
+                for each in (braked, *duplicates(facts))
             )
             first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
             decided.append((facts, first))
@@ -240,6 +246,13 @@ def build_plan(
     )
 
 
+def _is_begun(change: Change, leaving: set[str]) -> bool:
+    """Whether a double was told to leave by a run that was not finished: the rest of a replacement, and no new change."""
+    if not isinstance(change, Leave) or change.reason.because is not Because.DUPLICATE:
+        return False
+    return change.target.agent_id in leaving
+
+
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
     """The warning that an agent which the files adopt has ended, so that `adopt` asks for nothing any more."""
     want, record = facts.want, facts.record
@@ -261,6 +274,10 @@ def _ignored(facts: Facts, change: Change) -> Ignored | None:
         return None
     rows = ignored_diffs(act.spec, act.target.record)
     return Ignored(facts.address, tuple(row.path for row in rows)) if rows else None
+
+
+# What stays open by itself until its time is over.
+_NOTES = frozenset({Operation.LATE_COPY, Operation.REFUSED})
 
 
 def _assemble(
@@ -297,7 +314,7 @@ def _assemble(
         dangers=risky,
         unmanaged=unmanaged,
         elsewhere=len(foreign) - len(unmanaged),
-        interrupted=sum(1 for each in basis.state.intents if each.operation is not Operation.LATE_COPY),
+        interrupted=sum(1 for each in basis.state.intents if each.operation not in _NOTES),
         warnings=fleet.warnings,
         fleet=fleet,
     )

@@ -58,6 +58,7 @@ class Because(StrEnum):
     SEAT_TAKEN = "seat_taken"
     ENDED = "ended"
     UNREVIEWED = "unreviewed"
+    KEPT_ENDING = "kept_ending"
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     age, life = facts.now - target.agent.started_at, facts.able.lifetime(record.body.properties)
     # An agent with join-only changes is replaced, not rotated, until 12 h before the service ends it. Otherwise a short
     # `rotate_after` would bypass `protect` and the limits.
-    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or age >= life - _NEAR_THE_END)
+    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or age >= life - NEAR_THE_END)
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
         return unless_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
@@ -179,7 +179,7 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     return _in_place(facts, want, record, target, diffs)
 
 
-_NEAR_THE_END = 12 * HOUR
+NEAR_THE_END = 12 * HOUR
 
 
 def _in_place(

@@ -44,7 +44,8 @@ class Facts:
     the address has run under this state before, only agents that `forget` released are among them. `adoptee` is the
     running agent that the files tell this address to adopt, unless it is its own already. `foreign` are all foreign agents
     that are seen in its channel. `open_join` is an interrupted join of it, `late_copy` the note of one that may still be
-    executed within `grace` seconds of its sending, `superseded` whether its name has had a successor since.
+    executed within `grace` seconds of its sending, `superseded` whether its name has had a successor since. `refused` notes
+    joins of it that the service has refused.
     """
 
     owner: Owner
@@ -65,6 +66,7 @@ class Facts:
     open_join: Intent | None = None
     late_copy: Intent | None = None
     superseded: bool = False
+    refused: Intent | None = None
     grace: float = 300.0
 
 
@@ -82,6 +84,7 @@ def gather_facts(
     strangers = _strangers_by_channel(basis)
     adoptees = _adoptees(fleet, basis)
     open_joins, late_copies = _open_joins(basis)
+    refused = {each.address: each for each in basis.state.intents if each.operation is Operation.REFUSED}
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
     for address in sorted(addresses, key=attrgetter("channel", "name")):
         old = renamed.get(address)
@@ -111,6 +114,7 @@ def gather_facts(
             open_join=open_joins.get(address),
             late_copy=late_copy,
             superseded=late_copy is not None and is_superseded(late_copy, basis.state.generations),
+            refused=refused.get(address),
             grace=basis.grace,
             adoptee=None
             if address not in adoptees or adoptees[address].agent in running

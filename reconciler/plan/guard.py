@@ -34,13 +34,16 @@ MINUTES_A_DAY = 1440
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind.
+    """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind, as
+    `only_flag` says.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
     What a `review` does not cover is held. `secret_hosts` are all that secrets may go to (None: not restricted), `protect`
     selectors of addresses whose agents are neither replaced nor left, and `tightened` the names of limits: what the team's
     policy says.
+    `heal_stops` is how often within an hour an agent is joined again that somebody has ended through the API; None is
+    without a limit.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)
@@ -54,6 +57,8 @@ class Policy:
     secret_hosts: tuple[str, ...] | None = None
     protect: tuple[str, ...] = ()
     tightened: frozenset[str] = frozenset()
+    heal_stops: int | None = None
+    only_flag: str = "--only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def hold_by_policy(
         return Hold(change, Reason(Because.PROTECTED, "the team's policy protects it"))
     if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
         return change
-    return Hold(change, Reason(Because.NOT_IN_ONLY, f"--only leaves {action_of(change)} out"))
+    return Hold(change, Reason(Because.NOT_IN_ONLY, f"{policy.only_flag} leaves {action_of(change)} out"))
 
 
 def refusals(
@@ -191,12 +196,15 @@ def postponed_rotations(
         key=lambda each: (each.target.agent.started_at, each.address),
     )
     urgent = [each for each in due if is_urgent(each, basis.now, able)]
-    allowed = max(0, limits.max_unavailable.of(_running_ours(basis)) - len(urgent))
+    # What an earlier run has rotated and not joined again is down, too.
+    live = {each.agent_id for each in basis.live if each.status.is_live}
+    down = sum(1 for each in basis.state.records.values() if each.replacing and each.agent_id not in live)
+    allowed = max(0, limits.max_unavailable.of(_running_ours(basis) + down) - len(urgent) - down)
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
 
 
 # An agent with less than this left (seconds) is rotated whatever `max_unavailable` or a freeze says.
-_LAST_CALL = 2 * HOUR
+LAST_CALL = 2 * HOUR
 
 
 def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
@@ -204,7 +212,7 @@ def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
     if not isinstance(change, Rotate):
         return False
     body = change.target.record.body if change.target.record is not None else change.spec.body
-    return now - change.target.agent.started_at > able.lifetime(body.properties) - _LAST_CALL
+    return now - change.target.agent.started_at > able.lifetime(body.properties) - LAST_CALL
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

@@ -17,6 +17,7 @@ from reconciler.plan.intents import (
     is_name_of,
     late_copy_text,
     looked_for_text,
+    refused_until,
     uid_taken,
 )
 
@@ -60,6 +61,40 @@ def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
         f"(`apply --replace {facts.address.quoted}` tries now)"
     )
     return Hold(change, Reason(Because.BACKING_OFF, text), record.retry_at)
+
+
+def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
+    """The join, or its hold where the service keeps refusing it, or somebody has ended the address's agents more than `heals` times within an hour.
+
+    What somebody does on purpose is not undone for ever. An apply joins: a person has asked for it (`heals` is None).
+    """
+    if heals is None:
+        return change
+    record, change = facts.record, unless_refused_before(facts, change)
+    if not isinstance(change, Join) or facts.forced or record is None:
+        return change
+    if len(record.stops) <= heals or body_digest(record.body) != body_digest(change.spec.body):
+        return change
+    times = ", ".join(clock(each) for each in record.stops)
+    text = (
+        f"somebody keeps ending it through the API (at {times}); "
+        f"`reconciler apply --target {facts.address.quoted}` joins it again"
+    )
+    return Hold(change, Reason(Because.KEPT_ENDING, text))
+
+
+def unless_refused_before(facts: Facts, change: Change) -> Change:
+    """The join, or its hold while the service has refused it again and again, and the next try has to wait."""
+    note = facts.refused
+    if note is None or not isinstance(change, Join) or facts.forced or note.body != change.spec.body:
+        return change
+    if facts.now >= (until := refused_until(note)):
+        return change
+    text = (
+        f"the service has refused its join {note.attempt} times; the next try waits until {clock(until)} "
+        f"(`reconciler apply --target {facts.address.quoted}` tries now, and says why it is refused)"
+    )
+    return Hold(change, Reason(Because.BACKING_OFF, text), until)
 
 
 def unless_deferred(facts: Facts, change: Change) -> Change:

@@ -9,18 +9,18 @@ intent that remembers its name until that is over (`Operation.LATE_COPY`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.instants import clock
-from reconciler.model.ability import Capabilities, EndKind
+from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import body_digest
 from reconciler.model.writes import DropIntent, DropRecord, PutIntent, PutRecord, Write
 from reconciler.plan.basis import Basis
+from reconciler.plan.gone import EndClass, end_class, lived
 
 
 def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
@@ -68,9 +68,11 @@ def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
     """A record with what its agent's life says of its last join: failed early, or well for a while."""
     ended = basis.ended.get(record.agent_id)
     if ended is not None and record.failed_agent != record.agent_id:
-        kind = able.end_of(ended.message).kind
-        if kind is EndKind.NO_START or (kind is not EndKind.ASKED and lived(ended) < EARLY):
+        kind = end_class(able, ended)
+        if kind is EndClass.NEVER_STARTED:
             return failed_again(record, ended.stopped_at or basis.now, ended.message)
+        if kind is EndClass.STOPPED and record.stopped_agent != record.agent_id:
+            return stopped_again(record, ended.stopped_at or basis.now)
     if not record.failures:
         return record
     if basis.agent(record.agent_id) is not None:
@@ -83,9 +85,6 @@ def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
     return record
 
 
-# An agent that ends within this time of its start (seconds) has never come up: a join answers RUNNING before any media is
-# there, and a bad token or certificate shows 1 to 3 s later (v2 API reference: "Lifecycle").
-EARLY = 60.0
 # An agent that has lived for this time (seconds) ends the count of failed joins.
 WELL = 600.0
 # A failed join is tried again at once twice, then after growing pauses: a broken vendor key must not cost a
@@ -95,9 +94,23 @@ _FIRST_PAUSE = 120.0
 _LONGEST_PAUSE = 3600.0
 
 
-def lived(ended: ObservedAgent) -> float:
-    """How long an ended agent has lived, seconds; infinite where the service does not say."""
-    return math.inf if not ended.stopped_at else max(0.0, ended.stopped_at - ended.started_at)
+def _pause(failures: int) -> float:
+    over = failures - _FREE_FAILURES
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(over - 1, 10)) if over > 0 else 0.0
+
+
+def refused_again(intent: Intent, earlier: Intent | None, at: float) -> Write:
+    """The note of a join that the service has refused once more at `at` (epoch seconds), with the body that it had."""
+    same = earlier is not None and earlier.body == intent.body
+    attempt = earlier.attempt + 1 if earlier is not None and same else 1
+    return PutIntent(
+        Intent(Operation.REFUSED, intent.address, "", at, body=intent.body, attempt=attempt, sent_at=at)
+    )
+
+
+def refused_until(note: Intent) -> float:
+    """The time (epoch seconds) before which a refused join is not sent again."""
+    return (note.sent_at or note.created_at) + _pause(note.attempt)
 
 
 def failed_again(record: Record, at: float, cause: str) -> Record:
@@ -108,8 +121,7 @@ def failed_again(record: Record, at: float, cause: str) -> Record:
     digest = body_digest(record.body)
     same = (record.failed_digest, record.failed_cause) == (digest, cause)
     failures = record.failures + 1 if same else 1
-    over = failures - _FREE_FAILURES
-    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(over - 1, 10)) if over > 0 else 0.0
+    pause = _pause(failures)
     return replace(
         record,
         failures=failures,
@@ -120,8 +132,20 @@ def failed_again(record: Record, at: float, cause: str) -> Record:
     )
 
 
+# Within this time (seconds) the stops of an address are counted together.
+_STOPS_WITHIN = 3600.0
+
+
+def stopped_again(record: Record, at: float) -> Record:
+    """A record after somebody has ended its agent through the API at `at` (epoch seconds)."""
+    recent = tuple(each for each in record.stops if at - each < _STOPS_WITHIN)
+    return replace(record, stops=(*recent, at), stopped_agent=record.agent_id)
+
+
 def with_failures_of(record: Record, earlier: Record | None) -> Record:
-    """A new record that goes on with the failures counted in an earlier one of its address, if its body is the same."""
+    """A new record that goes on with what was counted in an earlier one of its address, if its body is the same."""
+    if earlier is not None and earlier.stops and body_digest(earlier.body) == body_digest(record.body):
+        record = replace(record, stops=earlier.stops)
     if earlier is None or not earlier.failures or earlier.failed_digest != body_digest(record.body):
         return record
     return replace(
@@ -165,6 +189,11 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
             if record is None or record.agent_id != intent.agent_id:
                 return []
             return [PutRecord(replace(record, unsent=True, token_expires_at=None))]
+        case Operation.REFUSED:
+            is_over = basis.now >= refused_until(intent) + _LONGEST_PAUSE
+            return (
+                [] if is_over or (record is not None and basis.agent(record.agent_id) is not None) else None
+            )
         case Operation.LEAVE:
             if basis.agent(intent.agent_id) is not None:
                 return None

@@ -53,6 +53,7 @@ _LIFTS = {
     Because.FROZEN: "frozen: the same command goes on when the freeze ends, `--override-freeze REASON` lifts it once",
     Because.UNREVIEWED: "not reviewed: a new plan shows it to reviewers, `--allow unreviewed` does it at once",
     Because.NOT_IN_ONLY: "left out by --only: apply without it, or name that kind, too",
+    Because.KEPT_ENDING: "ended again and again by somebody: `reconciler apply --target ADDRESS` joins it",
     Because.OTHER_VERSION: "of another version: `--replace ADDRESS` replaces it and ends its conversation",
 }
 

@@ -11,7 +11,7 @@ import re
 from reconciler.errors import StateError, put_back
 from reconciler.model.address import Address, AgentName
 from reconciler.model.observed import AGENT_ID
-from reconciler.model.record import Intent, State
+from reconciler.model.record import Intent, Operation, State
 from reconciler.state.damage import damaged
 
 _AGENT_ID = re.compile(AGENT_ID)
@@ -37,7 +37,9 @@ def check(state: State) -> None:
             raise damaged(f"the record of {record.address} has {record.agent_id[:40]!r} for an agent's id")
         if not 0 <= record.generation <= MOST_GENERATIONS:
             raise damaged(f"the record of {record.address} has the generation {record.generation}")
-        if not all(map(is_time, (record.started_at, record.token_expires_at, record.retry_at))):
+        if not all(
+            map(is_time, (record.started_at, record.token_expires_at, record.retry_at, *record.stops))
+        ):
             raise damaged(f"the record of {record.address} has a time that is none")
         other = seen.setdefault(record.agent_id, record.address)
         if other != record.address:
@@ -51,6 +53,8 @@ def _check_intent(intent: Intent) -> None:
     times = (intent.created_at, intent.unknown_since, intent.refused_since, intent.sent_at)
     if not all(map(is_time, times)):
         wrong = "has a time that is none"
+    elif intent.operation is Operation.REFUSED:
+        wrong = "" if intent.body is not None and intent.attempt > 0 else "does not say what was refused"
     elif not intent.is_of_a_join:
         wrong = (
             "" if _AGENT_ID.fullmatch(intent.agent_id) else f"has {intent.agent_id[:40]!r} for an agent's id"

@@ -79,6 +79,7 @@ _OF_A_RUN = {
     "max_unavailable",
     "reviewed",
     "freeze",
+    "heal_stops",
 }
 
 
@@ -134,6 +135,7 @@ def read(path: Path) -> Case:
         review=Review({Address.parse(HERE): frozenset(map(Action, run["reviewed"]))})
         if "reviewed" in run
         else None,
+        heal_stops=run.get("heal_stops"),
     )
     replaces = ("*",) if run.get("replace") else ()
     placed = {each.get("id", "A1"): each["in"] for each in tree.get("service") or [] if "in" in each}
@@ -191,6 +193,7 @@ def _record(tree: Mapping[str, Any]) -> Record:
     spec = AgentSpec(address, body)
     left = fields.pop("token_left", "20h")
     retry = fields.pop("retry_in", None)
+    stops = tuple(NOW - seconds(each) for each in fields.pop("stopped", ()))
     return Record(
         address=address,
         agent_id=fields.pop("agent", "A1"),
@@ -201,6 +204,7 @@ def _record(tree: Mapping[str, Any]) -> Record:
         started_at=NOW - HOUR,
         token_expires_at=None if left == "unknown" else NOW + seconds(left),
         retry_at=NOW + seconds(retry) if retry else 0.0,
+        stops=stops,
         **fields,
     )
 

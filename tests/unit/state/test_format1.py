@@ -25,6 +25,8 @@ from tests.contracts.state_store import ADDRESS
 # Made at f08c74d: a fleet with a history, open intents, foreign agents, a released one, and odd keys and texts.
 FORMAT_1 = Path(__file__).with_name("format1")
 EXPECTED = orjson.loads((FORMAT_1 / "expected.json").read_bytes())
+for _record in EXPECTED["records"]:
+    _record |= {"stops": [], "stopped_agent": ""}  # fields that came later
 
 
 @pytest.fixture

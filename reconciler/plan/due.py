@@ -1,0 +1,67 @@
+"""When the decision on an address may change by the clock alone: until then, nobody needs to decide again.
+
+The law: for every time t from `facts.now` until `due(facts).at`, the facts at t get the same decision as the facts now.
+So all that is decided by a time has its line in `_moments`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.model.address import Address
+from reconciler.model.record import Intent, Record
+from reconciler.model.spec import Lifecycle
+from reconciler.plan.change import Because
+from reconciler.plan.decide import NEAR_THE_END
+from reconciler.plan.facts import Facts
+from reconciler.plan.guard import LAST_CALL
+from reconciler.plan.intents import WELL, refused_until
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Due:
+    """The time (epoch seconds) from which an address has to be decided again, and what falls due then."""
+
+    at: float
+    address: Address
+    why: Because
+
+
+def due(facts: Facts) -> Due | None:
+    """The next moment of one address; None where nothing about it ever changes by the clock."""
+    coming = ((at, why) for at, why in _moments(facts) if at > facts.now)
+    first = min(coming, default=None)
+    return None if first is None else Due(first[0], facts.address, first[1])
+
+
+def _moments(facts: Facts) -> Iterator[tuple[float, Because]]:
+    record = facts.record
+    running = next((each for each in facts.running if record and each.agent_id == record.agent_id), None)
+    if record is not None:
+        yield record.retry_at, Because.BACKING_OFF
+        if running is not None:
+            yield from _of_a_life(facts, record, running.started_at)
+    if facts.refused is not None:
+        yield refused_until(facts.refused), Because.BACKING_OFF
+    for intent in (facts.open_join, facts.late_copy):
+        if intent is not None:
+            yield from _of_an_intent(intent, facts.grace)
+
+
+def _of_a_life(facts: Facts, record: Record, started_at: float) -> Iterator[tuple[float, Because]]:
+    lifecycle = facts.want.lifecycle if facts.want is not None else Lifecycle()
+    if record.token_expires_at is not None:
+        yield record.token_expires_at - lifecycle.renews_at(record.share), Because.TOKEN
+    if record.failures:
+        yield record.started_at + WELL, Because.FAILED  # the count of its failed joins ends
+    limit = facts.able.lifetime(record.body.properties)
+    yield started_at + lifecycle.rotates_at(record.share), Because.AGE
+    yield started_at + limit - NEAR_THE_END, Because.AGE
+    yield started_at + limit - LAST_CALL, Because.MAX_UNAVAILABLE
+    yield started_at + limit, Because.EXPIRED
+
+
+def _of_an_intent(intent: Intent, grace: float) -> Iterator[tuple[float, Because]]:
+    yield intent.late_until(grace), Because.DEFERRED
+    yield intent.certain_at(grace), Because.DEFERRED
