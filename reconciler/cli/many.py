@@ -81,10 +81,16 @@ def _refuse_one_file(fleets: ManyFlags) -> None:
         )
 
 
-def repeated(report: Callable[[], int], interval: float) -> int:
-    """Report again and again, `interval` seconds apart, until somebody stops it."""
+def repeated(report: Callable[[], int], interval: float, output: Output) -> int:
+    """Report again and again, `interval` seconds apart, until somebody stops it; what fails may work the next time."""
     while True:
-        report()
+        try:
+            with output.redrawn():
+                report()
+        except InvalidConfig:
+            raise
+        except ReconcilerError as problem:
+            show_error(problem)
         try:
             time.sleep(interval)
         except KeyboardInterrupt:  # how a watch ends

@@ -12,8 +12,8 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +43,7 @@ class Output:
     log_file: str | None = None
     log: RunLog | None = field(default=None, init=False)
     _said: set[str] = field(default_factory=set, init=False)
+    _frame: list[str] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         global _current  # noqa: PLW0603  a process runs one command, and its errors end up here
@@ -82,7 +83,24 @@ class Output:
 
     def result(self, text: str, *, commands: bool = False) -> None:
         """Print a result; `commands` says that it is made of GitHub's workflow commands, and to be read as such."""
-        write(_as_lines(text), commands=commands)
+        if self._frame is not None:
+            self._frame.append(_as_lines(text))
+        else:
+            write(_as_lines(text), commands=commands)
+
+    @contextmanager
+    def redrawn(self) -> Iterator[None]:
+        """Results of the block, in the place of those of the last such block: at a terminal nothing flickers or scrolls."""
+        if not (_is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
+            yield
+            return
+        frame: list[str] = []
+        self._frame = frame
+        try:
+            yield
+        finally:
+            self._frame = None
+        write(_in_place("".join(frame).split("\n"), shutil.get_terminal_size().lines))
 
     def report(
         self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
@@ -270,6 +288,15 @@ def _is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # it is closed
         return False
+
+
+def _in_place(lines: list[str], height: int) -> str:
+    """Lines from the first of the terminal on, each to its end, with nothing below; the last ones of too many."""
+    lines = lines[:-1] if lines[-1:] == [""] else lines
+    if len(lines) > height - 1:
+        left_out = len(lines) - height + 2
+        lines = [lines[0], f"… {left_out} more lines", *lines[left_out + 1 :]]
+    return "\x1b[H" + "".join(f"{each}\x1b[K\n" for each in lines) + "\x1b[J"
 
 
 def _as_lines(text: str) -> str:

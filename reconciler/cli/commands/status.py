@@ -70,11 +70,9 @@ def command(
         with wiring.open_session(fleet, output) as session:
             steps = status_steps(make_job(session, chosen), session.provider, conversation=conversation)
             plan, found = session.run(steps, is_watch=watch)
-        if watch and output.colour():
-            click.clear()
         return many.FleetSeen(found, counts(found), is_fine=not plan.pending)
 
     def report() -> int:
         return many.report_each(fleets, output, form, ReportKind.STATUS, look)
 
-    return many.repeated(report, interval) if watch else report()
+    return many.repeated(report, interval, output) if watch else report()
