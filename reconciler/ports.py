@@ -109,6 +109,35 @@ class Stopping:
 
 
 @dataclass(frozen=True, slots=True)
+class Knocked:
+    """Whether somebody else waits for the state's lock: a controller then hands it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntilWoken:
+    """Wait for some seconds, less where somebody wakes the controller; the result is the set of who did."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """The desired fleet, if its files have changed since the last such effect, else None; raises what a load raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Whether this controller leads: of several with one state, one acts, and the others stand by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Perform steps as a run of their own: a run that has lost its lease starts nothing new, and the next one may."""
+
+    steps: Callable[[], Steps[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """The values of secret references; raises `SecretUnavailable` when one has none."""
 
@@ -183,6 +212,11 @@ Effect: TypeAlias = (
     | Sleep
     | Random
     | Stopping
+    | Knocked
+    | WaitUntilWoken
+    | ReadFiles
+    | Lead
+    | Run
     | Resolve
     | Lock
     | Unlock
@@ -284,6 +318,22 @@ class Lease(Protocol):
         ...
 
 
+class Door(Protocol):
+    """Where those knock who wait for the lease, so that a controller, which would take it again and again, lets them in."""
+
+    async def knock(self) -> None:
+        """Say that somebody waits, until `leave` or the end of the process; harmless when it is said already."""
+        ...
+
+    async def leave(self) -> None:
+        """Wait no more; harmless for one who does not."""
+        ...
+
+    async def is_knocked(self) -> bool:
+        """Whether anybody waits; False also where that cannot be told."""
+        ...
+
+
 class DigestKey(Protocol):
     """The key for digests of secret values; it is kept apart from the ledger."""
 
@@ -298,11 +348,16 @@ class DigestKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StateStore:
-    """Where we remember: the three ports of one backend."""
+    """Where we remember: the three ports of one backend, and what controllers need besides where it offers that.
+
+    `controllers` is the lease of whoever leads among several controllers of this state.
+    """
 
     ledger: StateLedger
     lease: Lease
     key: DigestKey
+    door: Door | None = None
+    controllers: Lease | None = None
 
 
 class TranscriptArchive(Protocol):

@@ -24,7 +24,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = ("contract", "secrets", "model", "ports.py", "plan", "observe.py", "apply", "workflow")
+CORE = ("contract", "secrets", "model", "ports.py", "plan", "observe.py", "apply", "workflow", "controller")
 PURE = (*CORE, "config", "report", "providers", "durations.py", "services.py")
 # Templates run in a child process: the worker that watches it needs a clock, the child empties its environment.
 WORKER = "config/templates/worker.py"

@@ -110,7 +110,7 @@ def update(
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 why = detail
-                yield from backoff(attempt)
+                yield from backoff(context, attempt)
                 if not (yield from _await_started(context, record.agent_id, began)):
                     yield from _gone_meanwhile(context, intent, change)
                     return None
@@ -228,7 +228,7 @@ def leave(
                 agent = yield from context.provider.query(agent_id)
                 if agent is None or agent.status.is_terminal or not agent.status.is_live:
                     return
-                yield from backoff(attempt)
+                yield from backoff(context, attempt)
             case _:
                 assert_never(outcome)
     raise ChangeFailed(
@@ -253,6 +253,7 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
             if agent is not None:
                 yield from archive_end(context, agent, address, agent.message or "told to leave")
             break
+        yield from context.not_yet(f"agent {agent_id} was told to leave and is still {agent.status}")
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.farewell:
             raise ChangeFailed(

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from reconciler.apply.events import Event, Ledger
 from reconciler.apply.journal import Journal
+from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Archive
 from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
-from reconciler.ports import Emit, Provider, Random, Scope, Sleep, Steps, Stopping
+from reconciler.ports import Elapsed, Emit, Knocked, Provider, Random, Scope, Sleep, Steps, Stopping
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class Settings:
     `wait` is how long to wait for agents to run, `farewell` for one to end (a graceful farewell may take 120 s,
     v2 API reference: lifecycle). `grace` is how long after a lost reply the service may still execute the call; a list
     may lag behind for as long. `proven_after` is how long an agent has to run until its join has succeeded: all early
-    ends that were seen came 1 to 3 s after the start (v2 API reference: "Lifecycle").
+    ends that were seen came 1 to 3 s after the start (v2 API reference: "Lifecycle"). `turn` is set for a turn of the
+    controller: after so long nothing new is started, nor while somebody waits for the state's lock, and nothing is waited
+    for; the next turn goes on from the state.
     """
 
     parallelism: int = 10
@@ -30,6 +33,11 @@ class Settings:
     grace: float = 300.0
     attempts: int = 3
     proven_after: float = 5.0
+    turn: float | None = None
+
+
+# After how many seconds the controller looks again at what has to come to its end.
+LOOK_AGAIN = 2.0
 
 
 class ChangeFailed(ReconcilerError):
@@ -62,7 +70,7 @@ class Context:
 
     `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up). `gone` are the
     agents that were proven to have ended, before anything was done or since. What is found on the way is ended only where
-    the `review` covers that, if there is one.
+    the `review` covers that, if there is one. `began` is when a turn's acts began, by the monotonic clock.
     """
 
     provider: Provider
@@ -76,6 +84,7 @@ class Context:
     ledger: Ledger = field(default_factory=Ledger)
     gone: set[str] = field(default_factory=set)
     review: Review | None = None
+    began: float | None = None
 
     def say(self, event: Event) -> Steps[None]:
         """Tell whoever watches, and the ledger."""
@@ -89,6 +98,25 @@ class Context:
         stopping: bool = yield Stopping()
         if stopping:
             raise ChangeSkipped("the run was interrupted")
+        if self.settings.turn is not None:
+            yield from self._check_turn(self.settings.turn)
+
+    def _check_turn(self, seconds: float) -> Steps[None]:
+        now: float = yield Elapsed()
+        if self.began is None:
+            self.began = now
+        if now - self.began >= seconds:
+            self.halted = f"this turn has lasted {spelled(seconds)}; the next one goes on"
+        elif (yield Knocked()):
+            self.halted = "somebody else waits for the state; the next turn goes on"
+        if self.halted:  # also for all the others: they need not ask again
+            raise ChangeSkipped(self.halted)
+
+    def not_yet(self, what: str) -> Steps[None]:
+        """Raise `ChangeDeferred` in a turn, which does not wait: the next one looks again."""
+        if self.settings.turn is not None:
+            now = yield from self.journal.now()
+            raise ChangeDeferred(f"not yet: {what}", now + LOOK_AGAIN)
 
     def may_end(self, address: Address, by: Action) -> bool:
         """Whether an agent that turned up on the way may be ended: that act was reviewed, or no act has to be."""
@@ -106,7 +134,9 @@ class Context:
         return ChangeFailed(detail)
 
 
-def backoff(attempt: int) -> Steps[None]:
-    """Wait before the next attempt: full jitter, so that a fleet does not come back in step."""
+def backoff(context: Context, attempt: int) -> Steps[None]:
+    """Wait before the next attempt, which in a turn is the next turn's: full jitter, so that a fleet does not come back in step."""
+    if context.settings.turn is not None:
+        return
     share: float = yield Random()
     yield Sleep(min(8.0, 0.5 * 2**attempt) * (0.5 + share / 2))

@@ -164,6 +164,9 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
                 replacing=leaves_first and _recorded_at(change) == change.address,
             )
         case AwaitGone(agent_id):
+            if isinstance(change, Join):
+                # The next turn sees how it has ended, and counts that.
+                yield from context.not_yet(f"agent {agent_id} is stopping")
             yield from calls.await_gone(context, agent_id, _recorded_at(change))
         case CallJoin(other_uid):
             yield from _join(context, change, other_uid=other_uid)

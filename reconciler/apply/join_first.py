@@ -29,6 +29,7 @@ def await_running(context: Context, change: Change) -> Steps[None]:
             context.settings.proven_after, context.settings.wait
         ):
             return
+        yield from context.not_yet(f"the new agent is still {agent.status}; both run now")
         if elapsed - started > context.settings.wait:
             raise ChangeFailed(
                 f"the new agent is still {agent.status} after {spelled(round(elapsed - started))}; both run now"

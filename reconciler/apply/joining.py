@@ -17,7 +17,7 @@ from typing import Final, assert_never
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, Context, backoff
 from reconciler.apply.events import Progress
 from reconciler.model.observed import ObservedAgent
-from reconciler.model.record import Intent, Record
+from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.writes import PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.intents import (
     REFUSED_TWICE,
@@ -27,9 +27,10 @@ from reconciler.plan.intents import (
     late_copy_text,
     leave_intent_for,
     looked_for_text,
+    refused_again,
     uid_taken,
 )
-from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Steps, Unknown
+from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Scope, Steps, Unknown
 
 # The hour from which generations are counted that no state remembers (2026-01-01 00:00 UTC).
 _FIRST_HOUR: Final = 1_767_225_600.0
@@ -69,7 +70,10 @@ def join(
                 if intent.attempt > 1:
                     yield from _keep_in_doubt(context, intent, detail)
                 else:
-                    yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
+                    noted = yield from _refusal(context, intent, scope)
+                    yield from context.journal.conclude(
+                        intent, *noted, change="join", result="failed", detail=detail
+                    )
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 why = detail
@@ -83,7 +87,7 @@ def join(
                 record = yield from find_joined(context, intent)
                 if record is not None:
                     return record
-                yield from backoff(attempt)
+                yield from backoff(context, attempt)
             case _:
                 assert_never(outcome)
     raise ChangeFailed(
@@ -91,6 +95,15 @@ def join(
         unknown=True,
         hint="the next apply looks for it by that name first; it cannot be started twice",
     )
+
+
+def _refusal(context: Context, intent: Intent, scope: Scope) -> Steps[list[Write]]:
+    """The note by which the next turns try a refused join more and more rarely; a person tries as often as they like."""
+    if context.settings.turn is None or scope is not Scope.ADDRESS:
+        return []
+    earlier = context.journal.view.intents.get(f"{Operation.REFUSED}:{intent.address}")
+    now = yield from context.journal.now()
+    return [refused_again(intent, earlier, now)]
 
 
 def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:

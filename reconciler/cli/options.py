@@ -252,6 +252,25 @@ full_option = click.option(
 # What every command on one running agent takes besides its own arguments; `talking.talk` takes it.
 talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
 
+# What a controller may do by itself; `turning.StandingFlags` takes it.
+standing_options = stacked(
+    click.option(
+        "--allow-kinds",
+        default="renew,rotate,join,adopt,forget",
+        show_default=True,
+        metavar="KINDS",
+        help="Kinds of change to make without asking; all for every kind. The others are shown as held.",
+    ),
+    click.option(
+        "--heal-stops",
+        type=click.IntRange(0, 100),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="How often an hour to join an agent again that somebody has stopped through the API.",
+    ),
+)
+
 parallelism_option = click.option(
     "--parallelism",
     type=click.IntRange(1, 200),

@@ -11,7 +11,7 @@ from reconciler.apply.events import Event, Finished, Notice, Progress, Result, S
 from reconciler.cli.output import MaskedStream, Output
 from reconciler.plan.build import Plan
 from reconciler.report import progress
-from reconciler.report.formats import Format, RenderOptions, ReportKind
+from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.workflow import Planned
 
 
@@ -52,6 +52,11 @@ def watcher(
                 _plain(output, event, form, options, show_plan=show_plan)
 
         yield handle
+
+
+def log_watcher(output: Output) -> Callable[[Any], None]:
+    """A function that tells of events as a log does, line by line, whatever terminal there is."""
+    return lambda event: _plain(output, event, TEXT, RenderOptions(), show_plan=False)
 
 
 def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, show_plan: bool) -> None:

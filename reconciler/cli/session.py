@@ -158,7 +158,7 @@ class Session:
             pages.close()
             await sender.aclose()
             self._has_changed = self._has_changed or driver.has_changed
-            self._save_cache()
+            self.save_cache()
             self.output.detail(
                 f"asked {self.provider.host}: {sender.reads} reads ({self.provider.retries} of them again), "
                 f"{sender.changes} changes, in {sender.seconds:.2f} s"
@@ -198,7 +198,8 @@ class Session:
 
         return handle
 
-    def _save_cache(self) -> None:
+    def save_cache(self) -> None:
+        """Keep for the next run what this one has learned of the service."""
         if self.cache is not None:
             if isinstance(self.provider, Paced):
                 self.cache.pace = self.provider.pace

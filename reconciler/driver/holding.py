@@ -85,6 +85,21 @@ class Holding:
         self._valid_until = None
         await self._store.lease.release()
 
+    async def is_knocked(self) -> bool:
+        """Whether somebody else waits for the lease."""
+        return self._store.door is not None and await self._store.door.is_knocked()
+
+    async def knock(self) -> None:
+        """Say that this run waits for the lease, until `leave_door`."""
+        if self._store.door is not None:
+            with suppress(OSError):  # a courtesy: who waits is served without it, too
+                await self._store.door.knock()
+
+    async def leave_door(self) -> None:
+        """Wait no more for the lease."""
+        if self._store.door is not None:
+            await self._store.door.leave()
+
     async def may_change(self, deadline: float) -> bool:
         """Whether a call that takes up to `deadline` seconds would end within the lease; fences the run if not.
 

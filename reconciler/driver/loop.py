@@ -29,12 +29,16 @@ from reconciler.ports import (
     HttpReply,
     HttpRequest,
     HttpTrouble,
+    Knocked,
+    Lead,
     Lock,
     Now,
     Preserve,
     Random,
+    ReadFiles,
     ReadState,
     Resolve,
+    Run,
     SecretSource,
     Sleep,
     StateStore,
@@ -42,6 +46,7 @@ from reconciler.ports import (
     Stopping,
     TranscriptArchive,
     Unlock,
+    WaitUntilWoken,
 )
 
 T = TypeVar("T")
@@ -152,6 +157,8 @@ class Driver:
                 return self._random.random()
             case Stopping():
                 return self._stop.is_set()
+            case Knocked() | WaitUntilWoken() | ReadFiles() | Lead() | Run():
+                return await self._perform_standing(effect)
             case Emit(event):
                 if self._on_event is not None:
                     self._on_event(event)
@@ -168,6 +175,12 @@ class Driver:
                 return await self._lock(timeout)
             case Unlock():
                 return await self._held_state().release()
+
+    async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
+        """What only a controller asks for; nobody waits for the lock of a run that is over soon."""
+        if isinstance(effect, Knocked):
+            return False
+        raise ReconcilerError(f"{type(effect).__name__} is an effect of the controller")
 
     async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
         """Perform a request. Nothing that changes anything leaves once the run is stopping, or too late in its lease."""
@@ -243,6 +256,12 @@ class Driver:
 
     async def _lock(self, timeout: float) -> None:
         """Wait for the lock in short tries, so that stopping cuts the wait short; whoever waits is told for whom."""
+        try:
+            await self._wait_for_lock(timeout)
+        finally:
+            await self._held_state().leave_door()
+
+    async def _wait_for_lock(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         told = False
         while True:
@@ -257,6 +276,7 @@ class Driver:
                 if not told:
                     self._tell(f"waiting up to {spelled(timeout)}: {problem.message}")
                     told = True
+                await self._held_state().knock()
             await self._sleep(min(_LOCK_PAUSE, max(0.01, deadline - time.monotonic())))
 
     def _tell(self, text: str) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, runtime_checkable
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
@@ -45,6 +45,41 @@ class BlockingStore(Protocol):
     def close(self) -> None: ...
 
 
+class BlockingDoor(Protocol):
+    """See `ports.Door`."""
+
+    def knock(self) -> None: ...
+    def leave(self) -> None: ...
+    def is_knocked(self) -> bool: ...
+
+
+class BlockingLease(Protocol):
+    """See `ports.Lease`."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    def take(self, holder: str) -> None: ...
+    def renew(self) -> None: ...
+    def release(self) -> None: ...
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """A store with a door."""
+
+    @property
+    def door(self) -> BlockingDoor: ...
+
+
+@runtime_checkable
+class LedByOne(Protocol):
+    """A store with a lease for the one that leads among its controllers."""
+
+    @property
+    def controllers(self) -> BlockingLease | None: ...
+
+
 class Runner(Protocol):
     """Performs a blocking call for whoever awaits it."""
 
@@ -54,7 +89,12 @@ class Runner(Protocol):
 def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
     """The ports of a store, its calls made in threads, or as `run` makes them."""
     ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
-    return StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
+    ports = StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
+    if isinstance(store, Attended):
+        ports = replace(ports, door=_Door(store.door, lease))
+    if isinstance(store, LedByOne) and store.controllers is not None:
+        ports = replace(ports, controllers=_ControllerLease(store.controllers, lease))
+    return ports
 
 
 def in_thread(name: str) -> Runner:
@@ -122,3 +162,37 @@ class _Key:
 
     async def read(self) -> bytes:
         return await self.run(self.store.read_key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    door: BlockingDoor
+    run: Runner
+
+    async def knock(self) -> None:
+        await self.run(self.door.knock)
+
+    async def leave(self) -> None:
+        await self.run(self.door.leave)
+
+    async def is_knocked(self) -> bool:
+        return await self.run(self.door.is_knocked)
+
+
+@dataclass(frozen=True, slots=True)
+class _ControllerLease:
+    lease: BlockingLease
+    run: Runner
+
+    @property
+    def seconds(self) -> float:
+        return self.lease.seconds
+
+    async def take(self, holder: str) -> None:
+        await self.run(lambda: self.lease.take(holder))
+
+    async def renew(self) -> None:
+        await self.run(self.lease.renew)
+
+    async def release(self) -> None:
+        await self.run(self.lease.release)

@@ -22,6 +22,8 @@ from reconciler.errors import StateLocked
 from reconciler.state.files import NO_LINK, alone_in, lock, read_start, write_start
 
 LEASE_SECONDS: Final = 60.0
+# That of the controller which leads: nothing is under way in it, so that another one may take over soon.
+CONTROLLER_SECONDS: Final = 15.0
 _LONGEST: Final = 4096
 
 

@@ -22,8 +22,9 @@ from reconciler.state import database, format1
 from reconciler.state.checks import check, older, other_lineage
 from reconciler.state.damage import address_of
 from reconciler.state.document import FORMAT, RowReader
+from reconciler.state.door import FileDoor
 from reconciler.state.key import KeyFile
-from reconciler.state.lease import LEASE_SECONDS, FileLease
+from reconciler.state.lease import CONTROLLER_SECONDS, LEASE_SECONDS, FileLease
 from reconciler.state.place import check_place, check_writable, exposures
 from reconciler.state.seen import Seen, SeenFile
 from reconciler.state.statements import read_offset, read_pins, statement
@@ -37,6 +38,14 @@ _LONGEST_HISTORY = 100_000
 _HISTORY = "select at, address, change, result, agent_id, detail from history"
 
 
+class _ControllersLease(FileLease):
+    """The lease of the controller that leads; whoever takes it may be the first to write here."""
+
+    def take(self, holder: str) -> None:
+        database.make_directory(self.path)
+        database.guarded(self.path, lambda: FileLease.take(self, holder))
+
+
 class LocalStore:
     """The state in one SQLite file, for one caller at a time. Reading never creates or converts anything."""
 
@@ -46,10 +55,13 @@ class LocalStore:
         self._seen = SeenFile(seen, path) if seen is not None else None
         self._latest: Seen | None = None
         self.lease = FileLease(path.with_suffix(".lock"), lease)
+        self.door = FileDoor(path.with_suffix(".knock"))
+        self.controllers = _ControllersLease(path.with_suffix(".controller"), CONTROLLER_SECONDS)
         self.key = KeyFile(path.parent / "secret.key")
         # The copy of the state that a commit of this store has replaced as a whole; None where none has.
         self.backup: Path | None = None
         self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
         # The digests of the texts that are known to be in the file: most writes speak of few others.
         self._stored: set[str] = set()
         # Those of them that nothing referred to when the state was read: prompts that agents once had.
@@ -314,8 +326,13 @@ class LocalStore:
         self.release()
 
     def _open(self) -> sqlite3.Connection:
+        there = self.path.stat().st_ino if self._connection is not None and self.path.exists() else None
+        if self._connection is not None and there != self._inode:
+            self._connection.close()  # a run that lasts for days meets a file that was put in this one's place
+            self._connection = None
         if self._connection is None:
             self._connection = database.connect(self.path)
+            self._inode = self.path.stat().st_ino
         return self._connection
 
     def _guarded(self, action: Callable[[], T]) -> T:

@@ -101,6 +101,7 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
         key=key,
         seen=None if seen is None else SeenFile(seen, place),
         probe=drawer.probe,
+        controllers=RefLease(git, remote, f"{lease_ref_of(owner)}-controller"),
     )
 
 

@@ -196,7 +196,7 @@ def _thawed(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
 def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:
     known = frozenset(each.agent_id for each in basis.live)
     yield from execute(context, intended)
-    if context.joined:
+    if context.joined and job.settings.turn is None:  # else the next turn sees what became of them
         rows = yield from await_started(context)
         yield from sweep(context, known, rows)
     wanted = frozenset(

@@ -5,6 +5,7 @@ For tests that assert the world after a verb. Faults, crashes and interleavings 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -25,17 +26,22 @@ from reconciler.ports import (
     HttpReply,
     HttpRequest,
     HttpTrouble,
+    Knocked,
+    Lead,
     Lock,
     Now,
     Preserve,
     Random,
+    ReadFiles,
     ReadState,
     Resolve,
+    Run,
     Sleep,
     Steps,
     Stopping,
     TranscriptArchive,
     Unlock,
+    WaitUntilWoken,
 )
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
@@ -71,6 +77,16 @@ class Virtual:
     on_request: Callable[[HttpRequest], None] | None = None
     settings: AgoraSettings = SETTINGS
     archive: TranscriptArchive | None = None
+    # A controller runs until `ends_at`; what `happens` to the world has a time each. `files` are what a change of the
+    # files gives: a fleet, or the error of its load.
+    ends_at: float = math.inf
+    happens: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    files: list[DesiredFleet | ReconcilerError] = field(default_factory=list)
+    leads: bool = True
+    knocked: bool = False
+    woken: set[str] = field(default_factory=set)
+    # For how long the lock was held each time.
+    locked_for: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.service = Simulator(World(), clock=lambda: self.now)
@@ -106,16 +122,33 @@ class Virtual:
                 return state
             case Lock(timeout):
                 self.state.acquire("a test", timeout)
+                self._locked_at = self.now
             case Unlock():
                 self.state.release()
+                self.locked_for.append(self.now - self._locked_at)
             case Now() | Elapsed():
                 return self.now
             case Sleep(seconds):
-                self.now += max(seconds, 0.01)
+                self._pass(max(seconds, 0.01))
             case Random():
                 return 0.5
             case Stopping():
-                return False
+                return self.now >= self.ends_at
+            case Knocked():
+                return self.knocked
+            case WaitUntilWoken(seconds):
+                self._pass(max(seconds, 0.01))
+                woken, self.woken = frozenset(self.woken), set()
+                return woken
+            case ReadFiles():
+                found = self.files.pop(0) if self.files else None
+                if isinstance(found, ReconcilerError):
+                    raise found
+                return found
+            case Lead():
+                return self.leads
+            case Run(run_steps):
+                return self.run(run_steps())
             case Resolve(references):
                 if missing := {ref.text: "not set" for ref in references if ref.text in self.unset}:
                     raise SecretUnavailable("secrets without a value", missing=missing)
@@ -128,6 +161,19 @@ class Virtual:
             case Gather(tasks, _):
                 return [self._result(task) for task in tasks]
         return None
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, and happen what is to happen meanwhile, each at its own time."""
+        until = self.now + seconds
+        while due := sorted((each for each in self.happens if each[0] <= until), key=lambda each: each[0]):
+            self.happens.remove(due[0])
+            self.now = max(self.now, due[0][0])
+            due[0][1]()
+        self.now = until
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen so many seconds from now."""
+        self.happens.append((self.now + seconds, action))
 
     def _result(self, task: Callable[[], Steps[Any]]) -> Any:
         try:

@@ -27,6 +27,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("doctor", "look", "Check all that an apply needs, and change nothing."),
     Command("plan", "change", "Show what apply would do; reads, never writes."),
     Command("apply", "change", "Bring the running agents to what the files say."),
+    Command("watch", "stand", "Keep fleets standing until stopped."),
+    Command("turn", "stand", "One turn of watch, for a scheduler of your own."),
     Command("drift", "look", "Show what the world changed; for cron."),
     Command("status", "look", "List what runs: age, token, sync, cost."),
     Command("show", "look", "Show one agent: files, state and service."),

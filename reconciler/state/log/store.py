@@ -62,10 +62,12 @@ class LogStore:
         key: bytes = b"",
         seen: SeenFile | None = None,
         probe: Callable[[], None] = lambda: None,
+        controllers: LogLease | None = None,
     ) -> None:
         # Raises `StateError` where the place would take no commit.
         self.probe = probe
         self.name = name
+        self.controllers = controllers
         self.drawer = drawer
         self.lease = lease
         self._key = key

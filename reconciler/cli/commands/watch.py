@@ -1,0 +1,62 @@
+"""`reconciler watch`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import options
+
+if TYPE_CHECKING:
+    from reconciler.cli.output import Output
+
+
+@click.command("watch")
+@options.many_fleets_options
+@click.option(
+    "--interval",
+    type=options.Duration(),
+    default="30s",
+    show_default=True,
+    help="Between two listings of an App ID.",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Serve /livez, /readyz and /metrics there; a port alone is on loopback. Prometheus knows 9464.",
+)
+@click.option(
+    "--notify",
+    envvar="RECONCILER_NOTIFY",
+    metavar="URL",
+    help="Post what a person should know to this webhook, once. [env: RECONCILER_NOTIFY]",
+)
+@options.standing_options
+@options.parallelism_option
+@options.rate_option
+@options.grace_option
+@options.output_options
+def command(
+    fleets: options.ManyFlags,
+    output: Output,
+    interval: float,
+    listen: str | None,
+    notify: str | None,
+    **flags: Any,
+) -> int:
+    """Keep fleets standing: join what has ended, renew tokens, rotate before 72 hours, until SIGTERM (then exit 0).
+
+    Stopping it touches no agent, and neither does its death: another one goes on from the state. It reads the files again
+    when they change. Files that do not load stop nothing: the last good ones go on, and nothing of them is ever left.
+
+    \b
+    reconciler watch my-fleet                         heals within half a minute
+    reconciler watch hotels support -e prod --interval 5s
+    reconciler watch my-fleet --listen 127.0.0.1:9464 with metrics for Prometheus
+    reconciler watch my-fleet --allow-kinds all       a merge is the approval
+    """
+    from reconciler.cli.turning import StandingFlags
+    from reconciler.cli.watching import WatchFlags, run_watch
+
+    return run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify), output)

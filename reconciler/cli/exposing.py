@@ -1,0 +1,116 @@
+"""Health and metrics of a `watch`: what its loops tell goes here, besides the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from reconciler.controller.health import Health
+from reconciler.driver.loop import Sender
+from reconciler.errors import UsageError
+from reconciler.model.fleet import DesiredFleet
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest
+
+if TYPE_CHECKING:
+    from reconciler.serve.metrics import Metrics
+
+Told = Callable[[str, str, float], None]
+
+
+def _nothing(_first: str, _second: str, _seconds: float) -> None:
+    """Nobody asks for metrics."""
+
+
+class Exposed:
+    """What `--listen` serves; without an address it takes events and serves nothing."""
+
+    def __init__(self, listen: str | None) -> None:
+        self.health = Health()
+        self._metrics: Metrics | None = None
+        self._server: Any = None
+        self._socket: Any = None
+        if listen is None:
+            return
+        try:
+            from reconciler.serve import http
+            from reconciler.serve.metrics import Metrics
+        except ImportError as problem:
+            raise UsageError(
+                f"--listen needs {problem.name}, which is not installed",
+                hint="install the extra: pip install 'agora-reconciler[watch]'",
+            ) from problem
+        self._metrics = Metrics(version("agora-reconciler"))
+        self._socket = http.bind(listen)
+        self._server = http.server(http.application(self.health, self._metrics))
+
+    @property
+    def address(self) -> str | None:
+        """Where it is served, for people."""
+        if self._socket is None:
+            return None
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    @property
+    def committed(self) -> Told:
+        """Takes the backend, the result and the seconds of each commit."""
+        return _nothing if self._metrics is None else self._metrics.committed
+
+    @property
+    def notified(self) -> Callable[[str], None]:
+        """Takes what came of each notification."""
+        return (lambda _result: None) if self._metrics is None else self._metrics.notified
+
+    def begin(self, fleet: DesiredFleet) -> None:
+        """A fleet is kept from now on."""
+        self.health.begin(str(fleet.owner), time.monotonic())
+        if self._metrics is not None:
+            self._metrics.begin(fleet)
+
+    def take(self, fleet: DesiredFleet, event: Any, now: float) -> None:
+        """Take note of an event of a fleet's loop."""
+        self.health.note(str(fleet.owner), event, time.monotonic())
+        if self._metrics is not None:
+            self._metrics.take(fleet.owner, event, now)
+
+    def counting(self, sender: Sender) -> Sender:
+        """A sender whose requests are counted."""
+        return sender if self._metrics is None else _Counting(sender, self._metrics.requested)
+
+    async def serve(self) -> None:
+        """Serve until `stop`; returns at once where nothing is served."""
+        if self._server is not None:
+            await self._server.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Serve no more."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+class _Counting:
+    """`driver.loop.Sender` that tells of each request: which operation, what code, how long."""
+
+    def __init__(self, sender: Sender, told: Told) -> None:
+        self._sender = sender
+        self._told = told
+
+    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+        began = time.monotonic()
+        result = await self._sender.send(request, worker)
+        code = str(result.status) if isinstance(result, HttpReply) else result.trouble.name.lower()
+        self._told(_operation(request), code, time.monotonic() - began)
+        return result
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+
+def _operation(request: HttpRequest) -> str:
+    """The service's word for a request, without the id in its path."""
+    last = request.url.rsplit("/", 1)[-1]
+    if request.method == "GET":
+        return "list" if last == "agents" else "query"
+    return last if last in ("join", "update", "leave") else "other"

@@ -1,0 +1,121 @@
+"""What a standing fleet's controller tells people: changes as they happen, and each other thing once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.apply.events import Finished, Notice, Progress, Result, Started
+from reconciler.cli.output import Output, show_error
+from reconciler.cli.progress import log_watcher
+from reconciler.controller.loop import FilesRead, Led, TurnEnded, Woken
+from reconciler.controller.turn import AgentEnd, Turned, TurnResult
+from reconciler.errors import InvalidConfig
+from reconciler.model.address import Address, Owner
+from reconciler.plan.change import Because, Hold
+from reconciler.report.escape import visible
+
+
+class StandingLog:
+    """The log of one fleet. What stays as it is from turn to turn is said when it begins, and when it ends."""
+
+    def __init__(self, output: Output, owner: Owner) -> None:
+        self._output = output
+        self._owner = owner
+        self._events = log_watcher(output)
+        self._held: dict[Address, str] = {}
+        self._trouble = ""
+
+    def begin(self) -> None:
+        """What is said next is about this fleet."""
+        if self._output.log is not None:
+            self._output.log.about = {"fleet": self._owner.fleet, "environment": self._owner.environment}
+
+    def tell(self, text: str) -> None:
+        """Say something about this fleet's service."""
+        self.begin()
+        self._output.say(text)
+
+    def take(self, event: Any) -> None:
+        """Tell of an event."""
+        self.begin()
+        match event:
+            case Finished(result=Result.HELD | Result.SKIPPED):
+                pass  # told of with the turn; what was not begun is begun in the next one
+            case Started() | Progress() | Finished() | Notice():
+                self._events(event)
+            case TurnEnded(turned, seconds):
+                self._turn(turned, seconds)
+            case FilesRead():
+                self._files(event)
+            case Led(leads):
+                self._say(
+                    "this controller leads" if leads else "another controller leads; this one stands by"
+                )
+            case Woken(source):
+                self._say(f"woken by a {source}")
+            case _:
+                pass
+
+    def _say(self, text: str, *, level: str = "info", **fields: object) -> None:
+        self._output.say(f"{self._owner}: {text}", level=level, fields=fields)
+
+    def _turn(self, turned: Turned, seconds: float) -> None:
+        for each in turned.ends:
+            self._end(each)
+        if turned.plan is not None:
+            self._holds(turned)
+        problem = turned.problem
+        text = problem.message if problem is not None else "; ".join(turned.refused)
+        if turned.result is TurnResult.LOCKED:
+            self._output.detail(f"{self._owner}: {text}")
+            return
+        if text and text != self._trouble:
+            hint = f" ({problem.hint})" if problem is not None and problem.hint else ""
+            self._say(
+                f"turn {turned.result}: {visible(text)}{hint}",
+                level="error",
+                type="turn",
+                result=turned.result.value,
+            )
+        elif self._trouble and not text:
+            self._say("all is well again", type="turn", result=turned.result.value)
+        self._trouble = text
+        self._output.detail(f"{self._owner}: turn {turned.result} in {seconds:.2f} s")
+
+    def _end(self, end: AgentEnd) -> None:
+        address = visible(str(end.address))
+        self._say(
+            f"{address}: agent {end.agent_id} had ended ({end.kind})",
+            type="agent_ended",
+            address=str(end.address),
+            agent_id=end.agent_id,
+            kind=end.kind.value,
+        )
+
+    def _holds(self, turned: Turned) -> None:
+        assert turned.plan is not None, "asked for a turn that has one"
+        passing = {
+            each.address
+            for each in turned.plan.pending
+            if isinstance(each, Hold) and each.reason.because is Because.MAX_UNAVAILABLE
+        }
+        rows = (each for each in turned.changes if each.result is Result.HELD)
+        held = {each.address: each for each in rows if each.address not in passing}
+        for address, row in held.items():
+            if self._held.get(address) != row.detail:
+                self._events(row)
+        self._held = {address: row.detail for address, row in held.items()}
+
+    def _files(self, event: FilesRead) -> None:
+        if event.problem is None:
+            self._say(f"read the files again: {len(event.fleet.agents)} agents", type="files_read")
+            return
+        if isinstance(event.problem, InvalidConfig):
+            show_error(event.problem)
+        else:
+            self._say(event.problem.message, level="error")
+        self._say(
+            "the files cannot be used; the last good ones go on, with renewals, rotations and joins only",
+            level="error",
+            type="files_unusable",
+        )

@@ -1,0 +1,87 @@
+"""One turn of the controller, for whoever brings a scheduler of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import click
+
+from reconciler.cli import wiring
+from reconciler.cli.jobs import KINDS, Flags, make_job
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.cli.progress import log_watcher
+from reconciler.cli.session import Session
+from reconciler.controller.roll import Roll
+from reconciler.controller.turn import TurnResult, turn
+from reconciler.errors import ExitCode, UsageError
+from reconciler.model.fleet import DesiredFleet, Limits
+from reconciler.plan.change import Action
+from reconciler.providers import Purpose
+from reconciler.report.turned import turn_json, turn_text
+from reconciler.workflow import Job
+
+ALL = "all"
+_CODES = {
+    TurnResult.UNCHANGED: ExitCode.DONE,
+    TurnResult.DONE: ExitCode.DONE,
+    TurnResult.INCOMPLETE: ExitCode.INCOMPLETE,
+    TurnResult.LOCKED: ExitCode.LOCKED,
+    TurnResult.REFUSED: ExitCode.REFUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFlags:
+    """What a controller may do by itself, and how fast, as click gives it."""
+
+    allow_kinds: str
+    heal_stops: int
+    parallelism: int = 10
+    rate: float | None = None
+    grace: float | None = None
+
+    def __post_init__(self) -> None:
+        self.kinds()
+
+    def kinds(self) -> frozenset[Action]:
+        """The kinds of change that need no approval."""
+        named = [each.strip() for each in self.allow_kinds.split(",") if each.strip()]
+        if named == [ALL]:
+            return frozenset(Action(each) for each in KINDS)
+        unknown = [each for each in named if each not in KINDS]
+        if unknown or not named:
+            text = ", ".join(unknown) or self.allow_kinds
+            raise click.BadParameter(f'--allow-kinds knows {", ".join(KINDS)} and {ALL}; not "{text}"')
+        return frozenset(Action(each) for each in named)
+
+    def check(self, fleet: DesiredFleet) -> None:
+        """Raise `UsageError` for a fleet whose files may do everything by a merge, and write no limit for that."""
+        if self.kinds() == frozenset(map(Action, KINDS)) and fleet.limits == Limits():
+            raise UsageError(
+                f"--allow-kinds {ALL} makes each merge an approval, and the files of {fleet.owner} write no limits",
+                hint="write `limits: {hang_ups: 30%, leave: 30%}` or others into fleet.yaml",
+            )
+
+    def job(self, session: Session) -> Job:
+        """The job of a fleet under these flags; `UsageError` where its files do not allow them."""
+        self.check(session.fleet)
+        flags = Flags(parallelism=self.parallelism, rate=self.rate, grace=self.grace)
+        job = make_job(session, flags)
+        policy = replace(job.policy, only=self.kinds(), only_flag="--allow-kinds", heal_stops=self.heal_stops)
+        return replace(job, policy=policy)
+
+
+def run_turn(fleet: FleetFlags, flags: StandingFlags, output: Output, *, as_json: bool) -> int:
+    """Do one turn and print what came of it; returns the exit code."""
+    with wiring.open_session(fleet, output, purpose=Purpose.CHANGE) as session:
+        job = flags.job(session)
+        steps = turn(job, session.provider, Roll(session.memory))
+        turned = session.run(steps, on_event=log_watcher(output), keeps_result=True)
+    output.result(turn_json(turned) if as_json else turn_text(turned))
+    if turned.problem is not None:
+        hint = f" ({turned.problem.hint})" if turned.problem.hint else ""
+        output.say(f"{turned.result}: {turned.problem.message}{hint}", level="error")
+    if session.interrupted_by is not None:
+        return 128 + session.interrupted_by
+    return int(_CODES.get(turned.result, ExitCode.ERROR))

@@ -1,0 +1,69 @@
+"""The files of a standing fleet: read again when they have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from reconciler.cli import wiring
+from reconciler.cli.options import FleetFlags
+from reconciler.cli.output import Output
+from reconciler.errors import UsageError
+from reconciler.model.fleet import DesiredFleet
+from reconciler.state.opening import STATE_DIRECTORY
+
+# What a fleet's directory holds besides its files: the state, and what tools keep there.
+_LEFT_OUT = frozenset({".git", STATE_DIRECTORY, "__pycache__"})
+
+
+class WatchedFiles:
+    """The files of one fleet. The first `read` gives nothing: whoever begins has just read them.
+
+    `check` raises for a fleet that cannot be kept. Files that are being written, by a checkout above all, are none yet: they
+    are read once two looks see the same.
+    """
+
+    def __init__(
+        self, flags: FleetFlags, output: Output, check: Callable[[DesiredFleet], None] = lambda _: None
+    ) -> None:
+        self._flags = flags
+        self._check = check
+        self._output = output
+        self._read = self._seen = self._signature()
+
+    async def read(self) -> DesiredFleet | None:
+        """The fleet if any file has changed, and none since the last call, else None; raises what a load raises."""
+        found = await asyncio.to_thread(self._signature)
+        before, self._seen = self._seen, found
+        if found == self._read or found != before:
+            return None
+        self._read = found
+        try:
+            fleet = await asyncio.to_thread(wiring.load_fleet, self._flags, self._output)
+        except OSError as problem:
+            raise UsageError(
+                f"the files cannot be read: {problem.strerror or type(problem).__name__}"
+            ) from problem
+        if await asyncio.to_thread(self._signature) != found:
+            self._read = ()  # somebody writes: neither what was read nor what was wrong with it counts
+            return None
+        self._check(fleet)
+        return fleet
+
+    def _signature(self) -> tuple[tuple[str, int, int, int], ...]:
+        return tuple(sorted(_files(Path(self._flags.directory))))
+
+
+def _files(directory: Path) -> Iterator[tuple[str, int, int, int]]:
+    """Each file's path, with what changes when it is written or exchanged."""
+    for folder, folders, names in os.walk(directory):
+        folders[:] = [each for each in folders if each not in _LEFT_OUT]
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118  some thousand times in a few seconds
+            try:
+                status = os.stat(path)  # noqa: PTH116
+            except OSError:
+                continue
+            yield path, status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,146 @@
+"""The roll of one App ID: one complete listing, shared by all fleets that this process keeps there.
+
+A roll that is some seconds old is a list that lags behind, which every look allows for: whoever it does not show is asked
+for by id, and so is whoever was told to leave.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+from reconciler.errors import ReconcilerError
+from reconciler.model.ability import Capabilities
+from reconciler.model.observed import ListedAgent, ObservedAgent
+from reconciler.observe import ForeignMemory
+from reconciler.ports import (
+    Elapsed,
+    Emit,
+    JoinOrder,
+    JoinOutcome,
+    LeaveOutcome,
+    Prepared,
+    Provider,
+    Random,
+    Sleep,
+    Steps,
+    UpdateOrder,
+    UpdateOutcome,
+)
+
+T = TypeVar("T")
+
+# How old a roll may be, seconds, when somebody acts on it.
+FRESH = 20.0
+_PAUSE = 0.05
+
+
+class Roll:
+    """The latest listing, what is remembered of foreign agents, and how often it was made."""
+
+    def __init__(self, memory: ForeignMemory = ForeignMemory(), *, interval: float = math.inf) -> None:
+        self.memory = memory
+        self.interval = interval
+        self.made = 0
+        # By the monotonic clock: the next one is made then, and nothing is asked of the service before that.
+        self.next_at = 0.0
+        self.blocked_until = 0.0
+        self._failures = 0
+        # By the monotonic clock; None before the first.
+        self.made_at: float | None = None
+        self._rows: tuple[ListedAgent, ...] = ()
+        self._is_under_way = False
+
+    def call(self, provider: Provider) -> Steps[tuple[ListedAgent, ...]]:
+        """The listing, made anew where its time has come, or it is too old. Several fleets wait for one listing."""
+        while self._is_under_way:
+            yield Sleep(_PAUSE)
+        now: float = yield Elapsed()
+        if self.made_at is not None and now - self.made_at < FRESH and now < self.next_at:
+            return self._rows
+        self._is_under_way = True
+        try:
+            rows = yield from provider.live_agents()
+            # Counted from before it was asked for: what began since is not in it.
+            self._rows, self.made_at, self.made = rows, now, self.made + 1
+            share: float = yield Random()
+            self.next_at = now + self.interval * (0.8 + 0.4 * share)
+        finally:
+            self._is_under_way = False
+        return self._rows
+
+    def fail(self, *, longest: float) -> Steps[None]:
+        """Ask the service nothing for a while: anything from 1 s up to a pause that doubles, `longest` at most."""
+        now: float = yield Elapsed()
+        share: float = yield Random()
+        self._failures += 1
+        pause = 1.0 + share * (min(longest, 2.0 ** min(self._failures, 10)) - 1.0)
+        self.blocked_until = self.next_at = now + max(1.0, pause)
+
+    def succeed(self) -> None:
+        """The service has answered: the next failure begins anew."""
+        self._failures = 0
+
+    def noting(self, steps: Steps[T]) -> Steps[T]:
+        """The steps, with what they learn of foreign agents kept for all fleets."""
+        value: object = None
+        problem: ReconcilerError | None = None
+        while True:
+            try:
+                effect = steps.send(value) if problem is None else steps.throw(problem)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # typed by the generator
+            value, problem = None, None
+            if isinstance(effect, Emit) and isinstance(effect.event, ForeignMemory):
+                self.memory = effect.event
+            try:
+                value = yield effect
+            except ReconcilerError as raised:
+                problem = raised
+
+
+class OnRoll:
+    """A provider whose complete listing is the roll; all else is asked of the provider itself."""
+
+    def __init__(self, provider: Provider, roll: Roll) -> None:
+        self._provider = provider
+        self._roll = roll
+        # Whoever asks whether it is a `ports.Checker` or a `ports.Historian` finds what the provider has.
+        for name in ("check", "seat", "history", "turns"):
+            if hasattr(provider, name):
+                setattr(self, name, getattr(provider, name))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._provider.capabilities
+
+    @property
+    def clock_skew(self) -> float | None:
+        return self._provider.clock_skew
+
+    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+        """The roll, or a fresh listing of one channel."""
+        if channel is None:
+            return self._roll.call(self._provider)
+        return self._provider.live_agents(channel=channel)
+
+    def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
+        return self._provider.query(agent_id)
+
+    def has_ended(self, name: str, *, channel: str) -> Steps[bool]:
+        return self._provider.has_ended(name, channel=channel)
+
+    def prepare_join(self, order: JoinOrder) -> Steps[Prepared]:
+        return self._provider.prepare_join(order)
+
+    def join(self, prepared: Prepared) -> Steps[JoinOutcome]:
+        return self._provider.join(prepared)
+
+    def prepare_update(self, order: UpdateOrder) -> Steps[Prepared]:
+        return self._provider.prepare_update(order)
+
+    def update(self, prepared: Prepared) -> Steps[UpdateOutcome]:
+        return self._provider.update(prepared)
+
+    def leave(self, agent_id: str) -> Steps[LeaveOutcome]:
+        return self._provider.leave(agent_id)

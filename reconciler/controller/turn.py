@@ -1,0 +1,175 @@
+"""One turn on one fleet: look without the lock, and take it only where something is to be done.
+
+A turn waits for nothing and is bounded. What is not finished is in the state, as after a crash, and the next turn goes
+on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler import workflow
+from reconciler.apply.context import LOOK_AGAIN
+from reconciler.apply.events import Finished, Ledger, Result
+from reconciler.controller.roll import OnRoll, Roll
+from reconciler.errors import ReconcilerError, Refused, StateLocked
+from reconciler.model.address import Address
+from reconciler.plan.basis import Basis
+from reconciler.plan.build import Plan
+from reconciler.plan.change import Action, Because, Hold, Join, action_of
+from reconciler.plan.due import Due, due
+from reconciler.plan.facts import gather_facts
+from reconciler.plan.gone import EndClass, class_of_record
+from reconciler.ports import Knocked, Provider, Steps
+from reconciler.workflow.job import Job, plan_for
+
+# What goes on for the last good fleet while the files do not load: nothing of it ends an agent for good.
+WITHOUT_FILES = frozenset({Action.RENEW, Action.ROTATE, Action.JOIN})
+# For so long a turn starts something new, seconds: the last call that it starts has a deadline of its own, 30 s.
+SECONDS = 30.0
+
+
+class TurnResult(StrEnum):
+    """What came of a turn; the words are part of its JSON and of the metrics."""
+
+    UNCHANGED = "unchanged"
+    DONE = "done"
+    INCOMPLETE = "incomplete"
+    LOCKED = "locked"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnd:
+    """The end of a recorded agent, as a turn has seen it; an event."""
+
+    address: Address
+    agent_id: str
+    kind: EndClass
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A turn: what came of it, each change with its result, and when the fleet is due again (epoch seconds).
+
+    `due` is None where nothing falls due by the clock. `plan` is what was intended, None where nothing could be read.
+    `refused` says which limits keep some kinds from being done.
+    """
+
+    result: TurnResult
+    changes: tuple[Finished, ...] = ()
+    due: Due | None = None
+    plan: Plan | None = None
+    basis: Basis | None = None
+    ends: tuple[AgentEnd, ...] = ()
+    problem: ReconcilerError | None = None
+    refused: tuple[str, ...] = ()
+
+
+def turn(job: Job, provider: Provider, roll: Roll) -> Steps[Turned]:
+    """One bounded turn. It raises nothing that the next turn could meet differently: that is in the result."""
+    try:
+        return (yield from _turn(_of_a_turn(job), OnRoll(provider, roll), roll))
+    except StateLocked as problem:
+        return Turned(TurnResult.LOCKED, problem=problem)
+    except Refused as problem:
+        return Turned(TurnResult.REFUSED, problem=problem)
+    except ReconcilerError as problem:
+        return Turned(TurnResult.FAILED, problem=problem)
+
+
+def _of_a_turn(job: Job) -> Job:
+    """The job with waits taken out."""
+    settings = replace(job.settings, wait=0.0, farewell=0.0, attempts=1, turn=SECONDS)
+    return replace(job, settings=settings, lock_timeout=0.0)
+
+
+def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
+    job = replace(job, memory=roll.memory)
+    basis, settled = yield from roll.noting(workflow.look(job, provider))
+    plan = plan_for(job, basis, provider)
+    refused: tuple[str, ...] = ()
+    if plan.refusals:
+        job, plan, refused = _within_limits(job, basis, provider, plan)
+    if not (plan.acts or settled or plan.interrupted):
+        held = tuple(map(_held, _holds(plan)))
+        result = _result(held, TurnResult.UNCHANGED)
+        return Turned(result, held, _due(job, basis, provider, plan), plan, basis, refused=refused)
+    knocked: bool = yield Knocked()
+    if knocked:
+        waits = StateLocked("somebody else waits for the state", hint="the next turn goes on")
+        return Turned(TurnResult.LOCKED, plan=plan, basis=basis, problem=waits, refused=refused)
+    job = replace(job, memory=roll.memory)
+    ledger = yield from roll.noting(workflow.apply(job, provider))
+    return Turned(
+        _result(ledger.finished, TurnResult.DONE) if ledger.broken is None else TurnResult.FAILED,
+        ledger.finished,
+        _due_after(basis, ledger),
+        plan,
+        basis,
+        tuple(_ends(basis, provider, plan, ledger)),
+        ledger.broken,
+        refused,
+    )
+
+
+def _within_limits(
+    job: Job, basis: Basis, provider: Provider, plan: Plan
+) -> tuple[Job, Plan, tuple[str, ...]]:
+    """The job without the kinds that a limit refuses: a limit on joins must let no token run out."""
+    refused = tuple(each.text for each in plan.refusals)
+    for kinds in ({Action.RENEW, Action.ROTATE, Action.ADOPT, Action.FORGET}, {Action.RENEW}):
+        only = frozenset(kinds) if job.policy.only is None else job.policy.only & kinds
+        job = replace(job, policy=replace(job.policy, only=only))
+        plan = plan_for(job, basis, provider)
+        if not plan.refusals:
+            break
+    return job, plan, refused
+
+
+def _holds(plan: Plan) -> Iterable[Hold]:
+    return (each for each in plan.pending if isinstance(each, Hold))
+
+
+def _held(hold: Hold) -> Finished:
+    """A hold as a row of the turn: the kind of change that is not made, and why."""
+    result = Result.DEFERRED if hold.reason.because is Because.DEFERRED else Result.HELD
+    return Finished(hold.address, action_of(hold.change), result, hold.reason.text, until=hold.until)
+
+
+def _result(rows: Sequence[Finished], otherwise: TurnResult) -> TurnResult:
+    """What is held waits for a person, and is told of each time; it makes no turn incomplete."""
+    is_open = any(each.result not in (Result.DONE, Result.HELD) for each in rows)
+    return TurnResult.INCOMPLETE if is_open else otherwise
+
+
+def _due(job: Job, basis: Basis, provider: Provider, plan: Plan) -> Due | None:
+    """When the clock alone may change what was decided for any address."""
+    found = [due(facts) for facts in gather_facts(job.fleet, basis, provider.capabilities)]
+    found += [Due(each.until, each.address, each.reason.because) for each in _holds(plan) if each.until]
+    return min((each for each in found if each is not None and each.at > basis.now), default=None)
+
+
+def _due_after(basis: Basis, ledger: Ledger) -> Due | None:
+    """A turn that has changed something is followed by a look: at what it joined, and at what was not finished."""
+    soon = basis.now + LOOK_AGAIN
+    # What was refused is tried again after the next roll, and not at once.
+    rows = (each for each in ledger.finished if each.result not in (Result.HELD, Result.FAILED))
+    found = (
+        Due(soon if each.until is None else each.until, each.address, Because.UNFINISHED) for each in rows
+    )
+    return min(found, default=None)
+
+
+def _ends(basis: Basis, provider: Provider, plan: Plan, ledger: Ledger) -> Iterable[AgentEnd]:
+    """The ends for which this turn has joined another agent: each is told of once."""
+    joined = {row.address for row in ledger.finished if row.result is Result.DONE}
+    for change in plan.acts:
+        record = basis.state.records.get(change.address)
+        if not isinstance(change, Join) or change.address not in joined or record is None or record.replacing:
+            continue
+        kind = class_of_record(provider.capabilities, record, basis.ended.get(record.agent_id), basis.now)
+        yield AgentEnd(change.address, record.agent_id, kind)

@@ -1,0 +1,127 @@
+"""The driver of a controller's loop: runs within it, wake-ups, the files, and who leads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from reconciler.driver.leading import Leading
+from reconciler.driver.loop import Driver, Sender
+from reconciler.model.fleet import DesiredFleet
+from reconciler.ports import (
+    Knocked,
+    Lead,
+    ReadFiles,
+    Run,
+    SecretSource,
+    StateStore,
+    TranscriptArchive,
+    WaitUntilWoken,
+)
+
+
+class StandingDriver(Driver):
+    """`Driver` for one fleet of a controller. `read_files` gives the fleet where its files have changed, else None."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        store: StateStore,
+        holder: str,
+        secrets: SecretSource,
+        archive: TranscriptArchive | None,
+        on_event: Callable[[Any], None],
+        clock: Callable[[], float],
+        read_files: Callable[[], Awaitable[DesiredFleet | None]],
+    ) -> None:
+        super().__init__(
+            sender,
+            store=store,
+            holder=holder,
+            secrets=secrets,
+            archive=archive,
+            on_event=on_event,
+            clock=clock,
+        )
+        self._new_run = partial(
+            _TurnDriver,
+            sender,
+            store=store,
+            holder=holder,
+            secrets=secrets,
+            archive=archive,
+            on_event=on_event,
+            clock=clock,
+        )
+        self._read_files = read_files
+        self._leading = (
+            None if store.controllers is None else Leading(store.controllers, holder, self._end_run)
+        )
+        self._current: Driver | None = None
+        self._wakers: set[str] = set()
+        self._woken = asyncio.Event()
+
+    def wake(self, source: str) -> None:
+        """Let the loop come round now."""
+        self._wakers.add(source)
+        self._woken.set()
+
+    def stop(self) -> None:
+        """See `Driver.stop`; the run under way stops as well."""
+        super().stop()
+        self._end_run()
+        self._woken.set()
+
+    def _end_run(self) -> None:
+        if self._current is not None:
+            self._current.stop()
+
+    async def close(self) -> None:
+        """Give the lead to whoever stands by."""
+        if self._leading is not None:
+            await self._leading.give_back()
+
+    async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
+        match effect:
+            case Knocked():
+                return await self._held_state().is_knocked()
+            case WaitUntilWoken(seconds):
+                return await self._wait(seconds)
+            case ReadFiles():
+                return await self._read_files()
+            case Lead():
+                return self._leading is None or await self._leading.lead()
+            case Run(steps):
+                return await self._run_one(steps)
+
+    async def _wait(self, seconds: float) -> frozenset[str]:
+        if not self.stopped:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), seconds)
+        woken = frozenset(self._wakers)
+        self._wakers.clear()
+        if not self.stopped:
+            self._woken.clear()
+        return woken
+
+    async def _run_one(self, steps: Callable[[], Any]) -> Any:
+        self._current = self._new_run()
+        if self.stopped:
+            self._current.stop()
+        try:
+            return await self._current.run(steps())
+        finally:
+            self._current = None
+
+
+class _TurnDriver(Driver):
+    """A run of the controller: it lets in whoever knocks."""
+
+    async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
+        if isinstance(effect, Knocked):
+            return await self._held_state().is_knocked()
+        return await super()._perform_standing(effect)

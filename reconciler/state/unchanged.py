@@ -1,0 +1,80 @@
+"""A ledger that is asked for its version before it is read: what a controller looks at every few seconds is mostly unchanged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.model.address import Address
+from reconciler.model.record import Entry, State
+from reconciler.model.writes import Write
+from reconciler.ports import CommitOutcome, CommitUnknown, Lease, Made, MovedOn, StateLedger, Version
+
+
+@dataclass(slots=True)
+class SeenLease:
+    """`ports.Lease` that knows whether this process has it."""
+
+    lease: Lease
+    is_held: bool = field(default=False, init=False)
+
+    @property
+    def seconds(self) -> float:
+        return self.lease.seconds
+
+    async def take(self, holder: str) -> None:
+        await self.lease.take(holder)
+        self.is_held = True
+
+    async def renew(self) -> None:
+        await self.lease.renew()
+
+    async def release(self) -> None:
+        self.is_held = False
+        await self.lease.release()
+
+
+@dataclass(slots=True)
+class ReadOnce:
+    """`ports.StateLedger` that gives the state of the last read again while its version is the same.
+
+    Not while this process has the lease: what is written on is read anew. `told` takes what came of each commit, and how
+    long it took, seconds.
+    """
+
+    ledger: StateLedger
+    lease: SeenLease
+    told: Callable[[str, float], None] = lambda _result, _seconds: None
+    _known: tuple[Version, State] | None = field(default=None, init=False)
+
+    async def prepare(self) -> str:
+        return await self.ledger.prepare()
+
+    async def read(self) -> State:
+        """The state as it stands."""
+        if self.lease.is_held:
+            self._known = None
+            return await self.ledger.read()
+        version = await self.ledger.version()
+        if self._known is not None and self._known[0] == version:
+            return self._known[1]
+        state = await self.ledger.read()
+        # Somebody may have written between the two: then the next read finds another version.
+        self._known = (version, state) if state.serial == version.serial and version.nonce else None
+        return state
+
+    async def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
+        return await self.ledger.history(address, limit)
+
+    async def version(self) -> Version:
+        return await self.ledger.version()
+
+    async def commit(self, writes: Sequence[Write], *, expected: int, nonce: str) -> CommitOutcome:
+        began = time.monotonic()
+        outcome = await self.ledger.commit(writes, expected=expected, nonce=nonce)
+        self.told(_RESULTS[type(outcome)], time.monotonic() - began)
+        return outcome
+
+
+_RESULTS: Mapping[type, str] = {Made: "made", MovedOn: "moved_on", CommitUnknown: "unknown"}
