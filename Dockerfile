@@ -13,7 +13,7 @@ COPY schemas/ schemas/
 COPY reconciler/ reconciler/
 RUN /tools/bin/hatchling build --target wheel --directory /packages \
  && python -m venv /opt/reconciler \
- && /opt/reconciler/bin/pip install --no-index --find-links /packages agora-reconciler
+ && /opt/reconciler/bin/pip install --no-index --find-links /packages 'agora-reconciler[watch]'
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --create-home reconciler && install --directory --owner reconciler /fleet
