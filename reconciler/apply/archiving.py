@@ -6,7 +6,7 @@ The service tells the history of a running agent only, and nothing of it once th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 
 from reconciler.apply.context import ChangeHeld, Context
@@ -57,14 +57,18 @@ def archive_end(context: Context, agent: ObservedAgent, address: Address, cause:
         yield from context.say(Notice(f"the archive of {address} was not closed: {problem.message}"))
 
 
-def archive_ended(context: Context, basis: Basis) -> Steps[None]:
-    """Close the archives of recorded agents that have ended by themselves, or were ended by somebody else."""
+def archive_ended(context: Context, basis: Basis, addresses: Container[Address] | None = None) -> Steps[None]:
+    """Close the archives of recorded agents that have ended by themselves, or were ended by somebody else.
+
+    Those of all addresses, or of some.
+    """
     if context.archive is None:
         return
     found = [
         (ended, record.address)
         for record in basis.state.records.values()
-        if (ended := basis.ended.get(record.agent_id)) is not None
+        if (addresses is None or record.address in addresses)
+        and (ended := basis.ended.get(record.agent_id)) is not None
     ]
 
     def close(agent: ObservedAgent, address: Address) -> Callable[[], Steps[None]]:
@@ -74,10 +78,14 @@ def archive_ended(context: Context, basis: Basis) -> Steps[None]:
     yield Gather([close(*each) for each in found], context.settings.parallelism)
 
 
-def archive_running(context: Context, basis: Basis) -> Steps[None]:
-    """Bring the archives of recorded agents that run up to date, for whoever looks after them while they live."""
+def archive_running(context: Context, basis: Basis, addresses: Container[Address]) -> Steps[None]:
+    """Bring the archives of the recorded agents of some addresses up to date while they run."""
     running = {each.agent_id: each for each in basis.live if each.status is AgentStatus.RUNNING}
-    records = [each for each in basis.state.records.values() if each.agent_id in running]
+    records = [
+        each
+        for each in basis.state.records.values()
+        if each.agent_id in running and each.address in addresses
+    ]
 
     def keep(agent_id: str, address: Address) -> Callable[[], Steps[None]]:
         return lambda: _keep(context, running[agent_id], address)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from reconciler import workflow
+from reconciler.apply.events import Notice
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import WITHOUT_FILES, Turned, TurnResult, turn
 from reconciler.errors import AuthenticationFailed, IncompleteRead, ReconcilerError, ServiceError, UsageError
+from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.due import Due
 from reconciler.ports import (
@@ -34,6 +37,8 @@ _SHORTEST_SLEEP = 0.05
 _LOCKED = 1.0
 # After a turn in which the state or the files were at fault.
 _BROKEN = 10.0
+# How many transcripts are brought up to date at a time: a repair waits no longer than those take.
+_TRANSCRIPTS = 20
 # How long a service that refuses us is left alone at most.
 _REFUSED = 300.0
 
@@ -98,6 +103,8 @@ class Standing:
         self._not_before = 0.0
         self._due: Due | None = None
         self._is_ready = False
+        # When the transcript of each address was last asked for, by the monotonic clock.
+        self._kept: dict[Address, float] = {}
 
     def stand(self) -> Steps[None]:
         """Keep the fleet until the run is told to stop."""
@@ -108,6 +115,8 @@ class Standing:
             now: float = yield Elapsed()
             if self._leads and (yield from self._is_due(now)):
                 yield from self._turn()
+            elif self._leads and (waiting := self._transcripts_due(now)):
+                yield from self._keep_transcripts(waiting, now)
             elif not self._leads and now >= max(self.roll.next_at, self.roll.blocked_until):
                 yield from self._stand_by()
             yield Emit(CameRound(self._due, self._is_ready))
@@ -200,6 +209,24 @@ class Standing:
                 self._is_ready = True
                 self.roll.succeed()
 
+    def _transcripts_due(self, now: float) -> tuple[Address, ...]:
+        """The addresses whose transcripts are to be brought up to date, the longest waiting first: some at a time."""
+        archive = self.job.fleet.archive
+        if archive is None or now < self.roll.blocked_until:
+            return ()
+        waiting = sorted((self._kept.get(each, -archive.every), each) for each in self.job.fleet.agents)
+        return tuple(each for at, each in waiting[:_TRANSCRIPTS] if now >= at + archive.every)
+
+    def _keep_transcripts(self, addresses: tuple[Address, ...], now: float) -> Steps[None]:
+        """What cannot be archived is told, and tried again with the next round; nothing else depends on it."""
+        job, provider = replace(self.job, memory=self.roll.memory), OnRoll(self.provider, self.roll)
+        self._kept |= dict.fromkeys(addresses, now)
+        try:
+            steps = workflow.keep_transcripts(job, provider, frozenset(addresses))
+            yield Run(lambda: self.roll.noting(steps))
+        except ReconcilerError as problem:
+            yield Emit(Notice(f"transcripts are not up to date: {problem.message}"))
+
     def _stand_by(self) -> Steps[None]:
         """A roll, so that the one who takes over knows what runs."""
         try:
@@ -217,6 +244,10 @@ class Standing:
         until = self.roll.next_at
         if self._due is not None:
             until = min(until, now + self._due.at - (yield from self._time()))
+        archive = self.job.fleet.archive
+        if archive is not None:
+            oldest = min((self._kept.get(each, 0.0) for each in self.job.fleet.agents), default=now)
+            until = min(until, oldest + archive.every)
         if self._is_woken:
             until = now
         until = max(until, self._not_before, self.roll.blocked_until)

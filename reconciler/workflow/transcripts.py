@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from reconciler.apply.archiving import archive_ended, archive_running
 from reconciler.apply.context import Context
 from reconciler.apply.journal import Journal
+from reconciler.model.address import Address
 from reconciler.model.writes import StateView
 from reconciler.ports import Provider, Steps
 from reconciler.workflow.job import Job, look
 
 
-def keep_transcripts(job: Job, provider: Provider) -> Steps[None]:
-    """Bring the archives of a fleet's running agents up to date, and close those of agents that have ended.
+def keep_transcripts(job: Job, provider: Provider, addresses: Container[Address]) -> Steps[None]:
+    """Bring the archives of some addresses up to date, and close those of their agents that have ended.
 
     Nothing but the archive is written, so that no lock is needed. What cannot be archived is told in notices.
     """
     basis, _ = yield from look(job, provider)
     journal = Journal(StateView.of(basis.state))
     context = Context(provider, job.fleet.owner, journal, job.settings, archive=job.fleet.archive)
-    yield from archive_running(context, basis)
-    yield from archive_ended(context, basis)
+    yield from archive_running(context, basis, addresses)
+    yield from archive_ended(context, basis, addresses)

@@ -14,6 +14,7 @@ import pytest
 from reconciler import workflow
 from reconciler.apply.events import Ledger, Notice, Result
 from reconciler.errors import ArchiveFailed
+from reconciler.model.address import Address
 from reconciler.model.fleet import Archive, DesiredFleet
 from reconciler.model.spec import AgentSpec
 from reconciler.model.transcript import Transcript
@@ -169,7 +170,11 @@ def test_a_second_look_adds_only_what_is_new(virtual: Virtual) -> None:
 
 
 def keep_running(virtual: Virtual) -> None:
-    virtual.run(workflow.keep_transcripts(virtual.job(kept(agent("a/one"))), virtual.provider()))
+    virtual.run(
+        workflow.keep_transcripts(
+            virtual.job(kept(agent("a/one"))), virtual.provider(), {Address("a", "one")}
+        )
+    )
 
 
 # --- files ------------------------------------------------------------------------------------------------------

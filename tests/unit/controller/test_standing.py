@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from reconciler.controller.loop import FilesRead, Standing, TurnEnded
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import AgentEnd, TurnResult
 from reconciler.errors import InvalidConfig, StateLocked
-from reconciler.model.fleet import DesiredFleet, Limit, Limits
+from reconciler.model.fleet import Archive, DesiredFleet, Limit, Limits
 from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.ports import Checker, Historian, HttpFailure, HttpRequest, HttpTrouble
+from reconciler.state.archive import TranscriptFiles, read_session
 from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 
@@ -381,3 +383,31 @@ def test_six_days_without_an_end_by_the_service_or_a_token(world: World) -> None
     gone = [each for each in world.service.world.agents() if each.end.at <= world.now]
     assert {each.end.message for each in gone} == {"OK"}, "no token ran out either"
     assert world.sent["join"] == world.sent["leave"] + 20
+
+
+def test_transcripts_are_kept_while_agents_live_and_an_end_loses_at_most_one_interval(tmp_path: Path) -> None:
+    world = World(archive=TranscriptFiles(tmp_path))
+    wanted = replace(fleet(*DESKS), archive=Archive("transcripts", every=60.0))
+    spoken: list[float] = []
+
+    def speak() -> None:
+        provider = world.provider()
+        for running in world.live():
+            provider.seat(running.agent_id, running.channel, running.uid)
+            world.run(provider.speak(running.agent_id, f"word {len(spoken)}"))
+        spoken.append(world.now)
+
+    for second in range(30, 600, 30):
+        world.at(second, speak)
+    world.at(610, lambda: world.service.end(world.live()[0].agent_id))
+    world.stand(700, wanted)
+    world.assert_all_stand()
+    archives = [read_session(each) for each in sorted(tmp_path.glob("*/*/*.jsonl"))]
+    ended = [each for each in archives if each[-1]["type"] == "end"]
+    assert len(ended) == 1
+    for lines in archives:
+        said = [each["content"] for each in lines if each["type"] == "utterance"]
+        assert said == [f"word {number}" for number in range(len(said))], "each once, and in order"
+    (lost,) = ended
+    said = [each for each in lost if each["type"] == "utterance"]
+    assert len(said) >= len(spoken) - 3, "two words an interval, and the round that takes it"
