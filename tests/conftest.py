@@ -11,6 +11,9 @@ from typing import Any
 import hypothesis
 import pytest
 
+from reconciler.cli.output import MASKER
+from reconciler.secrets.masker import SecretMasker
+
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
 
@@ -71,6 +74,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.quick)
     if config.option.markexpr == "quick":
         items.sort(key=order.__getitem__)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_secret_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was secret once stays so for a process, and a test shares its process with others."""
+    fresh = SecretMasker()
+    for name in vars(fresh):
+        monkeypatch.setattr(MASKER, name, getattr(fresh, name))
 
 
 @pytest.fixture(autouse=True, scope="session")

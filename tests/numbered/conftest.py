@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.output import MASKER
-from reconciler.secrets.masker import SecretMasker
 from reconciler.simulator import Credentials, Simulator, run_in_thread
 from tests.hostile import canaries
 from tests.hostile.bench import Bench
@@ -25,10 +23,6 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
         if name.startswith(("AGORA_", "GITHUB_")) or name in {"CI", "NO_COLOR", "COLUMNS"}:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("seen")))
-    # What was secret once stays so for a process, and these tests share theirs with others.
-    fresh = SecretMasker()
-    for name in vars(fresh):
-        monkeypatch.setattr(MASKER, name, getattr(fresh, name))
 
 
 @pytest.fixture

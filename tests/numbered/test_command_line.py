@@ -57,7 +57,9 @@ def test_9_3_04_a_target_that_matches_nothing(scene: Scene) -> None:
 
 
 def test_9_3_05_nobody_to_ask(scene: Scene) -> None:
-    scene.refused("`apply` in a pipeline", "apply", "demo", says="--auto-approve, --plan FILE or --approved TOKEN")
+    scene.refused(
+        "`apply` in a pipeline", "apply", "demo", says="--auto-approve, --plan FILE or --approved TOKEN"
+    )
     scene.applied()
     scene.refused("`destroy` in a pipeline", "destroy", "demo", says="--auto-approve")
 

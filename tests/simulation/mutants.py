@@ -130,7 +130,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             _calls(
                 "        outcome = yield from context.provider.leave(agent_id)\n",
-                "        yield from _gone(context, intent)\n        outcome = yield from context.provider.leave(agent_id)\n",
+                "        yield from conclude_gone(context, intent)\n        outcome = yield from context.provider.leave(agent_id)\n",
             ),
         ),
     ),
@@ -228,8 +228,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "leave without a query that shows whose it is",
         (
             _calls(
-                "    if (yield from prove_ours(context, agent_id, address, adopted_as)) is None:\n"
-                "        yield from _gone(context, intent)\n        return\n",
+                "    agent = yield from prove_ours(context, agent_id, address, adopted_as)\n    if agent is None:\n"
+                "        yield from conclude_gone(context, intent)\n        return\n"
+                "    yield from archive_before_leave(context, agent, address)\n",
                 "",
             ),
         ),
@@ -239,7 +240,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "drop an unknown intent at once",
         (
             _joining(
-                "                if record is not None:\n                    return record\n                yield from backoff(attempt)\n",
+                "                if record is not None:\n                    return record\n                yield from backoff(context, attempt)\n",
                 "                if record is not None:\n                    return record\n"
                 '                yield from context.journal.conclude(intent, change="join", result="failed")\n'
                 '                raise ChangeFailed("unknown", unknown=True)\n',

@@ -171,6 +171,7 @@ def test_every_kind_of_hold_says_how_it_is_lifted() -> None:
         Because.FROZEN,
         Because.UNREVIEWED,
         Because.NOT_IN_ONLY,
+        Because.KEPT_ENDING,
         Because.OTHER_VERSION,
     )
     assert tuple(ledger._LIFTS) == held
