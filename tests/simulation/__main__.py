@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     pr = commands.add_parser("pr", help="the numbers of a pull request")
-    pr.add_argument("--lives", type=int, default=4000)
+    pr.add_argument("--lives", type=int, default=3000)
     long = commands.add_parser("long", help="until the time is up")
     long.add_argument("--minutes", type=float, required=True)
     long.add_argument("--first-seed", type=int, default=1_000_000)

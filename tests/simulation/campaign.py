@@ -272,7 +272,7 @@ def parse_crash(text: str) -> Crash:
 Piece = tuple[Callable[..., Tally], tuple[object, ...]]
 
 
-def pull_request(life_count: int = 4000, seed_count: int = 1000, pair_count: int = 2000) -> Iterator[Piece]:
+def pull_request(life_count: int = 3000, seed_count: int = 1000, pair_count: int = 2000) -> Iterator[Piece]:
     """The numbers of a pull request."""
     yield regressions, ()
     yield all_rows, ()
