@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -138,6 +139,10 @@ def test_from_the_merge_request_to_the_drift(tmp_path: Path) -> None:
         request = {"CI_MERGE_REQUEST_IID": "7", "CI_MERGE_REQUEST_DIFF_BASE_SHA": base}
         code, log, there = gitlab.run("reconciler-plan", "refs/merge-requests/7/head", **request)
         assert code == 0, log
+        [counts] = [json.loads(each.read_text()) for each in (there / "reports").glob("terraform-*.json")]
+        assert counts == {"create": 0, "update": 3, "delete": 0}
+        [quality] = [json.loads(each.read_text()) for each in (there / "reports").glob("quality-*.json")]
+        assert isinstance(quality, list)
         token = {"GITLAB_TOKEN": TOKEN}
         code, log, _ = gitlab.run("reconciler-comment", "main", there / "reports", **request, **token)
         assert code == 0, log
