@@ -104,3 +104,20 @@ def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
     yield from context.journal.write(
         *adopted_writes(context.journal.view, spec, target.agent, target.uid, now)
     )
+
+
+def taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
+    """The record of an agent found by its name: its digest agreed, what is in place on it is unknown."""
+    parsed = agent.parsed
+    assert agent.name is not None and parsed is not None, "found by its name"
+    return Record(
+        address=spec.address,
+        agent_id=agent.agent_id,
+        name=agent.name,
+        generation=parsed.generation,
+        uid=uid,
+        body=spec.body,
+        started_at=agent.started_at,
+        protect=bool(spec.lifecycle.protect),
+        unsent=True,
+    )

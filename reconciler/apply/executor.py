@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.apply import calls, join_first, joining, starting
-from reconciler.apply.adopting import adopt
+from reconciler.apply.adopting import adopt, taken_back
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
 from reconciler.errors import AuthenticationFailed, CutShort, ReconcilerError, StateError, StateLocked
@@ -176,6 +176,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
             yield from _update(context, change, dict(values), token=token)
         case Remember():
             yield from _remember(context, change)
+            yield from _renew_if_due(context, change)
         case DropMemory():
             yield from _drop(context, change.address)
         case _:
@@ -312,7 +313,7 @@ def _remember(context: Context, change: Change) -> Steps[None]:
         agent = yield from calls.prove_ours(context, target.agent_id, spec.address)
         if agent is None:
             raise ChangeFailed("its agent ended meanwhile", hint="the next apply joins it anew")
-        yield from context.journal.write(PutRecord(_taken_back(spec, agent, target.uid)))
+        yield from context.journal.write(PutRecord(taken_back(spec, agent, target.uid)))
         return
     writes: list[Write] = [
         PutRecord(replace(known, address=spec.address, protect=bool(spec.lifecycle.protect)))
@@ -324,21 +325,15 @@ def _remember(context: Context, change: Change) -> Steps[None]:
     yield from context.journal.write(*writes)
 
 
-def _taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
-    """The record of an agent found by its name: its digest agreed, what is in place on it is unknown."""
-    parsed = agent.parsed
-    assert agent.name is not None and parsed is not None, "found by its name"
-    return Record(
-        address=spec.address,
-        agent_id=agent.agent_id,
-        name=agent.name,
-        generation=parsed.generation,
-        uid=uid,
-        body=spec.body,
-        started_at=agent.started_at,
-        protect=bool(spec.lifecycle.protect),
-        unsent=True,
-    )
+def _renew_if_due(context: Context, change: Change) -> Steps[None]:
+    """Renew the token of an agent whose change sends nothing: the next run may come when it has run out."""
+    spec, target = _spec(change), target_of(change)
+    record = context.journal.record(spec.address)
+    if target is None or target.record is None or record is None:
+        return  # what was just taken over gets a token in any case
+    now: float = yield Now()
+    if token_is_due(record, spec.lifecycle, now):
+        yield from _update(context, change, {}, token=True)
 
 
 def _drop(context: Context, address: Address) -> Steps[None]:

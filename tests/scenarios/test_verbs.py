@@ -895,3 +895,16 @@ def test_an_end_that_is_proven_late_in_a_destroy_takes_the_record_along() -> Non
     virtual.service.set_switches(list_lag_seconds=120)
     assert virtual.run(workflow.apply(virtual.job(wanted), virtual.provider())).is_complete
     assert len(virtual.live()) == 1
+
+
+def test_a_renamed_agent_whose_token_is_due_gets_one_in_the_same_run() -> None:
+    """Seen in random lives: the rename was done, and the token had a minute left."""
+    virtual = Virtual()
+    virtual.run(workflow.apply(virtual.job(fleet(agent("lobby/greeter"))), virtual.provider()))
+    virtual.now += 23.9 * HOUR
+    renamed = fleet(agent("lobby/concierge", previously=("lobby/greeter",)))
+    assert virtual.run(workflow.apply(virtual.job(renamed), virtual.provider())).is_complete
+    record = virtual.state.read().records[Address("lobby", "concierge")]
+    assert record.token_expires_at is not None
+    assert record.token_expires_at - virtual.now > 23 * HOUR
+    assert virtual.sent.get("leave", 0) == 0
