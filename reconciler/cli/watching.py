@@ -30,6 +30,7 @@ from reconciler.ports import StateStore
 from reconciler.providers import Purpose
 from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
+from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadOnce, SeenLease
 
 SHORTEST_INTERVAL = 1.0
@@ -79,6 +80,8 @@ def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
 
 
 def _opened(flags: FleetFlags, output: Output, stack: ExitStack) -> Session:
+    if unsuited := for_a_controller(flags.state):
+        output.warn_once(f"warning: {unsuited} [state]")
     return stack.enter_context(wiring.open_session(flags, output, purpose=Purpose.CHANGE))
 
 

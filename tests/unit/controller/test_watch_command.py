@@ -56,3 +56,12 @@ def test_a_turn_is_told_as_json_and_in_words(home: Path, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert "lobby/desk: leave held: --allow-kinds leaves leave out" in out
     assert "Turn: nothing to do; due again at " in out
+
+
+def test_a_controller_on_a_state_in_git_is_warned_of_what_that_costs(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["watch", "one", "--state", "git:origin"]) == 1  # there is no checkout here
+    told = " ".join(capsys.readouterr().err.split())
+    assert "each commit to a state in Git is a push" in told
+    assert "is in no Git checkout" in told
