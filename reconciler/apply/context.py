@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from reconciler.apply.events import Event, Ledger
@@ -80,6 +81,7 @@ class Context:
     halted: str | None = None
     joins_halted: str | None = None
     archive: Archive | None = None
+    declared: Container[Address] = frozenset()
     joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     gone: set[str] = field(default_factory=set)

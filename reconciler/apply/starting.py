@@ -39,6 +39,8 @@ def join_of(
     ):
         intent = None  # the files have moved on, and nothing of it is on its way
     for earlier in spec.previously:
+        if earlier in context.declared:
+            continue  # not renamed: its open join is its own, and perhaps being sent at this moment
         # Renamed while a join was under way: the agent may yet turn up at the earlier address.
         open_join = context.journal.join_intent(earlier)
         if open_join is not None and not (yield from joining.is_given_up(context, open_join)):

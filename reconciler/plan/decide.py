@@ -175,7 +175,7 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
         held = unless_protected(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
-        return unless_backing_off(facts, want, held)
+        return unless_uid_taken(facts, unless_backing_off(facts, want, held))
     return _in_place(facts, want, record, target, diffs)
 
 

@@ -134,9 +134,17 @@ def _takes_another_name(facts: Facts, change: Change, note: Intent) -> bool:
 
 
 def unless_uid_taken(facts: Facts, change: Change) -> Change:
-    """The join, or its hold while it is refused and a foreign agent runs in the channel, which may have its uid."""
+    """The join or replacement, or its hold while its join is refused and a foreign agent runs in the channel.
+
+    That one may have the uid: nobody is hung up on for a successor that cannot sit down.
+    """
     intent = facts.open_join
-    if not isinstance(change, Join) or intent is None or intent.refused_since is None or not facts.foreign:
+    if (
+        not isinstance(change, (Join, Replace))
+        or intent is None
+        or intent.refused_since is None
+        or not facts.foreign
+    ):
         return change
     if change.spec.uid(facts.owner) != intent.uid:
         return change  # the files name another uid now

@@ -75,6 +75,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
         job.settings,
         gone=set(basis.ended),
         archive=job.fleet.archive,
+        declared=frozenset(job.fleet.agents),
         review=job.policy.review,
     )
     try:

@@ -187,9 +187,9 @@ def _idle(world: Universe, job: Job, *, since: float) -> None:
 
 
 def _has_only_renewed(process: Process) -> bool:
-    """Whether a run has renewed tokens, and done nothing else."""
+    """Whether a run has renewed tokens, and done nothing else; what it holds is not done."""
     rows = process.result.finished if isinstance(process.result, Ledger) else ()
-    return {str(row.action) for row in rows} == {"renew"}
+    return {str(row.action) for row in rows if row.result is not Result.HELD} == {"renew"}
 
 
 def _due(world: Universe, job: Job) -> list[str]:

@@ -391,7 +391,9 @@ class Checker:
         found = next((each for each in wishes if names.place_of(each.address) == slot), None)
         if found is not None:
             return found
-        return next((e for e in wishes if any(names.place_of(at) == slot for at in e.previously)), None)
+        heirs = (each for each in wishes if any(names.place_of(at) == slot for at in each.previously))
+        # Who has an agent of its own was not renamed, whatever its earlier address was.
+        return next((each for each in heirs if self.world.store.at(each.address) is None), None)
 
     def _in_vain(self, call: Call, run: Run) -> None:
         """I17: nobody is hung up on for a successor that cannot be joined, or that join-first has not seen running."""
