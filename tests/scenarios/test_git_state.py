@@ -138,7 +138,8 @@ def test_what_one_clone_applies_another_one_finds(team: Team, first: Path, servi
     # Two waves of ten: the pins, then the intents of a wave, and what came of them with the next wave's intents.
     entries = git(team.remote, "log", "--reverse", "--format=%s", REF).split()
     assert entries == [f"log/{serial:012}" for serial in range(1, len(entries) + 1)]
-    assert len(entries) <= 30  # each by itself would be 41; how many share one depends on how long a push takes
+    # Each by itself would be 41; how many share one depends on how long a push takes.
+    assert len(entries) <= 30
     assert git(first, "status", "--porcelain") == ""
     assert git(first, "for-each-ref", "refs/heads", "refs/remotes") == branches
     second = team.clone("second")
