@@ -200,7 +200,7 @@ def _close_leave(context: Context, intent: Intent, wanted: frozenset[Address]) -
         return
     if gone:
         # With the record: a list that lags behind would show its agent running, and nobody would ask for it any more.
-        yield from calls.conclude_gone(context, intent)
+        yield from calls.conclude_gone(context, intent, agent)
     elif known and now - intent.created_at >= context.settings.grace:
         yield from context.journal.conclude(
             intent, change="leave", result="dropped", agent_id=intent.agent_id

@@ -6,17 +6,16 @@ The service tells the history of a running agent only, and nothing of it once th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from dataclasses import replace
+from collections.abc import Callable, Container, Sequence
 
 from reconciler.apply.context import ChangeHeld, Context
 from reconciler.apply.events import Notice
-from reconciler.errors import ArchiveFailed, CutShort, ServiceError
+from reconciler.errors import ArchiveFailed, CutShort, ReconcilerError, ServiceError
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.transcript import ArchivedSession, EndOfSession, Transcript
 from reconciler.plan.basis import Basis
-from reconciler.ports import Gather, Historian, Now, Preserve, Steps
+from reconciler.ports import Gather, Historian, Preserve, Steps
 
 
 def archive_before_leave(context: Context, agent: ObservedAgent, address: Address) -> Steps[None]:
@@ -39,18 +38,27 @@ def archive_before_leave(context: Context, agent: ObservedAgent, address: Addres
         yield from context.say(Notice(f"the transcript of {address} is lost: {problem.message}"))
 
 
-def archive_end(context: Context, agent: ObservedAgent, address: Address, cause: str) -> Steps[None]:
-    """Close the archive of an agent that has ended. What fails is said, and nothing else depends on it."""
+def archive_end(
+    context: Context, agent_id: str, address: Address, ended: ObservedAgent | None, cause: str
+) -> Steps[None]:
+    """Close the archive of an agent that has ended. What fails is said, and nothing else depends on it.
+
+    `ended` is the agent where the service still tells of it; `cause` is written where the service names none.
+    """
     if context.archive is None:
         return
     try:
-        now: float = yield Now()
-        turns = yield from _historian(context).turns(agent.agent_id)
-        end = EndOfSession(agent.stopped_at or now, cause)
-        known = Transcript(
-            _session(context, agent, address), now, turns=turns.turns if turns else (), end=end
+        now = yield from context.journal.now()
+        turns = yield from _historian(context).turns(agent_id)
+        at, said = (ended.stopped_at, ended.message) if ended is not None else (None, "")
+        yield Preserve(
+            Transcript(
+                _session(context, agent_id, address, ended, now),
+                now,
+                turns=turns.turns if turns is not None else (),
+                end=EndOfSession(at or now, said or cause),
+            )
         )
-        yield Preserve(known)
     except CutShort:
         raise
     except (ArchiveFailed, ServiceError) as problem:
@@ -72,10 +80,9 @@ def archive_ended(context: Context, basis: Basis, addresses: Container[Address] 
     ]
 
     def close(agent: ObservedAgent, address: Address) -> Callable[[], Steps[None]]:
-        said = agent.message or str(agent.status)
-        return lambda: archive_end(context, agent, address, said)
+        return lambda: archive_end(context, agent.agent_id, address, agent, str(agent.status))
 
-    yield Gather([close(*each) for each in found], context.settings.parallelism)
+    yield from _all(context, [close(*each) for each in found])
 
 
 def archive_running(context: Context, basis: Basis, addresses: Container[Address]) -> Steps[None]:
@@ -90,27 +97,41 @@ def archive_running(context: Context, basis: Basis, addresses: Container[Address
     def keep(agent_id: str, address: Address) -> Callable[[], Steps[None]]:
         return lambda: _keep(context, running[agent_id], address)
 
-    problems: list[object] = yield Gather(
-        [keep(each.agent_id, each.address) for each in records], context.settings.parallelism
-    )
+    problems = yield from _all(context, [keep(each.agent_id, each.address) for each in records])
     for record, problem in zip(records, problems, strict=True):
-        if isinstance(problem, BaseException) and not isinstance(problem, CutShort):
-            yield from context.say(Notice(f"the transcript of {record.address} is not up to date: {problem}"))
+        if problem is not None and not isinstance(problem, CutShort):
+            text = f"the transcript of {record.address} is not up to date: {problem.message}"
+            yield from context.say(Notice(text))
+
+
+def _all(context: Context, tasks: Sequence[Callable[[], Steps[None]]]) -> Steps[list[ReconcilerError | None]]:
+    """Do the tasks together; returns the error of each. Raises what is no error of ours: that is a defect."""
+    results: list[BaseException | None] = yield Gather(tasks, context.settings.parallelism)
+    problems: list[ReconcilerError | None] = []
+    for each in results:
+        if each is not None and not isinstance(each, ReconcilerError):
+            raise each
+        problems.append(each)
+    return problems
 
 
 def _keep(context: Context, agent: ObservedAgent, address: Address) -> Steps[None]:
     """Archive what the service tells of a running agent now. Raises `ArchiveFailed` and what reads raise."""
     historian = _historian(context)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     record = context.journal.record(address)
     if record is not None and record.agent_id == agent.agent_id:
         historian.seat(agent.agent_id, address.channel, record.uid)
     said = yield from historian.history(agent.agent_id)
     turns = yield from historian.turns(agent.agent_id)
-    known = Transcript(_session(context, agent, address), now)
-    if said is not None:
-        known = replace(known, said=said.contents)
-    yield Preserve(replace(known, turns=turns.turns if turns is not None else ()))
+    yield Preserve(
+        Transcript(
+            _session(context, agent.agent_id, address, agent, now),
+            now,
+            said.contents if said is not None else (),
+            turns.turns if turns is not None else (),
+        )
+    )
 
 
 def _historian(context: Context) -> Historian:
@@ -119,7 +140,12 @@ def _historian(context: Context) -> Historian:
     return context.provider
 
 
-def _session(context: Context, agent: ObservedAgent, address: Address) -> ArchivedSession:
+def _session(
+    context: Context, agent_id: str, address: Address, agent: ObservedAgent | None, now: float
+) -> ArchivedSession:
+    """Whose transcript it is: as the service tells of the agent, else as our record does."""
     record = context.journal.record(address)
-    name = agent.name or (record.name if record is not None and record.agent_id == agent.agent_id else "")
-    return ArchivedSession(context.owner, address, agent.agent_id, name, agent.started_at)
+    known = record if record is not None and record.agent_id == agent_id else None
+    name = (agent.name if agent is not None else None) or (known.name if known is not None else "")
+    started = next((each.started_at for each in (agent, known) if each is not None), now)
+    return ArchivedSession(context.owner, address, agent_id, name, started)

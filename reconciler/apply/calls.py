@@ -250,9 +250,9 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
     for pause in _pauses():
         agent = yield from context.provider.query(agent_id)
         if agent is None or agent.status.is_terminal:
-            if agent is not None:
-                yield from archive_end(context, agent, address, agent.message or "told to leave")
-            break
+            intent = Intent(Operation.LEAVE, address, "", 0.0, agent_id=agent_id)
+            yield from conclude_gone(context, intent, agent)
+            return
         yield from context.not_yet(f"agent {agent_id} was told to leave and is still {agent.status}")
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.farewell:
@@ -263,11 +263,14 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
             )
         yield from context.check_open()
         yield Sleep(pause)
-    yield from conclude_gone(context, Intent(Operation.LEAVE, address, "", 0.0, agent_id=agent_id))
 
 
-def conclude_gone(context: Context, intent: Intent) -> Steps[None]:
-    """Note that the agent of a leave has ended: the intent is closed, and the record goes unless a successor comes."""
+def conclude_gone(context: Context, intent: Intent, agent: ObservedAgent | None = None) -> Steps[None]:
+    """Note that the agent of a leave has ended: the intent is closed, and the record goes unless a successor comes.
+
+    Its archive is closed as long as the record is there. `agent` is given where the service still tells of it.
+    """
+    yield from archive_end(context, intent.agent_id, intent.address, agent, "told to leave")
     context.joined.pop(intent.agent_id, None)  # started and replaced by one run: nobody waits for it
     context.gone.add(intent.agent_id)
     record = context.journal.record(intent.address)

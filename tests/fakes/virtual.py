@@ -178,7 +178,7 @@ class Virtual:
     def _result(self, task: Callable[[], Steps[Any]]) -> Any:
         try:
             return self.run(task())
-        except ReconcilerError as problem:
+        except Exception as problem:
             return problem
 
     def _secret(self, ref: SecretRef) -> Secret:

@@ -151,6 +151,41 @@ def test_an_agent_that_ended_by_itself_has_its_archive_closed_with_the_services_
     assert ended[0][-1]["cause"]
 
 
+def test_an_agent_that_the_service_forgets_at_once_has_its_archive_closed_too(virtual: Virtual) -> None:
+    wanted = kept(agent("a/one"), agent("b/two"))
+    apply(virtual, wanted)
+    talk(virtual, "farewell")
+    virtual.service.set_switches(get_exited="404")
+
+    def end_the_other(request: HttpRequest) -> None:
+        # An operator ends it after the run has seen it alive: this run finds it gone when it wants it to leave.
+        if request.url.endswith("/leave"):
+            virtual.on_request = None
+            for running in virtual.live():
+                virtual.run(virtual.provider().leave(running.agent_id))
+
+    virtual.on_request = end_the_other
+    virtual.run(workflow.apply(replace(virtual.job(wanted), destroying=True), virtual.provider()))
+    assert virtual.live() == []
+    ends = {lines[0]["address"]: lines[-1] for lines in archives(virtual).values()}
+    assert {address: (end["type"], end["cause"]) for address, end in ends.items()} == {
+        "a/one": ("end", "told to leave"),
+        "b/two": ("end", "told to leave"),
+    }
+
+
+def test_what_is_no_error_of_ours_is_not_hidden_by_an_archive(virtual: Virtual) -> None:
+    apply(virtual, kept(agent("a/one")))
+
+    class Broken:
+        def preserve(self, transcript: Transcript) -> None:
+            raise ZeroDivisionError
+
+    virtual.archive = Broken()
+    with pytest.raises(ZeroDivisionError):
+        keep_running(virtual)
+
+
 def test_a_second_look_adds_only_what_is_new(virtual: Virtual) -> None:
     apply(virtual, kept(agent("a/one")))
     talk(virtual, "one", "two")
