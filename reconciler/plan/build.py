@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import cast
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
@@ -45,7 +44,7 @@ from reconciler.plan.dangers import (
 from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
-from reconciler.plan.freeze import freezer, without_target
+from reconciler.plan.freeze import Freezes, without_target
 from reconciler.plan.guard import (
     Cost,
     Policy,
@@ -211,20 +210,17 @@ def build_plan(
             more[facts.address] = tuple(others)
     postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
-    freeze = freezer(
-        fleet.freezes,
-        addresses,
-        now=basis.now,
-        is_urgent=lambda change: is_urgent(change, basis.now, able),
-    )
+    freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []
 
     def frozen(change: Change) -> Change:
-        held = freeze(change)
-        if held is change or not policy.override_freeze:
-            return held
-        thawed.append(cast("Hold", held))
-        return change
+        held = None if is_urgent(change, basis.now, able) else freezes.hold(change)
+        if held is None:
+            return change
+        if policy.override_freeze:
+            thawed.append(held)
+            return change
+        return held
 
     decided = [(facts, frozen(change)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]

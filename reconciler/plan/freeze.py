@@ -6,13 +6,13 @@ less than 2 h left: then the service would end it anyway, at an instant that nob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.instants import moment
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet, Freeze
-from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, Rotate, action_of
+from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, action_of
 from reconciler.plan.selection import matching_any
 
 EVERYTHING = "*"
@@ -28,54 +28,30 @@ FREEZABLE: Mapping[str, str] = {
 }
 USUALLY_FROZEN = frozenset({Action.UPDATE.value, Action.REPLACE.value, Action.LEAVE.value})
 
-Freezer = Callable[[Change], Change]
 
+class Freezes:
+    """What is frozen at one instant (`now`, epoch seconds), among the addresses that there are."""
 
-def freezer(
-    freezes: Iterable[Freeze],
-    addresses: Collection[Address],
-    *,
-    now: float,
-    is_urgent: Callable[[Change], bool],
-) -> Freezer:
-    """What holds each change that a freeze names, as of `now` (epoch seconds).
+    def __init__(self, freezes: Iterable[Freeze], addresses: Collection[Address], now: float) -> None:
+        lasting = sorted((each for each in freezes if each.until > now), key=lambda each: -each.until)
+        self._reach = [(each, matching_any(each.targets, addresses)) for each in lasting]
 
-    `is_urgent` says of a rotation that it can wait no longer. Of several freezes the one that ends last holds.
-    """
-    reach = [(each, matching_any(each.targets, addresses)) for each in _lasting(freezes, now)]
+    def holding(self, kind: Action, address: Address) -> Freeze | None:
+        """The freeze that holds a kind of change at an address, of several the one that ends last; None where none does."""
+        found = (each for each, frozen in self._reach if kind in each.kinds and address in frozen)
+        return next(found, None)
 
-    def freeze(change: Change) -> Change:
-        if isinstance(change, (Hold, Keep)) or (isinstance(change, Rotate) and is_urgent(change)):
-            return change
-        kind = action_of(change).value
-        for each, frozen in reach:
-            if kind in each.kinds and change.address in frozen:
-                return Hold(change, Reason(Because.FROZEN, told(each)), each.until)
-        return change
-
-    return freeze
-
-
-def freezing(freezes: Iterable[Freeze], address: Address, kind: Action, now: float) -> Freeze | None:
-    """The freeze that holds a kind of change at one address, as of `now` (epoch seconds), if any."""
-    return next(
-        (
-            each
-            for each in _lasting(freezes, now)
-            if kind in each.kinds and matching_any(each.targets, [address])
-        ),
-        None,
-    )
+    def hold(self, change: Change) -> Hold | None:
+        """What a change becomes where it is frozen; None where it is not, or is held already."""
+        if isinstance(change, (Hold, Keep)):
+            return None
+        freeze = self.holding(action_of(change), change.address)
+        return None if freeze is None else Hold(change, Reason(Because.FROZEN, told(freeze)), freeze.until)
 
 
 def told(freeze: Freeze) -> str:
     """A freeze in words: until when, and why."""
     return f"frozen until {moment(freeze.until)}: {freeze.reason}"
-
-
-def _lasting(freezes: Iterable[Freeze], now: float) -> list[Freeze]:
-    """The freezes that are not over, the one that ends last first."""
-    return sorted((each for each in freezes if each.until > now), key=lambda each: -each.until)
 
 
 def without_target(fleet: DesiredFleet, addresses: Collection[Address]) -> Iterable[Problem]:

@@ -20,7 +20,7 @@ from reconciler.model.writes import (
     Write,
 )
 from reconciler.plan.change import Action
-from reconciler.plan.freeze import freezing, told
+from reconciler.plan.freeze import Freezes, told
 from reconciler.plan.intents import late_copy_note
 from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import Now, Observer, ReadState, Steps
@@ -71,8 +71,10 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
 
 
 def _refuse_frozen(job: Job, address: Address, kind: Action) -> Steps[None]:
+    state: State = yield ReadState()
     now: float = yield Now()
-    holding = freezing(job.fleet.freezes, address, kind, now)
+    addresses = {address, *job.fleet.agents, *state.records}
+    holding = Freezes(job.fleet.freezes, addresses, now).holding(kind, address)
     if holding is not None:
         raise Refused(
             f"{kind} {address} is {told(holding)}; nothing was done",

@@ -155,6 +155,15 @@ def test_the_verbs_of_one_address_are_frozen_where_the_freeze_names_them(virtual
     assert Address("a", "one") in virtual.state.read().records
 
 
+def test_an_address_in_a_freeze_is_no_pattern_for_the_verbs_of_one_address_either(virtual: Virtual) -> None:
+    apply(virtual, fleet(agent("room[1]/a"), agent("room1/a")))
+    wanted = frozen(virtual, agent("room1/a"), kinds=frozenset({Action.FORGET.value}), targets=("room[1]/a",))
+    virtual.run(workflow.forget(virtual.job(wanted), Address("room1", "a")))
+    with pytest.raises(Refused, match="is frozen until"):
+        virtual.run(workflow.forget(virtual.job(wanted), Address("room[1]", "a")))
+    assert set(virtual.state.read().records) == {Address("room[1]", "a")}
+
+
 def test_a_target_that_means_nobody_is_warned_of(virtual: Virtual) -> None:
     wanted = frozen(virtual, agent("a/one"), targets=("a/*", "b/*"))
     (warning,) = plan(virtual, wanted).warnings
