@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reconciler.cli.jobs import Flags
 from reconciler.cli.output import Output
+from reconciler.cli.revisions import commit_named
 from reconciler.config import POLICY_FILE, load_policy
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.git import Git
@@ -25,15 +26,7 @@ def under_policy(
     if flags.policy_from is None:
         return fleet, policy
     git = Git(Path(directory))
-    found = git.read(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{flags.policy_from}^{{commit}}"
-    )
-    if not found:
-        raise UsageError(
-            f"git knows no commit {flags.policy_from!r} in {directory}, whose policy is wanted; nothing was done",
-            hint="fetch it first: a shallow clone has the last commit only (actions/checkout: fetch-depth: 0)",
-        )
-    commit = found.decode().strip()
+    commit = commit_named(git, flags.policy_from)
     if not git.read("ls-tree", "--full-tree", commit, POLICY_FILE):
         output.warn_once(f"{flags.policy_from} has no {POLICY_FILE}: no policy restricts this plan")
         return fleet, policy

@@ -16,8 +16,9 @@ from reconciler.diagnostics import Problem
 from reconciler.errors import UsageError
 from reconciler.importing.bodies import Sources, read_sources
 from reconciler.importing.entries import RunningAgent
-from reconciler.importing.files import FLEET_FILE, ImportedFleet, fleet_of, marked
+from reconciler.importing.files import ImportedFleet, fleet_of, marked
 from reconciler.importing.problems import SourceLine, Unimportable
+from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.escape import visible
 from reconciler.report.sentences import plural
 

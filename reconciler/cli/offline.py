@@ -12,9 +12,9 @@ from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.revisions import files_at
-from reconciler.config.files.documents import FLEET_FILE
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.model.address import Owner
+from reconciler.model.fleet import FLEET_FILE
 from reconciler.model.record import State
 from reconciler.plan.build import Plan
 from reconciler.providers import connector_of

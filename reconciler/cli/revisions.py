@@ -56,25 +56,33 @@ def _named(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
+def commit_named(git: Git, revision: str) -> str:
+    """The id of the commit that a revision means.
+
+    Raises `UsageError` where this is no checkout, or the revision is unknown (a shallow clone may lack it).
+    """
+    found = git.read("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if not found:
+        raise UsageError(
+            f"git knows no commit {revision!r} in {git.directory}; nothing was done",
+            hint="fetch it first: a shallow clone has the last commit only (actions/checkout: fetch-depth: 0)",
+        )
+    return found.decode().strip()
+
+
 @contextmanager
 def files_at(directory: Path, revision: str) -> Iterator[Path]:
     """The directory as a commit has it, in a temporary place; an empty one where the commit does not have it.
 
-    Raises `UsageError` where this is no checkout, or the revision is unknown (a shallow clone may lack it).
+    Raises as `commit_named` does.
     """
     git = Git(directory)
-    commit = git.read("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if commit is None:
-        raise UsageError(
-            f"git knows no commit {revision!r} in {directory}",
-            hint="fetch it first: a shallow clone has the last commit only (actions/checkout: fetch-depth: 0)",
-        )
-    name = commit.decode().strip()
-    listed = git.read("ls-tree", name, "./")
+    commit = commit_named(git, revision)
+    listed = git.read("ls-tree", commit, "./")
     with tempfile.TemporaryDirectory(prefix="reconciler-") as place:
         root = Path(place)
         if listed:
-            _unpack(_archive(git, name), root)
+            _unpack(_archive(git, commit), root)
         yield root
 
 

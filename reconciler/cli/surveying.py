@@ -15,7 +15,7 @@ from reconciler.cli.session import Session
 from reconciler.driver.secrets import SecretSources
 from reconciler.errors import UsageError
 from reconciler.model.address import Address, Owner
-from reconciler.model.fleet import Area, DesiredFleet, Service
+from reconciler.model.fleet import FLEET_FILE, Area, DesiredFleet, Service
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
 from reconciler.plan.change import target_of
@@ -41,7 +41,7 @@ def survey_all(area: str | None, output: Output, parallelism: int) -> tuple[str,
 
 def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism: int) -> SurveyReport:
     """What runs: with a fleet its status and what is not its own, without one everything."""
-    is_fleet = (Path(fleet.directory) / "fleet.yaml").exists() or fleet.environment is not None
+    is_fleet = (Path(fleet.directory) / FLEET_FILE).exists() or fleet.environment is not None
     if not is_fleet:
         _, found = survey_all(area, output, parallelism)
         return SurveyReport(tuple(_row(each) for each in found), len(found))

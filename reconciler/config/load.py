@@ -26,7 +26,7 @@ from reconciler.config.expand.origins import Loaded
 from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_archive, parse_freezes, parse_limits, parse_service
 from reconciler.config.expand.variables import Scope, Shared
-from reconciler.config.files.documents import FLEET_FILE, FileLimits, Files, Unreadable
+from reconciler.config.files.documents import FileLimits, Files, Unreadable
 from reconciler.config.ignoring import accept, read_entries
 from reconciler.config.rules import Rules
 from reconciler.config.templates.compiler import Templates
@@ -35,7 +35,7 @@ from reconciler.diagnostics import Problem, Problems, did_you_mean
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import ENVIRONMENT, FLEET, Address, Owner
 from reconciler.model.fingerprint import digest
-from reconciler.model.fleet import DesiredFleet
+from reconciler.model.fleet import FLEET_FILE, DesiredFleet
 from reconciler.model.spec import AgentSpec
 
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 from reconciler.importing.bodies import JoinBody
 from reconciler.importing.entries import ImportedAgent, RunningAgent, entries_of
 from reconciler.importing.references import Names
+from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.documents import to_yaml
 from reconciler.report.escape import visible
 
-FLEET_FILE: Final = "fleet.yaml"
 AGENTS_FILE: Final = "agents/imported.yaml"
 PROFILE: Final = "shared"
 # What belongs to an agent, or to the reconciler, and never to a profile.

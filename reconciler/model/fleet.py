@@ -6,12 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
 from reconciler.services import DEFAULT_KIND
+
+# The file that makes a directory a fleet.
+FLEET_FILE: Final = "fleet.yaml"
 
 
 class Area(StrEnum):

@@ -16,7 +16,7 @@ from reconciler.plan.guard import Refusal
 from reconciler.report import sentences
 from reconciler.report.addresses import shortened
 from reconciler.report.fieldlines import FieldLines, row_subject, row_texts
-from reconciler.report.problem_formats import FLEET_FILE
+from reconciler.report.problem_formats import FLEET_PLACE
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 
@@ -93,7 +93,7 @@ def of_drift(plan: Plan) -> tuple[Problem, ...]:
 
 
 def _refusal(found: Refusal) -> Problem:
-    return Problem(sentences.refusal_rule(found.limit), found.text, FLEET_FILE)
+    return Problem(sentences.refusal_rule(found.limit), found.text, FLEET_PLACE)
 
 
 def _change(rule: str, row: ChangeRow) -> Problem:
@@ -107,7 +107,7 @@ def _change(rule: str, row: ChangeRow) -> Problem:
         *(f"{line.sign} {line.text}" for line in shown),
         *(shortened(row.addresses) if len(row.addresses) > 1 else ()),
     ]
-    where = row.places[0] if row.places else FLEET_FILE
+    where = row.places[0] if row.places else FLEET_PLACE
     summary = f"{row_subject(row)} {row.headline}"
     return Problem(rule, summary, where, why="\n".join(why), severity=Severity.WARNING)
 
@@ -120,7 +120,7 @@ def _dangers(plan: Plan) -> Iterator[Problem]:
         yield Problem(
             "secret-host",
             text if each.allowed else f"DANGER: {text}",
-            places.get((each.reference, each.host), FLEET_FILE),
+            places.get((each.reference, each.host), FLEET_PLACE),
             help=None if each.allowed else f"if that is meant, say so with --allow secret-host={host}",
             severity=Severity.WARNING if each.allowed else Severity.ERROR,
         )

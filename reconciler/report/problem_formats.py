@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from reconciler import __version__
 from reconciler.diagnostics import Problem, Span
+from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.documents import as_json
 from reconciler.report.escape import github_message, github_property, visible
 from reconciler.report.formats import ExplainRule, no_rules
@@ -20,7 +21,7 @@ from reconciler.report.json_plan import diagnostic_tree
 
 FORMAT_VERSION = "1.0"
 # Where a problem without a place is shown: every fleet has this file.
-FLEET_FILE = Span("fleet.yaml")
+FLEET_PLACE = Span(FLEET_FILE)
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -150,7 +151,7 @@ def _result(found: Problem, rule_index: int, root: str) -> dict[str, Any]:
         "level": found.severity.value,
         "message": {"text": text},
         # Code scanning takes no result without a place.
-        "locations": [_location(found.where or FLEET_FILE, root)],
+        "locations": [_location(found.where or FLEET_PLACE, root)],
     }
     if found.related:
         result["relatedLocations"] = [
@@ -179,7 +180,7 @@ def render_code_quality(diagnostics: Iterable[Problem], *, root: str = "") -> st
     seen: Counter[tuple[str, str, str]] = Counter()
     tree = []
     for each in _sorted(diagnostics):
-        where = each.where or FLEET_FILE
+        where = each.where or FLEET_PLACE
         key = (each.rule, _below(root, where.file), each.summary)
         seen[key] += 1
         parts = [each.summary, each.why, f"help: {each.help}" if each.help else None]

@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 from reconciler import config
 from reconciler.cli.ci.job import git_says
 from reconciler.cli.output import Output
+from reconciler.cli.revisions import commit_named
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.git import Git
 from reconciler.model.address import ENVIRONMENT, NO_ENVIRONMENT
+from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.documents import as_json_line
 from reconciler.report.escape import visible
 
-FLEET_FILE = "fleet.yaml"
 _HARMLESS = re.compile(r"(?!-)[A-Za-z0-9._/+=@,-]+")
 # What a runner calls the commit before the first of a branch.
 _NOTHING = "0" * 40
@@ -38,13 +39,7 @@ def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -
 
 def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Output) -> list[PurePosixPath]:
     """The fleets in whose directories a file differs; all of them where the policy does."""
-    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    commit = found.text
-    if found.code:
-        raise UsageError(
-            f"git knows no commit {revision!r} here",
-            hint="fetch it first: a shallow clone has the last commit only (actions/checkout: fetch-depth: 0)",
-        )
+    commit = commit_named(git, revision)
     changed = _paths(git, "diff-tree", "-r", "-z", "--no-renames", "--name-only", commit, "HEAD")
     for gone in sorted({*_fleets(_names(git, commit))} - {*_fleets(_names(git, "HEAD"))}):
         output.say(

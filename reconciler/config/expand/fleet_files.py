@@ -8,7 +8,6 @@ from dataclasses import replace
 from reconciler.config.expand.layout import FleetFile, names, read_fleet
 from reconciler.config.files.documents import (
     DEFAULT_INCLUDE,
-    FLEET_FILE,
     TEMPLATE_SUFFIX,
     Document,
     Files,
@@ -20,6 +19,7 @@ from reconciler.config.files.documents import (
 from reconciler.config.templates.whole_files import RenderedFile
 from reconciler.diagnostics import Problems, Span
 from reconciler.errors import InvalidConfig
+from reconciler.model.fleet import FLEET_FILE
 
 
 class FleetReader:

@@ -14,11 +14,12 @@ from reconciler.config.expand.blocks import CompiledFile, agent_blocks
 from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.template_problems import problem_of
 from reconciler.config.expand.variables import Scope
-from reconciler.config.files.documents import FLEET_FILE, Files, Unreadable
+from reconciler.config.files.documents import Files, Unreadable
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
 from reconciler.config.templates.worker import Ended, Worker, WorkerLimits
 from reconciler.diagnostics import Problem, Problems, Severity, Span
+from reconciler.model.fleet import FLEET_FILE
 
 T = TypeVar("T")
 

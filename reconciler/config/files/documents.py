@@ -24,9 +24,9 @@ from reconciler.config.yaml.errors import in_text
 from reconciler.config.yaml.reader import parse_yaml
 from reconciler.config.yaml.tree import Parsed, YamlLimits
 from reconciler.diagnostics import Problem, ProblemError, Problems, Span, nearest
+from reconciler.model.fleet import FLEET_FILE
 from reconciler.secrets.sources import is_hidden
 
-FLEET_FILE = "fleet.yaml"
 DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
 TEMPLATE_SUFFIX = ".j2"
 YAML_SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2")
