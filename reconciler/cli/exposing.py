@@ -112,5 +112,5 @@ def _operation(request: HttpRequest) -> str:
     """The service's word for a request, without the id in its path."""
     last = request.url.rsplit("/", 1)[-1]
     if request.method == "GET":
-        return "list" if last == "agents" else "query"
+        return {"agents": "list", "history": "history", "turns": "turns"}.get(last, "query")
     return last if last in ("join", "update", "leave") else "other"

@@ -89,6 +89,8 @@ def test_requests_are_counted_by_operation_and_code() -> None:
             ("POST", "join"),
             ("GET", "agents"),
             ("GET", "agents/A42"),
+            ("GET", "agents/A42/history"),
+            ("GET", "agents/A42/turns"),
             ("POST", "agents/A42/leave"),
         ):
             await sender.send(HttpRequest(method, f"{base}/{path}"), 0)
@@ -103,7 +105,7 @@ def test_requests_are_counted_by_operation_and_code() -> None:
     }
     assert told == {
         f"reconciler_service_requests_total{{{each}}}": 1.0
-        for each in ("409,join", "200,list", "200,query", "200,leave")
+        for each in ("409,join", "200,list", "200,query", "200,history", "200,turns", "200,leave")
     }
     assert found["reconciler_state_commits_total{local,made}"] == 1
     assert found["reconciler_notifications_total{failed}"] == 1
