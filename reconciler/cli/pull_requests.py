@@ -51,15 +51,26 @@ def refuse_unmerged(environment: Mapping[str, str], what: RefusedOnPullRequest) 
     )
 
 
-def _request(path: str) -> Mapping[str, Any]:
-    """The pull request of the event; empty where it cannot be told."""
+def github_event(path: str) -> Mapping[str, Any]:
+    """The event that a job of GitHub runs for, from the file of GITHUB_EVENT_PATH.
+
+    Raises `UsageError` where it cannot be read.
+    """
     import orjson
 
     try:
         with Path(path).open("rb") as file:
             event = orjson.loads(file.read(_LARGEST))
-        request = event["pull_request"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
+        raise UsageError("the event cannot be read (GITHUB_EVENT_PATH)") from None
+    return event if isinstance(event, dict) else {}
+
+
+def _request(path: str) -> Mapping[str, Any]:
+    """The pull request of the event; empty where it cannot be told."""
+    try:
+        request = github_event(path).get("pull_request")
+    except UsageError:
         return {}
     return request if isinstance(request, dict) else {}
 

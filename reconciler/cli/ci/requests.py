@@ -7,15 +7,14 @@ no number that a fork wrote down is taken.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from reconciler.cli.pull_requests import github_event
 from reconciler.codehosts import Head
 from reconciler.codehosts.settings import Settings, commit_id
 from reconciler.errors import UsageError
 from reconciler.ports import Sleep, Steps
 
-_LARGEST = 64 * 1024 * 1024
 # A code host may know which pull request a commit belongs to only a moment after the push, seconds.
 _LATE = (0.5, 2.0)
 
@@ -26,7 +25,7 @@ def request_of(settings: Settings, said: int | None) -> Steps[int]:
         return said
     if settings.number is not None:
         return settings.number
-    event = _event(settings.event)
+    event = github_event(settings.event) if settings.event else {}
     if number := _number(event):
         return number
     run = event.get("workflow_run")
@@ -88,17 +87,3 @@ def _head(run: Mapping[str, Any]) -> Head:
             hint="say which pull request is meant with --pull-request N",
         )
     return Head(name, branch, commit)
-
-
-def _event(path: str) -> Mapping[str, Any]:
-    """GitHub's event; empty where there is none."""
-    if not path:
-        return {}
-    import orjson
-
-    try:
-        with Path(path).open("rb") as file:
-            event = orjson.loads(file.read(_LARGEST))
-    except (OSError, ValueError):
-        raise UsageError("the event cannot be read (GITHUB_EVENT_PATH)") from None
-    return event if isinstance(event, dict) else {}
