@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -69,7 +69,7 @@ class Flags:
             limits,
             hosts,
             beside,
-            _read_only(self.only),
+            None if self.only is None else read_kinds("--only", self.only),
             self.prune_unrecorded,
             override_freeze=(self.override_freeze or "").strip(),
         )
@@ -109,11 +109,16 @@ def parse_address(text: str) -> Address:
         raise UsageError(str(problem), hint="`reconciler status` lists addresses") from problem
 
 
-def _read_only(text: str | None) -> frozenset[Action] | None:
-    if text is None:
-        return None
-    kinds = [each.strip() for each in text.split(",") if each.strip()]
-    unknown = [each for each in kinds if each not in KINDS]
-    if unknown or not kinds:
-        raise click.BadParameter(f'--only knows {", ".join(KINDS)}; not "{", ".join(unknown) or text}"')
-    return frozenset(Action(each) for each in kinds)
+def read_kinds(flag: str, text: str, words: Mapping[str, frozenset[Action]] = {}) -> frozenset[Action]:
+    """The kinds of change in a list with commas, or what one of the `words` stands for.
+
+    Raises `click.BadParameter` for a name that is no kind, and where no kind is named.
+    """
+    named = [each.strip() for each in text.split(",") if each.strip()]
+    if len(named) == 1 and named[0] in words:
+        return words[named[0]]
+    unknown = [each for each in named if each not in KINDS]
+    if unknown or not named:
+        known = " and ".join((", ".join(KINDS), *words))
+        raise click.BadParameter(f'{flag} knows {known}; not "{", ".join(unknown) or text}"')
+    return frozenset(map(Action, named))

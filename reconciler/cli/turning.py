@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import click
-
 from reconciler.cli import wiring
-from reconciler.cli.jobs import KINDS, Flags, make_job
+from reconciler.cli.jobs import KINDS, Flags, make_job, read_kinds
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.progress import log_watcher
@@ -22,6 +20,7 @@ from reconciler.report.turned import turn_json, turn_text
 from reconciler.workflow import Job
 
 ALL = "all"
+EVERY_KIND = frozenset(map(Action, KINDS))
 _CODES = {
     TurnResult.UNCHANGED: ExitCode.DONE,
     TurnResult.DONE: ExitCode.DONE,
@@ -46,18 +45,11 @@ class StandingFlags:
 
     def kinds(self) -> frozenset[Action]:
         """The kinds of change that need no approval."""
-        named = [each.strip() for each in self.allow_kinds.split(",") if each.strip()]
-        if named == [ALL]:
-            return frozenset(Action(each) for each in KINDS)
-        unknown = [each for each in named if each not in KINDS]
-        if unknown or not named:
-            text = ", ".join(unknown) or self.allow_kinds
-            raise click.BadParameter(f'--allow-kinds knows {", ".join(KINDS)} and {ALL}; not "{text}"')
-        return frozenset(Action(each) for each in named)
+        return read_kinds("--allow-kinds", self.allow_kinds, {ALL: EVERY_KIND})
 
     def check(self, fleet: DesiredFleet) -> None:
         """Raise `UsageError` for a fleet whose files may do everything by a merge, and write no limit for that."""
-        if self.kinds() == frozenset(map(Action, KINDS)) and fleet.limits == Limits():
+        if self.kinds() == EVERY_KIND and fleet.limits == Limits():
             raise UsageError(
                 f"--allow-kinds {ALL} makes each merge an approval, and the files of {fleet.owner} write no limits",
                 hint="write `limits: {hang_ups: 30%, leave: 30%}` or others into fleet.yaml",
