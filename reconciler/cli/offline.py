@@ -17,8 +17,7 @@ from reconciler.model.address import Owner
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.model.record import State
 from reconciler.plan.build import Plan
-from reconciler.providers import connector_of
-from reconciler.services import entry_of
+from reconciler.providers import capabilities_of
 from reconciler.state.log.snapshots import latest, ref_of
 from reconciler.state.opening import is_in_git, open_state
 from reconciler.workflow import Job
@@ -27,7 +26,7 @@ from reconciler.workflow import Job
 def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str | None) -> Plan:
     """What the files change: against the state, or against what `base` (a commit) has in its place."""
     fleet = wiring.load_fleet(flags, output)
-    able = connector_of(entry_of(fleet.service.kind)).capabilities(fleet.service)
+    able = capabilities_of(fleet.service)
     fleet, policy = under_policy(fleet, chosen, flags.directory, output)
     job = Job(fleet, selection=chosen.selection(), policy=policy)
     if base is not None:

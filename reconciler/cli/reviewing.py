@@ -21,8 +21,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.approval import Review, review_of
 from reconciler.plan.build import Plan
 from reconciler.plan.guard import Policy
-from reconciler.providers import connector_of
-from reconciler.services import entry_of
+from reconciler.providers import capabilities_of
 from reconciler.state.log.snapshots import Snapshot, at, ref_of
 from reconciler.state.opening import is_in_git
 from reconciler.workflow import Job
@@ -41,8 +40,7 @@ def plan_at(job: Job, flags: FleetFlags, chosen: Flags, snapshot: Snapshot) -> P
 
 
 def _offline(job: Job, snapshot: Snapshot) -> Plan:
-    service = job.fleet.service
-    able = connector_of(entry_of(service.kind)).capabilities(service)
+    able = capabilities_of(job.fleet.service)
     return workflow.offline_plan(job, snapshot.state, able, against="the state")
 
 

@@ -15,7 +15,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.fleet import Service
 from reconciler.ports import HttpRequest, Pace, Provider, Steps
 from reconciler.secrets import Secret
-from reconciler.services import ServiceEntry
+from reconciler.services import ServiceEntry, entry_of
 
 
 class Purpose(StrEnum):
@@ -111,6 +111,11 @@ def connector_of(entry: ServiceEntry) -> Connector:
     module, _, name = entry.connector.partition(":")
     connector: Connector = getattr(importlib.import_module(module), name)
     return connector
+
+
+def capabilities_of(service: Service) -> Capabilities:
+    """What the service of a fleet can do to a running agent. Nobody is asked."""
+    return connector_of(entry_of(service.kind)).capabilities(service)
 
 
 def secrets_in(request: HttpRequest) -> Iterator[Secret]:
