@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from reconciler.apply.events import Result
 from reconciler.cli.output import MASKER, Output
 from reconciler.controller.loop import FilesRead, TurnEnded
-from reconciler.controller.turn import Turned
+from reconciler.controller.turn import Turned, TurnResult
 from reconciler.errors import UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.change import Because, Hold
@@ -142,5 +142,5 @@ def _of_turn(fleet: DesiredFleet, turned: Turned) -> Iterator[Message]:
             yield Message(visible(str(row.address)), row.result.value, fleet.digest, text)
     for refused in turned.refused:
         yield Message("", "refused", fleet.digest, visible(refused))
-    if turned.problem is not None and turned.result.value == "failed":
+    if turned.problem is not None and turned.result is TurnResult.FAILED:
         yield Message("", f"turn_failed {turned.problem.rule}", fleet.digest, visible(turned.problem.message))

@@ -19,12 +19,12 @@ from reconciler.cli.jobs import parse_address
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal
-from reconciler.diagnostics import nearby
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import StateError, StateLocked, UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
 from reconciler.model.writes import PutMoved
+from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import (
     Commit,
     Lock,
@@ -77,7 +77,7 @@ def record(flags: FleetFlags, output: Output, address: str) -> dict[str, Any]:
     with closing(backend.store) as store:
         found = StateReport(backend.name, store.read())
         if where not in found.addresses:
-            known = ", ".join(nearby(str(where), map(str, found.addresses)))
+            known = nearest_addresses(where, found.addresses)
             raise UsageError(
                 f"the state has no record of {where}",
                 hint=f"the nearest that it has: {known}"

@@ -25,6 +25,7 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
+    act_of,
     action_of,
     diffs_of,
 )
@@ -92,7 +93,7 @@ def review_of(changes: Iterable[Change], secrets: Iterable[tuple[str, str]] = ()
     for change in changes:
         if isinstance(change, Keep) or (isinstance(change, Hold) and change.until is None):
             continue
-        act = change.change if isinstance(change, Hold) else change
+        act = act_of(change)
         acts[act.address] = acts.get(act.address, frozenset()) | {action_of(act)}
         paths[act.address] = paths.get(act.address, frozenset()) | {each.path for each in diffs_of(act)}
     return Review(acts, paths, frozenset(secrets))

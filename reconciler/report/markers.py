@@ -16,6 +16,8 @@ from reconciler.model.approval import Approval
 PLAN: Final = "plan"
 DRIFT: Final = "drift"
 APPLY: Final = "apply"
+# Of a check of a review, which nobody posts by itself.
+CHECK: Final = "check"
 
 _OWNER = r"[a-z][a-z0-9-]{0,19}\.(?:-|[a-z][a-z0-9-]{0,7})"
 _MARKER = re.compile(rf"<!-- reconciler ({PLAN}|{DRIFT}|{APPLY}): ({_OWNER}) -->")

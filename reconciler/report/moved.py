@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model.address import Owner
+from reconciler.report import markers
 from reconciler.report.escape import fenced, visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
@@ -42,7 +43,7 @@ def render_text(moved: Moved, *, colour: bool) -> str:
 def render_markdown(moved: Moved) -> str:
     """The same for a comment; the hidden first line lets a bot find it again."""
     lines = list(_lines(moved))
-    shown = [f"<!-- reconciler check: {moved.owner} -->", f"### {_verdict(moved)}"]
+    shown = [markers.marker(markers.CHECK, moved.owner), f"### {_verdict(moved)}"]
     return "\n\n".join([*shown, *([fenced(lines, "diff")] if lines else [])]) + "\n"
 
 

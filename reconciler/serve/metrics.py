@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from reconciler.apply.events import Finished
+from reconciler.apply.events import Finished, Result
 from reconciler.controller.loop import CameRound, FilesRead, Led, TurnEnded, Woken
 from reconciler.controller.turn import Turned, TurnResult
 from reconciler.model.address import Owner
@@ -144,7 +144,7 @@ class Metrics:
         ]
         self._token.labels(*whose).set(min(lives, default=0.0))
         self._cost.labels(*whose).set(plan.cost.usd_per_day)
-        open_rows = (each for each in turned.changes if each.result.value not in ("done", "held"))
+        open_rows = (each for each in turned.changes if each.result not in (Result.DONE, Result.HELD))
         self._due.labels(*whose).set(len({each.address for each in open_rows}))
 
 
