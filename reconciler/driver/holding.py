@@ -8,32 +8,25 @@ of its own, and waits for no commit.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.driver.committing import make_durable
-from reconciler.errors import StateError, StateLocked
+from reconciler.driver.lease import HeldLease, clock
+from reconciler.errors import StateError
 from reconciler.model.record import State
 from reconciler.model.writes import Write
 from reconciler.ports import StateStore
 
-SIGNS_IN_A_LEASE = 6
+_SIGNS_IN_A_LEASE = 6
 # How long one commit may take, its reading back included, seconds.
 _COMMIT_SECONDS = 20.0
 # How long a commit waits for others to join, seconds: as long as the last one took, but no longer than this; a store
 # whose commits take less than the shortest is not waited for.
 _SHORTEST_GATHERING, _LONGEST_GATHERING = 0.05, 0.5
 _GATHERING_PAUSE = 0.01
-# Runs on while the machine is suspended, where the system has such a clock: a lease ends meanwhile.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def clock() -> float:
-    """Seconds by a clock that no change of the time of day moves."""
-    return time.clock_gettime(_CLOCK)
 
 
 class Holding:
@@ -51,11 +44,7 @@ class Holding:
         # How long the last commit took, seconds.
         self._took = 0.0
         self._serial = 0
-        # When the lease ends by `clock`, counted from before the last sign of life was asked for; None without one.
-        self._valid_until: float | None = None
-        self._signs: asyncio.Task[None] | None = None
-        # The latest sign of life; on its way, or done.
-        self._sign: asyncio.Task[None] | None = None
+        self._lease = HeldLease(store.lease, fence, signs=_SIGNS_IN_A_LEASE, spare=1 / 3)
         self._pending: list[tuple[Sequence[Write], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -63,11 +52,8 @@ class Holding:
 
     async def take(self, holder: str) -> str:
         """Take the lease and make the state ready; returns what people are to be told. Raises `StateLocked`."""
-        asked_at = clock()
-        await self._store.lease.take(holder)
-        self._valid_until = asked_at + self._store.lease.seconds
         # The signs begin before the state is made ready: to convert a large one takes a while.
-        self._signs = asyncio.ensure_future(self._give_signs())
+        await self._lease.take(holder)
         try:
             await self._store.key.create()
             return await self._store.ledger.prepare()
@@ -77,13 +63,7 @@ class Holding:
 
     async def release(self) -> None:
         """Give the lease back; harmless without one."""
-        if self._signs is not None:
-            self._signs.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._signs
-            self._signs = None
-        self._valid_until = None
-        await self._store.lease.release()
+        await self._lease.release()
 
     async def is_knocked(self) -> bool:
         """Whether somebody else waits for the lease."""
@@ -103,50 +83,12 @@ class Holding:
     async def may_change(self, deadline: float) -> bool:
         """Whether a call that takes up to `deadline` seconds would end within the lease; fences the run if not.
 
-        A process that was stopped or asleep has given no sign meanwhile: it gives one first, and finds out then
-        whether somebody has taken over. Without a lease nothing is refused.
+        Without a lease nothing is refused.
         """
-        if self._valid_until is None:
+        if not self._lease.is_held or await self._lease.lasts(deadline):
             return True
-        if self._is_late(deadline):
-            await self._give_sign()
-        if self._is_late(deadline):
-            self._fence()
-            return False
-        return True
-
-    def _is_late(self, deadline: float) -> bool:
-        return self._valid_until is not None and clock() > self._valid_until - deadline
-
-    async def _give_signs(self) -> None:
-        """Signs of life until the lease is given back or lost; nothing else ends this."""
-        every = self._store.lease.seconds / SIGNS_IN_A_LEASE
-        while True:
-            await asyncio.sleep(every)
-            await self._give_sign()
-            # Errors are tried again until two thirds of the lease are gone.
-            if self._is_late(self._store.lease.seconds / 3):
-                self._fence()
-
-    async def _give_sign(self) -> None:
-        """Give a sign, or go on waiting for the one that is on its way: a slow one counts too, from when it was asked for."""
-        if self._sign is None or self._sign.done():
-            self._sign = asyncio.ensure_future(self._renew())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._store.lease.seconds / SIGNS_IN_A_LEASE):
-                await asyncio.shield(self._sign)
-
-    async def _renew(self) -> None:
-        asked_at, until = clock(), self._valid_until
-        try:
-            await self._store.lease.renew()
-            until = asked_at + self._store.lease.seconds
-        except StateLocked:
-            until = asked_at  # somebody has taken over: no call may start any more
-        except (StateError, OSError):
-            pass  # tried again, until the lease is too old: whoever calls asks that
-        if self._valid_until is not None:
-            self._valid_until = until
+        self._fence()
+        return False
 
     # --- the ledger
 
