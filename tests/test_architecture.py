@@ -190,34 +190,14 @@ def test_what_is_named_as_long_is_long() -> None:
 
 # --- names ----------------------------------------------------------------------------------------------------
 
-# Class names that mean two things, in the files of a module that is being rewritten elsewhere.
-TWICE = {
-    "Body",  # to be renamed by its owner: config/blocks.py
-    "MemoryStore",  # to be renamed by its owner: simulator/memory.py, state/memory.py
-    "Operation",  # to be renamed by its owner: simulator/faults.py
-    "Place",  # to be renamed by its owner: config/merge.py, simulator/world.py
-    "Progress",  # to be renamed by its owner: config/worker.py
-    "Reason",  # to be renamed by its owner: simulator/messages.py
-    "Refusal",  # to be renamed by its owner: model/sources.py
-    "Refused",  # to be renamed by its owner: simulator/messages.py
-    "Rendering",  # to be renamed by its owner: config/rendering.py, config/program.py
-    "Scope",  # to be renamed by its owner: config/scopes.py
-    "Selection",  # to be renamed by its owner: simulator/store.py
-    "Settings",  # to be renamed by its owner: simulator/store.py
-    "Subject",  # to be renamed by its owner: simulator/script.py
-    "Trouble",  # to be renamed by its owner: config/yaml_errors.py, config/trouble.py
-    "_Document",  # to be renamed by its owner: plan/planfile.py, state/document.py
-}
-
 
 def test_a_class_name_means_one_thing() -> None:
     places: dict[str, list[str]] = {}
     for path in MODULES:
-        if not name(path).startswith("model/vendors/"):  # a slot's tables have the vendors' own names
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    places.setdefault(node.name, []).append(name(path))
-    twice = {each: found for each, found in places.items() if len(found) > 1 and each not in TWICE}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name(path))
+    twice = {each: found for each, found in places.items() if len(found) > 1}
     assert twice == {}, "one word for one thing"
 
 

@@ -38,7 +38,7 @@ class _Change(BaseModel):
     change: dict[str, Any]
 
 
-class _Document(BaseModel):
+class _ComparedPlan(BaseModel):
     """As much of a JSON plan as is compared."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -125,7 +125,7 @@ def _of_file(path: Path, plan: Plan) -> _Seen:
     try:
         if len(data) > LARGEST:
             raise ValueError
-        document = _Document.model_validate_json(data)
+        document = _ComparedPlan.model_validate_json(data)
     except (ValidationError, ValueError):
         raise UsageError(
             f"{path} is no plan: neither what `plan --out` writes, nor what `plan --format json` prints",

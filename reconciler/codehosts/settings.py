@@ -23,7 +23,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class CodeHostJob:
     """One job on one code host. `page` is the job's address for people, empty where it is not known.
 
     `event` is the path of the file with GitHub's event; `number` and `commit` are what the variables say.
@@ -38,7 +38,7 @@ class Settings:
     commit: str | None = None
 
 
-def from_environment(env: Mapping[str, str]) -> Settings:
+def from_environment(env: Mapping[str, str]) -> CodeHostJob:
     """The settings that a job's environment gives; `UsageError` names every variable that is missing or wrong."""
     return _of_gitlab(env) if _is_gitlab(env) else _of_github(env)
 
@@ -61,13 +61,13 @@ def _is_gitlab(env: Mapping[str, str]) -> bool:
     return has_gitlab
 
 
-def _of_github(env: Mapping[str, str]) -> Settings:
+def _of_github(env: Mapping[str, str]) -> CodeHostJob:
     _refuse_missing(env, "GITHUB_REPOSITORY", GITHUB_TOKEN)
     repository = _matching(env, "GITHUB_REPOSITORY", _REPOSITORY, "owner/name")
     base = _address(env, "GITHUB_API_URL", _PUBLIC_GITHUB)
     token = _token(env, GITHUB_TOKEN)
     server, run = env.get("GITHUB_SERVER_URL", "https://github.com"), env.get("GITHUB_RUN_ID", "")
-    return Settings(
+    return CodeHostJob(
         github.GitHub(github.api_of(base, token), repository),
         token,
         page=_page(f"{server}/{repository}/actions/runs/{run}") if run else "",
@@ -77,14 +77,14 @@ def _of_github(env: Mapping[str, str]) -> Settings:
     )
 
 
-def _of_gitlab(env: Mapping[str, str]) -> Settings:
+def _of_gitlab(env: Mapping[str, str]) -> CodeHostJob:
     _refuse_missing(env, "CI_API_V4_URL", "CI_PROJECT_ID", GITLAB_TOKEN)
     project = _matching(env, "CI_PROJECT_ID", _PROJECT, "a number or a path")
     token = _token(env, GITLAB_TOKEN)
     number = env.get("CI_MERGE_REQUEST_IID", "")
     if number and not (number.isdecimal() and len(number) < 12):
         raise UsageError("CI_MERGE_REQUEST_IID is no number")
-    return Settings(
+    return CodeHostJob(
         gitlab.GitLab(gitlab.api_of(_address(env, "CI_API_V4_URL", ""), token), project),
         token,
         page=_page(env.get("CI_JOB_URL", "")),

@@ -25,7 +25,7 @@ from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_archive, parse_freezes, parse_limits, parse_service
-from reconciler.config.expand.variables import Scope, Shared
+from reconciler.config.expand.variables import Shared, VariableScope
 from reconciler.config.files.documents import FileLimits, Files, Unreadable
 from reconciler.config.ignoring import accept, read_entries
 from reconciler.config.rules import Rules
@@ -150,7 +150,7 @@ class _Loading:
         self._check_names(fleet)
         composer = Composer(fleet, self.environment, fixed, self.shared, self.problems)
         builtins = {"fleet": fleet.section.get("fleet"), "environment": self.environment, **fixed}
-        root = Scope(self.shared, composer.globals, None, builtins)
+        root = VariableScope(self.shared, composer.globals, None, builtins)
         own = read_agents(fleet.section.document, self.problems, section=FLEET_FILE)
         compiled = [composer.file(own, variables=False)]
         documents = reader.agents(fleet, lambda name, where: self.rendering.file(name, where, root))

@@ -77,7 +77,7 @@ class Fault(StrEnum):
     FILE = "file"  # its path leaves the fleet's directory, or is hidden
 
 
-class Refusal(NamedTuple):
+class RefusedReference(NamedTuple):
     """Why a reference is refused: the kind of fault, and what is wrong in words."""
 
     fault: Fault
@@ -90,23 +90,27 @@ def more_schemes(setting: str | None) -> frozenset[str]:
     return frozenset(each for each in words if _SCHEME.fullmatch(each))
 
 
-def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> Refusal | None:
+def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> RefusedReference | None:
     """Why a reference may not be resolved; None where nothing is wrong. `more` schemes are allowed as well."""
     scheme, path = reference.scheme, reference.path
     if scheme == "env":
         reserved = path.upper().startswith(RESERVED)
         return (
-            Refusal(Fault.OURS, f"names that begin with {' or '.join(RESERVED)} are not given to agents")
+            RefusedReference(
+                Fault.OURS, f"names that begin with {' or '.join(RESERVED)} are not given to agents"
+            )
             if reserved
             else None
         )
     if scheme == "file":
         return _file(path)
     if scheme not in VALS_SCHEMES | more:
-        return Refusal(Fault.SCHEME, f"the scheme {scheme} is not one that files may name")
+        return RefusedReference(Fault.SCHEME, f"the scheme {scheme} is not one that files may name")
     named = _server(scheme, path)
     return (
-        Refusal(Fault.SERVER, f"{named} may name the server that is asked for the secret") if named else None
+        RefusedReference(Fault.SERVER, f"{named} may name the server that is asked for the secret")
+        if named
+        else None
     )
 
 
@@ -120,13 +124,13 @@ def is_hidden(path: str) -> bool:
     return any(part.startswith(".") and part != "." and not part.startswith("..") for part in path.split("/"))
 
 
-def _file(path: str) -> Refusal | None:
+def _file(path: str) -> RefusedReference | None:
     plain = written_path(path)
     if of_machine(plain):
-        return Refusal(Fault.OURS, "what the machine shows of its processes is not given to agents")
+        return RefusedReference(Fault.OURS, "what the machine shows of its processes is not given to agents")
     if plain == ".." or plain.startswith("../"):
-        return Refusal(Fault.FILE, "the path leaves the fleet's directory")
-    return Refusal(Fault.FILE, "the path names something hidden") if is_hidden(path) else None
+        return RefusedReference(Fault.FILE, "the path leaves the fleet's directory")
+    return RefusedReference(Fault.FILE, "the path names something hidden") if is_hidden(path) else None
 
 
 def _server(scheme: str, path: str) -> str | None:

@@ -13,7 +13,7 @@ from reconciler.simulator.agent import Agent, Status
 from reconciler.simulator.app import Clock, Simulator
 from reconciler.simulator.auth import Credentials
 from reconciler.simulator.fault_script import FaultScript
-from reconciler.simulator.faults import Fate, FateKind, FaultError, Operation, fate
+from reconciler.simulator.faults import Fate, FateKind, FaultError, ServiceCall, fate
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
 from reconciler.simulator.store import Store, UnreadableWorld
 from reconciler.simulator.switches import SwitchError, Switches
@@ -29,11 +29,11 @@ __all__ = [
     "FateKind",
     "FaultError",
     "FaultScript",
-    "Operation",
     "Outage",
     "OutageKind",
     "Request",
     "Response",
+    "ServiceCall",
     "Simulator",
     "Status",
     "Store",

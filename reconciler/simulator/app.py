@@ -20,7 +20,7 @@ from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
 from reconciler.simulator.outcomes import Outcome, Stage, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
-from reconciler.simulator.store import Settings, Store
+from reconciler.simulator.store import Store, WorldSettings
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import World
 from reconciler.simulator.world_view import WorldView
@@ -138,7 +138,7 @@ class Simulator:
     # --- settings
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> WorldSettings:
         """What governs the world: clock offset, switches, fault script."""
         with self._lock, self._store.open() as store:
             return store.settings

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.simulator.messages import Reason, Refused
+from reconciler.simulator.messages import ErrorReason, RefusedCall
 
 RTC, RTM = 1, 2
 _JOIN_CHANNEL = 1  # RTC's first privilege
@@ -216,7 +216,9 @@ def authenticate(
         case _:
             raise _unauthorized("an Authorization header with Basic credentials or an agora token is needed")
     if not _APP_ID.match(app_id) or credentials.app_id not in {None, app_id}:
-        raise Refused(403, Reason.INVALID_PERMISSION, "these credentials have no right to this App ID")
+        raise RefusedCall(
+            403, ErrorReason.INVALID_PERMISSION, "these credentials have no right to this App ID"
+        )
     return caller
 
 
@@ -250,5 +252,5 @@ def _token(value: str, app_id: str, credentials: Credentials, now: float, tolera
     return Caller(token)
 
 
-def _unauthorized(detail: str) -> Refused:
-    return Refused(401, Reason.INVALID_PERMISSION, detail)
+def _unauthorized(detail: str) -> RefusedCall:
+    return RefusedCall(401, ErrorReason.INVALID_PERMISSION, detail)

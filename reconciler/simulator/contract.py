@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from reconciler.simulator.messages import Reason
+from reconciler.simulator.messages import ErrorReason
 
 
 class ContractBreach(NamedTuple):
     """The first thing that is wrong with a body, and where."""
 
-    reason: Reason
+    reason: ErrorReason
     where: str
     text: str
 
@@ -55,18 +55,18 @@ class Strictness(NamedTuple):
 
 def wrong(text: str, where: str = "") -> ContractBreach:
     """A field whose value is not allowed."""
-    return ContractBreach(Reason.INVALID_FIELD_VALUE, where, text)
+    return ContractBreach(ErrorReason.INVALID_FIELD_VALUE, where, text)
 
 
 def missing(field: str, where: str) -> ContractBreach:
     """A field that has to be there, in the words of the documented example."""
-    return ContractBreach(Reason.MISSING_REQUIRED_FIELD, where, f"{field} not found")
+    return ContractBreach(ErrorReason.MISSING_REQUIRED_FIELD, where, f"{field} not found")
 
 
 def check_body(document: str, body: object, strictness: Strictness) -> ContractBreach | None:
     """The first problem of `body` by `schemas/agora/<document>.json`, or None."""
     if not isinstance(body, dict):
-        return ContractBreach(Reason.INVALID_REQUEST_BODY, "", "the body must be a JSON object")
+        return ContractBreach(ErrorReason.INVALID_REQUEST_BODY, "", "the body must be a JSON object")
     return compiled(document, strictness)(body)
 
 

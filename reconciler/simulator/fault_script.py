@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
-from reconciler.simulator.faults import PARAMETERS, Fate, FaultError, Operation, fate
+from reconciler.simulator.faults import PARAMETERS, Fate, FaultError, ServiceCall, fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ObservedCall:
     """What rules look at in a call."""
 
-    operation: Operation
+    operation: ServiceCall
     name: str
     channel: str
     agent_id: str
@@ -75,7 +75,7 @@ class FaultScript:
 
     rules: tuple[Rule, ...] = ()
 
-    def choose(self, subject: Subject, seen: Sequence[int]) -> tuple[Fate | None, tuple[int, ...]]:
+    def choose(self, subject: ObservedCall, seen: Sequence[int]) -> tuple[Fate | None, tuple[int, ...]]:
         """The fate of a call, given how many calls each rule has seen, and the counts after it."""
         counts = list(seen) + [0] * (len(self.rules) - len(seen))
         for position, rule in enumerate(self.rules):
@@ -123,9 +123,9 @@ def _settings(rule: object) -> dict[str, Any]:
 def _parse_operations(on: object) -> tuple[str, ...]:
     texts: Iterable[object] = on.split(",") if isinstance(on, str) else on if isinstance(on, list) else [on]
     operations = tuple(text.strip() if isinstance(text, str) else "" for text in texts)
-    known = {"*", *Operation}
+    known = {"*", *ServiceCall}
     if not operations or not known.issuperset(operations):
-        raise FaultError(f'"on" takes * or operations ({", ".join(Operation)}), not {on!r}')
+        raise FaultError(f'"on" takes * or operations ({", ".join(ServiceCall)}), not {on!r}')
     return operations
 
 

@@ -16,7 +16,7 @@ class FaultError(ValueError):
     """A fault script that cannot be understood; the message says which rule and why."""
 
 
-class Operation(StrEnum):
+class ServiceCall(StrEnum):
     """The calls of the v2 API that the simulator knows (v2 API reference: endpoints)."""
 
     JOIN = "join"

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.simulator.contract import Strictness, unknown_vendors
 from reconciler.simulator.join_conditions import MISSING_PARTS, check_join, managed_problem, samples_problem
-from reconciler.simulator.messages import Headers, Reason, Refused
+from reconciler.simulator.messages import ErrorReason, Headers, RefusedCall
 from reconciler.simulator.switches import Switches
 
 
@@ -16,15 +16,15 @@ def refuse_join(body: Any, strictness: Strictness, switches: Switches) -> None:
     problem = check_join(body, strictness)
     if switches.missing_parts == "500" and problem in MISSING_PARTS:
         detail = "core: edge failed, reason: 'NoneType' object has no attribute 'output_modalities'"
-        raise Refused(500, Reason.INTERNAL_SERVER_ERROR, detail)
+        raise RefusedCall(500, ErrorReason.INTERNAL_SERVER_ERROR, detail)
     if problem is not None:
         # the documented example of a 400 has this prefix; the texts that were seen live have none
-        raise Refused(400, problem.reason, f"create agent failed, code: 400, msg: {problem}")
+        raise RefusedCall(400, problem.reason, f"create agent failed, code: 400, msg: {problem}")
     text = samples_problem(body["properties"])
     if text is None and switches.managed_credentials == "checked":
         text = managed_problem(body["properties"])
     if text is not None:
-        raise Refused(400, Reason.INVALID_FIELD_VALUE, text)
+        raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, text)
 
 
 def warnings(properties: Mapping[str, Any]) -> Headers:

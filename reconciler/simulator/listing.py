@@ -12,9 +12,9 @@ from typing import NoReturn
 from urllib.parse import parse_qsl
 
 from reconciler.simulator.agent import Status
-from reconciler.simulator.messages import Reason, Refused
-from reconciler.simulator.selection import Selected, Selection
-from reconciler.simulator.world import Place, World
+from reconciler.simulator.messages import ErrorReason, RefusedCall
+from reconciler.simulator.selection import ListFilter, Selected
+from reconciler.simulator.world import Project, World
 
 _HOUR, _DAY = 3600.0, 86400.0
 _WINDOWS = {"2h": 2 * _HOUR, "1d": _DAY}
@@ -33,7 +33,7 @@ def query_fields(query: str) -> Mapping[str, str]:
     return {name: value for name, _, value in pairs if value}
 
 
-def list_agents(world: World, place: Place, query: str) -> dict[str, object]:
+def list_agents(world: World, place: Project, query: str) -> dict[str, object]:
     """The body of the list's reply. Raises `Refused` with 400 for a query that cannot be understood."""
     fields = query_fields(query)
     selection = _selection(world, place, fields)
@@ -53,13 +53,13 @@ def list_agents(world: World, place: Place, query: str) -> dict[str, object]:
     }
 
 
-def _selection(world: World, place: Place, fields: Mapping[str, str]) -> Selection:
+def _selection(world: World, place: Project, fields: Mapping[str, str]) -> ListFilter:
     switches = world.switches
     span = _span(world, place, fields)
     created, alive = (span, _ALWAYS) if switches.list_time == "created" else (_ALWAYS, span)
     if switches.list_seven_days == "on" or (switches.list_seven_days == "area" and place.area == "cn"):
         created = (max(created[0], world.now - _LISTED_DAYS_IN_CN), created[1])
-    return Selection(
+    return ListFilter(
         project=place.project,
         seen_at=world.now - switches.list_lag_seconds,
         statuses=_statuses(world, place, fields.get("state", "2")),
@@ -73,7 +73,7 @@ def _selection(world: World, place: Place, fields: Mapping[str, str]) -> Selecti
     )
 
 
-def _span(world: World, place: Place, fields: Mapping[str, str]) -> tuple[float, float]:
+def _span(world: World, place: Project, fields: Mapping[str, str]) -> tuple[float, float]:
     window = world.switches.list_window
     back = _WINDOWS[_WINDOW_OF_AREA[place.area] if window == "area" else window]
     # the service counts whole seconds: what is compared is start_ts, not the instant behind it
@@ -96,7 +96,7 @@ def _time(name: str, text: str) -> float:
     return seconds
 
 
-def _statuses(world: World, place: Place, text: str) -> frozenset[Status]:
+def _statuses(world: World, place: Project, text: str) -> frozenset[Status]:
     numbers = text.split(",")
     comma = world.switches.list_state_comma
     if len(numbers) > 1 and (comma == "refused" or (comma == "area" and place.area == "cn")):
@@ -120,7 +120,7 @@ def _limit(world: World, text: str | None) -> int:
     return min(limit, most)
 
 
-def _start(world: World, place: Place, cursor: str | None) -> int | None:
+def _start(world: World, place: Project, cursor: str | None) -> int | None:
     if cursor is None:
         return None
     agent = world.store.find(place.project, cursor)
@@ -130,10 +130,10 @@ def _start(world: World, place: Place, cursor: str | None) -> int | None:
 
 
 def _refuse(name: str, text: str) -> NoReturn:
-    raise Refused(400, Reason.INVALID_FIELD_VALUE, f"{name}: {text}")
+    raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, f"{name}: {text}")
 
 
-def _meta(world: World, selection: Selection, selected: Selected) -> dict[str, object]:
+def _meta(world: World, selection: ListFilter, selected: Selected) -> dict[str, object]:
     shown, switches = len(selected.agents), world.switches
     rest = selected.total - selected.before - shown
     totals = {"matching": selected.total, "page": shown, "remaining": rest}
@@ -147,7 +147,7 @@ def _meta(world: World, selection: Selection, selected: Selected) -> dict[str, o
     return meta
 
 
-def _next_cursor(world: World, selection: Selection, selected: Selected) -> str:
+def _next_cursor(world: World, selection: ListFilter, selected: Selected) -> str:
     last = selected.agents[-1]
     if world.switches.list_cursor != "inclusive":
         return last.agent_id

@@ -72,7 +72,7 @@ class Outage:
     seconds: float = 0.0
 
 
-class Reason(StrEnum):
+class ErrorReason(StrEnum):
     """The values of `reason` (v2 API reference: errors, of v2.7; InvalidRequest is older and of CN,
     InternalServerError was only seen live)."""
 
@@ -96,17 +96,17 @@ class Reason(StrEnum):
 
 
 BODY_REASONS = frozenset(
-    {Reason.INVALID_REQUEST_BODY, Reason.MISSING_REQUIRED_FIELD, Reason.INVALID_FIELD_VALUE}
+    {ErrorReason.INVALID_REQUEST_BODY, ErrorReason.MISSING_REQUIRED_FIELD, ErrorReason.INVALID_FIELD_VALUE}
 )
 
 
-class Refused(Exception):
+class RefusedCall(Exception):
     """The service says no: an HTTP status and the body `{"detail", "reason"}` (v2 API reference: errors)."""
 
     def __init__(
         self,
         status: int,
-        reason: Reason,
+        reason: ErrorReason,
         detail: str,
         *,
         extra: Mapping[str, str] | None = None,

@@ -12,10 +12,10 @@ from reconciler.simulator.faults import Fate, FateKind
 from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import (
     JSON_HEADERS,
+    ErrorReason,
     Headers,
     Outage,
     OutageKind,
-    Reason,
     Response,
     json_response,
 )
@@ -24,16 +24,16 @@ Outcome = Response | Outage
 
 _HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 _REASONS = {
-    400: Reason.INVALID_FIELD_VALUE,
-    401: Reason.INVALID_PERMISSION,
-    403: Reason.SERVICE_NOT_ENABLED,
-    404: Reason.TASK_NOT_FOUND,
-    409: Reason.TASK_CONFLICT,
-    422: Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED,
-    429: Reason.CONCURRENCY_LIMIT_EXCEEDED,
-    500: Reason.INTERNAL_ERROR,
-    503: Reason.SERVICE_UNAVAILABLE,
-    504: Reason.TASK_OPERATION_TIMEOUT,
+    400: ErrorReason.INVALID_FIELD_VALUE,
+    401: ErrorReason.INVALID_PERMISSION,
+    403: ErrorReason.SERVICE_NOT_ENABLED,
+    404: ErrorReason.TASK_NOT_FOUND,
+    409: ErrorReason.TASK_CONFLICT,
+    422: ErrorReason.RESOURCE_QUOTA_LIMIT_EXCEEDED,
+    429: ErrorReason.CONCURRENCY_LIMIT_EXCEEDED,
+    500: ErrorReason.INTERNAL_ERROR,
+    503: ErrorReason.SERVICE_UNAVAILABLE,
+    504: ErrorReason.TASK_OPERATION_TIMEOUT,
 }
 """The obvious pairing of statuses and reasons (v2 API reference: errors; the mapping itself is not documented)."""
 
@@ -60,7 +60,7 @@ def _perform_if(fate: Fate, stage: Stage) -> Response | None:
 
 def _refuse(fate: Fate, stage: Stage) -> Outcome:
     _perform_if(fate, stage)
-    reason = fate.reason or _REASONS.get(fate.status, Reason.INTERNAL_ERROR)
+    reason = fate.reason or _REASONS.get(fate.status, ErrorReason.INTERNAL_ERROR)
     return json_response({"detail": fate.detail, "reason": reason}, fate.status)
 
 
@@ -74,7 +74,7 @@ def _rate_limit(fate: Fate, stage: Stage) -> Outcome:
         "negative": (("retry-after", "-30"),),
         "huge": (("retry-after", "99999999999"),),
     }
-    body = {"detail": fate.detail, "reason": Reason.CONCURRENCY_LIMIT_EXCEEDED}
+    body = {"detail": fate.detail, "reason": ErrorReason.CONCURRENCY_LIMIT_EXCEEDED}
     return json_response(body, fate.status, forms[fate.retry_after])
 
 

@@ -12,8 +12,8 @@ from reconciler.simulator.history import Note
 from reconciler.simulator.listing import query_fields
 from reconciler.simulator.messages import (
     BODY_REASONS,
-    Reason,
-    Refused,
+    ErrorReason,
+    RefusedCall,
     Response,
     json_response,
 )
@@ -105,11 +105,13 @@ def _turn_page(fields: Mapping[str, str]) -> tuple[int, int]:
     for name, default in (("page_index", "1"), ("page_size", "50")):
         text = fields.get(name, default)
         if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-            raise Refused(400, Reason.INVALID_FIELD_VALUE, f"{name}: a number is expected")
+            raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, f"{name}: a number is expected")
         numbers.append(int(text))
     index, size = numbers
     if index < 1 or size not in _PAGE_SIZES:
-        raise Refused(400, Reason.INVALID_FIELD_VALUE, "page_index counts from 1, page_size is 10 to 200")
+        raise RefusedCall(
+            400, ErrorReason.INVALID_FIELD_VALUE, "page_index counts from 1, page_size is 10 to 200"
+        )
     return index, size
 
 
@@ -126,12 +128,12 @@ def _turns(agent: Agent, notes: Sequence[Note], first: int) -> list[dict[str, ob
     ]
 
 
-def refusal(refused: Refused, switches: Switches, area: str) -> Response:
+def refusal(refused: RefusedCall, switches: Switches, area: str) -> Response:
     """A refusal as a response: `{"detail", "reason"}`, with the reason in the words of the area and the
     age."""
     if refused.status == 401 and switches.unauthorized_body == "gateway":
         return json_response({"message": "Invalid authentication credentials"}, 401)
     legacy = switches.reasons == "legacy" or (switches.reasons == "area" and area == "cn")
-    reason = Reason.INVALID_REQUEST if legacy and refused.reason in BODY_REASONS else refused.reason
+    reason = ErrorReason.INVALID_REQUEST if legacy and refused.reason in BODY_REASONS else refused.reason
     body: dict[str, Any] = {"detail": refused.detail, "reason": reason, **(refused.extra or {})}
     return json_response(body, refused.status, refused.headers)

@@ -18,31 +18,31 @@ from reconciler.simulator import replies
 from reconciler.simulator.agent import Status
 from reconciler.simulator.auth import Caller, InvalidToken, authenticate, bind
 from reconciler.simulator.contract import Strictness, check_body, without_nulls
-from reconciler.simulator.fault_script import Subject
-from reconciler.simulator.faults import Operation
+from reconciler.simulator.fault_script import ObservedCall
+from reconciler.simulator.faults import ServiceCall
 from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.join_body import refuse_join, warnings
 from reconciler.simulator.listing import list_agents, query_fields
-from reconciler.simulator.messages import Headers, Reason, Refused, Request, Response, json_response
-from reconciler.simulator.world import Place, World
+from reconciler.simulator.messages import ErrorReason, Headers, RefusedCall, Request, Response, json_response
+from reconciler.simulator.world import Project, World
 
 GLOBAL_BASE = "/api/conversational-ai-agent"
 CN_BASE = "/cn/api/conversational-ai-agent"
 
 _BASES = ((GLOBAL_BASE + "/v2/", "global"), (CN_BASE + "/v2/", "cn"))
-_NOWHERE = Place("global", "")
+_NOWHERE = Project("global", "")
 _ROUNDING = 1e-6  # seconds; what floats of today's epoch lose
 _DEEPEST = 250  # what can be written back as JSON
 
-_OF_PROJECT = {"join": ("POST", Operation.JOIN), "agents": ("GET", Operation.LIST)}
+_OF_PROJECT = {"join": ("POST", ServiceCall.JOIN), "agents": ("GET", ServiceCall.LIST)}
 _OF_AGENT = {
-    "leave": ("POST", Operation.LEAVE),
-    "update": ("POST", Operation.UPDATE),
-    "speak": ("POST", Operation.SPEAK),
-    "interrupt": ("POST", Operation.INTERRUPT),
-    "think": ("POST", Operation.THINK),
-    "history": ("GET", Operation.HISTORY),
-    "turns": ("GET", Operation.TURNS),
+    "leave": ("POST", ServiceCall.LEAVE),
+    "update": ("POST", ServiceCall.UPDATE),
+    "speak": ("POST", ServiceCall.SPEAK),
+    "interrupt": ("POST", ServiceCall.INTERRUPT),
+    "think": ("POST", ServiceCall.THINK),
+    "history": ("GET", ServiceCall.HISTORY),
+    "turns": ("GET", ServiceCall.TURNS),
 }
 
 
@@ -50,9 +50,9 @@ _OF_AGENT = {
 class Call:
     """A request, understood. `body` is None where it is empty or no JSON (`readable` tells which)."""
 
-    operation: Operation
+    operation: ServiceCall
     method: str
-    place: Place
+    place: Project
     agent_id: str
     request: Request
     body: Any
@@ -65,26 +65,26 @@ def identify(request: Request) -> Call:
         if request.path.startswith(base):
             operation, method, app_id, agent_id = _locate(request.path[len(base) :].split("/"))
             body, readable = _parse(request.body)
-            return Call(operation, method, Place(area, app_id), agent_id, request, body, readable)
-    return Call(Operation.UNKNOWN, request.method, _NOWHERE, "", request, None, readable=False)
+            return Call(operation, method, Project(area, app_id), agent_id, request, body, readable)
+    return Call(ServiceCall.UNKNOWN, request.method, _NOWHERE, "", request, None, readable=False)
 
 
-def _locate(steps: list[str]) -> tuple[Operation, str, str, str]:
+def _locate(steps: list[str]) -> tuple[ServiceCall, str, str, str]:
     match steps:
         case ["projects", app_id, step] if step in _OF_PROJECT:
             method, operation = _OF_PROJECT[step]
             return operation, method, unquote(app_id), ""
         case ["projects", app_id, "agents", agent_id] if agent_id:
-            return Operation.QUERY, "GET", unquote(app_id), unquote(agent_id)
+            return ServiceCall.QUERY, "GET", unquote(app_id), unquote(agent_id)
         case ["projects", app_id, "agents", agent_id, step] if step in _OF_AGENT:
             method, operation = _OF_AGENT[step]
             return operation, method, unquote(app_id), unquote(agent_id)
         case ["phone-numbers", *_]:
-            return Operation.TELEPHONY, "", "", ""
+            return ServiceCall.TELEPHONY, "", "", ""
         case ["projects", app_id, "call" | "calls", *_]:
-            return Operation.TELEPHONY, "", unquote(app_id), ""
+            return ServiceCall.TELEPHONY, "", unquote(app_id), ""
         case _:
-            return Operation.UNKNOWN, "", "", ""
+            return ServiceCall.UNKNOWN, "", "", ""
 
 
 def _parse(raw: bytes) -> tuple[Any, bool]:
@@ -99,19 +99,19 @@ def _parse(raw: bytes) -> tuple[Any, bool]:
     return body, True
 
 
-def subject(call: Call, world: World) -> Subject:
+def subject(call: Call, world: World) -> ObservedCall:
     """What the rules of a fault script look at in this call."""
     name, channel, page = "", "", "first"
-    if call.operation is Operation.JOIN:
+    if call.operation is ServiceCall.JOIN:
         body = call.body if isinstance(call.body, dict) else {}
         properties = body.get("properties")
         name, channel = _text(body, "name"), _text(properties, "channel")
-    elif call.operation is Operation.LIST:
+    elif call.operation is ServiceCall.LIST:
         fields = query_fields(call.request.query)
         channel, page = fields.get("channel", ""), "next" if "cursor" in fields else "first"
     elif (agent := world.store.find(call.place.project, call.agent_id)) is not None:
         name, channel = agent.name, agent.channel
-    return Subject(call.operation, name, channel, call.agent_id, page)
+    return ObservedCall(call.operation, name, channel, call.agent_id, page)
 
 
 def _text(container: object, key: str) -> str:
@@ -123,18 +123,18 @@ def respond(call: Call, world: World) -> Response:
     """Executes a call and answers it; every refusal is an answer."""
     try:
         return _respond(call, world)
-    except Refused as refused:
+    except RefusedCall as refused:
         return replies.refusal(refused, world.switches, call.place.area)
 
 
 def _respond(call: Call, world: World) -> Response:
-    if call.operation is Operation.UNKNOWN:
-        raise Refused(404, Reason.NOT_IMPLEMENTED, "no such path")
+    if call.operation is ServiceCall.UNKNOWN:
+        raise RefusedCall(404, ErrorReason.NOT_IMPLEMENTED, "no such path")
     _keep_rate(world)
-    if call.operation is Operation.TELEPHONY:
-        raise Refused(501, Reason.NOT_IMPLEMENTED, "telephony is not simulated")
+    if call.operation is ServiceCall.TELEPHONY:
+        raise RefusedCall(501, ErrorReason.NOT_IMPLEMENTED, "telephony is not simulated")
     if call.request.method != call.method:
-        raise Refused(405, Reason.NOT_IMPLEMENTED, f"the path takes {call.method}")
+        raise RefusedCall(405, ErrorReason.NOT_IMPLEMENTED, f"the path takes {call.method}")
     header = call.request.header("authorization")
     tolerance = world.switches.clock_tolerance_seconds
     caller = authenticate(header, call.place.app_id, world.credentials, now=world.now, tolerance=tolerance)
@@ -149,8 +149,11 @@ def _keep_rate(world: World) -> None:
     mark = max(world.store.gate(), world.now) + 1 / rate
     wait = mark - world.now - max(1.0, 1 / rate)
     if wait > _ROUNDING:
-        raise Refused(
-            429, Reason.CONCURRENCY_LIMIT_EXCEEDED, "too many requests", headers=_retry_after(world, wait)
+        raise RefusedCall(
+            429,
+            ErrorReason.CONCURRENCY_LIMIT_EXCEEDED,
+            "too many requests",
+            headers=_retry_after(world, wait),
         )
     world.store.save_gate(mark)
 
@@ -170,7 +173,7 @@ def _submitted(call: Call, world: World) -> tuple[Any, bytes]:
     """The body and its bytes, nulls for documented fields left out where the service takes them for
     absent."""
     if not call.readable:
-        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is not JSON")
+        raise RefusedCall(400, ErrorReason.INVALID_REQUEST_BODY, "the body is not JSON")
     raw = call.request.body
     if b"null" not in raw or world.switches.nulls == "refused":
         return call.body, raw
@@ -184,7 +187,7 @@ def _body(call: Call, world: World, *, optional: bool) -> Mapping[str, Any]:
         return {}
     problem = check_body(call.operation.value, body, _strictness(call, world))
     if problem is not None:
-        raise Refused(400, problem.reason, str(problem))
+        raise RefusedCall(400, problem.reason, str(problem))
     checked: Mapping[str, Any] = body
     return checked
 
@@ -192,7 +195,7 @@ def _body(call: Call, world: World, *, optional: bool) -> Mapping[str, Any]:
 def _strictness(call: Call, world: World) -> Strictness:
     switches = world.switches
     fields = switches.unknown_fields == "refused"
-    if call.operation is Operation.UPDATE:
+    if call.operation is ServiceCall.UPDATE:
         fields = switches.update_unknown_keys == "400"
     return Strictness(
         call.place.area, fields, switches.unknown_enums == "refused", switches.strict_vendors == "on"
@@ -206,7 +209,7 @@ def _require_binding(world: World, caller: Caller, channel: str, uid: str, *, jo
     try:
         bind(caller.token, channel=channel, uid=uid, needs_rtm=False)
     except InvalidToken as error:
-        raise Refused(401, Reason.INVALID_PERMISSION, str(error)) from None
+        raise RefusedCall(401, ErrorReason.INVALID_PERMISSION, str(error)) from None
 
 
 def _join(call: Call, world: World, caller: Caller) -> Response:
@@ -250,7 +253,7 @@ def _list(call: Call, world: World, caller: Caller) -> Response:
 
 def _tell(call: Call, world: World, caller: Caller) -> Response:
     _bound(call, world, caller)
-    body = _body(call, world, optional=call.operation is Operation.INTERRUPT)
+    body = _body(call, world, optional=call.operation is ServiceCall.INTERRUPT)
     return json_response(replies.told(world.say(call.place, call.agent_id, call.operation.value, body)))
 
 
@@ -270,15 +273,15 @@ def _turns(call: Call, world: World, caller: Caller) -> Response:
     return json_response(replies.turns(agent, world, call.request.query))
 
 
-_HANDLERS: Mapping[Operation, Callable[[Call, World, Caller], Response]] = {
-    Operation.JOIN: _join,
-    Operation.LEAVE: _leave,
-    Operation.UPDATE: _update,
-    Operation.QUERY: _query,
-    Operation.LIST: _list,
-    Operation.SPEAK: _tell,
-    Operation.INTERRUPT: _tell,
-    Operation.THINK: _tell,
-    Operation.HISTORY: _history,
-    Operation.TURNS: _turns,
+_HANDLERS: Mapping[ServiceCall, Callable[[Call, World, Caller], Response]] = {
+    ServiceCall.JOIN: _join,
+    ServiceCall.LEAVE: _leave,
+    ServiceCall.UPDATE: _update,
+    ServiceCall.QUERY: _query,
+    ServiceCall.LIST: _list,
+    ServiceCall.SPEAK: _tell,
+    ServiceCall.INTERRUPT: _tell,
+    ServiceCall.THINK: _tell,
+    ServiceCall.HISTORY: _history,
+    ServiceCall.TURNS: _turns,
 }

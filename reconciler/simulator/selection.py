@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from reconciler.simulator.agent import Status
 
 
-class Selection(NamedTuple):
+class ListFilter(NamedTuple):
     """What a list asks for: agents of a project whose status at `seen_at` is one of `statuses`.
 
     `created` and `alive` are inclusive spans of time. `start` is the number of the agent where the page
@@ -73,11 +73,11 @@ class Pages:
 
     def forget(self) -> None:
         """Agents have been written: the next page asks anew."""
-        self._question: Selection | None = None
+        self._question: ListFilter | None = None
         self._since, self._until = _NEVER, -_NEVER
         self._listed: Sequence[Listed] = ()
 
-    def page(self, selection: Selection) -> Selected:
+    def page(self, selection: ListFilter) -> Selected:
         """One page."""
         listed = self._matching(selection)
         total, start = len(listed), selection.start
@@ -89,7 +89,7 @@ class Pages:
         before = 0 if start is None else cut(listed, start, key=_number)
         return Selected(listed[before : before + selection.limit], total, before)
 
-    def _matching(self, selection: Selection) -> Sequence[Listed]:
+    def _matching(self, selection: ListFilter) -> Sequence[Listed]:
         question = selection._replace(seen_at=0.0, start=None, include_start=False, limit=0)
         at = selection.seen_at
         if question != self._question or not self._since <= at < self._until:
@@ -110,7 +110,7 @@ def _number(listed: Listed) -> int:
     return listed.number
 
 
-def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
+def _conditions(wanted: ListFilter) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {
         "project": wanted.project,
         "at": wanted.seen_at,

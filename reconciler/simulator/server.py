@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from reconciler.simulator import control_path
 from reconciler.simulator.app import Simulator
-from reconciler.simulator.messages import Outage, OutageKind, Reason, Request, Response, json_response
+from reconciler.simulator.messages import ErrorReason, Outage, OutageKind, Request, Response, json_response
 
 if TYPE_CHECKING:
     import uvicorn
@@ -134,7 +134,7 @@ class _Application:
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         body = await _read_body(receive)
         if body is None:
-            detail = {"detail": "the body is too large", "reason": Reason.INVALID_REQUEST_BODY}
+            detail = {"detail": "the body is too large", "reason": ErrorReason.INVALID_REQUEST_BODY}
             await _send_response(send, json_response(detail, 413))
             return
         request = Request(

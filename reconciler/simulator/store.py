@@ -19,7 +19,7 @@ import orjson
 from reconciler.simulator.agent import Agent
 from reconciler.simulator.fault_script import FaultScript
 from reconciler.simulator.history import ConversationLog, on_disk
-from reconciler.simulator.selection import Pages, Selected, Selection
+from reconciler.simulator.selection import ListFilter, Pages, Selected
 from reconciler.simulator.switches import SwitchError, Switches, declarations
 from reconciler.simulator.tables import (
     INSERT_AGENT,
@@ -45,7 +45,7 @@ class UnreadableWorld(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WorldSettings:
     """What governs a world beside its agents: how far its clock was advanced, the switches, the fault
     script."""
 
@@ -132,7 +132,7 @@ class Store:
 
     def _forget(self) -> None:
         # what has been read and holds until somebody writes
-        self._settings: Settings | None = None
+        self._settings: WorldSettings | None = None
         self.history.forget()
         self._forget_agents()
 
@@ -154,18 +154,18 @@ class Store:
     # --- settings
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> WorldSettings:
         """The settings in force."""
         if self._settings is None:
             offset, switches, script = self._db.execute(
                 "SELECT clock_offset, switches, script FROM world"
             ).fetchone()
-            self._settings = Settings(
+            self._settings = WorldSettings(
                 offset, _read_switches(switches), FaultScript.parse(orjson.loads(script))
             )
         return self._settings
 
-    def save_settings(self, settings: Settings) -> None:
+    def save_settings(self, settings: WorldSettings) -> None:
         """Puts other settings in force."""
         changed = {
             name: value
@@ -271,7 +271,7 @@ class Store:
         self._db.execute("UPDATE projects SET at_most = ? WHERE project = ?", (live, project))
         return bool(live >= quota)
 
-    def select(self, selection: Selection) -> Selected:
+    def select(self, selection: ListFilter) -> Selected:
         """A page of a list."""
         return self._pages.page(selection)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.simulator.messages import Reason, Refused
+from reconciler.simulator.messages import ErrorReason, RefusedCall
 from reconciler.simulator.switches import Switches
 
 _WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
@@ -35,4 +35,4 @@ def dump(content: object) -> bytes:
     try:
         return orjson.dumps(content)
     except TypeError:
-        raise Refused(400, Reason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None
+        raise RefusedCall(400, ErrorReason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None

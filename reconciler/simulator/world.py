@@ -17,13 +17,13 @@ from reconciler.simulator.auth import Credentials, InvalidToken, bind, decode, v
 from reconciler.simulator.contract import Strictness
 from reconciler.simulator.history import Note
 from reconciler.simulator.join_conditions import check_join, uses_mllm
-from reconciler.simulator.messages import Reason, Refused
+from reconciler.simulator.messages import ErrorReason, RefusedCall
 from reconciler.simulator.store import Store
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.updating import dump, fold
 
 
-class Place(NamedTuple):
+class Project(NamedTuple):
     """Which of the two services, and which project of it: a global and a CN project are different things."""
 
     area: str
@@ -46,11 +46,11 @@ class World:
 
     # --- join
 
-    def join(self, place: Place, body: Mapping[str, Any], raw: bytes) -> Agent:
+    def join(self, place: Project, body: Mapping[str, Any], raw: bytes) -> Agent:
         """Starts an agent from a body that keeps to the contract; `raw` is that body's bytes."""
         if self.switches.area not in {"any", place.area}:
             detail = "allocate failed, please check if the appid is valid"  # v2 API reference: base URLs, wrong region
-            raise Refused(400, Reason.RESOURCE_ALLOCATION_FAILED, detail)
+            raise RefusedCall(400, ErrorReason.RESOURCE_ALLOCATION_FAILED, detail)
         properties = body["properties"]
         self._refuse_conflicts(place.project, body["name"], properties)
         if self.store.is_full(place.project, self.now, self.switches.quota):
@@ -59,12 +59,12 @@ class World:
         self.store.add(agent)
         return agent
 
-    def _over_quota(self) -> Refused:
+    def _over_quota(self) -> RefusedCall:
         # the reference has the same words for both reasons (v2 API reference: errors and limits)
         detail = "Too many concurrent requests, exceeding the quota limit"
         if self.switches.quota_status == 429:
-            return Refused(429, Reason.CONCURRENCY_LIMIT_EXCEEDED, detail)
-        return Refused(422, Reason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
+            return RefusedCall(429, ErrorReason.CONCURRENCY_LIMIT_EXCEEDED, detail)
+        return RefusedCall(422, ErrorReason.RESOURCE_QUOTA_LIMIT_EXCEEDED, detail)
 
     def _refuse_conflicts(self, project: str, name: str, properties: Mapping[str, Any]) -> None:
         for other in self.store.named(project, name):
@@ -90,12 +90,12 @@ class World:
             case "never":
                 return True
 
-    def _conflict(self, other: Agent) -> Refused:
+    def _conflict(self, other: Agent) -> RefusedCall:
         told = {"none": {}, "agent_id": {"agent_id": other.agent_id}, "task_id": {"taskId": other.agent_id}}
         detail = "create agent failed, code: 409, msg: task conflict"
-        return Refused(409, Reason.TASK_CONFLICT, detail, extra=told[self.switches.conflict_body])
+        return RefusedCall(409, ErrorReason.TASK_CONFLICT, detail, extra=told[self.switches.conflict_body])
 
-    def _start(self, place: Place, name: str, properties: Mapping[str, Any], raw: bytes) -> Agent:
+    def _start(self, place: Project, name: str, properties: Mapping[str, Any], raw: bytes) -> Agent:
         switches, number = self.switches, self.store.take_number()
         running_at = self.now + switches.start_seconds
         idle_timeout = properties.get("idle_timeout", 30)
@@ -167,18 +167,18 @@ class World:
 
     def _refuse_token(self, error: InvalidToken) -> None:
         if self.switches.rtc_token == "refused":
-            raise Refused(400, Reason.INVALID_FIELD_VALUE, f"properties.token: {error}") from None
+            raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, f"properties.token: {error}") from None
 
     # --- one agent
 
-    def present(self, place: Place, agent_id: str) -> Agent:
+    def present(self, place: Project, agent_id: str) -> Agent:
         """The agent while it lives; else 404 (v2 API reference: errors, 'not found or has exited')."""
         agent = self.store.find(place.project, agent_id)
         if agent is None or not agent.live_at(self.now):
             raise self.not_found()
         return agent
 
-    def remembered(self, place: Place, agent_id: str) -> Agent:
+    def remembered(self, place: Project, agent_id: str) -> Agent:
         """The agent while the service can still be asked about it, alive or not; else 404."""
         agent = self.store.find(place.project, agent_id)
         if agent is None:
@@ -191,11 +191,11 @@ class World:
         return agent
 
     @staticmethod
-    def not_found() -> Refused:
+    def not_found() -> RefusedCall:
         """The answer for an agent that is not there."""
-        return Refused(404, Reason.TASK_NOT_FOUND, "task not found")
+        return RefusedCall(404, ErrorReason.TASK_NOT_FOUND, "task not found")
 
-    def leave(self, place: Place, agent_id: str) -> None:
+    def leave(self, place: Project, agent_id: str) -> None:
         """Lets an agent go: it is STOPPING at once (or IDLE for its farewell) and STOPPED later (since
         v2.3)."""
         agent = self.store.find(place.project, agent_id)
@@ -210,7 +210,7 @@ class World:
                 case "404":
                     raise self.not_found()
                 case "409":
-                    raise Refused(409, Reason.TASK_CONFLICT, "the task is stopping")
+                    raise RefusedCall(409, ErrorReason.TASK_CONFLICT, "the task is stopping")
         stopping_at = self.now + self._farewell(agent)
         end = End(stopping_at + self.switches.stop_seconds, Status.STOPPED, "OK")
         self.store.put(replace(agent, left_at=self.now, stopping_at=stopping_at, end=min(agent.end, end)))
@@ -224,14 +224,14 @@ class World:
         longest: float = config.get("graceful_timeout_seconds", 30)
         return min(longest, self.switches.farewell_seconds)
 
-    def update(self, place: Place, agent_id: str, patch: Mapping[str, Any]) -> Agent:
+    def update(self, place: Project, agent_id: str, patch: Mapping[str, Any]) -> Agent:
         """Changes a live agent; `patch` keeps to the contract. Returns its new version."""
         agent = self.present(place, agent_id)
         if self.switches.update_outside_running == "refused":
             if agent.left_at is not None:
                 raise self.not_found()
             if agent.status_at(self.now) is Status.STARTING:
-                raise Refused(409, Reason.TASK_CONFLICT, "the task is starting")
+                raise RefusedCall(409, ErrorReason.TASK_CONFLICT, "the task is starting")
         wanted = patch.get("properties", {})
         body = orjson.loads(agent.body)
         fold(body["properties"], wanted, place.area, self.switches)
@@ -247,9 +247,9 @@ class World:
     def _refuse_ruin(self, area: str, body: Mapping[str, Any]) -> None:
         problem = check_join(body, Strictness(area, refuse_unknown_fields=False, refuse_unknown_enums=False))
         if problem is not None:
-            raise Refused(400, problem.reason, str(problem))
+            raise RefusedCall(400, problem.reason, str(problem))
 
-    def _renewed(self, place: Place, agent: Agent, properties: Mapping[str, Any]) -> Agent:
+    def _renewed(self, place: Project, agent: Agent, properties: Mapping[str, Any]) -> Agent:
         try:
             token_until = self._token_until(place.app_id, properties)
         except InvalidToken as error:
@@ -258,11 +258,11 @@ class World:
         renewed = rescheduled(replace(agent, token_until=token_until))
         return renewed if agent.left_at is None else replace(renewed, end=min(agent.end, renewed.end))
 
-    def say(self, place: Place, agent_id: str, kind: str, body: Mapping[str, Any]) -> Agent:
+    def say(self, place: Project, agent_id: str, kind: str, body: Mapping[str, Any]) -> Agent:
         """Notes what an agent was told by speak, think or interrupt."""
         agent = self.present(place, agent_id)
         if kind == "speak" and uses_mllm(agent.properties):
-            raise Refused(400, Reason.INVALID_FIELD_VALUE, "speak is not available with mllm")
+            raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, "speak is not available with mllm")
         self.store.history.note(agent_id, Note(self.now, kind, dump(body)))
         return agent
 

@@ -185,14 +185,14 @@ def test_what_is_not_the_api_is_said(body: str) -> None:
 
 def test_a_late_index_of_merges_is_asked_again() -> None:
     from reconciler.cli.ci.requests import merged_for
-    from reconciler.codehosts.settings import Settings
+    from reconciler.codehosts.settings import CodeHostJob
 
     answers = iter([reply(200), reply(200, '[{"number": 4, "merged_at": "x", "base": {"ref": "main"}}]')])
 
     def answer(request: HttpRequest) -> Result:
         return next(answers, reply(200, '{"default_branch": "main"}'))
 
-    settings = Settings(host(), Secret("a-token-of-somebody"))
+    settings = CodeHostJob(host(), Secret("a-token-of-somebody"))
     assert in_virtual_time(merged_for(settings, "c" * 40), answer) == ((4,), pytest.approx(0.8))
     none, took = in_virtual_time(merged_for(settings, "c" * 40), lambda _: reply(200))
     assert none == ()

@@ -25,7 +25,7 @@ from reconciler.config.files.documents import Files
 from reconciler.config.load import load
 from reconciler.config.rules import Rules, texts
 from reconciler.config.templates import compiler, errors, plain_values, sandbox, whole_files
-from reconciler.config.templates.progress import Progress
+from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.yaml import reader, scalars
 from reconciler.contract import check, literals, places
 from reconciler.diagnostics import Problem, Problems, Severity, Span
@@ -137,7 +137,7 @@ def _in_files(name: str) -> Run:
 
 
 def _template(text: str) -> object:
-    templates = compiler.Templates(Files(Path()), Problems(), Progress())
+    templates = compiler.Templates(Files(Path()), Problems(), WorkProgress())
     context = templates.context({"a": "b"})
     return templates.compile(text, frozenset({"guest"})).render(context)
 
@@ -145,7 +145,7 @@ def _template(text: str) -> object:
 def _whole_file(text: str) -> object:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "f.yaml.j2").write_bytes(text.encode("utf-8", "replace"))
-        file = whole_files.FileTemplate(Files(Path(folder)), {}, "f.yaml.j2", Progress())
+        file = whole_files.FileTemplate(Files(Path(folder)), {}, "f.yaml.j2", WorkProgress())
         rendered = file.render({"a": "b"})
         return rendered.template_line(3)
 

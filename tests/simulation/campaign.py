@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-from reconciler.simulator import Fate, Operation
+from reconciler.simulator import Fate, ServiceCall
 
 from . import mutants
 from .driver import Crash, Point
@@ -170,7 +170,7 @@ def one_fate(scenario: Scenario, number: int, kind: str, crash: Crash | None = N
 
 
 @cache
-def _operation(name: str, number: int) -> Operation:
+def _operation(name: str, number: int) -> ServiceCall:
     return calls_of(BY_NAME[name])[number].operation
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from reconciler.simulator import Fate, Operation, fate
+from reconciler.simulator import Fate, ServiceCall, fate
 from reconciler.simulator.faults import MALFORMED_FORMS, RETRY_AFTER_FORMS
 
 Maker = Callable[[random.Random], Fate]
@@ -86,12 +86,12 @@ _LIST: dict[str, Maker] = {
     "data_null": lambda chance: fate("list_defect", defect="data_null"),
     "no_meta": lambda chance: fate("list_defect", defect="no_meta"),
 }
-KINDS: dict[Operation, dict[str, Maker]] = {
-    Operation.JOIN: _ANYTHING | _JOIN,
-    Operation.LEAVE: _ANYTHING | _LEAVE,
-    Operation.UPDATE: _ANYTHING | _UPDATE,
-    Operation.QUERY: _ANYTHING,
-    Operation.LIST: _ANYTHING | _LIST,
+KINDS: dict[ServiceCall, dict[str, Maker]] = {
+    ServiceCall.JOIN: _ANYTHING | _JOIN,
+    ServiceCall.LEAVE: _ANYTHING | _LEAVE,
+    ServiceCall.UPDATE: _ANYTHING | _UPDATE,
+    ServiceCall.QUERY: _ANYTHING,
+    ServiceCall.LIST: _ANYTHING | _LIST,
 }
 
 
@@ -99,9 +99,9 @@ KINDS: dict[Operation, dict[str, Maker]] = {
 class Weather:
     """How likely each fate is for each operation; calm when `rates` is empty."""
 
-    rates: dict[Operation, tuple[float, list[str], list[float]]] = field(default_factory=dict)
+    rates: dict[ServiceCall, tuple[float, list[str], list[float]]] = field(default_factory=dict)
 
-    def fate(self, operation: Operation, chance: random.Random) -> tuple[str, Fate] | None:
+    def fate(self, operation: ServiceCall, chance: random.Random) -> tuple[str, Fate] | None:
         """What befalls a call, or None when nothing does."""
         rate = self.rates.get(operation)
         if rate is None or chance.random() >= rate[0]:
@@ -112,7 +112,7 @@ class Weather:
 
 def random_weather(chance: random.Random, worst: float) -> Weather:
     """Rates for one seed: up to `worst` for each operation, shared by a random choice of kinds."""
-    rates: dict[Operation, tuple[float, list[str], list[float]]] = {}
+    rates: dict[ServiceCall, tuple[float, list[str], list[float]]] = {}
     for operation, kinds in KINDS.items():
         names = [name for name in kinds if chance.random() < 0.5]
         if names:

@@ -26,7 +26,7 @@ from reconciler.model.spec import AgentSpec, Beside
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
-from reconciler.simulator import Operation
+from reconciler.simulator import ServiceCall
 from reconciler.state.lease import FileLease
 from reconciler.state.local import LocalStore
 from reconciler.state.log.directory import DirectoryDrawer
@@ -45,7 +45,7 @@ from .witness.judgement import Violation
 from .witness.words import Approval
 from .world import APP_ID, OWNER, Universe
 
-_MUTATING = (Operation.JOIN, Operation.LEAVE, Operation.UPDATE)
+_MUTATING = (ServiceCall.JOIN, ServiceCall.LEAVE, ServiceCall.UPDATE)
 _GAPS = (1.0, 5.0, 60.0, 600.0, 2 * HOUR, 13 * HOUR, 30 * HOUR, 61 * HOUR, 73 * HOUR)
 _VERBS = ("apply",) * 11 + (
     "plan",
@@ -472,7 +472,7 @@ class _Life:
 
 def _weather(chance: random.Random, stormy: bool) -> Weather:
     """Rates of one life: what changes something meets a fault more often than what only reads."""
-    rates: dict[Operation, tuple[float, list[str], list[float]]] = {}
+    rates: dict[ServiceCall, tuple[float, list[str], list[float]]] = {}
     for operation, kinds in KINDS.items():
         names = [name for name in kinds if chance.random() < 0.5] or sorted(kinds)
         weights = [chance.random() ** 2 + 0.05 for _ in names]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from reconciler.simulator import Operation
+from reconciler.simulator import ServiceCall
 
 from .sometimes import Seen, never_seen
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _HURT_LIVES = 0.5
 _HURT_CALLS = 0.1
 _HONEST_ENDS = 0.9
-_MUTATING = (Operation.JOIN, Operation.LEAVE, Operation.UPDATE)
+_MUTATING = (ServiceCall.JOIN, ServiceCall.LEAVE, ServiceCall.UPDATE)
 
 
 def report(total: Tally, *, coverage: bool = True) -> str:
@@ -60,7 +60,7 @@ def shortfalls(total: Tally) -> list[str]:
         calls, hurt = total.lived.calls(operation)
         if hurt < _HURT_CALLS * calls:
             missing.append(f"weather: {hurt} of {calls} calls of {operation} met a fault")
-        if operation is not Operation.JOIN and calls < total.done["lives"]:
+        if operation is not ServiceCall.JOIN and calls < total.done["lives"]:
             missing.append(f"weather: {calls} calls of {operation} in {total.done['lives']} lives")
     return missing
 
@@ -81,14 +81,14 @@ def _weather(total: Tally) -> Iterator[str]:
     lives, hurt = total.done["lives"], total.done["lives in which a changing call met a fault"]
     yield f"In {hurt / lives:.0%} of {lives:,} lives a call that changes something met a fault."
     yield from ("", "| call | calls | a life | met a fault | which |", "|---|---:|---:|---:|---|")
-    for operation in Operation:
+    for operation in ServiceCall:
         calls, faults = total.lived.calls(operation)
         if calls:
             kinds = ", ".join(f"{name} {count:,}" for name, count in _kinds(total.lived, operation))
             yield f"| {operation} | {calls:,} | {calls / lives:.2f} | {faults / calls:.1%} | {kinds} |"
 
 
-def _kinds(seen: Seen, operation: Operation) -> list[tuple[str, int]]:
+def _kinds(seen: Seen, operation: ServiceCall) -> list[tuple[str, int]]:
     start = f"fate: {operation} "
     return sorted((each.removeprefix(start), seen[each]) for each in seen if each.startswith(start))
 

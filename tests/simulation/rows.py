@@ -17,7 +17,7 @@ from reconciler.apply.events import Ledger, Result
 from reconciler.errors import IncompleteRead, Refused, ServiceError, StalePlan, StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.fleet import Limit
-from reconciler.simulator import Fate, Operation, fate
+from reconciler.simulator import Fate, ServiceCall, fate
 from reconciler.workflow import Approved, Job
 from tests.fakes.fleets import UNLIMITED
 
@@ -538,7 +538,7 @@ def _flaky_reads() -> Universe:
     seen: set[str] = set()
 
     def script(call: Call) -> tuple[str, Fate] | None:
-        first = call.operation is Operation.QUERY and call.agent_id not in seen
+        first = call.operation is ServiceCall.QUERY and call.agent_id not in seen
         seen.add(call.agent_id)
         return ("5xx", fate("refuse", status=503)) if first else None
 
@@ -553,7 +553,9 @@ def _endless_failure_backs_off() -> Universe:
     """Joins per address and hour stay few when every agent fails at once."""
     world = BY_NAME["create"].prepared()
     doomed = fate("doom", seconds=0.0)
-    world.network.script = lambda call: ("dies_at_once", doomed) if call.operation is Operation.JOIN else None
+    world.network.script = lambda call: (
+        ("dies_at_once", doomed) if call.operation is ServiceCall.JOIN else None
+    )
     one = Job(fleet(agent("lobby/greeter")), APP_ID)
     for _ in range(60):
         world.run("apply", one)
@@ -622,7 +624,7 @@ def _echoed_secret() -> Universe:
     """A service that repeats what it was sent: none of it reaches anybody's eyes or the state (I9)."""
     world = BY_NAME["create"].prepared()
     echo = fate("refuse", status=400, detail="bad key canary-TTS_KEY, and Bearer canary-LLM_KEY")
-    world.network.script = lambda call: ("refused", echo) if call.operation is Operation.JOIN else None
+    world.network.script = lambda call: ("refused", echo) if call.operation is ServiceCall.JOIN else None
     world.run("apply", BY_NAME["create"].job)
     BY_NAME["create"].finish(world)
     return world
@@ -762,7 +764,7 @@ def _renewed_though_gone() -> Universe:
 
     def script(call: Call) -> None:
         if (
-            call.operation is Operation.UPDATE
+            call.operation is ServiceCall.UPDATE
             and "greeter" in world.simulator.world.agent(call.agent_id).name
         ):
             world.simulator.end(call.agent_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from reconciler.simulator import Operation
+from reconciler.simulator import ServiceCall
 
 from .faults import KINDS
 
@@ -19,10 +19,10 @@ class Seen(Counter[str]):
     def hit(self, what: str) -> None:
         self[what] += 1
 
-    def sent(self, operation: Operation) -> None:
+    def sent(self, operation: ServiceCall) -> None:
         self[f"sent: {operation}"] += 1
 
-    def calls(self, operation: Operation) -> tuple[int, int]:
+    def calls(self, operation: ServiceCall) -> tuple[int, int]:
         """How many calls of an operation there were, and how many of them met a fault."""
         start = f"fate: {operation} "
         every = sum(count for name, count in self.items() if name.startswith(start))
@@ -31,9 +31,9 @@ class Seen(Counter[str]):
     @property
     def is_hurt(self) -> bool:
         """Whether a call that changes something met a fault."""
-        return any(self.calls(each)[1] for each in (Operation.JOIN, Operation.LEAVE, Operation.UPDATE))
+        return any(self.calls(each)[1] for each in (ServiceCall.JOIN, ServiceCall.LEAVE, ServiceCall.UPDATE))
 
-    def fate(self, operation: Operation, name: str) -> None:
+    def fate(self, operation: ServiceCall, name: str) -> None:
         self[f"fate: {operation} {name}"] += 1
 
 

@@ -31,11 +31,11 @@ from reconciler.simulator import (
     Agent,
     Credentials,
     Fate,
-    Operation,
     Outage,
     OutageKind,
     Request,
     Response,
+    ServiceCall,
     Simulator,
     Switches,
 )
@@ -416,7 +416,7 @@ class Call:
     """A request on its way, as far as the checks care."""
 
     process: Process
-    operation: Operation
+    operation: ServiceCall
     agent_id: str
     name: str
     url: str
@@ -456,7 +456,7 @@ class Network:
             world.seen.fate(call.operation, name)
             if name == "late":
                 self._await_late(call)
-            if call.operation is Operation.LIST and b"cursor=" in _wire(request, b"").query.encode():
+            if call.operation is ServiceCall.LIST and b"cursor=" in _wire(request, b"").query.encode():
                 world.seen.hit("list: several pages")
             world.checker.arrived(call, name)
             seconds, reply = _reply(outcome, request)
@@ -483,12 +483,12 @@ def _call(process: Process, request: HttpRequest) -> Call:
     steps = urlsplit(request.url).path.split("/")
     body = b"" if request.body is None else orjson.dumps(request.body, default=_revealed)
     if steps[-1] == "join":
-        return Call(process, Operation.JOIN, "", orjson.loads(body)["name"], request.url, body)
+        return Call(process, ServiceCall.JOIN, "", orjson.loads(body)["name"], request.url, body)
     if steps[-1] in ("leave", "update"):
-        return Call(process, Operation(steps[-1]), steps[-2], "", request.url, body)
+        return Call(process, ServiceCall(steps[-1]), steps[-2], "", request.url, body)
     if steps[-1] == "agents":
-        return Call(process, Operation.LIST, "", "", request.url, body)
-    return Call(process, Operation.QUERY, steps[-1], "", request.url, body)
+        return Call(process, ServiceCall.LIST, "", "", request.url, body)
+    return Call(process, ServiceCall.QUERY, steps[-1], "", request.url, body)
 
 
 def _wire(request: HttpRequest, body: bytes) -> Request:

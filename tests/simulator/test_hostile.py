@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.simulator import Outage, Request, Response, Simulator, Switches
 from reconciler.simulator.contract import schema
 from reconciler.simulator.control_path import handle as control
-from reconciler.simulator.messages import Reason
+from reconciler.simulator.messages import ErrorReason
 from reconciler.simulator.switches import declarations
 
 from .harness import BASES, NOON, Service, basic, join_body, token
@@ -61,7 +61,7 @@ def answered(outcome: object) -> None:
     if outcome.status >= 400:
         body = orjson.loads(outcome.body)
         assert isinstance(body["detail"], str)
-        assert body["reason"] in set(Reason)
+        assert body["reason"] in set(ErrorReason)
 
 
 @given(

@@ -10,7 +10,7 @@ from reconciler.cli.ci.requests import merged_for
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.codehosts import sticky
-from reconciler.codehosts.settings import Settings, commit_id
+from reconciler.codehosts.settings import CodeHostJob, commit_id
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.git import Git
 from reconciler.model.address import Owner
@@ -42,7 +42,7 @@ def reviewed(flags: FleetFlags, commit: str | None, output: Output) -> Approval:
     raise _why(found, owner, sha, tree)
 
 
-def _approvals(settings: Settings, owner: Owner, sha: str) -> Steps[list[tuple[int, Approval | None]]]:
+def _approvals(settings: CodeHostJob, owner: Owner, sha: str) -> Steps[list[tuple[int, Approval | None]]]:
     """The pull requests that a commit has merged, and the token that the comment on each shows."""
     numbers = yield from merged_for(settings, sha)
     if not numbers:

@@ -6,7 +6,7 @@ from reconciler.cli.ci.job import perform, text_of, this_job
 from reconciler.cli.ci.requests import request_of
 from reconciler.cli.output import MASKER, Output
 from reconciler.codehosts import sticky
-from reconciler.codehosts.settings import Settings
+from reconciler.codehosts.settings import CodeHostJob
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.ports import Steps
 from reconciler.report import markers
@@ -80,7 +80,7 @@ def _marker(report: markers.Marked) -> str:
     return markers.marker(report.kind, report.owner)
 
 
-def _too_long(report: markers.Marked, length: int, settings: Settings) -> str:
+def _too_long(report: markers.Marked, length: int, settings: CodeHostJob) -> str:
     """What stands in the place of a report that is longer than a comment: an older one must not stay there."""
     place = f"on [the page of this job]({settings.page})" if settings.page else "on the page of the job"
     marker, most = _marker(report), settings.host.longest

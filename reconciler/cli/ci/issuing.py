@@ -11,7 +11,7 @@ from reconciler.cli.ci.commenting import reports_in
 from reconciler.cli.ci.job import perform, this_job
 from reconciler.cli.output import MASKER, Output
 from reconciler.codehosts import Posted, sticky
-from reconciler.codehosts.settings import Settings
+from reconciler.codehosts.settings import CodeHostJob
 from reconciler.errors import UsageError
 from reconciler.ports import Steps
 from reconciler.report import markers
@@ -80,7 +80,7 @@ def _is_drift(report: markers.Marked, code: int, count: int) -> bool:
 
 
 def _body(
-    report: markers.Marked, code: int, checked: str, settings: Settings
+    report: markers.Marked, code: int, checked: str, settings: CodeHostJob
 ) -> Callable[[Posted | None], str]:
     """What an issue is to say, given what it says now: after a check that failed, that stays."""
 
@@ -98,7 +98,7 @@ def _body(
     return made
 
 
-def _checked(settings: Settings) -> str:
+def _checked(settings: CodeHostJob) -> str:
     """When the check ran, and where: the sign of life of the check itself."""
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return f"{now}, by [this job]({settings.page})." if settings.page else f"{now}."

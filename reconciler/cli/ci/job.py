@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from reconciler.cli.output import MASKER
 from reconciler.cli.remembering import Attentive
-from reconciler.codehosts.settings import Settings, from_environment
+from reconciler.codehosts.settings import CodeHostJob, from_environment
 from reconciler.errors import UsageError
 from reconciler.git import Git
 from reconciler.ports import Steps
@@ -19,7 +19,7 @@ T = TypeVar("T")
 _LARGEST = 16 * 1024 * 1024
 
 
-def this_job() -> Settings:
+def this_job() -> CodeHostJob:
     """The settings of this job; the masker knows its token from here on."""
     settings = from_environment(os.environ)
     MASKER.learn_all([settings.token])

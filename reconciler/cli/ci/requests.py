@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.cli.pull_requests import github_event
 from reconciler.codehosts import Head
-from reconciler.codehosts.settings import Settings, commit_id
+from reconciler.codehosts.settings import CodeHostJob, commit_id
 from reconciler.errors import UsageError
 from reconciler.ports import Sleep, Steps
 
@@ -19,7 +19,7 @@ from reconciler.ports import Sleep, Steps
 _LATE = (0.5, 2.0)
 
 
-def request_of(settings: Settings, said: int | None) -> Steps[int]:
+def request_of(settings: CodeHostJob, said: int | None) -> Steps[int]:
     """The number of the pull request; `UsageError` where there is none, or more than one."""
     if said is not None:
         return said
@@ -42,7 +42,7 @@ def request_of(settings: Settings, said: int | None) -> Steps[int]:
     return _only((yield from merged_for(settings, settings.commit)), "merged", settings.commit)
 
 
-def merged_for(settings: Settings, commit: str) -> Steps[tuple[int, ...]]:
+def merged_for(settings: CodeHostJob, commit: str) -> Steps[tuple[int, ...]]:
     """The pull requests that a commit has merged into the default branch; asked again where there is none yet."""
     found = yield from settings.host.merged_pull_requests(commit)
     for pause in _LATE:

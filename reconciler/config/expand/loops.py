@@ -13,8 +13,8 @@ from typing import Any, TypedDict
 from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
 from reconciler.config.expand.composer import Composer, declared_names
 from reconciler.config.expand.layout import Section, names
-from reconciler.config.expand.variables import Level, Scope
-from reconciler.config.templates.progress import Progress
+from reconciler.config.expand.variables import Level, VariableScope
+from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Missing
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
@@ -54,7 +54,7 @@ class Expansion:
     """Runs the loops of all files for one fleet and environment; `root` is the scope of the fleet's variables."""
 
     def __init__(
-        self, composer: Composer, root: Scope, problems: Problems, progress: Progress, most: int
+        self, composer: Composer, root: VariableScope, problems: Problems, progress: WorkProgress, most: int
     ) -> None:
         self.composer = composer
         self.root = root
@@ -81,7 +81,7 @@ class Expansion:
 
     def _instances(self, files: Sequence[CompiledFile]) -> Iterator[RenderedAgent]:
         for file in files:
-            outer = Scope(self.shared, file.level, self.root, {})
+            outer = VariableScope(self.shared, file.level, self.root, {})
             for channel in file.channels:
                 numbers = range(self._blocks, self._blocks + len(channel.agents))
                 self._blocks = numbers.stop
@@ -95,14 +95,14 @@ class Expansion:
                             if instance is not None:
                                 yield instance
 
-    def _channels(self, channel: CompiledChannel, outer: Scope) -> Iterator[Scope]:
+    def _channels(self, channel: CompiledChannel, outer: VariableScope) -> Iterator[VariableScope]:
         own = {} if channel.name is None else {"channel": channel.name}
         for scope in self._items(channel.loop, channel.level, outer, own):
             scope.ensure(("channel",))
             if self._wanted(channel.loop, scope):
                 yield scope
 
-    def _agents(self, agent: CompiledAgent, outer: Scope) -> Iterator[Scope]:
+    def _agents(self, agent: CompiledAgent, outer: VariableScope) -> Iterator[VariableScope]:
         own = {} if agent.name is None else {"agent": agent.name}
         for scope in self._items(agent.loop, agent.level, outer, own):
             scope.ensure(("agent",))
@@ -114,7 +114,7 @@ class Expansion:
                 raise TooMany
             yield scope
 
-    def _instance(self, number: int, agent: CompiledAgent, scope: Scope) -> RenderedAgent | None:
+    def _instance(self, number: int, agent: CompiledAgent, scope: VariableScope) -> RenderedAgent | None:
         """One agent rendered; None where that failed, which was said."""
         profiles = self._profiles(agent, scope)
         if profiles is None:
@@ -134,7 +134,7 @@ class Expansion:
         channel, name = scope.names.get("channel"), scope.names.get("agent")
         return RenderedAgent(number, profiles, channel, name, tree)
 
-    def _profiles(self, agent: CompiledAgent, scope: Scope) -> tuple[str, ...] | None:
+    def _profiles(self, agent: CompiledAgent, scope: VariableScope) -> tuple[str, ...] | None:
         value = scope.render(agent.profile, agent.profile_needs)
         chosen = tuple(names(value))
         known = self.composer.profiles
@@ -157,10 +157,12 @@ class Expansion:
             return None
         return chosen
 
-    def _items(self, loop: Loop, level: Level, outer: Scope, own: dict[str, Any]) -> Iterator[Scope]:
+    def _items(
+        self, loop: Loop, level: Level, outer: VariableScope, own: dict[str, Any]
+    ) -> Iterator[VariableScope]:
         """A scope for each item of a loop, or one where there is no loop."""
         if not loop.repeats:
-            yield Scope(self.shared, level, outer, own)
+            yield VariableScope(self.shared, level, outer, own)
             return
         before = self.shared.count
         items = outer.render(loop.items, loop.items_needs)
@@ -178,13 +180,13 @@ class Expansion:
             return
         name = loop.name
         for index, item in enumerate(items):
-            scope = Scope(self.shared, level, outer, {**own, name: item})
+            scope = VariableScope(self.shared, level, outer, {**own, name: item})
             scope.subject = (
                 f"{scope.subject}, {name}" if scope.subject else f"in item {index} of for_each, {name}"
             )
             yield scope
 
-    def _wanted(self, loop: Loop, scope: Scope) -> bool:
+    def _wanted(self, loop: Loop, scope: VariableScope) -> bool:
         if loop.when is None:
             return True
         before = self.shared.count
@@ -201,7 +203,7 @@ class Expansion:
             )
         return False
 
-    def _clash(self, body: CompiledBody, scope: Scope) -> None:
+    def _clash(self, body: CompiledBody, scope: VariableScope) -> None:
         for name in sorted(filter(scope.knows, body.protected)):
             place = body.place(("properties", "llm", "template_variables", name))
             self.problems.error(
@@ -219,6 +221,6 @@ class Expansion:
         self.problems.error(rule, summary, where, help=help, path=key)
 
 
-def _has_failed(scope: Scope, *names: str) -> bool:
+def _has_failed(scope: VariableScope, *names: str) -> bool:
     """Whether one of the names could not be evaluated, which was said then."""
     return any(isinstance(scope.names.get(name), Missing) for name in names)

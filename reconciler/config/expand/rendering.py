@@ -13,7 +13,7 @@ from typing import TypeVar
 from reconciler.config.expand.blocks import CompiledFile, agent_blocks
 from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.template_problems import problem_of
-from reconciler.config.expand.variables import Scope
+from reconciler.config.expand.variables import VariableScope
 from reconciler.config.files.documents import Files, Unreadable
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
@@ -45,7 +45,7 @@ class Rendering:
         self.worker = Worker(limits, _PARTS)
         self.names: set[str] = set()
 
-    def file(self, name: str, named_at: Span | None, root: Scope) -> RenderedFile | None:
+    def file(self, name: str, named_at: Span | None, root: VariableScope) -> RenderedFile | None:
         """A whole-file template; None where it cannot be rendered, which is among the problems."""
         made = list(self._run(lambda: self._file(name, named_at, root), root, lambda _number: Span(name)))
         return made[0] if made else None
@@ -63,7 +63,9 @@ class Rendering:
         for batch in self._run(lambda: expansion.run(files), expansion.root, at):
             yield from batch
 
-    def _run(self, work: Callable[[], Iterator[T]], root: Scope, place: Callable[[int], Span]) -> Iterator[T]:
+    def _run(
+        self, work: Callable[[], Iterator[T]], root: VariableScope, place: Callable[[int], Span]
+    ) -> Iterator[T]:
         """Work in the worker; its findings are taken over, and its end before time is a problem."""
         parts: Iterator[T | Findings] = self.worker.run(lambda: self._with_findings(work, root))
         try:
@@ -83,14 +85,14 @@ class Rendering:
 
     # --- in the worker
 
-    def _with_findings(self, work: Callable[[], Iterator[T]], root: Scope) -> Iterator[T | Findings]:
+    def _with_findings(self, work: Callable[[], Iterator[T]], root: VariableScope) -> Iterator[T | Findings]:
         yield from work()
         for found in root.shared.faults:
             self.problems.add(problem_of(found, self.files))
         names = root.shared.templates.names_used() | self.names
         yield Findings(tuple(self.problems.found.values()), self.files.digests, frozenset(names))
 
-    def _file(self, name: str, named_at: Span | None, root: Scope) -> Iterator[RenderedFile]:
+    def _file(self, name: str, named_at: Span | None, root: VariableScope) -> Iterator[RenderedFile]:
         try:
             template = FileTemplate(self.files, root.shared.templates.globals, name, self.worker.progress)
             self.names |= template.needs

@@ -60,12 +60,14 @@ class Shared:
         return len(self.faults) + self.repeated
 
 
-class Scope:
+class VariableScope:
     """The names of one level at one moment (one item of a loop), over those of the levels around it."""
 
     __slots__ = ("_context", "_evaluating", "_level", "_outer", "names", "shared", "subject", "texts")
 
-    def __init__(self, shared: Shared, level: Level, outer: Scope | None, own: Mapping[str, Any]) -> None:
+    def __init__(
+        self, shared: Shared, level: Level, outer: VariableScope | None, own: Mapping[str, Any]
+    ) -> None:
         self.shared = shared
         self.texts = shared.texts
         self.subject: str = outer.subject if outer is not None else ""

@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.contract.literals import KEY_LIKE, KEY_PREFIXES, looks_random, url_credential
 from reconciler.secrets import MARK, SecretRef, references
-from reconciler.secrets.sources import Refusal, refusal
+from reconciler.secrets.sources import RefusedReference, refusal
 
 LOOKS_LIKE_REFERENCE: Final = re.compile(r"ref\+[A-Za-z0-9]*:")
 _WHOLE: Final = re.compile(r"ref\+[a-z][a-z0-9]*://[^\s+\"'<>]+\+?")
@@ -57,7 +57,7 @@ def broken_reference(text: str) -> str | None:
     return None
 
 
-def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRef, Refusal] | None:
+def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRef, RefusedReference] | None:
     """The first reference of a text that may not be resolved, and why."""
     for reference in references(text):
         found = refusal(reference, more_schemes)

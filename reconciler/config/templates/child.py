@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from reconciler.config.templates.memory_limit import address_space, bound_memory
-from reconciler.config.templates.progress import Progress
+from reconciler.config.templates.progress import WorkProgress
 
 # Kind and size of a message; its data follows.
 HEADER = struct.Struct("<BQ")
@@ -22,7 +22,7 @@ PART, DONE, OUT_OF_MEMORY, BROKEN = range(4)
 
 
 def be_child(
-    descriptor: int, work: Callable[[], Iterator[Any]], memory_bytes: int, progress: Progress
+    descriptor: int, work: Callable[[], Iterator[Any]], memory_bytes: int, progress: WorkProgress
 ) -> NoReturn:
     """Do the work, send what it yields, and end without ever returning."""
     try:

@@ -21,7 +21,7 @@ from reconciler.config.templates.checks import check_includes, optional_names, p
 from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.load_function import DataFiles
 from reconciler.config.templates.plain_values import plain
-from reconciler.config.templates.progress import Progress
+from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
 from reconciler.diagnostics import Problems
 
@@ -73,7 +73,7 @@ class Template:
         tree: nodes.Template,
         names: frozenset[str],
         native: bool,
-        progress: Progress,
+        progress: WorkProgress,
     ) -> None:
         self.text = text
         self.names = names
@@ -117,7 +117,7 @@ class Template:
 class Templates:
     """Compiles texts, each once for each set of protected names."""
 
-    def __init__(self, files: Files, problems: Problems, progress: Progress) -> None:
+    def __init__(self, files: Files, problems: Problems, progress: WorkProgress) -> None:
         self._files = files
         self.progress = progress
         data = DataFiles(files, problems, progress)
@@ -153,7 +153,7 @@ class _Compiler:
     """The two environments for one set of protected names, and the templates compiled in them."""
 
     def __init__(
-        self, files: Files, globals: Mapping[str, Any], protected: frozenset[str], progress: Progress
+        self, files: Files, globals: Mapping[str, Any], protected: frozenset[str], progress: WorkProgress
     ) -> None:
         loader = Loader(files)
         self._progress = progress

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.config.files.data import SUFFIXES, reader_of
 from reconciler.config.files.documents import Files
-from reconciler.config.templates.progress import Progress
+from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Forbidden
 from reconciler.diagnostics import Problems
 
@@ -21,7 +21,7 @@ class DataDamaged(Exception):
 class DataFiles:
     """The `load` function of templates."""
 
-    def __init__(self, files: Files, problems: Problems, progress: Progress) -> None:
+    def __init__(self, files: Files, problems: Problems, progress: WorkProgress) -> None:
         self._files = files
         self._problems = problems
         self._progress = progress

@@ -21,7 +21,7 @@ class TooLong(Exception):
     """A template has taken longer than it may."""
 
 
-class Progress:
+class WorkProgress:
     """What the work tells about itself: which number it is at, that a template begins, how large a file it reads.
 
     Only a template can be interrupted: our own code is not written to be.

@@ -22,7 +22,7 @@ from reconciler.config.templates.checks import check_includes, optional_names, p
 from reconciler.config.templates.compiler import Loader, bounded
 from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.plain_values import MAX_DEPTH
-from reconciler.config.templates.progress import Progress
+from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
 from reconciler.config.yaml.events import event_source
 from reconciler.config.yaml.scalars import scalar
@@ -150,7 +150,7 @@ def _check_quotes(tree: nodes.Template) -> None:
 class FileTemplate:
     """One `*.yaml.j2`, parsed; `needs` are the variables that it uses."""
 
-    def __init__(self, files: Files, globals: Mapping[str, Any], name: str, progress: Progress) -> None:
+    def __init__(self, files: Files, globals: Mapping[str, Any], name: str, progress: WorkProgress) -> None:
         self.name = name
         self._files = files
         self._progress = progress

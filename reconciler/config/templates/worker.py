@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from reconciler.config.templates.child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, be_child
-from reconciler.config.templates.progress import SHARED_SIZE, Progress
+from reconciler.config.templates.progress import SHARED_SIZE, WorkProgress
 from reconciler.diagnostics import Problem, ProblemError
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Worker:
 
     def __init__(self, limits: WorkerLimits, parts: tuple[type, ...]) -> None:
         self.limits = limits
-        self.progress = Progress()
+        self.progress = WorkProgress()
         self._parts = {(each.__module__, each.__qualname__): each for each in parts}
 
     def run(self, work: Callable[[], Iterator[T]]) -> Iterator[T]:
@@ -123,7 +123,7 @@ class _Answers:
         self,
         child: int,
         descriptor: int,
-        progress: Progress,
+        progress: WorkProgress,
         heard: tuple[int, int, float],
         limits: WorkerLimits,
     ) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from reconciler.simulator import Agent, Operation, Status
+from reconciler.simulator import Agent, ServiceCall, Status
 from reconciler.simulator.auth import decode
 from tests.simulation.sometimes import TELLTALES
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.simulation.driver import Fiber, Process
     from tests.simulation.world import Call, Universe
 
-MUTATING = frozenset({Operation.JOIN, Operation.LEAVE, Operation.UPDATE})
+MUTATING = frozenset({ServiceCall.JOIN, ServiceCall.LEAVE, ServiceCall.UPDATE})
 _DAY = 86_400
 _HOUR = 3_600.0
 # The service ends an agent at this age; with less than two hours left it is rotated whatever the limits say.
@@ -287,13 +287,13 @@ class Checker:
             what = call.name or call.agent_id
             raise Violation("I7", f"{call.operation} of {what} left before its intent was durable")
         self._token(call, run)
-        if call.operation is Operation.JOIN:
+        if call.operation is ServiceCall.JOIN:
             self._joins(call, run)
             return
         agent = world.simulator.world.agent(call.agent_id)
         self._ours(call, run, agent)
         self._planned(call, run, agent)
-        if call.operation is Operation.LEAVE:
+        if call.operation is ServiceCall.LEAVE:
             self._leaves(call, run, agent)
 
     def _joins(self, call: Call, run: Run) -> None:
@@ -435,7 +435,7 @@ class Checker:
         if token.expires_at - token.issued_at > min(longest, _DAY):
             raise Violation("I14", f"a token lives for {token.expires_at - token.issued_at} s")
         channel, uid = properties.get("channel"), properties.get("agent_rtc_uid")
-        if call.operation is Operation.UPDATE:
+        if call.operation is ServiceCall.UPDATE:
             agent = self.world.simulator.world.agent(call.agent_id)
             channel, uid = agent.channel, agent.uid
         if (token.channel, token.account) != (channel, uid) or uid in ("", "0"):
@@ -444,7 +444,7 @@ class Checker:
     def _planned(self, call: Call, run: Run, agent: Agent) -> None:
         """I11: what is done to an agent is in the plan that was shown, and in what a person approved."""
         self.asked["I11"] += 1
-        kinds = _ENDING if call.operation is Operation.LEAVE else {"update", "renew", "adopt"}
+        kinds = _ENDING if call.operation is ServiceCall.LEAVE else {"update", "renew", "adopt"}
         targets = {each.agent_id for each in run.plan or () if each.action in kinds}
         if call.agent_id not in targets and agent.name not in run.names:
             raise Violation("I11", f"{call.operation} of {agent.name}, which no change of the plan asks for")
@@ -455,10 +455,10 @@ class Checker:
         action = row.action if row is not None else ""
         if action in ("renew", "rotate", "adopt"):
             return  # what falls due by the clock needs no new approval
-        if call.operation is Operation.LEAVE and approval.targets.get(call.agent_id) not in _ENDING:
+        if call.operation is ServiceCall.LEAVE and approval.targets.get(call.agent_id) not in _ENDING:
             raise Violation("I11", f"{agent.name} is left, which nobody approved ({action})")
         at = row.address if row is not None else ""
-        if call.operation is Operation.UPDATE and not any(at == each for _, each in approval.rows):
+        if call.operation is ServiceCall.UPDATE and not any(at == each for _, each in approval.rows):
             raise Violation("I11", f"{at} is updated, which nobody approved ({action})")
 
     def answered(
@@ -480,9 +480,9 @@ class Checker:
             if wait:
                 until = self.world.time.now + wait / process.clocks.rate - 0.01
                 run.hold_until = max(run.hold_until, until)
-        if call.operation is Operation.QUERY and status == 200:
+        if call.operation is ServiceCall.QUERY and status == 200:
             self._prove(call, run, body)
-        if call.operation is Operation.JOIN and status == 409:
+        if call.operation is ServiceCall.JOIN and status == 409:
             run.conflicts.add(call.name)
 
     def _prove(self, call: Call, run: Run, body: bytes) -> None:
@@ -512,7 +512,7 @@ class Checker:
         if fate == "dies_at_once":
             self._doomed_until = self.world.time.now + 21.0
             self.disturb()
-        if call.operation is Operation.JOIN:
+        if call.operation is ServiceCall.JOIN:
             self.check_world()
 
     def check_world(self) -> None:

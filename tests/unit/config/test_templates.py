@@ -13,7 +13,7 @@ from reconciler.config import load
 from reconciler.config.files.documents import Files
 from reconciler.config.templates.compiler import Templates
 from reconciler.config.templates.errors import TemplateFault
-from reconciler.config.templates.progress import Progress
+from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import METHODS
 from reconciler.diagnostics import Problems
 from reconciler.errors import InvalidConfig
@@ -39,7 +39,7 @@ def templates(tmp_path: Path) -> Templates:
     (tmp_path / "hotels.json").write_text('{"a": [1, 2.5, null]}')
     (tmp_path / "hotels.csv").write_text('id,name\n1,Ritz\n2,"a, b"\n')
     (tmp_path / ".hidden.yaml").write_text("a: 1")
-    return Templates(Files(tmp_path), Problems(), Progress())
+    return Templates(Files(tmp_path), Problems(), WorkProgress())
 
 
 def render(templates: Templates, text: str, protected: frozenset[str] = frozenset()) -> Any:
@@ -306,7 +306,7 @@ def test_methods_that_templates_may_call_change_nothing() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}\r"), max_size=30))
 def test_text_without_braces_is_itself(text: str) -> None:
-    templates = Templates(Files(Path()), Problems(), Progress())
+    templates = Templates(Files(Path()), Problems(), WorkProgress())
     try:
         assert render(templates, text) == text
     except TemplateFault as found:
