@@ -133,6 +133,11 @@ def base_url(override: str | None, area: str | None) -> str:
             f"{BASE_URL} is not an address that credentials may be sent to: it {parts}",
             hint=f"{ALLOWED}; or leave it out",
         )
+    if parts.path.rstrip("/").endswith(GLOBAL_PATH):
+        raise UsageError(
+            f"{BASE_URL} ends with {GLOBAL_PATH}, which is appended to it",
+            hint="write the address without this path, as the official SDK takes it",
+        )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{path}"
 
 

@@ -153,6 +153,12 @@ def test_credentials_are_sent_nowhere_else(override: str) -> None:
         base_url(override, None)
 
 
+@pytest.mark.parametrize("path", [PATH, f"/proxy/cn{PATH}/"])
+def test_an_override_that_has_the_path_already_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="which is appended to it"):
+        base_url(f"https://proxy.example{path}", None)
+
+
 def test_settings_show_no_secret() -> None:
     shown = repr(from_environment(ENV, None, None))
     assert not any(ENV[name] in shown for name in ENV if name != "AGORA_APP_ID")
