@@ -7,7 +7,6 @@ block; `state.blocking` puts them behind the asynchronous ports.
 from __future__ import annotations
 
 import sqlite3
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +31,6 @@ from reconciler.state.tables import entry, foreign, generation, read_meta, text
 
 T = TypeVar("T")
 
-_BEYOND_A_LEASE = 1.0
 _MOST_UNUSED = 500
 _LONGEST_HISTORY = 100_000
 _HISTORY = "select at, address, change, result, agent_id, detail from history"
@@ -229,28 +227,6 @@ class LocalStore:
         return swept
 
     # --- the exclusive right to write
-
-    def acquire(self, holder: str, timeout: float) -> str:
-        """Take the exclusive right to write, waiting up to `timeout` seconds, and make the file ready.
-
-        Returns what people are to be told of it, mostly nothing. `StateLocked` names the holder.
-        """
-        # Whoever is ready to wait for a whole lease gets to see its end.
-        deadline = time.monotonic() + timeout + (_BEYOND_A_LEASE if timeout >= self.lease.seconds else 0.0)
-        while True:
-            try:
-                self.take(holder)
-                break
-            except StateLocked:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.05)
-        try:
-            self.create_key()
-            return self.prepare()
-        except BaseException:
-            self.release()
-            raise
 
     def create_key(self) -> None:
         """Make the key for digests of secrets where there is none."""

@@ -49,11 +49,6 @@ class MemoryStore:
         self._nonce = nonce
         return self._view.serial
 
-    def acquire(self, holder: str, timeout: float) -> str:
-        """Take the right to write, and make ready, as a run does; memory is waited for by nobody."""
-        self.take(holder)
-        return self.prepare()
-
     def take(self, holder: str) -> None:
         if self._holder is not None:
             raise StateLocked(f"the state is held by {self._holder}")

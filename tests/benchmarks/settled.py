@@ -25,6 +25,7 @@ from reconciler.providers.agora import wire
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret
 from reconciler.state.local import LocalStore
+from tests.fakes.stores import acquire
 
 PAGE = 100
 _PAGES = ".benchmark"
@@ -68,7 +69,7 @@ def settle(directory: Path, *, changed: float = 0.0) -> DesiredFleet:
     _write_pages(directory / _PAGES, records)
     store = store_of(directory)
     serial = 0
-    store.acquire("benchmark", 1.0)
+    acquire(store, "benchmark", 1.0)
     for writes in _batches(_writes(fleet, records)):
         serial = store.commit(writes, expected=serial)
     store.close()

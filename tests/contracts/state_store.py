@@ -32,6 +32,7 @@ from reconciler.model.writes import (
 )
 from reconciler.ports import Made, MovedOn, StateStore, Version
 from reconciler.state.blocking import BlockingStore, behind_ports
+from tests.fakes.stores import acquire
 
 ADDRESS = Address("lobby", "greeter")
 BODY = Body(
@@ -70,7 +71,7 @@ class StateStoreContract:
     @pytest.fixture
     def store(self, open_store: Open) -> BlockingStore:
         store = open_store()
-        store.acquire("a test", 1.0)
+        acquire(store, "a test", 1.0)
         return store
 
     def put(self, store: BlockingStore, *writes: Write) -> int:
@@ -149,10 +150,10 @@ class StateStoreContract:
         self, store: BlockingStore, open_store: Open
     ) -> None:
         with pytest.raises(StateLocked, match="a test"):
-            open_store().acquire("another", 0.0)
+            acquire(open_store(), "another", 0.0)
         store.release()
         other = open_store()
-        other.acquire("another", 0.0)
+        acquire(other, "another", 0.0)
         other.release()
 
     def test_releasing_twice_is_harmless(self, store: BlockingStore) -> None:

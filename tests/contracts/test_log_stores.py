@@ -15,13 +15,14 @@ from reconciler.model.record import Entry
 from reconciler.model.spec import Body
 from reconciler.model.writes import Append, PutGeneration, PutRecord, StateView
 from reconciler.state.lease import FileLease
-from reconciler.state.log.directory import DirectoryDrawer
 from reconciler.state.log.drawer import Creation, entry_key, is_entry, snapshot_key
 from reconciler.state.log.git_ref import GitDrawer
 from reconciler.state.log.ref_lease import RefLease
 from reconciler.state.log.replay import SNAPSHOT_EVERY
 from reconciler.state.log.store import LogStore
 from tests.contracts.state_store import ADDRESS, RECORD, Open, StateStoreContract
+from tests.fakes.directory_drawer import DirectoryDrawer
+from tests.fakes.stores import acquire
 
 KEY = b"a key for digests of values"
 
@@ -67,7 +68,7 @@ def opened(place: Path) -> LogStore:
 def test_snapshots_change_nothing_of_what_is_read(tmp_path: Path) -> None:
     """Texts are named by their digest across snapshots, which forget those that nothing refers to."""
     store, view = opened(tmp_path), StateView("", 0, KEY)
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     early = opened(tmp_path)
     last = 2 * SNAPSHOT_EVERY + 3
     for serial in range(last):
@@ -112,7 +113,7 @@ class Troubled(DirectoryDrawer):
 
 def test_an_answer_that_says_little_is_settled_by_the_nonce(tmp_path: Path) -> None:
     store = LogStore(Troubled(tmp_path / "state"), FileLease(tmp_path / "lease"), name="the log")
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     Troubled.lost[:] = ["before", "after"]
     assert store.commit([PutGeneration(ADDRESS, 1)], expected=0, nonce="first") == 1
     with pytest.raises(StateError, match="is not there"):
@@ -139,7 +140,7 @@ def test_a_snapshot_that_could_not_be_made_is_made_by_the_next_commit(tmp_path: 
 
     drawer = Without(tmp_path / "state")
     store = LogStore(drawer, FileLease(tmp_path / "lease"), name="the log", key=KEY)
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     for serial in range(SNAPSHOT_EVERY + 2):
         drawer.works = serial == SNAPSHOT_EVERY + 1
         body = Body({"prompt": "long " * 100 + str(serial % 2)})

@@ -52,6 +52,7 @@ from reconciler.simulator import Store as World
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.memory import MemoryStore
 from reconciler.workflow import Job
+from tests.fakes.stores import acquire
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ class Virtual:
                 self._serial = state.serial
                 return state
             case Lock(timeout):
-                self.state.acquire("a test", timeout)
+                acquire(self.state, "a test", timeout)
                 self._locked_at = self.now
             case Unlock():
                 self.state.release()

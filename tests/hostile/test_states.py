@@ -24,6 +24,7 @@ from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 from tests.contracts.state_store import RECORD
 from tests.fakes.fleets import agent, fleet, properties
+from tests.fakes.stores import acquire
 from tests.fakes.virtual import Virtual
 from tests.hostile.bench import LONG, Bench
 
@@ -52,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 def run(path: Path, seen: Path | None, *writes: Append | PutRecord | PutGeneration) -> None:
     """One run: take the lock, write, give it back."""
     store = LocalStore(path, seen=seen)
-    store.acquire("a test", 0)
+    acquire(store, "a test", 0)
     serial = store.read().serial
     for write in writes:
         serial = store.commit([write], expected=serial)
@@ -80,7 +81,7 @@ def test_an_older_copy_put_back_is_refused_by_plan_and_apply(path: Path, seen: P
     backup(path, tmp_path / "copy")
     run(path, seen, PutGeneration(RECORD.address, 2), PutGeneration(RECORD.address, 3))
     restore(tmp_path / "copy", path)
-    for act in (lambda store: store.read(), lambda store: store.acquire("we", 0)):
+    for act in (lambda store: store.read(), lambda store: acquire(store, "we", 0)):
         store = LocalStore(path, seen=seen)
         with pytest.raises(StateError, match="older than it was") as refusal:
             act(store)
@@ -346,11 +347,11 @@ def test_a_key_that_is_none_is_refused_and_no_unkeyed_digest_is_made(path: Path)
     for junk in (b"", b"short", b"x" * 5000):
         key.write_bytes(junk)
         with pytest.raises(StateError, match="is no key"):
-            LocalStore(path).acquire("we", 0)
+            acquire(LocalStore(path), "we", 0)
     key.unlink()
     key.mkdir()
     with pytest.raises(StateError):
-        LocalStore(path).acquire("we", 0)
+        acquire(LocalStore(path), "we", 0)
     assert not list(path.parent.glob("*.new-*"))
 
 
@@ -360,7 +361,7 @@ def test_a_link_in_the_place_of_the_lock_does_not_lead_us_to_another_file(path: 
     path.parent.mkdir()
     path.with_suffix(".lock").symlink_to(precious)
     with pytest.raises(StateError):
-        LocalStore(path).acquire("we", 0)
+        acquire(LocalStore(path), "we", 0)
     assert precious.read_text(encoding="utf-8") == "precious"
 
 
@@ -369,7 +370,7 @@ def test_a_lock_that_was_taken_for_a_bad_state_is_given_back(path: Path) -> None
     path.write_text("<<<<<<< HEAD\n", encoding="utf-8")
     first = LocalStore(path)
     with pytest.raises(StateError):
-        first.acquire("we", 0)
+        acquire(first, "we", 0)
     path.unlink()
     run(path, None)
 

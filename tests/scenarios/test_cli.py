@@ -175,7 +175,7 @@ def test_a_held_state_is_exit_code_4_and_says_who_holds_it(fleet: Path) -> None:
     run("apply", fleet, "--auto-approve")
     code = (
         "import sys; from pathlib import Path; from reconciler.state.local import LocalStore\n"
-        "store = LocalStore(Path(sys.argv[1])); store.acquire('ada@laptop', 0)\n"
+        "store = LocalStore(Path(sys.argv[1])); store.take('ada@laptop')\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     path = fleet / ".reconciler" / "default.state"

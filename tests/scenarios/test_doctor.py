@@ -25,6 +25,7 @@ from reconciler.secrets import Secret
 from reconciler.simulator import Credentials, Simulator, Store
 from tests.examples.harness import SERVICE, control, live, served
 from tests.fakes.fleets import UNLIMITED, agent, fleet
+from tests.fakes.stores import acquire
 from tests.fakes.virtual import SETTINGS, Virtual
 from tests.scenarios.test_cli import at_a_terminal, run
 
@@ -153,7 +154,7 @@ def test_a_wrong_app_id_is_no_wrong_credential(with_customer: bool) -> None:
 
 def test_the_state_of_another_app_id_names_both_in_full() -> None:
     virtual = strict()
-    virtual.state.acquire("a test", 0)
+    acquire(virtual.state, "a test", 0)
     pins = Pins("demo", None, "agora", OTHER)
     virtual.state.commit([PutPins(pins)], expected=virtual.state.read().serial)
     virtual.state.release()

@@ -30,6 +30,7 @@ from reconciler.state.log.snapshots import at, latest, ref_of
 from reconciler.state.log.store import LogStore
 from reconciler.state.opening import open_state
 from tests.contracts.state_store import ADDRESS
+from tests.fakes.stores import acquire
 from tests.real.git_server import serving
 from tests.real.kill9 import APP, CERTIFICATE, FLEET, environment_of
 
@@ -77,7 +78,7 @@ class Team:
     def commit(self, checkout: Path, *numbers: int) -> None:
         """One commit of the state for each number."""
         store = self.open(checkout)
-        store.acquire("a test", 0.0)
+        acquire(store, "a test", 0.0)
         for number in numbers:
             store.commit([PutGeneration(ADDRESS, number)], expected=store.read().serial)
         store.close()
@@ -210,7 +211,7 @@ def test_a_push_whose_answer_is_lost_makes_no_second_entry(team: Team, first: Pa
     with serving(team.place) as host:
         git(first, "remote", "set-url", "origin", f"{host.url}/remote.git")
         store = team.open(first)
-        store.acquire("a test", 0.0)
+        acquire(store, "a test", 0.0)
         host.losing = 1
         assert store.commit([PutGeneration(ADDRESS, 1)], expected=0, nonce="mine") == 1
         assert store.commit([PutGeneration(ADDRESS, 2)], expected=1) == 2
@@ -231,7 +232,7 @@ def test_of_two_writers_the_second_writes_nothing(team: Team, first: Path) -> No
 
 def test_a_remote_that_is_gone_in_the_middle_is_an_error_and_comes_back(team: Team, first: Path) -> None:
     store = team.open(first)
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     store.commit([PutGeneration(ADDRESS, 1)], expected=0)
     away = team.remote.rename(team.place / "away.git")
     with pytest.raises(StateError, match="cannot be read"):
@@ -249,14 +250,14 @@ def test_a_remote_that_takes_no_push_says_why(team: Team, first: Path) -> None:
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     with pytest.raises(StateError, match=r"does not take refs/reconciler-lease/.*hook declined"):
-        team.open(first).acquire("a test", 0.0)
+        acquire(team.open(first), "a test", 0.0)
 
 
 def test_what_an_apply_needs_of_the_remote_is_found_out_before(team: Team, first: Path) -> None:
     store = team.open(first)
     assert troubles(store) == []
     assert git(team.remote, "for-each-ref", "refs/reconciler*") == ""
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     (held,) = troubles(team.open(first))
     assert "held by a test" in held.message
     store.close()
@@ -333,7 +334,7 @@ def test_a_ref_that_was_rewound_during_a_run_is_not_written_over(team: Team, fir
     team.commit(first, 1)
     old = team.tip()
     store = team.open(first)
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     store.commit([PutGeneration(ADDRESS, 2)], expected=1)
     git(team.remote, "update-ref", REF, old)
     refused(lambda: store.commit([PutGeneration(ADDRESS, 3)], expected=2), REF, "rewound")
@@ -416,7 +417,7 @@ def test_the_state_of_another_fleet_is_refused_and_nothing_is_sent(
     team: Team, first: Path, simulator: Simulator, service: dict[str, str]
 ) -> None:
     store = team.open(first)
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     store.commit([PutPins(Pins("another", None, "agora", None))], expected=0)
     store.close()
     applied = reconciler(first, service, "apply", "--auto-approve", "--state", "git:origin")
@@ -460,7 +461,7 @@ def test_a_shallow_clone_has_the_whole_state(team: Team, first: Path) -> None:
     git(shallow, "fetch", "--quiet", "--depth", "1", "origin", f"{REF}:{REF}")
     assert latest(shallow, REF).state.generations == {ADDRESS: 2}
     store = open_state("git:origin", shallow, None, OWNER, {})
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     assert store.commit([PutGeneration(ADDRESS, 3)], expected=2) == 3
     store.close()
 
@@ -483,7 +484,7 @@ def test_a_hook_of_another_repository_does_not_lead_astray(
     monkeypatch.setenv("GIT_DIR", ".git")
     monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
     store = open_state("git:origin", first / "agents", None, OWNER, {})
-    store.acquire("a test", 0.0)
+    acquire(store, "a test", 0.0)
     assert store.commit([PutGeneration(ADDRESS, 1)], expected=0) == 1
     store.close()
 

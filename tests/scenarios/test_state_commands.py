@@ -26,6 +26,7 @@ from reconciler.state.local import LocalStore
 from reconciler.state.whole import of_document, to_document
 from tests.contracts.state_store import ADDRESS, JOIN, LEAVE, RECORD
 from tests.fakes.fleets import TWO_AGENTS
+from tests.fakes.stores import acquire
 from tests.fuzz.mutate import bytes_mutant, encoded, tree_mutant
 from tests.hostile.bench import Answer, Bench
 
@@ -397,7 +398,7 @@ def test_a_file_that_is_not_there_is_an_error_that_names_it(bench: Bench) -> Non
 def test_a_state_that_somebody_holds_is_not_pushed_over(bench: Bench) -> None:
     text = edited(document(bench), serial=90)
     store = LocalStore(bench.home / ".reconciler" / "default.state")
-    store.acquire("ada@laptop", 0)
+    acquire(store, "ada@laptop", 0)
     try:
         locked = push(bench, text, "--lock-timeout", "0")
     finally:

@@ -29,6 +29,7 @@ from reconciler.model.address import Address, AgentName
 from reconciler.model.record import Intent, Operation
 from reconciler.model.writes import DropIntent, PutIntent, Write
 from reconciler.state.local import LocalStore
+from tests.fakes.stores import acquire
 
 from .clock import EPOCH
 from .fleets import agent
@@ -209,7 +210,7 @@ def watched(log: Log) -> Iterator[Log]:
 
 def _work(store: LocalStore, log: Log, commits: int) -> int:
     """A few commits like those of an apply; returns the last serial that was acknowledged."""
-    store.acquire("the simulation", 0.0)
+    acquire(store, "the simulation", 0.0)
     serial = store.read().serial
     for number in range(commits):
         serial = store.commit(_writes(number), expected=serial)

@@ -18,6 +18,8 @@ from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from reconciler.state.log.directory import DirectoryDrawer
+
 from reconciler import workflow
 from reconciler.apply.context import Settings
 from reconciler.model.address import Address, Owner
@@ -29,10 +31,10 @@ from reconciler.plan.selection import Selection
 from reconciler.simulator import ServiceCall
 from reconciler.state.lease import FileLease
 from reconciler.state.local import LocalStore
-from reconciler.state.log.directory import DirectoryDrawer
 from reconciler.state.log.store import LogStore
 from reconciler.workflow import Approved, Job
 from tests.fakes.fleets import UNLIMITED
+from tests.fakes.stores import acquire
 
 from . import fleets
 from .driver import Clocks, Process
@@ -130,7 +132,7 @@ class _Life:
                 lease = FileLease(where / "lease")
                 self.world.store.real = LogStore(DirectoryDrawer(where), lease, name="the log")
                 self.world.seen.hit("life: the log")
-            self.world.store.real.acquire("simulation", 0.0)
+            acquire(self.world.store.real, "simulation", 0.0)
 
     def _side(self, world: Universe, owner: Owner) -> _Side:
         chance = self.chance

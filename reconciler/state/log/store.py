@@ -6,7 +6,6 @@ work; what must not be lost is protected by the keys.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -26,8 +25,6 @@ from reconciler.state.seen import Seen, SeenFile
 
 T = TypeVar("T")
 
-_BEYOND_A_LEASE = 2.0
-_LOCK_PAUSE = 0.2
 # Of what a ref says about its writer.
 _LONGEST_NAME = 400
 _NO_KEY = (
@@ -212,23 +209,6 @@ class LogStore:
                 self._replay.snapshot = serial
 
     # --- the exclusive right to write
-
-    def acquire(self, holder: str, timeout: float) -> str:
-        """Take the exclusive right to write, waiting up to `timeout` seconds, and make ready; as `LocalStore`."""
-        deadline = time.monotonic() + timeout + (_BEYOND_A_LEASE if timeout >= self.lease.seconds else 0.0)
-        while True:
-            try:
-                self.take(holder)
-                break
-            except StateLocked:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_LOCK_PAUSE)
-        try:
-            return self.prepare()
-        except BaseException:
-            self.release()
-            raise
 
     def take(self, holder: str) -> None:
         """Take the lease now, or raise `StateLocked`, which names its holder."""

@@ -22,6 +22,7 @@ from reconciler.model.writes import PutGeneration, Write
 from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
+from tests.fakes.stores import acquire
 
 ADDRESS = Address("lobby", "greeter")
 SHORT = 0.6
@@ -279,7 +280,7 @@ def test_a_holder_that_was_stopped_beyond_its_lease_sends_at_most_one_call_per_w
         assert stopped.stdout.readline().startswith("sent")
         os.kill(stopped.pid, signal.SIGSTOP)
         other = LocalStore(path, lease=1.5)
-        other.acquire("we", 20.0)
+        acquire(other, "we", 20.0)
         other.commit([PutGeneration(ADDRESS, 3)], expected=other.read().serial)
         other.close()
         os.set_blocking(stopped.stdout.fileno(), False)

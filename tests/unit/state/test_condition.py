@@ -12,6 +12,7 @@ from reconciler.model.record import Pins
 from reconciler.model.writes import PutPins
 from reconciler.state import condition
 from reconciler.state.local import LocalStore
+from tests.fakes.stores import acquire
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_a_state_that_is_not_there_yet_can_be_made(store: LocalStore, tmp_path: 
 
 
 def test_a_state_that_is_there(store: LocalStore, tmp_path: Path) -> None:
-    store.acquire("ada", 0)
+    acquire(store, "ada", 0)
     store.commit([PutPins(Pins("demo", None, "agora", "0123"))], expected=0)
     (held,) = condition.troubles(LocalStore(store.path))
     assert isinstance(held, StateLocked)

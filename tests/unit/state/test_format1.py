@@ -21,6 +21,7 @@ from reconciler.model.record import Entry, State
 from reconciler.model.writes import PutGeneration
 from reconciler.state.local import LocalStore
 from tests.contracts.state_store import ADDRESS
+from tests.fakes.stores import acquire
 
 # Made at f08c74d: a fleet with a history, open intents, foreign agents, a released one, and odd keys and texts.
 FORMAT_1 = Path(__file__).with_name("format1")
@@ -71,7 +72,7 @@ def format_of(path: Path) -> str:
 
 def convert(path: Path) -> str:
     with closing(LocalStore(path)) as store:
-        return store.acquire("a test", 0)
+        return acquire(store, "a test", 0)
 
 
 def test_it_is_read_as_it_was_and_reading_writes_nothing(path: Path) -> None:
@@ -177,7 +178,10 @@ def connected(*args, **more):
     connection.set_trace_callback(step)
     return connection
 sqlite3.connect = connected
-LocalStore(Path(sys.argv[1])).acquire("the killed one", 0)
+store = LocalStore(Path(sys.argv[1]))
+store.take("the killed one")
+store.create_key()
+store.prepare()
 """
 
 
@@ -197,7 +201,7 @@ def test_killed_at_any_step_it_is_the_one_or_the_other_and_the_next_lock_convert
         convert(victim)
         assert (format_of(victim), read(victim)) == ("2", EXPECTED)
         with closing(LocalStore(victim)) as store:
-            store.acquire("a test", 0)
+            acquire(store, "a test", 0)
             store.commit([PutGeneration(ADDRESS, 9)], expected=store.read().serial)
         shutil.rmtree(directory)
         if killed.returncode == 0:

@@ -17,6 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.writes import PutGeneration
 from reconciler.state.lease import FileLease
 from reconciler.state.local import LocalStore
+from tests.fakes.stores import acquire
 
 SHORT = 0.3
 WRITE = PutGeneration(Address("lobby", "greeter"), 3)
@@ -130,7 +131,7 @@ def test_a_stopped_process_is_taken_over_from_and_writes_nothing_when_it_goes_on
     script = (
         "import sys, threading, time\nfrom pathlib import Path\nfrom reconciler.state.local import LocalStore\n"
         "from reconciler.model.writes import PutGeneration\nfrom reconciler.model.address import Address\n"
-        f"store = LocalStore(Path(sys.argv[1]), lease={SHORT})\nstore.acquire('the stopped one', 0)\n"
+        f"store = LocalStore(Path(sys.argv[1]), lease={SHORT})\nstore.take('the stopped one')\nstore.prepare()\n"
         "serial = store.commit([PutGeneration(Address('a', 'b'), 1)], expected=0)\nprint('held', flush=True)\n"
         "for line in sys.stdin:\n"
         "    try:\n        store.commit([PutGeneration(Address('a', 'b'), 9)], expected=serial)\n"
@@ -146,7 +147,7 @@ def test_a_stopped_process_is_taken_over_from_and_writes_nothing_when_it_goes_on
         assert stopped.stdout.readline() == "held\n"
         os.kill(stopped.pid, signal.SIGSTOP)
         store = LocalStore(path, lease=SHORT)
-        store.acquire("we", 10.0)
+        acquire(store, "we", 10.0)
         # Before we have written anything the serial could not tell: the lease does.
         os.kill(stopped.pid, signal.SIGCONT)
         stopped.stdin.write("go on\n")

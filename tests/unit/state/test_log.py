@@ -14,9 +14,10 @@ from reconciler.model.address import Address
 from reconciler.model.writes import GoOnAs, PutGeneration, PutMoved
 from reconciler.state.blocking import behind_ports
 from reconciler.state.lease import FileLease
-from reconciler.state.log.directory import DirectoryDrawer
 from reconciler.state.log.drawer import Creation, entry_key
 from reconciler.state.log.store import LogStore
+from tests.fakes.directory_drawer import DirectoryDrawer
+from tests.fakes.stores import acquire
 
 ADDRESS = Address("lobby", "greeter")
 
@@ -104,7 +105,7 @@ def test_another_state_goes_on_in_the_same_log(tmp_path: Path) -> None:
 
 def test_the_first_entry_bears_the_lineage_that_goes_on(tmp_path: Path) -> None:
     writer = opened(tmp_path)
-    writer.acquire("a test", 0)
+    acquire(writer, "a test", 0)
     writer.commit([GoOnAs("a lineage from elsewhere", 7), generation(1)], expected=0)
     writer.close()
     assert b'"lineage":"a lineage from elsewhere","nonce"' in (tmp_path / "state" / entry_key(1)).read_bytes()

@@ -23,6 +23,7 @@ from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 from tests.benchmarks import fleets
 from tests.contracts.state_store import ADDRESS, RECORD, Open, StateStoreContract
+from tests.fakes.stores import acquire
 
 
 class TestMemoryStore(StateStoreContract):
@@ -49,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 
 def written(path: Path) -> LocalStore:
     store = LocalStore(path)
-    store.acquire("a test", 0)
+    acquire(store, "a test", 0)
     store.commit([PutRecord(RECORD)], expected=0)
     store.close()
     return store
@@ -125,7 +126,7 @@ def test_a_newer_format_is_refused_with_what_to_do(path: Path) -> None:
 def test_the_lock_dies_with_its_process(path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from reconciler.state.local import LocalStore\n"
-        "store = LocalStore(Path(sys.argv[1])); store.acquire('the other process', 0)\n"
+        "store = LocalStore(Path(sys.argv[1])); store.take('the other process')\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -134,17 +135,17 @@ def test_the_lock_dies_with_its_process(path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(StateLocked, match="the other process"):
-            LocalStore(path).acquire("we", 0.0)
+            acquire(LocalStore(path), "we", 0.0)
         other.kill()
         other.wait()
     store = LocalStore(path)
-    store.acquire("we", 5.0)
+    acquire(store, "we", 5.0)
     store.release()
 
 
 def test_equal_prompts_are_stored_once(path: Path) -> None:
     store = LocalStore(path)
-    store.acquire("a test", 0)
+    acquire(store, "a test", 0)
     records = [replace(RECORD, address=Address("c", f"a{n}"), agent_id=f"A{n}") for n in range(200)]
     store.commit([PutRecord(each) for each in records], expected=0)
     connection = sqlite3.connect(path)
@@ -159,7 +160,7 @@ def test_a_directory_that_cannot_be_written_is_a_message(tmp_path: Path) -> None
     blocker = tmp_path / "file"
     blocker.write_text("")
     with pytest.raises(StateError, match="cannot be written"):
-        LocalStore(blocker / "default.state").acquire("we", 0)
+        acquire(LocalStore(blocker / "default.state"), "we", 0)
 
 
 def test_what_nobody_refers_to_any_more_is_let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +173,7 @@ def test_what_nobody_refers_to_any_more_is_let_go(path: Path, monkeypatch: pytes
     ]
     for record in [*bodies, *bodies[:3]]:
         store = LocalStore(path)
-        store.acquire("a test", 0)
+        acquire(store, "a test", 0)
         state = store.read()
         entry = Entry(0.0, ADDRESS, "update", "done", "A1")
         for _ in range(2):  # once more: what was let go is not taken for stored
@@ -204,7 +205,7 @@ def test_an_agent_takes_two_kilobytes_its_prompt_apart(path: Path, tmp_path: Pat
     fleets.write_for_each(tmp_path / "fleet", 1)
     (spec,) = config.load(tmp_path / "fleet").agents.values()
     store = LocalStore(path)
-    store.acquire("a test", 0)
+    acquire(store, "a test", 0)
     writes: list[Write] = []
     for number in range(10_000):
         address = Address(f"desk-{number:06}", "concierge")
