@@ -61,9 +61,9 @@ class UsageError(ReconcilerError):
 
 
 class InvalidConfig(ReconcilerError):
-    """The user's files have problems; every one of them is in `diagnostics`, sorted by place.
+    """The user's files have problems; all of them are in `diagnostics`, sorted by place.
 
-    `directory` is the fleet's, from which the places count.
+    `directory` is the fleet's, to which the paths are relative.
     """
 
     rule = "invalid-config"
@@ -96,7 +96,7 @@ class IncompleteRead(ServiceError):
 
 
 class CutShort(ServiceError):
-    """A read that was not waited for, since the run was told to stop: it says nothing about the service."""
+    """A read that was not waited for, because the run was told to stop: it says nothing about the service."""
 
     rule = "interrupted"
 
@@ -104,7 +104,7 @@ class CutShort(ServiceError):
 class SecretUnavailable(ReconcilerError):
     """A secret reference has no value on this machine; the message names the reference, never a value.
 
-    `missing` says of each reference, as text, why it has none; empty where no reference is to blame.
+    `missing` gives for each reference, as text, why it has none; it is empty if no single reference is the cause.
     """
 
     rule = "secret-unavailable"
@@ -129,25 +129,25 @@ class StateError(ReconcilerError):
 
 
 def put_back(copy: str) -> str:
-    """What to do about a state that cannot be used; `copy` says which one to put in its place."""
+    """Return the hint for a state that cannot be used; `copy` names the copy to restore."""
     return f"put {copy} back, or move the file away: the next plan finds every agent again by its name"
 
 
 class ArchiveFailed(ReconcilerError):
-    """What was said in a session cannot be archived."""
+    """The transcript of a session cannot be archived."""
 
     rule = "archive"
 
 
 class StalePlan(ReconcilerError):
-    """What would be done now is not what was approved."""
+    """The plan has changed since it was approved."""
 
     exit_code = ExitCode.STALE
     rule = "stale-plan"
 
 
 class StateLocked(ReconcilerError):
-    """Somebody else holds the state."""
+    """Another process holds the state."""
 
     exit_code = ExitCode.LOCKED
     rule = "state-locked"
