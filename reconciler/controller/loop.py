@@ -143,7 +143,7 @@ class Standing:
         yield Emit(FilesRead(fleet))
 
     def _check_same(self, fleet: DesiredFleet) -> None:
-        """Raise `UsageError` for files without agents, and for another owner mark or service, which needs a new controller."""
+        """Raise `UsageError` for files without agents, and for another owner mark or service than this loop's."""
         mine = self.job.fleet
         if not fleet.agents:
             raise UsageError(
