@@ -1,4 +1,4 @@
-"""Parsing of `--allow`: raised limits, hosts that secrets may go to, addresses that may join beside, and `unreviewed`."""
+"""Parsing of `--allow`: raised limits, hosts that secrets may go to, addresses to join beside, and `unreviewed`."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def run_apply(
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
         asked = not consent.is_given
         if asked:
-            # Check before asking, so that the user confirms only what can be done. Without a question the run checks under its lock.
+            # Check before asking, so that the user confirms only what can be done. Other runs check under their lock.
             require_writable(session.store)
             plan = _shown(session, job, output, options)
             if not plan.acts and not (plan.pending or plan.interrupted):
@@ -134,7 +134,7 @@ class _Notes:
         self._on_event(event)
 
     def ledger(self) -> Ledger:
-        """Return the ledger: changes that were begun and not ended are unknown, changes that were not begun are skipped."""
+        """Return the ledger: changes begun and not ended are unknown, changes not begun are skipped."""
         begun = {(each.address, each.action) for each in self._ledger.finished} | set(self._open)
         for change in self.plan.acts if self.plan is not None else ():
             if (change.address, action_of(change)) not in begun:

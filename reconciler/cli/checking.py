@@ -57,7 +57,7 @@ class _Seen:
 
 
 def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format) -> int:
-    """Compare the plan of one fleet with the reviewed one, and report the difference; return 0 if there is none, else 2."""
+    """Compare the plan of one fleet with the reviewed one, and report the difference; return 0 if none, else 2."""
     many.only_one(fleets, "--check")
     if planning.out is not None or planning.against.base is not None or planning.flags.shaping():
         raise UsageError(
@@ -96,7 +96,7 @@ def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> M
 
 
 def _rows(plan: Plan) -> dict[Row, object]:
-    """Return the plan's changes without renewals and rotations, each with its body before and after as in a JSON plan."""
+    """Return the plan's changes without renewals and rotations, each with its body before and after."""
     acts = (each for each in plan.changes if not isinstance(each, (Hold, Keep, Renew, Rotate)))
     trees = (change_tree(plan, each) for each in acts)
     # As JSON, so that it compares with what was read from a file.

@@ -29,7 +29,7 @@ from reconciler.workflow import Checkup, Job
 
 
 def examine(flags: FleetFlags, output: Output) -> Examined:
-    """Check a fleet. Errors of its files are findings, and the checks that do not need the files are made all the same."""
+    """Check a fleet. Errors of its files are findings, and checks that do not need the files are still made."""
     try:
         fleet = wiring.load_fleet(flags, output)
     except InvalidConfig as problem:
@@ -86,7 +86,7 @@ def _place(row: Problem | Passed) -> int:
 
 
 def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | None, list[Problem]]:
-    """Return the connection of an apply, else that of a plan, else None; and what prevents the apply's own connection."""
+    """Return the connection of an apply, else that of a plan, else None; and the errors of the apply's own."""
     refused: dict[str, Problem] = {}
     for purpose in (Purpose.CHANGE, Purpose.OBSERVE):
         try:

@@ -46,7 +46,7 @@ def _state_here(flags: FleetFlags, owner: Owner) -> State:
 
 
 def _state_at(flags: FleetFlags, base: str) -> State:
-    """Return the state that a complete apply of a commit's files would leave; empty if the commit has no fleet there."""
+    """Return the state that a complete apply of a commit's files would leave; empty if it has no fleet there."""
     with files_at(Path(flags.directory), base) as place:
         if not (place / FLEET_FILE).exists():
             return State("", 0, b"")

@@ -90,7 +90,7 @@ class Output:
 
     @contextmanager
     def redrawn(self) -> Iterator[None]:
-        """Collect the results of a block and print them over those of the last block, so that a terminal does not scroll."""
+        """Collect the results of a block and print them over those of the last block, without scrolling."""
         if not (_is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
             yield
             return
@@ -130,7 +130,7 @@ class Output:
         (self.note if self.log_format is None else self.say)(text, fields=fields)
 
     def acknowledge(self, text: str) -> None:
-        """Print at once that a signal has arrived, on a line of its own, because a terminal shows `^C` at the cursor."""
+        """Print at once that a signal has arrived, on a line of its own: a terminal shows `^C` at the cursor."""
         begin = "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
         _write(sys.stderr, begin, err=True)
         write(_as_lines(text), err=True, level="warning")
@@ -192,7 +192,7 @@ def write(
     level: str = "info",
     fields: Mapping[str, object] = NO_FIELDS,
 ) -> None:
-    """Write masked text to a stream. Text for stderr also goes to the log, and has the log's form if that was asked for."""
+    """Write masked text to a stream. Text for stderr also goes to the log, and has its form if that was asked for."""
     stream = sys.stderr if err else sys.stdout
     _erase()
     if err and _current.log is not None:
@@ -246,7 +246,7 @@ def _encoded(stream: TextIO, text: str) -> None:
 
 
 def finish() -> OSError | ValueError | None:
-    """Return the error that kept results from being written, and forget it; None if there was none or the reader had gone."""
+    """Return the error that kept results from being written, and forget it; None if the reader had gone."""
     for err in tuple(_lost):
         stream = sys.stderr if err else sys.stdout
         with suppress(OSError, ValueError, AttributeError):
@@ -291,7 +291,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _in_place(lines: list[str], height: int) -> str:
-    """Return lines with the control codes to overwrite the screen from its top; if too many, the first and the last ones."""
+    """Return lines with control codes that overwrite the screen; of too many lines, the first and the last."""
     lines = lines[:-1] if lines[-1:] == [""] else lines
     if len(lines) > height - 1:
         left_out = len(lines) - height + 2
@@ -304,7 +304,7 @@ def _as_lines(text: str) -> str:
 
 
 def source_reader(directory: Path) -> ReadSource:
-    """Return a function that reads the user's files for code frames; it returns None for a file that cannot be shown."""
+    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
     from reconciler.config import read_source
 
     return lambda file: read_source(directory, file)

@@ -15,7 +15,7 @@ _FORMAT = b"reconciler-plan-"
 
 
 def is_plan_file(text: str) -> bool:
-    """Return whether an argument names a plan file: a file whose name is no address, or whose content is a saved plan."""
+    """Return whether an argument names a plan file: its content is a saved plan, or its name is no address."""
     path = Path(text)
     if not path.is_file():
         return False

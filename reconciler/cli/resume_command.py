@@ -28,7 +28,7 @@ _COUNTED = frozenset({"leave", "replace", "join"})
 
 
 def resume(arguments: Sequence[str], ledger: Ledger) -> str:
-    """Return the command that continues an apply; empty if only holds are left, because running again does not lift them."""
+    """Return the command that continues an apply; empty if only holds are left, which a new run does not lift."""
     is_over = ledger.broken is None and not ledger.interrupted
     if is_over and not _open(ledger):
         return ""

@@ -55,7 +55,7 @@ def _unapprovable(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, tree: s
 
 
 def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags, team: Policy) -> tuple[Plan | None, str]:
-    """Return the plan that an approval stands for, under the team's policy, and how its files differ from those of `plan`.
+    """Return the plan of an approval under the team's policy, and how its files differ from those of `plan`.
 
     The plan is None if the reviewed files are missing in this checkout or do not load.
     """

@@ -53,7 +53,7 @@ class Interrupted(click.exceptions.Exit):
 
 @dataclass(slots=True)
 class Session:
-    """One run on one fleet, with all adapters chosen and nothing done yet. Use it as a context, which closes the store."""
+    """One run on one fleet, with all adapters chosen and nothing done yet. As a context it closes the store."""
 
     directory: Path
     fleet: DesiredFleet
@@ -240,7 +240,7 @@ def whoever() -> str:
 
 
 def holder_of(fleet: DesiredFleet) -> str:
-    """Return the name under which this process holds a state's lock: user, machine, process id, fleet and start time."""
+    """Return the name under which this process holds a lock: user, machine, process id, fleet and start time."""
     started = _timestamp()
     return f"{whoever()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
 

@@ -34,7 +34,7 @@ class WatchedFiles:
         self._read = self._seen = self._signature()
 
     async def read(self) -> DesiredFleet | None:
-        """Return the fleet if its files have changed and are not being written; else None. Raises what a load raises."""
+        """Return the fleet if its files have changed and are complete; else None. Raises what a load raises."""
         found = await asyncio.to_thread(self._signature)
         before, self._seen = self._seen, found
         if found == self._read or found != before:

@@ -45,7 +45,7 @@ class GitHub:
         return 65_535
 
     def login(self) -> Steps[str]:
-        """Return the login of the token's user. An app's token, such as a job's own, has no user: GraphQL names its bot."""
+        """Return the login of the token's user. An app's token, such as a job's, has no user: GraphQL names its bot."""
         user = yield from self.api.granted("GET", f"{self.api.base}/user")
         if user is not None:
             return self.api.shaped(_login, [user])[0]

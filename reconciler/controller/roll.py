@@ -52,7 +52,7 @@ class Roll:
         self._is_under_way = False
 
     def call(self, provider: Provider) -> Steps[tuple[ListedAgent, ...]]:
-        """Return the listing, made anew if it is due or too old. Fleets that ask at the same time wait for one listing."""
+        """Return the listing, made anew if it is due or too old. Fleets that ask at once wait for one listing."""
         while self._is_under_way:
             yield Sleep(_PAUSE)
         now: float = yield Elapsed()

@@ -22,7 +22,7 @@ from reconciler.serve.metrics import Metrics
 
 
 def bind(listen: str) -> socket.socket:
-    """Return a socket for `HOST:PORT`, or for a PORT on loopback. Raises `UsageError` that says what is wrong with it."""
+    """Return a socket for `HOST:PORT`, or for a PORT on loopback. Raises `UsageError` that says what is wrong."""
     host, colon, port = listen.rpartition(":")
     host = (host if colon else "127.0.0.1").strip("[]") or "127.0.0.1"
     if not port.isdecimal() or int(port) > 65535:

@@ -116,7 +116,7 @@ def confirm(intended: Plan, approved: Approved | None, *, is_begun: bool = False
 
 
 def _check_rows(intended: Plan, approved: Approved) -> None:
-    """Raise `StalePlan` if a saved plan lists other changes than its digest stands for. Renewals fall due by the clock."""
+    """Raise `StalePlan` if a saved plan lists other changes than its digest stands for, renewals excepted."""
     odd = sorted(
         f"{action} {address}" for action, address in intended.rows ^ approved.rows if action != "renew"
     )
@@ -228,7 +228,7 @@ def _say_quota(context: Context, intended: Plan) -> Steps[None]:
 
 
 def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:
-    """Return writes for what a look showed: the owner of a new state, foreign agents, released agents that have ended."""
+    """Return writes for what a look showed: the owner of a new state, foreign agents, ended released agents."""
     state = basis.state
     live = {each.agent_id for each in basis.live}
     writes: list[Write] = [] if state.pins is not None else [PutPins(pins)]

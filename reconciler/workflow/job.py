@@ -78,9 +78,10 @@ def _check_times(basis: Basis) -> None:
 
 
 def check_pins(state: State, pins: Pins) -> None:
-    """Raise `StateError` for a state that has moved, belongs to another fleet or App ID, or names agents of another fleet.
+    """Raise `StateError` for a state that has moved or belongs to another fleet, service or App ID.
 
-    An intent to join finds its agent by the name in it; a name without our owner mark was never given by this tool.
+    An intent to join finds its agent by the name in it; a name without our owner mark was never given by this tool, and
+    could claim another fleet's agent.
     """
     if state.moved_to is not None:
         raise moved(state.moved_to)

@@ -59,7 +59,7 @@ def _new_secrets(fleet: DesiredFleet, state: State) -> Steps[tuple[tuple[str, in
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The changes needed because the agents differ from what was last applied; `file_changes` counts those of the files."""
+    """The plan back to what was last applied, and the number of further changes that the files ask for."""
 
     plan: Plan
     file_changes: int
@@ -92,7 +92,7 @@ def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
 
 
 def _is_drift(change: Change) -> bool:
-    """Return whether a change corrects a difference of an agent; what falls due by the clock or is only unsent does not."""
+    """Return whether a change undoes a change of an agent; what is due by the clock, or only unsent, does not."""
     if isinstance(change, Update):
         return change.reason.because is not Because.UNSENT
     return not isinstance(change, (Keep, Renew, Rotate))

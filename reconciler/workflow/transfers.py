@@ -78,7 +78,7 @@ class Move:
 
     @property
     def is_taken_back(self) -> bool:
-        """Whether the target is marked as moved to this source, which is empty: the target's state is still the valid one."""
+        """Whether the target is marked as moved to this source, which is empty: the move never arrived."""
         return self.leaving.is_empty and self.arriving.moved_to == self.source
 
     @property

@@ -23,7 +23,7 @@ _NOTHING = "0" * 40
 
 
 def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -> str:
-    """Return the fleets below some directories that differ from a commit, with their environments, as one line of JSON."""
+    """Return the fleets below some directories that differ from a commit, and their environments, as a line of JSON."""
     git = Git(Path())
     root = git_says(git, "rev-parse", "--show-toplevel")
     here = PurePosixPath(git_says(git, "rev-parse", "--show-prefix"))
@@ -54,7 +54,7 @@ def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Outpu
 
 
 def _rows(directory: Path, shown: str) -> Iterator[dict[str, str]]:
-    """Yield a row for each environment; one row without, if a fleet has none or does not load: its job shows the errors.
+    """Yield a row for each environment; one row for a fleet without any, or that does not load: its job shows why.
 
     Rows are used in the commands of a workflow. Raises `UsageError` if a path has characters with a meaning to a shell.
     """

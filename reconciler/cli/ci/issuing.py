@@ -59,7 +59,7 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
 
 
 def _reports(file: str, code: int, owner: str | None) -> tuple[markers.Marked, ...]:
-    """Return the reports of a file. After a failed check it may have none: then one with the marker alone, for `owner`."""
+    """Return the reports of a file. After a failed check it may have none: then one of `owner` without text."""
     found: tuple[markers.Marked, ...] = ()
     if code in (_NONE, _DRIFT):
         found = reports_in(file, markers.DRIFT)
