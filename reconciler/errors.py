@@ -1,20 +1,20 @@
-"""What can go wrong, and the exit code each way of going wrong has.
+"""The errors that end a command, and the exit code of each.
 
 The tree:
 
     ReconcilerError                1  anything that ends a command with a message instead of a traceback
     ├── UsageError                 1  flags or arguments that make no sense together
     ├── InvalidConfig              1  problems in the user's files; carries every diagnostic
-    ├── ServiceError               1  the service said no, or could not be reached
+    ├── ServiceError               1  the service refused, failed or could not be reached
     │   ├── AuthenticationFailed   1  401/403: the credentials or the project are refused
     │   ├── IncompleteRead         1  a list or reply that cannot be trusted as a whole
-    │   └── CutShort               1  a read that was not waited for, since the run is stopping
+    │   └── CutShort               1  a read that was not waited for, because the run is stopping
     ├── SecretUnavailable          1  a secret reference has no value here
     ├── NotReady                   1  something that the whole apply needs is missing; nothing was done
     ├── ArchiveFailed              1  a transcript cannot be archived
     ├── StateError                 1  the state is damaged, foreign, newer or cannot be written
-    ├── StalePlan                  3  the plan is not the approved one any more
-    ├── StateLocked                4  somebody else holds the state
+    ├── StalePlan                  3  the plan has changed since it was approved
+    ├── StateLocked                4  another process holds the state
     └── Refused                    5  a limit or an empty fleet refuses the whole apply
 
 Exit codes are a published contract; 2 (changes present) and 6 (incomplete) are results, not errors, and

@@ -150,9 +150,8 @@ class Session:
             driver.stop()
 
         for number in _SIGNALS:
-            if (
-                signal.getsignal(number) is not signal.SIG_IGN
-            ):  # nohup and background jobs ignore the signal on purpose
+            # nohup and background jobs ignore these signals on purpose.
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 on_signal(loop, number, interrupt)
         try:
             return await task

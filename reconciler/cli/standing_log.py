@@ -94,6 +94,7 @@ class StandingLog:
 
     def _holds(self, turned: Turned) -> None:
         assert turned.plan is not None, "asked for a turn that has one"
+        # Held by `max_unavailable`: the next turns make these changes, so nothing is printed.
         passing = {
             each.address
             for each in turned.plan.pending

@@ -90,6 +90,7 @@ class Api:
                     started = yield Elapsed()
                     continue
                 return Unanswered(f"it answered {result.status}")
+            # Sent without an answer: it may have been executed, so it is not sent again here.
             if result.sent:
                 return Unanswered(_why(result))
             pause = yield from self._again(request, _why(result), started, pause)

@@ -55,9 +55,7 @@ class GitHub:
             login = str(answer["data"]["viewer"]["login"])
         except (KeyError, TypeError):
             return ACTIONS_BOT
-        return (
-            login if login.endswith(_BOT) else f"{login}{_BOT}"
-        )  # the form that REST gives the authors of comments
+        return login if login.endswith(_BOT) else f"{login}{_BOT}"  # the author of comments in REST
 
     def comments(self, number: int) -> GitHubComments:
         return GitHubComments(self.api, f"/repos/{self.repository}/issues", number)

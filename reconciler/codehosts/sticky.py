@@ -59,6 +59,7 @@ def put_with(
             if len(mine) > 1:
                 yield from _settle(shelf, mine, body(mine[0]), is_open, is_new=True)
             return Did.MADE
+        # The call may have been executed, so the next round looks for its text before it posts again.
         why = unanswered.why
         yield Sleep(_SETTLES)
     raise ServiceError(

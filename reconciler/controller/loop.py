@@ -125,6 +125,7 @@ class Standing:
                 yield Emit(Woken(source))
             if woken:
                 self._is_woken = True
+                # A wake-up asks for a fresh listing too.
                 self.roll.next_at = 0.0
 
     def _read_files(self) -> Steps[None]:
@@ -204,9 +205,7 @@ class Standing:
             case TurnResult.FAILED if isinstance(turned.problem, (ServiceError, IncompleteRead)):
                 yield from self.roll.fail(longest=self.roll.interval)
             case TurnResult.FAILED:
-                self._not_before = (
-                    now + _BROKEN
-                )  # only this fleet waits: the state or a secret is at fault, not the service
+                self._not_before = now + _BROKEN  # only this fleet waits: the service is not at fault
             case _:
                 self._is_ready = True
                 self.roll.succeed()

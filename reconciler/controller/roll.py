@@ -64,6 +64,7 @@ class Roll:
             # Its age counts from before the request, because agents that started since may be missing in it.
             self._rows, self.made_at, self.made = rows, now, self.made + 1
             share: float = yield Random()
+            # Controllers that were started together must not list together.
             self.next_at = now + self.interval * (0.8 + 0.4 * share)
         finally:
             self._is_under_way = False

@@ -104,6 +104,7 @@ def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
         waits = StateLocked("somebody else waits for the state", hint="the next turn goes on")
         return Turned(TurnResult.LOCKED, plan=plan, basis=basis, problem=waits, refused=refused)
     job = replace(job, memory=roll.memory)
+    # Only here the lock is taken; the apply looks again under it, for which the roll needs no second listing.
     ledger = yield from roll.noting(workflow.apply(job, provider))
     return Turned(
         _result(ledger.finished, TurnResult.DONE) if ledger.broken is None else TurnResult.FAILED,

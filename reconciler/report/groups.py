@@ -173,9 +173,7 @@ def parts_of(act: Act | Keep) -> Iterable[BodyPart]:
     if isinstance(act, Join):
         return _whole(act, ABSENT)
     if isinstance(act, Replace) and act.target.record is None:
-        return _whole(
-            act, UNKNOWN
-        )  # its body is not known, so everything that its successor is sent may be new
+        return _whole(act, UNKNOWN)  # its body is not known, so all fields may be new
     if isinstance(act, Adopt):
         return _sent(act.values)
     if isinstance(act, Update) and act.target.record is not None and act.target.record.unsent:
@@ -217,9 +215,7 @@ class _Shapes:
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
         self._known: dict[int, int] = {}
-        self._kept: list[
-            object
-        ] = []  # keeps the objects alive, because an id is unique only among living objects
+        self._kept: list[object] = []  # an id is unique only among living objects
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def of_parts(self, parts: Sequence[BodyPart]) -> Hashable:

@@ -60,6 +60,7 @@ def apply(job: Job, provider: Provider, *, approved: Approved | None = None) -> 
 
 
 def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Ledger]:
+    # The approval is compared with a plan made under the lock, from a fresh look: earlier it would prove nothing.
     basis, settled = yield from look(job, provider)
     intended = plan_for(job, basis, provider)
     yield Emit(Planned(intended))
@@ -81,10 +82,12 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     try:
         begun, ended = _marks(job, approved)
         thawed = _thawed(intended, job.policy.override_freeze, basis.now)
+        # One commit before the first call. `begun` lets an interrupted apply of a saved plan be resumed.
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *thawed, *begun)
         yield from archive_ended(context, basis)
         yield from _carry_out(context, job, basis, intended)
         if context.ledger.is_complete:
+            # Only a complete apply removes the mark: the same plan file goes on with an incomplete one.
             yield from journal.write(*ended)
     except ReconcilerError as problem:
         yield from context.say(
@@ -197,10 +200,9 @@ def _thawed(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
 def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:
     known = frozenset(each.agent_id for each in basis.live)
     yield from execute(context, intended)
-    if (
-        context.joined and job.settings.turn is None
-    ):  # in a turn of the controller, the next turn looks at the new agents
+    if context.joined and job.settings.turn is None:  # else the next turn looks at the new agents
         rows = yield from await_started(context)
+        # A weak server or another writer may have started a second agent at an address.
         yield from sweep(context, known, rows)
     wanted = frozenset(
         address

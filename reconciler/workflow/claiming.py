@@ -154,6 +154,7 @@ def _forget(job: Job, address: Address) -> Steps[str]:
     writes: list[Write] = []
     agent_id = record.agent_id if record is not None else ""
     if record is not None:
+        # The generation stays, so that the name is never used again; the released agent is not taken back by its name.
         writes += [DropRecord(address), PutGeneration(address, record.generation), PutReleased(agent_id)]
     if open_join is not None:
         # The agent that the open join may still start is looked for by its name until the grace is over.

@@ -186,6 +186,7 @@ def _until(ends: float, seconds: float, begin: Callable[[], Steps[T]]) -> Steps[
             )
             continue
         if isinstance(effect, Gather):
+            # Gathered tasks are steps of their own, so each of them is bounded by itself.
             effect = Gather([_bounded(ends, seconds, each) for each in effect.tasks], effect.limit)
         try:
             value = yield effect
