@@ -70,7 +70,7 @@ class Turned:
 
 
 def turn(job: Job, provider: Provider, roll: Roll) -> Steps[Turned]:
-    """Make one bounded turn. Errors that may have gone by the next turn are part of the result, and are not raised."""
+    """Make one bounded turn. A `ReconcilerError` becomes part of the result and is not raised."""
     try:
         return (yield from _turn(_of_a_turn(job), OnRoll(provider, roll), roll))
     except StateLocked as problem:
@@ -104,7 +104,7 @@ def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
         waits = StateLocked("somebody else waits for the state", hint="the next turn goes on")
         return Turned(TurnResult.LOCKED, plan=plan, basis=basis, problem=waits, refused=refused)
     job = replace(job, memory=roll.memory)
-    # Only here the lock is taken; the apply looks again under it, for which the roll needs no second listing.
+    # The lock is taken only here. The apply looks again under it, with the same roll unless that is too old.
     ledger = yield from roll.noting(workflow.apply(job, provider))
     return Turned(
         _result(ledger.finished, TurnResult.DONE) if ledger.broken is None else TurnResult.FAILED,

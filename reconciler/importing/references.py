@@ -164,7 +164,7 @@ def _written_out(properties: dict[str, Any]) -> Iterator[Path]:
 def _named_by_script(text: str, path: Path, properties: dict[str, Any], names: Names, place: str) -> str:
     """Return a credential that the source takes from a variable as a reference to that variable.
 
-    A variable with a prefix of the service's own gets another name.
+    An expansion without a name, or with a prefix of the service's own, gets a new name.
     """
 
     def reference(mark: re.Match[str]) -> str:

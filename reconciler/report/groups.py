@@ -202,7 +202,7 @@ def _difference(diff: FieldDiff, record: Record | None) -> BodyPart:
 
 
 def _is_declared_only(diff: FieldDiff, record: Record) -> bool:
-    """Return whether a recorded value was only declared, at an adoption: the service does not tell its own."""
+    """Return whether a recorded value was only declared, at an adoption; the agent's own value is unknown."""
     return record.declared and diff.forces_replacement and diff.path[:1] == ("properties",)
 
 

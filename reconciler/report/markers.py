@@ -62,7 +62,7 @@ def split(text: str) -> tuple[Marked, ...]:
     starts = [place for place, line in _outside_code(lines) if _MARKER.fullmatch(line.rstrip())]
     found = []
     for start, end in pairwise([*starts, len(lines)]):
-        kind, owner = _MARKER.fullmatch(lines[start].rstrip()).groups()  # type: ignore[union-attr]  # it does
+        kind, owner = _MARKER.fullmatch(lines[start].rstrip()).groups()  # type: ignore[union-attr]  # only matching lines are in `starts`
         body = lines[start:end]
         if len(starts) > 1 or start:
             body = body[: _own_part(body)]
