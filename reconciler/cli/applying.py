@@ -187,10 +187,7 @@ def _shown(session: Session, job: Job, output: Output, options: RenderOptions) -
 
 
 def _is_approved(plan: Plan, job: Job) -> bool:
-    """Ask the user, and return whether the one accepted answer was given.
-
-    The question names the fleet and the number of changes, because the plan may have been printed to a file.
-    """
+    """Return whether the user gave the accepted answer. The question names the fleet: the plan may be in a file."""
     owner = job.fleet.owner
     where = f"{owner.fleet} ({owner.environment})" if owner.environment else owner.fleet
     expected = owner.fleet if job.destroying else "yes"

@@ -32,10 +32,7 @@ class FleetSeen:
 
 
 def are_several(fleets: ManyFlags) -> bool:
-    """Return whether several fleets were asked for, judged by the command line alone.
-
-    What the files hold does not matter, so that they cannot change the shape of the output.
-    """
+    """Return whether several fleets were asked for, by the command line alone: files change no output's shape."""
     names = fleets.environments
     return len(fleets.directories) > 1 or (names is not None and (names == ALL or "," in names))
 

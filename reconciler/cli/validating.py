@@ -48,10 +48,7 @@ class _Load:
 
 
 def _unused(loads: Iterable[_Load], environment: str | None) -> tuple[Problem, ...]:
-    """Return the warnings for `ignore` entries that match nothing in any environment.
-
-    Empty if one environment alone was checked, or a load failed: then this is not known.
-    """
+    """Return the warnings for `ignore` entries that match nothing in any environment; none if that is not known."""
     lists = [each.unused for each in loads]
     if environment is not None or any(each is None for each in lists):
         return ()

@@ -46,18 +46,12 @@ class Api:
     _until: float | None = field(default=None, init=False)
 
     def text(self, path: str, key: str) -> Steps[str]:
-        """Return the text under `key` in the reply to a GET.
-
-        Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for all other errors.
-        """
+        """Return the text under `key` in the reply to a GET. Raises `ServiceError`."""
         tree = self._tree((yield from self._repeated(HttpRequest("GET", self.base + path))))
         return self.shaped(lambda each: str(each[key]), [tree])[0]
 
     def shaped(self, make: Callable[[Any], T | None], items: Iterable[Any]) -> tuple[T, ...]:
-        """Return items of the API converted by `make`, without those for which it returns None.
-
-        Raises `ServiceError` if an item is not as documented.
-        """
+        """Return the items that `make` converts to a value. Raises `ServiceError` for one that is not as documented."""
         try:
             return tuple(made for each in items if (made := make(each)) is not None)
         except (KeyError, TypeError, AttributeError, ValueError):

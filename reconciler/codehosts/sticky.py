@@ -37,7 +37,7 @@ def own(shelf: Shelf, author: str, marker: str) -> Steps[tuple[Posted, ...]]:
 
 
 def put(shelf: Shelf, author: str, marker: str, body: str, *, is_open: bool = True) -> Steps[Did]:
-    """Make the one text with the marker be `body`, open or closed. If it is to be closed, a missing one is not posted."""
+    """Make the one text with the marker be `body`, open or closed; if it is to be closed, none is posted for it."""
     return (yield from put_with(shelf, author, marker, lambda _: body, is_open=is_open))
 
 

@@ -71,10 +71,7 @@ class Roll:
         return self._rows
 
     def fail(self, *, longest: float) -> Steps[None]:
-        """Stop calls to the service for a random time: at least 1 s, at most a bound that doubles with each failure.
-
-        The bound never exceeds `longest` seconds.
-        """
+        """Stop calls for a random time of 1 s or more; its bound doubles with each failure, up to `longest` seconds."""
         now: float = yield Elapsed()
         share: float = yield Random()
         self._failures += 1

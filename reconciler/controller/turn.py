@@ -121,10 +121,7 @@ def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
 def _within_limits(
     job: Job, basis: Basis, provider: Provider, plan: Plan
 ) -> tuple[Job, Plan, tuple[str, ...]]:
-    """Return the job and plan without the kinds that a limit refuses.
-
-    A limit on joins must not keep tokens from being renewed.
-    """
+    """Return the job and plan without the kinds that a limit refuses: a limit on joins must not stop renewals."""
     refused = tuple(each.text for each in plan.refusals)
     for kinds in ({Action.RENEW, Action.ROTATE, Action.ADOPT, Action.FORGET}, {Action.RENEW}):
         only = frozenset(kinds) if job.policy.only is None else job.policy.only & kinds

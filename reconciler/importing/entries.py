@@ -115,10 +115,7 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
 
 
 def _told(tree: dict[str, Any], key: str, body: JoinBody) -> str | None:
-    """Return a text of a body with its variables filled in; None if the key is absent.
-
-    Raises `Unimportable` if the value is no text, has an unknown variable, or looks like a key.
-    """
+    """Return the text under a key with its variables filled in; None if it is absent. Raises `Unimportable`."""
     value = tree.get(key)
     if value is None:
         return None

@@ -192,10 +192,7 @@ def new_secrets(plan: Plan, longest: int | None = None) -> str:
 
 
 def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
-    """Return the fields in which running agents differ from the files because of `ignore_changes`; empty if none.
-
-    `names` returns addresses as text.
-    """
+    """Return the fields in which agents differ from the files by `ignore_changes`; `names` spells addresses."""
     if not plan.ignored:
         return ""
     alike: dict[str, list[Address]] = {}

@@ -95,10 +95,7 @@ _LONGEST_SAID = 80
 
 
 def render_text(status: StatusReport, *, width: int | None = None, quiet: bool = False) -> str:
-    """Return a table, the reasons of differences, the unmanaged agents, and a line with counts.
-
-    `quiet` leaves the reasons and the counts.
-    """
+    """Return a table, the reasons of differences, unmanaged agents and counts; `quiet` leaves reasons and counts."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
     if rows and not quiet:

@@ -120,10 +120,7 @@ def _by_place(plan: Plan, group: Group) -> Iterator[Group]:
 
 
 def location_of(plan: Plan, change: Change) -> Span | None:
-    """Return the place in the files that asks for a change.
-
-    That is the place of the path that forces it, else of the first path that has one, else of the agent.
-    """
+    """Return the place that asks for a change: of the path that forces it, else of the first, else of the agent."""
     if plan.fleet is None:
         return None
     diffs = sorted(diffs_of(change), key=lambda each: not each.forces_replacement)

@@ -54,10 +54,7 @@ def text_of(file: str) -> str:
 
 
 def git_says(git: Git, *arguments: str) -> str:
-    """Return the output of a git command.
-
-    Raises `UsageError` with git's message if it fails, for example in a checkout that belongs to another user.
-    """
+    """Return the output of a git command. Raises `UsageError` with git's message if it fails."""
     done = git.run(*arguments)
     if done.code:
         raise UsageError(

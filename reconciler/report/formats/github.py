@@ -19,7 +19,7 @@ def problems(value: Checked, options: RenderOptions) -> str:
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """Return the plan in a line, then a command for each line of the files that ends conversations or risks a secret."""
+    """Return the plan in a line, then a command for each line of the files that ends conversations or risks secrets."""
     from reconciler.report import ended, findings
 
     notice = (f"Plan of {value.owner}", ended.in_short(value))
