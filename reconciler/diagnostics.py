@@ -1,7 +1,7 @@
-"""What is wrong with the user's files: one type for every problem, and a collector.
+"""Problems in the user's files: one type for every problem, and a collector.
 
-A problem is data. Printing it (text, JSON, annotations, SARIF) belongs to `report`; raising all of them at once
-belongs to `errors.InvalidConfig`.
+A problem is data. Printing it (text, JSON, annotations, SARIF) belongs to `report`; raising all of them at once belongs
+to `errors.InvalidConfig`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad it is: an error stops the command, a warning does not."""
+    """The severity of a problem: an error stops the command, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -49,7 +49,7 @@ class Problem:
     related: tuple[tuple[Span, str], ...] = ()
     # Of a problem at a path: whether to show the place of the value instead of that of its key.
     at_value: bool = False
-    # Of a problem at a path: what is not there, for the place of a null that removed it.
+    # Of a problem at a path: the missing value, so that the place of a null that removed it can be shown.
     missing: tuple[str | int, ...] | None = None
 
     @property
@@ -69,12 +69,12 @@ class Problem:
 def warning(
     rule: str, summary: str, at: tuple[str | int, ...], help: str | None = None, why: str | None = None
 ) -> Problem:
-    """A problem that does not stop the command."""
+    """Return a problem that does not stop the command."""
     return Problem(rule, summary, at, help, why, Severity.WARNING)
 
 
 class ProblemError(Exception):
-    """Ends the reading of one file, value or template with the problem that was found."""
+    """Ends the reading of one file, value or template with one problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.summary)
@@ -112,8 +112,8 @@ class Problems:
 
 
 def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
-    """The known words that come nearest, the nearest first; where none is near, the first ones."""
-    import difflib  # only for those who made a mistake
+    """Return the known words nearest to a word, nearest first; if none is near, the first ones."""
+    import difflib  # imported only after a mistake
 
     words = sorted(known)
     short = [each for each in words if len(each) <= _LONGEST_WORD]
@@ -122,20 +122,20 @@ def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The sentence that offers the nearest known word, or None when nothing is near."""
+    """Return the sentence that offers the nearest known word; None if no word is near."""
     near = nearest(word, known)
     return f'did you mean "{near}"?' if near is not None else None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that may be meant, if one is near; of a very long word none is."""
-    import difflib  # only for those who made a mistake
+    """Return the known word that may be meant, if one is near; None for a very long word."""
+    import difflib  # imported only after a mistake
 
-    if len(word) > _LONGEST_WORD:  # the comparison takes the square of the length
+    if len(word) > _LONGEST_WORD:  # the comparison takes time quadratic in the length
         return None
     choice = [each for each in known if len(each) <= _LONGEST_WORD]
     near = [each for each in difflib.get_close_matches(word, choice, n=3, cutoff=0.7) if _is_slip(word, each)]
-    # Two letters that changed places are most of a short word.
+    # In a short word two exchanged letters are a large difference, so exact anagrams count as near.
     near = near or [each for each in choice if sorted(each) == sorted(word)]
     return near[0] if near else None
 
@@ -145,9 +145,9 @@ _PARTS = re.compile(r"[_./-]|(?<=[a-z0-9])(?=[A-Z])")
 
 
 def _is_slip(word: str, other: str) -> bool:
-    """Whether two words differ by a slip, and not as a whole beside a beginning or an end that many words share.
+    """Return whether two words differ by a typing error in their differing part.
 
-    `enable_dump` is no slip of `enable_sal`: they share a word, and name two things.
+    Common parts at the beginning and end do not count: `enable_dump` and `enable_sal` share a word and name two things.
     """
     import difflib
 

@@ -26,7 +26,7 @@ _BARE = re.compile(_NUMBER)
 
 
 def parse(text: str, *, bare_seconds: bool = False) -> float:
-    """Seconds of a text such as `1h30m`; with `bare_seconds` a number without a unit is in seconds.
+    """Return the seconds of a text such as `1h30m`; with `bare_seconds` a number without a unit is in seconds.
 
     Raises `ValueError` for anything else.
     """
@@ -34,14 +34,14 @@ def parse(text: str, *, bare_seconds: bool = False) -> float:
         return float(text)
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration")
-    # Decimals, since 0.1 has no exact float: what `spelled` gives must be read as the very same float.
+    # Decimals, because 0.1 has no exact float: reading what `spelled` returns must give the same float.
     return float(sum(Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
 
 
 def spelled(seconds: float) -> str:
-    """A duration to the millisecond: `1h30m`, `60h`, `45s`, `1s500ms`; `0s` for nothing and for less.
+    """Return a duration to the millisecond: `1h30m`, `60h`, `45s`, `1s500ms`; `0s` for zero and for less.
 
-    Hours are the largest unit, since the service counts in hours: 24 h for a token, 72 h for an agent.
+    Hours are the largest unit, because the service counts in hours: 24 h for a token, 72 h for an agent.
     """
     rest, parts = max(0, round(seconds * 1000)), ""
     for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
@@ -51,6 +51,6 @@ def spelled(seconds: float) -> str:
 
 
 def rounded(seconds: float) -> str:
-    """A duration in hours and minutes, or minutes and seconds, rounded down: `3h12m`, `1m15s`."""
+    """Return a duration in hours and minutes, or in minutes and seconds, rounded down: `3h12m`, `1m15s`."""
     whole = int(seconds)
     return spelled(whole - whole % 60 if whole >= 3600 else whole)

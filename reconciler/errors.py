@@ -1,20 +1,20 @@
-"""What can go wrong, and the exit code each way of going wrong has.
+"""The errors that end a command, and the exit code of each.
 
 The tree:
 
     ReconcilerError                1  anything that ends a command with a message instead of a traceback
     ├── UsageError                 1  flags or arguments that make no sense together
     ├── InvalidConfig              1  problems in the user's files; carries every diagnostic
-    ├── ServiceError               1  the service said no, or could not be reached
+    ├── ServiceError               1  the service refused, failed or could not be reached
     │   ├── AuthenticationFailed   1  401/403: the credentials or the project are refused
     │   ├── IncompleteRead         1  a list or reply that cannot be trusted as a whole
-    │   └── CutShort               1  a read that was not waited for, since the run is stopping
+    │   └── CutShort               1  a read that was not waited for, because the run is stopping
     ├── SecretUnavailable          1  a secret reference has no value here
     ├── NotReady                   1  something that the whole apply needs is missing; nothing was done
     ├── ArchiveFailed              1  a transcript cannot be archived
     ├── StateError                 1  the state is damaged, foreign, newer or cannot be written
-    ├── StalePlan                  3  the plan is not the approved one any more
-    ├── StateLocked                4  somebody else holds the state
+    ├── StalePlan                  3  the plan has changed since it was approved
+    ├── StateLocked                4  another process holds the state
     └── Refused                    5  a limit or an empty fleet refuses the whole apply
 
 Exit codes are a published contract; 2 (changes present) and 6 (incomplete) are results, not errors, and
@@ -61,9 +61,9 @@ class UsageError(ReconcilerError):
 
 
 class InvalidConfig(ReconcilerError):
-    """The user's files have problems; every one of them is in `diagnostics`, sorted by place.
+    """The user's files have problems; all of them are in `diagnostics`, sorted by place.
 
-    `directory` is the fleet's, from which the places count.
+    `directory` is the fleet's, to which the paths are relative.
     """
 
     rule = "invalid-config"
@@ -96,7 +96,7 @@ class IncompleteRead(ServiceError):
 
 
 class CutShort(ServiceError):
-    """A read that was not waited for, since the run was told to stop: it says nothing about the service."""
+    """A read that was not waited for, because the run was told to stop: it says nothing about the service."""
 
     rule = "interrupted"
 
@@ -104,7 +104,7 @@ class CutShort(ServiceError):
 class SecretUnavailable(ReconcilerError):
     """A secret reference has no value on this machine; the message names the reference, never a value.
 
-    `missing` says of each reference, as text, why it has none; empty where no reference is to blame.
+    `missing` gives for each reference, as text, why it has none; it is empty if no single reference is the cause.
     """
 
     rule = "secret-unavailable"
@@ -129,25 +129,25 @@ class StateError(ReconcilerError):
 
 
 def put_back(copy: str) -> str:
-    """What to do about a state that cannot be used; `copy` says which one to put in its place."""
+    """Return the hint for a state that cannot be used; `copy` names the copy to restore."""
     return f"put {copy} back, or move the file away: the next plan finds every agent again by its name"
 
 
 class ArchiveFailed(ReconcilerError):
-    """What was said in a session cannot be archived."""
+    """The transcript of a session cannot be archived."""
 
     rule = "archive"
 
 
 class StalePlan(ReconcilerError):
-    """What would be done now is not what was approved."""
+    """The plan has changed since it was approved."""
 
     exit_code = ExitCode.STALE
     rule = "stale-plan"
 
 
 class StateLocked(ReconcilerError):
-    """Somebody else holds the state."""
+    """Another process holds the state."""
 
     exit_code = ExitCode.LOCKED
     rule = "state-locked"

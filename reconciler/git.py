@@ -1,6 +1,6 @@
-"""git, the program: plumbing commands that run no hook, filter, pager or prompt of anybody's configuration.
+"""Runs the program git: plumbing commands that use no hook, filter, pager or prompt of the user's configuration.
 
-Nothing that a checkout brings along is executed, and no identity needs to be configured. Calls block.
+Nothing that a checkout contains is executed, and no identity needs to be configured. Calls block.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reconciler.errors import UsageError
 
-# What git itself may not do on our behalf, whatever a configuration says.
+# Settings that override every configuration: no file monitor, no hooks, no automatic maintenance.
 _SAFE = (
     "-c",
     "core.fsmonitor=false",
@@ -25,13 +25,13 @@ _SAFE = (
     "maintenance.auto=false",
 )
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
-# An answer beyond this is no fleet, and no state of one.
+# The largest output that is accepted; a fleet or its state is far smaller.
 _LARGEST = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command of git ended: its exit code, what it printed, and what it complained of."""
+    """The result of a git command: its exit code, its output and its error text."""
 
     code: int
     out: bytes
@@ -52,17 +52,17 @@ class Git:
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> Ran:
         """Run a command with `data` as its input.
 
-        Raises `UsageError` where there is no git, no such directory, no answer in time, or too much of one.
+        Raises `UsageError` if git or the directory is missing, if git takes too long, or if its output is too large.
         """
         try:
             done = subprocess.run(  # noqa: S603  # a fixed program, no shell
-                ["git", *_SAFE, *arguments],  # noqa: S607  # the one in PATH, as its users expect
+                ["git", *_SAFE, *arguments],  # noqa: S607  # git from PATH, as users expect
                 cwd=self.directory,
                 input=data,
                 env={**_inherited(), **_ENVIRONMENT, **(environment or {})},
                 capture_output=True,
                 timeout=self.seconds,
-                # Ctrl-C is for us: a push that it cuts short is one of unknown outcome.
+                # Keeps Ctrl-C away from git: a push that is interrupted would have an unknown outcome.
                 start_new_session=True,
                 check=False,
             )
@@ -77,12 +77,12 @@ class Git:
         return Ran(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip())
 
     def read(self, *arguments: str) -> bytes | None:
-        """What a command prints; None where it fails."""
+        """Return the output of a command; None if it fails."""
         done = self.run(*arguments)
         return done.out if done.code == 0 else None
 
 
-# What a hook of git tells its children about another directory than ours.
+# Variables that a git hook sets for its children; they point to another repository than `directory`.
 _OF_A_HOOK = frozenset(
     {
         "GIT_DIR",
@@ -99,7 +99,7 @@ _OF_A_HOOK = frozenset(
 
 
 def _inherited() -> dict[str, str]:
-    """The environment for git: the service's credentials are not its business, and are not even read."""
+    """Return the environment for git, without the service's credentials, which are not even read."""
     return {
         name: os.environ[name]
         for name in os.environ

@@ -1,7 +1,7 @@
-"""The services that a fleet can be on: one line each in `SERVICES`, by the value of `service.kind`.
+"""The services that a fleet can run on: one line each in `SERVICES`, by the value of `service.kind`.
 
-The lowest layer, so that files, state and messages can name a service without importing its adapter. `providers`
-says what the object behind `connector` must be.
+The lowest layer, so that files, state and messages can name a service without importing its adapter. `providers` says
+what the object behind `connector` must be.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 class ServiceEntry:
     """One value of `service.kind`. `connector` is `module:NAME`, imported when a run needs it.
 
-    `prefix` begins the names of the service's own environment variables: no reference in a file may name one.
-    `project_variable` is the one that says whose agents are meant.
+    `prefix` begins the names of the service's own environment variables, which no reference in a file may name.
+    `project_variable` is the variable that holds the App ID.
     """
 
     kind: str
@@ -42,12 +42,12 @@ DEFAULT_KIND = SERVICES[0].kind
 
 
 def kinds() -> list[str]:
-    """The values of `service.kind`."""
+    """Return the values of `service.kind`."""
     return [each.kind for each in SERVICES]
 
 
 def entry_of(kind: str) -> ServiceEntry:
-    """The line of a kind; `KeyError` where there is none."""
+    """Return the entry of a kind. Raises `KeyError` for an unknown kind."""
     for each in SERVICES:
         if each.kind == kind:
             return each
@@ -55,5 +55,5 @@ def entry_of(kind: str) -> ServiceEntry:
 
 
 def own_prefixes() -> tuple[str, ...]:
-    """How the names begin that belong to the services themselves, each once."""
+    """Return the prefixes of the services' own environment variables, each once."""
     return tuple(dict.fromkeys(each.prefix for each in SERVICES))

@@ -1,4 +1,4 @@
-"""A click command whose address may begin with `-`, as options do."""
+"""A click command whose ADDRESS argument may begin with `-`, as options do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 class AddressCommand(click.Command):
-    """A command that takes an address, and says how one is typed that was taken for an option."""
+    """A command with an ADDRESS; if an address was read as an option, the error says how to type it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = list(args)

@@ -1,4 +1,4 @@
-"""What `--allow` allows for one run: raised limits, hosts of secrets, joins beside others, what nobody reviewed."""
+"""Parsing of `--allow`: raised limits, hosts that secrets may go to, addresses to join beside, and `unreviewed`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 LIMITS = ("hang_ups", "leave", "replace", "join", "quota", "usd_per_day")
 SECRET_HOST = "secret-host"
 BESIDE = "beside"
-# The one that takes no value.
+# The only key that takes no value.
 UNREVIEWED = "unreviewed"
 _COUNT = re.compile(r"[0-9]{1,7}")
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
@@ -19,9 +19,9 @@ _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
 def read_allows(
     allows: Sequence[tuple[str, str]],
 ) -> tuple[dict[str, float], frozenset[str], tuple[str, ...]]:
-    """The raised limits by name, the hosts to which secrets may go, and the addresses that may join beside others.
+    """Return the raised limits by name, the hosts that secrets may go to, and the addresses that may join beside.
 
-    Raises `click.BadParameter` for anything else.
+    Raises `click.BadParameter` for any other key and for an invalid value.
     """
     limits: dict[str, float] = {}
     hosts: set[str] = set()
@@ -53,7 +53,7 @@ def read_allows(
 
 
 def _read_amount(name: str, value: str) -> float:
-    """A raised limit. Anything but plain digits is refused: `nan`, `inf` or `1e9` would lift a limit altogether."""
+    """Return a raised limit. Only plain digits are accepted: `nan`, `inf` or `1e9` would remove the limit."""
     amount = _MONEY if name == "usd_per_day" else _COUNT
     if amount.fullmatch(value) is None:
         what = "an amount such as 500 or 499.50" if amount is _MONEY else "a whole number such as 5"

@@ -1,4 +1,4 @@
-"""What `apply` and `destroy` share: approval, progress, the ledger, and the exit code."""
+"""The course of `apply` and `destroy`: consent, plan, progress, ledger and exit code."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from reconciler.workflow import Approved, Job
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How an apply is agreed to: in advance, by a saved plan, by a reviewed change, or by an answer at the terminal.
+    """How an apply was consented to: in advance, by a saved plan, or by a review's token; else the user is asked.
 
-    `token` is the reviewed change's; an empty one stands for no review.
+    An empty `token` stands for "no review".
     """
 
     automatic: bool = False
@@ -55,7 +55,7 @@ def run_apply(
     *,
     destroying: bool = False,
 ) -> int:
-    """Apply (or destroy) a fleet; returns the exit code."""
+    """Apply or destroy a fleet, and return the exit code."""
     _require_consent(consent, output, destroying=destroying)
     _require_assertions()
     reviewed = Reviewed.of(consent.token, fleet, flags) if consent.token is not None else None
@@ -74,7 +74,7 @@ def run_apply(
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
         asked = not consent.is_given
         if asked:
-            # Nobody is asked about what cannot be done; an apply that asks nobody finds the same out under its lock.
+            # Check before asking, so that the user confirms only what can be done. Other runs check under their lock.
             require_writable(session.store)
             plan = _shown(session, job, output, options)
             if not plan.acts and not (plan.pending or plan.interrupted):
@@ -100,7 +100,7 @@ def run_apply(
                 AssertionError,
                 LookupError,
             ):
-                # Ended at once, or by a bug of ours: what was done until then is told all the same.
+                # Ended by a second signal, or by a bug of ours: what was done until then is reported all the same.
                 if notes.is_begun:
                     _report(notes.ledger(), notes.plan, output, form, options, destroying=destroying)
                 raise
@@ -109,7 +109,7 @@ def run_apply(
 
 
 class _Notes:
-    """What an apply has said so far, for a summary of a run that could not give its own."""
+    """The events of an apply so far; from them the summary is made if the run ends without a ledger of its own."""
 
     def __init__(self, on_event: Callable[[Any], None]) -> None:
         self._on_event = on_event
@@ -122,7 +122,7 @@ class _Notes:
         return bool(self._open or self._ledger.rows)
 
     def take(self, event: Any) -> None:
-        """Note an event and pass it on."""
+        """Record an event and pass it on."""
         if isinstance(event, workflow.Planned):
             self.plan = event.plan
         elif isinstance(event, Started):
@@ -134,7 +134,7 @@ class _Notes:
         self._on_event(event)
 
     def ledger(self) -> Ledger:
-        """The ledger, with what was begun and not ended as of unknown outcome, and what was not begun as skipped."""
+        """Return the ledger: changes begun and not ended are unknown, changes not begun are skipped."""
         begun = {(each.address, each.action) for each in self._ledger.finished} | set(self._open)
         for change in self.plan.acts if self.plan is not None else ():
             if (change.address, action_of(change)) not in begun:
@@ -180,14 +180,14 @@ def _saved(consent: Consent, flags: Flags, session: Session) -> SavedPlan | None
 
 
 def _shown(session: Session, job: Job, output: Output, options: RenderOptions) -> Plan:
-    """The plan that somebody is asked about, shown."""
+    """Compute the plan that the user is asked about, print it, and return it."""
     plan = session.run(workflow.plan(job, session.provider))
     output.report(TEXT, ReportKind.PLAN, without_refusals(plan), options)
     return plan
 
 
 def _is_approved(plan: Plan, job: Job) -> bool:
-    """Ask; only one answer means yes. The question says what it is about: the plan may have gone to a file."""
+    """Return whether the user gave the accepted answer. The question names the fleet: the plan may be in a file."""
     owner = job.fleet.owner
     where = f"{owner.fleet} ({owner.environment})" if owner.environment else owner.fleet
     expected = owner.fleet if job.destroying else "yes"

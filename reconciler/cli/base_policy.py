@@ -1,4 +1,4 @@
-"""The team's policy, read from a commit that the change which is planned cannot touch, such as the base branch's."""
+"""The team's policy from a commit that the planned change cannot alter, such as the base branch's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from reconciler.plan.guard import Policy
 def under_policy(
     fleet: DesiredFleet, flags: Flags, directory: str, output: Output
 ) -> tuple[DesiredFleet, Policy]:
-    """The fleet, and what a run of these flags allows, under the policy of the commit that `--policy-from` names.
+    """Return the fleet and the run's policy, both restricted by the policy of the commit that `--policy-from` names.
 
-    Raises `UsageError` for a commit that is not there, and `InvalidConfig` for a policy that cannot be read.
+    Raises `UsageError` if the commit is missing or its policy cannot be read.
     """
     policy = flags.policy()
     if flags.policy_from is None:
@@ -53,5 +53,5 @@ def under_policy(
 
 
 def of_team(policy: Policy) -> Policy:
-    """As much of what a run may do as the team's policy says, and nothing that its flags allow."""
+    """Return the team's part of a policy: secret hosts and protection, without what the flags of this run allow."""
     return Policy(secret_hosts=policy.secret_hosts, protect=policy.protect)

@@ -1,4 +1,4 @@
-"""`plan --check`: whether the plan of today is the one that was reviewed, for queues in which merges wait."""
+"""`plan --check`: compares today's plan with the one that was reviewed, for merge queues."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from reconciler.report.formats import Format, ReportKind, formats_for
 from reconciler.report.json_plan import change_tree
 from reconciler.report.moved import Moved, Row
 
-# What falls due by the clock is no matter of a review.
+# Changes that fall due by the clock alone; a review does not cover them.
 _BY_TIME = frozenset({"renew", "rotate"})
 _NO_ACTS = frozenset({"none", "hold"})
 
@@ -39,7 +39,7 @@ class _Change(BaseModel):
 
 
 class _ComparedPlan(BaseModel):
-    """As much of a JSON plan as is compared."""
+    """The fields of a JSON plan that are compared."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -50,14 +50,14 @@ class _ComparedPlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was reviewed: each row, with what it changes where that is known, and how its files differ from today's."""
+    """The reviewed rows, each with its change (None if unknown), and how the reviewed files differ from today's."""
 
     rows: Mapping[Row, object]
     files: str = ""
 
 
 def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format) -> int:
-    """Compare the plan of one fleet with the reviewed one, and report what has moved; 0 where nothing has, else 2."""
+    """Compare the plan of one fleet with the reviewed one, and report the difference; return 0 if none, else 2."""
     many.only_one(fleets, "--check")
     if planning.out is not None or planning.against.base is not None or planning.flags.shaping():
         raise UsageError(
@@ -76,9 +76,9 @@ def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format
 
 
 def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> Moved:
-    """How a plan differs from the reviewed one: a token, or a file that `plan` has written.
+    """Return how a plan differs from the reviewed one, which is a token or a file written by `plan`.
 
-    Raises `UsageError` for what is neither, and for the plan of another fleet.
+    Raises `UsageError` if it is neither, and for the plan of another fleet.
     """
     path = Path(reviewed)
     seen = _of_file(path, plan) if path.is_file() else _of_token(reviewed, plan, flags, team)
@@ -96,7 +96,7 @@ def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> M
 
 
 def _rows(plan: Plan) -> dict[Row, object]:
-    """What a plan does that is no matter of time, each row with the body before and after as a JSON plan has it."""
+    """Return the plan's changes without renewals and rotations, each with its body before and after."""
     acts = (each for each in plan.changes if not isinstance(each, (Hold, Keep, Renew, Rotate)))
     trees = (change_tree(plan, each) for each in acts)
     # As JSON, so that it compares with what was read from a file.

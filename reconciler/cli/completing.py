@@ -1,6 +1,6 @@
-"""What the shell offers for an address, an environment or a kind of change, by click's own mechanism.
+"""Shell completion of addresses, environments and kinds of change, by click's own mechanism.
 
-Silent where nothing can be told: files that are broken, a directory that is no fleet's, a state of the shell's own.
+Nothing is offered, and no error is printed, if the files are broken or the directory holds no fleet.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import click
 
-# Of a command that takes one, and of one that takes several.
+# The parameter of a command that takes one directory, and of one that takes several.
 _DIRECTORY = ("directory", "directories")
 
 
 def addresses(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    """The addresses that the files declare for the environment that stands on the line so far."""
+    """Return the addresses that the files declare for the environment named on the line so far."""
     found: list[str] = []
     with suppress(
         Exception
-    ):  # also a bug of ours: a message here would stand in the middle of somebody's line
+    ):  # bugs of ours included: a message would be printed into the line that the user types
         from reconciler.config.load import load
 
         fleet = load(
@@ -33,7 +33,7 @@ def addresses(context: click.Context, parameter: click.Parameter, typed: str) ->
 
 
 def environments(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    """The environments that the fleet declares; after a comma, those that are not named yet."""
+    """Return the environments that the fleet declares; after a comma, those that are not named yet."""
     found: list[str] = []
     with suppress(Exception):
         from reconciler.config.load import environments as declared
@@ -43,14 +43,14 @@ def environments(context: click.Context, parameter: click.Parameter, typed: str)
 
 
 def kinds(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    """The kinds of change that `--only` takes, one after the other."""
+    """Return the kinds of change that `--only` accepts; after a comma, those that are not named yet."""
     from reconciler.cli.jobs import KINDS
 
     return _listed(KINDS, typed)
 
 
 def _directory(context: click.Context) -> Path:
-    """The fleet's directory, the first of several; click has not read one that stands before a value being typed."""
+    """Return the fleet's directory, the first if there are several; also one that click has not consumed yet."""
     takes_some = any(
         isinstance(each, click.Argument) and each.name in _DIRECTORY for each in context.command.params
     )
@@ -59,7 +59,7 @@ def _directory(context: click.Context) -> Path:
 
 
 def _first(context: click.Context, *names: str) -> str | None:
-    """The text of the parameter that has one of some names; the first one where a command takes several."""
+    """Return the first text among the values of the named parameters."""
     for value in map(context.params.get, names):
         first = next(iter(value), None) if isinstance(value, (tuple, list)) else value
         if isinstance(first, str):
@@ -68,7 +68,7 @@ def _first(context: click.Context, *names: str) -> str | None:
 
 
 def _listed(words: Iterable[str], typed: str) -> list[str]:
-    """The words that go on with a list of words with commas between them."""
+    """Return the completions of the last word of a comma-separated list, without words that are listed already."""
     before, comma, _ = typed.rpartition(",")
     used = before.split(",")
     return _offered([f"{before}{comma}{word}" for word in words if word not in used], typed)

@@ -1,4 +1,4 @@
-"""The embedded simulator behind the driver's sender: requests in, replies out, without a socket."""
+"""The embedded simulator as the driver's sender: it answers requests in this process, without a socket."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _EMBEDDED_QUOTA = 20
 
 
 class EmbeddedSender:
-    """`driver.loop.Sender` that hands each request to a simulator of this process."""
+    """`driver.loop.Sender` that passes each request to a simulator in this process."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        await asyncio.sleep(0)  # others get their turn, as they would while a socket waits
+        await asyncio.sleep(0)  # let other tasks run, as waiting for a socket would
         answer = self._simulator.handle(_translated(request))
         if isinstance(answer, Outage):
             return HttpFailure(HttpTrouble.BROKEN, sent=True, detail=answer.kind.value)
@@ -36,7 +36,7 @@ class EmbeddedSender:
         return HttpReply(answer.status, headers, answer.body)
 
     async def aclose(self) -> None:
-        """Nothing to close: the world outlives a run, as the service does."""
+        """Do nothing: the simulated world outlives a run, as the real service does."""
 
 
 def _translated(request: HttpRequest) -> Request:
@@ -55,9 +55,9 @@ def _revealed(value: object) -> str:
 
 
 def embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable[[], Sender]:
-    """A simulator of this process, its world kept beside the state so that the next command finds it again.
+    """Return a factory of senders to a simulator in this process, whose world is stored beside the state.
 
-    What only reads creates no world: where there is none yet, it sees an empty one.
+    A purpose that only reads does not create the directory; if there is none, the world is empty and only in memory.
     """
     world = directory / f"{fleet.owner.environment or 'default'}.world"
     try:

@@ -1,4 +1,4 @@
-"""What `doctor` runs: as many checks as can be made, whatever else is wrong."""
+"""The checks of `doctor`: every check that can be made, even if others fail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reconciler.workflow import Checkup, Job
 
 
 def examine(flags: FleetFlags, output: Output) -> Examined:
-    """Check a fleet. Files that do not load are findings; what can be told without them is checked all the same."""
+    """Check a fleet. Errors of its files are findings, and checks that do not need the files are still made."""
     try:
         fleet = wiring.load_fleet(flags, output)
     except InvalidConfig as problem:
@@ -65,7 +65,7 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     return Checkup(tuple(sorted(rows, key=_place)))
 
 
-# In the order in which one depends on the other; findings and what is right are rows alike.
+# The order of the rows, findings and passed checks alike: each check after those that it depends on.
 _ORDER = (
     "files",
     "credentials",
@@ -86,7 +86,7 @@ def _place(row: Problem | Passed) -> int:
 
 
 def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | None, list[Problem]]:
-    """The connection that an apply would have, else the one of a plan; and what keeps an apply from its own."""
+    """Return the connection of an apply, else that of a plan, else None; and the errors of the apply's own."""
     refused: dict[str, Problem] = {}
     for purpose in (Purpose.CHANGE, Purpose.OBSERVE):
         try:
@@ -99,7 +99,7 @@ def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | 
 
 
 def _of_another_project(connection: Connection, fleet: DesiredFleet) -> Iterator[Problem]:
-    """The finding where the files name another App ID; the one of the environment is checked all the same."""
+    """Yield a finding if the files name another App ID than the environment, whose App ID is checked in any case."""
     expected, variable = fleet.service.app_id, entry_of(fleet.service.kind).project_variable
     if (
         expected is not None

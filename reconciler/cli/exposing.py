@@ -1,4 +1,4 @@
-"""Health and metrics of a `watch`: what its loops tell goes here, besides the log."""
+"""Health and metrics of `watch`: receives the events of its loops and serves them over HTTP."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Told = Callable[[str, str, float], None]
 
 
 def _nothing(_first: str, _second: str, _seconds: float) -> None:
-    """Nobody asks for metrics."""
+    """Ignore a measurement; used if no metrics are served."""
 
 
 class Exposed:
-    """What `--listen` serves; without an address it takes events and serves nothing."""
+    """The HTTP server of `--listen`. Without an address it accepts events and serves nothing."""
 
     def __init__(self, listen: str | None) -> None:
         self.health = Health()
@@ -47,7 +47,7 @@ class Exposed:
 
     @property
     def address(self) -> str | None:
-        """Where it is served, for people."""
+        """The URL at which health and metrics are served; None if nothing is served."""
         if self._socket is None:
             return None
         host, port = self._socket.getsockname()[:2]
@@ -55,43 +55,43 @@ class Exposed:
 
     @property
     def committed(self) -> Told:
-        """Takes the backend, the result and the seconds of each commit."""
+        """The function that counts a commit, given backend, result and seconds."""
         return _nothing if self._metrics is None else self._metrics.committed
 
     @property
     def notified(self) -> Callable[[str], None]:
-        """Takes what came of each notification."""
+        """The function that counts a notification, given its result."""
         return (lambda _result: None) if self._metrics is None else self._metrics.notified
 
     def begin(self, fleet: DesiredFleet) -> None:
-        """A fleet is kept from now on."""
+        """Register a fleet from whose loop events will come."""
         self.health.begin(str(fleet.owner), time.monotonic())
         if self._metrics is not None:
             self._metrics.begin(fleet)
 
     def take(self, fleet: DesiredFleet, event: Any, now: float) -> None:
-        """Take note of an event of a fleet's loop."""
+        """Record an event of a fleet's loop."""
         self.health.note(str(fleet.owner), event, time.monotonic())
         if self._metrics is not None:
             self._metrics.take(fleet.owner, event, now)
 
     def counting(self, sender: Sender) -> Sender:
-        """A sender whose requests are counted."""
+        """Return a sender that counts requests; the same sender if there are no metrics."""
         return sender if self._metrics is None else _Counting(sender, self._metrics.requested)
 
     async def serve(self) -> None:
-        """Serve until `stop`; returns at once where nothing is served."""
+        """Serve until `stop` is called; return at once if there is nothing to serve."""
         if self._server is not None:
             await self._server.serve(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         if self._server is not None:
             self._server.should_exit = True
 
 
 class _Counting:
-    """`driver.loop.Sender` that tells of each request: which operation, what code, how long."""
+    """`driver.loop.Sender` that reports operation, code and seconds of each request."""
 
     def __init__(self, sender: Sender, told: Told) -> None:
         self._sender = sender
@@ -109,7 +109,7 @@ class _Counting:
 
 
 def _operation(request: HttpRequest) -> str:
-    """The service's word for a request, without the id in its path."""
+    """Return the service's word for a request, without the id in its path."""
     last = request.url.rsplit("/", 1)[-1]
     if request.method == "GET":
         return {"agents": "list", "history": "history", "turns": "turns"}.get(last, "query")

@@ -1,4 +1,4 @@
-"""`history`: what was said, from the service for what runs, and from the fleet's archive for what has ended."""
+"""`history`: the conversation of a running agent from the service, of an ended one from the fleet's archive."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reconciler.report.escape import visible
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.state.archive import TranscriptFiles, read_session
 
-# How often `--follow` asks, seconds.
+# Seconds between two reads of `--follow`.
 _PAUSE = 2.0
 
 
 def show_archived(
     address: str | None, agent_id: str | None, fleet: FleetFlags, form: Format, output: Output
 ) -> int:
-    """Print the archived sessions of an address, or that of one agent; the service is not asked."""
+    """Print the archived sessions of an address, or of one agent, without calling the service."""
     declared = wiring.load_fleet(fleet, output)
     if declared.archive is None:
         raise UsageError(
@@ -49,7 +49,7 @@ def show_archived(
 
 
 def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> int:
-    """Print what is said at an address, as it is said, until the agent has ended or the run is stopped."""
+    """Print new lines of a conversation until the agent has ended or the run is stopped."""
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
@@ -94,7 +94,7 @@ def _spoken(line: Line) -> str:
 
 
 def _session_tree(lines: Iterable[Line]) -> dict[str, Any]:
-    """An archived session for people and programs: its head, what was said, its turns, its end."""
+    """Return an archived session as a tree: its head, the lines said, its turns and its end."""
     rows = list(lines)
     tree: dict[str, Any] = {
         key: value for each in _of(rows, "head") for key, value in each.items() if value is not None

@@ -1,4 +1,4 @@
-"""Reads the sources of an import, and says what came of it; `reconciler.importing` makes the files."""
+"""`import`: reads the sources and reports the result; the files are made by `reconciler.importing`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.report.sentences import plural
 
 STANDARD_INPUT = "-"
 _MOST_BYTES = 64 * 1024 * 1024
-# As many problems of the new files are listed; `validate` has all of them.
+# How many problems of the new files are listed; `validate` lists all of them.
 _MOST_LISTED = 20
 
 
@@ -37,7 +37,7 @@ def import_fleet(
     parallelism: int,
     output: Output,
 ) -> ImportedFleet:
-    """Write a fleet from sources, from what runs, or from both; where it raises, nothing was written."""
+    """Write a fleet from sources, from running agents, or from both. If it raises, nothing was written."""
     there = [each for each in (directory / FLEET_FILE, directory / "fleet.yml") if os.path.lexists(each)]
     if there := [*there, *sorted(directory.glob("agents/*.y*ml*"))]:
         raise UsageError(
@@ -63,7 +63,7 @@ def import_fleet(
 
 
 def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
-    """Print what to set before an apply, and mark and list what is left to fill in."""
+    """Print the variables to set before an apply, then mark the gaps in the files and list them."""
     if made.names.places:
         write("# set these where apply runs; the values stand in your sources\n")
     for name, places in made.names.places.items():
@@ -93,7 +93,7 @@ def _errors(directory: Path) -> list[Problem]:
 
 
 def _running(area: str | None, output: Output, parallelism: int) -> tuple[str, list[RunningAgent]]:
-    """The App ID, and what runs under it and is of no fleet; the agents of fleets are named and left to them."""
+    """Return the App ID and its running agents that belong to no fleet; agents of fleets are named in a message."""
     app_id, found = survey_all(area, output, parallelism)
     marked = [each for each in found if each.agent.parsed is not None]
     for each in marked:
@@ -110,7 +110,7 @@ def _running(area: str | None, output: Output, parallelism: int) -> tuple[str, l
 
 
 class _Beside:
-    """Reads a file that a command names: from where curl would, or else from beside the source that names it."""
+    """Reads a file that a command names: from the current directory, as curl does, else from the source's directory."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._folders = [Path(), *(Path(each).parent for each in sources if each != STANDARD_INPUT)]
@@ -125,7 +125,10 @@ class _Beside:
 
 
 def _text(name: str) -> str:
-    """The text of a file, or of standard input; raises `Unimportable` for what is too large or no text."""
+    """Return the text of a file or of standard input.
+
+    Raises `UsageError` if it is unreadable or too large, and `Unimportable` if it is not UTF-8 text.
+    """
     try:
         if name == STANDARD_INPUT:
             data = sys.stdin.buffer.read(_MOST_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Makes the job of a verb from the flags of a command."""
+"""Makes the job of a command from its flags."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags that shape a plan, as click gives them; a malformed one is refused before anything is read."""
+    """The flags that shape a plan, as click gives them; an invalid one is refused before any file is read."""
 
     targets: Sequence[str] = ()
     excludes: Sequence[str] = ()
@@ -48,7 +48,7 @@ class Flags:
         return any(key == UNREVIEWED for key, _ in self.allows)
 
     def shaping(self) -> list[str]:
-        """The flags that were given and make the plan another one than that of the files."""
+        """Return the names of the given flags that make the plan differ from that of the files alone."""
         given = (
             ("--target", self.targets),
             ("--exclude", self.excludes),
@@ -76,7 +76,7 @@ class Flags:
 
 
 def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job:
-    """The job for a session and its flags. Raises click's usage errors for flags that make no sense."""
+    """Return the job for a session and its flags. Raises click's usage errors for invalid flags."""
     if flags.rate is not None and isinstance(session.provider, Paced):
         session.provider.start_at(Pace(flags.rate))
     usual, connection = Settings(), session.connection
@@ -102,7 +102,7 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
 
 
 def parse_address(text: str) -> Address:
-    """An address from the command line; `UsageError` with the form where it is none."""
+    """Return an address given on the command line. Raises `UsageError` if the text is not an address."""
     try:
         return Address.parse(text)
     except ValueError as problem:
@@ -110,9 +110,9 @@ def parse_address(text: str) -> Address:
 
 
 def read_kinds(flag: str, text: str, words: Mapping[str, frozenset[Action]] = {}) -> frozenset[Action]:
-    """The kinds of change in a list with commas, or what one of the `words` stands for.
+    """Return the kinds of change in a comma-separated list, or those that a single word of `words` stands for.
 
-    Raises `click.BadParameter` for a name that is no kind, and where no kind is named.
+    Raises `click.BadParameter` for an unknown kind and for an empty list.
     """
     named = [each.strip() for each in text.split(",") if each.strip()]
     if len(named) == 1 and named[0] in words:

@@ -1,4 +1,4 @@
-"""The limits on loading a fleet's files that the environment sets."""
+"""The limits on loading a fleet's files that environment variables set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def load_limits() -> LoadLimits:
-    """The limits on a load. Files cannot set any of them."""
+    """Return the limits for a load. The files themselves cannot set any of them."""
     from reconciler import config
 
     _say_what_is_missing()
@@ -22,7 +22,7 @@ def load_limits() -> LoadLimits:
 
 @cache
 def _say_what_is_missing() -> None:
-    """Say once that templates are not confined here (Windows)."""
+    """Warn once if this system (Windows) cannot limit the time and memory of templates."""
     from reconciler.cli.output import write
     from reconciler.config.templates.worker import CONFINES
 

@@ -1,4 +1,4 @@
-"""The log of a run: what it says to people, as records with time and run id, in a file or in the place of stderr."""
+"""The log of a run: its messages as records with time and run id, written to a file or instead of stderr."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class RunLog:
-    """Makes records. `form` is text or json; `path` is the file to which they are appended besides, if any.
+    """Makes log records. `form` is "text" or "json"; `path` is the file that records are appended to, if any.
 
-    Raises `OSError` where that cannot be written. `about` is the fleet and the environment that the run is at, as soon
-    as it knows them.
+    Raises `OSError` if that file cannot be written. `about` holds fleet and environment as soon as they are known.
     """
 
     def __init__(self, form: str, path: str | None) -> None:
@@ -26,13 +25,13 @@ class RunLog:
         self.about: Mapping[str, str | None] = {}
 
     def append(self, masked: str) -> None:
-        """Append a record to the file, if there is one. It is opened anew each time, since logs are rotated."""
+        """Append a record to the file, if there is one. It is opened each time, because log files are rotated."""
         if self.path is not None:
             with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(masked)
 
     def record(self, text: str, level: str, fields: Mapping[str, object]) -> str:
-        """What was said, as a record that ends with a line break; `fields` are what programs want to know of it."""
+        """Return a message as a record that ends with a line break; JSON records also hold `fields`."""
         message = _COLOURS.sub("", text).strip()
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self._form == "json":

@@ -1,4 +1,4 @@
-"""The program `reconciler`: runs one command and turns however it ends into an exit code.
+"""The program `reconciler`: runs one command, and turns its result or error into an exit code.
 
 Commands are imported when they run, so that `--help` and completion need click alone.
 """
@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The commands and options that begin so; no command is imported for it."""
+        """Return the commands and options that begin with `incomplete`, without importing a command."""
         from click.shell_completion import CompletionItem
 
         found = [each for each in COMMANDS if each.name.startswith(incomplete)]
@@ -88,15 +88,15 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     sys.excepthook = _last_words
-    # A command reads much and throws little away: looking for garbage costs more than the garbage. What changes
-    # the world lives longer, and collects again once its plan stands (`wiring`).
+    # A command allocates much and frees little, so garbage collection costs more than it gains. A run that changes
+    # the world lives longer, and collects again once its plan is complete (`Session._heard`).
     gc.disable()
     code = run(arguments)
     sys.exit(_finished(code))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is the result. Every error becomes a message here, and only here."""
+    """Run the command line and return the exit code. All errors are turned into messages here, and only here."""
     _print_as_a_new_run()
     try:
         return _code(
@@ -121,7 +121,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_as_a_new_run() -> None:
-    """Take back how the last command of this process printed; `init` and others choose nothing themselves."""
+    """Reset the output settings of the last command in this process; commands such as `init` set none of their own."""
     if "reconciler.cli.output" in sys.modules:
         from reconciler.cli.output import Output
 
@@ -136,7 +136,7 @@ def _interrupted() -> int:
 
 
 def _help_width() -> int:
-    """The width of help, as click chooses it; click imports every kind of archive to learn the terminal's."""
+    """Return the width of help by click's rule, without click's own look-up, which imports every archive module."""
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() and len(columns) < 6 else 0
     if width <= 0:
@@ -146,7 +146,7 @@ def _help_width() -> int:
 
 
 def _in_our_words(problem: click.ClickException) -> click.ClickException:
-    """The error for an unknown option in our own words: click's differ from release to release."""
+    """Return the error for an unknown option in our own words, because click's differ between releases."""
     if not isinstance(problem, click.NoSuchOption):
         return problem
     from reconciler.diagnostics import nearest
@@ -162,7 +162,7 @@ _NO_SELECTOR = (
     "destroy has no selector: it leaves the whole fleet. To leave some agents, write lifecycle: {paused: true} for them, "
     "or take them out of the files, and run `reconciler apply --target GLOB`."
 )
-# What does the job of an option that a command has not, by command and option.
+# What to use instead of an option that a command does not have, by command and option.
 _INSTEAD = {("destroy", option): _NO_SELECTOR for option in ("--target", "--exclude", "--replace")}
 
 
@@ -178,7 +178,7 @@ def _say(text: str, code: int) -> int:
 
 
 def _harmless(text: str) -> str:
-    """A text with every control character made visible: arguments may hold some that move the cursor."""
+    """Return a text with control characters made visible, because arguments may hold some that move the cursor."""
     from reconciler.report.escape import visible
 
     return "\n".join(visible(line) for line in text.split("\n"))
@@ -191,10 +191,8 @@ def _report(problem: BaseException) -> int:
 
 
 def _finished(code: int) -> int:
-    """The exit code, once everything is written: results that are lost (a full disk) are no success."""
-    if (
-        "reconciler.cli.output" not in sys.modules
-    ):  # nothing but click has written, which raises what it meets
+    """Return the exit code after all output is written: an error if results were lost, for example on a full disk."""
+    if "reconciler.cli.output" not in sys.modules:  # only click has written, and it raises its own errors
         return code
     from reconciler.cli.output import finish
 
@@ -209,5 +207,5 @@ def _cause(lost: OSError | ValueError) -> str:
 
 
 def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-    """Report an exception that nobody caught. Python's own traceback would be printed without masking secrets."""
+    """Report an uncaught exception. Python's own traceback would be printed without masking secrets."""
     _report(problem)

@@ -1,4 +1,4 @@
-"""A command that only looks, on one fleet or on several: each is looked at by itself, one that fails hides no other."""
+"""Runs a reading command on one fleet or on several; a fleet that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class FleetSeen:
-    """What was seen of one fleet and environment: the value to report, the same in a few words, and the exit code."""
+    """The result for one fleet and environment: the value to report, a short verdict, and the exit code."""
 
     value: object
     verdict: str
@@ -32,13 +32,13 @@ class FleetSeen:
 
 
 def are_several(fleets: ManyFlags) -> bool:
-    """Whether a list was asked for, by the words of the command line alone: what the files hold changes no shape."""
+    """Return whether several fleets were asked for, by the command line alone: files change no output's shape."""
     names = fleets.environments
     return len(fleets.directories) > 1 or (names is not None and (names == ALL or "," in names))
 
 
 def only_one(fleets: ManyFlags, flag: str) -> None:
-    """Refuse a flag that makes no sense for several fleets: `UsageError`."""
+    """Raise `UsageError` if a flag for one fleet is used with several."""
     if are_several(fleets):
         raise UsageError(
             f"{flag} is for one fleet and one environment", hint="name one DIR and one environment"
@@ -48,7 +48,7 @@ def only_one(fleets: ManyFlags, flag: str) -> None:
 def report_each(
     fleets: ManyFlags, output: Output, form: Format, kind: ReportKind, look: Callable[[FleetFlags], FleetSeen]
 ) -> int:
-    """Look at each fleet and environment, and report what was seen; the worst exit code is the result."""
+    """Report every fleet and environment, and return the worst exit code."""
     if not are_several(fleets):
         seen = _seen(
             look, FleetFlags(fleets.directories[0], fleets.environments, fleets.variables, fleets.state)
@@ -69,7 +69,7 @@ def report_each(
 
 
 def _refuse_one_file(fleets: ManyFlags) -> None:
-    """Refuse the same file for the states of several fleets: `UsageError`."""
+    """Raise `UsageError` if several fleets are to use one state file."""
     if fleets.state is None:
         return
     from reconciler.state.opening import LOCAL, is_in_git
@@ -82,7 +82,7 @@ def _refuse_one_file(fleets: ManyFlags) -> None:
 
 
 def repeated(report: Callable[[], int], interval: float, output: Output) -> int:
-    """Report again and again, `interval` seconds apart, until somebody stops it; what fails may work the next time."""
+    """Report every `interval` seconds until interrupted; errors are printed, except invalid files, which are raised."""
     while True:
         try:
             with output.redrawn():
@@ -98,7 +98,7 @@ def repeated(report: Callable[[], int], interval: float, output: Output) -> int:
 
 
 def fleets_of(fleets: ManyFlags) -> Iterator[FleetFlags]:
-    """Each fleet and environment that was asked for, once, in the order of the command line."""
+    """Yield each fleet and environment asked for, once, in the order of the command line."""
     names = [each.strip() for each in (fleets.environments or "").split(",")]
     if fleets.environments is not None and not all(names):
         raise click.BadParameter(f'-e wants names such as prod,test or all; not "{fleets.environments}"')
@@ -115,7 +115,7 @@ def _declared(directory: str) -> tuple[str, ...]:
 
     try:
         return config.environments(Path(directory))
-    except InvalidConfig:  # said by the load, with its place
+    except InvalidConfig:  # the load that follows reports it with its place
         return ()
 
 
@@ -133,8 +133,8 @@ def _part(
         options = replace(seen.options, root=root_of(flags.directory))
         text = output.rendered(form, kind, seen.value, options)
     except (click.ClickException, click.exceptions.Exit):
-        raise  # the command line is wrong, or the run was stopped: that ends all
-    except Exception as problem:  # noqa: BLE001  also a bug of ours hides no other fleet
+        raise  # a usage error or a signal ends the whole command
+    except Exception as problem:  # noqa: BLE001  a bug of ours in one fleet must not stop the others
         message = problem.message if isinstance(problem, ReconcilerError) else type(problem).__name__
         failed = int(ExitCode.ERROR)
         part = FleetPart(flags.directory, flags.environment, f"error: {message}", failed, error=problem)
@@ -150,12 +150,12 @@ def _part(
     )
 
 
-# Where the runner of a code host has put the checkout: from there its annotations and reports count paths.
+# The variables that hold the checkout's directory; annotations and reports of a code host use paths relative to it.
 _CHECKOUTS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR")
 
 
 def root_of(directory: str) -> str:
-    """A fleet's directory below the checkout, if this is a job of a code host, else as it was given."""
+    """Return a fleet's directory relative to the checkout of a code host's job, else as it was given."""
     path = Path(directory)
     for name in _CHECKOUTS:
         checkout = os.environ.get(name, "")
@@ -169,5 +169,5 @@ def _seen(look: Callable[[FleetFlags], FleetSeen], flags: FleetFlags) -> FleetSe
     try:
         return look(flags)
     except Refused as problem:
-        # Published recipes take any code but 0, 1 and 2 for success.
+        # Published recipes treat every exit code except 0, 1 and 2 as success, so 5 (refused) becomes 1.
         raise ReconcilerError(problem.message, hint=problem.hint) from problem

@@ -1,4 +1,4 @@
-"""Counts the requests of a run, logs those that failed, and says what a run waits for when it is silent."""
+"""Counts the requests of a run, logs those that failed, and prints what a silent run is waiting for."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
 
-# After so many seconds without a good answer whoever waits is told for whom: a read is tried for half a minute.
+# Seconds without a good answer after which the run says what it waits for; a read is retried for half a minute.
 PATIENCE = 3.0
 _TOO_MANY = 429
-# The troubles after which a read is tried again.
+# Failures after which a read is retried.
 _PASSING = frozenset({HttpTrouble.CONNECT, HttpTrouble.TIMEOUT, HttpTrouble.BROKEN})
 _READS = frozenset({"GET", "HEAD"})
-# What a service or a proxy calls a request in its own logs; anything else under that header is not repeated.
+# The form of a request id as services and proxies give it; any other value of that header is not logged.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 
 
-# After so many seconds without a word the pages of a long listing are counted at the terminal, so often a second.
+# Seconds of silence after which the pages of a long listing are counted at the terminal, and the pause between updates.
 SILENCE = 1.0
 _OFTEN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRequest:
-    """What a log tells of a request that was refused, or got no answer: then there is no status."""
+    """The log fields of a request that was refused or got no answer; without an answer `status` is None."""
 
     type: str
     method: str
@@ -39,7 +39,7 @@ class FailedRequest:
 
 
 class PageLine:
-    """Counts the pages of a listing through `show`, once a run has been silent for a second; `close` takes that away."""
+    """Shows the number of pages read so far through `show`, after a second of silence; `close` removes the line."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
@@ -49,7 +49,7 @@ class PageLine:
         self._closed = False
 
     def note(self, event: Reading) -> None:
-        """Take note of a page; it is shown when its time has come."""
+        """Record a page; the line is updated when the pause has passed."""
         self._text = f"reading {event.page} of {event.of} pages"
         if self._timer is None and not self._closed:
             pause = max(0.0, self._next - time.monotonic())
@@ -61,7 +61,7 @@ class PageLine:
         self._show(self._text)
 
     def close(self) -> None:
-        """Show nothing any more."""
+        """Remove the line and show nothing further."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -69,9 +69,9 @@ class PageLine:
 
 
 class Meter:
-    """`driver.loop.Sender` that counts what passes, and says through `tell` that reads get no answer.
+    """`driver.loop.Sender` that counts requests, and says through `tell` when reads get no good answer.
 
-    `trace` takes a line and fields for the log, about each request that was refused or got no answer.
+    `trace` receives a line and log fields about each request that was refused or got no answer.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """How long ago the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._begun
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        """Perform one request."""
+        """Perform one request, and count and log it."""
         if request.method not in _READS:
             self.changes += 1
             result = await self._sender.send(request, worker)
@@ -135,7 +135,7 @@ class Meter:
             self._calm()
 
     def _complain(self) -> None:
-        """Said once for each silence; the alarm that has rung stays until an answer comes."""
+        """Say once for each silence that the run waits; the alarm stays set until a good answer comes."""
         if self._last:
             self._tell(f"retrying: {self._host} gives no good answer ({self._last})")
         else:
@@ -147,6 +147,6 @@ class Meter:
         self._alarm, self._last = None, ""
 
     async def aclose(self) -> None:
-        """Close what is below."""
+        """Cancel the alarm and close the inner sender."""
         self._calm()
         await self._sender.aclose()

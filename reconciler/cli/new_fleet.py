@@ -1,4 +1,4 @@
-"""Writes the files of a new fleet, and overwrites none."""
+"""Writes the files of a new fleet; existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATE = ".reconciler/"
 _IGNORE_FILE = ".gitignore"
 _SETTINGS_FILE = ".vscode/settings.json"
 SCHEMA_FILE: Final = "fleet.schema.json"
-# For VS Code, where a file has no such line. YAML 1.2, as we read it: `no` is a text there.
+# For VS Code, if a file has no schema line. YAML 1.2, as the loader reads it: `no` is a text there.
 _SETTINGS = f"""\
 {{
   "yaml.schemas": {{"./{SCHEMA_FILE}": ["fleet.yaml", "agents/*.yaml", "agents/*.yml"]}},
@@ -27,13 +27,13 @@ _SETTINGS = f"""\
 
 
 def write_new(root: Path, files: Mapping[str, str], *, command: str) -> None:
-    """Write files below a directory, what editors need, and a .gitignore for the state.
+    """Write a fleet's files below a directory, with its schema, editor settings and a .gitignore for the state.
 
-    `UsageError` where one of the files is there already; settings and .gitignore are somebody's then, and stay.
+    Raises `UsageError` if a fleet file exists. Existing settings and .gitignore files are kept as they are.
     """
     schema = json.dumps(SCHEMAS["fleet"](), ensure_ascii=False, separators=(",", ":")) + "\n"
     files = {**files, SCHEMA_FILE: schema}
-    # A link that leads nowhere is there, too: writing through it would write somewhere else.
+    # `lexists`, because a broken link counts too: writing through it would create a file elsewhere.
     taken = [each for each in files if os.path.lexists(root / each)]
     if taken:
         raise UsageError(
@@ -55,9 +55,9 @@ def write_new(root: Path, files: Mapping[str, str], *, command: str) -> None:
 
 
 def with_modelines(files: Mapping[str, str]) -> dict[str, str]:
-    """The files of a fleet by their path, each YAML file with a first line that names the schema to an editor.
+    """Return the files with a first line in each YAML file that names the schema to an editor.
 
-    The schema is a copy beside fleet.yaml, so that an editor needs no network and sees what this version checks.
+    The schema is a copy beside fleet.yaml, so that an editor needs no network and checks what this version checks.
     """
     return {
         path: f"# yaml-language-server: $schema={'../' * path.count('/')}{SCHEMA_FILE}\n{text}"
@@ -68,14 +68,14 @@ def with_modelines(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def fleet_name(root: Path) -> str:
-    """A fleet's name from its directory's: lower case, letters first, at most 20 characters."""
+    """Return a fleet name made from a directory's name: lower case, a letter first, at most 20 characters."""
     text = root.resolve().name.lower()
     cleaned = "".join(each if each.isascii() and each.isalnum() else "-" for each in text).strip("-")
     return (cleaned if cleaned[:1].isalpha() else f"fleet-{cleaned}".strip("-"))[:20].rstrip("-") or "fleet"
 
 
 def _is_ignored(path: Path) -> bool:
-    """Whether a .gitignore keeps the state out of a commit, as far as its lines say so by themselves."""
+    """Return whether a line of a .gitignore names the state's directory; patterns are not evaluated."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Notifications of a `watch`: what a person should know, once, to a webhook. Its failures disturb nothing."""
+"""Notifications of `watch`: posts each event that a person should know once to a webhook. Failures stop nothing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from reconciler.report.escape import visible
 from reconciler.secrets import Secret
 
 _SECONDS = 5.0
-# So many may wait for a slow webhook; those beyond are counted as failed, and not sent.
+# How many messages may wait for a slow webhook; further ones are counted as failed and not sent.
 _MOST_WAITING = 100
-# So many are remembered as said: a fleet of any size says each of its troubles once.
+# How many messages are remembered as sent, so that each is sent once; beyond that nothing new is sent.
 _MOST_SAID = 100_000
-# What needs a person, or tells one that something is wrong; the others lift themselves.
+# Reasons for a hold that a person should know of; the others end by themselves.
 _HELD = frozenset(Because) - {Because.MAX_UNAVAILABLE, Because.NOT_IN_ONLY, Because.DEFERRED}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to be known. It is said once for each address, class and digest of the files."""
+    """One notification. It is sent once for each address, kind and digest of the files."""
 
     address: str
     kind: str
@@ -38,7 +38,7 @@ class Message:
 
 
 class Notifier:
-    """Sends notices to a webhook that takes `{"text": ...}`, as Slack's do; without a URL it sends nothing."""
+    """Posts notifications to a webhook that accepts `{"text": ...}`, as Slack's do; without a URL it sends nothing."""
 
     def __init__(self, url: str | None, output: Output, count: Callable[[str], None]) -> None:
         self._url = url
@@ -52,7 +52,7 @@ class Notifier:
             MASKER.learn_all([Secret(url)])
 
     def take(self, fleet: DesiredFleet, event: Any) -> None:
-        """Note an event; what is new of it is sent by `run`."""
+        """Queue the new notifications of an event; `run` sends them."""
         if self._url is None:
             return
         for each in _notices(fleet, event):
@@ -77,7 +77,7 @@ class Notifier:
             self._count("failed")
 
     async def run(self) -> None:
-        """Send what waits, one after the other, until cancelled."""
+        """Send queued notifications one after the other, until cancelled."""
         if self._url is None:
             return
         import httpx
@@ -128,7 +128,7 @@ def _notices(fleet: DesiredFleet, event: Any) -> Iterator[Message]:
 def _of_turn(fleet: DesiredFleet, turned: Turned) -> Iterator[Message]:
     for end in turned.ends:
         text = f"agent {end.agent_id} had ended ({end.kind}) and was joined again"
-        # Each end is an event of its own; what repeats is held by the brake, and that is told once.
+        # Each end is a notification of its own. An agent that ends repeatedly is held, and the hold is sent once.
         yield Message(visible(str(end.address)), end.kind.value, f"{fleet.digest} {end.agent_id}", text)
     for hold in turned.plan.pending if turned.plan is not None else ():
         if isinstance(hold, Hold) and hold.reason.because in _HELD:

@@ -1,4 +1,4 @@
-"""`plan --offline` and `plan --base`: no socket, no credential, and no variable of the service is read."""
+"""`plan --offline` and `plan --base`: no socket is opened, no credential or other variable of the service is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.workflow import Job
 
 
 def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str | None) -> Plan:
-    """What the files change: against the state, or against what `base` (a commit) has in its place."""
+    """Return the plan of the files against the state, or against the files of the commit `base`."""
     fleet = wiring.load_fleet(flags, output)
     able = capabilities_of(fleet.service)
     fleet, policy = under_policy(fleet, chosen, flags.directory, output)
@@ -46,7 +46,7 @@ def _state_here(flags: FleetFlags, owner: Owner) -> State:
 
 
 def _state_at(flags: FleetFlags, base: str) -> State:
-    """The state that a complete apply of a commit's files would leave; an empty one where it has no fleet."""
+    """Return the state that a complete apply of a commit's files would leave; empty if it has no fleet there."""
     with files_at(Path(flags.directory), base) as place:
         if not (place / FLEET_FILE).exists():
             return State("", 0, b"")

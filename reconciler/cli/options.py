@@ -1,4 +1,4 @@
-"""Options that several commands share, and what their values mean. Only click is needed to read this."""
+"""Options that several commands share, and the types of their values. Importing this needs click alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A text that can be written down: arguments may hold bytes that are no text in any encoding."""
+    """A text that can be encoded as UTF-8: arguments may hold bytes that are no text in any encoding."""
 
     name = "text"
 
@@ -51,7 +51,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A `KEY=VALUE`."""
+    """A text of the form `KEY=VALUE`."""
 
     name = "key=value"
 
@@ -67,7 +67,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
 
 
 class VariableOption(Pair):
-    """A `KEY=VALUE` of `--var`: nothing that looks like a key, since every process can read our arguments."""
+    """A `KEY=VALUE` of `--var`. Values that look like a key are refused: other processes can read our arguments."""
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -87,9 +87,9 @@ class VariableOption(Pair):
 
 @dataclass(frozen=True, slots=True)
 class FleetFlags:
-    """Which fleet a command works on: the directory of its files, the environment, the variables set by hand, its state.
+    """One fleet to work on: the directory of its files, its environment, the variables of `--var`, and its state.
 
-    `state` is `git:REMOTE` or a path; None for the file beside the fleet.
+    `state` is `git:REMOTE` or a path; None stands for the file beside the fleet.
     """
 
     directory: str
@@ -100,7 +100,7 @@ class FleetFlags:
 
 @dataclass(frozen=True, slots=True)
 class ManyFlags:
-    """Which fleets a command looks at: directories, and the text of `-e`: one name, several, `all`, or None."""
+    """The fleets that a command reads: directories, and the text of `-e`: a name, several, `all`, or None."""
 
     directories: tuple[str, ...] = (".",)
     environments: str | None = None
@@ -109,7 +109,7 @@ class ManyFlags:
 
 
 def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several options as one decorator, in the order in which help lists them."""
+    """Return several options as one decorator, in the order in which help lists them."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -122,7 +122,7 @@ def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
 def gathered(
     name: str, keys: Sequence[str], make: Callable[..., object]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Hand some of the flags to a command as one value: `make` of those called `keys`, as its argument `name`."""
+    """Return a decorator that passes the flags named `keys` as one argument `name`, the result of `make`."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
@@ -177,7 +177,7 @@ _environment_options = stacked(
     _state_option,
     gathered("fleet", ("directory", "environment", "variables", "state"), FleetFlags),
 )
-# Which fleet, as the command's argument `fleet`: its directory as an argument, or with -C where others come first.
+# The fleet, as the command's argument `fleet`: its directory is an argument, or -C in commands with other arguments.
 fleet_options = stacked(directory_argument, _environment_options)
 fleet_options_with_c = stacked(_directory_option, _environment_options)
 # Several fleets and environments, as the command's argument `fleets`; `cli.many` looks at each.
@@ -203,7 +203,7 @@ many_fleets_options = stacked(
     ),
 )
 
-# How to print, as the command's argument `output`.
+# The settings for printing, as the command's argument `output`.
 output_options = stacked(
     click.option(
         "--color",
@@ -232,7 +232,7 @@ output_options = stacked(
 
 
 def format_option(kind: ReportKind) -> Callable[[Command], Command]:
-    """`--format`, as the command's argument `form`: one of the formats that can render a kind."""
+    """Return the option `--format`, as the command's argument `form`: a format that can render a kind of report."""
     names = [each.name for each in formats_for(kind)]
     return click.option(
         "--format",
@@ -249,10 +249,10 @@ full_option = click.option(
     "--full", is_flag=True, help="Show each change by itself, also those that differ only in values."
 )
 
-# What every command on one running agent takes besides its own arguments; `talking.talk` takes it.
+# The options of every command on one running agent besides its own arguments, as `talking.talk` accepts them.
 talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
 
-# What a controller may do by itself; `turning.StandingFlags` takes it.
+# What a controller may do without approval; `turning.StandingFlags` accepts these.
 standing_options = stacked(
     click.option(
         "--allow-kinds",

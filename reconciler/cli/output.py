@@ -1,7 +1,7 @@
-"""The two streams: results to stdout, everything else to stderr; colours and prompts only where a person sits.
+"""The output of a command: results to stdout, all else to stderr; colours and prompts only at a terminal.
 
-Every byte that a command prints is written here, with the secrets that this process knows masked. When writing
-fails, because nobody reads any more or a disk is full, the run goes on and ends in order.
+Everything that a command prints is written here, with the secrets known to this process masked. If writing fails,
+because the reader has gone or a disk is full, the run goes on and ends in order.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Output:
-    """How one run prints. `color` is auto, always or never; `quiet` leaves problems and the last line.
+    """The print settings of one run. `color` is auto, always or never; `quiet` leaves problems and the last line.
 
-    `log_format` makes records of what goes to stderr, `log_file` appends them to a file, too.
+    `log_format` turns what goes to stderr into records; `log_file` also appends them to a file.
     """
 
     color: str = "auto"
@@ -52,7 +52,7 @@ class Output:
         _current = self
 
     def colour(self, *, err: bool = False) -> bool:
-        """Whether a stream takes colours: as --color says, else NO_COLOR, else FORCE_COLOR, else at a terminal."""
+        """Return whether a stream takes colours: by --color, else NO_COLOR, else FORCE_COLOR, else at a terminal."""
         if err and self.log_format is not None:
             return False
         if self.color != "auto":
@@ -64,7 +64,7 @@ class Output:
 
     @property
     def width(self) -> int | None:
-        """The columns that a line of a result may have: COLUMNS, else those of the terminal; None without either."""
+        """The columns for a line of a result: COLUMNS, else those of the terminal; None without either."""
         columns = os.environ.get("COLUMNS", "")
         if columns.isdecimal() and int(columns[:6]) > 0:
             return int(columns[:6])
@@ -72,7 +72,7 @@ class Output:
 
     @property
     def is_interactive(self) -> bool:
-        """Whether somebody can answer a question."""
+        """Whether a user can answer a question: stdin and stderr are terminals, and CI is not set."""
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
 
     @property
@@ -82,7 +82,7 @@ class Output:
         return wanted and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def result(self, text: str, *, commands: bool = False) -> None:
-        """Print a result; `commands` says that it is made of GitHub's workflow commands, and to be read as such."""
+        """Print a result; `commands` is true for GitHub's workflow commands, which are printed unescaped."""
         if self._frame is not None:
             self._frame.append(_as_lines(text))
         else:
@@ -90,7 +90,7 @@ class Output:
 
     @contextmanager
     def redrawn(self) -> Iterator[None]:
-        """Results of the block, in the place of those of the last such block: at a terminal nothing flickers or scrolls."""
+        """Collect the results of a block and print them over those of the last block, without scrolling."""
         if not (_is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
             yield
             return
@@ -105,38 +105,38 @@ class Output:
     def report(
         self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> None:
-        """Print a value of a kind as a result, in a format."""
+        """Print a value as a result, in a format."""
         self.result(self.rendered(form, kind, value, options), commands=form.is_workflow_commands)
 
     def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
-        """The text of a report in a format, with the colours and width of this run."""
+        """Return the text of a report in a format, with the colours and width of this run."""
         more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
         return form.render(kind, value, more)
 
     def say(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
-        """Say something beside the result; `fields` are what a log tells of it besides."""
+        """Print a message that is not part of the result; `fields` go into its log record."""
         if self.quiet and level != "error":
             self.note(text, level=level, fields=fields)
         else:
             write(_as_lines(text), err=True, level=level, fields=fields)
 
     def note(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
-        """Write something into the log's file alone."""
+        """Write a message to the log file only."""
         if self.log is not None:
             _log(self.log.record(text, level, fields))
 
     def trace(self, text: str, fields: Mapping[str, object]) -> None:
-        """Write something into the log that people at a terminal do not need to read."""
+        """Write a message to the log that is not needed at a terminal."""
         (self.note if self.log_format is None else self.say)(text, fields=fields)
 
     def acknowledge(self, text: str) -> None:
-        """Say at once that somebody's signal has arrived, on a line of its own: a terminal shows `^C` where it stood."""
+        """Print at once that a signal has arrived, on a line of its own: a terminal shows `^C` at the cursor."""
         begin = "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
         _write(sys.stderr, begin, err=True)
         write(_as_lines(text), err=True, level="warning")
 
     def passing(self, text: str) -> None:
-        """Show a line at the terminal that goes away with whatever is said next; empty takes it away."""
+        """Show a temporary line at the terminal, which the next output replaces; an empty text removes it."""
         global _is_passing  # noqa: PLW0603  there is one terminal
         if self.is_live and (text or _is_passing):
             _erase()
@@ -144,12 +144,12 @@ class Output:
             _write(sys.stderr, text, err=True)
 
     def detail(self, text: str) -> None:
-        """Say what is done, to whoever asked for more with `--verbose`."""
+        """Print a message if `--verbose` was given."""
         if self.verbose:
             self.say(text)
 
     def warn(self, diagnostics: Iterable[Problem], directory: str) -> None:
-        """Show the warnings of a load, a line each; `validate` shows them with their lines of the files."""
+        """Print the warnings of a load, one line each; `validate` shows them with the lines of the files."""
         found = tuple(diagnostics)
         if found:
             from reconciler.report import problems  # heavy, and most runs have nothing wrong
@@ -158,29 +158,29 @@ class Output:
                 self.warn_once(line)
 
     def warn_once(self, text: str) -> None:
-        """Warn of something, unless this run has done so already."""
+        """Print a warning, unless this run has printed it already."""
         if text not in self._said:
             self._said.add(text)
             self.say(text, level="warning")
 
 
 _NARROWEST = 30
-# All secrets that this process has met: one masker, since what was secret once stays so.
+# The one masker of this process: a value that was secret once stays secret.
 MASKER = SecretMasker()
-# The way of printing of the command that runs, for errors that end it; a process runs one command.
+# The settings of the command that runs, for printing the error that ends it; a process runs one command.
 _current = Output()
 
 
 def current() -> Output:
-    """How the command that runs prints."""
+    """Return the output settings of the command that runs."""
     return _current
 
 
-# What GitHub's runner takes for a command to itself in a job's log: a prompt must not mask words of the plan.
+# What GitHub's runner reads as a workflow command in a job's log: a prompt must not be able to give it commands.
 _COMMAND = re.compile(r"(?m)(^[^\S\n]*|(?=##\[))(::|##\[)")
-# Whether a passing line stands at the terminal.
+# Whether a temporary line is shown at the terminal.
 _is_passing = False
-# What could not be written, per stream; asked for once, at the end.
+# The first write error of each stream, by `err`; `finish` returns it at the end.
 _lost: dict[bool, OSError | ValueError] = {}
 
 
@@ -192,7 +192,7 @@ def write(
     level: str = "info",
     fields: Mapping[str, object] = NO_FIELDS,
 ) -> None:
-    """Write to a stream, masked; what goes to stderr also to the log, and as the log has it if that is asked for."""
+    """Write masked text to a stream. Text for stderr also goes to the log, and has its form if that was asked for."""
     stream = sys.stderr if err else sys.stdout
     _erase()
     if err and _current.log is not None:
@@ -205,7 +205,7 @@ def write(
 
 
 def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
-    """The only place that writes."""
+    """Write masked text to a stream; the only place that writes. The first error of a stream ends its output."""
     if stream is None or err in _lost:
         return
     try:
@@ -216,7 +216,7 @@ def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
 
 
 def _erase() -> None:
-    """Take a passing line away."""
+    """Remove the temporary line."""
     global _is_passing  # noqa: PLW0603  there is one terminal
     if _is_passing:
         _is_passing = False
@@ -224,7 +224,7 @@ def _erase() -> None:
 
 
 def _log(record: str) -> None:
-    """Append a record to the log's file; a log that cannot be written any more is told of once."""
+    """Append a record to the log file; if that fails, warn once and stop logging."""
     log = _current.log
     if log is None:
         return
@@ -237,7 +237,7 @@ def _log(record: str) -> None:
 
 
 def _encoded(stream: TextIO, text: str) -> None:
-    """Write what a stream's encoding has; the rest of the characters are spelled out."""
+    """Write text; characters that the stream's encoding lacks are written as escapes."""
     try:
         stream.write(text)
     except UnicodeEncodeError:
@@ -246,11 +246,11 @@ def _encoded(stream: TextIO, text: str) -> None:
 
 
 def finish() -> OSError | ValueError | None:
-    """What kept results from being written, if anything did and anybody was still reading; forgets it."""
+    """Return the error that kept results from being written, and forget it; None if the reader had gone."""
     for err in tuple(_lost):
         stream = sys.stderr if err else sys.stdout
         with suppress(OSError, ValueError, AttributeError):
-            # What is buffered can never be written: the interpreter must not try, and complain, on its way out.
+            # Buffered text can never be written; without this the interpreter would try at exit, and print an error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     lost = _lost.pop(False, None)
     _lost.clear()
@@ -258,7 +258,7 @@ def finish() -> OSError | ValueError | None:
 
 
 class MaskedStream(io.StringIO):
-    """stderr with secrets masked, for what draws on a terminal by itself, and puts itself in the place of stderr."""
+    """stderr with secrets masked, for libraries that draw on the terminal and replace stderr."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,7 +276,7 @@ class MaskedStream(io.StringIO):
 
 
 def _is_file(stream: TextIO | None) -> bool:
-    """Whether what is written goes to a file, which nobody reads commands from."""
+    """Return whether a stream is a regular file, from which no runner reads commands."""
     try:
         return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
@@ -291,7 +291,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _in_place(lines: list[str], height: int) -> str:
-    """Lines from the first of the terminal on, each to its end, with nothing below; the last ones of too many."""
+    """Return lines with control codes that overwrite the screen; of too many lines, the first and the last."""
     lines = lines[:-1] if lines[-1:] == [""] else lines
     if len(lines) > height - 1:
         left_out = len(lines) - height + 2
@@ -304,14 +304,14 @@ def _as_lines(text: str) -> str:
 
 
 def source_reader(directory: Path) -> ReadSource:
-    """Reads the user's files for code frames; None where a file cannot be shown."""
+    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
     from reconciler.config import read_source
 
     return lambda file: read_source(directory, file)
 
 
 def show_error(problem: BaseException) -> int:
-    """Print what ended a command, and return its exit code. A traceback only with --debug."""
+    """Print the error that ended a command, and return its exit code. The traceback is printed only with --debug."""
     import traceback
 
     from reconciler.report import problems

@@ -1,4 +1,4 @@
-"""Reads a saved plan from its file, for `apply --plan` and `show`, and shows what it says."""
+"""Reads a saved plan from its file, for `apply --plan` and `show`, and turns it into a tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORMAT = b"reconciler-plan-"
 
 
 def is_plan_file(text: str) -> bool:
-    """Whether an argument names a plan file: a file that is one by its looks, or whose name can be no address."""
+    """Return whether an argument names a plan file: its content is a saved plan, or its name is no address."""
     path = Path(text)
     if not path.is_file():
         return False
@@ -28,7 +28,7 @@ def is_plan_file(text: str) -> bool:
 
 
 def read_plan(path: str) -> SavedPlan:
-    """The plan of a file. Raises `UsageError` for what is none, and for one that holds what looks like a key."""
+    """Return the plan of a file. Raises `UsageError` if it is not one, or holds text that looks like a key."""
     with Path(path).open("rb") as file:
         data = file.read(LARGEST + 1)
     saved = load(data, path)
@@ -41,7 +41,7 @@ def read_plan(path: str) -> SavedPlan:
 
 
 def plan_tree(saved: SavedPlan) -> dict[str, Tree]:
-    """What a saved plan says, as a tree: whose it is, what it would do, and what it was restricted to."""
+    """Return a saved plan as a tree: its fleet, its changes, and the selection and policy it was made with."""
     changes: dict[str, list[Tree]] = defaultdict(list)
     for action, address in sorted(saved.rows):
         changes[action].append(address)

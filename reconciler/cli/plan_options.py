@@ -1,4 +1,4 @@
-"""The options that say what a plan is made of and compared with, and what it may do. Only click is needed to read this."""
+"""The options for a plan's selection, policy and comparison. Importing this needs click alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.cli.options import Pair, gathered, stacked
 
 
 class Allowance(Pair):
-    """A `KEY=VALUE` of `--allow`, or the one word that needs no value."""
+    """A `KEY=VALUE` of `--allow`, or the word `unreviewed`, which takes no value."""
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -86,7 +86,7 @@ policy_options = stacked(
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What a plan is compared with instead of the service, and the reviewed plan that it is checked against."""
+    """What a plan is compared with instead of the service, and the reviewed plan for `--check`."""
 
     offline: bool = False
     base: str | None = None

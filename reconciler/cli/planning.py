@@ -1,4 +1,4 @@
-"""The plan of one fleet, as `plan` asks for it: of the service, of the state alone, or of a commit's files."""
+"""The plan of one fleet for the command `plan`: against the service, the state, or a commit's files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reconciler.report.escape import visible
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """What a plan is to be compared with, and where it is saved."""
+    """The settings of `plan`: what to compare with, and the file to save to."""
 
     output: Output
     flags: Flags
@@ -40,7 +40,7 @@ class Planning:
             raise click.UsageError("--offline and --base exclude each other, --out and --check-secrets")
 
     def plan_of(self, fleet: FleetFlags) -> Plan:
-        """The plan of a fleet, saved if that was asked for."""
+        """Return the plan of a fleet; save it if `--out` was given."""
         if self.asks_nobody:
             return plan_offline(fleet, self.output, self.flags, base=self.against.base)
         with wiring.open_session(fleet, self.output, reads_secrets=self.check_secrets) as session:
@@ -55,5 +55,5 @@ class Planning:
 
     @staticmethod
     def is_fine(plan: Plan) -> bool:
-        """Whether nobody has to look at a plan."""
+        """Return whether a plan has nothing that a person must look at."""
         return not (plan.pending or plan.dangers or plan.interrupted)

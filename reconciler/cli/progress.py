@@ -19,7 +19,7 @@ from reconciler.workflow import Planned
 def watcher(
     output: Output, form: Format, options: RenderOptions, *, show_plan: bool
 ) -> Iterator[Callable[[Any], None]]:
-    """A function to hand events to, for as long as the apply runs."""
+    """Return a context with a function that shows the events passed to it while the apply runs."""
     if ReportKind.EVENT in form.kinds:
 
         def print_event(event: Any) -> None:
@@ -55,24 +55,24 @@ def watcher(
 
 
 def log_watcher(output: Output) -> Callable[[Any], None]:
-    """A function that tells of events as a log does, line by line, whatever terminal there is."""
+    """Return a function that prints events as log lines, whatever the terminal is."""
     return lambda event: _plain(output, event, TEXT, RenderOptions(), show_plan=False)
 
 
 def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, show_plan: bool) -> None:
     if isinstance(event, Planned):
         if show_plan and not output.quiet and not form.is_one_document:
-            # Where standard error is read, too, the refusal is said there; a comment has only this.
+            # At a terminal the refusal is printed to stderr; a comment has only this text.
             shown = without_refusals(event.plan) if form.is_for_terminals else event.plan
             output.report(form, ReportKind.PLAN, shown, options)
         return
-    # Each agent once, when its change has ended: with --quiet the ledger says what is wrong, a log has every step.
+    # One line per agent, when its change has ended. With --quiet only the ledger shows errors; a log has every step.
     is_step = isinstance(event, (Started, Progress)) and not output.verbose and output.log_format is None
     _tell(output, event, output.note if output.quiet or is_step else output.say)
 
 
 def _tell(output: Output, event: Any, say: Callable[..., None]) -> None:
-    """Hand an event to the log, or to whoever reads standard error, as a line and as fields."""
+    """Pass an event to `say` as a line and as log fields."""
     line = None if isinstance(event, Planned) else progress.line(event)
     if line is not None:
         fields = progress.event_tree(event)
@@ -88,5 +88,5 @@ def _level(event: Event) -> str:
 
 
 def without_refusals(plan: Plan) -> Plan:
-    """The plan as an apply shows it: a limit that refuses it is the error that ends the run, and said there."""
+    """Return the plan without its refusals: in an apply, a refusal is the error that ends the run, printed there."""
     return replace(plan, refusals=())

@@ -1,7 +1,7 @@
-"""Refuses `apply`, and reading secrets, in a GitHub job for a pull request that is not merged.
+"""Refuses `apply` and reading secrets in a GitHub job for a pull request that is not merged.
 
-Its files say which agents run and which secrets are read, and nobody has approved them. GitHub says in the
-environment what a job runs for; an event that cannot be read counts as not merged.
+Its files decide which agents run and which secrets are read, and have not been approved. GitHub's environment variables
+say which event a job runs for; an event that cannot be read counts as not merged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LARGEST = 64 * 1024 * 1024
 
 
 class RefusedOnPullRequest(NamedTuple):
-    """What is not done for a pull request: the end of a sentence about its files, and what to do instead."""
+    """What is refused for a pull request: the end of a sentence about its files, and what to do instead."""
 
     refused: str
     instead: str
@@ -36,7 +36,7 @@ DOCTOR = RefusedOnPullRequest(
 
 
 def refuse_unmerged(environment: Mapping[str, str], what: RefusedOnPullRequest) -> None:
-    """Refuse a run for a pull request that is not merged: `UsageError` with what to do instead."""
+    """Raise `UsageError` in a job for a pull request that is not merged; the hint is what to do instead."""
     name = environment.get("GITHUB_EVENT_NAME", "")
     if not name.startswith("pull_request"):
         return
@@ -52,9 +52,9 @@ def refuse_unmerged(environment: Mapping[str, str], what: RefusedOnPullRequest) 
 
 
 def github_event(path: str) -> Mapping[str, Any]:
-    """The event that a job of GitHub runs for, from the file of GITHUB_EVENT_PATH.
+    """Return the event that a GitHub job runs for, from the file that GITHUB_EVENT_PATH names.
 
-    Raises `UsageError` where it cannot be read.
+    Raises `UsageError` if it cannot be read.
     """
     import orjson
 
@@ -67,7 +67,7 @@ def github_event(path: str) -> Mapping[str, Any]:
 
 
 def _request(path: str) -> Mapping[str, Any]:
-    """The pull request of the event; empty where it cannot be told."""
+    """Return the pull request of the event; empty if there is none or it cannot be read."""
     try:
         request = github_event(path).get("pull_request")
     except UsageError:

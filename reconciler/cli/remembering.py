@@ -1,4 +1,4 @@
-"""What has the masker learn every secret that a run meets: before it is used, and before it goes out."""
+"""Wrappers that teach the masker every secret of a run: before it is used, and before it is sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.secrets import Secret, SecretRef
 
 
 class Remembering:
-    """`ports.SecretSource` that has the masker learn every value it returns."""
+    """`ports.SecretSource` that teaches the masker every value it returns."""
 
     def __init__(self, sources: SecretSource) -> None:
         self._sources = sources
@@ -24,7 +24,7 @@ class Remembering:
 
 
 class Attentive:
-    """`driver.loop.Sender` that has the masker learn every secret before it goes out, minted tokens too."""
+    """`driver.loop.Sender` that teaches the masker every secret in a request, minted tokens too, before sending it."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender

@@ -1,4 +1,4 @@
-"""Commands to paste: the one that continues an apply that did not finish, and the one that applies a saved plan.
+"""Commands to paste: one that continues an unfinished apply, one that applies a saved plan, one for a directory.
 
 `--allow` and `--replace` are for one run: the command to continue repeats them only for changes still to be made.
 """
@@ -16,7 +16,7 @@ from reconciler.plan.change import Action
 from reconciler.plan.selection import matching
 from reconciler.report.escape import visible
 
-# What raises each limit is needed for: changes of these kinds that are still to be done.
+# The kinds of change that each limit is raised for; a limit is repeated only if such a change is still to be made.
 _KINDS = {
     "leave": {Action.LEAVE},
     "replace": {Action.REPLACE},
@@ -28,7 +28,7 @@ _COUNTED = frozenset({"leave", "replace", "join"})
 
 
 def resume(arguments: Sequence[str], ledger: Ledger) -> str:
-    """The command that goes on after an apply; empty where only holds are left, which no repetition lifts."""
+    """Return the command that continues an apply; empty if only holds are left, which a new run does not lift."""
     is_over = ledger.broken is None and not ledger.interrupted
     if is_over and not _open(ledger):
         return ""
@@ -36,7 +36,7 @@ def resume(arguments: Sequence[str], ledger: Ledger) -> str:
 
 
 def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] = ()) -> str:
-    """The command that applies a saved plan: the same fleet, environment, variables, state and allowances."""
+    """Return the command that applies a saved plan, with its fleet, environment, variables, state and allowances."""
     words = ["reconciler", "apply"]
     last = ["--", fleet.directory] if fleet.directory.startswith("-") else []
     if fleet.directory != "." and not last:
@@ -48,19 +48,19 @@ def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] =
     if fleet.state is not None:
         words += ["--state", fleet.state]
     words += ["--plan", out]
-    for name, value in allows:  # no plan holds them
+    for name, value in allows:  # a saved plan does not hold allowances
         words += ["--allow", f"{name}={value}"]
     return visible(shlex.join([*words, *last]))
 
 
 def on_directory(verb: str, directory: str) -> str:
-    """A command on a directory alone, whose name may begin as an option does."""
+    """Return a command on a directory, whose name may begin with `-` as an option does."""
     last = ["--", directory] if directory.startswith("-") else [directory]
     return visible(shlex.join(["reconciler", verb, *last]))
 
 
 def _open(ledger: Ledger) -> list[tuple[str, Action]]:
-    """What another apply would go on with: all that is neither done nor held."""
+    """Return the changes that another apply would continue with: all that are neither done nor held."""
     return [
         (str(each.address), each.action)
         for each in ledger.finished
@@ -69,7 +69,7 @@ def _open(ledger: Ledger) -> list[tuple[str, Action]]:
 
 
 def _words(arguments: Sequence[str], ledger: Ledger) -> Iterator[str]:
-    """The arguments of the run, its allowances cut down to what is left of what they were given for."""
+    """Yield the run's arguments, with `--allow` and `--replace` reduced to changes that are still to be made."""
     left = iter(arguments)
     todo = _open(ledger)
     for word in left:

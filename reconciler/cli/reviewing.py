@@ -1,6 +1,7 @@
-"""What a review of a pull request is bound to, and what an apply of it does before it asks anybody anything.
+"""Reviews of pull requests: the token of a plan, and the checks of `apply --approved` before it asks.
 
-The token says which files and which state somebody has seen a plan of. Nothing of that plan is stored: it is made again.
+A token names the files (Git tree) and the state (snapshot) of a reviewed plan. The plan is not stored: it is computed
+again from both.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _AGAIN = "check out the commit that was reviewed; or plan this one, and have tha
 
 
 def plan_at(job: Job, flags: FleetFlags, chosen: Flags, snapshot: Snapshot) -> Plan:
-    """The plan against a snapshot of a state in Git, without the service, with its approval or why it has none."""
+    """Return the plan against a snapshot of a state in Git, with its approval token or the reason why it has none."""
     plan = _offline(job, snapshot)
     tree = tree_of(Path(flags.directory))
     reason = _unapprovable(job.fleet, flags, chosen, tree)
@@ -54,9 +55,9 @@ def _unapprovable(fleet: DesiredFleet, flags: FleetFlags, chosen: Flags, tree: s
 
 
 def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags, team: Policy) -> tuple[Plan | None, str]:
-    """The plan that an approval stands for under the team's policy, and how its files differ from those of `plan`.
+    """Return the plan of an approval under the team's policy, and how its files differ from those of `plan`.
 
-    None where other files were reviewed that this checkout does not have, or that do not load.
+    The plan is None if the reviewed files are missing in this checkout or do not load.
     """
     directory = Path(flags.directory)
     snapshot = at(directory, ref_of(plan.owner), approval.snapshot)
@@ -85,7 +86,7 @@ def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags, team: Polic
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What `apply --approved` was told: the approval, if there is one, and whether it may do what nobody reviewed."""
+    """What `apply --approved` was given: the approval, if any, and whether unreviewed changes are allowed."""
 
     flags: FleetFlags
     approval: Approval | None
@@ -93,7 +94,10 @@ class Reviewed:
 
     @classmethod
     def of(cls, token: str, flags: FleetFlags, chosen: Flags) -> Self:
-        """What a token and the flags beside it ask for. Raises `UsageError`, and `StalePlan` where other files are here."""
+        """Return the review that a token and the flags name.
+
+        Raises `UsageError`, and `StalePlan` if this checkout has other files than the approval.
+        """
         if not is_in_git(flags.state):
             raise UsageError(
                 "--approved needs the state that was reviewed, which is one in Git; nothing was done",
@@ -122,7 +126,7 @@ class Reviewed:
         return cls(flags, approval, chosen.allows_unreviewed)
 
     def accept(self, fleet: DesiredFleet) -> None:
-        """Refuse files that are not those of the commit."""
+        """Raise `StalePlan` if the files read are not those of the approved commit."""
         if self.approval is None:
             return
         differs = uncommitted(Path(self.flags.directory), self.approval.tree, fleet.files)
@@ -132,9 +136,9 @@ class Reviewed:
             )
 
     def review(self, job: Job) -> Review | None:
-        """What the plan showed that was reviewed: made again from the files and from the state as it was then.
+        """Return what the reviewed plan showed, computed again from the files and the state of that time.
 
-        Of the job only its fleet and the team's policy count: what an apply is allowed besides, nobody has seen.
+        Only the job's fleet and the team's policy count: what this apply's own flags allow was not part of the review.
         """
         if self.approval is None:
             return None

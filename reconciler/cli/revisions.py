@@ -1,4 +1,4 @@
-"""The files of a fleet as commits have them, by plumbing that runs no hook, filter or script of the repository."""
+"""The files of a fleet as commits have them, read by Git plumbing that runs no hook, filter or script."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from reconciler.git import Git
 
 
 def tree_of(directory: Path) -> str | None:
-    """The tree hash of a directory in the last commit; None where it is in none."""
+    """Return the tree hash of a directory in the last commit; None if the commit does not have it."""
     found = Git(directory).read("rev-parse", "--verify", "--quiet", "HEAD:./")
     return found.decode().strip() if found else None
 
 
 def uncommitted(directory: Path, tree: str, files: Mapping[str, str]) -> str | None:
-    """In what a directory differs from its tree in the last commit, in words; None where the tree tells all of it.
+    """Return in words how a directory differs from its tree in the last commit; None if it does not.
 
-    `files` are the digests of what was read of the directory. A file that is not tracked matters if it was read; one that
-    is tracked always does, also where Git was told to overlook it.
+    `files` are the digests of the files that were read. An untracked file matters only if it was read; a tracked one
+    always does, even if Git was told to ignore its changes.
     """
     git = Git(directory)
     changed = git.read("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", ".")
@@ -57,9 +57,9 @@ def _named(name: bytes) -> str:
 
 
 def commit_named(git: Git, revision: str) -> str:
-    """The id of the commit that a revision means.
+    """Return the id of the commit that a revision names.
 
-    Raises `UsageError` where this is no checkout, or the revision is unknown (a shallow clone may lack it).
+    Raises `UsageError` outside a checkout, and for an unknown revision (a shallow clone may lack it).
     """
     found = git.read("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if not found:
@@ -72,7 +72,7 @@ def commit_named(git: Git, revision: str) -> str:
 
 @contextmanager
 def files_at(directory: Path, revision: str) -> Iterator[Path]:
-    """The directory as a commit has it, in a temporary place; an empty one where the commit does not have it.
+    """Yield a temporary directory with the directory's files as a commit has them; empty if the commit has none.
 
     Raises as `commit_named` does.
     """
@@ -88,7 +88,7 @@ def files_at(directory: Path, revision: str) -> Iterator[Path]:
 
 @contextmanager
 def tree_files(directory: Path, tree: str) -> Iterator[Path | None]:
-    """The files of a tree in a temporary place; None where the checkout does not have that tree."""
+    """Yield a temporary directory with the files of a tree; None if the checkout does not have the tree."""
     git = Git(directory)
     top = git.read("rev-parse", "--show-toplevel")
     if top is None or git.read("cat-file", "-e", f"{tree}^{{tree}}") is None:

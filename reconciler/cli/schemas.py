@@ -1,6 +1,6 @@
-"""The schemas that the product publishes, by name; `schemas/` holds what these give, and a test keeps it fresh.
+"""The JSON Schemas that the product publishes, by name; a test keeps the copies in `schemas/` up to date.
 
-python -m reconciler.cli.schemas schemas
+Write them with: python -m reconciler.cli.schemas schemas
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.report.documents import to_json
 from reconciler.report.json_plan import plan_schema
 from reconciler.state.whole import state_schema
 
-# An id tells one schema from another and is asked for by nobody: `.example` is reserved, so no host ever answers there.
+# An id only tells schemas apart and is never fetched; `.example` is reserved, so no host can answer there.
 _ID: Final = "https://agora-reconciler.example/schemas/{name}.schema.json"
 
 

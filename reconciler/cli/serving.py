@@ -1,4 +1,4 @@
-"""The simulator on a port, as `reconciler simulator` serves it: its first line, and what a port that cannot be had says."""
+"""Serves the simulator on a port for `reconciler simulator`: its first line, and errors of the port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def serve_on(simulator: Simulator, host: str, port: int) -> None:
-    """Serve until interrupted; `UsageError` where the port is taken or the address is not this machine's."""
+    """Serve until interrupted. Raises `UsageError` if the port is taken or the address is not this machine's."""
     from reconciler.cli.output import write
     from reconciler.simulator import serve
 

@@ -1,4 +1,4 @@
-"""One run on one fleet: performs steps, hears signals, and keeps what was learned of the service."""
+"""One run on one fleet: performs its steps, reacts to signals, and saves what it learned of the service."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ T = TypeVar("T")
 
 # Windows has no SIGHUP.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# How long a run that is ended at once may take to say so, seconds.
+# Seconds that a run has to print its end after a second signal.
 _LAST_WORDS = 0.5
 
 
 class Interrupted(click.exceptions.Exit):
-    """The run was stopped by a signal, and says so by its exit code."""
+    """The end of a run that was stopped by a signal; its exit code is 128 + the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -53,7 +53,7 @@ class Interrupted(click.exceptions.Exit):
 
 @dataclass(slots=True)
 class Session:
-    """One run on one fleet: everything chosen, nothing done. Close it, or use it as a context."""
+    """One run on one fleet, with all adapters chosen and nothing done yet. As a context it closes the store."""
 
     directory: Path
     fleet: DesiredFleet
@@ -65,24 +65,24 @@ class Session:
     clock: Callable[[], float] = time.time
     cache: ServiceCache | None = None
     interrupted_by: int | None = field(default=None, init=False)
-    # False where the report itself tells what a run would warn of.
+    # False if the report itself contains the run's warnings.
     warns: bool = field(default=True, init=False)
     _has_changed: bool = field(default=False, init=False)
 
     @property
     def provider(self) -> RunProvider:
-        """The provider that this run works with."""
+        """The provider of the run's connection."""
         return self.connection.provider
 
     @property
     def archive(self) -> TranscriptFiles | None:
-        """Where the fleet keeps its transcripts, if it keeps any."""
+        """The archive of the fleet's transcripts; None if the fleet keeps none."""
         kept = self.fleet.archive
         return TranscriptFiles(self.directory / kept.directory) if kept is not None else None
 
     @property
     def memory(self) -> ForeignMemory:
-        """What is known of foreign agents by now."""
+        """The foreign agents that earlier runs and this one know of."""
         return self.cache.memory if self.cache is not None else ForeignMemory()
 
     def run(
@@ -93,10 +93,10 @@ class Session:
         keeps_result: bool = False,
         is_watch: bool = False,
     ) -> T:
-        """Perform steps. SIGINT, SIGTERM and SIGHUP stop the run in order; a second one ends it at once.
+        """Perform steps and return their result. A signal stops the run in order; a second one ends it at once.
 
-        Raises `Interrupted` after a signal, unless the steps ended in order and `keeps_result` asks for what they
-        gave: that of an apply tells what was done. It is told, except of a watch, which has no other end.
+        Raises `Interrupted` after a signal. With `keeps_result`, steps that ended in order return their result instead:
+        that of an apply says what was done. `is_watch` leaves out the message on whether anything was changed.
         """
         try:
             result = asyncio.run(self._run(steps, on_event))
@@ -109,7 +109,7 @@ class Session:
         return result
 
     def _interrupted(self, number: int, *, is_watch: bool) -> Interrupted:
-        """The exception that ends a stopped run, after a line on whether anything was changed."""
+        """Return the exception that ends a stopped run, after a line that says whether anything was changed."""
         if not is_watch:
             said = "interrupted" if self._has_changed else "interrupted; nothing was done"
             self.output.say(said, level="error")
@@ -135,13 +135,13 @@ class Session:
         )
         task = asyncio.ensure_future(driver.run(steps))
         loop = asyncio.get_running_loop()
-        # What is left of a call that was cut short has nobody to tell, and may quote what it sent.
+        # Errors of cancelled calls are dropped: no caller waits for them, and their text may quote what was sent.
         loop.set_exception_handler(lambda *_: None)
 
         def interrupt(number: int) -> None:
             if self.interrupted_by is not None:
                 task.cancel()
-                # A thread that waits for another program cannot be cancelled, and is not waited for.
+                # A thread that waits for another program cannot be cancelled, so the process exits without it.
                 loop.call_later(_LAST_WORDS, os._exit, 128 + self.interrupted_by)
                 return
             self.interrupted_by = number
@@ -150,7 +150,8 @@ class Session:
             driver.stop()
 
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in the background, mean it
+            # nohup and background jobs ignore these signals on purpose.
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 on_signal(loop, number, interrupt)
         try:
             return await task
@@ -167,14 +168,15 @@ class Session:
             self._warn("credentials", self.provider.credentials_warning)
 
     def _warn(self, rule: str, text: str | None) -> None:
-        """Say a warning about the run, once however many steps the command performs."""
+        """Print a warning about the run, once however many steps the command performs."""
         if text and self.warns:
             self.output.warn_once(f"warning: {text} [{rule}]")
 
     def _heard(self, on_event: Callable[[Any], None] | None, pages: PageLine) -> Callable[[Any], None]:
-        """Passes events on. Once the plan of an apply stands, garbage is collected again, apart from what was read.
+        """Return the run's event handler: it counts pages, keeps what is known of foreign agents, passes on the rest.
 
-        From then on the changes have the terminal, and no pages are counted there.
+        Once the plan of an apply is complete, garbage is collected again, except what was read until then, and pages
+        are not counted any more: from then on the terminal shows the changes.
         """
 
         def handle(event: Any) -> None:
@@ -199,7 +201,7 @@ class Session:
         return handle
 
     def save_cache(self) -> None:
-        """Keep for the next run what this one has learned of the service."""
+        """Save what this run learned of the service for the next run."""
         if self.cache is not None:
             if isinstance(self.provider, Paced):
                 self.cache.pace = self.provider.pace
@@ -215,7 +217,7 @@ class Session:
 
 
 def on_signal(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[[int], None]) -> None:
-    """Let the loop answer a signal."""
+    """Call `interrupt` from the event loop when a signal arrives."""
     try:
         loop.add_signal_handler(number, interrupt, number)
     except NotImplementedError:  # Windows
@@ -229,7 +231,7 @@ def on_signal(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[
 
 
 def whoever() -> str:
-    """This user and this machine."""
+    """Return the present user and machine as `user@host`."""
     user = "somebody"
     with suppress(ImportError, KeyError, OSError):
         user = getpass.getuser()
@@ -237,7 +239,7 @@ def whoever() -> str:
 
 
 def holder_of(fleet: DesiredFleet) -> str:
-    """How a state that this process holds names its holder."""
+    """Return the name under which this process holds a lock: user, machine, process id, fleet and start time."""
     started = _timestamp()
     return f"{whoever()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
 

@@ -1,4 +1,4 @@
-"""What a standing fleet's controller tells people: changes as they happen, and each other thing once."""
+"""The messages of a controller about one fleet: changes as they happen, and every other condition once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.report.escape import visible
 
 
 class StandingLog:
-    """The log of one fleet. What stays as it is from turn to turn is said when it begins, and when it ends."""
+    """The log of one fleet. A condition that lasts over several turns is printed when it begins and when it ends."""
 
     def __init__(self, output: Output, owner: Owner) -> None:
         self._output = output
@@ -26,21 +26,21 @@ class StandingLog:
         self._trouble = ""
 
     def begin(self) -> None:
-        """What is said next is about this fleet."""
+        """Put fleet and environment into the log records that follow."""
         if self._output.log is not None:
             self._output.log.about = {"fleet": self._owner.fleet, "environment": self._owner.environment}
 
     def tell(self, text: str) -> None:
-        """Say something about this fleet's service."""
+        """Print a message about this fleet's service."""
         self.begin()
         self._output.say(text)
 
     def take(self, event: Any) -> None:
-        """Tell of an event."""
+        """Print what an event says."""
         self.begin()
         match event:
             case Finished(result=Result.HELD | Result.SKIPPED):
-                pass  # told of with the turn; what was not begun is begun in the next one
+                pass  # holds are printed with the turn; what was skipped is begun in the next turn
             case Started() | Progress() | Finished() | Notice():
                 self._events(event)
             case TurnEnded(turned, seconds):
@@ -94,6 +94,7 @@ class StandingLog:
 
     def _holds(self, turned: Turned) -> None:
         assert turned.plan is not None, "asked for a turn that has one"
+        # Held by `max_unavailable`: the next turns make these changes, so nothing is printed.
         passing = {
             each.address
             for each in turned.plan.pending

@@ -1,4 +1,4 @@
-"""The commands of `reconciler state`: options, one call, one report. Only click is needed to read this."""
+"""The commands of `reconciler state`: options, one call, one report. Importing this needs click alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state by itself: listed, shown, pulled, pushed and moved, in whichever backend. Nothing here calls the service."""
+"""The commands of `state`: list, show, pull, push and migrate, for every backend. Nothing here calls the service."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from reconciler.workflow import Job
 T = TypeVar("T")
 
 _LARGEST = 64 * 1024 * 1024
-# So many of the latest lines of the history go along with a state that moves; the source keeps them all.
+# How many of the latest lines of the history move with a state; the source keeps all of them.
 _HISTORY = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A state's store. `url` is what `--state` takes, `mark` what a state that has moved there says of it."""
+    """A state's store. `url` is what `--state` accepts; `mark` is written into a source whose state moved here."""
 
     store: BlockingStore
     url: str
@@ -59,19 +59,19 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The backend's name in messages."""
         return "the local state" if self.url == LOCAL else self.url
 
 
 def report(flags: FleetFlags, output: Output) -> StateReport:
-    """What the state remembers."""
+    """Return the content of the state for `state list`."""
     backend = _backend(flags, _fleet(flags, output), output)
     with closing(backend.store) as store:
         return StateReport(backend.name, store.read())
 
 
 def record(flags: FleetFlags, output: Output, address: str) -> dict[str, Any]:
-    """What the state remembers of one address, as a tree."""
+    """Return what the state holds of one address, as a tree."""
     where = parse_address(address)
     backend = _backend(flags, _fleet(flags, output), output)
     with closing(backend.store) as store:
@@ -88,7 +88,7 @@ def record(flags: FleetFlags, output: Output, address: str) -> dict[str, Any]:
 
 
 def pulled(flags: FleetFlags, output: Output) -> str:
-    """The whole state as a document."""
+    """Return the whole state as a JSON document. Raises `StateError` if there is no state yet."""
     backend = _backend(flags, _fleet(flags, output), output)
     with closing(backend.store) as store:
         state = store.read()
@@ -100,12 +100,12 @@ def pulled(flags: FleetFlags, output: Output) -> str:
         document = to_document(state)
     if len(document) > _LARGEST:
         output.warn_once("warning: this is more than `state push` takes (64 MiB) [state]")
-    # GitHub's runner takes this sign for a command to itself, wherever it stands in a line of a job's log.
+    # GitHub's runner reads `##[` as a workflow command anywhere in a line of a job's log.
     return json_text(document.decode()).replace("##[", "\\u0023#[")
 
 
 def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_timeout: float) -> str:
-    """Put a document in the place of the state; returns what was done, for people."""
+    """Replace the state by a document; return a message on what was done."""
     data = _read(file)
     fleet = _fleet(flags, output)
     backend = _backend(flags, fleet, output)
@@ -113,7 +113,7 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
         name = "what stdin gave" if file == "-" else file
         pushed = of_document(data, name, key=store.read_key())
         pins = Job(fleet).pins
-        workflow.pushed_writes(store.read(), pushed, pins, force=force)  # nothing is made for what is refused
+        workflow.pushed_writes(store.read(), pushed, pins, force=force)  # refuse before anything is written
 
         async def put() -> State:
             async with _held(backend, fleet, output, lock_timeout) as driver:
@@ -132,7 +132,7 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
 
 
 def migrate(flags: FleetFlags, output: Output, source: str, target: str, *, lock_timeout: float) -> str:
-    """Move the state from one backend to another; returns what was done, for people."""
+    """Move the state from one backend to another; return a message on what was done."""
     fleet = _fleet(flags, output)
     leaving, arriving = (_backend(flags, fleet, output, each) for each in (source, target))
     if leaving.mark == arriving.mark:
@@ -141,7 +141,7 @@ def migrate(flags: FleetFlags, output: Output, source: str, target: str, *, lock
         )
     with closing(leaving.store), closing(arriving.store):
         first = workflow.Move(leaving.mark, arriving.mark, leaving.store.read(), arriving.store.read())
-        first.check(Job(fleet).pins)  # nothing is made for what is refused
+        first.check(Job(fleet).pins)  # refuse before anything is written
         again = "the same command goes on where this one has stopped"
         said = _run(_moved(leaving, arriving, fleet, output, lock_timeout), output, again)
         return f"{said}{_kept(arriving.store)}\nfrom now on: --state {arriving.url}, or RECONCILER_STATE={arriving.url}"
@@ -167,6 +167,7 @@ async def _moved(
             return f"{target.name} is the state again; it had never arrived in {source.url}"
         if move.is_done:
             return f"the state has moved to {target.url} already"
+        # The source is marked first: after a crash no run can go on in it while the target has a copy.
         if move.leaving.moved_to is None:
             await here.run(_performed(Commit((PutMoved(target.mark),))))
         marked: State = await here.run(_performed(ReadState()))
@@ -189,14 +190,14 @@ async def _moved(
 
 
 def _fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
-    """Whose state it is, also where the rest of the files does not load."""
+    """Return the fleet's identity and service, even if the rest of its files does not load."""
     return config.outline(Path(flags.directory), environment=flags.environment) or wiring.load_fleet(
         flags, output
     )
 
 
 def _backend(flags: FleetFlags, fleet: DesiredFleet, output: Output, url: str | None = None) -> Backend:
-    """The backend of a URL; without one, that of the flags."""
+    """Return the backend of a URL; without a URL, that of the flags."""
     url = url or flags.state or LOCAL
     store = wiring.open_store(replace(flags, state=url), fleet.owner, output)
     if isinstance(store, LocalStore):
@@ -212,7 +213,7 @@ def _kept(store: BlockingStore) -> str:
 
 
 def _read(file: str) -> bytes:
-    """The bytes of a file or of stdin, at most one more than a document may have."""
+    """Return the bytes of a file or of stdin, at most one more than a document may have."""
     if file == "-":
         return sys.stdin.buffer.read(_LARGEST + 1)
     try:
@@ -228,7 +229,7 @@ def _read(file: str) -> bytes:
 async def _held(
     backend: Backend, fleet: DesiredFleet, output: Output, lock_timeout: float
 ) -> AsyncIterator[Driver]:
-    """A driver that holds the lease of a backend."""
+    """Return a context that holds the lock of a backend, with the driver that holds it."""
     driver = Driver(
         NoService(),
         store=behind_ports(backend.store),
@@ -247,7 +248,7 @@ def _performed(effect: Lock | Unlock | ReadState | Commit) -> Steps[Any]:
 
 
 def _run(work: Coroutine[Any, Any, T], output: Output, comfort: str) -> T:
-    """What some work gives. A signal ends it in order, and is answered with `comfort`."""
+    """Run a coroutine and return its result. SIGINT and SIGTERM cancel it, and `comfort` is printed then."""
     heard: list[int] = []
 
     async def run() -> T:

@@ -1,4 +1,4 @@
-"""Looks at everything that runs under the App ID, with a fleet or before there is one."""
+"""`status --all` and `import --running`: all agents that run under the App ID, with a fleet or without one."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from reconciler.services import SERVICES, entry_of
 from reconciler.state.memory import MemoryStore
 from reconciler.workflow.survey import Surveyed, survey
 
-# The real service: what runs before there is a fleet runs nowhere else.
+# The real service; without a fleet there is no embedded simulator to look at.
 REAL = next(each.kind for each in SERVICES if not each.is_embedded)
 
 
 def survey_all(area: str | None, output: Output, parallelism: int) -> tuple[str, tuple[Surveyed, ...]]:
-    """The App ID of the environment, and every live agent under it."""
+    """Return the App ID of the environment, and every live agent under it."""
     with _without_fleet(Service(REAL, Area(area) if area else None), output) as session:
         found = session.run(survey(_reader(session), parallelism=parallelism))
         return session.connection.project, found
 
 
 def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism: int) -> SurveyReport:
-    """What runs: with a fleet its status and what is not its own, without one everything."""
+    """Return all live agents: with a fleet, its status and the agents that are not its own."""
     is_fleet = (Path(fleet.directory) / FLEET_FILE).exists() or fleet.environment is not None
     if not is_fleet:
         _, found = survey_all(area, output, parallelism)
@@ -65,7 +65,7 @@ def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism:
 
 
 def _without_fleet(service: Service, output: Output) -> Session:
-    """A session that only reads, for those who have no fleet yet: nothing is remembered."""
+    """Return a session that only reads, for use without a fleet; its state is in memory."""
     from reconciler.driver.http import HttpxSender
 
     wiring.leave_no_core()
@@ -105,7 +105,7 @@ def _row(found: Surveyed, address: Address | None = None) -> SurveyRow:
 
 
 def _only_absent(plan: Plan, channel: str | None) -> Address | None:
-    """The agent of a channel that does not run yet, where there is just one."""
+    """Return the address of a channel whose agent does not run yet, if there is exactly one."""
     absent = [
         each.address for each in plan.changes if each.address.channel == channel and target_of(each) is None
     ]

@@ -1,4 +1,4 @@
-"""Runs a command on one running agent: finds it, makes one call, prints the reply."""
+"""Runs a command on one running agent: finds the agent, makes one call, prints the reply."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reconciler.report.formats import Format, ReportKind
 from reconciler.report.status import Conversation, StatusReport
 from reconciler.workflow import Job
 
-# Instants by the keys of replies, with the key under which they are shown and how many there are in a second.
+# Reply keys that hold instants, each with the key shown instead and its units per second.
 _INSTANTS = {
     "at": ("started", 1.0),  # the service tells the start of the agent, not of the call
     "started_at": ("started", 1.0),
@@ -31,14 +31,14 @@ _INSTANTS = {
     "ended_at_ms": ("ended_at", 1000.0),
 }
 
-# Milliseconds from here on are counted from 1970, less from the start of the session: the service's pages disagree.
+# Milliseconds from this value on count from 1970, smaller ones from the session's start: the service's pages disagree.
 _EPOCH_MS = 1e12
 
 Call = Callable[[Talker, str], Steps[Any]]
 
 
 def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> int:
-    """Make one call on the agent of an address, and print what the service says."""
+    """Make one call on the agent of an address, print the reply, and return the exit code."""
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
@@ -60,7 +60,7 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
 def status_steps(
     job: Job, provider: RunProvider, *, conversation: bool = False
 ) -> Steps[tuple[Plan, StatusReport]]:
-    """What runs, with the plan for it; with `conversation` also what each agent is at, for two reads an agent."""
+    """Return the plan and the status of all agents; `conversation` adds each conversation, at two reads an agent."""
     plan, basis = yield from workflow.status(job, provider)
     said = None
     if conversation:
@@ -73,7 +73,7 @@ def status_steps(
 def _conversations(
     talker: Talker, changes: Sequence[Change], now: float, parallelism: int
 ) -> Steps[dict[str, Conversation]]:
-    """What the running agents are at, by agent id. What cannot be read of one is left out."""
+    """Return the conversations of running agents, by agent id. One that cannot be read is left out."""
 
     def ask(change: Change, target: Target) -> Callable[[], Steps[Conversation]]:
         if target.record is not None:
@@ -105,7 +105,7 @@ def _conversation(talker: Talker, agent_id: str, now: float) -> Steps[Conversati
 
 
 def _readable(tree: Any) -> Any:
-    """A reply as people read it: without what the service left out, instants in UTC."""
+    """Return a reply without empty values and with instants in UTC."""
     if isinstance(tree, (list, tuple)):
         return [_readable(each) for each in tree]
     if not isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""One turn of the controller, for whoever brings a scheduler of their own."""
+"""`turn`: one turn of the controller, for users who have a scheduler of their own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class StandingFlags:
-    """What a controller may do by itself, and how fast, as click gives it."""
+    """What a controller may do without approval, and how fast, as click gives it."""
 
     allow_kinds: str
     heal_stops: int
@@ -44,11 +44,11 @@ class StandingFlags:
         self.kinds()
 
     def kinds(self) -> frozenset[Action]:
-        """The kinds of change that need no approval."""
+        """Return the kinds of change that need no approval."""
         return read_kinds("--allow-kinds", self.allow_kinds, {ALL: EVERY_KIND})
 
     def check(self, fleet: DesiredFleet) -> None:
-        """Raise `UsageError` for a fleet whose files may do everything by a merge, and write no limit for that."""
+        """Raise `UsageError` if every kind of change needs no approval and the files set no limit."""
         if self.kinds() == EVERY_KIND and fleet.limits == Limits():
             raise UsageError(
                 f"--allow-kinds {ALL} makes each merge an approval, and the files of {fleet.owner} write no limits",
@@ -56,7 +56,7 @@ class StandingFlags:
             )
 
     def job(self, session: Session) -> Job:
-        """The job of a fleet under these flags; `UsageError` where its files do not allow them."""
+        """Return the job of a fleet under these flags. Raises `UsageError` if its files do not allow them."""
         self.check(session.fleet)
         flags = Flags(parallelism=self.parallelism, rate=self.rate, grace=self.grace)
         job = make_job(session, flags)
@@ -65,7 +65,7 @@ class StandingFlags:
 
 
 def run_turn(fleet: FleetFlags, flags: StandingFlags, output: Output, *, as_json: bool) -> int:
-    """Do one turn and print what came of it; returns the exit code."""
+    """Make one turn, print its result, and return the exit code."""
     with wiring.open_session(fleet, output, purpose=Purpose.CHANGE) as session:
         job = flags.job(session)
         steps = turn(job, session.provider, Roll(session.memory))

@@ -1,6 +1,6 @@
-"""What `validate` finds: the problems of one environment, or of all of them, each said once.
+"""The problems that `validate` finds in one environment or in all of them, each reported once.
 
-A fleet may need an environment: what is wrong without one is a warning where every environment is right.
+A fleet may need an environment: if every environment is valid, errors without one become warnings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.report.sentences import plural
 
 
 def check(directory: Path, environment: str | None, variables: Mapping[str, str]) -> Checked:
-    """Check one environment; without one, the fleet as it is and every environment that it declares."""
+    """Check one environment; without one, the fleet without an environment and every environment that it declares."""
     names: list[str | None] = [environment]
     if environment is None:
         names += _environments(directory)
@@ -38,7 +38,7 @@ def check(directory: Path, environment: str | None, variables: Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What one environment has to say; `unused` is None where its load failed, so that nobody knows."""
+    """The result of loading one environment; `unused` is None if the load failed and it is not known."""
 
     problems: tuple[Problem, ...]
     verdict: str = ""
@@ -48,7 +48,7 @@ class _Load:
 
 
 def _unused(loads: Iterable[_Load], environment: str | None) -> tuple[Problem, ...]:
-    """Where the files ignore what nothing warns of, in no environment; one alone does not tell."""
+    """Return the warnings for `ignore` entries that match nothing in any environment; none if that is not known."""
     lists = [each.unused for each in loads]
     if environment is not None or any(each is None for each in lists):
         return ()
@@ -57,7 +57,7 @@ def _unused(loads: Iterable[_Load], environment: str | None) -> tuple[Problem, .
 
 
 def explain_rule(rule: str) -> tuple[str, str]:
-    """What a rule of the files is about, and all that `explain` says of it."""
+    """Return a rule's summary and the text of `explain`; two empty texts for an unknown rule."""
     from reconciler.config.rules.catalogue import RULES
     from reconciler.config.rules.explained import explain
 
@@ -67,12 +67,12 @@ def explain_rule(rule: str) -> tuple[str, str]:
 def _environments(directory: Path) -> tuple[str, ...]:
     try:
         return config.environments(directory)
-    except InvalidConfig:  # said by the load, with its place
+    except InvalidConfig:  # the load that follows reports it with its place
         return ()
 
 
 def _checked(directory: Path, environment: str | None, variables: Mapping[str, str]) -> _Load:
-    """The problems of one environment, and its verdict where none of them is an error."""
+    """Return the problems of one environment, and its verdict if none of them is an error."""
     try:
         fleet = config.load(directory, environment=environment, variables=variables, limits=load_limits())
     except InvalidConfig as problem:
@@ -94,7 +94,7 @@ _EMPTY = Problem(
 
 
 def _merged(found: Mapping[str | None, tuple[Problem, ...]]) -> tuple[Problem, ...]:
-    """Every problem once, with the environments that have it unless all do."""
+    """Return every problem once, with the environments that have it unless all do."""
     having: dict[Problem, list[str | None]] = {}
     for name, diagnostics in found.items():
         for each in dict.fromkeys(diagnostics):

@@ -1,4 +1,4 @@
-"""The files of a standing fleet: read again when they have changed."""
+"""The files of a fleet that a controller keeps: read again when they have changed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reconciler.errors import UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.state.opening import STATE_DIRECTORY
 
-# What a fleet's directory holds besides its files: the state, and what tools keep there.
+# Directories that hold no files of the fleet: the state, and those of tools.
 _LEFT_OUT = frozenset({".git", STATE_DIRECTORY, "__pycache__"})
 
 
 class WatchedFiles:
-    """The files of one fleet. The first `read` gives nothing: whoever begins has just read them.
+    """The files of one fleet. The first `read` returns None, because the caller has just loaded them.
 
-    `check` raises for a fleet that cannot be kept. Files that are being written, by a checkout above all, are none yet: they
-    are read once two looks see the same.
+    `check` raises for a fleet that must not be kept. Files that are being written, for example by a checkout, are read
+    only after two looks in a row saw the same.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class WatchedFiles:
         self._read = self._seen = self._signature()
 
     async def read(self) -> DesiredFleet | None:
-        """The fleet if any file has changed, and none since the last call, else None; raises what a load raises."""
+        """Return the fleet if its files have changed and are complete; else None. Raises what a load raises."""
         found = await asyncio.to_thread(self._signature)
         before, self._seen = self._seen, found
         if found == self._read or found != before:
@@ -47,7 +47,7 @@ class WatchedFiles:
                 f"the files cannot be read: {problem.strerror or type(problem).__name__}"
             ) from problem
         if await asyncio.to_thread(self._signature) != found:
-            self._read = ()  # somebody writes: neither what was read nor what was wrong with it counts
+            self._read = ()  # the files changed during the load, so its result does not count
             return None
         self._check(fleet)
         return fleet
@@ -57,11 +57,11 @@ class WatchedFiles:
 
 
 def _files(directory: Path) -> Iterator[tuple[str, int, int, int]]:
-    """Each file's path, with what changes when it is written or exchanged."""
+    """Yield each file's path with the times, size and inode that change when it is written or exchanged."""
     for folder, folders, names in os.walk(directory):
         folders[:] = [each for each in folders if each not in _LEFT_OUT]
         for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118  some thousand times in a few seconds
+            path = os.path.join(folder, name)  # noqa: PTH118  called some thousand times in a few seconds
             try:
                 status = os.stat(path)  # noqa: PTH116
             except OSError:

@@ -1,4 +1,4 @@
-"""`watch`: the controller of this process, from the first read of the files to the signal that ends it."""
+"""`watch`: the controller of this process, from the first load of the files to the signal that ends it."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadOnce, SeenLease
 
 SHORTEST_INTERVAL = 1.0
-# A loop that a bug of ours has ended begins anew after so many seconds.
+# Seconds after which a fleet's loop that a bug of ours has ended is started again.
 _AFTER_A_BUG = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchFlags:
-    """How a controller goes about it. `interval` between two rolls of an App ID, seconds."""
+    """The settings of a controller. `interval` is the number of seconds between two rolls of an App ID."""
 
     interval: float
     standing: StandingFlags
@@ -57,7 +57,7 @@ class WatchFlags:
 
 @dataclass(slots=True)
 class Kept:
-    """One fleet of this process."""
+    """One fleet that this process keeps, with what its loop uses."""
 
     session: Session
     standing: Standing
@@ -66,11 +66,11 @@ class Kept:
 
 
 def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
-    """Keep fleets standing until SIGTERM or SIGINT; returns the exit code."""
+    """Keep fleets standing until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
         _check_apart([session for _, session in chosen])
-        # What was read until here stays: the collector looks at what the loops make, for as long as they run.
+        # Objects made until here live as long as the process; from now on only what the loops allocate is collected.
         exposed = Exposed(flags.listen)
         gc.collect()
         gc.freeze()
@@ -86,14 +86,14 @@ def _opened(flags: FleetFlags, output: Output, stack: ExitStack) -> Session:
 
 
 def _project_of(session: Session) -> tuple[str, ...]:
-    """Whose agents a fleet's are among: an App ID of a service. The embedded simulator has a world for each fleet."""
+    """Return the key of the service and App ID that a fleet's agents run under; each embedded fleet has its own."""
     kind = session.fleet.service.kind
     place = (str(session.directory.resolve()),) if entry_of(kind).is_embedded else ()
     return (kind, session.provider.host, session.connection.project, *place)
 
 
 def _check_apart(sessions: Iterable[Session]) -> None:
-    """Raise `UsageError` for two fleets that would take each other's agents for their own."""
+    """Raise `UsageError` if two fleets have one owner mark under one App ID: each would act on the other's agents."""
     seen: dict[tuple[object, ...], Session] = {}
     for each in sessions:
         key = (_project_of(each), each.fleet.owner)
@@ -122,10 +122,10 @@ class _Controller:
         self._rolls: dict[tuple[str, ...], tuple[Session, Roll]] = {}
 
     async def run(self) -> None:
-        """Until somebody stops it."""
+        """Run the loops until a signal stops them."""
         self._kept = [self._keep(*each) for each in self._chosen]
         loop = asyncio.get_running_loop()
-        # What is left of a call that was cut short has nobody to tell, and may quote what it sent.
+        # Errors of cancelled calls are dropped: no caller waits for them, and their text may quote what was sent.
         loop.set_exception_handler(lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             on_signal(loop, number, self._stop)
@@ -191,18 +191,18 @@ class _Controller:
         return Kept(session, standing, driver, log)
 
     async def _stand(self, kept: Kept) -> None:
-        """The loop of one fleet; a bug of ours in it ends no other one."""
+        """Run the loop of one fleet; a bug of ours in it does not end the others."""
         while not kept.driver.stopped:
             try:
                 await kept.driver.run(kept.standing.stand())
-            except Exception as problem:  # noqa: BLE001  told, and begun anew: the loop is led by what it sees
+            except Exception as problem:  # noqa: BLE001  reported, then started again: the loop observes everything anew
                 kept.log.begin()
                 show_error(problem)
                 await _unless(kept, _AFTER_A_BUG)
 
 
 async def _unless(kept: Kept, seconds: float) -> None:
-    """Wait, but not for one who was told to stop."""
+    """Wait some seconds, or until the loop is told to stop."""
     step = 0.1
     while seconds > 0 and not kept.driver.stopped:
         await asyncio.sleep(step)

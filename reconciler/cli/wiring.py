@@ -1,4 +1,4 @@
-"""The only place that chooses adapters: which provider, sender, state and secrets a run works with."""
+"""The only place that chooses adapters: the provider, sender, state and secrets of a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from reconciler.state.whole_files import make_ignored
 
 
 def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
-    """The desired fleet of a directory; its warnings are shown, its errors raised."""
+    """Load the fleet of a directory, print its warnings, and return it; errors are raised."""
     from reconciler import config
 
     path = Path(flags.directory)
@@ -67,10 +67,10 @@ def open_session(
     reads_secrets: bool = False,
     accept: Callable[[DesiredFleet], None] | None = None,
 ) -> Session:
-    """A session for a fleet: the embedded simulator or the real service, as its files say.
+    """Open a session for a fleet, on the embedded simulator or the real service, as its files say.
 
-    `reads_secrets` is for what observes and resolves references nevertheless. `accept` refuses a fleet by raising, before
-    anything else is opened.
+    `reads_secrets` is for runs that only observe and resolve references nevertheless. `accept` refuses a fleet by
+    raising, before anything else is opened.
     """
     fleet = load_fleet(flags, output)
     if accept is not None:
@@ -84,7 +84,7 @@ def open_session(
 
 
 def connector_for(fleet: DesiredFleet) -> Connector:
-    """The connector of a fleet's service; the masker knows its credentials from here on."""
+    """Return the connector of a fleet's service, and teach the masker its credentials."""
     leave_no_core()
     entry = entry_of(fleet.service.kind)
     connector = connector_of(entry)
@@ -96,12 +96,12 @@ def connector_for(fleet: DesiredFleet) -> Connector:
 
 
 def local_parts(flags: FleetFlags, owner: Owner, output: Output) -> tuple[BlockingStore, SecretSource]:
-    """What a run has besides the service: the state of a fleet's environment, and the sources of secrets."""
+    """Return a run's state and its sources of secrets."""
     return open_store(flags, owner, output), Remembering(SecretSources(os.environ, Path(flags.directory)))
 
 
 def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore:
-    """The state of a fleet's environment; the masker knows the key of its digests from here on."""
+    """Open the state of a fleet's environment, and teach the masker the key of its digests."""
     if os.environ.get(KEY_VARIABLE):
         MASKER.learn_all([Secret(os.environ[KEY_VARIABLE])])
     store = open_state(flags.state, Path(flags.directory), flags.environment, owner, os.environ)
@@ -121,7 +121,7 @@ def session_with(
     *,
     purpose: Purpose = Purpose.OBSERVE,
 ) -> Session:
-    """A session on a connection: its requests go out by a socket, or to the simulator of this process."""
+    """Return a session on a connection, whose requests go over a socket or to the simulator of this process."""
     path = Path(flags.directory)
     store, sources = local
     if entry_of(fleet.service.kind).is_embedded:
@@ -156,7 +156,7 @@ def _is_of_this_machine(fleet: DesiredFleet) -> bool:
 
 
 def leave_no_core() -> None:
-    """A crash must not leave the memory of a process that holds credentials on a disk."""
+    """Disable core dumps, so that a crash cannot leave credentials from memory on a disk."""
     with suppress(ImportError, OSError, ValueError):  # Windows has neither the module nor the files
         import resource
 

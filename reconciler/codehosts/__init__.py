@@ -1,7 +1,7 @@
-"""Where changes are reviewed: GitHub and GitLab behind one small port; sans-I/O, as `providers` is.
+"""GitHub and GitLab, where changes are reviewed, behind one small port; sans-I/O, as `providers` is.
 
-What is written there is one comment or one issue for a fleet and environment, found again by a marker and by its author
-(`sticky`). What is read from there is data of strangers: numbers and texts, never an instruction.
+One comment or one issue is written for a fleet and environment, and found again by a marker and its author (`sticky`).
+What is read from there is untrusted data: numbers and texts, never instructions.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from reconciler.ports import Steps
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A call that makes something, of which nobody knows whether it was executed, and why."""
+    """A call that creates something got no answer, so its outcome is unknown; `why` is the cause."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A comment or an issue: `key` is what changes it, `author` the login of who wrote it."""
+    """A comment or an issue: `key` is its id for changes, `author` the login of its author."""
 
     key: int
     author: str
@@ -29,33 +29,33 @@ class Posted:
     is_open: bool = True
 
     def bears(self, marker: str) -> bool:
-        """Whether its first line is a marker."""
+        """Return whether its first line is a marker."""
         return self.body.lstrip("\ufeff \t\r\n").split("\n", 1)[0].rstrip() == marker
 
 
 class Shelf(Protocol):
-    """Where texts stand: the comments of one pull request, or the issues of a repository."""
+    """A place for texts: the comments of one pull request, or the issues of a repository."""
 
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
-        """All texts of an author, and maybe others."""
+        """Return all texts of an author, and possibly others."""
         ...
 
     def post(self, body: str) -> Steps[Unanswered | None]:
-        """Post a text, once."""
+        """Post a text, once; return `Unanswered` if the outcome is unknown."""
         ...
 
     def rewrite(self, old: Posted, body: str, *, is_open: bool) -> Steps[None]:
-        """Write a text anew; safe to repeat."""
+        """Replace a text; safe to repeat."""
         ...
 
     def discard(self, extra: Posted) -> Steps[None]:
-        """Take away a second text with the same marker: a comment is deleted, an issue closed."""
+        """Remove a second text with the same marker: a comment is deleted, an issue closed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The commit that a workflow ran for: in which repository, on which branch."""
+    """The commit that a workflow ran for, with its repository and branch."""
 
     repository: str
     branch: str
@@ -63,27 +63,27 @@ class Head:
 
 
 class CodeHost(Protocol):
-    """One repository on one code host, as one token sees it. Merge requests are pull requests here."""
+    """One repository on one code host, as one token sees it. Merge requests are called pull requests here."""
 
     @property
     def longest(self) -> int:
-        """The most characters that a text may have."""
+        """The greatest number of characters that a text may have."""
         ...
 
     def login(self) -> Steps[str]:
-        """Whose token it is: the author of what it posts."""
+        """Return the login of the token's user, who is the author of what it posts."""
         ...
 
     def comments(self, number: int) -> Shelf: ...
 
     def issues(self, title: str) -> Shelf:
-        """The issues, also those that are closed; a new one has the title."""
+        """Return the issues, closed ones too; a new one gets the title."""
         ...
 
     def open_pull_requests(self, head: Head) -> Steps[tuple[int, ...]]:
-        """The open ones of which this is the head."""
+        """Return the open pull requests whose head this is."""
         ...
 
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
-        """Those that a commit of the default branch has merged."""
+        """Return the pull requests that a commit of the default branch has merged."""
         ...

@@ -1,7 +1,7 @@
-"""Calls to the API of a code host: what is repeated, what is waited for, what is told, and when it ends.
+"""Calls to the API of a code host: repetition, pauses, error messages, and one deadline for all calls.
 
-A read, and a change that may be made twice, is repeated after 5xx and broken connections. A call that makes something
-is never repeated here: `sticky` looks first whether it is there. Everything ends within `TOTAL` seconds.
+A read, and a change that is safe to repeat, is repeated after 5xx and broken connections. A call that creates something
+is never repeated here: `sticky` looks first whether it was made. All calls together end within `TOTAL` seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.ports import Elapsed, Http, HttpFailure, HttpReply, HttpRequest,
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import clean
 
-# Seconds: for a command, for one call, for what keeps failing, and for one pause that the code host asks for.
+# Seconds: for a command, one call, repetitions of a failing call, and one pause that the code host asks for.
 TOTAL = 300.0
 CALL = 12.0
 FAILING = 22.0
@@ -37,7 +37,7 @@ Query = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class Api:
-    """One API with its address and its token. `name` is for people, `hint` says what a refused token needs."""
+    """One API with its address and its token. `name` is used in messages, `hint` says what a refused token needs."""
 
     name: str
     base: str
@@ -46,12 +46,12 @@ class Api:
     _until: float | None = field(default=None, init=False)
 
     def text(self, path: str, key: str) -> Steps[str]:
-        """A text of what a path holds. Raises `AuthenticationFailed` for 401 and 403, `ServiceError` for the rest."""
+        """Return the text under `key` in the reply to a GET. Raises `ServiceError`."""
         tree = self._tree((yield from self._repeated(HttpRequest("GET", self.base + path))))
         return self.shaped(lambda each: str(each[key]), [tree])[0]
 
     def shaped(self, make: Callable[[Any], T | None], items: Iterable[Any]) -> tuple[T, ...]:
-        """What items of the API are to us; None leaves one out. Raises `ServiceError` where one is not as documented."""
+        """Return the items that `make` converts to a value. Raises `ServiceError` for one that is not as documented."""
         try:
             return tuple(made for each in items if (made := make(each)) is not None)
         except (KeyError, TypeError, AttributeError, ValueError):
@@ -60,17 +60,17 @@ class Api:
             ) from None
 
     def change(self, method: str, path: str, body: object | None = None) -> Steps[None]:
-        """A change that may be made twice without harm; what is gone already is no error of a DELETE."""
+        """Make a change that is safe to repeat; a DELETE of something that is gone is no error."""
         fine = frozenset({404}) if method == "DELETE" else NOTHING
         yield from self._repeated(HttpRequest(method, self.base + path, body=body), fine)
 
     def granted(self, method: str, address: str, body: object | None = None) -> Steps[Any]:
-        """What a read answers that this token may not be allowed, as a tree; None where it is not, or there is no such."""
+        """Return the reply to a read as a tree; None if this token may not make it, or the path does not exist."""
         reply = yield from self._repeated(HttpRequest(method, address, body=body), frozenset({403, 404}))
         return self._tree(reply) if reply.status < 300 else None
 
     def make(self, path: str, body: object) -> Steps[Unanswered | None]:
-        """A POST that makes something, sent once more only where it was certainly not executed."""
+        """Create something by a POST, sent again only if it was certainly not executed."""
         request = HttpRequest("POST", self.base + path, body=body)
         started = yield Elapsed()
         pause = _FIRST_PAUSE
@@ -84,6 +84,7 @@ class Api:
                     started = yield Elapsed()
                     continue
                 return Unanswered(f"it answered {result.status}")
+            # Sent without an answer: it may have been executed, so it is not sent again here.
             if result.sent:
                 return Unanswered(_why(result))
             pause = yield from self._again(request, _why(result), started, pause)
@@ -91,9 +92,9 @@ class Api:
     def pages(
         self, path: str, query: Query = (), *, absent: frozenset[int] = NOTHING
     ) -> Steps[tuple[Any, ...]]:
-        """The items of every page of a list; none where the answer is a status in `absent`.
+        """Return the items of all pages of a list; empty if the answer is a status in `absent`.
 
-        Of a link to the next page only the query is taken: where the token goes, no reply says.
+        Only the query of a link to the next page is used, so that no reply can send the token to another address.
         """
         items: list[Any] = []
         wanted: Query = (*query, ("per_page", str(PER_PAGE)))
@@ -114,7 +115,7 @@ class Api:
     # --- one call, and what its result asks for
 
     def _repeated(self, request: HttpRequest, fine: frozenset[int] = NOTHING) -> Steps[HttpReply]:
-        """The reply to what may be sent again: one without an error, or with a status in `fine` that asks for no pause."""
+        """Return the reply to a request that is safe to repeat: a 2xx, or a status in `fine` that asks for no pause."""
         started = yield Elapsed()
         pause = _FIRST_PAUSE
         while True:
@@ -131,7 +132,7 @@ class Api:
             pause = yield from self._again(request, why, started, pause)
 
     def _sent(self, request: HttpRequest, started: float) -> Steps[HttpReply | HttpFailure]:
-        """What comes of a call that was tried first when `started` says."""
+        """Send a request once; `started` is when its first attempt began, which bounds its deadline."""
         left = yield from self._left()
         now: float = yield Elapsed()
         seconds = min(CALL, left, max(2.0, started + FAILING - now))
@@ -143,7 +144,7 @@ class Api:
         return result
 
     def _left(self) -> Steps[float]:
-        """Seconds until everything ends; raises `ServiceError` where that is now."""
+        """Return the seconds left for the command. Raises `ServiceError` if there are none."""
         now: float = yield Elapsed()
         if self._until is None:
             self._until = now + TOTAL
@@ -154,7 +155,7 @@ class Api:
         return self._until - now
 
     def _again(self, request: HttpRequest, why: str, started: float, pause: float) -> Steps[float]:
-        """Pause before a call is sent again; returns the next pause. Raises `ServiceError` where it fails for too long."""
+        """Pause before a call is sent again; return the next pause. Raises `ServiceError` after `FAILING` seconds."""
         now: float = yield Elapsed()
         if now + pause - started > FAILING:
             raise ServiceError(
@@ -166,7 +167,7 @@ class Api:
         return min(pause * 2, 8.0)
 
     def _waited(self, reply: HttpReply, request: HttpRequest) -> Steps[None]:
-        """Wait as long as a refusal asks for, or raise what it means."""
+        """Wait as long as a refusal asks for, or raise the error that it means."""
         seconds = yield from _asked_pause(reply)
         if seconds is None:
             self._refuse(reply, request)
@@ -197,7 +198,7 @@ class Api:
         )
 
     def said(self, reply: HttpReply) -> str:
-        """What the body of a refusal says, for people."""
+        """Return the message in the body of a refusal, for people."""
         try:
             tree = json.loads(reply.body)
         except ValueError:
@@ -224,9 +225,9 @@ def _why(failure: HttpFailure) -> str:
 
 
 def _asked_pause(reply: HttpReply) -> Steps[float | None]:
-    """Seconds to wait before the call is sent again; None where waiting does not help.
+    """Return the seconds to wait before the call is sent again; None if waiting does not help.
 
-    GitHub asks by `Retry-After`, or by a used up limit and the time (epoch seconds) at which it is full again.
+    GitHub asks by `Retry-After`, or by a used-up limit and the time (epoch seconds) at which it is full again.
     """
     if reply.status not in _WAITED_FOR:
         return None
@@ -241,13 +242,13 @@ def _asked_pause(reply: HttpReply) -> Steps[float | None]:
 
 
 def _next(headers: Mapping[str, str], found: list[Any], page: int) -> Query | None:
-    """What asks for the page after this one; None after the last."""
+    """Return the query of the next page; None after the last."""
     if "x-next-page" in headers:
         number = headers["x-next-page"].strip()
         return (("page", number),) if number.isdecimal() else None
     if "link" in headers:
         return _linked(headers["link"])
-    # A host, or a proxy before it, that says nothing: a full page may have a successor.
+    # Without headers of paging, from a host or its proxy: a full page may have a successor.
     return (("page", str(page + 1)),) if len(found) == PER_PAGE else None
 
 

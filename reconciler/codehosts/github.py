@@ -11,10 +11,10 @@ from reconciler.ports import Steps
 from reconciler.secrets import Secret
 
 VERSION = "2022-11-28"
-# Whose comments a job's own token writes.
+# The author of comments that a job's own token posts.
 _BOT = "[bot]"
 ACTIONS_BOT = f"github-actions{_BOT}"
-# What GitHub answers for a commit that it does not know, and for what is not there.
+# GitHub's statuses for an unknown commit, and for something that does not exist.
 _NO_COMMIT = frozenset({422})
 _UNKNOWN = _NO_COMMIT | {404}
 PERMISSIONS = (
@@ -24,7 +24,7 @@ PERMISSIONS = (
 
 
 def api_of(base: str, token: Secret) -> Api:
-    """The API at an address, with a token."""
+    """Return the API at an address, with a token."""
     headers: dict[str, str | Secret] = {
         "authorization": Secret(f"Bearer {token.reveal()}"),
         "accept": "application/vnd.github+json",
@@ -45,17 +45,17 @@ class GitHub:
         return 65_535
 
     def login(self) -> Steps[str]:
-        """The token's user. That of an app, as every job's own is, has none to be asked for: GraphQL tells its bot."""
+        """Return the login of the token's user. An app's token, such as a job's, has no user: GraphQL names its bot."""
         user = yield from self.api.granted("GET", f"{self.api.base}/user")
         if user is not None:
             return self.api.shaped(_login, [user])[0]
-        base = self.api.base.removesuffix("/v3")  # on a server of one's own: /api/v3 and /api/graphql
+        base = self.api.base.removesuffix("/v3")  # GitHub Enterprise Server has /api/v3 and /api/graphql
         answer = yield from self.api.granted("POST", f"{base}/graphql", {"query": "{viewer{login}}"})
         try:
             login = str(answer["data"]["viewer"]["login"])
         except (KeyError, TypeError):
             return ACTIONS_BOT
-        return login if login.endswith(_BOT) else f"{login}{_BOT}"  # as REST calls the authors of comments
+        return login if login.endswith(_BOT) else f"{login}{_BOT}"  # the author of comments in REST
 
     def comments(self, number: int) -> GitHubComments:
         return GitHubComments(self.api, f"/repos/{self.repository}/issues", number)
@@ -91,7 +91,7 @@ class GitHub:
 
 @dataclass(frozen=True, slots=True)
 class GitHubComments:
-    """The comments of one pull request, which GitHub keeps as those of an issue."""
+    """The comments of one pull request, which GitHub stores as comments of an issue."""
 
     api: Api
     issues: str
@@ -146,13 +146,13 @@ def _body(item: Any) -> str:
 
 
 def _login(user: Any) -> str:
-    """A user's login; empty for one that is gone."""
+    """Return a user's login; empty for a user that was deleted."""
     return str(user["login"]) if user is not None else ""
 
 
 def _number_if_head(request: Any, head: Head) -> int | None:
-    """The number of a pull request that is open and of which this commit, in this repository, is the head."""
+    """Return the number of an open pull request whose head is this commit of this repository; else None."""
     side = request["head"]
-    repository = (side["repo"] or {}).get("full_name")  # a fork may be gone
+    repository = (side["repo"] or {}).get("full_name")  # a fork may have been deleted
     is_head = side["sha"] == head.commit and repository == head.repository
     return int(request["number"]) if is_head and request["state"] == "open" else None

@@ -18,7 +18,7 @@ PERMISSIONS = (
 
 
 def api_of(base: str, token: Secret) -> Api:
-    """The API at an address, with a token."""
+    """Return the API at an address, with a token."""
     return Api("GitLab", base, {"private-token": token}, PERMISSIONS)
 
 
@@ -72,14 +72,14 @@ class GitLab:
         return tuple(iid for iid, branch in merged if branch == default)
 
     def _is_here(self, request: Any) -> bool:
-        """Whether a merge request is one of this project: a commit may be merged in another one, too."""
+        """Return whether a merge request belongs to this project: a commit may be merged in another one, too."""
         target = str(request.get("target_project_id", self.project))
         return target == self.project or not self.project.isdecimal()
 
 
 @dataclass(frozen=True, slots=True)
 class GitLabNotes:
-    """The notes of one merge request; what the system notes by itself is none of ours."""
+    """The notes of one merge request, without those that GitLab writes itself."""
 
     api: Api
     path: str
@@ -135,5 +135,5 @@ def _issue(item: Any) -> Posted:
 
 
 def _author(item: Any) -> str:
-    """The login of who wrote it; empty for one that is gone."""
+    """Return the login of an author; empty for a user that was deleted."""
     return str(item["author"]["username"]) if item["author"] is not None else ""

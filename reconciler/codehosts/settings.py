@@ -1,6 +1,6 @@
-"""Which code host, which repository, with which token: from the runner's own variables and nowhere else.
+"""The code host, repository and token of a job, from the runner's own variables and nowhere else.
 
-Messages name variables, never values. Where the variables of both code hosts are set, the runner's own mark decides.
+Messages name variables, never values. If the variables of both code hosts are set, the runner's own mark decides.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 @dataclass(frozen=True, slots=True)
 class CodeHostJob:
-    """One job on one code host. `page` is the job's address for people, empty where it is not known.
+    """One job on one code host. `page` is the job's address for people, empty if it is not known.
 
-    `event` is the path of the file with GitHub's event; `number` and `commit` are what the variables say.
+    `event` is the path of the file with GitHub's event; `number` and `commit` are taken from the variables.
     """
 
     host: CodeHost
@@ -39,7 +39,7 @@ class CodeHostJob:
 
 
 def from_environment(env: Mapping[str, str]) -> CodeHostJob:
-    """The settings that a job's environment gives; `UsageError` names every variable that is missing or wrong."""
+    """Return the settings in a job's environment. Raises `UsageError` that names the missing or wrong variables."""
     return _of_gitlab(env) if _is_gitlab(env) else _of_github(env)
 
 
@@ -94,7 +94,7 @@ def _of_gitlab(env: Mapping[str, str]) -> CodeHostJob:
 
 
 def commit_id(text: object) -> str | None:
-    """A commit's full id; None for anything else."""
+    """Return a commit's full id; None for any other value."""
     return text if isinstance(text, str) and _COMMIT.fullmatch(text) else None
 
 
@@ -129,5 +129,5 @@ def _address(env: Mapping[str, str], name: str, otherwise: str) -> str:
 
 
 def _page(address: str) -> str:
-    """An address as a link in Markdown; empty where it could be more than a link."""
+    """Return an address that is safe as a link in Markdown; empty for any other text."""
     return address if re.fullmatch(r"https?://[A-Za-z0-9.:/_\[\]-]+", address) else ""

@@ -1,7 +1,7 @@
-"""Exactly one text with a marker: found by the marker on its first line and by its author, made where there is none.
+"""Keeps exactly one text with a marker: found by the marker on its first line and by its author, posted if missing.
 
-What others wrote is never touched, whatever it quotes. Of several (two runs at once, a late effect of a call that was sent
-again) the oldest stays.
+Texts of other authors are never changed, whatever they quote. Of several (two runs at once, or a late effect of an
+unanswered call) the oldest stays.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from reconciler.errors import ServiceError
 from reconciler.ports import Sleep, Steps
 
 _TRIES = 4
-# Seconds after which what an unanswered call made is listed, mostly.
+# Seconds after which a text made by an unanswered call is usually listed.
 _SETTLES = 0.5
 
 
 class Did(StrEnum):
-    """What became of a text, in the words for people."""
+    """What was done with a text, in words for messages."""
 
     MADE = "posted"
     REWRITTEN = "updated"
@@ -30,21 +30,21 @@ class Did(StrEnum):
 
 
 def own(shelf: Shelf, author: str, marker: str) -> Steps[tuple[Posted, ...]]:
-    """The texts of an author that bear a marker, oldest first."""
+    """Return the texts of an author that begin with a marker, oldest first."""
     found = yield from shelf.posted(author)
     mine = [each for each in found if each.author.lower() == author.lower() and each.bears(marker)]
     return tuple(sorted(mine, key=lambda each: each.key))
 
 
 def put(shelf: Shelf, author: str, marker: str, body: str, *, is_open: bool = True) -> Steps[Did]:
-    """Let one text with the marker be there, and be this. One that is to be closed is not made for it."""
+    """Make the one text with the marker be `body`, open or closed; if it is to be closed, none is posted for it."""
     return (yield from put_with(shelf, author, marker, lambda _: body, is_open=is_open))
 
 
 def put_with(
     shelf: Shelf, author: str, marker: str, body: Callable[[Posted | None], str], *, is_open: bool | None
 ) -> Steps[Did]:
-    """As `put`, the body made from what is there; `is_open` None leaves one as it is, and makes none."""
+    """Do as `put`, with a body computed from the present text. `is_open` None keeps its state, and posts no new one."""
     why = ""
     for _ in range(_TRIES):
         mine = yield from own(shelf, author, marker)
@@ -54,11 +54,12 @@ def put_with(
             return Did.NOTHING
         unanswered = yield from shelf.post(body(None))
         if unanswered is None:
-            # Another run may have made one at the same time.
+            # Another run may have posted one at the same time.
             mine = yield from own(shelf, author, marker)
             if len(mine) > 1:
                 yield from _settle(shelf, mine, body(mine[0]), is_open, is_new=True)
             return Did.MADE
+        # The call may have been executed, so the next round looks for its text before it posts again.
         why = unanswered.why
         yield Sleep(_SETTLES)
     raise ServiceError(

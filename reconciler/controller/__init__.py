@@ -1,5 +1,5 @@
 """The controller: keeps fleets standing, turn by turn, until it is stopped.
 
-Each turn asks one plan of the whole fleet what is to be done, and the clock and the world when. Sans-I/O like all of the
-core; nothing of what must outlive a process is remembered here.
+Each turn makes one plan of the whole fleet, which says what to do; the clock, the roll and the files say when. Sans-I/O
+like all of the core. Nothing that must outlive the process is kept here: that is in the state.
 """

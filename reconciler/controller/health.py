@@ -1,6 +1,6 @@
-"""Whether a controller is alive and ready, folded from the events of its loops.
+"""Whether a controller is alive and ready, computed from the events of its loops.
 
-Alive says nothing about the service: an outage of the service must not restart controllers in a circle.
+"Alive" does not depend on the service: an outage of the service must not make a supervisor restart controllers.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from reconciler.controller.loop import BeganRound, CameRound
 
-# A loop that sleeps wakes up every five seconds; one that does not, for so long, is stuck.
+# Seconds after which a sleeping loop counts as stuck; it wakes up at least every five seconds.
 _ASLEEP = 10.0
-# A round reads the files, makes a listing, and does a turn: each of them is bounded.
+# Seconds after which a working loop counts as stuck. A round reads the files, lists, and makes a turn: all bounded.
 _AT_WORK = 180.0
 
 
@@ -24,16 +24,16 @@ class _Loop:
 
 @dataclass(slots=True)
 class Health:
-    """The loops by name. Times are those of one monotonic clock, in seconds."""
+    """The health of loops by name. Times are seconds of one monotonic clock."""
 
     _loops: dict[str, _Loop] = field(default_factory=dict)
 
     def begin(self, name: str, now: float) -> None:
-        """A loop begins."""
+        """Register a loop that begins."""
         self._loops[name] = _Loop(now)
 
     def note(self, name: str, event: object, now: float) -> None:
-        """Something has happened in a loop."""
+        """Record an event of a loop."""
         loop = self._loops[name]
         match event:
             case BeganRound():
@@ -45,7 +45,7 @@ class Health:
                 pass
 
     def stuck(self, now: float) -> list[str]:
-        """The loops that do not come round any more."""
+        """Return the loops that have not finished a round in time."""
         return [
             name
             for name, loop in sorted(self._loops.items())
@@ -53,5 +53,5 @@ class Health:
         ]
 
     def unready(self) -> list[str]:
-        """The loops that have not yet read their files, the state, and a whole roll."""
+        """Return the loops that have not yet read their files, the state, and a whole roll."""
         return [name for name, loop in sorted(self._loops.items()) if not loop.is_ready]

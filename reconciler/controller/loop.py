@@ -1,7 +1,7 @@
-"""The loop of one fleet: what is known wakes it, and each turn looks at the world anew.
+"""The loop of one fleet: decides when a turn is made, and whether this controller leads or stands by.
 
-Nothing in here decides what is done: that is the plan's. Here is when, and who: after a roll, when an address is due, when
-somebody wakes it; as the leader, or standing by.
+A turn follows a new roll, an address that falls due, changed files, or a wake-up. What a turn does is decided by the
+plan, from a new look at state and service.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from reconciler.ports import (
 )
 from reconciler.workflow.job import Job
 
-# How long the loop sleeps at most, seconds: so often the files are looked at, and a sign of life is given.
+# The longest sleep of the loop, seconds: so often it looks at the files and gives a sign of life.
 LONGEST_SLEEP = 5.0
 _SHORTEST_SLEEP = 0.05
-# After a turn that found the state locked.
+# Seconds before the next turn after one that found the state locked.
 _LOCKED = 1.0
-# After a turn in which the state or the files were at fault.
+# Seconds before the next turn after one that failed because of the state or the files.
 _BROKEN = 10.0
-# How many transcripts are brought up to date at a time: a repair waits no longer than those take.
+# How many transcripts are updated at a time: a turn that is due waits until they are done.
 _TRANSCRIPTS = 20
-# How long a service that refuses us is left alone at most.
+# The longest pause, seconds, after the service refused our credentials.
 _REFUSED = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """A turn of a fleet, and how long it took, seconds; an event."""
+    """A turn of a fleet has ended; an event. `seconds` is how long it took."""
 
     turned: Turned
     seconds: float
@@ -53,7 +53,7 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class FilesRead:
-    """The files were read again: the fleet that they declare, or why the last good one goes on; an event."""
+    """The files were read again; an event. `fleet` is the fleet to keep, `problem` why the new files cannot be used."""
 
     fleet: DesiredFleet
     problem: ReconcilerError | None = None
@@ -61,33 +61,33 @@ class FilesRead:
 
 @dataclass(frozen=True, slots=True)
 class Led:
-    """Whether this controller leads has changed; an event."""
+    """This controller has won or lost the lead; an event."""
 
     leads: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Somebody has woken the loop; an event."""
+    """The loop was woken before its pause ended; an event. `source` says by what."""
 
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class BeganRound:
-    """The loop has something to look at; an event."""
+    """A round of the loop begins; an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameRound:
-    """The loop has come round; an event. `due` is the latest word on when the clock makes something due."""
+    """A round of the loop has ended; an event. `due` is when the clock next makes an address due, if it is known."""
 
     due: Due | None
     ready: bool
 
 
 class Standing:
-    """One fleet as the controller keeps it; `job` is that of its last good files. Nothing in it outlives the process."""
+    """One fleet as the controller keeps it; `job` is that of its last good files. Nothing here outlives the process."""
 
     def __init__(
         self, job: Job, provider: Provider, roll: Roll, *, longest_sleep: float = LONGEST_SLEEP
@@ -125,6 +125,7 @@ class Standing:
                 yield Emit(Woken(source))
             if woken:
                 self._is_woken = True
+                # A wake-up asks for a fresh listing too.
                 self.roll.next_at = 0.0
 
     def _read_files(self) -> Steps[None]:
@@ -143,7 +144,7 @@ class Standing:
         yield Emit(FilesRead(fleet))
 
     def _check_same(self, fleet: DesiredFleet) -> None:
-        """Raise `UsageError` for files that ask for something that a running controller does not change into."""
+        """Raise `UsageError` for files without agents, and for another owner mark or service than this loop's."""
         mine = self.job.fleet
         if not fleet.agents:
             raise UsageError(
@@ -174,7 +175,7 @@ class Standing:
         return self._due is not None and (yield from self._time()) >= self._due.at
 
     def _time(self) -> Steps[float]:
-        """The service's time."""
+        """Return the service's time, epoch seconds."""
         here: float = yield Now()
         return here + (self.provider.clock_skew or 0.0)
 
@@ -194,7 +195,7 @@ class Standing:
         yield Emit(TurnEnded(turned, ended - began))
 
     def _after(self, turned: Turned, now: float) -> Steps[None]:
-        """When the next turn may begin, by what came of this one."""
+        """Set when the next turn may begin, by the result of this one."""
         match turned.result:
             case TurnResult.LOCKED:
                 self._is_woken = True
@@ -204,13 +205,13 @@ class Standing:
             case TurnResult.FAILED if isinstance(turned.problem, (ServiceError, IncompleteRead)):
                 yield from self.roll.fail(longest=self.roll.interval)
             case TurnResult.FAILED:
-                self._not_before = now + _BROKEN  # the state, a secret: the other fleets of the App ID go on
+                self._not_before = now + _BROKEN  # only this fleet waits: the service is not at fault
             case _:
                 self._is_ready = True
                 self.roll.succeed()
 
     def _transcripts_due(self, now: float) -> tuple[Address, ...]:
-        """The addresses whose transcripts are to be brought up to date, the longest waiting first: some at a time."""
+        """Return the addresses whose transcripts are due, those that wait longest first, at most `_TRANSCRIPTS`."""
         archive = self.job.fleet.archive
         if archive is None or now < self.roll.blocked_until:
             return ()
@@ -218,7 +219,7 @@ class Standing:
         return tuple(each for at, each in waiting[:_TRANSCRIPTS] if now >= at + archive.every)
 
     def _keep_transcripts(self, addresses: tuple[Address, ...], now: float) -> Steps[None]:
-        """What cannot be archived is told, and tried again with the next round; nothing else depends on it."""
+        """Update transcripts. A failure is a notice and is tried again later; nothing else depends on it."""
         job, provider = replace(self.job, memory=self.roll.memory), OnRoll(self.provider, self.roll)
         self._kept |= dict.fromkeys(addresses, now)
         try:
@@ -228,7 +229,7 @@ class Standing:
             yield Emit(Notice(f"transcripts are not up to date: {problem.message}"))
 
     def _stand_by(self) -> Steps[None]:
-        """A roll, so that the one who takes over knows what runs."""
+        """Make a roll, so that this controller knows what runs if it takes over."""
         try:
             yield from OnRoll(self.provider, self.roll).live_agents()
             self._is_ready = True

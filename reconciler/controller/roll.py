@@ -1,7 +1,7 @@
 """The roll of one App ID: one complete listing, shared by all fleets that this process keeps there.
 
-A roll that is some seconds old is a list that lags behind, which every look allows for: whoever it does not show is asked
-for by id, and so is whoever was told to leave.
+A roll may be some seconds old. That is safe, because every look allows for a list that lags behind: agents that the
+list does not confirm, and agents that were told to leave, are queried by id.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from reconciler.ports import (
 
 T = TypeVar("T")
 
-# How old a roll may be, seconds, when somebody acts on it.
+# The greatest age of a roll that a turn may act on, seconds.
 FRESH = 20.0
 _PAUSE = 0.05
 
 
 class Roll:
-    """The latest listing, what is remembered of foreign agents, and how often it was made."""
+    """The latest listing of an App ID, what is known of foreign agents, and how many listings were made."""
 
     def __init__(self, memory: ForeignMemory = ForeignMemory(), *, interval: float = math.inf) -> None:
         self.memory = memory
         self.interval = interval
         self.made = 0
-        # By the monotonic clock: the next one is made then, and nothing is asked of the service before that.
+        # By the monotonic clock: when the next listing is due, and until when the service is not called.
         self.next_at = 0.0
         self.blocked_until = 0.0
         self._failures = 0
-        # By the monotonic clock; None before the first.
+        # When the latest listing was begun, by the monotonic clock; None before the first.
         self.made_at: float | None = None
         self._rows: tuple[ListedAgent, ...] = ()
         self._is_under_way = False
 
     def call(self, provider: Provider) -> Steps[tuple[ListedAgent, ...]]:
-        """The listing, made anew where its time has come, or it is too old. Several fleets wait for one listing."""
+        """Return the listing, made anew if it is due or too old. Fleets that ask at once wait for one listing."""
         while self._is_under_way:
             yield Sleep(_PAUSE)
         now: float = yield Elapsed()
@@ -61,16 +61,17 @@ class Roll:
         self._is_under_way = True
         try:
             rows = yield from provider.live_agents()
-            # Counted from before it was asked for: what began since is not in it.
+            # Its age counts from before the request, because agents that started since may be missing in it.
             self._rows, self.made_at, self.made = rows, now, self.made + 1
             share: float = yield Random()
+            # Controllers that were started together must not list together.
             self.next_at = now + self.interval * (0.8 + 0.4 * share)
         finally:
             self._is_under_way = False
         return self._rows
 
     def fail(self, *, longest: float) -> Steps[None]:
-        """Ask the service nothing for a while: anything from 1 s up to a pause that doubles, `longest` at most."""
+        """Stop calls for a random time of 1 s or more; its bound doubles with each failure, up to `longest` seconds."""
         now: float = yield Elapsed()
         share: float = yield Random()
         self._failures += 1
@@ -78,11 +79,11 @@ class Roll:
         self.blocked_until = self.next_at = now + max(1.0, pause)
 
     def succeed(self) -> None:
-        """The service has answered: the next failure begins anew."""
+        """Record that the service answered: the next pause after a failure is short again."""
         self._failures = 0
 
     def noting(self, steps: Steps[T]) -> Steps[T]:
-        """The steps, with what they learn of foreign agents kept for all fleets."""
+        """Perform steps, and keep for all fleets what they learn of foreign agents."""
         value: object = None
         problem: ReconcilerError | None = None
         while True:
@@ -100,12 +101,12 @@ class Roll:
 
 
 class OnRoll:
-    """A provider whose complete listing is the roll; all else is asked of the provider itself."""
+    """A provider whose complete listing is the roll; every other call goes to the provider itself."""
 
     def __init__(self, provider: Provider, roll: Roll) -> None:
         self._provider = provider
         self._roll = roll
-        # Whoever asks whether it is a `ports.Checker` or a `ports.Historian` finds what the provider has.
+        # So that `isinstance` with `ports.Checker` or `ports.Historian` gives what it gives for the provider.
         for name in ("check", "seat", "history", "turns"):
             if hasattr(provider, name):
                 setattr(self, name, getattr(provider, name))
@@ -119,7 +120,7 @@ class OnRoll:
         return self._provider.clock_skew
 
     def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
-        """The roll, or a fresh listing of one channel."""
+        """Return the roll, or a fresh listing of one channel."""
         if channel is None:
             return self._roll.call(self._provider)
         return self._provider.live_agents(channel=channel)

@@ -1,7 +1,7 @@
-"""One turn on one fleet: look without the lock, and take it only where something is to be done.
+"""One turn on one fleet: looks without the lock, and takes the lock only if there is something to do.
 
-A turn waits for nothing and is bounded. What is not finished is in the state, as after a crash, and the next turn goes
-on from there.
+A turn is bounded and waits for nothing. What it does not finish is in the state, as after a crash, and the next turn
+goes on from there.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from reconciler.plan.gone import EndClass, class_of_record
 from reconciler.ports import Knocked, Provider, Steps
 from reconciler.workflow.job import Job, plan_for
 
-# What goes on for the last good fleet while the files do not load: nothing of it ends an agent for good.
+# The kinds of change made for the last good fleet while the files do not load: none of them ends an agent for good.
 WITHOUT_FILES = frozenset({Action.RENEW, Action.ROTATE, Action.JOIN})
-# For so long a turn starts something new, seconds: the last call that it starts has a deadline of its own, 30 s.
+# Seconds during which a turn starts new calls; the last call that it starts has a deadline of its own, 30 s.
 SECONDS = 30.0
 
 
 class TurnResult(StrEnum):
-    """What came of a turn; the words are part of its JSON and of the metrics."""
+    """The result of a turn; the words are part of its JSON and of the metrics."""
 
     UNCHANGED = "unchanged"
     DONE = "done"
@@ -44,7 +44,7 @@ class TurnResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentEnd:
-    """The end of a recorded agent, as a turn has seen it; an event."""
+    """The end of a recorded agent that a turn has found; an event."""
 
     address: Address
     agent_id: str
@@ -53,10 +53,10 @@ class AgentEnd:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """A turn: what came of it, each change with its result, and when the fleet is due again (epoch seconds).
+    """A turn's result, each change with its own result, and when the fleet is due again (epoch seconds).
 
-    `due` is None where nothing falls due by the clock. `plan` is what was intended, None where nothing could be read.
-    `refused` says which limits keep some kinds from being done.
+    `due` is None if nothing falls due by the clock. `plan` is the plan of the turn, None if the state or the service
+    could not be read. `refused` says which limits keep some kinds of change from being made.
     """
 
     result: TurnResult
@@ -70,7 +70,7 @@ class Turned:
 
 
 def turn(job: Job, provider: Provider, roll: Roll) -> Steps[Turned]:
-    """One bounded turn. It raises nothing that the next turn could meet differently: that is in the result."""
+    """Make one bounded turn. A `ReconcilerError` becomes part of the result and is not raised."""
     try:
         return (yield from _turn(_of_a_turn(job), OnRoll(provider, roll), roll))
     except StateLocked as problem:
@@ -82,7 +82,7 @@ def turn(job: Job, provider: Provider, roll: Roll) -> Steps[Turned]:
 
 
 def _of_a_turn(job: Job) -> Job:
-    """The job with waits taken out."""
+    """Return the job with no waits, one attempt per call, and the time limit of a turn."""
     settings = replace(job.settings, wait=0.0, farewell=0.0, attempts=1, turn=SECONDS)
     return replace(job, settings=settings, lock_timeout=0.0)
 
@@ -98,11 +98,13 @@ def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
         held = tuple(map(_held, _holds(plan)))
         result = _result(held, TurnResult.UNCHANGED)
         return Turned(result, held, _due(job, basis, provider, plan), plan, basis, refused=refused)
+    # Another run waits for the lock and goes first: this turn ends, and the next one looks and plans anew.
     knocked: bool = yield Knocked()
     if knocked:
         waits = StateLocked("somebody else waits for the state", hint="the next turn goes on")
         return Turned(TurnResult.LOCKED, plan=plan, basis=basis, problem=waits, refused=refused)
     job = replace(job, memory=roll.memory)
+    # The lock is taken only here. The apply looks again under it, with the same roll unless that is too old.
     ledger = yield from roll.noting(workflow.apply(job, provider))
     return Turned(
         _result(ledger.finished, TurnResult.DONE) if ledger.broken is None else TurnResult.FAILED,
@@ -119,7 +121,7 @@ def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
 def _within_limits(
     job: Job, basis: Basis, provider: Provider, plan: Plan
 ) -> tuple[Job, Plan, tuple[str, ...]]:
-    """The job without the kinds that a limit refuses: a limit on joins must let no token run out."""
+    """Return the job and plan without the kinds that a limit refuses: a limit on joins must not stop renewals."""
     refused = tuple(each.text for each in plan.refusals)
     for kinds in ({Action.RENEW, Action.ROTATE, Action.ADOPT, Action.FORGET}, {Action.RENEW}):
         only = frozenset(kinds) if job.policy.only is None else job.policy.only & kinds
@@ -135,28 +137,28 @@ def _holds(plan: Plan) -> Iterable[Hold]:
 
 
 def _held(hold: Hold) -> Finished:
-    """A hold as a row of the turn: the kind of change that is not made, and why."""
+    """Return a hold as a row of the turn: the kind of change that is not made, and why."""
     result = Result.DEFERRED if hold.reason.because is Because.DEFERRED else Result.HELD
     return Finished(hold.address, action_of(hold.change), result, hold.reason.text, until=hold.until)
 
 
 def _result(rows: Sequence[Finished], otherwise: TurnResult) -> TurnResult:
-    """What is held waits for a person, and is told of each time; it makes no turn incomplete."""
+    """Return INCOMPLETE if a row is unfinished, else `otherwise`. A hold waits for a person and does not count."""
     is_open = any(each.result not in (Result.DONE, Result.HELD) for each in rows)
     return TurnResult.INCOMPLETE if is_open else otherwise
 
 
 def _due(job: Job, basis: Basis, provider: Provider, plan: Plan) -> Due | None:
-    """When the clock alone may change what was decided for any address."""
+    """Return when the clock alone may next change what is decided for an address."""
     found = [due(facts) for facts in gather_facts(job.fleet, basis, provider.capabilities)]
     found += [Due(each.until, each.address, each.reason.because) for each in _holds(plan) if each.until]
     return min((each for each in found if each is not None and each.at > basis.now), default=None)
 
 
 def _due_after(basis: Basis, ledger: Ledger) -> Due | None:
-    """A turn that has changed something is followed by a look: at what it joined, and at what was not finished."""
+    """Return when to look again after a turn that made changes: at the agents it joined, and at unfinished changes."""
     soon = basis.now + LOOK_AGAIN
-    # What was refused is tried again after the next roll, and not at once.
+    # A failed change is tried again after the next roll, and not at once.
     rows = (each for each in ledger.finished if each.result not in (Result.HELD, Result.FAILED))
     found = (
         Due(soon if each.until is None else each.until, each.address, Because.UNFINISHED) for each in rows
@@ -165,7 +167,7 @@ def _due_after(basis: Basis, ledger: Ledger) -> Due | None:
 
 
 def _ends(basis: Basis, provider: Provider, plan: Plan, ledger: Ledger) -> Iterable[AgentEnd]:
-    """The ends for which this turn has joined another agent: each is told of once."""
+    """Yield the ends of agents that this turn has replaced by a join, so that each end is reported once."""
     joined = {row.address for row in ledger.finished if row.result is Result.DONE}
     for change in plan.acts:
         record = basis.state.records.get(change.address)

@@ -1,4 +1,4 @@
-"""The texts of sources -> join bodies, each with its place: JSON, lists and lines of it, and curl commands."""
+"""The texts of sources -> join bodies with their places: JSON values, lists and lines of JSON, and curl commands."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from reconciler.importing.problems import SourceLine, Unimportable, raise_all
 from reconciler.importing.shell import curl_commands, filled
 from reconciler.model.tree import is_deeper
 
-# As deep as a fleet's file may nest, less what stands over the properties there.
+# The deepest nesting of a body: that of a fleet's file, less the levels above `properties`.
 _DEPTH = 40
 _SPACE = re.compile(r"[ \t\r\n,]*")
 
 
 @dataclass(frozen=True, slots=True)
 class JoinBody:
-    """One join body as it was written, the marks of variables still in it (`shell.MARK`).
+    """One join body as it was written; marks of variables are still in it (`shell.MARK`).
 
-    `service` is what its address tells, in the words of a fleet's block of that name.
+    `service` holds what the request's address says, under the keys of a fleet's `service` block.
     """
 
     tree: dict[str, Any]
@@ -34,14 +34,14 @@ class JoinBody:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was found in all sources; `others` are the curl commands that start no agent."""
+    """The join bodies of all sources; `others` are the curl commands that start no agent."""
 
     bodies: tuple[JoinBody, ...]
     others: tuple[SourceLine, ...]
 
 
 def read_sources(texts: Mapping[str, str], read: ReadFile) -> Sources:
-    """The join bodies of some files, by name; raises `Unimportable` with every problem of all of them."""
+    """Return the join bodies of named texts. Raises `Unimportable` with the problems of all of them."""
     bodies: list[JoinBody] = []
     others: list[SourceLine] = []
     problems: list[Unimportable] = []
@@ -93,7 +93,7 @@ def _in_file(
 
 
 def _of_command(text: str, at: SourceLine, variables: Mapping[str, str]) -> list[tuple[Any, SourceLine]]:
-    """A body that a command gives; where it is JSON only with its variables filled in, they are."""
+    """Return the JSON values in a command's body; its variables are filled in if it is no JSON without that."""
     try:
         return list(_documents(text, at))
     except Unimportable:
@@ -113,11 +113,11 @@ def _bodies(tree: Any, at: SourceLine) -> Iterator[JoinBody]:
 
 
 class _NotForFiles(ValueError):
-    """JSON that no fleet can hold."""
+    """JSON that the files of a fleet cannot hold."""
 
 
 def _documents(text: str, begin: SourceLine) -> Iterator[tuple[Any, SourceLine]]:
-    """Every JSON value of a text, each with the line on which it begins."""
+    """Yield every JSON value of a text with the line on which it begins."""
     decoder = json.JSONDecoder(
         object_pairs_hook=_once, parse_constant=_constant, parse_int=_whole, parse_float=_number
     )

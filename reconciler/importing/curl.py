@@ -1,7 +1,6 @@
-"""A curl command's words -> the request that it sends: the address, and the body with what stands beside it.
+"""The words of a curl command -> the join request that it sends: its address, its body and the body's place.
 
-Options as in curl's manual (curl.1). Headers and users are read over: what authenticates a call belongs to nobody's
-fleet.
+Options as in curl's manual (curl.1). Headers and users are skipped: credentials of the call are no part of a fleet.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from reconciler.model.fleet import Area
 _TAKE_A_VALUE = frozenset("AbcCdDeEFhHKmoPQrtTuUwxXyYz")
 _DATA = frozenset({"d", "data", "data-ascii", "data-binary", "data-raw", "json"})
 _UNREADABLE = frozenset({"data-urlencode", "form", "F", "form-string", "upload-file", "T", "url-query"})
-# Long options with a value that could be taken for the address.
+# Long options whose value must not be read as the address.
 _LONG_WITH_A_VALUE = word_set(
     "abstract-unix-socket cacert capath cert connect-to cookie cookie-jar dns-servers header interface key "
     "max-time netrc-file noproxy oauth2-bearer output pass preproxy proxy proxy-header proxy-user referer request "
@@ -31,15 +30,16 @@ _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _HOST = re.compile(r"https?://api-([a-z]{2})-[a-z0-9-]+\.(?:agora\.io|sd-rtn\.com)[:/]")
 _PROJECT = re.compile(r"/projects/([0-9A-Fa-f]{32})/join/?$")
 
-# The text of a file that a command names, beside the place where it is named.
+# Returns the text of a file, given its name and the line that names it.
 ReadFile = Callable[[str, SourceLine], str]
 
 
 @dataclass(frozen=True, slots=True)
 class JoinCall:
-    """One join as a command writes it: the body's text, where it begins, and what the address tells of the service.
+    """A join request in a command: the text of its body, where that begins, and what the address says of the service.
 
-    `service` is in the words of a fleet's block of that name. `is_certain` is False where the address is not shown: then the body tells whether it is a join.
+    `service` has the keys of a fleet's `service` block. `is_certain` is False if the address is hidden in a variable:
+    then the body decides whether this is a join.
     """
 
     body: str
@@ -50,7 +50,7 @@ class JoinCall:
 
 
 def join_call(command: ShellCommand, read: ReadFile) -> JoinCall | None:
-    """The join that a command sends; None where it does something else. Raises `Unimportable`."""
+    """Return the join that a command sends; None if it does something else. Raises `Unimportable`."""
     options = list(_options(command.words))
     variables = dict(command.variables)
     addresses = [filled(word.text, variables) for name, word in options if name in ("", "url")]
@@ -76,7 +76,7 @@ def join_call(command: ShellCommand, read: ReadFile) -> JoinCall | None:
 
 
 def _service(address: str, path: str) -> Iterator[tuple[str, str]]:
-    """The area and the App ID, as far as an address shows them (v2 API reference: base URLs)."""
+    """Yield area and App ID if the address shows them (v2 API reference: base URLs)."""
     host = _HOST.match(address)
     if path.startswith("/cn/"):
         yield "area", Area.CN.value
@@ -94,7 +94,7 @@ def _path(address: str) -> str:
 
 
 def _options(words: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
-    """Every option that has a value, and every other word under the name ''."""
+    """Yield every option that has a value, and every other word under the name ''."""
     waiting = iter(words)
     for word in waiting:
         text = word.text
@@ -117,7 +117,7 @@ def _options(words: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
 
 
 def _text(name: str, word: Word, command: ShellCommand, read: ReadFile) -> tuple[str, SourceLine]:
-    """What an option gives as data, and where that begins."""
+    """Return the data of an option, and the line where it begins."""
     if name == "data-raw" or not word.text.startswith("@"):
         return word.text, word.at
     path = filled(word.text[1:], command.variables)

@@ -1,4 +1,4 @@
-"""Join bodies and running agents -> the entries of a fleet: without credentials, escaped, under names of their own."""
+"""Join bodies and running agents -> entries of a fleet: credentials replaced, templates escaped, names distinct."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RunningAgent:
-    """An agent that runs: what the service tells of it. `channel` is None where it tells none."""
+    """What the service tells of a running agent; `channel` is None if it does not tell it."""
 
     agent_id: str
     name: str
@@ -37,7 +37,7 @@ class RunningAgent:
 
 @dataclass(slots=True)
 class ImportedAgent:
-    """One agent of the fleet to be written; `body` is None where the service does not tell it."""
+    """One agent of the new fleet; `body` is None if the service does not tell it."""
 
     channel: str | None
     name: str
@@ -49,9 +49,9 @@ class ImportedAgent:
 def entries_of(
     bodies: Sequence[JoinBody], running: Sequence[RunningAgent], names: Names, notes: list[str]
 ) -> list[ImportedAgent]:
-    """An entry for each body and each running agent; one that bears a body's name in its channel is that body's.
+    """Return an entry for each body and each running agent; an agent with a body's name and channel joins its entry.
 
-    Fills `names` and `notes`. Raises `Unimportable` with every problem of the bodies.
+    Adds to `names` and `notes`. Raises `Unimportable` with the problems of all bodies.
     """
     entries = _entries(bodies, names, notes)
     _match(entries, running, notes)
@@ -104,7 +104,7 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
             "write it out in the source",
         )
     tree: dict[str, Any] = {"properties": referenced.properties}
-    if avatar_uid(kept) is not None:  # its token lives for less than an agent does
+    if avatar_uid(kept) is not None:  # an avatar's token ends before the agent does
         tree["lifecycle"] = {"rotate_after": spelled(LATEST_ROTATION - Lifecycle().rotate_spread)}
     for key in _TOP:
         if isinstance(value := _told(body.tree, key, body), str):
@@ -115,7 +115,7 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
 
 
 def _told(tree: dict[str, Any], key: str, body: JoinBody) -> str | None:
-    """A text of a body with its variables filled in; None where there is none."""
+    """Return the text under a key with its variables filled in; None if it is absent. Raises `Unimportable`."""
     value = tree.get(key)
     if value is None:
         return None
@@ -130,7 +130,7 @@ def _told(tree: dict[str, Any], key: str, body: JoinBody) -> str | None:
 
 
 def _cleaned(value: Any, path: Path, body: JoinBody, notes: list[str]) -> Any:
-    """A copy of a value without what no file of a fleet can hold; what was left out is noted."""
+    """Return a copy of a value without nulls and control characters; each removal is added to `notes`."""
     if isinstance(value, dict):
         if empty := [key for key, below in value.items() if below is None]:
             notes.append(
@@ -150,7 +150,7 @@ def _cleaned(value: Any, path: Path, body: JoinBody, notes: list[str]) -> Any:
 
 
 def _escaped(properties: dict[str, Any]) -> dict[str, Any]:
-    """Properties in which nothing is taken for a template; the service's own variables stay as they are."""
+    """Return properties in which no text is read as a template; the service's own variables stay as they are."""
     llm = properties.get("llm")
     own = protection(declared_names(llm.get("template_variables")) if isinstance(llm, dict) else frozenset())
 
@@ -171,7 +171,7 @@ _BARE: Final = re.compile(r"\{\{ ?([A-Za-z_]\w*)((?:\.\w+)*) ?\}\}")
 
 
 def escaped(text: str, own: frozenset[str] = frozenset()) -> str:
-    """A text that Jinja renders to the given one. The service's `own` variables need no escape."""
+    """Return a text that Jinja renders to the given one. The service's `own` variables need no escape."""
 
     def kept(found: re.Match[str]) -> str:
         return "" if found[1] + found[2] in own or f"{found[1]}.*" in own else found[0]
@@ -180,12 +180,12 @@ def escaped(text: str, own: frozenset[str] = frozenset()) -> str:
         return text
     if "\r" not in text and re.search(r"\{%[-+]?\s*endraw", text) is None:
         return f"{{% raw %}}{text}{{% endraw %}}"
-    # Jinja takes a line break for a line break, whichever it is, but not inside a string.
+    # Jinja turns every line break into "\n", except inside a string.
     return text.replace("{", "{{ '{' }}").replace("\r", '{{ "\\r" }}')
 
 
 def _legal(name: str) -> str:
-    """The name of an agent like a name on the service."""
+    """Return a valid agent name that is like a name on the service."""
     ours = AgentName.parse(name)
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", ours.readable if ours else name).strip("-_")[:_LONGEST_NAME]
     return plain if AGENT.fullmatch(plain) else "agent"
@@ -195,7 +195,7 @@ def _legal(name: str) -> str:
 
 
 def _match(entries: list[ImportedAgent], running: Sequence[RunningAgent], notes: list[str]) -> None:
-    """Say of each entry which agent it is, by name and channel; whatever else runs is an entry of its own."""
+    """Set the agent id of each entry by name and channel; add an entry for every other running agent."""
     by_name: dict[str, list[RunningAgent]] = {}
     for agent in running:
         by_name.setdefault(agent.name, []).append(agent)
@@ -221,7 +221,7 @@ def _match(entries: list[ImportedAgent], running: Sequence[RunningAgent], notes:
 
 
 def _make_distinct(entries: list[ImportedAgent], notes: list[str]) -> None:
-    """Give entries of one channel different names: an address is declared once."""
+    """Give entries of one channel different names, because an address is declared once."""
     taken: set[tuple[str | None, str]] = set()
     for entry in entries:
         wish, number = entry.name, 1

@@ -1,4 +1,4 @@
-"""Join bodies and running agents -> the texts of a fleet's files: one entry an agent, what all share in a profile."""
+"""Entries -> the texts of a fleet's files: one entry for each agent, and a profile with what all agents share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from reconciler.report.escape import visible
 
 AGENTS_FILE: Final = "agents/imported.yaml"
 PROFILE: Final = "shared"
-# What belongs to an agent, or to the reconciler, and never to a profile.
+# Properties that belong to one agent and are never put into a profile.
 _OWN: Final = frozenset({"agent_rtc_uid"})
 
 
 @dataclass(slots=True)
 class ImportedFleet:
-    """The files by their path, what to set before an apply, and what a person should know."""
+    """The files by their path, the variables to set before an apply, and notes for the user."""
 
     files: dict[str, str]
     names: Names
@@ -32,9 +32,10 @@ class ImportedFleet:
 def fleet_of(
     fleet: str, service: Mapping[str, str], bodies: Sequence[JoinBody], running: Sequence[RunningAgent] = ()
 ) -> ImportedFleet:
-    """A fleet of join bodies and of what runs: a running agent that bears a body's name is that body's.
+    """Return the files of a fleet made of join bodies and running agents; see `entries_of` for how they are matched.
 
-    `service` is the fleet's block of that name, to which is added what the sources tell of it. Raises `Unimportable` with every problem of the bodies.
+    `service` is the fleet's block of that name; what the sources say of the service is added to it. Raises
+    `Unimportable` with the problems of all bodies.
     """
     made = ImportedFleet({}, Names())
     entries = entries_of(bodies, running, made.names, made.notes)
@@ -56,7 +57,7 @@ def fleet_of(
 
 
 def _shared(bodies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The part that all bodies have; nothing where there is but one."""
+    """Return the part that all bodies have in common; empty for a single body."""
     if len(bodies) < 2:
         return {}
     common: Any = {
@@ -83,7 +84,7 @@ def _common(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rest(body: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    """What a body has beyond the shared part."""
+    """Return the part of a body that is not in the shared part."""
     rest: dict[str, Any] = {}
     for key, value in body.items():
         if key not in shared:
@@ -94,7 +95,7 @@ def _rest(body: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_same(left: Any, right: Any) -> bool:
-    """Whether two values are the same in JSON: `1`, `1.0` and `true` are three."""
+    """Return whether two values are equal in JSON: `1`, `1.0` and `true` are three values."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):
@@ -119,7 +120,7 @@ def _fleet_text(fleet: str, service: Mapping[str, str], shared: dict[str, Any]) 
 def _agents_text(entries: Sequence[ImportedAgent], shared: dict[str, Any]) -> str:
     blocks: dict[object, list[ImportedAgent]] = {}
     for entry in entries:
-        # The channel of each agent whose channel is unknown is a gap of its own.
+        # Each agent with an unknown channel gets a block of its own, whose channel is a gap.
         blocks.setdefault(entry.channel if entry.channel is not None else id(entry), []).append(entry)
     texts = [_HEAD, "channels:\n"]
     for block in blocks.values():
@@ -140,7 +141,7 @@ def _agent(entry: ImportedAgent, shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def marked(text: str, gaps: Sequence[tuple[int, str]]) -> str:
-    """The text of a file with a comment over each line, from 1, at which something is left to a person."""
+    """Return a file's text with a comment above each line (from 1) that has a gap."""
     lines = text.split("\n")
     for line, what in sorted(set(gaps), reverse=True):
         below = lines[line - 1]

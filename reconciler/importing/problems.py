@@ -10,7 +10,7 @@ from reconciler.errors import ReconcilerError
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceLine:
-    """A line of a source, from 1; `-` is standard input."""
+    """A line of a source, counted from 1; the file `-` is standard input."""
 
     file: str
     number: int = 1
@@ -19,23 +19,23 @@ class SourceLine:
         return f"{self.file}:{self.number}"
 
     def below(self, lines: int) -> SourceLine:
-        """The line that comes so many lines later."""
+        """Return the line that is so many lines further down."""
         return SourceLine(self.file, self.number + lines)
 
 
 class Unimportable(ReconcilerError):
-    """Sources of which no fleet can be made; nothing was written. The text of a source is never quoted."""
+    """The sources cannot be made into a fleet; nothing was written. The text of a source is never quoted."""
 
     rule = "import"
 
     @classmethod
     def at(cls, where: SourceLine, what: str, hint: str | None = None) -> Unimportable:
-        """One problem at its place."""
+        """Return the error for one problem at its place."""
         return cls(f"{where}: {what}", hint=hint)
 
 
 def raise_all(found: Sequence[Unimportable]) -> None:
-    """Raise every problem as one; nothing happens where there is none."""
+    """Raise all problems as one error; do nothing if there is none."""
     if len(found) == 1:
         raise found[0]
     if found:

@@ -1,7 +1,7 @@
-"""Credentials that are written out -> references to the environment, by names that say whose they are.
+"""Replaces credentials that are written out by references to environment variables, with names that say whose they are.
 
-Where a credential stands is what `validate` says (`config.rules`): what it would refuse is replaced, so that a fleet
-that is written here has none left. One value has one name; values are kept in memory only, and handed to nobody.
+The rules of `validate` (`config.rules`) say where a credential is: what they would refuse is replaced, so that a fleet
+written here has none left. A value always gets the same name. Values stay in memory and are never returned.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from reconciler.secrets import MARK as REFERENCE
 from reconciler.secrets import references
 from reconciler.services import own_prefixes
 
-# What `validate` says of a text in which a credential is written out.
+# The rules of `validate` that report a credential that is written out.
 _WRITTEN_OUT: Final = frozenset({"literal-secret", "secret-like", "url-userinfo"})
 _SCHEME: Final = re.compile(r"(?i)((?:bearer|basic|token|apikey|api-key|key)\s+)(\S+)")
-# A key and whatever it may go on with; a private key goes on to its end.
+# A key with the characters that may continue it; a private key up to its end line.
 _KEY_IN_PROSE: Final = re.compile(
     rf"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----|.*)|(?:{KEY_LIKE.pattern})(?:[\w+/=.~-]*[\w+/=~-])?",
     re.DOTALL,
@@ -44,9 +44,9 @@ _TELLING: Final = 12
 
 @dataclass(slots=True)
 class Names:
-    """The variables that a fleet will need: for each the places of its value in the sources, never the value.
+    """The variables that a fleet will need, each with the places of its value in the sources, never the value.
 
-    `taken` are those that some source names itself: no value is given one of them.
+    `taken` are names that a source uses itself; no value is given one of them.
     """
 
     places: dict[str, list[str]] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class Names:
     _by_head: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def reserve(self, name: str, place: str) -> None:
-        """Note a variable that a source names itself."""
+        """Record a variable that a source uses itself."""
         self.places.setdefault(name, []).append(place)
 
     def of(self, value: str, wish: str, place: str) -> str:
-        """The variable of a value: the one that it has, else a free one like the wish."""
+        """Return the variable of a value: the one that it has already, else a free name like `wish`."""
         name = self._by_value.get(value)
         if name is None:
             name, number = wish, 1
@@ -73,7 +73,7 @@ class Names:
         return name
 
     def sweep(self, text: str) -> str:
-        """A text with the values that were met, and are long enough to be nothing else, replaced."""
+        """Return a text in which known credential values of at least `_TELLING` characters are replaced."""
         pieces: list[str] = []
         at = begun = 0
         while at <= len(text) - _TELLING:
@@ -89,7 +89,7 @@ class Names:
 
 
 def sweep(trees: Sequence[dict[str, Any]], names: Names) -> None:
-    """Replace, in place, what is known as a credential by now wherever else it stands: in a prompt, under any key."""
+    """Replace known credentials, in place, wherever else they occur: in a prompt, or under any key."""
     for tree in trees:
         for path, text in list(leaves(tree)):
             if isinstance(text, str) and REFERENCE not in text and (swept := names.sweep(text)) is not text:
@@ -97,7 +97,7 @@ def sweep(trees: Sequence[dict[str, Any]], names: Names) -> None:
 
 
 def names_written(properties: dict[str, Any]) -> Iterator[str]:
-    """The variables that properties name themselves, as references or as a script's own."""
+    """Yield the variables that properties use themselves, as references or as a script's variables."""
     for _, text in leaves(properties):
         if isinstance(text, str):
             yield from (mark[1] for mark in MARK.finditer(text) if mark[1])
@@ -106,7 +106,7 @@ def names_written(properties: dict[str, Any]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Referenced:
-    """Properties without a credential in them. `unfilled` are the paths of texts whose variables nobody told."""
+    """Properties without credentials. `unfilled` are the paths of texts whose variables have no known value."""
 
     properties: dict[str, Any]
     unfilled: tuple[Path, ...] = ()
@@ -115,7 +115,7 @@ class Referenced:
 def with_references(
     properties: dict[str, Any], variables: Mapping[str, str], names: Names, place: str
 ) -> Referenced:
-    """Properties, changed in place, with references for their credentials and the values of a script's variables."""
+    """Replace credentials in properties by references, in place, and fill in a script's variables."""
     credentials = set(credential_paths(properties))
     unfilled: list[Path] = []
     for path, leaf in list(leaves(properties)):
@@ -149,7 +149,7 @@ def with_references(
 
 
 def _written_out(properties: dict[str, Any]) -> Iterator[Path]:
-    """Where `validate` would say that a credential is written out, and texts of JSON that hold one."""
+    """Yield the paths at which `validate` would report a credential, and those of JSON texts that hold one."""
     for path, text in leaves(properties):
         if isinstance(text, str) and REFERENCE not in text and not is_prose(path):
             nested = _mapping_in(text)
@@ -162,7 +162,10 @@ def _written_out(properties: dict[str, Any]) -> Iterator[Path]:
 
 
 def _named_by_script(text: str, path: Path, properties: dict[str, Any], names: Names, place: str) -> str:
-    """A credential that the source takes from a variable: a reference to that variable, where it is not ours."""
+    """Return a credential that the source takes from a variable as a reference to that variable.
+
+    An expansion without a name, or with a prefix of the service's own, gets a new name.
+    """
 
     def reference(mark: re.Match[str]) -> str:
         name = mark[1]
@@ -176,7 +179,7 @@ def _named_by_script(text: str, path: Path, properties: dict[str, Any], names: N
 
 
 def _replaced(text: str, path: Path, properties: dict[str, Any], names: Names, place: str) -> str:
-    """A text without the credential in it: the credential alone replaced where it can be told, else all of it."""
+    """Return a text with its credential replaced by a reference: the credential alone if it can be found, else all."""
 
     def reference(value: str, hint: str = "") -> str:
         name = names.of(value, wish((*path, hint) if hint else path, properties), place)
@@ -184,7 +187,7 @@ def _replaced(text: str, path: Path, properties: dict[str, Any], names: Names, p
 
     if is_prose(path):
         return _KEY_IN_PROSE.sub(lambda found: reference(found[0]), text)
-    if REFERENCE in text or _USER.search(text):  # no reference may stand before an address's query
+    if REFERENCE in text or _USER.search(text):  # a reference is not allowed before the query of an address
         return reference(text)
     if (scheme := _SCHEME.fullmatch(text)) is not None:
         return scheme[1] + reference(scheme[2])
@@ -206,13 +209,13 @@ def _replaced(text: str, path: Path, properties: dict[str, Any], names: Names, p
 
 
 def _headers(text: str, path: Path) -> dict[str, str] | None:
-    """Headers that are written as JSON in one text."""
+    """Return headers that are written as JSON in one text; None if it holds none."""
     found = _mapping_in(text) if is_header_path(path) else {}
     return found if found and all(isinstance(each, str) for each in found.values()) else None
 
 
 def _mapping_in(text: str) -> dict[str, Any]:
-    """The mapping that a text is in JSON; empty where it is none."""
+    """Return the mapping that a text holds as JSON; empty if it holds none."""
     try:
         found = json.loads(text) if text.lstrip().startswith("{") else {}
     except (ValueError, RecursionError):
@@ -221,7 +224,7 @@ def _mapping_in(text: str) -> dict[str, Any]:
 
 
 def wish(path: Path, properties: Mapping[str, Any]) -> str:
-    """The name that a credential's variable should have: whose it is, and which of theirs."""
+    """Return the preferred name of a credential's variable: the vendor or host, and the field."""
     words = [_label(path, properties), "" if path[0] in ("llm", "mllm") else path[0], _field(path)]
     parts: list[str] = []
     for word in words:
@@ -237,7 +240,7 @@ def _field(path: Path) -> str:
 
 
 def _label(path: Path, properties: Mapping[str, Any]) -> str:
-    """Whose credential it is: the vendor, the host or the name of the nearest part that has one."""
+    """Return the vendor, host or name of the nearest part above a path that has one; empty if none has."""
     for end in range(len(path) - 1, 0, -1):
         part = value_at(properties, path[:end])
         if not isinstance(part, Mapping):
@@ -253,7 +256,7 @@ def _label(path: Path, properties: Mapping[str, Any]) -> str:
 
 
 def _maker(url: str) -> str:
-    """The part of a host's name that says whose it is: `openai` of `api.openai.com`."""
+    """Return the part of a host name that says whose it is: `openai` of `api.openai.com`."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

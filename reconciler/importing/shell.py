@@ -1,7 +1,7 @@
-"""The curl commands in a text of shell, as words without their quotes, and what is given to them on standard input.
+"""Finds the curl commands in a shell script, as words without quotes, with their standard input.
 
-Nothing is run, and nothing is read from this machine's environment: an expansion stays in its word as a mark that
-holds the variable's name. Quoting as in the shell's grammar (POSIX.1-2024, 2.2 and 2.7.4) with `$'…'`.
+Nothing is run, and nothing is read from this machine's environment: an expansion stays in its word as a mark that holds
+the variable's name. Quoting as in the shell's grammar (POSIX.1-2024, 2.2 and 2.7.4) with `$'…'`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from reconciler.importing.problems import SourceLine, Unimportable
 
-# Characters that are no characters, and that no text in Unicode holds: they stand around a variable in a word.
+# Unicode noncharacters, which valid text does not hold; they enclose a variable in a word.
 OPEN, SHUT = "\ufdd0", "\ufdd1"
 MARK = re.compile(f"{OPEN}([A-Za-z_][A-Za-z0-9_]*)?(=[^{OPEN}{SHUT}]*)?{SHUT}")
 
@@ -39,18 +39,18 @@ _LETTERS = {
     "e": "\x1b",
     "E": "\x1b",
 }
-# A curl, or an assignment at the beginning of a line.
+# The word curl, or an assignment at the beginning of a line.
 _BEGINNING = re.compile(
     r"(?<![\w.-])curl(?:\.exe)?(?=[ \t\\])|^[ \t]*(?:export[ \t]+|readonly[ \t]+)?(?P<name>[A-Za-z_]\w*)=",
     re.MULTILINE,
 )
-# What may stand before a command on its line.
+# What may be before a command on its line.
 _BEFORE = re.compile(
     r"(?:^|[;&|({`!]|\b(?:then|do|else|if|while|until|time|sudo|exec|env|nohup))[ \t]*"
     r"(?:[$%>][ \t]+)?(?:[A-Za-z_]\w*=[^ \t]*[ \t]+)*(?:[\w./~-]*/)?$"
 )
 _LOOK_BACK = 200
-# So many assignments without an end are looked at, each to the end of the text; then no more are.
+# How many unterminated assignments are read, each to the end of the text; a bound, so that the work stays linear.
 _MOST_MISREAD = 20
 
 
@@ -64,9 +64,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
-    """One command: its words, its standard input where the text shows it, and the variables that were set before it.
+    """One command: its words, its standard input if the text shows it, and the variables set before it.
 
-    `input_from` is the file that is given to it as standard input.
+    `input_from` is the file that is its standard input.
     """
 
     words: tuple[Word, ...]
@@ -77,7 +77,7 @@ class ShellCommand:
 
 
 def curl_commands(text: str, file: str) -> Iterator[ShellCommand]:
-    """Every curl command of a text; raises `Unimportable` where a quote or a here-document has no end."""
+    """Yield every curl command of a text. Raises `Unimportable` for a quote or a here-document without an end."""
     reader = _ShellReader(text.translate({ord(OPEN): None, ord(SHUT): None}), file)
     variables: dict[str, str] = {}
     at = misread = 0
@@ -90,7 +90,7 @@ def curl_commands(text: str, file: str) -> Iterator[ShellCommand]:
         elif misread < _MOST_MISREAD:
             try:
                 word, end = reader.word(at)
-            except Unimportable:  # it only looks like an assignment: prose has quotes, too
+            except Unimportable:  # only looks like an assignment: prose has quotes too
                 misread += 1
                 continue
             variables[name] = word
@@ -98,7 +98,7 @@ def curl_commands(text: str, file: str) -> Iterator[ShellCommand]:
 
 
 def filled(text: str, variables: Mapping[str, str]) -> str:
-    """A text with those of its marks filled in whose value the source itself gives."""
+    """Return a text with its marks filled in, if the source gives the value or a default."""
 
     def value(mark: re.Match[str]) -> str:
         name, default = mark[1], mark[2]
@@ -123,7 +123,7 @@ class _ShellReader:
         self._line, self._counted = 1, 0
 
     def line(self, offset: int) -> SourceLine:
-        """The line of an offset; they are asked for in ascending order, or counted again."""
+        """Return the line of an offset. Fast for ascending offsets; a smaller one counts from the beginning again."""
         if offset < self._counted:
             self._line, self._counted = 1, 0
         self._line += self.text.count("\n", self._counted, offset)
@@ -131,14 +131,14 @@ class _ShellReader:
         return SourceLine(self.file, self._line)
 
     def command(self, at: int, variables: Mapping[str, str]) -> tuple[ShellCommand, int]:
-        """The command whose name ends at an offset, and where it ends."""
+        """Return the command whose name ends at an offset, and the offset of its end."""
         text, begin = self.text, self.line(at)
         words: list[Word] = []
         given: Word | None = None
         input_from: Word | None = None
         documents: list[
             tuple[str, bool, bool]
-        ] = []  # the delimiter, whether expansions are meant, whether tabs go
+        ] = []  # delimiter, whether variables are expanded, whether leading tabs are removed
         while at < len(text):
             if (blank := _BLANK.match(text, at)) is not None:
                 at = blank.end()
@@ -170,7 +170,7 @@ class _ShellReader:
         return ShellCommand(tuple(words), begin, given, input_from, variables), at
 
     def word(self, at: int) -> tuple[str, int]:
-        """The word at an offset, without quotes, and where it ends."""
+        """Return the word at an offset, without quotes, and the offset of its end."""
         text, pieces = self.text, []
         while at < len(text):
             if (plain := _WORD_CHARACTERS.match(text, at)) is not None:
@@ -210,7 +210,7 @@ class _ShellReader:
         return end
 
     def _quoted(self, opened: int) -> tuple[str, int]:
-        """What stands in double quotes, and where it goes on behind them."""
+        """Return the content of double quotes, and the offset behind them."""
         text, pieces, at = self.text, [], opened + 1
         while True:
             if (plain := _IN_QUOTES.match(text, at)) is not None:
@@ -227,13 +227,13 @@ class _ShellReader:
             pieces.append(piece)
 
     def _ansi(self, opened: int) -> tuple[str, int]:
-        """What stands in `$'…'`."""
+        """Return the content of `$'…'`, and the offset behind it."""
         found = _IN_ANSI.match(self.text, opened + 2)
         end = self._closed(opened, found.end() if found else -1)
         return _ESCAPE.sub(_ansi_character, self.text[opened + 2 : end - 1]), end
 
     def _expansion(self, at: int) -> tuple[str, int]:
-        """The mark of the expansion at an offset, or the dollar itself, and where it ends."""
+        """Return the mark of the expansion at an offset, or the dollar sign itself, and the offset of its end."""
         text = self.text
         if text[at] == "`":
             return f"{OPEN}{SHUT}", self._closed(at, text.find("`", at + 1)) + 1
@@ -257,7 +257,7 @@ class _ShellReader:
         return self._closed(opened, -1)
 
     def _document(self, at: int, delimiter: str, *, is_expanded: bool, drops_tabs: bool) -> tuple[Word, int]:
-        """The here-document that begins at an offset, and where it ends."""
+        """Return the here-document that begins at an offset, and the offset of its end."""
         tabs = r"\t*" if drops_tabs else ""
         end = re.compile(rf"^{tabs}{re.escape(delimiter)}[ \t]*\r?$", re.MULTILINE).search(self.text, at)
         if end is None:
@@ -271,7 +271,7 @@ class _ShellReader:
         return Word(body, where), end.end()
 
     def _expanded(self) -> str:
-        """The whole text as in double quotes, in which a quote is nothing special."""
+        """Return the whole text as in double quotes, where quote characters have no meaning."""
         pieces, at = [], 0
         while at < len(self.text):
             if self.text[at] == "\\":
@@ -287,7 +287,7 @@ class _ShellReader:
 
 
 def _escaped(text: str, at: int) -> tuple[str, int]:
-    """What a backslash in double quotes stands for, and where it ends."""
+    """Return what a backslash in double quotes stands for, and the offset behind it."""
     if text.startswith(("\\\n", "\\\r\n"), at):
         return "", text.index("\n", at) + 1
     following = text[at + 1 : at + 2]

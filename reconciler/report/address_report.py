@@ -1,4 +1,4 @@
-"""What files, state and service say of one address, as a tree: the report of `show`."""
+"""The report of `show`: what files, state and service hold of one address, as a tree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.workflow import AddressReport
 
 
 def address_tree(found: AddressReport, history: Sequence[Entry]) -> dict[str, Any]:
-    """The tree that `show` prints; times in UTC."""
+    """Return the tree that `show` prints; times in UTC."""
     tree: dict[str, Any] = {"address": str(found.address)}
     if found.change is not None:
         reason = found.change.reason

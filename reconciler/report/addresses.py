@@ -1,4 +1,4 @@
-"""Many addresses in few lines: every one of them where there is room, else the first and the last of each prefix."""
+"""Many addresses in few lines: all of them if there is room, else the first and the last of each prefix."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from itertools import groupby
 from reconciler.model.address import Address
 from reconciler.report.escape import visible
 
-# A line of addresses, where there is room.
+# The width of a line of addresses, if there is room.
 WIDEST = 110
-# So many lines of addresses a group has at most in a terminal.
+# The most lines of addresses for a group in a terminal.
 _MOST_LINES = 12
 _NUMBER = re.compile(r"([0-9]+)")
-# What the channels of one place have in common: everything before the first digit or separator.
+# The prefix of a channel: everything before its first digit or separator.
 _PREFIX = re.compile(r"[^\d\-_.:#/ ]*")
 
 
 def in_order(addresses: Iterable[Address]) -> list[Address]:
-    """The addresses with desk-9 before desk-10."""
+    """Return the addresses sorted, with desk-9 before desk-10."""
     return sorted(addresses, key=_natural)
 
 
 def every(addresses: Iterable[Address], width: int = WIDEST) -> list[str]:
-    """Lines with every address, in order."""
+    """Return lines with every address, in order."""
     return list(_wrapped(map(_spelled, in_order(addresses)), width))
 
 
 def shortened(addresses: Sequence[Address], width: int = WIDEST) -> list[str]:
-    """At most twelve lines that name every address, or the range that it stands in and how many are there."""
+    """Return at most twelve lines that name every address, or ranges of addresses with their counts."""
     addresses = in_order(addresses)
     lines = list(_wrapped(map(_spelled, addresses), width))
     if len(lines) <= _MOST_LINES // 2:

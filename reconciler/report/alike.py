@@ -1,7 +1,7 @@
-"""Merges rows of one key, and texts that differ by a few words: how the copies of a prompt are shown once.
+"""Groups rows by a key, and merges texts that differ in a few words, so that copies of a prompt are shown once.
 
-Where words differ, the merged text has one character of `HOLES`; foreign text that holds such a character must be
-spelled out before (`without_holes`).
+Where words differ, the merged text has one character of `HOLES`. Foreign text that holds such a character must be
+escaped before (`without_holes`).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import TypeVar
 from reconciler.report.wording import WORD, opcodes
 from reconciler.secrets.visible import visible
 
-# Private characters, each for one place at which words differ.
+# Private-use characters, each for one place at which words differ.
 _FIRST, _LAST = 0x100000, 0x10FFFD
 HOLES = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
-# More words than these in one place, and a text is another text: it is shown by itself.
+# A text with more different words than this in one place is not merged: it is shown by itself.
 _FEW_WORDS = 12
-# So many words may be all that a line has; of longer lines a third must be the same.
+# A line of at most so many words may differ completely; of a longer line a third must be the same.
 _FREE_WORDS = 3
-# Texts from which the common words of a line are found.
+# How many texts are compared to find the common words of a line.
 _SAMPLES = 24
-# Different texts that are shown one below the other.
+# How many different texts are shown one below the other.
 MOST_TEXTS = 12
 FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A place at which texts differ: its first values, and how many there are."""
+    """A place at which texts differ: its first values, and the number of its values."""
 
     values: tuple[str, ...]
     count: int
@@ -38,7 +38,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Rows of texts that are alike, as one row with holes; `members` are the indexes of the rows."""
+    """Similar rows of texts as one row with holes; `members` are the indexes of these rows."""
 
     texts: tuple[str, ...]
     holes: Mapping[str, Hole]
@@ -50,7 +50,7 @@ _Lines = list[str]
 
 
 def same(rows: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[tuple[_T, ...], ...]:
-    """The rows in groups of one key, in the order of their first ones."""
+    """Return the rows in groups of equal keys, in the order of their first rows."""
     found: dict[Hashable, list[_T]] = {}
     for row in rows:
         found.setdefault(key(row), []).append(row)
@@ -58,17 +58,18 @@ def same(rows: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[tuple[_T, .
 
 
 def without_holes(text: str) -> str:
-    """A text in which no character can be taken for a hole."""
+    """Return a text with the characters of `HOLES` escaped."""
     return text if text.isascii() else HOLES.sub(lambda found: visible(found[0]), text)
 
 
 def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Merged, ...]:
-    """The rows in as few merged ones as possible, the first row's first; at most `MOST_TEXTS`.
+    """Return the rows as few merged rows, at most `MOST_TEXTS`, beginning with that of the first row.
 
-    All rows have as many texts; rows with different words in `apart` are never alike. A hole of one text is the same in another where its values are the same.
+    All rows have the same number of texts; rows with different words in `apart` are never merged. Holes with the same
+    values in all members share one character.
     """
     sides = [[without_holes(text).split("\n") for text in row] for row in rows]
-    # One list of lines a row; the lines of different sides are told apart by how many there are of each.
+    # One list of lines for each row; `shapes` holds how many lines each of its texts has.
     lines = [[line for side in row for line in side] for row in sides]
     shapes = [tuple(map(len, row)) for row in sides]
     kinds = list(zip(shapes, apart, strict=True))
@@ -84,7 +85,7 @@ def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Mer
 
 
 def _merged(lines: Sequence[_Lines], candidates: Sequence[int], shape: Sequence[int]) -> Merged:
-    """The first candidate with all those that are like it."""
+    """Return the first candidate merged with all candidates that are similar to it."""
     first = lines[candidates[0]]
     columns = enumerate(zip(*(lines[each] for each in candidates), strict=True))
     varying = [number for number, column in columns if len(set(column)) > 1]
@@ -110,7 +111,7 @@ def _texts(lines: _Lines, shape: Iterable[int]) -> Iterator[str]:
 
 
 def _near(lines: Sequence[_Lines], candidates: Sequence[int], varying: Sequence[int]) -> list[int]:
-    """The candidates that share at least half of their words with the first, and most words of each line."""
+    """Return the candidates that share at least half of their words with the first, and most words of each line."""
     first = lines[candidates[0]]
     words = [frozenset(WORD.findall(line)) for line in first]
     room = sum(map(len, words)) // 2
@@ -132,7 +133,7 @@ def _near(lines: Sequence[_Lines], candidates: Sequence[int], varying: Sequence[
 
 
 def _gaps(first: str, distinct: Iterable[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """The words that all the lines have, and what each line has between them; without lines that differ by much."""
+    """Return the words that all lines share, and for each line its words between them; without very different lines."""
     every = sorted(distinct)
     anchors = WORD.findall(first)
     for sample in every[:: max(1, len(every) // _SAMPLES)]:
@@ -141,7 +142,7 @@ def _gaps(first: str, distinct: Iterable[str]) -> tuple[list[str], dict[str, tup
             word for tag, a, b, _, _ in opcodes(anchors, other) if tag == "equal" for word in anchors[a:b]
         ]
     split = {line: found for line in every if (found := _between(line, anchors)) is not None}
-    if first not in split:  # its own rest is long: the line is one place
+    if first not in split:  # the first line itself differs by much: treat the whole line as one hole
         return [], {line: (line,) for line in every}
     return anchors, split
 
@@ -161,7 +162,7 @@ def _between(line: str, anchors: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _piece(column: tuple[str, ...], names: dict[tuple[str, ...], str], holes: dict[str, Hole]) -> str:
-    """What stands between two words: the same in all, or a hole, and white space that all end in."""
+    """Return what is between two shared words: the text of all rows, or a hole, with white space that all end in."""
     distinct = tuple(dict.fromkeys(column))
     if len(distinct) == 1:
         return distinct[0]

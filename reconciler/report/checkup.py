@@ -1,4 +1,4 @@
-"""What `doctor` found, as lines for people and a tree for programs."""
+"""The results of `doctor`, as lines for people and a tree for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INDENT = " " * (9 + _CHECK)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A checkup, and whose it is; `files` are the problems of files that do not load."""
+    """The checkup of one fleet and environment; `files` are the problems of files that do not load."""
 
     fleet: str
     environment: str | None
@@ -38,7 +38,7 @@ class Examined:
 
 
 def render_text(examined: Examined, read_source: ReadSource, *, colour: bool) -> str:
-    """The problems of the files, then one row for each check, its remedy below it, and a line that sums up."""
+    """Return the problems of the files, a row for each check with its remedy below, and a last line with the count."""
     style = Style(colour)
     blocks = [render_problems(examined.files, read_source, colour=colour)] if examined.files else []
     blocks += [
@@ -49,7 +49,7 @@ def render_text(examined: Examined, read_source: ReadSource, *, colour: bool) ->
 
 
 def tree(examined: Examined) -> dict[str, Any]:
-    """The same as a plain tree."""
+    """Return the same as a plain tree."""
     return {
         "format_version": FORMAT_VERSION,
         "fleet": examined.fleet,
@@ -81,7 +81,7 @@ def _lines(word: str, check: str, text: str) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """A text in lines that fit, in one at least."""
+    """Return a text as lines that fit, at least one."""
     return textwrap.wrap(
         " ".join(visible(line) for line in text.split("\n")),
         _WIDTH,

@@ -1,7 +1,7 @@
-"""Many addresses in few characters, exactly: as a shell's braces, which expand to them.
+"""Many addresses in few characters: as shell brace expressions that expand to exactly these addresses.
 
-`shop-{0001..5000}-desk/{concierge,greeter}` is 10,000 addresses. It is read as bash and zsh read it, so whoever types
-it back gets every one of them. Addresses with characters that mean something to a shell stay as they are.
+`shop-{0001..5000}-desk/{concierge,greeter}` is 10,000 addresses. bash and zsh expand it, so a user who pastes it gets
+every address. Addresses with characters that have a meaning in a shell are quoted one by one.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from reconciler.report.alike import same
 from reconciler.report.escape import visible
 from reconciler.report.folding import LONGEST
 
-# What is said once below addresses in this form.
+# The explanation below addresses in this form.
 RULE = (
     "Braces stand for each of what is in them, as a shell reads them: `{0007..0012}` is every number from 0007 to 0012, "
     "`{1..9..2}` every second of 1 to 9, `{a,b}` is a and b. `echo` before a line lists all of it."
 )
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+-]+")
-# Words with a number at their end, numbers, other words, and what parts them.
+# Words that end in a number, numbers, other words, and separators.
 _TOKEN = re.compile(r"([A-Za-z]+)([0-9]+)(?![A-Za-z0-9])|[A-Za-z0-9]+|[^A-Za-z0-9]+")
 
-# So much of a list stands in a word at least, however long the rest of it is.
+# The least room for a list in a word, however long the rest of the word is.
 _LEAST = 80
-# Numbers at a larger distance than one are a range from the next count on, and share all digits but so many last ones.
+# Numbers with a step above one form a range from the next count on, or share all digits but so many last ones.
 _FEW_STEPS = 3
 _TAIL = 2
-# One value or several of each place in a row of addresses.
+# For each token of an address, its one or several values.
 _Cell: TypeAlias = tuple[frozenset[str], ...]
 
 
 def braced(addresses: Iterable[Address]) -> list[str]:
-    """The addresses in few words of a shell: expanded, they are the addresses and nothing else."""
+    """Return the addresses as few shell words, which expand to these addresses and nothing else."""
     shapes: dict[tuple[str, ...], list[_Cell]] = {}
     others: list[str] = []
     for each in dict.fromkeys(in_order(addresses)):
@@ -52,7 +52,7 @@ def braced(addresses: Iterable[Address]) -> list[str]:
 
 
 def lines_of(words: Iterable[str], width: int) -> list[str]:
-    """Words in lines, parted by spaces; a word that is longer than a line has one of its own."""
+    """Return words in lines, separated by spaces; a word longer than a line has a line of its own."""
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + len(word) < width:
@@ -72,7 +72,7 @@ def _kind(token: str) -> str:
 
 
 def _merged(cells: Sequence[_Cell]) -> Sequence[_Cell]:
-    """The cells in as few as merging place by place finds, from the left or from the right."""
+    """Return the cells merged place by place, from the left or from the right, whichever is shorter."""
     places = [at for at in range(len(cells[0])) if len({cell[at] for cell in cells}) > 1]
     orders = (places, places[::-1]) if len(places) > 1 else (places,)
     found = [_merged_by(cells, order) for order in orders]
@@ -80,7 +80,7 @@ def _merged(cells: Sequence[_Cell]) -> Sequence[_Cell]:
 
 
 def _merged_by(cells: Sequence[_Cell], order: Iterable[int]) -> Sequence[_Cell]:
-    """The cells after merging, at each place in turn, those that differ at that place alone."""
+    """Return the cells after merging, at each place in turn, those that differ at that place alone."""
     for place in order:
         alike: dict[tuple[_Cell, _Cell], set[str]] = {}
         for cell in cells:
@@ -94,7 +94,7 @@ def _size(cell: _Cell) -> int:
 
 
 def _terms(cell: _Cell) -> Iterator[str]:
-    """A cell as one word, or as several where one would be long: then its longest list is parted."""
+    """Yield a cell as one word, or as several words if one would be long: then its longest list is split."""
     choices = [_choices(values) for values in cell]
     spelled = [_spelled(each) for each in choices]
     most = max(range(len(cell)), key=lambda place: len(spelled[place]))
@@ -120,7 +120,7 @@ def _spelled(choices: Sequence[str]) -> str:
 
 
 def _choices(values: frozenset[str]) -> list[str]:
-    """The values of one place: words as they are, numbers in a row as ranges."""
+    """Return the values of one place: words as they are, consecutive numbers as ranges."""
     if len(values) == 1 or not all(each.isdigit() for each in values):
         return sorted(values)
     padded = {len(each) for each in values if each[0] == "0" and len(each) > 1}
@@ -135,7 +135,7 @@ def _choices(values: frozenset[str]) -> list[str]:
 
 
 def _ranges(numbers: Sequence[str]) -> Iterator[str]:
-    """Numbers of one width, rising: those at one distance as a range, the others as they are."""
+    """Yield ascending numbers of one width: those with one step as a range, the others as they are."""
     at = 0
     while at < len(numbers):
         end = at + 1
@@ -151,7 +151,7 @@ def _ranges(numbers: Sequence[str]) -> Iterator[str]:
 
 
 def _head(item: str) -> str:
-    """What a number has in common with its neighbours; nothing in a range."""
+    """Return the digits that a number shares with its neighbours; empty for a range."""
     return "" if item[0] == "{" else item[:-_TAIL]
 
 

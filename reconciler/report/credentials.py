@@ -1,7 +1,7 @@
-"""A credential as it may be shown: what is a reference or no secret as it is written, the rest as `(sensitive)`.
+"""Shows a credential: references and parts that are no secret as they are, the rest as `(sensitive)`.
 
-Whatever is hidden here is hidden from the reviewer too. So no more of a text is hidden than could be a secret: a
-reference, an address and a harmless header always show.
+What is hidden here is hidden from the reviewer too, so no more of a text is hidden than could be a secret: a reference,
+an address and a harmless header are always shown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.secrets import pieces
 
 
 class Masked(str):
-    """What stands for a literal credential; a type of its own, so that it is never taken for a value."""
+    """The text shown instead of a literal credential; a type of its own, so that it is never read as a value."""
 
     __slots__ = ()
 
@@ -45,12 +45,12 @@ _NAMES_A_SECRET = re.compile(
 )
 _NAMES_AN_ADDRESS = re.compile(r"(?:ur[il]|host|endpoint|server|proxy|domain|target)s?$", re.IGNORECASE)
 _IS_AN_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*(?::|%3a)(?:/|%2f){2}", re.IGNORECASE)
-# One header of several that stand in one text as JSON.
+# One of several headers that are written as JSON in one text.
 _PAIR = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:\s*")((?:[^"\\]|\\.)*)(?=")', re.DOTALL)
 
 
 def credential(path: Path, value: Tree) -> Tree:
-    """The value of a credential field or a header, as far as it may be shown."""
+    """Return the value of a credential field or a header with its secret parts hidden."""
     if not isinstance(value, str):
         is_shown = is_header_path(path) and not is_credential_header(path, str(value))
         return value if is_shown else SENSITIVE
@@ -62,7 +62,7 @@ def credential(path: Path, value: Tree) -> Tree:
 
 
 def address(url: str) -> str:
-    """An address without what may be a secret in it: the user, and what its query calls a secret."""
+    """Return an address without possible secrets: its user, and query parameters whose name or value looks like one."""
     return _with_references_aside(url, _without_secrets)
 
 
@@ -79,7 +79,7 @@ def _is_mapping(text: str) -> bool:
 
 
 def _literals_hidden(text: str) -> str:
-    """A text that is a credential: its references, and of the rest what could be no secret."""
+    """Return a credential's text with only its references and parts that can be no secret."""
     if not any(is_reference for _, is_reference in pieces(text)):
         return SENSITIVE if text else text
     return _with_references_aside(text, _words_hidden)
@@ -121,7 +121,7 @@ def _is_address(name: str, value: str) -> bool:
 
 
 def _hidden(text: str, shortest: int = _SHORTEST) -> str:
-    """Everything but the references, and literals that are too short or hold nothing but signs."""
+    """Return a text with everything hidden except references, and literals that are too short or hold only signs."""
     return "".join(
         each
         if _ASIDE.fullmatch(each) or len(each) < shortest or not any(map(str.isalnum, each))
@@ -131,7 +131,7 @@ def _hidden(text: str, shortest: int = _SHORTEST) -> str:
 
 
 def _with_references_aside(text: str, change: Callable[[str], str]) -> str:
-    """The text changed, and every reference in it as it is written."""
+    """Return the text changed by a function, with every reference kept as it is written."""
     written: list[str] = []
     plain = ""
     for piece, is_reference in pieces(text):

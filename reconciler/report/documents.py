@@ -1,7 +1,7 @@
 """Trees as documents: YAML that our own reader reads back as the same tree, and JSON.
 
-Our reader types numbers, `true`, `false` and `null`, and takes all else for text; other readers follow YAML
-1.1. Text that any of them would take for something else is quoted.
+Our reader types numbers, `true`, `false` and `null`, and reads all else as text; other readers follow YAML 1.1. Text
+that any of them would read as something else is quoted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.model.tree import Tree
 from reconciler.report.escape import json_text, visible, yaml_text
 
 _WIDTH = 110
-# Text that some reader takes for a number, a date, a time or a constant.
+# Text that some reader reads as a number, a date, a time or a constant.
 _ODD_TEXT = re.compile(
     r"(?i)(?:|~|null|true|false|yes|no|on|off|y|n|=|<<|[-+.]?[0-9].*|[-+]?\.(?:inf|nan|[0-9].*)|\.+|-+)"
 )
@@ -31,14 +31,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def increase_indent(self, *args: Any, **_: Any) -> None:
-        """Lists stand in below their key, as people write them."""
+        """Indent lists below their key, as people write them."""
         super().increase_indent(flow=bool(args and args[0]), indentless=False)
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
     if "\n" in text:
-        # A block shows characters as they are; what cannot be seen must be escaped, which quotes alone allow.
+        # A block shows characters as they are; invisible ones must be escaped, which is possible only in quotes.
         clean = all(visible(line) == line and line == line.rstrip(" ") for line in text.split("\n"))
         style = "|" if clean and not text.startswith((" ", "\n")) and text.strip("\n") else '"'
     elif visible(text) != text or _ODD_TEXT.fullmatch(text):
@@ -50,7 +50,7 @@ _Dumper.add_representer(str, _text)
 
 
 def to_yaml(tree: Tree) -> str:
-    """A tree as YAML in its own order."""
+    """Return a tree as YAML, in its own order."""
     text: str = yaml.dump(
         _bare(tree),
         Dumper=_Dumper,
@@ -63,21 +63,21 @@ def to_yaml(tree: Tree) -> str:
 
 
 def to_json(tree: Tree) -> str:
-    """A tree as indented JSON in its own order, with a final line break."""
+    """Return a tree as indented JSON in its own order, with a final line break."""
     return as_json(tree) + "\n"
 
 
 def as_json(value: object) -> str:
-    """Any plain value as indented JSON of which every character can be seen."""
+    """Return a plain value as indented JSON with invisible characters escaped."""
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    except (orjson.JSONEncodeError, TypeError):  # half a character, or a number beyond 64 bit
+    except (orjson.JSONEncodeError, TypeError):  # a lone surrogate, or a number beyond 64 bits
         text = json.dumps(value, indent=2)
     return json_text(text)
 
 
 def as_json_line(value: object) -> str:
-    """Any plain value as JSON on one line."""
+    """Return a plain value as JSON on one line."""
     try:
         text = orjson.dumps(value).decode()
     except (orjson.JSONEncodeError, TypeError):
@@ -86,7 +86,7 @@ def as_json_line(value: object) -> str:
 
 
 def _bare(tree: Tree) -> Any:
-    """Plain dicts, lists and texts: the dumper knows no other kind."""
+    """Return a tree as plain dicts, lists and texts, because the dumper knows no other types."""
     if isinstance(tree, Mapping):
         return {str(key): _bare(each) for key, each in tree.items()}
     if isinstance(tree, str):

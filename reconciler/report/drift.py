@@ -18,7 +18,7 @@ from reconciler.workflow import Drift
 
 
 def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = LONGEST) -> str:
-    """Drift for a terminal or a cron mail; `full` shows each change by itself."""
+    """Return drift for a terminal or a cron mail; `full` shows each change by itself."""
     style = Style(colour)
     plan = drift.plan
     blocks = [*front(plan, style), *change_blocks(drift_rows(drift, full), style, width)]
@@ -28,7 +28,7 @@ def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = 
 
 
 def render_brief(drift: Drift, *, colour: bool, width: int | None) -> str:
-    """A line for each address that drifted, with what would undo it and why, and the last line."""
+    """Return a line for each address that drifted, with the change that undoes it and the reason, and the last line."""
     changes = [(str(each.address), action_of(each).value, each.reason.text) for each in drift.plan.pending]
     rows = [table((Column(), Column(), Column(wraps=True)), changes, width)] if changes else []
     return "\n\n".join([*rows, _last_line(drift, Style(colour))]) + "\n"
@@ -40,7 +40,7 @@ def _last_line(drift: Drift, style: Style) -> str:
 
 
 def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.BUDGET) -> str:
-    """Drift for an issue, a comment or a job's page."""
+    """Return drift for an issue, a comment or a job's page."""
     return markdown.render_changes(
         drift.plan,
         drift_rows(drift, full),
@@ -50,7 +50,7 @@ def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.
     )
 
 
-# What has happened, by the reason of what would undo it; the words are those of the JSON.
+# What has happened, by the reason of the change that would undo it; the keys are the words of the JSON.
 _HAPPENED: Mapping[Because, str] = {
     Because.STOPPED_OUTSIDE: "stopped, and not by this tool",
     Because.VANISHED: "gone, and the service does not say why",
@@ -69,7 +69,7 @@ _HAPPENED: Mapping[Because, str] = {
 
 
 def classes(drift: Drift) -> list[tuple[str, str, int]]:
-    """How many addresses differ in which way: its word, what has happened, the count; the most frequent first."""
+    """Return how many addresses drifted for each reason: its word, what has happened, the count; largest first."""
     found = Counter(act_of(each).reason.because for each in drift.plan.pending)
     return [
         (because.value, _HAPPENED.get(because, because.value.replace("_", " ")), count)
@@ -85,7 +85,7 @@ def _class_table(drift: Drift) -> list[str]:
 
 
 def tree(drift: Drift) -> dict[str, Any]:
-    """Drift as a plain tree: `resource_drift` in Terraform's words."""
+    """Return drift as a plain tree; the changes are under Terraform's key `resource_drift`."""
     plan = drift.plan
     whole = json_plan.plan_tree(plan)
     return {
@@ -102,12 +102,12 @@ def tree(drift: Drift) -> dict[str, Any]:
 
 
 def drift_rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:
-    """The changes without the fields of agents that join again: they are those that were applied."""
+    """Return the changes, without the fields of agents that would join again: these are as they were applied."""
     return change_rows(drift.plan, full=full, bare=frozenset({Action.JOIN}))
 
 
 def headline(drift: Drift) -> str:
-    """Whether there is drift, and how much."""
+    """Return the sentence that says whether there is drift, and how much."""
     plan = drift.plan
     addresses = len({each.address for each in plan.pending})
     if not addresses:
@@ -117,7 +117,7 @@ def headline(drift: Drift) -> str:
 
 
 def besides(drift: Drift) -> str:
-    """What the files ask for besides, which is no drift."""
+    """Return the sentence that counts the changes of the files, which are no drift; empty if there are none."""
     count = drift.file_changes
     if not count:
         return ""

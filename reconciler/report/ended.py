@@ -1,4 +1,4 @@
-"""What a plan says of the conversations that it ends, and what it is in a line."""
+"""Sentences about the conversations that a plan ends, and a plan in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.report.sentences import no_changes, plural, short_counts
 
 
 def conversations(plan: Plan) -> str:
-    """How many running conversations the plan ends, and by which changes; empty where it ends none."""
+    """Return how many running conversations the plan ends, and by which changes; empty if it ends none."""
     kinds = Counter(action_of(each) for each in plan.ended)
     if not kinds:
         return ""
@@ -21,13 +21,13 @@ def conversations(plan: Plan) -> str:
 
 
 def in_short(plan: Plan) -> str:
-    """The counts, and how many conversations end: a plan in a line."""
+    """Return a plan in one line: its counts, and how many conversations end."""
     what = f"Plan: {short_counts(plan)}." if plan.pending else no_changes(plan)
     return " ".join(filter(None, (what, conversations(plan))))
 
 
 def _archived(plan: Plan) -> str:
-    """How many transcripts of the ended conversations are archived, or lost, where the fleet keeps them."""
+    """Return how many transcripts of the ended conversations are archived or lost, if the fleet keeps transcripts."""
     kept = plan.fleet.archive if plan.fleet is not None else None
     if kept is None:
         return ""

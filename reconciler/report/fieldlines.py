@@ -1,7 +1,7 @@
-"""Makes lines with signs from field rows: the part of a change that text, Markdown and HTML show alike.
+"""Makes lines with signs from the fields of rows: the part of a change that text, Markdown and HTML have in common.
 
-What changes is never cut here: whoever approves a prompt must be able to read it. A sink without room for all of it
-says how much is missing.
+A changed value is never cut here, because the person who approves a prompt must be able to read it. A sink without room
+for all of it says how much is missing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from reconciler.report.style import Style
 from reconciler.report.view import FEW, ChangeRow, Field, Value
 from reconciler.report.wording import Piece, text_diff
 
-# What reads as one of our marks around words that came, went or vary, and what would make one at the edge of such words.
+# Braces that would read as our marks around added, removed or varying words, inside a text and at its edges.
 _MARK = re.compile(r"\{(?=[-+~])|(?<=[-+~])\}")
 _EDGE = re.compile(r"^\}|\{$")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One line below a change: `sign` is one of `+ - ~` or a space, `depth` how far it stands in."""
+    """One line below a change: `sign` is one of `+ - ~` or a space, `depth` its level of indentation."""
 
     sign: str
     depth: int
@@ -35,9 +35,9 @@ class Shown:
 
 
 class FieldLines:
-    """Writes fields as lines, and a text that many rows share only once: the others point to the first.
+    """Writes fields as lines. A text that many rows share is written once, and later rows refer to the first.
 
-    `two_sided` writes a changed line of a text as an old and a new one, for diff viewers.
+    `two_sided` writes a changed line of a text as an old and a new line, for diff viewers.
     """
 
     def __init__(self, style: Style, *, two_sided: bool = False) -> None:
@@ -48,7 +48,7 @@ class FieldLines:
         self._has_shown_hole = False
 
     def of(self, field: Field, owner: str) -> Iterator[Shown]:
-        """A field as lines; `owner` names the row that it belongs to."""
+        """Yield a field as lines; `owner` names the row that it belongs to."""
         forces = f"   {self._style.paint('# forces replacement', 31)}" if field.forces else ""
         name = self._plain(field.path)
         if not any(is_long(each.before) or is_long(each.after) for each in field.values):
@@ -77,7 +77,7 @@ class FieldLines:
         note: str,
         holes: Mapping[str, Hole],
     ) -> Iterator[Shown]:
-        """A value with a long text: what stands behind the name, then its lines, or where they stand already."""
+        """Yield the lines of a value with a long text, or a reference to the row that shows the same lines."""
         self._holes = {each: self._hole(hole) for each, hole in holes.items()}
         self._has_shown_hole = False
         title, found = self._text(value.before, value.after)
@@ -96,7 +96,7 @@ class FieldLines:
         return f"   {self._style.dim(self._style.text(f'# {note}'))}" if note else ""
 
     def _text(self, before: Side, after: Side) -> tuple[str, Iterator[Shown]]:
-        """What stands behind the field's name, and the lines below it."""
+        """Return the text behind the field's name, and the lines below it."""
         arrow = self._style.text("->")
         if is_text(before) and is_text(after):
             return ":", self._text_lines(str(before), str(after))
@@ -144,7 +144,7 @@ class FieldLines:
     # --- long texts -----------------------------------------------------------------------------------------
 
     def _whole(self, sign: str, text: str) -> Iterator[Shown]:
-        """A text that is all new or all old."""
+        """Yield the lines of a text that is all new or all old."""
         for line in text.split("\n"):
             yield Shown(sign, 1, self._painted(sign, self._plain(line)))
 
@@ -171,7 +171,7 @@ class FieldLines:
         return f"{{{piece.kind}{_spelled(self._plain(piece.text), _EDGE)}{piece.kind}}}"
 
     def _plain(self, text: str) -> str:
-        """Foreign text, of which nothing hides and nothing reads as a mark of ours; places that vary by their values."""
+        """Return foreign text with invisible characters and our marks escaped, and holes shown by their values."""
         if not self._holes:
             return self._style.text(_spelled(visible(text)))
         shown, at = "", 0
@@ -184,14 +184,14 @@ class FieldLines:
         return shown + self._style.text(_spelled(visible(text[at:])))
 
     def merged(self, found: Merged) -> str:
-        """The one text of a merged row, on one line."""
+        """Return the text of a merged row, on one line."""
         self._holes = {each: self._hole(hole) for each, hole in found.holes.items()}
         text = self._plain(found.texts[0])
         self._holes = {}
         return text
 
     def _hole(self, hole: Hole) -> str:
-        """The first values of a place that varies, between marks."""
+        """Return the first values of a hole, between marks."""
         values = [_spelled(_spelled(visible(each)), _EDGE) or "(nothing)" for each in hole.values]
         more = [f"… {hole.count:,} values"] if hole.count > len(values) else []
         text = self._style.text(" | ".join([*values, *more]))
@@ -199,7 +199,7 @@ class FieldLines:
 
 
 def _alike(values: Sequence[Value]) -> list[tuple[Value, Merged]]:
-    """Values with long texts as few that stand for all that are alike."""
+    """Return values with long texts, similar ones merged into one."""
     pairs = [(each.before, each.after) for each in values]
     sides = [[str(side) if is_text(side) else "" for side in pair] for pair in pairs]
     apart = [tuple("" if is_text(side) else in_line(side) for side in pair) for pair in pairs]
@@ -216,14 +216,14 @@ def _alike(values: Sequence[Value]) -> list[tuple[Value, Merged]]:
 
 
 def row_subject(row: ChangeRow) -> str:
-    """Whom a row is about, visible: an address, or how many agents."""
+    """Return the address of a row, or the number of its agents, with invisible characters escaped."""
     if len(row.addresses) == 1:
         return visible(str(row.address))
     return plural(len(row.addresses), "agent", "agents")
 
 
 def row_place(row: ChangeRow) -> str:
-    """Where the files ask for a row: the place, or the first and the last of them."""
+    """Return the place in the files that asks for a row, or the first and the last place."""
     if not row.places:
         return ""
     first, last = min(row.places), max(row.places)
@@ -234,7 +234,7 @@ def row_place(row: ChangeRow) -> str:
 
 
 def row_unchanged(row: ChangeRow) -> str:
-    """How many leaves of each agent stay as they are."""
+    """Return how many leaves of each agent are unchanged; empty if that is zero or unknown."""
     if row.unchanged is None or not row.unchanged[1]:
         return ""
     least, most = row.unchanged
@@ -242,14 +242,14 @@ def row_unchanged(row: ChangeRow) -> str:
 
 
 def row_steps(row: ChangeRow) -> list[str]:
-    """What an apply does for a row, step by step; for several agents, the steps of the first."""
+    """Return the steps of an apply for a row; for several agents, the steps of the first."""
     steps = [f"{number}. {visible(step_words(step))}" for number, step in enumerate(steps_of(row.change), 1)]
     whose = f"the steps of {visible(str(row.address))}; those of the others are alike"
     return [*([whose] if len(row.addresses) > 1 else []), *(steps or ["no steps: it is not done"])]
 
 
 def row_texts(texts: Sequence[str]) -> list[str]:
-    """Reasons as they are shown, visible; those that differ by a few words as one."""
+    """Return reasons with invisible characters escaped; those that differ in a few words are merged."""
     if len(texts) < 2:
         return [visible(each) for each in texts]
     lines = FieldLines(Style(colour=False))

@@ -1,6 +1,6 @@
-"""What a plan or drift says at lines of the files, as problems of a few rules: what must be seen first comes first.
+"""The findings of a plan or drift at lines of the files, as problems of a few rules, the most important first.
 
-Code hosts show them as annotations, alerts and findings of code quality; `problem_formats` writes those.
+Code hosts show them as annotations, alerts and code quality findings; `problem_formats` writes those.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ _RULES: Mapping[str, tuple[str, str]] = {
 
 
 def explained(rule: str) -> tuple[str, str]:
-    """What a rule of plans is about, and all that is to be said of it."""
+    """Return the summary of a rule about plans, and its whole explanation."""
     return _RULES[_LIMIT if rule.startswith("limit-") else rule]
 
 
 def of_plan(plan: Plan) -> tuple[Problem, ...]:
-    """Dangers, refusals, what ends a conversation, and what is held, each at the line that causes it."""
+    """Return dangers, refusals, changes that end a conversation, and holds, each at the line that causes it."""
     rows = change_rows(plan, by_place=True)
     refusals = (each for each in plan.refusals if each.limit != "secret-host")
     return (
@@ -84,7 +84,7 @@ def of_plan(plan: Plan) -> tuple[Problem, ...]:
 
 
 def of_drift(plan: Plan) -> tuple[Problem, ...]:
-    """All that drifted, what ends a conversation first."""
+    """Return all drift, changes that end a conversation first."""
     rows = change_rows(plan, bare=frozenset({Action.JOIN}), by_place=True)
     return tuple(
         _change("drift", row)
@@ -97,7 +97,7 @@ def _refusal(found: Refusal) -> Problem:
 
 
 def _change(rule: str, row: ChangeRow) -> Problem:
-    """A row as a warning at its place: what happens, why, the fields that force it, and to whom."""
+    """Return a row as a warning at its place: the change, its reasons, the fields that force it, and the agents."""
     fields = FieldLines(Style(colour=False))
     forcing = [field for field in row.fields if field.forces] or row.fields
     shown = [next(iter(fields.of(field, str(row.address)))) for field in forcing]
@@ -127,7 +127,7 @@ def _dangers(plan: Plan) -> Iterator[Problem]:
 
 
 def _places(plan: Plan) -> Mapping[tuple[str, str], Span]:
-    """Reference and host of each danger -> the line of the address that it would go to, else that of the reference."""
+    """Return for each danger's reference and host the line of the address that it goes to, else of the reference."""
     wanted = {(each.reference, each.host) for each in plan.dangers}
     found: dict[tuple[str, str], Span] = {}
     for change in plan.pending:
@@ -141,7 +141,7 @@ def _places(plan: Plan) -> Mapping[tuple[str, str], Span]:
 
 
 def _sent(change: Change) -> Iterator[tuple[tuple[str, str], Path, Mapping[str, Tree]]]:
-    """The references of a change's body with each host that they go to, and where they stand."""
+    """Yield the references of a change's body with each host that they go to, and their paths."""
     spec = spec_of(change)
     properties: Mapping[str, Tree] = spec.body.properties if spec is not None else {}
     for path, reference in tree_references(properties):

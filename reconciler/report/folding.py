@@ -1,4 +1,4 @@
-"""Folds the long lines of a text: nothing of a prompt is cut, and no line is beyond what a terminal can search."""
+"""Folds the long lines of a text: nothing of a prompt is cut, and no line is longer than a terminal can search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 LONGEST = 240
 _DEEPEST = 40
-# What is looked at of a line at a time: a prompt may be one line of a megabyte.
+# How much of a line is examined at a time: a prompt may be one line of a megabyte.
 _WINDOW = 8 * LONGEST
 _CODE = re.compile(r"\x1b\[[0-9;]*m")
 _RESET = "\x1b[0m"
@@ -14,9 +14,9 @@ _AGAIN = "↳ "
 
 
 def folded(text: str, width: int = LONGEST) -> str:
-    """The text with every line of more characters continued below itself, after an arrow.
+    """Return the text with each line longer than `width` continued on further lines, after an arrow.
 
-    A line is parted at spaces, and inside a word only where it would be longer than `LONGEST`.
+    A line is split at spaces, and inside a word only if the word is longer than `LONGEST`.
     """
     lines = text.split("\n")
     if all(len(line) <= width for line in lines):
@@ -25,7 +25,7 @@ def folded(text: str, width: int = LONGEST) -> str:
 
 
 def _line(line: str, width: int) -> str:
-    """One line in several; colours end with each and begin again."""
+    """Return one line as several; colours end with each line and begin again on the next."""
     indent = min(len(line) - len(line.lstrip(" ")) + 4, _DEEPEST, width // 3)
     head = " " * indent + _AGAIN
     lines: list[str] = []
@@ -43,7 +43,7 @@ def _line(line: str, width: int) -> str:
 
 
 def _end(text: str, room: int, most: int) -> int:
-    """How much of a text fits, colour codes not counted: up to the last space in the room, or the first after it."""
+    """Return how many characters fit, colour codes not counted: to the last space in the room, or the first after."""
     shown = space = at = 0
     for part in _CODE.split(text):
         for offset, character in enumerate(part):

@@ -1,6 +1,6 @@
-"""Groups the changes of a plan that differ only in values: what people read does not grow with copies.
+"""Groups the changes of a plan that differ only in values, so that a report does not grow with copies.
 
-The one home of what is alike; every format shows these groups, and JSON each change.
+The only place that decides which changes are similar; every format shows these groups, and JSON each change.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from reconciler.plan.diff import ABSENT, Absent, FieldDiff
 from reconciler.plan.steps import overlaps
 from reconciler.report.shown import UNKNOWN, Side
 
-# Words that name one agent: ids of the service, names of ours, digests.
+# Words that identify one agent: ids of the service, names, digests.
 _ID = re.compile(r"\b(?=[\w.-]*\d)[\w.-]{8,}")
 
-# Reasons whose texts speak of one agent alone: of another one, of an earlier address, of a count.
+# Reasons whose texts hold details of one agent: another agent, an earlier address, a count.
 _OF_ONE = frozenset({Because.RENAMED, Because.BESIDE, Because.BACKING_OFF})
 
 
 @dataclass(frozen=True, slots=True)
 class BodyPart:
-    """A part of a body before and after, as far as either is known; a whole subtree where all of it comes or goes."""
+    """A part of a body before and after, as far as known; a whole subtree if all of it is added or removed."""
 
     path: Path
     before: Side
@@ -59,7 +59,7 @@ class BodyPart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Changes that are shown as one, in the order of their addresses; `parts` of each, alike in everything but values."""
+    """Changes that are shown as one, in the order of their addresses; their `parts` differ in values only."""
 
     changes: tuple[Change, ...]
     parts: tuple[tuple[BodyPart, ...], ...]
@@ -68,9 +68,9 @@ class Group:
 def grouped(
     changes: Iterable[Change], plan: Plan, *, full: bool = False, bare: frozenset[Action] = frozenset()
 ) -> tuple[Group, ...]:
-    """The changes in groups, in the order of their first addresses; `full` makes a group of each.
+    """Return the changes in groups, in the order of their first addresses; `full` makes a group of each.
 
-    Of acts in `bare` no parts are shown.
+    For acts in `bare` no parts are shown.
     """
     found: dict[Hashable, list[tuple[Change, tuple[BodyPart, ...]]]] = {}
     risky = frozenset((each.reference, each.host) for each in plan.dangers)
@@ -79,7 +79,7 @@ def grouped(
         parts = () if action_of(act) in bare else tuple(parts_of(act))
         endangers = sent_to(change) & risky if risky else None
         where = tuple((part.path, part.forces) for part in parts)
-        # Which address adopts which agent is what a reviewer has to check: each stands by itself.
+        # A reviewer has to check which address adopts which agent, so each is shown by itself.
         alone = full or act.reason.because is Because.ADOPT_DECLARED
         key = number if alone else (_kind(change, act), endangers, where)
         found.setdefault(key, []).append((change, parts))
@@ -93,7 +93,7 @@ def grouped(
 def _of_one_shape(
     rows: list[tuple[Change, tuple[BodyPart, ...]]],
 ) -> Iterable[list[tuple[Change, tuple[BodyPart, ...]]]]:
-    """The rows in groups whose trees have the same keys; mostly all of them have, which is seen at a glance."""
+    """Return the rows in groups whose trees have the same keys; usually that is one group, which is found quickly."""
     sides = [column for parts in zip(*(parts for _, parts in rows), strict=True) for column in _sides(parts)]
     if all(map(_is_uniform, sides)):
         return [rows]
@@ -109,7 +109,7 @@ def _sides(parts: Sequence[BodyPart]) -> tuple[list[Side], list[Side]]:
 
 
 def _is_uniform(column: Sequence[Any]) -> bool:
-    """Whether all trees of a column have the same keys in the same order."""
+    """Return whether all trees of a column have the same keys in the same order."""
     first = column[0]
     if all(each is first for each in column):
         return True
@@ -128,14 +128,14 @@ def _is_uniform(column: Sequence[Any]) -> bool:
 
 
 def nameless(text: str, *own: str) -> str:
-    """A text without what names one agent: `own` words, ids and names of the service."""
+    """Return a text without the words that identify one agent: `own` words, ids and names of the service."""
     for word in own:
         text = text.replace(word, "\0") if word else text
     return _ID.sub("\0", text)
 
 
 def _kind(change: Change, act: Act | Keep) -> Hashable:
-    """What changes of one group have in common besides their fields."""
+    """Return what the changes of one group have in common besides their fields."""
     record = _record(act)
     held = change.reason if isinstance(change, Hold) else None
     address = change.address
@@ -169,11 +169,11 @@ def _record(act: Act | Keep) -> Record | None:
 
 
 def parts_of(act: Act | Keep) -> Iterable[BodyPart]:
-    """What an act changes of a body, at the paths of the body's tree."""
+    """Return the parts of a body that an act changes, at their paths in the body's tree."""
     if isinstance(act, Join):
         return _whole(act, ABSENT)
     if isinstance(act, Replace) and act.target.record is None:
-        return _whole(act, UNKNOWN)  # nobody knows what it has: all that its successor is sent may be new
+        return _whole(act, UNKNOWN)  # its body is not known, so all fields may be new
     if isinstance(act, Adopt):
         return _sent(act.values)
     if isinstance(act, Update) and act.target.record is not None and act.target.record.unsent:
@@ -202,7 +202,7 @@ def _difference(diff: FieldDiff, record: Record | None) -> BodyPart:
 
 
 def _is_declared_only(diff: FieldDiff, record: Record) -> bool:
-    """Whether a recorded value is what the files said at an adoption: the service never tells what an agent runs with."""
+    """Return whether a recorded value was only declared, at an adoption; the agent's own value is unknown."""
     return record.declared and diff.forces_replacement and diff.path[:1] == ("properties",)
 
 
@@ -210,16 +210,16 @@ _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 class _Shapes:
-    """Numbers for the shapes of trees: equal where they have the same keys. A subtree that agents share is walked once."""
+    """Numbers the shapes of trees: equal for the same keys. A subtree that agents share is walked once."""
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
         self._known: dict[int, int] = {}
-        self._kept: list[object] = []  # an id is good for as long as its object lives
+        self._kept: list[object] = []  # an id is unique only among living objects
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def of_parts(self, parts: Sequence[BodyPart]) -> Hashable:
-        """What the parts of alike changes have in common: everything but the values."""
+        """Return what the parts of similar changes have in common: everything but the values."""
         return tuple((part.path, part.forces, self._of(part.before), self._of(part.after)) for part in parts)
 
     def _of(self, value: Side) -> int:

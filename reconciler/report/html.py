@@ -1,4 +1,4 @@
-"""Pages of HTML: no script, no request, nothing of it from elsewhere; dark and light as the reader likes. Plans and drift."""
+"""Plans and drift as pages of HTML: without scripts and requests, in the reader's dark or light scheme."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _CLASSES = {31: "red", 32: "green", 33: "amber", 35: "violet", 2: "dim"}
 
 @dataclass(frozen=True, slots=True)
 class HtmlStyle(Style):
-    """Paints with elements instead of a terminal's codes."""
+    """Paints with HTML elements instead of terminal codes."""
 
     colour: bool = True
 
@@ -87,14 +87,14 @@ class HtmlStyle(Style):
 
 
 def render_plan(plan: Plan, *, full: bool = False, explain: bool = False) -> str:
-    """A whole plan; `full` shows each change by itself, `explain` adds the steps of each."""
+    """Return a plan as a page; `full` shows each change by itself, `explain` adds the steps of each."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
     rows = change_rows(plan, full=full)
     return page(f"Plan of {plan.owner}", _changes(plan, headline, rows, _notes(plan), explain=explain))
 
 
 def render_drift(drift: Drift, *, full: bool = False) -> str:
-    """Drift as the changes that undo it; `full` shows each by itself."""
+    """Return drift as a page with the changes that undo it; `full` shows each by itself."""
     rows = drift_rows(drift, full)
     told = [
         f"{sentences.plural(count, 'agent', 'agents')} {happened} ({word})"
@@ -105,7 +105,7 @@ def render_drift(drift: Drift, *, full: bool = False) -> str:
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """A page with a title; `body` are elements, a line each."""
+    """Return a page with a title; `body` holds elements, one a line."""
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -122,13 +122,13 @@ _BEGIN, _END = "<body>", "</body>"
 
 
 def joined(parts: Iterable[tuple[str, str]], end: Iterable[str]) -> str:
-    """Pages as one, each below its heading; an empty one is what could not be reported."""
+    """Return several pages as one, each below its heading."""
     bodies = [f"<h1>{plain(label)}</h1>\n{body_of(each)}" for label, each in parts]
     return page("Several fleets", [*bodies, *end])
 
 
 def body_of(whole: str) -> str:
-    """The elements of a page, to stand below a heading of another; foreign text holds no `<`, so the marks are ours."""
+    """Return the elements of a page, for use in another page; foreign text holds no `<`, so it cannot end them."""
     return whole.partition(f"\n{_BEGIN}\n")[2].rpartition(f"\n{_END}\n")[0].replace("h1>", "h2>")
 
 
@@ -147,12 +147,12 @@ def _changes(
 
 
 def plain(text: str) -> str:
-    """Foreign text as the text of an element, every character of it visible."""
+    """Return foreign text as the text of an element, with invisible characters escaped."""
     return escape(visible(text))
 
 
 def _front(plan: Plan) -> Iterator[str]:
-    """What must be seen before everything else; never folded."""
+    """Yield what must be seen first; it is never folded."""
     for danger in plan.dangers:
         word = "Allowed" if danger.allowed else "DANGER"
         yield f'<p class="danger"><b>{word}:</b> {plain(sentences.danger(danger))}</p>'
@@ -199,7 +199,7 @@ def _signs(rows: Sequence[ChangeRow]) -> Iterator[str]:
 
 
 def _change(row: ChangeRow, fields: FieldLines, explain: bool) -> str:
-    """One row, folded where it hangs up on nobody."""
+    """Return one row, folded if it ends no conversation."""
     before, bracket, after = row.headline.partition(" (")
     kind = "hangs" if row.ends_conversation else "dim"
     note = f'<span class="{kind}">{escape(bracket + after)}</span>' if after else ""
@@ -215,7 +215,7 @@ def _change(row: ChangeRow, fields: FieldLines, explain: bool) -> str:
 
 
 def name_list(addresses: Sequence[Address]) -> Iterator[str]:
-    """Every address in columns, where there are several."""
+    """Yield all addresses in columns, if there are several."""
     if len(addresses) > 1:
         yield (
             '<ul class="names">'
@@ -248,7 +248,7 @@ def _line(shown: Shown) -> str:
 
 
 def _unmanaged(plan: Plan) -> Iterator[str]:
-    """Foreign agents, last: they are never touched."""
+    """Yield the foreign agents, which come last because they are never touched."""
     if plan.unmanaged:
         count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
         rows = "\n".join(f"<li>{plain(sentences.foreign(each))}" for each in plan.unmanaged)

@@ -46,7 +46,7 @@ __all__ = ["FORMAT_VERSION", "plan_schema", "plan_tree", "render_plan"]
 
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 
-# Our word -> what Terraform's readers know.
+# Our word for a change -> the actions that readers of Terraform's plans know.
 TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
     Action.JOIN: ("create",),
     Action.UPDATE: ("update",),
@@ -62,12 +62,12 @@ TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
 
 
 def render_plan(plan: Plan) -> str:
-    """A plan as JSON text; equal plans are equal bytes."""
+    """Return a plan as JSON text; equal plans give equal bytes."""
     return as_json(plan_tree(plan)) + "\n"
 
 
 def plan_tree(plan: Plan) -> PlanDocument:
-    """A plan as a plain tree."""
+    """Return a plan as a plain tree."""
     changes = sorted(plan.changes, key=order_of)
     return {
         "format_version": FORMAT_VERSION,
@@ -111,7 +111,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
 
 
 def cost_tree(plan: Plan) -> CostTree:
-    """What runs before and after, and what it costs."""
+    """Return the number of agents before and after, and their cost."""
     cost = plan.cost
     return {
         "running_before": cost.before,
@@ -123,7 +123,7 @@ def cost_tree(plan: Plan) -> CostTree:
 
 
 def change_tree(plan: Plan, change: Change) -> ResourceChange:
-    """One address: our word for what happens, and Terraform's; the whole body before and after."""
+    """Return a change: our word for it and Terraform's, and the whole body before and after."""
     act = act_of(change)
     target = target_of(change)
     return {
@@ -157,13 +157,13 @@ def _terraform_change(change: Change) -> BodyChange:
         "replace_paths": [list(each.path) for each in forcing],
         "before_sensitive": before_hidden,
         "after_sensitive": after_hidden,
-        # The service returns no configuration: what runs is known only as far as we sent it ourselves.
+        # The service returns no configuration: what an agent runs with is known only if we sent it.
         "before_unknown": target is not None and (record is None or record.declared or record.unsent),
     }
 
 
 def _body(body: Body | None) -> tuple[dict[str, Tree] | None, bool | dict[str, Tree]]:
-    """A body for JSON, and where something of it was hidden; null and false where there is none."""
+    """Return a body for JSON, and where parts of it were hidden; null and false without a body."""
     if body is None:
         return None, False
     properties, hidden = masked(body.properties)
@@ -187,7 +187,7 @@ def _held(hold: Hold, act: Act | Keep) -> Held:
 
 
 def location_tree(where: Span | None) -> Location | None:
-    """A place in the files."""
+    """Return a place in the files as a tree."""
     return None if where is None else _place(where)
 
 
@@ -196,7 +196,7 @@ def _place(where: Span) -> Location:
 
 
 def diagnostic_tree(found: Problem) -> ProblemTree:
-    """One problem of the files."""
+    """Return a problem of the files as a tree."""
     return {
         "severity": "error" if found.is_error else "warning",
         "rule": found.rule,
@@ -210,7 +210,7 @@ def diagnostic_tree(found: Problem) -> ProblemTree:
 
 
 def unmanaged_tree(row: Unmanaged) -> UnmanagedTree:
-    """A foreign agent."""
+    """Return a foreign agent as a tree."""
     return {
         "agent_id": row.agent.agent_id,
         "name": row.agent.name,

@@ -1,7 +1,6 @@
-"""JUnit's XML: a report as suites of test cases, one case an address, for whoever shows the tests of a job.
+"""Reports as JUnit XML: suites of test cases, one case for each address, for viewers of a job's tests.
 
-Held to Jenkins' `junit-10.xsd` and to what GitLab's parser reads: neither knows a place in a file, so the text of a
-case says it.
+Follows Jenkins' `junit-10.xsd` and GitLab's parser. Neither knows a place in a file, so the text of a case names it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from reconciler.report.view import location_of
 
 
 class Outcome(StrEnum):
-    """What became of a test case; the name of the element that says so, but for the first."""
+    """The outcome of a test case; except for `passed` it is the name of its element."""
 
     PASSED = "passed"
     SKIPPED = "skipped"
@@ -32,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test case: `summary` is its message in a line, `text` all that is to be said; both are foreign text."""
+    """One test case: `summary` is its message on one line, `text` the details; both are foreign text."""
 
     name: str
     outcome: Outcome = Outcome.PASSED
@@ -42,17 +41,17 @@ class Case:
 
 
 def suites(parts: Iterable[str]) -> str:
-    """Suites as one document."""
+    """Return suites as one document."""
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", *parts, "</testsuites>\n"])
 
 
 def joined(documents: Iterable[str]) -> str:
-    """The suites of several documents that `suites` made, as one."""
+    """Return the suites of several documents made by `suites` as one document."""
     return suites(line for each in documents for line in each.rstrip("\n").split("\n")[2:-1])
 
 
 def suite(name: str, cases: Sequence[Case]) -> str:
-    """One suite; a case is a line."""
+    """Return one suite, with one case a line."""
     counts = {each: sum(1 for case in cases if case.outcome is each) for each in Outcome}
     head = (
         f'<testsuite name="{xml(name)}" tests="{len(cases)}" failures="{counts[Outcome.FAILED]}" '
@@ -75,27 +74,27 @@ def _case(suite_name: str, case: Case) -> str:
 
 
 def of_plan(plan: Plan) -> str:
-    """A plan: dangers and refusals fail, holds are skipped, every other address passes and says what is done to it."""
+    """Return a plan as a suite: dangers and refusals fail, holds are skipped, other addresses pass."""
     risks = [each for each in findings.of_plan(plan) if each.is_error]
     cases = [*map(_problem, risks), *_addresses(plan, Outcome.PASSED)]
     return suites([suite(f"plan {plan.owner}", cases)])
 
 
 def of_drift(plan: Plan) -> str:
-    """Drift: every address that is not as last applied fails; a suite without a case would be shown as no result."""
+    """Return drift as a suite: every address that drifted fails. Without drift it has one case that passes."""
     cases = list(_addresses(plan, Outcome.FAILED)) or [Case("no drift")]
     return suites([suite(f"drift {plan.owner}", cases)])
 
 
 def of_checked(checked: Checked, root: str) -> str:
-    """A check of the files: errors fail, warnings pass, and so does every address of files that are right."""
+    """Return a check of the files as a suite: errors fail, warnings and the addresses of valid files pass."""
     found = sorted(checked.diagnostics, key=Problem.sort_key)
     cases = [*map(_problem, found), *(Case(str(each)) for each in checked.addresses)]
     return suites([suite(f"validate {root or '.'}", cases)])
 
 
 def broken(label: str, message: str) -> str:
-    """The suite of a fleet that could not be reported."""
+    """Return the suite of a fleet that could not be reported."""
     return suites([suite(label, [Case(label, Outcome.BROKEN, message, kind="error")])])
 
 
@@ -107,7 +106,7 @@ def _problem(found: Problem) -> Case:
 
 
 def _addresses(plan: Plan, pending: Outcome) -> Iterator[Case]:
-    """One case an address; `pending` is what a change that is not made yet makes of it."""
+    """Yield one case for each address; `pending` is the outcome of a change that is not made yet."""
     for changes in same(plan.changes, lambda each: each.address):
         open_ones = [each for each in changes if not isinstance(each, Keep)]
         if not open_ones:
@@ -122,7 +121,7 @@ def _addresses(plan: Plan, pending: Outcome) -> Iterator[Case]:
 
 
 def _told(plan: Plan, address: Address, change: Change) -> str:
-    """What happens to an address, why, and where that is written."""
+    """Return what happens to an address, why, and the place in the files."""
     act = act_of(change)
     held = f", held because {change.reason.text}" if isinstance(change, Hold) else ""
     where = location_of(plan, change)

@@ -1,4 +1,4 @@
-"""The summary at the end of an apply: every change with its result, why what is missing was not done, how to go on."""
+"""The summary at the end of an apply: every change with its result, why changes were not made, and how to go on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reconciler.report.problems import render_error
 from reconciler.report.progress import DONE, finished_tree, outcome
 from reconciler.report.style import Style
 
-# What needs a person comes first.
+# The order of the sections: what needs a person comes first.
 _OPEN = (Result.FAILED, Result.UNKNOWN, Result.HELD, Result.DEFERRED, Result.SKIPPED)
 _WORDS = {
     Result.FAILED: "failed",
@@ -44,7 +44,7 @@ _TITLES = {
 }
 
 
-# How each kind of hold is lifted, in the order in which it is said.
+# How each kind of hold is lifted, in the order of the output.
 _LIFTS = {
     Because.PROTECTED: "protected: write `protect: false` for it under `lifecycle` and apply; an agent that the files "
     "dropped is declared once more with that",
@@ -60,9 +60,9 @@ _LIFTS = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is said after the counts: the command that goes on, if any does, and how holds are lifted.
+    """The text after the counts: the command that goes on, if there is one, and how holds are lifted.
 
-    `verb` is what the run was: Apply or Destroy.
+    `verb` names the run: Apply or Destroy.
     """
 
     resume: str = ""
@@ -72,7 +72,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an apply as it is reported: what was done, what is said after it, and what was planned, if that is known."""
+    """The end of an apply for a report: its ledger, the text after it, and its plan if that is known."""
 
     ledger: Ledger
     ending: Ending
@@ -80,7 +80,7 @@ class Finish:
 
 
 def lifts_of(plan: Plan) -> tuple[str, ...]:
-    """How the holds of a plan are lifted, a line for each kind."""
+    """Return how the holds of a plan are lifted, a line for each kind."""
     found = {change.reason.because for change in plan.changes if isinstance(change, Hold)}
     return tuple(text for because, text in _LIFTS.items() if because in found)
 
@@ -94,7 +94,7 @@ def render(
     full: bool = False,
     width: int = LONGEST,
 ) -> str:
-    """The final summary; what came of several agents alike is said once, unless `full`. `quiet`: not what was done."""
+    """Return the final summary; `full` shows each agent by itself, `quiet` leaves out what was done."""
     style = Style(colour)
     blocks = ["\n".join(_section_lines(each, style)) for each in sections(ledger, full=full)]
     if ledger.broken is not None and not is_cut_short(ledger):
@@ -113,7 +113,7 @@ def render(
 
 
 def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
-    """The final summary for a job's page or a comment; every address is in it, many of them as a shell's braces."""
+    """Return the final summary for a job's page or a comment; it names every address, if need be as shell braces."""
     text = _markdown(ledger, ending, every, full)
     return text if len(text) <= BUDGET else _markdown(ledger, ending, _braced, full)
 
@@ -159,7 +159,7 @@ def _markdown(
 
 
 def tree(ledger: Ledger) -> dict[str, Any]:
-    """The final summary as a plain tree."""
+    """Return the final summary as a plain tree."""
     broken = ledger.broken
     return {
         "format_version": FORMAT_VERSION,
@@ -176,7 +176,7 @@ def tree(ledger: Ledger) -> dict[str, Any]:
 
 
 def tally(ledger: Ledger) -> str:
-    """`2 joined, 1 updated; 1 failed`, in the order of the plan's summary."""
+    """Return `2 joined, 1 updated; 1 failed`, in the order of the plan's summary."""
     done = Counter(row.action for row in ledger.finished if row.result is Result.DONE)
     good = [f"{done[action]} {DONE[action]}" for action in Action if done[action]]
     counts = ledger.counts()
@@ -185,26 +185,26 @@ def tally(ledger: Ledger) -> str:
 
 
 def _word(ledger: Ledger, result: Result, words: Mapping[Result, str]) -> str:
-    """What a result is called: what was in flight when the run was interrupted is that, whatever becomes of it."""
+    """Return the words for a result; unknown changes of an interrupted run are called interrupted."""
     if ledger.interrupted and result is Result.UNKNOWN:
         return "interrupted" if words is _WORDS else "Interrupted in flight (the next apply finds out)"
     return words[result]
 
 
 def verdict(ledger: Ledger, ending: Ending) -> str:
-    """How a run ended, in two words."""
+    """Return how a run ended, in two words."""
     if ledger.interrupted:
         return f"{ending.verb} interrupted"
     return f"{ending.verb} {'complete' if ledger.is_complete else 'incomplete'}"
 
 
 def is_cut_short(ledger: Ledger) -> bool:
-    """Whether all that broke the run is that it was told to stop, which is said anyway."""
+    """Return whether the run only ended because it was told to stop, which is reported elsewhere."""
     return ledger.interrupted and isinstance(ledger.broken, CutShort)
 
 
 def afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
-    """What is said after the counts."""
+    """Yield the sentences after the counts."""
     if ledger.interrupted:
         yield "Calls in flight were finished or are recorded."
     if ledger.counts()[Result.HELD]:
@@ -213,7 +213,7 @@ def afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What was not done for one cause: a title, and groups of addresses of which the same is said, with what is said."""
+    """The changes with one result that is not done: a title, and groups of addresses with the same lines of text."""
 
     title: str
     result: Result
@@ -221,7 +221,7 @@ class Unfinished:
 
 
 def sections(ledger: Ledger, *, full: bool = False) -> Iterator[Unfinished]:
-    """What needs a person first; `full` makes a group of each address."""
+    """Yield the unfinished changes, those that need a person first; `full` makes a group of each address."""
     for result in _OPEN:
         rows = [each for each in ledger.finished if each.result is result]
         if rows:
@@ -230,7 +230,7 @@ def sections(ledger: Ledger, *, full: bool = False) -> Iterator[Unfinished]:
 
 
 def notices(ledger: Ledger) -> list[str]:
-    """The notices, without the one that repeats what broke the run."""
+    """Return the notices, without the one that repeats the error that stopped the run."""
     broken = ledger.broken
     return [each for each in ledger.notices if broken is None or broken.message not in each]
 
@@ -249,14 +249,14 @@ def _section_lines(section: Unfinished, style: Style) -> Iterator[str]:
 
 
 def _alike(rows: list[Finished], full: bool) -> tuple[tuple[Finished, ...], ...]:
-    """The rows of which the same is said, but for the names of their agents."""
+    """Return the rows in groups whose texts differ only in agents' names and ids."""
     if full:
         return tuple((row,) for row in rows)
     return same(rows, lambda row: (row.action, nameless(row.detail, str(row.address), row.agent_id)))
 
 
 def _outcomes(group: Sequence[Finished]) -> list[str]:
-    """What came of the changes of a group; ids of agents where there is one."""
+    """Return the results of a group's changes, with the agent's id if there is one agent."""
     if len(group) == 1:
         return [outcome(group[0])]
     details = row_texts(tuple(dict.fromkeys(row.detail for row in group)))
@@ -265,12 +265,12 @@ def _outcomes(group: Sequence[Finished]) -> list[str]:
 
 
 def done_by_kind(ledger: Ledger) -> list[tuple[Action, list[Address]]]:
-    """What was done, by kind."""
+    """Return the addresses of the changes that were made, by kind."""
     done = [row for row in ledger.finished if row.result is Result.DONE]
     return [(rows[0].action, [row.address for row in rows]) for rows in same(done, lambda row: row.action)]
 
 
 def _named(word: str, addresses: Sequence[Address], style: Style) -> Iterator[str]:
-    """`  joined: a, b, c`, further lines below the first address."""
+    """Yield `  joined: a, b, c`, with further lines below the first address."""
     for number, line in enumerate(shortened(addresses)):
         yield f"{' ' * (len(word) + 4)}{style.good(line)}" if number else f"  {style.good(f'{word}: {line}')}"

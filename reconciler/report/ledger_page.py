@@ -25,7 +25,7 @@ _BAD = frozenset({Result.FAILED, Result.UNKNOWN})
 
 
 def render(finish: Finish, *, full: bool = False) -> str:
-    """What became of every address, what needs a person open and first; then the plan."""
+    """Return a page with the result of every address, unfolded and first if it needs a person; then the plan."""
     ledger, ending = finish.ledger, finish.ending
     title = f"{verdict(ledger, ending)}: {tally(ledger)}"
     planned = body_of(render_plan(finish.plan, full=full)) if finish.plan is not None else ""
@@ -51,7 +51,7 @@ def _body(ledger: Ledger, ending: Ending, full: bool) -> Iterator[str]:
 
 
 def _group(addresses: Sequence[Address], outcomes: Sequence[str], *, is_open: bool) -> str:
-    """Addresses with what came of them, which is escaped already but for HTML."""
+    """Return addresses with their outcomes, which are escaped already except for HTML."""
     subject = str(addresses[0]) if len(addresses) == 1 else plural(len(addresses), "agent", "agents")
     title = f"<b>{plain(subject)}</b> {plain(outcomes[0])}"
     more = [f'<p class="note">{plain(each)}</p>' for each in outcomes[1:]]

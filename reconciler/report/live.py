@@ -1,6 +1,6 @@
-"""Progress of an apply in a terminal: finished changes as lines, below them what runs now and for how long.
+"""Progress of an apply in a terminal: finished changes as lines, below them the running ones with their times.
 
-A view over a console that is given to it. rich is imported when somebody looks.
+Draws on the console that it is given. rich is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-# So many running changes have a line of their own; the rest is counted.
+# How many running changes have a line of their own; the rest is counted.
 _MOST_LINES = 8
 
 
@@ -34,7 +34,7 @@ class LiveProgress:
         self._total = total
         self._clock = clock
         self._running: dict[Address, tuple[str, float]] = {}
-        # The last word on each change: an agent that joined and ended at once has two, and is one.
+        # The latest result of each change: an agent that joined and ended at once has two results and counts once.
         self._ended: dict[tuple[Address, Action, str], Finished] = {}
         self._live: Live | None = None
 
@@ -55,7 +55,7 @@ class LiveProgress:
             self._live = None
 
     def handle(self, event: Event) -> None:
-        """Take note of an event; what has ended is printed above the view."""
+        """Record an event; a finished change is printed above the view."""
         match event:
             case Started(address, action):
                 self._running[address] = (DOING[action], self._clock())
@@ -85,7 +85,7 @@ class LiveProgress:
         self._console.print(Text(text, style=style))
 
     def renderable(self) -> RenderableType:
-        """The view as it is now."""
+        """Return the view as it is now."""
         from rich.console import Group
 
         now = self._clock()
@@ -99,7 +99,7 @@ class LiveProgress:
         return Group(*lines, self._line(self.counts(), "bold"))
 
     def counts(self) -> str:
-        """`3 of 20 done, 1 failed, 2 running`; what comes after the last change is said, too."""
+        """Return `3 of 20 done, 1 failed, 2 running`, or what the apply does after its last change."""
         counts = dict.fromkeys(Result, 0)
         for each in self._ended.values():
             counts[each.result] += 1

@@ -1,10 +1,10 @@
-"""The plan for a pull request's comment or a job's page: what matters first, within the room there is.
+"""The plan for a pull request's comment or a job's page: the most important parts first, within the room there is.
 
-Every address, danger, refusal and count is in it, however many there are. What does not fit into a comment of `budget`
-characters gives way in this order: addresses are spelled as a shell's braces (`compact`), the texts of fields are cut, and
-changes of one kind are one block. What is cut is counted at the top, because who reads half a prompt has
-approved the other half. Ten thousand names without any order fit into no comment: they make it a page of a job, which
-takes a megabyte.
+Every address, danger, refusal and count is in it, however many there are. If not everything fits into `budget`
+characters, it is shortened in this order: addresses become shell braces (`compact`), the texts of fields are cut, and
+changes of one kind become one block. What was cut is counted at the top, because a reader of half a prompt would
+approve the other half unseen. Ten thousand names without any order do not fit into a comment: then the result is a page
+of a job, which may have a megabyte.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from reconciler.report.risks import in_room, size
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 
-# GitHub refuses comments beyond 65,536 characters; what a bot puts around ours needs room as well.
+# GitHub refuses comments beyond 65,536 characters; text that a bot adds around ours needs room as well.
 BUDGET = 60_000
 
-# What the page of a GitHub job takes, less what else stands there.
+# The limit of a GitHub job's page, less room for other texts there.
 PAGE = 1_000_000
-# Room for what is said at the top of a comment that is cut, and at the end of each change that is.
+# Room for the notice at the top of a comment that was cut, and at the end of each change that was cut.
 _NOTICES = 700
 _SAYING_SO = 160
 _LONGEST_SECRET = 100
 
-# The order of the table and of the details, and what becomes of the conversation.
+# The order of the table and of the details, with what happens to the conversation.
 CONVERSATIONS = {
     Action.REPLACE: "ends",
     Action.LEAVE: "ends",
@@ -60,12 +60,12 @@ CONVERSATIONS = {
     Action.RENEW: "goes on",
 }
 RANK = {action: rank for rank, action in enumerate(CONVERSATIONS)}
-# GitHub colours lines that begin with `!`, and knows nothing of `~`.
+# GitHub colours diff lines that begin with `!`, but not with `~`.
 _DIFF_SIGNS = {"~": "!"}
 
 
 def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False, explain: bool = False) -> str:
-    """A plan as a comment of at most `budget` characters, or as a page.
+    """Return a plan as a comment of at most `budget` characters, or as a page.
 
     `full` shows each change by itself, `explain` adds the steps of each.
     """
@@ -90,7 +90,7 @@ def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False, explain
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How addresses are spelled, as words with a separator; `by_kind` makes one list of all that one thing happens to."""
+    """The form of addresses: words with a separator; `by_kind` makes one list of all addresses with the same change."""
 
     words: Callable[[Sequence[Address]], Iterable[str]]
     separator: str
@@ -108,7 +108,7 @@ def _plain(addresses: Sequence[Address]) -> Iterable[str]:
     return map(str, addresses)
 
 
-# Each shorter than the one before: a document has the first that fits.
+# Each is shorter than the one before; a document uses the first that fits.
 _FORMS = (_Form(_plain, ", "), _Form(braced, " "), _Form(braced, " ", by_kind=True))
 
 
@@ -121,10 +121,10 @@ def render_changes(
     budget: int = BUDGET,
     explain: bool = False,
 ) -> str:
-    """The changes of a plan in Markdown: a title (its kind and its headline), what they end, a table, and notes.
+    """Return the changes of a plan in Markdown: a title (kind and headline), ended conversations, a table, and notes.
 
-    The hidden first line, made from the kind, lets a bot find its comment again. What no form brings into the budget of
-    a comment is a page, or, where the budget is a share of one, the shortest that there is.
+    A bot finds its comment by the hidden first line, which is made from the kind. If no form fits into the budget of a
+    comment, the result is a page; if the budget is a share of a comment, it is the shortest form.
     """
     rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
     fields = FieldLines(Style(colour=False), two_sided=True)
@@ -146,9 +146,9 @@ def _document(
     form: _Form,
     budget: int,
 ) -> str:
-    """The document in a form; empty where its addresses leave no room for what happens to them, and another form may."""
+    """Return the document in a form; empty if its addresses leave no room for their changes and another form may."""
     if form.is_plain and sum(len(at.channel) + len(at.name) for each in blocks for at in each.named) > budget:
-        return ""  # seen before they are put in order
+        return ""  # checked before the costly sort
     kind, headline = title
     first = [marker(kind, plan.owner), f"### {prose(headline)}"]
     told = (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
@@ -168,7 +168,7 @@ def _document(
 
 
 def _said(sentence: str) -> str:
-    """One of our sentences, what it quotes as code; whatever else is in it stays prose."""
+    """Return one of our sentences with its quoted parts as code, and everything else as prose."""
     parts = re.split(r"`([^`]+)`", sentence)
     return "".join(code(each) if index % 2 else prose(each) for index, each in enumerate(parts) if each)
 
@@ -188,7 +188,7 @@ def _table(plan: Plan) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Details:
-    """One folded block a row, and what to say at the top where not all is in them."""
+    """One folded block for each row, and the notice for the top if text was cut."""
 
     blocks: list[str]
     missing: str = ""
@@ -196,9 +196,9 @@ class _Details:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One row: a title in HTML, why, the lines of its fields, and the addresses where there are several.
+    """One row: a title in HTML, its reasons, the lines of its fields, and its addresses if there are several.
 
-    It is open where it hangs up on several: nobody has to unfold who that is.
+    It is open if it ends several conversations, so that these addresses are seen without unfolding.
     """
 
     row: ChangeRow
@@ -210,27 +210,27 @@ class _Block:
     addresses: list[str] = field(default_factory=list)
 
     def spelled(self, form: _Form) -> _Block:
-        """The block with its addresses in a form."""
+        """Return the block with its addresses in a form."""
         return replace(self, addresses=form.lines(self.named)) if len(self.named) > 1 else self
 
     @property
     def size(self) -> int:
-        """How much room its lines take."""
+        """The number of characters of its lines."""
         return sum(len(line) + 1 for line in self.lines)
 
     @property
     def least(self) -> str:
-        """What is there in any case."""
+        """The block without its lines, which is always shown."""
         return self.with_lines([])
 
     def with_lines(self, lines: list[str]) -> str:
-        """The block with some of its lines."""
+        """Return the block with some of its lines."""
         named = f"\n\n{fenced(self.addresses)}" if self.addresses else ""
         return folded_block(self.title, f"{fenced([*self.why, *lines], 'diff')}{named}", is_open=self.is_open)
 
 
 def _details(blocks: Sequence[_Block], room: int) -> _Details:
-    """Every row, in full where all of it fits, else each within the same share of the room that there is for fields."""
+    """Return every row, complete if everything fits, else each within its share of the room."""
     sizes = [each.size for each in blocks]
     if sum(sizes) <= room:
         return _Details([each.with_lines(each.lines) for each in blocks])
@@ -246,13 +246,13 @@ def _details(blocks: Sequence[_Block], room: int) -> _Details:
 
 
 def _by_kind(blocks: Sequence[_Block]) -> list[_Block]:
-    """The blocks of each action as one that names whom it is about."""
+    """Return the blocks of each action as one block that names all their addresses."""
     found = same(blocks, lambda each: (each.row.action, each.row.symbol))
     return [_together(alike) if len(alike) > 1 else alike[0] for alike in found]
 
 
 def _together(blocks: Sequence[_Block]) -> _Block:
-    """Several changes as one: all their addresses, and below a line each, as far as there is room, why and what differs."""
+    """Return several changes as one block: all addresses, then as much of the reasons and fields as fits."""
     row = blocks[0].row
     named = tuple(address for each in blocks for address in each.named)
     what = f"{row.action}: the conversation {CONVERSATIONS[row.action]}"
@@ -263,7 +263,7 @@ def _together(blocks: Sequence[_Block]) -> _Block:
 
 
 def fair_share(sizes: Sequence[int], room: int) -> int:
-    """The most that each may use, where what the small ones leave goes to the large ones."""
+    """Return the most that each may use, if room that small ones leave is given to the large ones."""
     left = len(sizes)
     for each in sorted(sizes):
         if each * left > room:
@@ -274,7 +274,7 @@ def fair_share(sizes: Sequence[int], room: int) -> int:
 
 
 def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
-    """Lines within their share, and how many characters are missing."""
+    """Return lines within their share, and how many characters are missing."""
     if sum(len(line) + 1 for line in whole) <= share:
         return whole, 0
     lines: list[str] = []
@@ -284,7 +284,7 @@ def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
             break
         lines.append(line)
         room -= len(line) + 1
-    if room > _SAYING_SO:  # a part of a long line is better than nothing of it
+    if room > _SAYING_SO:  # show a part of a long line rather than nothing
         lines.append(whole[len(lines)][:room])
     lost = sum(map(len, whole)) - sum(map(len, lines))
     more = sentences.plural(lost, "more character", "more characters")
@@ -308,7 +308,7 @@ def _block(row: ChangeRow, fields: FieldLines, explain: bool) -> _Block:
 
 
 def folded_block(title: str, content: str, *, is_open: bool = False) -> str:
-    """A block that opens at a click; `title` is HTML."""
+    """Return a block that opens at a click; `title` is HTML."""
     return f"<details{' open' if is_open else ''}><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
@@ -318,7 +318,7 @@ def _diff_line(shown: Shown) -> str:
 
 
 def _unmanaged(plan: Plan, room: int) -> Iterator[str]:
-    """Foreign agents, last: they are never touched. Where they take more room, `status` has to show them."""
+    """Yield the foreign agents, which come last because they are never touched; only their number beyond `room`."""
     if plan.unmanaged:
         count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
         lines = [visible(sentences.foreign(each)) for each in plan.unmanaged]

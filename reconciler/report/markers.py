@@ -1,6 +1,6 @@
-"""What a bot finds in our Markdown again: the marker of each report, and the token of a review.
+"""Parts of our Markdown that a bot finds again: the marker of each report, and the token of a review.
 
-A marker stands on a line of its own outside code blocks, where no text of a fleet can begin a line.
+A marker is on a line of its own outside code blocks, where no text of a fleet can begin a line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.model.approval import Approval
 PLAN: Final = "plan"
 DRIFT: Final = "drift"
 APPLY: Final = "apply"
-# Of a check of a review, which nobody posts by itself.
+# The report of `plan --check`, which `ci comment` does not post.
 CHECK: Final = "check"
 
 _OWNER = r"[a-z][a-z0-9-]{0,19}\.(?:-|[a-z][a-z0-9-]{0,7})"
@@ -26,43 +26,43 @@ _TOKEN = re.compile(r"Approval: `([0-9a-f]{40}\.[0-9a-f]{40})`")
 
 
 def marker(kind: str, owner: object) -> str:
-    """The hidden first line of a report on a fleet and environment."""
+    """Return the hidden first line of a report on a fleet and environment."""
     return f"<!-- reconciler {kind}: {owner} -->"
 
 
 def is_owner(text: str) -> bool:
-    """Whether a text is a fleet and its environment, as a marker writes them: `hotel-desk.prod`, `hotel-desk.-`."""
+    """Return whether a text names a fleet and environment as markers do: `hotel-desk.prod`, `hotel-desk.-`."""
     return re.fullmatch(_OWNER, text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """One report with its marker as the first line of `text`."""
+    """One report; its marker is the first line of `text`."""
 
     kind: str
     owner: str
     text: str
 
     def of_kind(self, kind: str) -> Marked:
-        """The same report under the marker of another kind."""
+        """Return the same report under the marker of another kind."""
         rest = self.text.split("\n", 1)[1]
         return Marked(kind, self.owner, f"{marker(kind, self.owner)}\n{rest}")
 
     def without_plan(self) -> str:
-        """The marker and what came of an apply, the last part of its report, for where there is no room for the plan."""
+        """Return the marker and the last part of an apply's report, its results, for use without room for the plan."""
         lines = self.text.split("\n")
         last = max((place for place, line in _outside_code(lines) if line.startswith("### ")), default=0)
         return "\n".join([lines[0], "", *lines[last:]])
 
 
 def split(text: str) -> tuple[Marked, ...]:
-    """The reports in a document: one, or those of several fleets and environments. What has no marker is left out."""
+    """Return the reports in a document: one, or those of several fleets. Text without a marker is left out."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     lines = text.split("\n")
     starts = [place for place, line in _outside_code(lines) if _MARKER.fullmatch(line.rstrip())]
     found = []
     for start, end in pairwise([*starts, len(lines)]):
-        kind, owner = _MARKER.fullmatch(lines[start].rstrip()).groups()  # type: ignore[union-attr]  # it does
+        kind, owner = _MARKER.fullmatch(lines[start].rstrip()).groups()  # type: ignore[union-attr]  # only matching lines are in `starts`
         body = lines[start:end]
         if len(starts) > 1 or start:
             body = body[: _own_part(body)]
@@ -71,7 +71,7 @@ def split(text: str) -> tuple[Marked, ...]:
 
 
 def _own_part(lines: list[str]) -> int:
-    """How many lines of a document of several belong to its first report: the next heading, or the table, ends it."""
+    """Return how many lines belong to the first of several reports: it ends at the next heading or at the table."""
     for place, line in _outside_code(lines):
         if line.startswith("## ") or line == "| fleet | result |":
             return place
@@ -79,7 +79,7 @@ def _own_part(lines: list[str]) -> int:
 
 
 def approval_in(text: str) -> Approval | None:
-    """The token that a report shows on a line of its own (`sentences.approval`); None where it shows none, or two."""
+    """Return the token that a report shows on a line of its own (`sentences.approval`); None without exactly one."""
     found = {
         match[1] for _, line in _outside_code(text.split("\n")) if (match := _TOKEN.fullmatch(line.rstrip()))
     }
@@ -87,7 +87,7 @@ def approval_in(text: str) -> Approval | None:
 
 
 def _outside_code(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """The lines that stand in no code block, with their places."""
+    """Yield the lines outside code blocks, with their numbers."""
     fence = ""
     for place, line in enumerate(lines):
         match = _FENCE.match(line)

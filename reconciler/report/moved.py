@@ -1,4 +1,4 @@
-"""What has moved between a plan that was reviewed and the plan of today, row by row."""
+"""The difference between a plan that was reviewed and the plan of today, row by row."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Rows as (action, address): those that were not reviewed, those not needed any more, those that differ in fields.
+    """Rows as (action, address): added since the review, not needed any more, and changed in other fields.
 
-    `files` says in words how the files differ from those that were reviewed; `same` counts the rows that are as they were.
+    `files` says in words how the files differ from the reviewed ones; `same` counts the rows that are as reviewed.
     """
 
     owner: Owner
@@ -35,20 +35,20 @@ class Moved:
 
 
 def render_text(moved: Moved, *, colour: bool) -> str:
-    """A line for each row that has moved."""
+    """Return a line for each row that differs, and a verdict."""
     style = Style(colour)
     return "\n".join([*_lines(moved), style.bold(_verdict(moved))]) + "\n"
 
 
 def render_markdown(moved: Moved) -> str:
-    """The same for a comment; the hidden first line lets a bot find it again."""
+    """Return the same for a comment; a bot can find it by its hidden first line."""
     lines = list(_lines(moved))
     shown = [markers.marker(markers.CHECK, moved.owner), f"### {_verdict(moved)}"]
     return "\n\n".join([*shown, *([fenced(lines, "diff")] if lines else [])]) + "\n"
 
 
 def tree(moved: Moved) -> dict[str, Any]:
-    """The same as a plain tree."""
+    """Return the same as a plain tree."""
     kinds = (("added", moved.added), ("gone", moved.gone), ("changed", moved.changed))
     rows = {
         kind: [{"action": action, "address": address} for action, address in rows] for kind, rows in kinds

@@ -1,4 +1,4 @@
-"""Makes the rows of `status` from a plan and its basis, with ages, which change from run to run."""
+"""Makes the rows of `status` from a plan and its basis, with ages, which differ from run to run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.report.status import Conversation, StatusReport, StatusRow, Unma
 def status_of(
     plan: Plan, basis: Basis, able: Capabilities, conversations: Mapping[str, Conversation] | None = None
 ) -> StatusReport:
-    """What runs, and how far it is from the files; with what agents are at where that was asked."""
+    """Return the agents of a fleet with their difference from the files, and conversations if they were read."""
     return StatusReport(
         fleet=plan.owner.fleet,
         environment=plan.owner.environment,

@@ -1,4 +1,4 @@
-"""Packs the lines of a group that says too much for a page: fields of one parent, then the lines of texts, beside each other.
+"""Packs the lines of a long group: fields of one parent beside each other, then lines of texts too.
 
 Nothing is left out, and `--full` shows each by itself. Only for text: Markdown and HTML fold.
 """
@@ -11,19 +11,19 @@ from collections.abc import Iterator, Sequence
 from reconciler.report.fieldlines import Shown
 from reconciler.report.view import Field
 
-# So many lines of fields may a group have before they are packed: with all else a plan of one group is 60 lines.
+# The most lines of fields before they are packed; with these a plan of one group has some 60 lines.
 _MOST = 44
 _NARROW = 110
-# In fewer columns nothing has room beside another.
+# With fewer columns nothing fits beside another.
 _NARROWEST = 72
 _CODE = re.compile(r"\x1b\[[0-9;]*m")
-# How a field ends that has several values.
+# The end of a field that has several values.
 _COUNT = re.compile(r"   ((?:\x1b\[2m)?)# ([\d,]+ values)((?:\x1b\[0m)?)$")
 _END = " ⏎ "
 
 
 def packed(fields: Sequence[tuple[Field, list[Shown]]], width: int) -> list[Shown]:
-    """The lines of a group's fields, as few beside each other as bring them below the limit."""
+    """Return the lines of a group's fields, packed only as far as needed to get below the limit."""
     lines = [line for _, shown in fields for line in shown]
     wide = ((_NARROW, False), (width, False), (width, True))
     narrow = ((width, False),) if width >= _NARROWEST else ()
@@ -35,7 +35,7 @@ def packed(fields: Sequence[tuple[Field, list[Shown]]], width: int) -> list[Show
 
 
 def _beside(fields: Sequence[tuple[Field, list[Shown]]], width: int, *, texts: bool) -> Iterator[Shown]:
-    """Short fields of one parent where the first of them stands; `texts` also the lines of a text that is all new or old."""
+    """Yield short fields of one parent on shared lines, at the place of the first; with `texts` also lines of texts."""
     siblings: dict[tuple[str, str], list[str]] = {}
     for field, shown in fields:
         if _is_plain(field, shown):
@@ -64,7 +64,7 @@ def _key(text: str) -> str:
 
 
 def _joined(shown: Sequence[Shown], width: int) -> Iterator[Shown]:
-    """A field whose text is all new or all old, its lines beside each other; any other as it is."""
+    """Yield a field whose text is all new or all old with its lines beside each other; any other field as it is."""
     [first, *rest] = shown
     if len(rest) < 2 or {line.sign for line in rest} not in ({"+"}, {"-"}):
         yield from shown

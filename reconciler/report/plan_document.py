@@ -1,7 +1,7 @@
-"""The shape of a JSON plan, as types: what `json_plan` builds, and what `schemas/plan.schema.json` says.
+"""The shape of a JSON plan, as types: built by `json_plan`, published as `schemas/plan.schema.json`.
 
-Keys are added within a format version and never change their meaning; readers pass over keys that they do not
-know.
+The docstrings of the types are descriptions in that schema. Keys are added within a format version and never change
+their meaning; readers ignore keys that they do not know.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ class PlanDocument(TypedDict):
 
 
 def plan_schema() -> dict[str, Any]:
-    """The JSON Schema of a plan."""
-    from pydantic import TypeAdapter  # only for whoever asks for the schema
+    """Return the JSON Schema of a plan."""
+    from pydantic import TypeAdapter  # imported only for the schema
 
     schema = TypeAdapter(PlanDocument).json_schema(mode="serialization")
     return {

@@ -1,6 +1,6 @@
 """Problems for machines: JSON, GitHub's annotations, SARIF 2.1.0 for code scanning, GitLab's code quality report.
 
-What a plan says of lines of the files has the same form: `findings` makes problems of it.
+The findings of a plan at lines of the files have the same form: `findings` makes problems of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.report.formats import ExplainRule, no_rules
 from reconciler.report.json_plan import diagnostic_tree
 
 FORMAT_VERSION = "1.0"
-# Where a problem without a place is shown: every fleet has this file.
+# The place of a problem without one: every fleet has this file.
 FLEET_PLACE = Span(FLEET_FILE)
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -28,9 +28,9 @@ _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def render_json(
     diagnostics: Iterable[Problem], head: Iterable[tuple[str, str | None]] = (), *, ignored: int = 0
 ) -> str:
-    """Problems as JSON, in the order of the files; `head` are keys that say whose they are.
+    """Return problems as JSON, in the order of the files; `head` are keys that name their fleet.
 
-    `ignored` is how many warnings the files accept.
+    `ignored` is the number of warnings that the files accept.
     """
     found = _sorted(diagnostics)
     errors = sum(1 for each in found if each.is_error)
@@ -47,32 +47,32 @@ def render_json(
 
 
 def render_github(diagnostics: Iterable[Problem], *, root: str = "") -> str:
-    """Problems as annotations on the lines of a pull request; one command a line.
+    """Return problems as annotations on the lines of a pull request, one workflow command a line.
 
-    `root` is the fleet's directory as seen from the repository's: that is where readers start to look.
+    `root` is the fleet's directory relative to the repository's, since annotations use such paths.
     """
     return as_annotations(_sorted(diagnostics), root=root)
 
 
 def as_annotations(found: Iterable[Problem], *, root: str = "", notice: tuple[str, str] | None = None) -> str:
-    """Problems as annotations in their order, after a notice (title and text) on no line at all."""
+    """Return problems as annotations in their order, after a notice (title and text) without a place."""
     first = [] if notice is None else [_command("notice", {"title": notice[0]}, notice[1])]
     return _lines(limited([*first, *(_annotation(each, root) for each in found)]))
 
 
 def joined_annotations(texts: Iterable[str]) -> str:
-    """The annotations of several reports as those of one step."""
+    """Return the annotations of several reports as those of one step."""
     lines = (line for text in texts for line in text.split("\n") if line and _MORE not in line)
     return _lines(limited(list(lines)))
 
 
-# GitHub shows so many annotations of a kind and step, the first ones; the job's log has all of them.
+# GitHub shows only the first so many annotations of a kind in a step; the job's log has all of them.
 MOST_ANNOTATIONS = 10
 _MORE = " title=reconciler has more of them::"
 
 
 def limited(lines: Sequence[str]) -> Iterator[str]:
-    """The annotations, with a first one that counts them for each kind of which there are more than GitHub shows."""
+    """Yield the annotations, after one that gives the count for each kind with more than GitHub shows."""
     counts = Counter(line.split(" ", 1)[0] for line in lines)
     for kind, count in counts.items():
         if count > MOST_ANNOTATIONS:
@@ -106,14 +106,14 @@ def _command(name: str, properties: Mapping[str, str], text: str) -> str:
 
 
 def _seen(text: str) -> str:
-    """Everything visible, lines kept."""
+    """Return a text with invisible characters escaped, lines kept."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def render_sarif(
     diagnostics: Iterable[Problem], *, root: str = "", explain_rule: ExplainRule = no_rules
 ) -> str:
-    """Problems as one SARIF run; `root` as for `render_github`. What a rule means stands with the rule."""
+    """Return problems as one SARIF run with explanations of their rules; `root` as for `render_github`."""
     found = _sorted(diagnostics)
     rules = sorted({each.rule for each in found})
     driver = {
@@ -150,7 +150,7 @@ def _result(found: Problem, rule_index: int, root: str) -> dict[str, Any]:
         "ruleIndex": rule_index,
         "level": found.severity.value,
         "message": {"text": text},
-        # Code scanning takes no result without a place.
+        # Code scanning rejects a result without a place.
         "locations": [_location(found.where or FLEET_PLACE, root)],
     }
     if found.related:
@@ -173,9 +173,9 @@ _QUALITY = {True: "critical", False: "minor"}
 
 
 def render_code_quality(diagnostics: Iterable[Problem], *, root: str = "") -> str:
-    """Problems as GitLab's code quality report; `root` as for `render_github`.
+    """Return problems as GitLab's code quality report; `root` as for `render_github`.
 
-    A fingerprint stays when lines move; what is said twice of one file is numbered.
+    A fingerprint does not depend on line numbers; repeated problems of one file are numbered.
     """
     seen: Counter[tuple[str, str, str]] = Counter()
     tree = []

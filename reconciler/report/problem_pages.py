@@ -1,4 +1,4 @@
-"""Problems of the files as Markdown for a comment and as a page of HTML; what one place does wrong is one block."""
+"""Problems of the files as Markdown for a comment and as a page of HTML; one block for repeated problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.report.problems import Block, Checked, accepted_line, blocks, su
 
 
 def render_markdown(checked: Checked, read_source: ReadSource, *, budget: int | None = None) -> str:
-    """Every problem with its lines of the files; where those do not fit, the problems that do, and how many there are."""
+    """Return every problem with its lines of the files; if that is too long, as many headlines as fit."""
     room = budget or BUDGET
     found = blocks(checked.diagnostics, read_source)
     ends = [prose(each) for each in _ends(checked)]
@@ -33,7 +33,7 @@ def render_markdown(checked: Checked, read_source: ReadSource, *, budget: int | 
 
 
 def render_html(checked: Checked, read_source: ReadSource) -> str:
-    """Every problem with its lines of the files."""
+    """Return a page with every problem and its lines of the files."""
     title = summary(checked.diagnostics)
     body = [f"<h1>{plain(title)}</h1>", *map(_html, blocks(checked.diagnostics, read_source))]
     return page(title, [*body, *(f'<p class="note">{plain(each)}</p>' for each in _ends(checked))])

@@ -1,6 +1,6 @@
-"""Problems of the files, and errors that end a command, as text with a code frame: what, where, what to do.
+"""Problems of the files, and errors that end a command, as text with a code frame: what, where, and what to do.
 
-Machines read `problem_formats`.
+The formats for machines are in `problem_formats`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from reconciler.report.style import Style
 LinesOf: TypeAlias = Callable[[str], "list[str] | None"]
 
 _CONTEXT = 2
-# Rules whose place is a secret in plain text.
+# Rules whose place holds a secret in plain text.
 _ABOUT_SECRETS = frozenset({"literal-secret", "secret-like"})
-# The key in front of a value: it may be shown, the value may not.
+# The key before a value; it may be shown, the value may not.
 _KEY = re.compile(r"[\w.\"'-]+:\s+")
 _WIDEST = 160
-# What a message quotes, and words with numbers: the values of one agent among many.
+# Quoted parts of a message, and words: with digits in it, a word is a value of one agent.
 _QUOTED_OR_WORD = re.compile(r'"[^"]*"|[^\s"]+')
 _DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check of the files found. `verdicts` are a line for each environment that is right; `accepted` are warnings
-    that the files ignore; `addresses` are those of the environments that are right, each once.
+    """The result of checking the files.
+
+    `verdicts` has a line for each valid environment; `accepted` are warnings that the files ignore; `addresses` are
+    those of the valid environments, each once.
     """
 
     diagnostics: tuple[Problem, ...]
@@ -51,9 +53,9 @@ class Checked:
 
 
 def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool) -> str:
-    """Every problem with its code frame, in the order of the files, and a last line that counts them.
+    """Return every problem with its code frame, in the order of the files, and a last line that counts them.
 
-    What one place does wrong for many agents is one block.
+    A problem that one place causes for many agents is one block.
     """
     found = list(diagnostics)
     style = Style(colour)
@@ -65,7 +67,7 @@ def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colo
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What one place does wrong, once however often: a problem, and the lines that stand below its summary."""
+    """A problem of one place, shown once however often it occurs, and the lines below its summary."""
 
     problem: Problem
     lines: list[str]
@@ -74,7 +76,7 @@ class Block:
 def blocks(
     diagnostics: Iterable[Problem], read_source: ReadSource, style: Style = Style(colour=False)
 ) -> list[Block]:
-    """Problems as blocks, in the order of the files."""
+    """Return problems as blocks, in the order of the files."""
     found = sorted(diagnostics, key=Problem.sort_key)
     sources: dict[str, list[str] | None] = {}
     lines_of = _cached(sources, read_source, _hidden(found))
@@ -83,7 +85,7 @@ def blocks(
 
 
 def _kind(found: Problem) -> Hashable:
-    """What problems of one place have in common that differ only in the values that they quote."""
+    """Return what problems of one place have in common if they differ only in the values that they quote."""
     if found.where is None:
         return found.sort_key()
     texts = [_without_values(text or "") for text in (found.summary, found.why, found.help, found.path)]
@@ -99,11 +101,11 @@ def _without_values(text: str) -> str:
 
 
 def _one(group: Sequence[Problem]) -> Problem:
-    """A group as one problem, its texts with the first values of each place where they differ."""
+    """Return a group as one problem; where its texts differ they show the first values."""
     first = group[0]
     if len(group) == 1:
         return first
-    from reconciler.report.fieldlines import row_texts  # only for copies of a mistake
+    from reconciler.report.fieldlines import row_texts  # imported only for repeated problems
 
     def merged(text: Callable[[Problem], str | None]) -> str:
         distinct = list(dict.fromkeys(text(each) or "" for each in group))
@@ -118,7 +120,7 @@ def _one(group: Sequence[Problem]) -> Problem:
 
 
 def warning_lines(diagnostics: Iterable[Problem], root: str, *, colour: bool) -> list[str]:
-    """Each warning as one line with its place; `root` is the fleet's directory, as the run was given it."""
+    """Return each warning as one line with its place; `root` is the fleet's directory as the run was given it."""
     style = Style(colour)
     lines = []
     for found in sorted(diagnostics, key=Problem.sort_key):
@@ -130,7 +132,7 @@ def warning_lines(diagnostics: Iterable[Problem], root: str, *, colour: bool) ->
 
 
 def summary(diagnostics: Iterable[Problem]) -> str:
-    """`3 errors, 1 warning`."""
+    """Return `3 errors, 1 warning`."""
     found = list(diagnostics)
     errors = sum(1 for each in found if each.is_error)
     warnings = len(found) - errors
@@ -138,7 +140,7 @@ def summary(diagnostics: Iterable[Problem]) -> str:
 
 
 def accepted_line(accepted: Iterable[Problem]) -> str:
-    """One line that counts the warnings that the files ignore; nothing where they ignore none."""
+    """Return a line that counts the warnings that the files ignore; empty if they ignore none."""
     found = Counter(each.rule for each in accepted)
     if not found:
         return ""
@@ -147,7 +149,7 @@ def accepted_line(accepted: Iterable[Problem]) -> str:
 
 
 def render_error(error: ReconcilerError, *, colour: bool) -> str:
-    """An error that ended a command, with what to do about it."""
+    """Return the text of an error that ended a command, with what to do about it."""
     style = Style(colour)
     lines = [f"{style.error('error:')} {_in_lines(error.message)} {style.dim(f'[{error.rule}]')}"]
     if error.hint:
@@ -156,7 +158,7 @@ def render_error(error: ReconcilerError, *, colour: bool) -> str:
 
 
 def _in_lines(text: str) -> str:
-    """A message that may have several lines, further ones indented below the first."""
+    """Return a message with its further lines indented below the first."""
     return "\n    ".join(visible(line) for line in text.split("\n"))
 
 
@@ -196,7 +198,7 @@ def _place(found: Problem, where: Span, style: Style, lines_of: LinesOf) -> Iter
 
 
 def _window(line: str, column: int) -> tuple[str, int]:
-    """The part of a line around a column that fits, and the column inside it; tabs as spaces."""
+    """Return the part of a line around a column that fits, and the column in it; tabs become spaces."""
     line = line.replace("\t", " ")
     if len(line) <= _WIDEST:
         return line, min(max(column, 1), len(line) + 1)
@@ -205,9 +207,9 @@ def _window(line: str, column: int) -> tuple[str, int]:
 
 
 def _hidden(found: Iterable[Problem]) -> dict[tuple[str, int], int]:
-    """Where lines hold a secret that somebody wrote into the files: file and line, with the column to cut at.
+    """Return the lines that hold a secret, as file and line, with the column to cut at.
 
-    The report of such a mistake is read by more people than the file, in logs that are kept.
+    A report is read by more people than the file, and in logs that are kept.
     """
     cuts: dict[tuple[str, int], int] = {}
     for each in found:
@@ -225,7 +227,7 @@ def _cut(line: str, column: int) -> str:
 def _cached(
     known: dict[str, list[str] | None], read: ReadSource, cuts: Mapping[tuple[str, int], int]
 ) -> LinesOf:
-    """The lines of a file, read once however many problems it has, and cut where they hold a secret."""
+    """Return a function for the lines of a file, read once however many problems it has, and cut before a secret."""
 
     def lines_of(file: str) -> list[str] | None:
         if file not in known:

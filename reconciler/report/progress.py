@@ -1,4 +1,4 @@
-"""Events of an apply as lines: for logs, and as JSON lines for programs."""
+"""Events of an apply as lines of a log, and as JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DONE = {
 
 
 def line(event: Event) -> str | None:
-    """An event as one line of a log, or None where a log need not say it."""
+    """Return an event as one line of a log."""
     match event:
         case Started(address, action):
             return f"{visible(str(address))}: {DOING[action]} …"
@@ -54,7 +54,7 @@ def line(event: Event) -> str | None:
 
 
 def outcome(event: Finished) -> str:
-    """What came of a change, with the reason where it was not done."""
+    """Return the result of a change, with the reason if it was not made."""
     agent = f" (agent {visible(event.agent_id)})" if event.agent_id else ""
     detail = f": {visible(event.detail)}" if event.detail else ""
     match event.result:
@@ -75,12 +75,12 @@ def outcome(event: Finished) -> str:
 
 
 def json_line(event: Event) -> str:
-    """An event as one JSON object on one line."""
+    """Return an event as one JSON object on one line."""
     return as_json_line(event_tree(event))
 
 
 def event_tree(event: Event) -> dict[str, Any]:
-    """An event as a plain tree; `type` says which, and readers pass over types that they do not know."""
+    """Return an event as a plain tree; `type` names the event, and readers ignore types that they do not know."""
     head = {"format_version": FORMAT_VERSION}
     match event:
         case Started(address, action):
@@ -96,7 +96,7 @@ def event_tree(event: Event) -> dict[str, Any]:
 
 
 def finished_tree(event: Finished) -> dict[str, Any]:
-    """What came of a change, as a plain tree."""
+    """Return the result of a change as a plain tree."""
     return {
         "address": str(event.address),
         "action": event.action.value,

@@ -1,4 +1,4 @@
-"""What a state remembers, as a table for people and a tree for programs: no ages, so that one state is one text."""
+"""The content of a state, as a table for people and a tree for programs. Without ages: one state gives one text."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from reconciler.report.table import Column, table
 
 @dataclass(frozen=True, slots=True)
 class StateReport:
-    """A whole state, and what people call the place that it lies in."""
+    """A whole state, and the name of its backend in messages."""
 
     place: str
     state: State
 
     @property
     def addresses(self) -> list[Address]:
-        """Every address of a record or of an open call, sorted as texts."""
+        """The addresses of all records and open calls, sorted as texts."""
         return sorted({*self.state.records, *(each.address for each in self.state.intents)}, key=str)
 
     def open_calls(self, address: Address) -> list[str]:
-        """The calls of an address whose outcome is not known yet, by what they do."""
+        """Return the operations of an address whose outcome is not known yet."""
         return sorted(each.operation.value for each in self.state.intents if each.address == address)
 
 
@@ -43,7 +43,7 @@ _COLUMNS = (
 
 
 def render_text(report: StateReport, *, width: int | None = None, quiet: bool = False) -> str:
-    """A row for each address, and a line that sums up; `quiet` gives the line alone."""
+    """Return a row for each address, and a line with the counts; `quiet` gives that line alone."""
     rows = [_cells(report, each) for each in report.addresses]
     blocks = [table(_COLUMNS, rows, width)] if rows and not quiet else []
     return "\n\n".join([*blocks, _summary(report)]) + "\n"
@@ -87,7 +87,7 @@ def _summary(report: StateReport) -> str:
 
 
 def tree(report: StateReport) -> dict[str, Any]:
-    """The same for programs; times as RFC 3339."""
+    """Return the same for programs; times as RFC 3339."""
     state = report.state
     return {
         "format_version": FORMAT_VERSION,
@@ -121,7 +121,7 @@ def _facts(record: Record | None) -> dict[str, Any]:
 
 
 def record_tree(report: StateReport, address: Address, history: Sequence[Entry]) -> dict[str, Any]:
-    """All that a state remembers of one address, literal credentials masked, and its last changes."""
+    """Return all that a state holds of one address, with literal credentials masked, and its last changes."""
     record = report.state.records.get(address)
     found: dict[str, Any] = {
         "address": str(address),
@@ -139,7 +139,7 @@ def record_tree(report: StateReport, address: Address, history: Sequence[Entry])
 
 
 def history_lines(history: Sequence[Entry]) -> list[str]:
-    """Entries as lines, in their own order."""
+    """Return entries as lines, in their own order."""
     return [
         f"{moment(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
         for each in history

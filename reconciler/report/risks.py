@@ -1,7 +1,7 @@
 """Dangers and refusals as Markdown: every host, however many there are.
 
-The names of hosts and references may come from somebody who must not be trusted: neither a long name nor many names
-may push another one out of a comment unseen.
+Names of hosts and references may be written by an attacker: neither a long name nor many names may push another name
+out of a comment.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from reconciler.report import sentences
 from reconciler.report.escape import fenced, prose, visible
 
 _LONGEST_NOTE = 600
-# A host or a reference, where each danger has a block of its own, and where there are too many for that.
+# The longest host or reference: if each danger has a block of its own, and if there are too many for that.
 _LONGEST_NAME = 160
 _SHORT_NAME = 80
 
 
 def size(parts: Sequence[str]) -> int:
-    """How much room blocks take, with what parts them."""
+    """Return how many characters blocks take, separators included."""
     return sum(len(each) + 2 for each in parts)
 
 
 def in_room(plan: Plan, room: int) -> list[str]:
-    """Every danger and every refusal; shorter where there are many."""
+    """Return every danger and every refusal, in a shorter form if there are many."""
     refusals = [f"> [!WARNING]\n> **Refused:** {prose(_refusal(plan, each))}" for each in plan.refusals]
     dangers = [
         _danger("Allowed" if each.allowed else "DANGER", sentences.danger(each, _LONGEST_NAME))
@@ -49,7 +49,7 @@ def _danger(word: str, text: str) -> str:
 
 
 def _by_secrets(plan: Plan) -> list[str]:
-    """Every host, and below those that would get the same secrets, these."""
+    """Return every host, with the secrets that it would get below it; hosts with the same secrets together."""
     secrets: dict[str, set[str]] = defaultdict(set)
     for each in plan.dangers:
         secrets[each.host].add(each.reference)
@@ -65,7 +65,7 @@ def _by_secrets(plan: Plan) -> list[str]:
 
 
 def _refusal(plan: Plan, refusal: Refusal) -> str:
-    """Why an apply is refused. Hosts that would fill it stand in the lines above already."""
+    """Return why an apply is refused. Hosts that would fill the text are listed above it already."""
     if len(refusal.text) <= _LONGEST_NOTE:
         return refusal.text
     if refusal.limit == "secret-host":

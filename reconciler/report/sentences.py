@@ -1,6 +1,6 @@
-"""What plans say in words: headlines, counts, steps. Text and Markdown share every sentence.
+"""The sentences of plans: headlines, counts, steps. Text, Markdown and HTML share them.
 
-Wherever foreign text is part of a sentence, it is still raw: the sink escapes the whole.
+Foreign text in a sentence is not escaped yet: the sink escapes the whole.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from reconciler.plan.steps import (
 
 _ENDS = "ends the running conversation"
 _GOES_ON = "the conversation goes on"
-# What is said of one agent, and of several.
+# The words for one agent, and for several.
 _PLURALS = {
     "gets": "get",
     "stays as it is": "stay as they are",
@@ -52,12 +52,12 @@ _PLURALS = {
     _GOES_ON: "the conversations go on",
     "the new agent joins first": "the new agents join first",
 }
-# So many of the hosts that get a secret today are named where there is little room.
+# How many of the hosts that get a secret today are named if there is little room.
 _MOST_BEFORE = 5
 
 
 def headline(act: Act | Keep, *, held: bool = False, count: int = 1) -> str:
-    """What happens to an agent, or to `count` of them, to be read after the address or the count."""
+    """Return what happens to an agent, or to `count` of them, to be read after the address or the count."""
     verb = _would(act) if held else _will(act)
     note = _note(act)
     text = f"{verb} ({note})" if note else verb
@@ -139,7 +139,7 @@ _ORDER = (
 
 
 def counts(plan: Plan) -> str:
-    """`2 to join, 1 to update, …; 1 held`: five kinds always, the others where there are some."""
+    """Return `2 to join, 1 to update, …; 1 held`: five kinds always, the others if there are any."""
     rows = [(action, plan.count(action)) for action in _ORDER]
     text = ", ".join(f"{count} to {action}" for action, count in rows if count or action in _ALWAYS)
     held = plan.count(Action.HOLD)
@@ -147,20 +147,20 @@ def counts(plan: Plan) -> str:
 
 
 def short_counts(plan: Plan) -> str:
-    """The counts that are not zero."""
+    """Return the counts that are not zero."""
     rows = [f"{plan.count(action)} to {action}" for action in _ORDER if plan.count(action)]
     held = plan.count(Action.HOLD)
     return ", ".join([*rows, *([f"{held} held"] if held else [])]) or "no changes"
 
 
 def would(plan: Plan) -> str:
-    """What an apply would do, as verbs: `join 1, hold 2`."""
+    """Return what an apply would do, as verbs: `join 1, hold 2`."""
     rows = [(action, plan.count(action)) for action in (*_ORDER, Action.HOLD)]
     return ", ".join(f"{action} {count}" for action, count in rows if count)
 
 
 def running(cost: Cost) -> str:
-    """How many agents run after an apply, and what they cost a day."""
+    """Return how many agents run after an apply, and what they cost a day."""
     quota = f" of {cost.quota}" if cost.quota is not None else ""
     money = f"About {cost.usd_per_day:,.2f} USD a day ({_signed(cost.usd_change)})."
     return f"Running after apply: {cost.after}{quota}. {money}"
@@ -171,7 +171,7 @@ def _signed(amount: float) -> str:
 
 
 def no_changes(plan: Plan) -> str:
-    """The sentence for a plan that has nothing to do."""
+    """Return the sentence for a plan that has nothing to do."""
     count = plan.count(Action.NONE)
     if plan.against:
         return f"No changes against {plan.against}: {plural(count, 'agent', 'agents')} as before."
@@ -181,7 +181,7 @@ def no_changes(plan: Plan) -> str:
 
 
 def new_secrets(plan: Plan, longest: int | None = None) -> str:
-    """The references with new values behind them, which are no change by themselves; empty where none is known."""
+    """Return the references with new values, which cause no change by themselves; empty if none is known."""
     if not plan.new_secrets:
         return ""
     agents = ", ".join(
@@ -192,7 +192,7 @@ def new_secrets(plan: Plan, longest: int | None = None) -> str:
 
 
 def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
-    """What the files say otherwise and agents that run are not told, if anything; `names` spells their addresses."""
+    """Return the fields in which agents differ from the files by `ignore_changes`; `names` spells addresses."""
     if not plan.ignored:
         return ""
     alike: dict[str, list[Address]] = {}
@@ -203,7 +203,7 @@ def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
 
 
 def offline(plan: Plan) -> str:
-    """What a plan was compared with that asked no service; empty for any other."""
+    """Return what an offline plan was compared with; empty for any other plan."""
     if not plan.against:
         return ""
     return (
@@ -212,14 +212,14 @@ def offline(plan: Plan) -> str:
 
 
 def approval(plan: Plan) -> str:
-    """What an apply of a reviewed plan is bound to, or why it cannot be; empty where nobody asked."""
+    """Return the approval token of a plan, or why it has none; empty if none was asked for."""
     if plan.approval is not None:
         return f"Approval: `{plan.approval}`"
     return f"No approval: {plan.no_approval}." if plan.no_approval else ""
 
 
 def default_quota(plan: Plan) -> str:
-    """That more agents would run than the service allows by default, where no quota is declared."""
+    """Return a warning if more agents would run than the service allows by default; empty if a quota is declared."""
     cost = plan.cost
     if not cost.passes_default_quota:
         return ""
@@ -230,7 +230,7 @@ def default_quota(plan: Plan) -> str:
 
 
 def interrupted(plan: Plan) -> str:
-    """What an earlier run left open, if anything."""
+    """Return how many operations an earlier run left open; empty if there are none."""
     if not plan.interrupted:
         return ""
     if plan.interrupted == 1:
@@ -239,7 +239,7 @@ def interrupted(plan: Plan) -> str:
 
 
 def warnings(plan: Plan) -> str:
-    """Which warnings the files have, if they have."""
+    """Return the warnings of the files, counted by rule; empty if there are none."""
     if not plan.warnings:
         return ""
     found = Counter(each.rule for each in plan.warnings)
@@ -249,7 +249,7 @@ def warnings(plan: Plan) -> str:
 
 
 def danger(found: Danger, longest: int | None = None) -> str:
-    """One danger: the host, the secret, and where it goes today; names longer than `longest` lose their middle."""
+    """Return one danger: the host, the secret, and where it goes today; names beyond `longest` lose their middle."""
     today = [shortened(each, longest) for each in found.before[: longest and _MOST_BEFORE]]
     if len(today) < len(found.before):
         today.append(f"{len(found.before) - len(today):,} more")
@@ -263,12 +263,12 @@ def danger(found: Danger, longest: int | None = None) -> str:
 
 
 def refusal_rule(limit: str) -> str:
-    """The id under which the refusal by a limit is reported."""
+    """Return the id under which the refusal by a limit is reported."""
     return f"limit-{limit}".replace("_", "-")
 
 
 def shortened(text: str, longest: int | None) -> str:
-    """A name whose both ends are seen: a host's end says whose it is."""
+    """Return a name with its middle left out; both ends stay, because the end of a host says whose it is."""
     if longest is None or len(text) <= longest:
         return text
     head = longest // 3
@@ -276,24 +276,24 @@ def shortened(text: str, longest: int | None) -> str:
 
 
 def foreign(row: Unmanaged) -> str:
-    """An unmanaged agent: channel, name, id, status."""
+    """Return an unmanaged agent: channel, name, id, status."""
     agent = row.agent
     return f"{row.channel or '?'}: {agent.name or '(no name)'}, {agent.agent_id}, {agent.status}"
 
 
 def elsewhere(plan: Plan) -> str:
-    """That there are foreign agents in other channels, if there are."""
+    """Return how many foreign agents run in other channels; empty if there are none."""
     count = plan.elsewhere
     return f"{plural(count, 'other agent', 'other agents')} of this App ID in other channels" if count else ""
 
 
 def plural(count: int, one: str, many: str) -> str:
-    """A count with its noun."""
+    """Return a count with its noun."""
     return f"{count:,} {one if count == 1 else many}"
 
 
 def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
-    """What the signs of changes mean, of those that occur; empty where one sign says it by itself."""
+    """Return the meanings of the signs that occur; empty for a single sign, which needs no explanation."""
     found = set(symbols)
     return [(sign, word) for sign, word in _SIGNS.items() if sign in found] if len(found) > 1 else []
 
@@ -314,7 +314,7 @@ _SIGNS = {
 
 
 def step_words(step: Step) -> str:
-    """What a step does, for `--explain`."""
+    """Return what a step does, for `--explain`."""
     match step:
         case CallLeave(target):
             return f"leave agent {target.agent_id}"

@@ -1,7 +1,7 @@
-"""One report from those of several fleets and environments, and which exit code is the worst.
+"""One report from those of several fleets and environments, and the worst of their exit codes.
 
-A format joins in its own way: texts stand one below the other with a heading each and a table at the end, documents in
-a list, annotations as they are.
+Each format joins in its own way: texts one below the other with headings and a table at the end, documents in a list,
+annotations as they are.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from reconciler.report.problem_formats import joined_annotations
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
 
-# An error hides what else there may be, so it is worse than a change.
+# From best to worst exit code: an error is worse than a change, because it may hide changes.
 _BADNESS = (0, 2, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class FleetPart:
-    """One fleet and environment: what was reported of it as `text`, in a few words as `verdict`, and its exit code.
+    """The report on one fleet and environment: its `text`, a short `verdict`, and its exit code.
 
-    `is_fine` says that nobody needs to look. `error` is what kept it from being reported. `within` reports it in so many
-    characters, as far as that goes.
+    `is_fine` says that nothing needs attention. `error` is the error that prevented the report. `within` renders it
+    again in at most so many characters, if that is possible.
     """
 
     directory: str
@@ -44,17 +44,17 @@ class FleetPart:
 
     @property
     def label(self) -> str:
-        """`hotels (prod)`."""
+        """The directory and environment: `hotels (prod)`."""
         return visible(self.directory + (f" ({self.environment})" if self.environment is not None else ""))
 
 
 def worst(codes: Iterable[int]) -> int:
-    """The exit code of a report: 1 for any error, else 2 for any change, else 0."""
+    """Return the exit code of a report: 1 for any error, else 2 for any change, else 0."""
     return max(codes, key=_BADNESS.index, default=0)
 
 
 def as_text(parts: Sequence[FleetPart], *, colour: bool, quiet: bool, width: int | None) -> str:
-    """Every part below its heading, then a table and a line; with `quiet` only the parts that are not fine."""
+    """Return every part below its heading, then a table and a line; with `quiet` only the parts that need attention."""
     style = Style(colour)
     shown = [each for each in parts if not (quiet and each.is_fine)]
     blocks = [
@@ -68,10 +68,10 @@ def as_text(parts: Sequence[FleetPart], *, colour: bool, quiet: bool, width: int
 
 
 def as_markdown(parts: Sequence[FleetPart], **_: object) -> str:
-    """Every part below its heading, then a table and a line.
+    """Return every part below its heading, then a table and a line, in the room of one comment.
 
-    All of it has the room of one comment. Where it has more, what is fine stands in the table alone, and the others share
-    the room; where that is not enough, it is a page.
+    If that is too long, parts that need no attention are in the table alone, and the others share the room; if even
+    that is too long, the result is a page.
     """
     from reconciler.report.markdown import BUDGET, PAGE, fair_share
 
@@ -98,7 +98,7 @@ def _markdown(shown: Iterable[tuple[FleetPart, str]], parts: Sequence[FleetPart]
 
 
 def as_html(parts: Sequence[FleetPart], **_: object) -> str:
-    """One page: every part below its heading, then a line."""
+    """Return one page: every part below its heading, then a line."""
     from reconciler.report.html import joined, page, plain
 
     shown = [
@@ -109,29 +109,29 @@ def as_html(parts: Sequence[FleetPart], **_: object) -> str:
 
 
 def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
-    """One document a part, in a list."""
+    """Return a list with one document for each part."""
     documents = [each.text.rstrip("\n") or as_json(_error_tree(each)) for each in parts]
     return "[\n" + ",\n".join(documents) + "\n]\n"
 
 
 def as_annotations(parts: Sequence[FleetPart], **_: object) -> str:
-    """The annotations of all parts."""
+    """Return the annotations of all parts."""
     return joined_annotations(each.text for each in parts)
 
 
 def as_junit(parts: Sequence[FleetPart], **_: object) -> str:
-    """The suites of all parts; one that could not be reported is an error."""
+    """Return the suites of all parts; a part that could not be reported is an error."""
     return junit.joined(each.text or junit.broken(each.label, _message(each)) for each in parts)
 
 
 def as_code_quality(parts: Sequence[FleetPart], **_: object) -> str:
-    """The findings of all parts, those of several environments once."""
+    """Return the findings of all parts; those of several environments once."""
     found = {each["fingerprint"]: each for part in parts if part.text for each in json.loads(part.text)}
     return as_json(list(found.values())) + "\n"
 
 
 def as_terraform(parts: Sequence[FleetPart], **_: object) -> str:
-    """The sums of all parts."""
+    """Return the sums of all parts."""
     counts = Counter({"create": 0, "update": 0, "delete": 0})
     for each in parts:
         counts.update(json.loads(each.text) if each.text else {})
@@ -139,7 +139,7 @@ def as_terraform(parts: Sequence[FleetPart], **_: object) -> str:
 
 
 def as_sarif(parts: Sequence[FleetPart], **_: object) -> str:
-    """One run with the results of all parts: code scanning takes one run of a tool."""
+    """Return one run with the results of all parts, because code scanning accepts one run of a tool."""
     documents: list[dict[str, Any]] = [json.loads(each.text) for each in parts if each.text]
     if not documents:
         return ""
@@ -166,7 +166,7 @@ JOINS: Mapping[str, Callable[..., str]] = {
 
 
 def summary(parts: Sequence[FleetPart]) -> str:
-    """`3 fleets and environments: 1 with an error, 2 in order.`, the worst first."""
+    """Return `3 fleets and environments: 1 with an error, 2 in order.`, the worst first."""
     errors = sum(1 for each in parts if each.code == 1)
     changes = sum(1 for each in parts if not each.is_fine) - errors
     counts = (
@@ -179,7 +179,7 @@ def summary(parts: Sequence[FleetPart]) -> str:
 
 
 def _message(part: FleetPart) -> str:
-    """What kept a part from being reported, in a line; empty where nothing did."""
+    """Return the error that prevented a part's report, in one line; empty if there was none."""
     if isinstance(part.error, ReconcilerError):
         return f"{part.error.message} [{part.error.rule}]"
     return part.verdict.removeprefix("error: ") if part.error is not None else ""
@@ -196,7 +196,7 @@ def _markdown_error(part: FleetPart) -> str:
 
 
 def _error_tree(part: FleetPart) -> dict[str, Any]:
-    """The document of a part that could not be reported."""
+    """Return the document of a part that could not be reported."""
     problem = part.error
     tree: dict[str, Any] = {
         "rule": problem.rule if isinstance(problem, ReconcilerError) else "system",

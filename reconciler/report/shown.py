@@ -1,7 +1,7 @@
-"""Values as they may be shown: references as text, literal credentials never; as trees and in lines.
+"""Values for display, as trees and in lines: references as text, literal credentials hidden.
 
-Validation refuses a literal credential long before; this masking is for what an earlier version recorded, or
-what slipped through. What of one text may be shown is decided in `credentials`.
+Validation refuses a literal credential long before; this masking is for records of earlier versions, and for what
+validation missed. Which parts of a text may be shown is decided in `credentials`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.report.escape import visible
 
 
 class UnknownValue:
-    """A value that nobody can know: the service returns no configuration."""
+    """A value that cannot be known, because the service returns no configuration."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ Side: TypeAlias = "Tree | Absent | UnknownValue"
 
 
 def masked(properties: Tree) -> tuple[Tree, tuple[Path, ...]]:
-    """Properties without literal credentials, and where those stood; the same tree when there are none."""
+    """Return properties without literal credentials, and their paths; the same tree if there are none."""
     hidden: list[tuple[Path, Tree]] = []
     for path in credential_paths(properties):
         value = value_at(properties, path)
@@ -63,9 +63,9 @@ def _replaced(tree: Tree, path: Path, value: Tree) -> Tree:
 
 
 def leaf(path: Path, value: Side) -> Side:
-    """A leaf of a body as `masked` would leave it; `path` begins with `properties` where it stands there."""
+    """Return a leaf of a body as `masked` would leave it; `path` begins with `properties` if it is below them."""
     if path[:1] != ("properties",) or not isinstance(value, (str, int, float)) or value == "":
-        return value  # what is no text and no number has nothing to hide
+        return value  # only texts and numbers can be secrets
     below = path[1:]
     if isinstance(value, str) and is_url_path(below) and (url := address(value)) != value:
         return url
@@ -73,7 +73,7 @@ def leaf(path: Path, value: Side) -> Side:
 
 
 def plain(tree: Tree) -> Tree:
-    """The tree as JSON carries it: keys sorted, literal credentials as null."""
+    """Return the tree for JSON: keys sorted, literal credentials as null."""
     if isinstance(tree, Masked):
         return None
     if isinstance(tree, Mapping):
@@ -84,7 +84,7 @@ def plain(tree: Tree) -> Tree:
 
 
 def sensitivity(tree: Tree, paths: Sequence[Path]) -> Tree:
-    """`true` at each of the paths, in the tree's shape: lists keep their length, other values are absent."""
+    """Return `true` at each of the paths, in the tree's shape: lists keep their length, other values are absent."""
     here = [path for path in paths if path]
     if any(not path for path in paths):
         return True
@@ -102,29 +102,29 @@ def sensitivity(tree: Tree, paths: Sequence[Path]) -> Tree:
     return {}
 
 
-# Text of so many characters stands on a line of its own fields; longer text is shown as lines.
+# The longest text, in characters, that is shown on the line of its field; longer text is shown as lines.
 _SHORT_TEXT = 80
 
 
 def is_text(value: Side) -> bool:
-    """Whether a value is a text that is shown as it is."""
+    """Return whether a value is a text that is shown as it is."""
     return isinstance(value, str) and not isinstance(value, Masked)
 
 
 def is_long(value: Side) -> bool:
-    """Whether a value is shown as lines of its own."""
+    """Return whether a value is shown as lines of its own."""
     return isinstance(value, str) and (len(value) > _SHORT_TEXT or "\n" in value) and is_text(value)
 
 
 def in_line(value: Side) -> str:
-    """A value as one line, every character of it visible."""
+    """Return a value as one line, with invisible characters escaped."""
     if isinstance(value, (Masked, Absent, UnknownValue)):
         return str(value)
     return visible(json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=True))
 
 
 def parts(path: Path, value: Side) -> Iterator[tuple[Path, Side]]:
-    """A value's leaves with their paths, keys sorted; an empty container and what is no tree are leaves."""
+    """Yield a value's leaves with their paths, keys sorted; an empty container is a leaf."""
     if isinstance(value, Mapping) and value:
         for key in sorted(value):
             yield from parts((*path, key), value[key])

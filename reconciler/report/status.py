@@ -1,4 +1,4 @@
-"""What runs, as a table for people and a tree for programs. The one report that speaks of ages and clocks."""
+"""The running agents, as a table for people and a tree for programs. The only report with ages and remaining times."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from reconciler.report.table import Column, table
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """One address. `age`, `left` (of the service's 72 h), `token_left` in seconds, None where there is none.
+    """One address. `age`, `left` (of the service's 72 h) and `token_left` are seconds, None if they do not apply.
 
-    `status` is the service's word for the agent, or `absent`; `sync` says in a word what a plan would do
-    (`in sync`, `update`, `held`, …), and `detail` why.
+    `status` is the service's word for the agent, or `absent`; `sync` says in a word what a plan would do (`in sync`,
+    `update`, `held`, …), and `detail` why.
     """
 
     address: str
@@ -46,9 +46,9 @@ class UnmanagedRow:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What an agent is at: how many turns there were, who said what last, and for how many seconds there is silence.
+    """The conversation of an agent: the number of turns, the last line with its speaker, and the seconds of silence.
 
-    None is what the service does not tell: it need not have turns of a session that still runs.
+    None stands for what the service does not tell: it may not have the turns of a session that still runs.
     """
 
     turns: int | None = None
@@ -59,8 +59,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A fleet at one moment. `running` counts every live agent of the App ID, `elsewhere` the foreign ones
-    that are not in our channels. `conversations` are by agent id, None where nobody asked for them."""
+    """The agents of a fleet at one moment.
+
+    `running` counts every live agent of the App ID, `elsewhere` the foreign ones that are not in our channels.
+    `conversations` are by agent id, None if they were not asked for.
+    """
 
     fleet: str
     environment: str | None
@@ -73,7 +76,7 @@ class StatusReport:
     conversations: Mapping[str, Conversation] | None = None
 
 
-# What goes first in a narrow terminal has the highest rank; at 40 columns address and status are left.
+# The column with the highest rank is dropped first in a narrow terminal; at 40 columns address and status are left.
 _COLUMNS = (
     Column("ADDRESS"),
     Column("STATUS"),
@@ -87,12 +90,12 @@ _REASONS = (Column(), Column(), Column(wraps=True))
 # Channel, name, status, age, id: the id is what `adopt` takes.
 _UNMANAGED = (Column(), Column(rank=2), Column(rank=1), Column(rank=3), Column())
 
-# So much of what was said last is shown.
+# How many characters of the last line said are shown.
 _LONGEST_SAID = 80
 
 
 def render_text(status: StatusReport, *, width: int | None = None, quiet: bool = False) -> str:
-    """A table, why agents are not in sync, the unmanaged agents, and a line that sums up; `quiet`: why and the line."""
+    """Return a table, the reasons of differences, unmanaged agents and counts; `quiet` leaves reasons and counts."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
     if rows and not quiet:
@@ -116,7 +119,7 @@ def render_text(status: StatusReport, *, width: int | None = None, quiet: bool =
 
 
 def tree(status: StatusReport) -> dict[str, Any]:
-    """The same as a plain tree; durations in seconds."""
+    """Return the same as a plain tree; durations in seconds."""
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     return {
         "format_version": FORMAT_VERSION,
@@ -134,7 +137,7 @@ def tree(status: StatusReport) -> dict[str, Any]:
 
 
 def _conversation_tree(status: StatusReport, row: StatusRow) -> dict[str, Any]:
-    """The conversation of a row; nothing at all where nobody asked for any."""
+    """Return the conversation of a row; an empty tree if conversations were not asked for."""
     if status.conversations is None:
         return {}
     found = status.conversations.get(row.agent_id)
@@ -142,7 +145,7 @@ def _conversation_tree(status: StatusReport, row: StatusRow) -> dict[str, Any]:
 
 
 def _conversation(found: Conversation | None) -> str:
-    """`12 turns, silent for 3m2s, user: "Is there a pool?"`."""
+    """Return `12 turns, silent for 3m2s, user: "Is there a pool?"`."""
     if found is None:
         return "-"
     said = " ".join((found.last_said or "").split())
@@ -165,7 +168,7 @@ def _span(seconds: float | None) -> str:
 
 
 def counts(status: StatusReport) -> str:
-    """`2 in sync, 1 join`."""
+    """Return `2 in sync, 1 join`."""
     kinds = Counter(row.sync for row in status.rows)
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "no agents"
 

@@ -1,4 +1,4 @@
-"""Colour, or none: the only place that knows the terminal's codes."""
+"""Colours of the terminal, or none: the only module that knows the terminal's codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.plan.change import Action
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Paints text, or leaves it alone; only text of ours or text that was escaped may be given to it."""
+    """Paints text, or leaves it as it is; accepts only text of ours or text that was escaped."""
 
     colour: bool
 
@@ -40,18 +40,18 @@ class Style:
         return self.paint(text, 32)
 
     def text(self, text: str) -> str:
-        """A text as this sink takes it, before it is painted."""
+        """Return a text as this sink needs it, before it is painted."""
         return text
 
     def marked(self, kind: str, text: str) -> str:
-        """Words of a line that came (`+`), went (`-`) or vary (`~`).
+        """Return words of a line as added (`+`), removed (`-`) or varying (`~`).
 
-        Underlined too: white space that came or went has no colour of its own.
+        They are underlined too, because white space has no colour of its own.
         """
         return self.paint(text, *_MARKED[kind])
 
     def sign(self, sign: str) -> str:
-        """A sign of ours in the colour of what it stands for."""
+        """Return a sign of a change in its colour."""
         if not self.colour:
             return sign
         if sign == "-/+":

@@ -1,4 +1,4 @@
-"""Everything that runs under an App ID, with what adopts it: before there is a fleet, or beside one."""
+"""Every agent that runs under an App ID, with the line that adopts it; with a fleet or without one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.report.status import StatusReport
 class SurveyRow:
     """One agent. `age` in seconds, `owner` the fleet whose mark it bears, `adopt` the line for the files.
 
-    `address` is the one declared agent of its channel that does not run, if there is just one.
+    `address` is the declared agent of its channel that does not run, if there is exactly one.
     """
 
     agent_id: str
@@ -32,7 +32,7 @@ class SurveyRow:
 
 @dataclass(frozen=True, slots=True)
 class SurveyReport:
-    """Every agent, or those that are not of the fleet whose `status` is given; `running` counts all."""
+    """Every agent, or those outside the fleet whose `status` is given; `running` counts all."""
 
     rows: tuple[SurveyRow, ...]
     running: int
@@ -40,7 +40,7 @@ class SurveyReport:
 
 
 def render_text(report: SurveyReport) -> str:
-    """The status of the fleet, if there is one; then two lines an agent, those of other fleets last; a line that sums up."""
+    """Return the status of the fleet, if there is one; then two lines for each agent; then a line with counts."""
     blocks = [status.render_text(report.status).rstrip("\n")] if report.status is not None else []
     rows = sorted(report.rows, key=lambda row: (row.owner, row.channel, row.name, row.agent_id))
     lines = [line for row in rows for line in _lines(row)]
@@ -51,7 +51,7 @@ def render_text(report: SurveyReport) -> str:
 
 
 def tree(report: SurveyReport) -> dict[str, Any]:
-    """The same as a plain tree: that of the status, with `others` beside; ages in seconds."""
+    """Return the same as a plain tree: that of the status, with `others` added; ages in seconds."""
     known = status.tree(report.status) if report.status is not None else {"format_version": FORMAT_VERSION}
     return {**known, "others": [asdict(row) for row in report.rows], "running": report.running}
 

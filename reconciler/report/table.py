@@ -1,4 +1,4 @@
-"""Aligned columns for the width of a terminal: what has no room is left out or put below its row, and never cut."""
+"""Aligned columns for the width of a terminal: cells without room are left out or put below their row, never cut."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from reconciler.report.escape import visible
 
 _GAP = "  "
 _BELOW = "    "
-# The first column is not filled up to less than this for the sake of the others.
+# The first column is never padded to less than this to make room for the others.
 _FILLED = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `rank` says which goes first where there is no room: the highest; those of rank 0 stay.
+    """One column. If there is no room, the column with the highest `rank` is left out first; rank 0 always stays.
 
-    `wraps` is for sentences, in the last column only: one that has no room in its row is wrapped below it.
+    `wraps` is for sentences, in the last column only: one without room in its row is wrapped below it.
     """
 
     heading: str = ""
@@ -29,9 +29,9 @@ class Column:
 def table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None, indent: str = ""
 ) -> str:
-    """Rows as lines, below a heading where the columns have one.
+    """Return rows as lines, below a heading if the columns have one.
 
-    A line is longer than `width` only where cells that stay need more: an address is never broken.
+    A line is longer than `width` only if the columns that stay need more: an address is never broken.
     """
     room = None if width is None else width - len(indent)
     shown = [[visible(cell) for cell in row] for row in rows]
@@ -40,7 +40,7 @@ def table(
     widths = [max(len(row[place]) for row in shown) for place in range(len(columns))]
     kept = _kept(columns, widths, room)
     gap = _GAP if room is None or _taken(columns, widths, kept, len(_GAP)) <= room else " "
-    if room is not None:  # an address that is longer than the others need not move them all
+    if room is not None:  # one long address need not move the columns of all rows
         excess = _taken(columns, widths, kept, len(gap)) - room
         widths[0] = max(widths[0] - max(excess, 0), min(widths[0], _FILLED))
     return "\n".join(
@@ -51,7 +51,7 @@ def table(
 
 
 def _kept(columns: Sequence[Column], widths: Sequence[int], room: int | None) -> list[int]:
-    """The places of the columns that are shown."""
+    """Return the indexes of the columns that are shown."""
     kept = list(range(len(columns)))
     for place in sorted(kept, key=lambda each: -columns[each].rank):
         if room is None or not columns[place].rank or _taken(columns, widths, kept, len(_GAP)) <= room:
@@ -61,7 +61,7 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], room: int | None) ->
 
 
 def _taken(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int], gap: int) -> int:
-    """How long lines get; a sentence counts for nothing, as it can be wrapped."""
+    """Return the length of the lines; a sentence does not count, because it can be wrapped."""
     return sum(0 if columns[each].wraps else widths[each] + gap for each in kept) - gap
 
 

@@ -1,4 +1,4 @@
-"""The plan as people read it in a terminal: Terraform's format, and what matters for voice."""
+"""The plan for people at a terminal: Terraform's format, with what matters for voice agents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NARROW = 72
 def render_plan(
     plan: Plan, *, colour: bool, explain: bool = False, full: bool = False, width: int = LONGEST
 ) -> str:
-    """A whole plan; `explain` adds the steps of each change, `full` shows each by itself."""
+    """Return a whole plan; `explain` adds the steps of each change, `full` shows each by itself."""
     style = Style(colour)
     rows = change_rows(plan, full=full)
     blocks = [
@@ -49,13 +49,13 @@ def render_plan(
 
 
 def render_brief(plan: Plan, *, colour: bool) -> str:
-    """A plan without its changes: what must be seen before everything else, what refuses it, and the last line."""
+    """Return a plan without its changes: the most important lines, the refusals, and the last line."""
     bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
     return "\n\n".join([*front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
 
 
 def front(plan: Plan, style: Style) -> Iterator[str]:
-    """What must be seen before everything else."""
+    """Yield what must be seen before everything else."""
     if plan.dangers:
         yield danger_lines(plan, style)
     if plan.ended:
@@ -77,7 +77,7 @@ def _named(addresses: Sequence[Address]) -> str:
 
 
 def _signs(rows: Sequence[ChangeRow], style: Style) -> Iterator[str]:
-    """What the signs that occur mean, in lines for any terminal."""
+    """Yield the meaning of the signs that occur, in lines for any terminal."""
     lines: list[str] = []
     for sign, word in sentences.legend(row.symbol for row in rows):
         if lines and len(lines[-1]) + len(sign) + len(word) + 5 <= _NARROW:
@@ -89,7 +89,7 @@ def _signs(rows: Sequence[ChangeRow], style: Style) -> Iterator[str]:
 
 
 def _end(plan: Plan, style: Style) -> Iterator[str]:
-    """What must be seen last, where people look first."""
+    """Yield what comes last, because people look at the end first."""
     if plan.unmanaged or plan.elsewhere:
         yield unmanaged_lines(plan, style)
     if plan.warnings:
@@ -105,14 +105,14 @@ def _end(plan: Plan, style: Style) -> Iterator[str]:
 
 
 def danger_lines(plan: Plan, style: Style) -> str:
-    """Every danger on a line of its own."""
+    """Return every danger on a line of its own."""
     loud, allowed = style.error("DANGER:"), style.warning("danger:")
     rows = [(allowed if each.allowed else loud, sentences.danger(each)) for each in plan.dangers]
     return "\n".join(f"{word} {visible(text)}" for word, text in rows)
 
 
 def refusal_lines(plan: Plan, style: Style) -> str:
-    """Every limit that refuses the apply, with how to raise it."""
+    """Return every limit that refuses the apply, with how to raise it."""
     rows = [
         f"{style.error('error:')} {visible(each.text)} [{visible(sentences.refusal_rule(each.limit))}]"
         for each in plan.refusals
@@ -121,7 +121,7 @@ def refusal_lines(plan: Plan, style: Style) -> str:
 
 
 def unmanaged_lines(plan: Plan, style: Style) -> str:
-    """Foreign agents: seen, listed, never touched."""
+    """Return the foreign agents, which are listed and never touched."""
     lines = [style.dim("Unmanaged agents (seen, never touched):")] if plan.unmanaged else []
     lines += [f"    {visible(sentences.foreign(row))}" for row in plan.unmanaged]
     if plan.elsewhere:
@@ -133,7 +133,7 @@ def unmanaged_lines(plan: Plan, style: Style) -> str:
 def change_blocks(
     rows: Iterable[ChangeRow], style: Style, width: int = LONGEST, *, explain: bool = False
 ) -> Iterator[str]:
-    """Each row: what happens to which agents, why, where that is written, and what differs."""
+    """Yield a block for each row: the change, its agents, the reason and place, and the fields that differ."""
     fields = FieldLines(style)
     for row in rows:
         steps = _steps(row, style) if explain else ()
@@ -159,7 +159,7 @@ def _heading(row: ChangeRow, style: Style, width: int) -> Iterator[str]:
 
 
 def _loud(row: ChangeRow, style: Style) -> str:
-    """The headline, red where somebody is hung up on."""
+    """Return the headline, with its note in red if a conversation ends."""
     before, bracket, after = row.headline.partition(" (")
     note = f"{bracket}{after}"
     return before + (style.error(note) if row.ends_conversation else style.dim(note))

@@ -1,4 +1,4 @@
-"""Where each value comes from, as text and as a tree: `render --trace`."""
+"""The origin of each value, as text and as a tree: `render --trace`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 60
 
 
 class TracedValue(Protocol):
-    """One value of one agent with its origin; `variable` where the value only repeats one."""
+    """One value of one agent with its origin; `variable` if the value only repeats a variable."""
 
     @property
     def address(self) -> Address: ...
@@ -35,7 +35,7 @@ class TracedValue(Protocol):
 
 
 def render(found: Iterable[TracedValue]) -> str:
-    """Per agent, one line a value: path, value, place, layer."""
+    """Return for each agent one line a value: path, value, place, layer."""
     blocks = (
         "\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address)
     )
@@ -43,7 +43,7 @@ def render(found: Iterable[TracedValue]) -> str:
 
 
 def tree(found: Iterable[TracedValue]) -> list[dict[str, Any]]:
-    """One row a value, in the order of the text; nothing is cut."""
+    """Return one row a value, in the order of the text; nothing is cut."""
     return [
         {
             "address": str(row.address),

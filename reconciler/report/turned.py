@@ -21,7 +21,7 @@ _WORDS = {
 
 
 def turn_tree(turned: Turned) -> dict[str, Any]:
-    """A turn as a plain tree: the result, each change with what came of it, and when the fleet is due again."""
+    """Return a turn as a plain tree: its result, each change with its result, and when the fleet is due again."""
     problem = turned.problem
     return {
         "format_version": FORMAT_VERSION,
@@ -37,12 +37,12 @@ def turn_tree(turned: Turned) -> dict[str, Any]:
 
 
 def turn_json(turned: Turned) -> str:
-    """A turn as one JSON object on one line."""
+    """Return a turn as one JSON object on one line."""
     return as_json_line(turn_tree(turned))
 
 
 def turn_text(turned: Turned) -> str:
-    """A turn in words, a line for each change."""
+    """Return a turn in words, a line for each change."""
     lines = [text for each in turned.changes if (text := line(each)) is not None]
     lines += [f"refused: {visible(each)}" for each in turned.refused]
     due = f"; due again at {timestamp(turned.due.at)}" if turned.due is not None else ""

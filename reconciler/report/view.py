@@ -1,6 +1,6 @@
 """Makes rows from a plan: the values that text, Markdown and HTML show, each in its own way.
 
-A row is a group of changes. Rows hold foreign text as it is; escaping belongs to the sink. Literal credentials are
+A row is a group of changes. Foreign text in rows is not escaped: that belongs to the sink. Literal credentials are
 masked here already.
 """
 
@@ -41,13 +41,13 @@ from reconciler.report.sentences import headline
 from reconciler.report.shown import Side, UnknownValue, is_long, leaf, masked
 from reconciler.report.style import SYMBOLS
 
-# So many values of a field that varies are shown; of long texts all are given, to be merged.
+# How many values of a varying field are shown; of long texts all are kept, to be merged.
 FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a field has before and after in some agents of a row, the address of the first of them, and how many."""
+    """The value of a field before and after in some agents of a row, the first of their addresses, and their number."""
 
     before: Side
     after: Side
@@ -57,7 +57,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One difference of one leaf; `path` as users know it. `count` different values, of which `values` are to be shown."""
+    """One difference of one leaf; `path` as users write it. `count` is the number of values, `values` those to show."""
 
     sign: str
     path: str
@@ -68,10 +68,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """Pending changes shown as one: `action` is what happens, `wanted` what would happen were they not held.
+    """Pending changes shown as one: `action` is what happens, `wanted` what would happen if they were not held.
 
-    `reasons` and `holds` are the distinct texts of why; `agent_id` is that of a change alone. `unchanged` is how many
-    leaves stay as they are, at least and at most, where that is known.
+    `reasons` and `holds` are the distinct texts of the reasons; `agent_id` is set for a single change. `unchanged` is
+    how many leaves are unchanged, at least and at most, if that is known.
     """
 
     addresses: tuple[Address, ...]
@@ -95,16 +95,17 @@ class ChangeRow:
 
     @property
     def ends_conversation(self) -> bool:
-        """Whether this change, as it will be carried out, hangs up on somebody."""
+        """Whether this change, as it will be made, ends a running conversation."""
         return self.action in (Action.REPLACE, Action.ROTATE, Action.LEAVE)
 
 
 def change_rows(
     plan: Plan, *, full: bool = False, bare: frozenset[Action] = frozenset(), by_place: bool = False
 ) -> tuple[ChangeRow, ...]:
-    """Every pending change, those that differ only in values as one row, in the order of their first addresses.
+    """Return every pending change, those that differ only in values as one row, in the order of first addresses.
 
-    `full` makes a row of each; of acts in `bare` no fields are shown. `by_place` parts changes that different lines ask for.
+    `full` makes a row of each; for acts in `bare` no fields are shown. `by_place` separates changes that different
+    lines of the files ask for.
     """
     groups = grouped(plan.pending, plan, full=full, bare=bare)
     if by_place:
@@ -119,8 +120,7 @@ def _by_place(plan: Plan, group: Group) -> Iterator[Group]:
 
 
 def location_of(plan: Plan, change: Change) -> Span | None:
-    """The place in the files that asks for a change: of the path that forces it, else of the first, else the
-    agent's own."""
+    """Return the place that asks for a change: of the path that forces it, else of the first, else of the agent."""
     if plan.fleet is None:
         return None
     diffs = sorted(diffs_of(change), key=lambda each: not each.forces_replacement)
@@ -160,12 +160,12 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
 # --- fields -------------------------------------------------------------------------------------------------
 
 
-# The same side of one part in every change of a group, or once where it is the same object in all of them.
+# One side of one part in every change of a group, or once if it is the same object in all of them.
 _Column = Sequence[Side]
 
 
 def _fields(group: Group) -> Iterator[Field]:
-    """The leaves that change, each with its values in all the changes."""
+    """Yield the leaves that change, each with its values in all changes."""
     addresses = [each.address for each in group.changes]
     for number, part in enumerate(group.parts[0]):
         befores = [parts[number].before for parts in group.parts]
@@ -176,7 +176,7 @@ def _fields(group: Group) -> Iterator[Field]:
 
 
 def _leaf_rows(path: Path, befores: _Column, afters: _Column) -> Iterator[tuple[str, Path, _Column, _Column]]:
-    """A part as leaves: a whole mapping that comes or goes is shown key by key."""
+    """Yield a part as leaves: a whole mapping that is added or removed is shown key by key."""
     before, after = befores[0], afters[0]
     if isinstance(before, UnknownValue):
         yield from (("~", leaf_path, befores, column) for leaf_path, column in _leaves(path, afters))
@@ -193,12 +193,12 @@ _GONE: _Column = (Absent(),)
 
 
 def _is_tree(value: Side) -> bool:
-    """Whether a value has leaves of its own."""
+    """Return whether a value has leaves of its own."""
     return isinstance(value, (Mapping, list, tuple)) and bool(value)
 
 
 def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]:
-    """The leaves below a path, keys sorted. What all changes share is entered once."""
+    """Yield the leaves below a path, keys sorted. A subtree that all changes share is walked once."""
     first = column[0]
     if len(column) > 1 and all(each is first for each in column):
         column = column[:1]
@@ -215,7 +215,7 @@ def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]
 def _values(
     path: Path, befores: _Column, afters: _Column, addresses: Sequence[Address]
 ) -> tuple[tuple[Value, ...], int]:
-    """The different values of a leaf that are to be shown, masked, and how many there are."""
+    """Return the different values of a leaf that are shown, masked, and their number."""
     size = max(len(befores), len(afters))
     columns = [_identities(column) for column in (befores, afters) if len(column) == size]
     keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
@@ -232,7 +232,7 @@ def _values(
 
 
 def _identities(column: _Column) -> Sequence[Hashable]:
-    """For each value something that is equal where values read alike; 1, 1.0 and true do not."""
+    """Return for each value a key that is equal for values that read alike; 1, 1.0 and true do not."""
     kinds = set(map(type, column))
     if len(kinds) == 1 and kinds <= {str, int}:
         return column
@@ -240,13 +240,12 @@ def _identities(column: _Column) -> Sequence[Hashable]:
 
 
 def body_tree(spec: AgentSpec) -> dict[str, Tree]:
-    """The body of a spec, literal credentials masked."""
+    """Return the body of a spec, with literal credentials masked."""
     return {**spec.body.tree(), "properties": masked(spec.body.properties)[0]}
 
 
 def _unchanged(group: Group) -> tuple[int, int] | None:
-    """How many leaves stay as they are, at least and at most; None where the changes are not about fields, or nobody
-    knows."""
+    """Return how many leaves are unchanged, at least and at most; None if that is not known for every change."""
     counts = [_unchanged_in(act_of(each)) for each in group.changes]
     known = [each for each in counts if each is not None]
     return (min(known), max(known)) if len(known) == len(counts) else None

@@ -1,6 +1,6 @@
-"""Makes a line diff of two texts, with context and the changed words marked: how prompts are shown.
+"""Makes a line diff of two texts, with context and the changed words marked: the form in which prompts are shown.
 
-Nothing that changed is ever cut; what did not change is cut where it is long, and says so.
+Changed text is never cut; long unchanged text is cut, with a mark.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Mark: TypeAlias = Literal[" ", "-", "+", "~", "@"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of one line's characters: kept, removed or added."""
+    """A run of characters in a line: kept, removed or added."""
 
     kind: Kind
     text: str
@@ -33,23 +33,23 @@ class Line:
     pieces: tuple[Piece, ...]
 
 
-# More than so many pairs of equal items, and so many for each item, are not searched for the best alignment: the search
-# would take the square of the text's length.
+# With more pairs of equal items than this, plus so many for each item, the best alignment is not searched: the search
+# would take time quadratic in the text's length.
 _MOST_PAIRS = 20_000
 _PAIRS_EACH = 10
-# Below this likeness two lines are two lines, not one that changed.
+# Lines less similar than this are an old and a new line, not one that changed.
 _ALIKE = 0.4
-# A line that changed is searched among so many new ones: all of them would take the square of their number.
+# How many new lines are searched for a changed one; to search all would take quadratic time.
 _MOST_AHEAD = 40
 _CONTEXT = 2
-# Unchanged text beside a change, in characters, where a line is long.
+# Characters of unchanged text kept beside a change in a long line.
 _BESIDE = 60
 _LONG_LINE = 200
 WORD = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
 
 
 def text_diff(before: str, after: str) -> tuple[Line, ...]:
-    """The lines that differ, with two lines of context around each."""
+    """Return the lines that differ, with two lines of context around each."""
     return tuple(_with_context(list(_lines(before.split("\n"), after.split("\n")))))
 
 
@@ -62,7 +62,7 @@ def _lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
 
 
 def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
-    """What turns one sequence into the other: exactly, or roughly where exactly would take too long."""
+    """Return the operations that turn one sequence into the other: exact ones, or a coarse one if that takes long."""
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     room = shorter - start
@@ -81,7 +81,7 @@ def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int,
 
 
 def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
-    """Lines that were replaced: each beside the line that it became, where that can be told."""
+    """Yield replaced lines, each with the line that it became if there is a similar one."""
     position = 0
     words = [_counted(line) for line in new]
     for index, line in enumerate(old):
@@ -99,7 +99,7 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
 
 
 def _counted(line: str) -> tuple[Counter[str], int]:
-    """The words of a line, and how many they are."""
+    """Return the words of a line with their counts, and the number of words."""
     words = WORD.findall(line)
     return Counter(words), len(words)
 
@@ -107,7 +107,7 @@ def _counted(line: str) -> tuple[Counter[str], int]:
 def _is_alike(old: tuple[Counter[str], int], new: tuple[Counter[str], int]) -> bool:
     (a, left), (b, right) = old, new
     size = left + right
-    # A short line is like no long one, whatever stands in them; to intersect counters is slow.
+    # A short line is never similar to a long one; checked first, because intersecting counters is slow.
     if size == 0 or 2 * min(left, right) / size < _ALIKE or a.keys().isdisjoint(b):
         return False
     return 2 * (a & b).total() / size >= _ALIKE
@@ -121,7 +121,7 @@ def _words(old: str, new: str) -> tuple[Piece, ...]:
         if tag == "equal":
             pieces.append(Piece(" ", gone))
             continue
-        # The white space that both end in is no part of the change.
+        # White space that both end with is not part of the change.
         shared = _shared_space(gone, come)
         pieces += _pieces(gone[: len(gone) - shared], come[: len(come) - shared], gone[len(gone) - shared :])
     return tuple(pieces)
@@ -148,7 +148,7 @@ def _shortened(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
 
 
 def _cut(text: str, *, head: bool, tail: bool) -> str:
-    """Unchanged text down to what stands beside a change."""
+    """Return unchanged text shortened to what is beside a change."""
     room = _BESIDE * (head + tail)
     if len(text) <= room + _BESIDE:
         return text
@@ -162,7 +162,7 @@ def _with_context(lines: list[Line]) -> Iterator[Line]:
     near = {each for index in changed for each in range(index - _CONTEXT, index + _CONTEXT + 1)}
     for is_near, group in groupby(enumerate(lines), key=lambda item: item[0] in near):
         rows = [line for _, line in group]
-        if is_near or len(rows) == 1:  # a line that says "one line" takes as much room as the line
+        if is_near or len(rows) == 1:  # a note "1 unchanged line" would take as much room as the line
             yield from map(_as_context, rows)
         else:
             yield Line("@", (Piece(" ", f"({len(rows)} unchanged lines)"),))

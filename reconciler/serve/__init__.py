@@ -1,1 +1,1 @@
-"""What a controller shows to machines: health and metrics over HTTP. It changes nothing, and tells no secret."""
+"""What a controller serves to machines: health and metrics over HTTP. It changes nothing, and reveals no secret."""

@@ -22,7 +22,7 @@ from reconciler.serve.metrics import Metrics
 
 
 def bind(listen: str) -> socket.socket:
-    """A socket for `HOST:PORT`, or for a PORT on loopback; `UsageError` says what is wrong with it."""
+    """Return a socket for `HOST:PORT`, or for a PORT on loopback. Raises `UsageError` that says what is wrong."""
     host, colon, port = listen.rpartition(":")
     host = (host if colon else "127.0.0.1").strip("[]") or "127.0.0.1"
     if not port.isdecimal() or int(port) > 65535:
@@ -52,7 +52,7 @@ def bind(listen: str) -> socket.socket:
 
 
 def application(health: Health, metrics: Metrics) -> Starlette:
-    """The four paths, all of them GET."""
+    """Return the application that answers GET on the four paths."""
 
     async def livez(_: Request) -> Response:
         return _verdict(health.stuck(time.monotonic()), "alive", "stuck")
@@ -77,12 +77,12 @@ def _verdict(wrong: list[str], well: str, ill: str) -> Response:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The controller hears signals itself."""
+        """Leave signals to the controller."""
         yield
 
 
 def server(app: Starlette) -> uvicorn.Server:
-    """A server for the event loop that runs; `serve(sockets=[...])` and then `should_exit`."""
+    """Return a server for the running event loop: `serve(sockets=[...])` starts it, `should_exit` ends it."""
     config = uvicorn.Config(
         app,
         log_config=None,

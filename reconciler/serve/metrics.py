@@ -1,4 +1,4 @@
-"""The metrics of a controller, folded from the events of its loops: base units, no address and no agent in a label."""
+"""The metrics of a controller, computed from the events of its loops: base units, no address or agent in a label."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class Metrics:
         self._notices = counter("notifications", "Notifications, by what came of them.", "result")
 
     def begin(self, fleet: DesiredFleet) -> None:
-        """A fleet is kept from now on."""
+        """Set the metrics of a fleet that the controller begins to keep."""
         whose = labels_of(fleet.owner)
         self._reload.labels(*whose).set(1)
         self._leader.labels(*whose).set(0)
         self._files(whose, fleet)
 
     def take(self, owner: Owner, event: Any, now: float) -> None:
-        """Note an event of a fleet's loop; `now` in epoch seconds, by the service's clock."""
+        """Count an event of a fleet's loop; `now` in epoch seconds, by the service's clock."""
         whose = labels_of(owner)
         match event:
             case Finished():
@@ -103,17 +103,17 @@ class Metrics:
                 pass
 
     def requested(self, operation: str, code: str, seconds: float) -> None:
-        """A request was answered, or not: `code` is the status, or what the trouble was."""
+        """Count a request to the service; `code` is the status, or the name of the failure."""
         self._requests.labels(operation, code).inc()
         self._request_seconds.labels(operation).observe(seconds)
 
     def committed(self, backend: str, result: str, seconds: float) -> None:
-        """A commit of a state has ended."""
+        """Count a commit of a state."""
         self._commits.labels(backend, result).inc()
         self._commit_seconds.observe(seconds)
 
     def notified(self, result: str) -> None:
-        """A notification was sent, or could not be."""
+        """Count a notification, sent or failed."""
         self._notices.labels(result).inc()
 
     def _files(self, whose: tuple[str, str], fleet: DesiredFleet) -> None:
@@ -149,12 +149,12 @@ class Metrics:
 
 
 def labels_of(owner: Owner) -> tuple[str, str]:
-    """Whose metrics they are."""
+    """Return the labels `fleet` and `env` of a fleet's metrics."""
     return owner.fleet, owner.environment or ""
 
 
 class _Words:
-    """A gauge with a word for its last label. A word that was counted before and is not now is 0, and not what it was."""
+    """A gauge whose last label is a word. A word that was counted before and is not now is set to 0."""
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge

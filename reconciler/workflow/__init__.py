@@ -1,7 +1,7 @@
 """The verbs: plan, apply, drift, status, doctor, adopt, forget, each as steps from the first read to the last write.
 
-Sans-I/O like all of the core: who performs the effects, and what is shown to whom, is decided above. `destroy` is an
-apply of a job that is `destroying`.
+Sans-I/O like all of the core: the layers above perform the effects and show the results. `destroy` is an apply of a job
+that is `destroying`.
 """
 
 from reconciler.workflow.applying import Approved, Planned, apply, confirm

@@ -1,4 +1,4 @@
-"""The verb that changes the service: exactly what was approved, once the lock is held and the world was read again."""
+"""`apply`: takes the lock, looks again, and makes exactly the approved changes."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from reconciler.workflow.readiness import require_ready
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan that an apply is about to run, now that it holds the lock; an event."""
+    """The plan that an apply runs, computed under the lock; an event."""
 
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """What somebody has seen and approved. `rows` and `files` are known of a saved plan only: it can be resumed."""
+    """The plan that the user approved, by its digest; `rows` and `files` only of a saved plan, which can be resumed."""
 
     digest: str
     files: str | None = None
@@ -51,15 +51,16 @@ class Approved:
 
 
 def apply(job: Job, provider: Provider, *, approved: Approved | None = None) -> Steps[Ledger]:
-    """Bring the world to the fleet, exactly as `approved` if anybody has approved a plan.
+    """Make the changes of the job's plan, which must be the `approved` one if that is given; return the ledger.
 
-    Raises `StateLocked`, `StalePlan` and `Refused` before anything was done; what happens afterwards is in the
-    ledger, whatever becomes of the run.
+    Raises `StateLocked`, `StalePlan` and `Refused` before any change. Everything later is in the ledger, also the error
+    that stopped the run.
     """
     return (yield from exclusive(job, _apply(job, provider, approved)))
 
 
 def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Ledger]:
+    # The approval is compared with a plan made under the lock, from a fresh look: earlier it would prove nothing.
     basis, settled = yield from look(job, provider)
     intended = plan_for(job, basis, provider)
     yield Emit(Planned(intended))
@@ -81,10 +82,12 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     try:
         begun, ended = _marks(job, approved)
         thawed = _thawed(intended, job.policy.override_freeze, basis.now)
+        # One commit before the first call. `begun` lets an interrupted apply of a saved plan be resumed.
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *thawed, *begun)
         yield from archive_ended(context, basis)
         yield from _carry_out(context, job, basis, intended)
         if context.ledger.is_complete:
+            # Only a complete apply removes the mark: the same plan file goes on with an incomplete one.
             yield from journal.write(*ended)
     except ReconcilerError as problem:
         yield from context.say(
@@ -96,9 +99,9 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
 
 
 def confirm(intended: Plan, approved: Approved | None, *, is_begun: bool = False) -> None:
-    """Refuse what was not approved, and what a limit forbids; only then may anything be done.
+    """Raise `StalePlan` for a plan that was not approved, and `Refused` for one that a limit forbids.
 
-    `is_begun` says that an apply of what was approved has begun, and not ended.
+    `is_begun` says that an apply of the approved plan has begun and not ended.
     """
     if (
         approved is not None
@@ -116,7 +119,7 @@ def confirm(intended: Plan, approved: Approved | None, *, is_begun: bool = False
 
 
 def _check_rows(intended: Plan, approved: Approved) -> None:
-    """Refuse a saved plan that lists other changes than its digest stands for. Renewals fall due by the clock."""
+    """Raise `StalePlan` if a saved plan lists other changes than its digest stands for, renewals excepted."""
     odd = sorted(
         f"{action} {address}" for action, address in intended.rows ^ approved.rows if action != "renew"
     )
@@ -128,14 +131,14 @@ def _check_rows(intended: Plan, approved: Approved) -> None:
 
 
 def _resumes(intended: Plan, approved: Approved) -> bool:
-    """Whether this is the rest of a saved plan whose apply was interrupted: the same files, and nothing besides."""
+    """Return whether this is the rest of a saved plan whose apply was interrupted: same files, no additional change."""
     if approved.files != intended.fleet_digest or not intended.acts:
         return False
     rest = {(left, address) for action, address in approved.rows for left in _RESTS.get(action, ())}
     return intended.rows <= approved.rows | rest
 
 
-# What an interrupted change may have left to do: sending values once, the join alone, the leave of a predecessor.
+# The kinds of change that an interrupted change may leave open: an update, the join alone, the predecessor's leave.
 _RESTS: Mapping[str, tuple[str, ...]] = {
     "join": ("update",),
     "adopt": ("update", "renew", "join"),
@@ -162,14 +165,14 @@ def _what_moved(intended: Plan, approved: Approved) -> str:
 
 
 def _marks(job: Job, approved: Approved | None) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
-    """The writes that say that a saved plan's apply has begun, and that it has ended."""
+    """Return the writes that mark in the state that a saved plan's apply has begun, and that it has ended."""
     if approved is None or approved.files is None:
         return (), ()
     return (PutApplying(_mark(job, approved)),), (PutApplying(None),)
 
 
 def _mark(job: Job, approved: Approved) -> str:
-    """What the apply of a saved plan is known by. A plan that was edited after it had begun is another one."""
+    """Return the digest that identifies the apply of a saved plan; a plan file edited meanwhile has another one."""
     policy = job.policy
     return digest(
         [
@@ -187,7 +190,7 @@ def _mark(job: Job, approved: Approved) -> str:
 
 
 def _thawed(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
-    """The lines of the history that say which freezes this run overrides, and why."""
+    """Return history entries for the freezes that this run overrides, with the reason."""
     return tuple(
         Append(Entry(now, each.address, "override-freeze", "done", detail=f"{reason} ({each.reason.text})"))
         for each in intended.thawed
@@ -197,8 +200,9 @@ def _thawed(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
 def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Steps[None]:
     known = frozenset(each.agent_id for each in basis.live)
     yield from execute(context, intended)
-    if context.joined and job.settings.turn is None:  # else the next turn sees what became of them
+    if context.joined and job.settings.turn is None:  # else the next turn looks at the new agents
         rows = yield from await_started(context)
+        # A weak server or another writer may have started a second agent at an address.
         yield from sweep(context, known, rows)
     wanted = frozenset(
         address
@@ -213,7 +217,7 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
 
 
 def _say_quota(context: Context, intended: Plan) -> Steps[None]:
-    """Say what runs and costs, once the service has refused a join because the quota is used up."""
+    """Emit how many agents run and what they cost, if the service refused a join because the quota is used up."""
     if not context.joins_halted:
         return
     rows = context.ledger.finished
@@ -226,7 +230,7 @@ def _say_quota(context: Context, intended: Plan) -> Steps[None]:
 
 
 def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:
-    """What the state learns from looking: whose it is, and foreign agents that need no second query."""
+    """Return writes for what a look showed: the owner of a new state, foreign agents, ended released agents."""
     state = basis.state
     live = {each.agent_id for each in basis.live}
     writes: list[Write] = [] if state.pins is not None else [PutPins(pins)]

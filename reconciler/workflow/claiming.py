@@ -1,4 +1,4 @@
-"""The verbs that change only what we remember: adopt an agent of somebody else, forget one of ours."""
+"""The verbs that change the state only: `adopt` records a running agent, `forget` drops a record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from reconciler.workflow.job import Job, check_pins, exclusive, look
 
 
 def adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Steps[Record]:
-    """Take a running foreign agent into the state, by id, as the agent of a declared address."""
+    """Record a running foreign agent, given by id, as the agent of a declared address; return the record."""
     return (yield from exclusive(job, _adopt(job, observer, address, agent_id)))
 
 
@@ -39,7 +39,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     yield from _refuse_frozen(job, address, Action.ADOPT)
     basis, settled = yield from look(job, observer)
     journal = Journal(StateView.of(basis.state))
-    # What an interrupted join has started is taken back first: then the address has an agent, and adopts no other.
+    # Settle an interrupted join first: if its agent runs, the address has an agent and must not adopt another one.
     pins: tuple[Write, ...] = () if basis.state.pins is not None else (PutPins(job.pins),)
     yield from journal.write(*settled, *pins)
     holder = next((each for each in basis.state.records.values() if each.agent_id == agent_id), None)
@@ -107,7 +107,7 @@ def _prove_channel(
 ) -> Steps[None]:
     """Raise `UsageError` unless one listing of the address's own channel shows the agent.
 
-    Where another channel of the fleet shows it, the error says so.
+    If another channel of the fleet shows it, the error says so.
     """
     if (yield from runs_in(observer, address.channel, agent_id)):
         return
@@ -125,14 +125,14 @@ def _prove_channel(
     )
 
 
-# Where a misplaced agent runs is looked for in at most so many channels of the fleet: one listing each.
+# How many other channels of the fleet are searched for the agent, for the error message: one listing each.
 _SEARCHED = 50
 
 
 def forget(job: Job, address: Address) -> Steps[str]:
-    """Drop the record of an address and release its agent: its name does not bring it back. Returns the agent's id.
+    """Drop the record of an address and release its agent, which runs on; return the agent's id.
 
-    The id is empty where there was an interrupted join only; what that join may still start is looked for later.
+    The id is empty if there was only an interrupted join; an agent that it may still start is looked for later.
     """
     return (yield from exclusive(job, _forget(job, address)))
 
@@ -154,9 +154,10 @@ def _forget(job: Job, address: Address) -> Steps[str]:
     writes: list[Write] = []
     agent_id = record.agent_id if record is not None else ""
     if record is not None:
+        # The generation stays, so that the name is never used again; the released agent is not taken back by its name.
         writes += [DropRecord(address), PutGeneration(address, record.generation), PutReleased(agent_id)]
     if open_join is not None:
-        # What it may still start is looked for by its name, until no late copy can be executed any more.
+        # The agent that the open join may still start is looked for by its name until the grace is over.
         writes += [*late_copy_note(open_join, open_join.in_doubt_since), DropIntent(open_join.key)]
     yield from journal.write(*writes, Append(Entry(now, address, "forget", "done", agent_id)))
     return agent_id

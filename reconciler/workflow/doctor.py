@@ -1,7 +1,7 @@
-"""The verb that checks everything an apply needs, before it, and changes nothing: all findings in one run.
+"""`doctor`: checks everything that an apply needs and returns all findings; it changes nothing.
 
-On the service it lists and queries only. Each check stands for itself: what cannot be checked since another one failed is
-not called right.
+On the service it only lists and queries. The checks are independent: a check that could not be made, because another
+one failed, is not reported as passed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 Row = Problem | Passed
 
-# How long the agents are read before the plan counts as one that cannot be made, seconds. A service that is away, and
-# a program that looks up secrets, take half a minute more at most.
+# Seconds after which reading the agents is given up, and the plan is not checked. A service that does not answer, and
+# a program that looks up secrets, can add half a minute.
 _PATIENCE = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found of one fleet and environment, in the order of the checks."""
+    """The results for one fleet and environment, in the order of the checks."""
 
     rows: tuple[Row, ...]
 
@@ -42,7 +42,11 @@ class Checkup:
 
 
 def doctor(job: Job, observer: Observer | None, *, whole: bool = True) -> Steps[tuple[Row, ...]]:
-    """The checks of one fleet. `observer` is None where the service cannot be asked, `whole` False without its agents."""
+    """Return the results of all checks of one fleet.
+
+    `observer` is None if the service cannot be called; `whole` is False if the files do not load and the agents are
+    unknown.
+    """
     rows: list[Row] = []
     state = yield from _state(job, rows)
     is_answered = observer is not None and (yield from _service(job, observer, rows))
@@ -55,18 +59,18 @@ def doctor(job: Job, observer: Observer | None, *, whole: bool = True) -> Steps[
 
 
 def _is_told(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether a finding repeats another one: a wrong clock also keeps the agents from being listed."""
+    """Return whether a finding repeats an earlier one: a wrong clock, for example, also makes the listing fail."""
     told = (each.summary for each in rows if isinstance(each, Problem))
     return isinstance(row, Problem) and any(map(row.summary.startswith, told))
 
 
 def finding(rule: str, problem: ReconcilerError) -> Problem:
-    """An error as a finding."""
+    """Return an error as a finding."""
     return Problem(rule, problem.message.removesuffix("; nothing was done"), help=problem.hint)
 
 
 def _state(job: Job, rows: list[Row]) -> Steps[State | None]:
-    """The state, if it can be read and is that of this fleet and App ID."""
+    """Return the state if it can be read and belongs to this fleet and App ID; add the rows of these checks."""
     try:
         state: State = yield ReadState()
     except ReconcilerError as problem:
@@ -90,7 +94,7 @@ def _state(job: Job, rows: list[Row]) -> Steps[State | None]:
 
 
 def _service(job: Job, observer: Observer, rows: list[Row]) -> Steps[bool]:
-    """Whether the service answers, and takes some of our credentials."""
+    """Return whether the service answers and accepts our credentials; add the rows of these checks."""
     if entry_of(job.fleet.service.kind).is_embedded:
         rows.append(Passed("service", "the embedded simulator, which needs no credentials"))
         return True
@@ -119,7 +123,7 @@ def _secrets(job: Job) -> Steps[list[Row]]:
 
 
 def _hosts(job: Job) -> Iterator[Row]:
-    """One row for each host that secrets are sent to, by all agents together."""
+    """Yield one row for each host that secrets are sent to, by all agents together."""
     gets: dict[str, list[str]] = {}
     for reference, hosts in sorted(hosts_of(each.body for each in job.fleet.agents.values()).items()):
         for host in hosts:
@@ -129,12 +133,12 @@ def _hosts(job: Job) -> Iterator[Row]:
         yield Passed("hosts", f"{host} gets {', '.join(references[:_NAMED])}{more}")
 
 
-# So many of the secrets that go to one host are named.
+# How many of the secrets that go to one host are named.
 _NAMED = 3
 
 
 def _plan(job: Job, observer: Observer) -> Steps[list[Row]]:
-    """What an apply would be refused for, and what it would run against the quota."""
+    """Return a finding for each reason why an apply would be refused, and the row about the quota."""
     try:
         basis, _ = yield from _within(_PATIENCE, lambda: look(job, observer))
         plan = plan_for(job, basis, observer)
@@ -160,7 +164,7 @@ def _quota(plan: Plan) -> Row:
 
 
 def _within(seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
-    """Steps that end with a `ServiceError` at the first request after so many seconds; tasks that they gather, too."""
+    """Run steps that fail with `ServiceError` at the first request after so many seconds, also in gathered tasks."""
     ends = (yield Elapsed()) + seconds
     return (yield from _until(ends, seconds, begin))
 
@@ -182,6 +186,7 @@ def _until(ends: float, seconds: float, begin: Callable[[], Steps[T]]) -> Steps[
             )
             continue
         if isinstance(effect, Gather):
+            # Gathered tasks are steps of their own, so each of them is bounded by itself.
             effect = Gather([_bounded(ends, seconds, each) for each in effect.tasks], effect.limit)
         try:
             value = yield effect
@@ -194,5 +199,5 @@ def _bounded(ends: float, seconds: float, task: Callable[[], Steps[T]]) -> Calla
 
 
 def refused_rows(problems: Sequence[ReconcilerError]) -> list[Row]:
-    """Findings of the disk: who holds the state, and why it cannot be written."""
+    """Return findings about the state's store: which run holds the lock, and why it cannot be written."""
     return [finding("lock" if isinstance(each, StateLocked) else "state", each) for each in problems]

@@ -1,4 +1,4 @@
-"""What a verb works on, and what all verbs begin with: the look at state and service, and the plan for both."""
+"""The job of a verb, and what all verbs begin with: the look at state and service, and the plan."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from reconciler.services import entry_of
 
 T = TypeVar("T")
 
-# How far an intent may lie ahead of the service's clock, seconds: no machine whose clock is off by more mints tokens.
+# The greatest time that an intent may lie in the future, seconds: with a clock that wrong no tokens are minted.
 _MOST_AHEAD = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a verb works on. `app_id` is the project that the provider talks to; `lock_timeout` in seconds.
+    """The input of a verb. `app_id` is the project that the provider talks to; `lock_timeout` is in seconds.
 
-    `memory` is what earlier looks saw of foreign agents; what this one sees is told in an event of that type.
+    `memory` is what earlier looks saw of foreign agents; this look emits what it saw as an event of that type.
     """
 
     fleet: DesiredFleet
@@ -50,7 +50,7 @@ class Job:
 
 
 def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
-    """The basis as an apply will see it, and the writes that settle what earlier runs left open."""
+    """Return the basis of a plan, and the writes that settle what earlier runs left open."""
     state: State = yield ReadState()
     check_pins(state, job.pins)
     basis = yield from observe(
@@ -66,7 +66,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
 
 
 def _check_times(basis: Basis) -> None:
-    """Refuse a state that means to do what lies ahead of the service's clock: its waits would never end."""
+    """Raise `StateError` for intents of the future: waits that begin at such a time would never end."""
     for intent in basis.state.intents:
         ahead = max(intent.created_at, intent.unknown_since or 0.0, intent.sent_at or 0.0) - basis.now
         if ahead > _MOST_AHEAD:
@@ -78,9 +78,10 @@ def _check_times(basis: Basis) -> None:
 
 
 def check_pins(state: State, pins: Pins) -> None:
-    """Refuse a state that has moved, belongs to another fleet, environment, service or App ID, or would claim others.
+    """Raise `StateError` for a state that has moved or belongs to another fleet, service or App ID.
 
-    An intent to join finds its agent by the name in it; a name without our mark is a name that we never gave.
+    An intent to join finds its agent by the name in it; a name without our owner mark was never given by this tool, and
+    could claim another fleet's agent.
     """
     if state.moved_to is not None:
         raise moved(state.moved_to)
@@ -104,7 +105,7 @@ def check_pins(state: State, pins: Pins) -> None:
 
 
 def moved(place: str) -> StateError:
-    """The refusal of a state that `state migrate` has moved elsewhere."""
+    """Return the error for a state that `state migrate` has moved elsewhere."""
     return StateError(
         f"this state has moved to {place}; nothing was done",
         hint="go on there (--state, or RECONCILER_STATE); `reconciler state migrate` brings it back. Where that place is lost "
@@ -116,7 +117,7 @@ _PINNED = {"fleet": "fleet", "environment": "environment", "service": "service",
 
 
 def plan_for(job: Job, basis: Basis, observer: Observer) -> Plan:
-    """The plan of a job on its basis."""
+    """Return the plan of a job on its basis."""
     policy = replace(job.policy, ends_are_limited=False) if job.destroying else job.policy
     return build_plan(
         job.fleet,
@@ -130,7 +131,7 @@ def plan_for(job: Job, basis: Basis, observer: Observer) -> Plan:
 
 
 def exclusive(job: Job, steps: Steps[T]) -> Steps[T]:
-    """Run steps while holding the lock; it is given back whatever they raise."""
+    """Run steps while holding the lock, which is released even if they raise."""
     yield Lock(job.lock_timeout)
     try:
         result = yield from steps

@@ -1,4 +1,4 @@
-"""The verbs that only read: plan, drift, status, and what is known of one address."""
+"""The verbs that only read: plan, drift, status, and the report on one address."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from reconciler.workflow.job import Job, look, plan_for
 
 
 def plan(job: Job, observer: Observer, *, check_secrets: bool = False) -> Steps[Plan]:
-    """The plan for a job. Reads only: it is given nothing that could write.
+    """Return the plan for a job. Its only ways to the world are reads.
 
-    `check_secrets` also resolves every reference (trusted runs only) and says which have new values behind them.
+    `check_secrets` also resolves every reference (trusted runs only) and adds which of them have new values.
     """
     basis, _ = yield from look(job, observer)
     built = plan_for(job, basis, observer)
@@ -36,9 +36,9 @@ def plan(job: Job, observer: Observer, *, check_secrets: bool = False) -> Steps[
 
 
 def _new_secrets(fleet: DesiredFleet, state: State) -> Steps[tuple[tuple[str, int], ...]]:
-    """The references whose value is not the one that went out, with the number of agents that have an old one.
+    """Return references whose value differs from the one sent, each with the number of agents that have the old one.
 
-    Without a key there is nothing to compare.
+    Without a key no digests were recorded, so nothing can be compared.
     """
     if not state.secret_key:
         return ()
@@ -59,14 +59,14 @@ def _new_secrets(fleet: DesiredFleet, state: State) -> Steps[tuple[tuple[str, in
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What the world changed. `file_changes` counts what the files ask for besides; `adopted` tells their basis."""
+    """The plan back to what was last applied, and the number of further changes that the files ask for."""
 
     plan: Plan
     file_changes: int
 
 
 def drift(job: Job, observer: Observer) -> Steps[Drift]:
-    """What the world changed, apart from what the files changed: the plan back to what was last applied."""
+    """Return the plan back to what was last applied: what changed without the files."""
     basis, _ = yield from look(job, observer)
     files = plan_for(job, basis, observer)
     applied = _as_applied(job.fleet, basis.state)
@@ -92,7 +92,7 @@ def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
 
 
 def _is_drift(change: Change) -> bool:
-    """Whether a change answers the world: what falls due by the clock, or is only unsent, does not."""
+    """Return whether a change undoes a change of an agent; what is due by the clock, or only unsent, does not."""
     if isinstance(change, Update):
         return change.reason.because is not Because.UNSENT
     return not isinstance(change, (Keep, Renew, Rotate))
@@ -102,14 +102,14 @@ def _is_drift(change: Change) -> bool:
 
 
 def status(job: Job, observer: Observer) -> Steps[tuple[Plan, Basis]]:
-    """What runs, with the plan that says how far it is from the files."""
+    """Return the plan, and the basis that shows what runs."""
     basis, _ = yield from look(job, observer)
     return build_plan(job.fleet, basis, observer.capabilities, allow_empty=True), basis
 
 
 @dataclass(frozen=True, slots=True)
 class AddressReport:
-    """What files, state and service say of one address."""
+    """What files, state and service hold of one address."""
 
     address: Address
     spec: AgentSpec | None
@@ -118,7 +118,7 @@ class AddressReport:
 
 
 def address_report(job: Job, observer: Observer, address: Address) -> Steps[AddressReport]:
-    """Everything known of one address; `UsageError` where nothing is."""
+    """Return everything known of one address. Raises `UsageError` if it is neither declared, recorded nor running."""
     basis, _ = yield from look(job, observer)
     changes = build_plan(job.fleet, basis, observer.capabilities, allow_empty=True).changes
     change = next((each for each in changes if each.address == address), None)
@@ -131,7 +131,7 @@ def address_report(job: Job, observer: Observer, address: Address) -> Steps[Addr
 
 
 def agent_of(job: Job, observer: Observer, address: Address) -> Steps[tuple[ObservedAgent, Record | None]]:
-    """The running agent of an address: the recorded one, else the one found by its name."""
+    """Return the running agent of an address, recorded or found by its name, with its record if there is one."""
     found = yield from address_report(job, observer, address)
     target = target_of(found.change) if found.change is not None else None
     if target is None:

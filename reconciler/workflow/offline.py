@@ -1,7 +1,7 @@
-"""Plans without the service: what the files change against the state's last word, or against another revision of them.
+"""Plans without the service: the files against the state, or against another revision of the files.
 
-Pure functions of their inputs, which opens no socket and reads no credential: a fork's pull request gets a plan, too.
-What only time or the service decides (renewals, rotations, agents that have ended) is not in them.
+Pure functions that open no socket and read no credential, so that a fork's pull request gets a plan too. What only the
+clock or the service decides (renewals, rotations, agents that have ended) is not in these plans.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from reconciler.workflow.job import Job, check_pins
 
 
 def offline_plan(job: Job, state: State, able: Capabilities, *, against: str) -> Plan:
-    """The plan against what the state remembers, each recorded agent taken for running.
+    """Return the plan against the state, with every recorded agent assumed to be running.
 
-    `against` says in words what the fleet is compared with. Raises `StateError` for the state of another fleet and what
-    `build_plan` raises. The App ID is not compared, since it is a variable of the environment.
+    `against` names in words what the fleet is compared with. Raises `StateError` for the state of another fleet, and
+    what `build_plan` raises. The App ID is not compared, because it is a variable of the environment.
     """
     project = state.pins.app_id if state.pins is not None else None
     check_pins(state, replace(job.pins, app_id=project))
@@ -35,7 +35,7 @@ def offline_plan(job: Job, state: State, able: Capabilities, *, against: str) ->
 
 
 def state_of(fleet: DesiredFleet) -> State:
-    """The state that a complete apply of a fleet would leave behind, for comparing another revision with it."""
+    """Return the state that a complete apply of a fleet would leave, to compare another revision with it."""
     records = {
         address: Record(
             address=address,
@@ -55,12 +55,12 @@ def state_of(fleet: DesiredFleet) -> State:
     return State("", 0, b"", records=records)
 
 
-# Any instant will do: nothing here goes by the clock.
+# Any instant will do: nothing here depends on the clock.
 _LONG_AGO = 1_767_225_600.0
 
 
 def _assumed(job: Job, state: State) -> Basis:
-    """The basis in which every recorded agent runs, but for those that left to make room for a successor."""
+    """Return the basis in which every recorded agent runs, except those that were ended for a successor."""
     running = tuple(
         ObservedAgent(each.agent_id, AgentStatus.RUNNING, each.started_at, each.name)
         for each in state.records.values()

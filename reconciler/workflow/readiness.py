@@ -1,6 +1,6 @@
-"""What an apply needs besides its plan, checked before anybody is asked and before the first call that changes anything.
+"""What an apply needs besides its plan, checked before the user is asked and before the first change.
 
-What is missing for the whole run is said once, and not once for each address: a secret that 200 agents need is one line.
+What the whole run lacks is reported once, not once for each address: a secret that 200 agents need is one line.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from reconciler.secrets import SecretRef
 from reconciler.services import entry_of
 from reconciler.workflow.job import Job
 
-# So many secrets without a value are named where an apply is refused; `reconciler doctor` names all.
+# How many secrets without a value the refusal of an apply names; `reconciler doctor` names all.
 _MOST_NAMED = 20
 _SHORT = 180
 
 
 def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
-    """Raise `NotReady` where a secret that this run would send has no value, or no join or renewal could succeed.
+    """Raise `NotReady` if a secret that this run would send has no value, or if no token could work.
 
-    A run of some kinds only (`--only`) keeps agents alive: while some changes need none of those secrets it is told,
-    and goes on with these.
+    With `--only`, which keeps agents alive, missing secrets become notices as long as some changes need none of them.
     """
     found = yield from missing_secrets(map(_sent, plan.acts))
     lines = [_line(each) for each in found[:_MOST_NAMED]]
@@ -51,7 +50,7 @@ def _names(change: Change) -> set[str]:
 
 
 def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
-    """What lets no token work. A service that gave no answer says nothing of that: the calls find out themselves."""
+    """Return what keeps every token from working. A service that does not answer gives none: the calls will show it."""
     if entry_of(job.fleet.service.kind).is_embedded or not isinstance(provider, Checker):
         return []
     rows = yield from provider.check()
@@ -60,17 +59,17 @@ def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
 
 
 def _line(found: Problem) -> str:
-    """What is wrong and what to do, on one line if they are short."""
+    """Return what is wrong and what to do, on one line if both are short."""
     parting = "; " if len(found.summary) + len(found.help or "") < _SHORT else "\n"
     return f"{found.summary}{parting}{found.help}"
 
 
 def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]]:
-    """A finding for each secret without a value. `sent` are the trees that are sent to each agent."""
+    """Return a finding for each secret without a value. `sent` are the trees that are sent to each agent."""
     needed = _needed(sent)
     why: Mapping[str, str] = {}
     try:
-        # What is found is not kept: each call reads its values again.
+        # The values are not kept: each call resolves its references again.
         yield Resolve(frozenset(needed))
     except SecretUnavailable as problem:
         if not problem.missing:
@@ -89,7 +88,7 @@ def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]
 
 
 def _needed(sent: Iterable[Iterable[Tree]]) -> Counter[SecretRef]:
-    """How many agents each reference is sent to. A part that many agents share is looked through once."""
+    """Return how many agents each reference is sent to. A part that many agents share is searched once."""
     known: dict[
         int, frozenset[SecretRef]
     ] = {}  # by identity: the parts are those of the plan, which outlives this
@@ -106,7 +105,7 @@ def _needed(sent: Iterable[Iterable[Tree]]) -> Counter[SecretRef]:
 
 
 def _sent(change: Change) -> Iterable[Tree]:
-    """What a change sends of the files."""
+    """Return the parts of the files that a change sends."""
     match change:
         case Join() | Replace() | Rotate():
             return (change.spec.body.properties,)

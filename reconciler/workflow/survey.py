@@ -1,4 +1,4 @@
-"""Everything that runs under the App ID, whoever started it: for those who have no fleet yet."""
+"""`survey`: every agent that runs under the App ID, of any origin; needs no fleet."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from reconciler.ports import Gather, Now, Observer, Steps
 
 
 class SessionReader(Observer, Protocol):
-    """An observer that can also read an agent's turns: the one reply of a read that tells its channel."""
+    """An observer that can also read an agent's turns, the only read whose reply holds the channel."""
 
     def turns(self, agent_id: str) -> Steps[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """A live agent; `channel` is None where the service does not tell it. `age` in seconds."""
+    """A live agent with its age in seconds; `channel` is None if the service does not tell it."""
 
     agent: ObservedAgent
     age: float
@@ -29,10 +29,10 @@ class Surveyed:
 def survey(
     reader: SessionReader, *, parallelism: int, channels: Mapping[str, str] | None = None
 ) -> Steps[tuple[Surveyed, ...]]:
-    """Every live agent, oldest first, by reads alone: one list, then a query and the turns of each.
+    """Return every live agent, oldest first, by reads alone: one list, then a query and the turns of each.
 
-    `channels` tells those that are known by id. Raises what a list or query raises; turns that cannot be read leave a
-    channel unknown, since they are documented for ended sessions only (v2 API reference: turns).
+    `channels` holds channels known by agent id. Raises what a list or query raises. If turns cannot be read the channel
+    stays unknown, because they are documented for ended sessions only (v2 API reference: turns).
     """
     listed = yield from reader.live_agents()
     now: float = (yield Now()) + (reader.clock_skew or 0.0)
@@ -63,7 +63,7 @@ def _turns(reader: SessionReader, agent_id: str) -> Steps[Any]:
 
 
 def _each(ask: Callable[[str], Steps[Any]], agent_ids: list[str], parallelism: int) -> Steps[list[Any]]:
-    """What is answered for each; raises the first exception."""
+    """Return the answers for all agent ids; raise the first exception among them."""
 
     def task(agent_id: str) -> Callable[[], Steps[Any]]:
         return lambda: ask(agent_id)

@@ -1,4 +1,4 @@
-"""The verb that keeps the transcripts of running agents up to date."""
+"""`keep_transcripts`: brings the archive of running agents up to date."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reconciler.workflow.job import Job, look
 
 
 def keep_transcripts(job: Job, provider: Provider, addresses: Container[Address]) -> Steps[None]:
-    """Bring the archives of some addresses up to date, and close those of their agents that have ended.
+    """Update the archives of some addresses, and close those of their agents that have ended.
 
-    Nothing but the archive is written, so that no lock is needed. What cannot be archived is told in notices.
+    Only the archive is written, so no lock is needed. A transcript that cannot be archived is reported as a notice.
     """
     basis, _ = yield from look(job, provider)
     journal = Journal(StateView.of(basis.state))

@@ -1,8 +1,8 @@
-"""What may take the place of a state: a document that is pushed, or the state of another backend.
+"""What may replace a state: a pushed document, or the state of another backend.
 
-Pure: each function raises `StateError`, with both states untouched, or gives the writes. Where a state goes on under
-another backend it is marked first and written there then, so that at no instant two backends hold it unmarked: a crash
-in between leaves a state that refuses to be worked with and says where it was going, and the same command goes on.
+Pure: each function returns the writes, or raises `StateError` with both states unchanged. A state that moves is first
+marked in the source and then written to the target, so that two backends never hold it unmarked. After a crash in
+between, the source refuses to be used and says where the state was going; the same command continues.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from reconciler.workflow.job import check_pins, moved
 
 
 def pushed_writes(current: State, pushed: State, pins: Pins, *, force: bool) -> list[Write]:
-    """The writes that put a pushed state in the place of the current one; `pins` are those of the fleet here.
+    """Return the writes that replace the current state by a pushed one; `pins` are those of this fleet.
 
-    `force` takes another lineage and an older serial, and a state that has moved; never another fleet's.
+    `force` accepts another lineage, an older serial and a state that has moved, but never another fleet's state.
     """
     _check_pushed_pins(current, pushed, pins)
     if not force and not current.is_empty:
@@ -28,7 +28,7 @@ def pushed_writes(current: State, pushed: State, pins: Pins, *, force: bool) -> 
 
 
 def goes_on(current: State, other: State) -> list[Write]:
-    """The writes with which another state goes on where the current one is: with its own version, if that is later."""
+    """Return the writes that replace the current state by another one, with a version later than both."""
     version = max(other.version, current.version + 1)
     return [GoOnAs(other.lineage, version - current.serial - 1), *changes(current, other)]
 
@@ -63,7 +63,7 @@ def _check_newer(current: State, pushed: State) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A state that goes on elsewhere: the URLs of both backends, as marks and messages name them, and the two states."""
+    """A state that moves: the URLs of both backends, as marks and messages name them, and their two states."""
 
     source: str
     target: str
@@ -72,13 +72,13 @@ class Move:
 
     @property
     def is_done(self) -> bool:
-        """Whether the source has moved to this target, and has arrived."""
+        """Whether the source is marked as moved to this target and the target holds the later version."""
         is_later = self.arriving.version > self.leaving.version
         return self._has_left and self._is_one and is_later and self.arriving.moved_to is None
 
     @property
     def is_taken_back(self) -> bool:
-        """Whether the target once left for this source and has never arrived there: it is the state still."""
+        """Whether the target is marked as moved to this source, which is empty: the move never arrived."""
         return self.leaving.is_empty and self.arriving.moved_to == self.source
 
     @property
@@ -90,7 +90,7 @@ class Move:
         return self.leaving.lineage == self.arriving.lineage
 
     def check(self, pins: Pins) -> None:
-        """Raise `StateError` where the move would lose something."""
+        """Raise `StateError` if the move would lose something."""
         if self.is_done or self.is_taken_back:
             return
         if self.leaving.is_empty:
@@ -119,11 +119,11 @@ class Move:
             )
 
     def taken_back(self) -> list[Write]:
-        """What makes an empty source one that the state has left: a commit of it that is still on its way comes too late."""
+        """Return writes that mark the empty source as moved to the target, so that a late commit to it is refused."""
         return [GoOnAs(self.arriving.lineage, 0), PutMoved(self.target)]
 
     def writes(self, version: int, history: Sequence[Entry]) -> list[Write]:
-        """What makes the target this state, once the source is marked as moved, which was its version `version`.
+        """Return the writes that make the target the state, after the source was marked at `version`.
 
         `history` are entries that the target does not have, newest first.
         """

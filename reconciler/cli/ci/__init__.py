@@ -1,1 +1,1 @@
-"""The commands of `ci`: what a job says and asks on GitHub and GitLab. The group is `cli/commands/ci.py`."""
+"""The code behind the commands of `ci`: comments, issues and reviews on GitHub and GitLab."""

@@ -1,4 +1,4 @@
-"""Finds the review that belongs to a merge: the token in the comment of the pull request that a commit has merged."""
+"""Finds the review of a merge: the token in the comment on the pull request that a commit has merged."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from reconciler.report import markers
 
 
 class NoReview(ReconcilerError):
-    """No review belongs to these files: none was found, or it was of others."""
+    """No review was found for these files, or only reviews of other files."""
 
     rule = "no-review"
 
 
 def reviewed(flags: FleetFlags, commit: str | None, output: Output) -> Approval:
-    """The approval for the files of a fleet as they stand. Raises `NoReview` with the reason where there is none."""
+    """Return the approval for the files of a fleet as they are. Raises `NoReview` with the reason if there is none."""
     settings = this_job()
     owner = _owner(flags)
     git = Git(Path(flags.directory))
@@ -43,7 +43,7 @@ def reviewed(flags: FleetFlags, commit: str | None, output: Output) -> Approval:
 
 
 def _approvals(settings: CodeHostJob, owner: Owner, sha: str) -> Steps[list[tuple[int, Approval | None]]]:
-    """The pull requests that a commit has merged, and the token that the comment on each shows."""
+    """Return the pull requests that a commit has merged, each with the token that the comment on it shows."""
     numbers = yield from merged_for(settings, sha)
     if not numbers:
         raise NoReview(
@@ -67,7 +67,7 @@ def _approvals(settings: CodeHostJob, owner: Owner, sha: str) -> Steps[list[tupl
 
 
 def _why(found: list[tuple[int, Approval | None]], owner: Owner, sha: str, tree: str) -> NoReview:
-    """Why none of the comments approves these files."""
+    """Return the reason why none of the comments approves these files."""
     shown = [(number, approval) for number, approval in found if approval is not None]
     if not shown:
         return NoReview(
@@ -83,7 +83,7 @@ def _why(found: list[tuple[int, Approval | None]], owner: Owner, sha: str, tree:
 
 
 def _owner(flags: FleetFlags) -> Owner:
-    """Whose files these are, without reading more of them."""
+    """Return the fleet and environment of the files, without reading more of them."""
     fleet = config.outline(Path(flags.directory), environment=flags.environment)
     if fleet is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Posts reports as sticky comments."""
+"""Posts reports as comments on a pull request, one for each fleet and environment, written anew by each run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TOO_LONG = (
 
 
 def post_comments(file: str, number: int | None, output: Output, *, is_applied: bool) -> int:
-    """Let a pull request have one comment for each report of a file; the exit code is 0.
+    """Post or rewrite one comment for each report of a file; return the exit code 0.
 
-    Raises `ReconcilerError` where a report is longer than a comment: then that is what its comment says.
+    Raises `ReconcilerError` if a report is longer than a comment may be; its comment says so instead.
     """
     settings = this_job()
     reports = reports_in(file, markers.PLAN)
@@ -56,7 +56,7 @@ def post_comments(file: str, number: int | None, output: Output, *, is_applied: 
 
 
 def reports_in(file: str, kind: str) -> tuple[markers.Marked, ...]:
-    """The reports of a kind in a Markdown file; `UsageError` where there is none, or one twice."""
+    """Return the reports of a kind in a Markdown file. Raises `UsageError` if there is none, or two of one fleet."""
     reports = tuple(each for each in markers.split(text_of(file)) if each.kind == kind)
     if not reports:
         raise UsageError(
@@ -71,7 +71,7 @@ def reports_in(file: str, kind: str) -> tuple[markers.Marked, ...]:
 
 
 def _within(report: markers.Marked, most: int) -> str:
-    """A report; that of an apply without its plan, where both have no room."""
+    """Return the text of a report; that of an apply without its plan, if both do not fit."""
     is_short = report.kind == markers.APPLY and len(report.text) > most
     return report.without_plan() if is_short else report.text
 
@@ -81,7 +81,7 @@ def _marker(report: markers.Marked) -> str:
 
 
 def _too_long(report: markers.Marked, length: int, settings: CodeHostJob) -> str:
-    """What stands in the place of a report that is longer than a comment: an older one must not stay there."""
+    """Return the text that replaces a report longer than a comment, so that no older report stays there."""
     place = f"on [the page of this job]({settings.page})" if settings.page else "on the page of the job"
     marker, most = _marker(report), settings.host.longest
     return _TOO_LONG.format(marker=marker, owner=report.owner, length=length, most=most, place=place)

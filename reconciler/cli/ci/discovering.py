@@ -1,4 +1,4 @@
-"""The fleets of a checkout, and which of them a change touches."""
+"""Finds the fleets of a checkout, and those that a change touches."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reconciler.report.documents import as_json_line
 from reconciler.report.escape import visible
 
 _HARMLESS = re.compile(r"(?!-)[A-Za-z0-9._/+=@,-]+")
-# What a runner calls the commit before the first of a branch.
+# The id that a runner gives for "before" on a branch's first push.
 _NOTHING = "0" * 40
 
 
 def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -> str:
-    """The fleets below some directories that differ from a commit, with their environments, as JSON on one line."""
+    """Return the fleets below some directories that differ from a commit, and their environments, as a line of JSON."""
     git = Git(Path())
     root = git_says(git, "rev-parse", "--show-toplevel")
     here = PurePosixPath(git_says(git, "rev-parse", "--show-prefix"))
@@ -38,7 +38,7 @@ def matrix(directories: tuple[str, ...], revision: str | None, output: Output) -
 
 
 def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Output) -> list[PurePosixPath]:
-    """The fleets in whose directories a file differs; all of them where the policy does."""
+    """Return the fleets in whose directories a file differs, or all if the policy differs; warn of removed fleets."""
     commit = commit_named(git, revision)
     changed = _paths(git, "diff-tree", "-r", "-z", "--no-renames", "--name-only", commit, "HEAD")
     for gone in sorted({*_fleets(_names(git, commit))} - {*_fleets(_names(git, "HEAD"))}):
@@ -54,9 +54,9 @@ def _touched(fleets: list[PurePosixPath], git: Git, revision: str, output: Outpu
 
 
 def _rows(directory: Path, shown: str) -> Iterator[dict[str, str]]:
-    """A row for each environment; one without, for a fleet that has none or does not load: its job says what is wrong.
+    """Yield a row for each environment; one row for a fleet without any, or that does not load: its job shows why.
 
-    Rows end up in the commands of a workflow: nothing in them means anything to a shell. Raises `UsageError` otherwise.
+    Rows are used in the commands of a workflow. Raises `UsageError` if a path has characters with a meaning to a shell.
     """
     if not _HARMLESS.fullmatch(shown):
         raise UsageError(
@@ -77,7 +77,7 @@ def _rows(directory: Path, shown: str) -> Iterator[dict[str, str]]:
 
 
 def _fleets(names: list[PurePosixPath]) -> list[PurePosixPath]:
-    """The directories that hold a fleet's file, sorted."""
+    """Return the directories that hold a fleet's file, sorted."""
     return sorted(each.parent for each in names if each.name == FLEET_FILE)
 
 
@@ -95,7 +95,7 @@ def _is_below(fleet: PurePosixPath, here: PurePosixPath, directory: str) -> bool
 
 
 def _joined(here: PurePosixPath, directory: str) -> PurePosixPath:
-    """A directory of the command line as the repository's root sees it; `UsageError` for one outside."""
+    """Return a directory of the command line relative to the repository's root. Raises `UsageError` for one outside."""
     parts: list[str] = []
     for part in (here / directory).parts:
         if part == ".." and not parts:
@@ -108,7 +108,7 @@ def _joined(here: PurePosixPath, directory: str) -> PurePosixPath:
 
 
 def _shown(fleet: PurePosixPath, here: PurePosixPath) -> str:
-    """A fleet's directory as the present directory sees it."""
+    """Return a fleet's directory relative to the current directory."""
     import posixpath
 
     return posixpath.relpath(f"/{fleet}", f"/{here}")

@@ -18,7 +18,7 @@ from reconciler.report import markers
 
 _NONE, _DRIFT = 0, 2
 _ROOM = 600
-# The last line, which each run writes anew, and what stands below the marker after a check that failed.
+# The last line, which each run writes anew, and the note below the marker after a failed check.
 _CHECKED = re.compile(r"\n+_Last checked [^\n]*_\n*\Z")
 _CHECK_FAILED = (
     "> [!WARNING]\n> **The check failed: nobody knows whether this is still so.** The job's log says why.\n\n"
@@ -26,7 +26,7 @@ _CHECK_FAILED = (
 
 
 def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
-    """Open, rewrite, reopen or close an issue for each report of a file, as its exit code says; the exit code is 0."""
+    """Open, rewrite, reopen or close an issue for each report of a file, by the exit code of `drift`; return 0."""
     settings = this_job()
     if owner is not None and not markers.is_owner(owner):
         raise UsageError(
@@ -59,7 +59,7 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
 
 
 def _reports(file: str, code: int, owner: str | None) -> tuple[markers.Marked, ...]:
-    """The reports of a file. Those of a check that failed may be missing: what `owner` names then has one without words."""
+    """Return the reports of a file. After a failed check it may have none: then one of `owner` without text."""
     found: tuple[markers.Marked, ...] = ()
     if code in (_NONE, _DRIFT):
         found = reports_in(file, markers.DRIFT)
@@ -75,14 +75,14 @@ def _reports(file: str, code: int, owner: str | None) -> tuple[markers.Marked, .
 
 
 def _is_drift(report: markers.Marked, code: int, count: int) -> bool:
-    """Whether a report shows drift: of several, the exit code is that of the worst."""
+    """Return whether a report shows drift: with several reports the exit code is that of the worst."""
     return code == _DRIFT and (count == 1 or "\n### No drift." not in report.text)
 
 
 def _body(
     report: markers.Marked, code: int, checked: str, settings: CodeHostJob
 ) -> Callable[[Posted | None], str]:
-    """What an issue is to say, given what it says now: after a check that failed, that stays."""
+    """Return a function from the issue's present text to its new one; after a failed check the present text stays."""
 
     def made(old: Posted | None) -> str:
         text, note = MASKER.mask(report.text), ""
@@ -99,6 +99,6 @@ def _body(
 
 
 def _checked(settings: CodeHostJob) -> str:
-    """When the check ran, and where: the sign of life of the check itself."""
+    """Return when and where the check ran, so that a reader sees whether the check itself still runs."""
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return f"{now}, by [this job]({settings.page})." if settings.page else f"{now}."

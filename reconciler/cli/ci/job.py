@@ -1,4 +1,4 @@
-"""What every command of `ci` needs: the code host of this job, and steps performed on it."""
+"""What every command of `ci` needs: the code host of this job, and a way to perform steps on it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LARGEST = 16 * 1024 * 1024
 
 
 def this_job() -> CodeHostJob:
-    """The settings of this job; the masker knows its token from here on."""
+    """Return the settings of this job, and teach the masker its token."""
     settings = from_environment(os.environ)
     MASKER.learn_all([settings.token])
     return settings
 
 
 def perform(steps: Steps[T]) -> T:
-    """Perform steps that need no state and no secrets: calls, clocks and pauses."""
+    """Perform steps that need neither state nor secrets: HTTP calls, times and pauses."""
     from reconciler.driver.http import HttpxSender
     from reconciler.driver.loop import Driver
 
@@ -42,7 +42,7 @@ def perform(steps: Steps[T]) -> T:
 
 
 def text_of(file: str) -> str:
-    """A Markdown file. Raises `UsageError` where it is none."""
+    """Return the text of a Markdown file. Raises `UsageError` if it is too large or not UTF-8."""
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(_LARGEST + 1)
@@ -54,7 +54,7 @@ def text_of(file: str) -> str:
 
 
 def git_says(git: Git, *arguments: str) -> str:
-    """What a command of git prints. Raises `UsageError` with git's own words where it fails: a checkout of another user, say."""
+    """Return the output of a git command. Raises `UsageError` with git's message if it fails."""
     done = git.run(*arguments)
     if done.code:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""Which pull request a job is about: said by hand, by the runner, or found by the commit that it runs for.
+"""Finds the pull request of a job: given by hand, by the runner, or by the commit that the job runs for.
 
-A job that runs for what somebody else's workflow did (`workflow_run`) is told a commit and a repository by GitHub itself;
-no number that a fork wrote down is taken.
+A job that runs after another workflow (`workflow_run`) gets commit and repository from GitHub itself; a number that a
+fork wrote down is never used.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from reconciler.codehosts.settings import CodeHostJob, commit_id
 from reconciler.errors import UsageError
 from reconciler.ports import Sleep, Steps
 
-# A code host may know which pull request a commit belongs to only a moment after the push, seconds.
+# Pauses between look-ups, seconds: a code host may know the pull request of a commit only a moment after the push.
 _LATE = (0.5, 2.0)
 
 
 def request_of(settings: CodeHostJob, said: int | None) -> Steps[int]:
-    """The number of the pull request; `UsageError` where there is none, or more than one."""
+    """Return the number of the pull request. Raises `UsageError` if there is none, or more than one."""
     if said is not None:
         return said
     if settings.number is not None:
@@ -43,7 +43,7 @@ def request_of(settings: CodeHostJob, said: int | None) -> Steps[int]:
 
 
 def merged_for(settings: CodeHostJob, commit: str) -> Steps[tuple[int, ...]]:
-    """The pull requests that a commit has merged into the default branch; asked again where there is none yet."""
+    """Return the pull requests that a commit has merged into the default branch; asks again while there is none."""
     found = yield from settings.host.merged_pull_requests(commit)
     for pause in _LATE:
         if found:
@@ -69,10 +69,10 @@ def _only(found: tuple[int, ...], kind: str, commit: str) -> int:
 
 
 def _number(event: Mapping[str, Any]) -> int | None:
-    """The number of the pull request that an event is about."""
+    """Return the number of the pull request that an event is about; None if it is about none."""
     request, issue = event.get("pull_request"), event.get("issue")
     if not isinstance(request, dict) and isinstance(issue, dict) and issue.get("pull_request"):
-        request = issue  # somebody has commented on it
+        request = issue  # the event of a comment on a pull request
     number = request.get("number") if isinstance(request, dict) else None
     return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
 

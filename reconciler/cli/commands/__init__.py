@@ -1,6 +1,7 @@
-"""The commands: one line each in `COMMANDS`, one file each in this folder: options, one call of a verb, one report.
+"""The list of commands, and one file each in this folder: options, one call of a verb, one report.
 
-A command's file has its name (`import_` for `import`, which Python keeps) and defines `command`. Files are imported when they are used.
+A file has the name of its command (`import_` for `import`, a keyword of Python) and defines `command`. Files are
+imported when they are used.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: its name, the README's row that lists it, and what the overview of all commands says."""
+    """One command: its name, the README's row that lists it, and its line in the overview of all commands."""
 
     name: str
     group: str

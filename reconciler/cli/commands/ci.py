@@ -1,4 +1,4 @@
-"""`reconciler ci`: what a job says and asks on GitHub and GitLab."""
+"""`reconciler ci`: comments, issues, reviews and fleets in the jobs of GitHub and GitLab."""
 
 from __future__ import annotations
 

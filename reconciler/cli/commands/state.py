@@ -1,4 +1,4 @@
-"""`reconciler state`: a group of its own, whose commands `cli.state_commands` has."""
+"""`reconciler state`: the group; its commands are in `cli.state_commands`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The output formats: one line each in `FORMATS`, one module each in this folder.
 
-A module has one pure function for each kind of report that its format can render, with the kind's name: from the
-value and `RenderOptions` to text. How several fleets are one report in it is in `report.several`. What a command offers under `--format` is read here, without importing a module.
+A module has one pure function for each kind of report that its format can render, named after the kind: from the value
+and `RenderOptions` to text. How the reports of several fleets are joined is in `report.several`. The choices of
+`--format` are computed here, without importing a module.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-# Path of a file of the fleet -> its text, or None where it cannot be shown.
+# Path of a file of the fleet -> its text, or None if it cannot be shown.
 ReadSource: TypeAlias = Callable[[str], "str | None"]
-# Id of a rule -> what it is about in a line, and all that is to be said of it; empty where it is none of the files'.
+# Id of a rule -> its summary in one line and its whole explanation; empty texts for an unknown rule.
 ExplainRule: TypeAlias = Callable[[str], tuple[str, str]]
 
 
 class ReportKind(StrEnum):
-    """What can be reported, with the value that is rendered."""
+    """The kinds of reports, each with the type of the value that is rendered."""
 
     PLAN = "plan"  # plan.build.Plan
     MOVED = "moved"  # report.moved.Moved
@@ -40,17 +41,18 @@ def _no_source(file: str) -> str | None:
 
 
 def no_rules(rule: str) -> tuple[str, str]:
-    """Nothing to say of any rule."""
+    """Return two empty texts: no rule is explained."""
     return "", ""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderOptions:
-    """How to render; a format ignores what it has no use for.
+    """The options of rendering; a format ignores those that it does not use.
 
-    `explain` adds the steps of each change, `full` shows each by itself. `root` is the fleet's directory as seen from the
-    repository's. `quiet` leaves problems and the last line, for people. `width` is the columns that there are, None for
-    as many as it takes. `budget` is the characters that a document for a comment may have, None for all of a comment. `head` says whose document it is, where that does not say it itself and stands in a list.
+    `explain` adds the steps of each change, `full` shows each by itself. `root` is the fleet's directory relative to
+    the repository's. `quiet` leaves problems and the last line. `width` is the number of columns, None for unlimited.
+    `budget` is the number of characters that a document for a comment may have, None for a whole comment. `head` names
+    the fleet of a document that is one of a list and does not name it itself.
     """
 
     colour: bool = False
@@ -67,19 +69,19 @@ class RenderOptions:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format. `name` is its word for `--format` and its module here; `kinds` are what it can render.
+    """One format. `name` is its word for `--format` and its module here; `kinds` are the reports that it can render.
 
-    A format that renders events makes a stream: all of an apply, the plan included, is results, line by line.
+    A format that renders events makes a stream: everything of an apply, the plan included, is a result, line by line.
     """
 
     name: str
     kinds: frozenset[ReportKind]
     is_for_terminals: bool = False  # progress may redraw lines
-    is_workflow_commands: bool = False  # GitHub's runner is meant to obey it
-    is_one_document: bool = False  # the end of an apply holds its plan, too
+    is_workflow_commands: bool = False  # its output is commands for GitHub's runner
+    is_one_document: bool = False  # the report at the end of an apply also holds its plan
 
     def render(self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()) -> str:
-        """A value of a kind as text."""
+        """Return a value of a kind as text."""
         module = importlib.import_module(f"{__name__}.{self.name}")
         render: Callable[[object, RenderOptions], str] = getattr(module, kind.value)
         return render(value, options)
@@ -93,7 +95,7 @@ TEXT = Format(
     ),
     is_for_terminals=True,
 )
-# In the order in which help lists them: the first that can render a kind is its default.
+# In the order of help: the first format that can render a kind is its default.
 FORMATS: tuple[Format, ...] = (
     TEXT,
     Format("yaml", frozenset({_K.TREE, _K.TRACE})),
@@ -109,10 +111,10 @@ FORMATS: tuple[Format, ...] = (
 
 
 def formats_for(kind: ReportKind) -> tuple[Format, ...]:
-    """The formats that can render a kind; the first is the default."""
+    """Return the formats that can render a kind; the first is the default."""
     return tuple(each for each in FORMATS if kind in each.kinds)
 
 
 def named(name: str) -> Format:
-    """The format of a name that was chosen among `formats_for`."""
+    """Return the format of a name that was chosen among `formats_for`."""
     return next(each for each in FORMATS if each.name == name)

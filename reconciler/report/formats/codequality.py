@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """A list with every problem."""
+    """Return a list with every problem."""
     return problem_formats.render_code_quality(value.diagnostics, root=options.root)
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """A list of what the plan ends or risks."""
+    """Return a list of what the plan ends or risks."""
     from reconciler.report import findings
 
     return problem_formats.render_code_quality(findings.of_plan(value), root=options.root)

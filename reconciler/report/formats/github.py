@@ -1,4 +1,4 @@
-"""The format `github`: annotations on the lines of a pull request, what must be seen first at the top."""
+"""The format `github`: annotations on the lines of a pull request, the most important first."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """One workflow command a problem."""
+    """Return one workflow command for each problem."""
     return problem_formats.render_github(value.diagnostics, root=options.root)
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """What the plan does in a line, then a command for each line of the files that ends conversations or risks a secret."""
+    """Return the plan in a line, then a command for each line of the files that ends conversations or risks secrets."""
     from reconciler.report import ended, findings
 
     notice = (f"Plan of {value.owner}", ended.in_short(value))
@@ -27,7 +27,7 @@ def plan(value: Plan, options: RenderOptions) -> str:
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
-    """What drifted in a line, then a command for each line of the files whose agents did."""
+    """Return drift in one line, then a command for each line of the files whose agents drifted."""
     from reconciler.report import findings
     from reconciler.report.drift import headline
 

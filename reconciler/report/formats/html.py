@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """A plan with its changes folded, those that hang up open."""
+    """Return a plan as a page with its changes folded, except those that end conversations."""
     from reconciler.report.html import render_plan
 
     return render_plan(value, full=options.full, explain=options.explain)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
-    """Drift as the changes that undo it."""
+    """Return drift as a page with the changes that undo it."""
     from reconciler.report.html import render_drift
 
     return render_drift(value, full=options.full)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
-    """The summary at the end of an apply, and its plan."""
+    """Return the summary at the end of an apply, and its plan."""
     from reconciler.report.ledger_page import render
 
     return render(value, full=options.full)
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """Every problem with its lines of the files."""
+    """Return every problem with its lines of the files."""
     from reconciler.report.problem_pages import render_html
 
     return render_html(value, options.read_source)

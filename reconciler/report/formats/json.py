@@ -1,4 +1,4 @@
-"""The format `json`: for programs. Every document says its version; events and the ledger are one line each."""
+"""The format `json`, for programs. Every document has a version; events and the ledger are one line each."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ if TYPE_CHECKING:
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """A plan in Terraform's shape; `reconciler schema plan` prints its schema."""
+    """Return a plan in Terraform's shape; `reconciler schema plan` prints its schema."""
     from reconciler.report.json_plan import render_plan
 
     return render_plan(value)
 
 
 def moved(value: Moved, options: RenderOptions) -> str:
-    """What has moved since a review."""
+    """Return the difference from a reviewed plan."""
     from reconciler.report.moved import tree
 
     return documents.to_json(tree(value))
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
-    """Drift, its changes under `resource_drift`."""
+    """Return drift, with its changes under `resource_drift`."""
     from reconciler.report.drift import tree
 
     return documents.to_json(tree(value))
 
 
 def status(value: StatusReport, options: RenderOptions) -> str:
-    """What runs; durations in seconds."""
+    """Return the status of a fleet; durations in seconds."""
     from reconciler.report.status import tree
 
     return documents.to_json(tree(value))
 
 
 def survey(value: SurveyReport, options: RenderOptions) -> str:
-    """The status of a fleet, if there is one, and everything else that runs."""
+    """Return the status of a fleet, if there is one, and all other running agents."""
     from reconciler.report.survey import tree
 
     return documents.to_json(tree(value))
 
 
 def event(value: Event | Planned, options: RenderOptions) -> str:
-    """What happens during an apply, the plan first; `type` says which event it is."""
+    """Return an event of an apply, the first of which is its plan; `type` names the event."""
     from reconciler.report import json_plan, progress
     from reconciler.workflow import Planned
 
@@ -70,40 +70,40 @@ def event(value: Event | Planned, options: RenderOptions) -> str:
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
-    """The last line of an apply."""
+    """Return the last line of an apply."""
     from reconciler.report.ledger import tree
 
     return documents.as_json_line(tree(value.ledger))
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """Problems in the order of the files."""
+    """Return problems in the order of the files."""
     from reconciler.report.problem_formats import render_json
 
     return render_json(value.diagnostics, options.head, ignored=len(value.accepted))
 
 
 def records(value: StateReport, options: RenderOptions) -> str:
-    """What a state remembers, an object for each address."""
+    """Return the content of a state, an object for each address."""
     from reconciler.report.records import tree
 
     return documents.to_json(tree(value))
 
 
 def tree(value: Tree, options: RenderOptions) -> str:
-    """A tree in its own order."""
+    """Return a tree in its own order."""
     return documents.to_json(value)
 
 
 def trace(value: Iterable[TracedValue], options: RenderOptions) -> str:
-    """One row a value."""
+    """Return one row for each value."""
     from reconciler.report.traced import tree
 
     return documents.to_json(tree(value))
 
 
 def checkup(value: Examined, options: RenderOptions) -> str:
-    """What `doctor` found; `ready` says that nothing was wrong."""
+    """Return the results of `doctor`; `ready` is true if there is no finding."""
     from reconciler.report.checkup import tree
 
     return documents.to_json(tree(value))

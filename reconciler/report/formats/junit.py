@@ -1,4 +1,4 @@
-"""The format `junit`: one test case an address, for whoever shows the tests of a job."""
+"""The format `junit`: one test case for each address, for viewers of a job's tests."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """Errors fail, warnings and valid addresses pass."""
+    """Return a suite in which errors fail, and warnings and valid addresses pass."""
     from reconciler.report import junit
 
     return junit.of_checked(value, options.root)
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """Dangers and refusals fail, holds are skipped; a change that is planned is no failure."""
+    """Return a suite in which dangers and refusals fail and holds are skipped; a planned change is no failure."""
     from reconciler.report import junit
 
     return junit.of_plan(value)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
-    """What drifted fails."""
+    """Return a suite in which every address that drifted fails."""
     from reconciler.report import junit
 
     return junit.of_drift(value.plan)

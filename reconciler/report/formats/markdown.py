@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """A plan that fits into a comment."""
+    """Return a plan that fits into a comment."""
     from reconciler.report.markdown import BUDGET, render_plan
 
     budget = options.budget or BUDGET
@@ -23,14 +23,14 @@ def plan(value: Plan, options: RenderOptions) -> str:
 
 
 def moved(value: Moved, options: RenderOptions) -> str:
-    """What has moved since a review, a line a row."""
+    """Return the difference from a reviewed plan, one line a row."""
     from reconciler.report.moved import render_markdown
 
     return render_markdown(value)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
-    """Drift that fits into a comment."""
+    """Return drift that fits into a comment."""
     from reconciler.report.drift import render_markdown
     from reconciler.report.markdown import BUDGET
 
@@ -38,14 +38,14 @@ def drift(value: Drift, options: RenderOptions) -> str:
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """Every problem with its code frame, what one place does wrong for many agents once."""
+    """Return every problem with its code frame; a problem that one place causes for many agents is shown once."""
     from reconciler.report.problem_pages import render_markdown
 
     return render_markdown(value, options.read_source, budget=options.budget)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
-    """The summary at the end of an apply."""
+    """Return the summary at the end of an apply."""
     from reconciler.report.ledger import render_markdown
 
     return render_markdown(value.ledger, value.ending, full=options.full)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """One run with every problem."""
+    """Return one run with every problem."""
     return problem_formats.render_sarif(
         value.diagnostics, root=options.root, explain_rule=options.explain_rule
     )
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """One run with what the plan ends or risks."""
+    """Return one run with what the plan ends or risks."""
     from reconciler.report import findings
 
     found = findings.of_plan(value)

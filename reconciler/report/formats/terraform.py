@@ -1,4 +1,4 @@
-"""The format `terraform`: how many agents come, change and go, for GitLab's `artifacts:reports:terraform`."""
+"""The format `terraform`: the numbers of agents to create, change and delete, for GitLab's terraform reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """One object; a replacement counts as one that goes and one that comes, as Terraform counts it."""
+    """Return one object with the counts; a replacement counts as one deletion and one creation, as in Terraform."""
     from reconciler.plan.change import action_of
     from reconciler.report.json_plan import TERRAFORM_ACTIONS
 

@@ -1,6 +1,6 @@
 """The format `text`: for people at a terminal, and for logs.
 
-A run renders one kind of report: the modules of the others are not imported.
+A run renders one kind of report: modules for other kinds are not imported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def plan(value: Plan, options: RenderOptions) -> str:
-    """A plan in Terraform's format."""
+    """Return a plan in Terraform's format."""
     from reconciler.report.text import render_brief, render_plan
 
     if options.quiet:
@@ -33,14 +33,14 @@ def plan(value: Plan, options: RenderOptions) -> str:
 
 
 def moved(value: Moved, options: RenderOptions) -> str:
-    """What has moved since a review, a line a row."""
+    """Return the difference from a reviewed plan, one line a row."""
     from reconciler.report.moved import render_text
 
     return render_text(value, colour=options.colour)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
-    """Drift as the changes of a plan."""
+    """Return drift as the changes of a plan."""
     from reconciler.report.drift import render_brief, render_text
 
     if options.quiet:
@@ -49,21 +49,21 @@ def drift(value: Drift, options: RenderOptions) -> str:
 
 
 def status(value: StatusReport, options: RenderOptions) -> str:
-    """A table of what runs."""
+    """Return a table of the running agents."""
     from reconciler.report.status import render_text
 
     return render_text(value, width=options.width, quiet=options.quiet)
 
 
 def survey(value: SurveyReport, options: RenderOptions) -> str:
-    """Everything that runs under the App ID."""
+    """Return every agent that runs under the App ID."""
     from reconciler.report.survey import render_text
 
     return render_text(value)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
-    """The summary at the end of an apply."""
+    """Return the summary at the end of an apply."""
     from reconciler.report.ledger import render
 
     return render(
@@ -77,7 +77,7 @@ def ledger(value: Finish, options: RenderOptions) -> str:
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
-    """Every problem with its code frame, then a line for each environment that is right."""
+    """Return every problem with its code frame, then a line for each valid environment."""
     from reconciler.report.problems import accepted_line, render_text
 
     found = value.diagnostics
@@ -87,14 +87,14 @@ def problems(value: Checked, options: RenderOptions) -> str:
 
 
 def records(value: StateReport, options: RenderOptions) -> str:
-    """A table of what a state remembers."""
+    """Return a table of a state's content."""
     from reconciler.report.records import render_text
 
     return render_text(value, width=options.width, quiet=options.quiet)
 
 
 def checkup(value: Examined, options: RenderOptions) -> str:
-    """A row for each check, with what to do about what is wrong."""
+    """Return a row for each check, with a remedy for each finding."""
     from reconciler.report.checkup import render_text
 
     return render_text(value, options.read_source, colour=options.colour)

@@ -1,4 +1,4 @@
-"""The format `yaml`: trees that our own reader reads back, and where their values come from."""
+"""The format `yaml`: trees that our own reader reads back, and the origins of their values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reconciler.report.formats import RenderOptions
 
 
 def tree(value: Tree, options: RenderOptions) -> str:
-    """A tree in its own order."""
+    """Return a tree in its own order."""
     return documents.to_yaml(value)
 
 
 def trace(value: Iterable[traced.TracedValue], options: RenderOptions) -> str:
-    """One line a value: path, value, place, layer."""
+    """Return one line a value: path, value, place, layer."""
     return traced.render(value)
