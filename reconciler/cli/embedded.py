@@ -57,13 +57,14 @@ def _revealed(value: object) -> str:
 def embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable[[], Sender]:
     """Return a factory of senders to a simulator in this process, whose world is stored beside the state.
 
-    A purpose that only reads does not create the directory; if there is none, the world is empty and only in memory.
+    A purpose that only reads creates no file; if there is none, the world is empty and only in memory.
     """
     world = directory / f"{fleet.owner.environment or 'default'}.world"
     try:
         if purpose is Purpose.CHANGE:
             world.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        simulator = Simulator(Store(world if world.parent.is_dir() else None))
+        is_stored = purpose is Purpose.CHANGE or world.exists()
+        simulator = Simulator(Store(world if is_stored else None))
     except (UnreadableWorld, OSError, sqlite3.Error) as problem:
         raise StateError(
             f"the simulated world {world} cannot be used: {problem}", hint="move it away"

@@ -72,6 +72,13 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.parametrize("command", ["plan", "status", "drift"])
+def test_what_only_looks_makes_no_file_beside_the_state(fleet: Path, command: str) -> None:
+    (fleet / ".reconciler").mkdir()
+    run(command, fleet)
+    assert not list((fleet / ".reconciler").iterdir())
+
+
 def test_the_way_of_a_new_user(tmp_path: Path) -> None:
     home = tmp_path / "my-fleet"
     assert run("init", home).returncode == 0
