@@ -38,7 +38,8 @@ def runs_in(observer: Observer, channel: str, agent_id: str) -> Steps[bool]:
 def holder_of_uid(view: StateView, address: Address, uid: str, gone: Container[str]) -> Record | None:
     """Return the record of another address in this channel whose agent has this uid and is not known to have ended.
 
-    Two agents of ours with one uid in a channel could not be told apart there. It happens where a foreign agent runs beside
+    Two agents of ours with one uid in a channel could not be told apart there. It happens where a foreign agent runs
+    beside ours with the same uid, which the service does not always refuse.
     """
     others = (each for each in view.records.values() if each.address.channel == address.channel)
     return next(

@@ -165,7 +165,7 @@ def _leave_of_predecessor(context: Context, record: Record) -> Steps[list[Write]
 
 
 def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
-    """Close a join that must not be sent again, if no agent has or can still get its name; return whether it was closed."""
+    """Close a join that must not be sent again, if no agent has its name or can still get it; return True if closed."""
     if not (yield from is_over(context, intent)) or (yield from find_joined(context, intent)) is not None:
         return False
     yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")

@@ -105,7 +105,7 @@ class Journal:
         return max(used) + 1
 
     def intend(self, intent: Intent, *others: Write) -> Steps[None]:
-        """Make a call's intent, and `others`, durable before the call is sent; a join also marks its generation as used."""
+        """Make a call's intent, and `others`, durable before it is sent; it also claims a join's generation."""
         claims: tuple[Write, ...] = ()
         if intent.operation is Operation.JOIN:
             # The generation is durable before the call: a name that was sent once is never used for another agent.
