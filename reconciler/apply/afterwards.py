@@ -194,7 +194,7 @@ def _close_leave(context: Context, intent: Intent, wanted: frozenset[Address]) -
     record = context.journal.record(intent.address)
     known = record is not None and record.agent_id == intent.agent_id
     if gone and known and intent.address in wanted:
-        # The plan was made while the agent ran. The intent stays: it tells the next run that this end was asked for.
+        # The plan was made while the agent ran. The intent stays: it shows the next run that this end was asked for.
         text = "its agent has ended, as it was asked to; the next apply joins another"
         yield from context.say(Finished(intent.address, Action.JOIN, Result.UNKNOWN, text, intent.agent_id))
         return

@@ -84,7 +84,7 @@ def archive_ended(context: Context, basis: Basis, addresses: Container[Address] 
 
 
 def archive_running(context: Context, basis: Basis, addresses: Container[Address]) -> Steps[None]:
-    """Bring the archives of the recorded agents of some addresses up to date while they run."""
+    """Update the archives of the recorded agents at some addresses while they run."""
     running = {each.agent_id: each for each in basis.live if each.status is AgentStatus.RUNNING}
     records = [
         each

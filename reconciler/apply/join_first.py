@@ -14,7 +14,7 @@ from reconciler.ports import Elapsed, Now, Sleep, Steps
 
 
 def await_running(context: Context, change: Change) -> Steps[None]:
-    """Wait until the agent that was joined beside its predecessor runs; if it ends, keep the predecessor and raise."""
+    """Wait until the agent that was joined while its predecessor runs has started; if it ends, keep the predecessor."""
     record = context.journal.record(change.address)
     assert record is not None, "a join leaves a record"
     started: float = yield Elapsed()

@@ -103,13 +103,13 @@ def user_path(loc: Loc) -> Loc:
 
 
 def known_keys(loc: Loc) -> tuple[str, ...]:
-    """Return the keys that may stand in place of the last one of an error's `loc`, for a did-you-mean."""
+    """Return the known keys of the group that the last key of an error's `loc` is in, for a did-you-mean."""
     kind = _group(loc)
     return tuple(kind.fields) if kind is not None else ()
 
 
 def is_passed_on(loc: Loc) -> bool:
-    """Return whether unknown keys beside the last one of `loc` are passed on to a vendor, as the vendor pages say."""
+    """Return whether the group of the last key of `loc` passes unknown keys on to a vendor, by the vendor's pages."""
     kind = _group(loc)
     return kind is not None and kind.passes_on
 

@@ -17,14 +17,14 @@ Shape = Literal["str", "int", "float", "bool", "any", "literal", "list", "dict",
 
 
 class Holds(Enum):
-    """The meaning of a text, beside its shape."""
+    """The meaning of a text, in addition to its shape."""
 
     PLAIN = "plain"
     CREDENTIAL = "credential"
     ADDRESS = "address"
-    FETCHED = "fetched"  # the URL of a recording or picture; no credential beside it is sent there
+    FETCHED = "fetched"  # the URL of a recording or picture; no credential is sent there
     HEADER = "header"  # a credential or not, depending on the header's name
-    ID = "id"  # the vendor's id of something: it may look as random as a key, but is not one
+    ID = "id"  # the vendor's id of a voice or model: it may look as random as a key, but is not one
     PROSE = "prose"  # a text for users or models: it may contain anything
 
 
@@ -83,17 +83,17 @@ def key(says: str) -> FieldType:
 
 
 def address(says: str, **more: Any) -> FieldType:
-    """A URL to which the service sends something: its host is a destination of the secrets beside it."""
+    """A URL to which the service sends something: its host is a destination of the part's secrets."""
     return _made("str", says, more, holds=Holds.ADDRESS)
 
 
 def fetched(says: str, **more: Any) -> FieldType:
-    """A URL from which the service fetches a recording or picture; secrets beside it are not sent there."""
+    """A URL from which the service fetches a recording or picture; no secrets are sent there."""
     return _made("str", says, more, holds=Holds.FETCHED)
 
 
 def identifier(says: str, **more: Any) -> FieldType:
-    """The vendor's id of a voice, model or other thing; it may look random but is not a credential."""
+    """The vendor's id of a voice or model, for example; it may look random but is not a credential."""
     return _made("str", says, more, holds=Holds.ID)
 
 

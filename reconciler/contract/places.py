@@ -128,7 +128,7 @@ def url_paths(tree: Any) -> Iterator[Path]:
     return (path for path, _, _ in _leaves(tree, (), False) if path in _URLS)
 
 
-# Keys beside a credential, in a mapping that has the name of a credential.
+# Keys of other values than the credential, in a mapping that has the name of a credential.
 _BESIDE: Final = word_set(
     "type kind mode provider region name scheme url host user username role audience issuer scope scopes "
     "method header query id location in prefix"

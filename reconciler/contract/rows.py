@@ -143,7 +143,7 @@ def slot(
     unnamed: FieldType | None = None,
     unnamed_needs: str = "",
 ) -> Slot:
-    """Return a slot whose vendor decides its fields beside `common`; `unnamed` is its `params` without a vendor."""
+    """Return a slot with the fields `common` and its vendor's; `unnamed` is the type of `params` without a vendor."""
     variants = {
         each.name: group(each.source, {**common, **each.fields}, name=f"{name}_{each.name}")
         for each in vendors

@@ -85,7 +85,7 @@ class HttpxSender:
             return HttpFailure(
                 HttpTrouble.TIMEOUT if started else HttpTrouble.CONNECT, started, f"after {waited}"
             )
-        except Exception as error:  # noqa: BLE001  what lies below httpx lets exceptions of its own through
+        except Exception as error:  # noqa: BLE001  layers below httpx raise exceptions of their own
             return _failure(error, started=started)
 
     async def aclose(self) -> None:

@@ -122,7 +122,7 @@ class Driver:
 
     @property
     def has_changed(self) -> bool:
-        """Whether any mutating call or commit was sent so far, whatever its outcome."""
+        """Whether any mutating call or commit was sent so far, with any outcome."""
         return self._has_changed
 
     async def run(self, steps: Steps[T], *, worker: int = 0) -> T:

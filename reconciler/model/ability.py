@@ -13,7 +13,7 @@ class EndKind(StrEnum):
     """The kinds of an agent's end, as read from the service's message."""
 
     LIFETIME = "lifetime"  # the service's own limit
-    IDLE = "idle"  # nobody was in its channel
+    IDLE = "idle"  # no user was in its channel
     ASKED = "asked"  # a leave was sent for it
     NO_ENTRY = "no_entry"  # it could not enter its channel, or stay there
     NO_START = "no_start"  # it did not come up in time

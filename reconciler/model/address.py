@@ -112,7 +112,7 @@ def revision_of(join_only: bytes) -> str:
 
 
 def _readable(address: Address, room: int) -> str:
-    """Return the part of a name that people read in a console: channel and agent name, cut to `room` characters."""
+    """Return the readable part of a name, for a console: channel and agent name, cut to `room` characters."""
     text = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{address.channel}-{address.name}").strip("-") or "agent"
     return text[:room].rstrip("-") or "a"
 

@@ -23,7 +23,7 @@ AGORA: Final = "vendor:agora"
 _SERVERS: Final = frozenset({"tools", "mcp_servers"})
 # Mappings of texts that may mention a URL without sending anything to it.
 _ALL_PROSE: Final = frozenset({"system_messages", "template_variables", "labels"})
-# Keys whose text is a URL whatever it looks like; and keys whose text is one if it contains a dot.
+# Keys whose text is always taken for a URL; and keys whose text is taken for one if it contains a dot.
 _ADDRESS_KEY: Final = re.compile(
     r"url|proxy|endpoint(?!ing)|gateway|upstream|hostname|(?<![a-z])(?:uri|host|server|origin)s?(?![a-z])",
     re.IGNORECASE,

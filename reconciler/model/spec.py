@@ -69,7 +69,7 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a join sends, as the files write it: references as text, without name, channel and token."""
+    """The body of a join as the files write it: references as text, without name, channel and token."""
 
     properties: Mapping[str, Tree]
     preset: str | None = None

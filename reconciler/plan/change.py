@@ -19,7 +19,7 @@ from reconciler.plan.diff import FieldDiff
 
 
 class Because(StrEnum):
-    """Why a change is planned or held; the words are part of the JSON plan."""
+    """The reasons for which a change is planned or held; the values are part of the JSON plan."""
 
     NEW = "new"
     RENAMED = "renamed"

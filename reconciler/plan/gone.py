@@ -15,10 +15,10 @@ EARLY = 60.0
 
 
 class EndClass(StrEnum):
-    """The classes of ends; the words are part of the metrics."""
+    """The classes of ends; the values are part of the metrics."""
 
     LIFETIME = "lifetime"  # the service's own limit
-    IDLE = "idle"  # nobody was in its channel
+    IDLE = "idle"  # no user was in its channel
     STOPPED = "stopped"  # ended through the API, but not by this tool
     FAILED = "failed"
     NEVER_STARTED = "never_started"

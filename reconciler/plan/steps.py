@@ -46,7 +46,7 @@ class AwaitGone:
 
 @dataclass(frozen=True, slots=True)
 class CallJoin:
-    """Start the next generation of an agent; `other_uid` if it joins beside the agent that it replaces."""
+    """Start the next generation of an agent; `other_uid` if it joins while the agent that it replaces runs."""
 
     other_uid: bool = False
 
@@ -122,7 +122,7 @@ def _leave(change: Replace | Rotate | Leave) -> tuple[Step, ...]:
 
 
 def overlaps(change: Replace | Rotate) -> bool:
-    """Return whether the new agent joins beside the old one: the files ask for it, and their uids can differ.
+    """Return whether the new agent joins while the old one runs: the files ask for it, and their uids can differ.
 
     Not for an adopted agent: only its record proves that it is ours, and the new agent's record replaces that one.
     """

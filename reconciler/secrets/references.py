@@ -27,7 +27,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself. Call this only where the value is sent or masked."""
+        """Return the value itself. Call this only where the value is sent or masked."""
         return self._value
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ _LARGEST = 512 * 1024 * 1024
 
 
 class TranscriptFiles:
-    """`ports.Archive` in a directory: `<channel>/<name>/<start>-<agent id>.jsonl`."""
+    """A `ports.TranscriptArchive` in a directory, with files `<channel>/<name>/<start>-<agent id>.jsonl`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

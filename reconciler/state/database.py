@@ -47,14 +47,14 @@ def create(path: Path, meta: Iterable[tuple[str, str]]) -> None:
     connection.executescript(f"pragma page_size = {_PAGE_BYTES}; pragma synchronous = full; begin; {TABLES}")
     connection.executemany("insert into meta values (?, ?)", meta)
     connection.execute("commit")
-    # Last, so that nothing is left in a WAL file beside it, which the rename would not move along.
+    # Last, so that nothing is left in a separate WAL file, which the rename would not move along.
     connection.execute("pragma journal_mode = wal")
     connection.close()
     _move(fresh, path)
 
 
 def back_up(connection: sqlite3.Connection, path: Path, suffix: str = BACKUP) -> Path:
-    """Copy the file, as the open transaction sees it, to a file beside it; the copy is durable and complete."""
+    """Copy the file, as the open transaction sees it, to a file next to it; the copy is durable and complete."""
     backup = path.with_name(path.name + suffix)
     fresh = path.with_name(f"{backup.name}.new-{os.getpid()}")
     with os.fdopen(files.create(fresh), "wb") as file:

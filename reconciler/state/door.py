@@ -1,4 +1,4 @@
-"""A file beside a state's lock by which a process shows that it waits, so that a controller hands the lock over.
+"""A file next to a state's lock by which a process shows that it waits, so that a controller hands the lock over.
 
 A knock is a shared lock on that file. It ends with its process, so that no lock is handed over to an ended one.
 """

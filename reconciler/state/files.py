@@ -17,7 +17,7 @@ from typing import Any, Final
 NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 # Whether files have an owner and a mode that say who may write them.
 HAS_MODES: Final = hasattr(os, "geteuid")
-# The byte that msvcrt locks. Other processes could not read it either, so it lies behind everything that is written.
+# The byte that msvcrt locks. Other processes could not read it either, so it comes after everything that is written.
 _LOCKED_BYTE: Final = 0x3FFF_FFFF
 
 

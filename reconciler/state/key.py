@@ -32,7 +32,7 @@ class KeyFile:
         return key
 
     def create(self) -> None:
-        """Create a key if there is none, by a rename: with a partial key, anybody could compute the digests.
+        """Create a key if there is none, by a rename: digests made with a partial key could be guessed.
 
         Raises `StateError` when the file that exists does not hold a key.
         """

@@ -286,7 +286,7 @@ class LocalStore:
         return "" if int(meta["format"]) == FORMAT else self._convert()
 
     def _convert(self) -> str:
-        """Rewrite a file of an older format in one transaction, after a durable copy of it was put beside it.
+        """Rewrite a file of an older format in one transaction, after a durable copy of it was made next to it.
 
         A crash leaves either the old format, which the next lock converts again, perhaps with its copy, or the new one.
         """

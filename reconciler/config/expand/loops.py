@@ -29,7 +29,7 @@ class TooMany(Exception):
 
 
 class RenderedBody(TypedDict, total=False):
-    """The parts of a rendered agent beside its channel and name, merged from its layers; not validated yet."""
+    """The parts of a rendered agent without its channel and name, merged from its layers; not validated yet."""
 
     properties: Tree
     preset: Tree

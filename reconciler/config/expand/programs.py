@@ -78,7 +78,7 @@ class CleanPart:
 
 @dataclass(frozen=True, slots=True)
 class BrokenPart:
-    """A template that does not compile, which was reported; whatever contains it fails."""
+    """A template that does not compile, which was reported; each value that contains it fails."""
 
     def render(self, rendering: RenderScope) -> Tree:
         rendering.fail()

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What rendering found beside its result: problems, digests of files, names used."""
+    """What rendering found in addition to its result: problems, digests of files, names used."""
 
     problems: tuple[Problem, ...]
     digests: dict[str, str]

@@ -121,7 +121,7 @@ def disputed_params(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("asr", "llm", "tts")
 def managed_credentials(subject: Subject) -> Iterator[Problem]:
-    """Report managed credentials for a model or vendor that Agora does not pay for, and a missing URL beside them."""
+    """Report managed credentials for a model or vendor that Agora does not pay for, or without a URL."""
     if subject.area is Area.CN or uses_mllm(subject.properties):
         return
     for slot in ("asr", "llm", "tts"):
@@ -214,7 +214,7 @@ def _host(url: str) -> str | None:
 
 @agent_rule("mllm")
 def mllm_excludes(subject: Subject) -> Iterator[Problem]:
-    """Warn about asr, llm or tts beside an enabled mllm, which replaces them, and about an mllm that is not enabled."""
+    """Warn about asr, llm or tts with an enabled mllm, which replaces them, and about an mllm that is not enabled."""
     mllm = subject.part("mllm")
     if not uses_mllm(subject.properties):
         if mllm:

@@ -1,4 +1,4 @@
-"""Rules for secrets: a credential is written as a reference, references stand nowhere else, values are refused."""
+"""Rules for secrets: a credential is written as a reference; values, and references elsewhere, are refused."""
 
 from __future__ import annotations
 

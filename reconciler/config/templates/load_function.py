@@ -46,7 +46,7 @@ class DataFiles:
                 f'load("{name}"): only {", ".join(SUFFIXES)} files that are not hidden can be loaded'
             )
         before = len(self._problems.found)
-        # The template's time stands still meanwhile; the bound on a file's size bounds the time of reading.
+        # This time does not count as the template's; the bound on a file's size bounds it.
         with self._progress.uninterrupted():
             self._progress.reads(len(self._files.text(name)))
             data = reader(self._files, name, self._problems)

@@ -62,7 +62,7 @@ class Ended(ProblemError):
 
 
 class Worker:
-    """Does work in a child process. `parts` are the classes that results may contain, beside plain data."""
+    """Does work in a child process. `parts` are the classes that results may contain, in addition to plain data."""
 
     def __init__(self, limits: WorkerLimits, parts: tuple[type, ...]) -> None:
         self.limits = limits

@@ -2,7 +2,7 @@
 
 This is not a library's loader because a fleet needs YAML 1.2's few types (`no`, `0123` and dates stay text), refusal of
 duplicate keys, positions, and bounds that hold *before* a tree exists: depth, nodes and alias expansion are counted on
-the events. Trees are exact dicts and lists; positions are kept beside them, by identity. Every problem is collected
+the events. Trees are exact dicts and lists; positions are kept separately, by identity. Every problem is collected
 with its place; only a syntax error ends a file early.
 """
 

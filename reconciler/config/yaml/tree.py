@@ -1,4 +1,4 @@
-"""A parsed YAML document: a tree of exact dicts and lists, with the place of everything kept beside it, by identity."""
+"""A parsed YAML document: a tree of exact dicts and lists, and the places of everything, by identity."""
 
 from __future__ import annotations
 

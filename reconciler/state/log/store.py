@@ -161,7 +161,7 @@ class LogStore:
         key = entry_key(header.serial)
         if (
             self._replay.serial > expected
-        ):  # it may be ours, of an attempt that nobody answered, with others on top
+        ):  # it may be ours, of an attempt without an answer, with others on top
             self._settle(key, header, Creation.EXISTS)
             return header.serial
         data, texts = self._replay.entry(header, writes)
