@@ -69,6 +69,7 @@ def observe(
     live, ended = _sort_out(listed, names, answers, set(doubtful))
     search = _Search(live, state, owner, remembered, memory.searched)
     places = yield from search.places(observer, agents, parallelism)
+    # Agents that are not listed any more have ended, and are dropped from the memory.
     kept = {each: memory.agents[each] for each in listed_ids & set(memory.agents)}
     starts = {each.agent_id: each.started_at for each in live}
     seen = {

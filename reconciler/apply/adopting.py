@@ -90,6 +90,7 @@ def adopted_writes(
 
 def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
     """Record the agent that the files ask to adopt, after a new proof that it runs in the channel of the address."""
+    # The plan may be old: an agent of another channel must never be recorded here.
     if not (yield from runs_in(context.provider, spec.address.channel, target.agent_id)):
         raise ChangeFailed(
             f"agent {target.agent_id} does not run in channel {spec.address.channel} any more; it was not adopted",

@@ -34,6 +34,7 @@ def await_started(context: Context) -> Steps[tuple[ListedAgent, ...]]:
     pause = 0.25
     while True:
         yield from _sleep_until_proven(context, waiting, started)
+        # One list serves all waiting agents; only an agent that it does not show costs a query (`_has_arrived`).
         rows = yield from context.provider.live_agents()
         listed = {each.agent_id: each for each in rows}
         now = yield from context.journal.now()
@@ -142,6 +143,7 @@ def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
         if intent.is_of_a_join and intent.address not in wanted:
             if intent.operation is Operation.LATE_COPY and context.journal.record(intent.address) is not None:
                 continue  # the plan holds the address: its agent stays, and the note keeps its name
+            # A failure at one address is reported and does not keep the other intents from being closed.
             try:
                 yield from _close(context, intent)
             except ReconcilerError as problem:
@@ -161,6 +163,7 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
     if record.protect:
         yield from context.say(Notice(f"{record.name} was found, and stays: {record.address} is protected"))
         return
+    # The agent was not in the plan, so its leave may lack a review.
     if not context.may_end(record.address, Action.LEAVE):
         text = "an interrupted join has started it, and nobody has reviewed its end"
         yield from context.say(Finished(record.address, Action.LEAVE, Result.HELD, text, record.agent_id))

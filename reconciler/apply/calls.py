@@ -93,6 +93,7 @@ def update(
         outcome = yield from context.provider.update(prepared)
         match outcome:
             case Done():
+                # The record holds what was sent, not what the files ask: ignored values were left out.
                 after = _updated(
                     context, replace(record, protect=protect, unsent=unsent), desired, ignored, prepared
                 )
@@ -209,6 +210,7 @@ def leave(
     now = yield from context.journal.now()
     uid = context.journal.uid_of(agent_id, address)
     intent = Intent(Operation.LEAVE, address, name, now, agent_id=agent_id, uid=uid)
+    # The state alone never suffices to end an agent: a query of this run must show that it is ours.
     agent = yield from prove_ours(context, agent_id, address, adopted_as)
     if agent is None:
         yield from conclude_gone(context, intent)
@@ -261,6 +263,7 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
             intent = Intent(Operation.LEAVE, address, "", 0.0, agent_id=agent_id)
             yield from conclude_gone(context, intent, agent)
             return
+        # STOPPING is not gone: until the end is proven, its name and uid are not free.
         yield from context.not_yet(f"agent {agent_id} was told to leave and is still {agent.status}")
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.farewell:

@@ -84,6 +84,7 @@ def _run_program(context: Context, program: Program, failed: set[int]) -> Steps[
     for task in program:
         key = id(task.change)
         left[key] -= 1
+        # A replacement whose leave failed must not join: its agent still runs.
         if key in failed:
             continue
         if key not in begun:
@@ -284,6 +285,7 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
         change=action_of(change).value,
     )
     if done is None:
+        # The generation is kept without the record, so that its name is never used for another agent.
         spent = PutGeneration(spec.address, record.generation)
         yield from context.journal.write(spent, DropRecord(record.address))
         if isinstance(change, Renew) and not change.rejoins:

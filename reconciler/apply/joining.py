@@ -138,6 +138,7 @@ def _joined(
         earlier=earlier,
     )
     predecessor = yield from _leave_of_predecessor(context, record)
+    # With the record in one commit: the name must not be forgotten while a late copy is possible.
     late_copy = yield from _late_copy(context, intent)
     yield from context.journal.conclude(
         intent,
@@ -191,6 +192,7 @@ def defer_late_copy(context: Context, intent: Intent) -> Steps[None]:
 
 def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
     """Look for the agent of a join intent by its exact name; if it runs, record it and return the record."""
+    # A name is used by one intent only, so the agent that bears it was started by this one.
     holder = yield from _holder(context, intent)
     if holder is None:
         return None
@@ -273,6 +275,7 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     holder = _bearer(intent, beside)
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
+    # The first refusal is durable: only a second one, later than the list lag, shows that the name is used up.
     now = yield from context.journal.now()
     intent = replace(intent, refused_since=now if intent.refused_since is None else intent.refused_since)
     yield from context.journal.write(PutIntent(intent))

@@ -50,6 +50,7 @@ class Journal:
         except (StateError, StateLocked) as problem:
             self._lost = problem
             raise
+        # Only after the commit, so that the view never holds what the store may not have.
         self.view.absorb(writes)
         for each in writes:
             if isinstance(each, PutRecord):

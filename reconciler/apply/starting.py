@@ -46,6 +46,7 @@ def join_of(
         if open_join is not None and not (yield from joining.is_given_up(context, open_join)):
             until = open_join.certain_at(context.settings.grace)
             raise ChangeDeferred(late_copy_text(open_join.name, until), until)
+    # A new name is chosen only if no late copy of an older name is possible.
     if intent is None:
         intent = yield from _late_copy_to_repeat(context, change, spec)
     if intent is not None:
@@ -142,6 +143,7 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | No
     seat = (intent.address.channel, intent.uid)
     for record in context.journal.neighbours(intent.address):
         if record.uid == intent.uid:
+            # The record may be old: a query shows whether its agent still has the uid.
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record

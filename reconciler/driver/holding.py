@@ -87,6 +87,7 @@ class Holding:
         """
         if not self._lease.is_held or await self._lease.lasts(deadline):
             return True
+        # The lease may end before the call does: nothing more is sent in this run.
         self._fence()
         return False
 
@@ -135,6 +136,7 @@ class Holding:
             await asyncio.sleep(_GATHERING_PAUSE)
 
     async def _make_durable(self, writes: Sequence[Write]) -> None:
+        # Each commit has its own nonce, by which it is recognised when its outcome is unknown.
         nonce, begun = uuid.uuid4().hex, clock()
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):

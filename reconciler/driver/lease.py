@@ -46,6 +46,7 @@ class HeldLease:
 
     async def take(self, holder: str) -> None:
         """Take the lease and start the signs of life. Raises `StateLocked`, which names the holder."""
+        # Counted from before the request, so that our lease never lasts longer here than for other processes.
         self._asked_at = asked_at = clock()
         await self._lease.take(holder)
         self._valid_until = asked_at + self._lease.seconds

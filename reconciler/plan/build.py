@@ -206,6 +206,7 @@ def build_plan(
             first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
             decided.append((facts, first))
             more[facts.address] = tuple(others)
+    # After the decisions, because the limit counts the rotations of the whole fleet.
     postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
@@ -222,6 +223,7 @@ def build_plan(
 
     decided = [(facts, frozen(change)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]
+    # Over the whole plan: whether a host is new for a secret depends on all other agents.
     risky = dangers(pending, basis, policy) if pending else ()
     changes: list[Change] = []
     for facts, change in decided:

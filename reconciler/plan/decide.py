@@ -137,6 +137,7 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
     revision = parsed.revision if parsed else ""
     if facts.forced:
         return unless_protected(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
+    # Digests of different versions cannot be compared, so it is not known whether a replacement is needed.
     if revision[:1] != REVISION_VERSION:
         text = "it was started by another version of reconciler, whose digest cannot be compared"
         return Hold(Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target), _AS_IS)

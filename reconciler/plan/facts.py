@@ -194,6 +194,7 @@ def _by_address(
             homes[forward.get(recorded, recorded)].append(agent)
         else:
             unrecorded.append(agent)
+    # Only the name remains of an agent whose record was lost; its address digest finds the address again.
     digests = _digests(fleet, basis, renamed) if unrecorded else {}
     for agent in unrecorded:
         parsed = agent.parsed

@@ -244,6 +244,7 @@ def _ours(basis: Basis) -> int:
 
 def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, able: Capabilities) -> Cost:
     """Return how many agents run before and after; every live agent of the App ID counts, also foreign ones."""
+    # The quota is the App ID's, so agents of other fleets count too.
     before = sum(1 for each in basis.live if each.status.is_live)
     counts = Counter(action_of(each) for each in changes)
     after = before + counts[Action.JOIN] - counts[Action.LEAVE]

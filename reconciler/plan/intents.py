@@ -176,6 +176,7 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
                 *late_copy_of_repeated(intent),
             ]
         case Operation.LATE_COPY:
+            # An agent of that name that no record has is the late copy itself.
             known = {each.agent_id for each in records.values() if each.name == intent.name}
             late = [each for each in _running_as(intent.name, basis) if each.agent_id not in known]
             if late and (record is None or basis.agent(record.agent_id) is None):
@@ -185,6 +186,7 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
                 return [PutRecord(found)]
             is_over = not late and basis.now >= intent.certain_at(basis.grace)
             return [] if is_over else None
+        # A repeated update is harmless, so an open one only marks the record: all values are sent again.
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
                 return []
@@ -197,6 +199,7 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
         case Operation.LEAVE:
             if basis.agent(intent.agent_id) is not None:
                 return None
+            # With `replacing` the record stays: until a successor has one, the address has lost its agent.
             if record is None or record.agent_id != intent.agent_id or record.replacing:
                 return []
             return [DropRecord(intent.address)]

@@ -77,6 +77,7 @@ class FileLease:
             finally:
                 if self._descriptor is None:
                     os.close(descriptor)
+            # A changed file is a sign of life; silence is measured by our own clock from the last change.
             if found != self._seen:
                 self._seen, self._seen_at = found, time.monotonic()
             if time.monotonic() - self._seen_at < self.seconds:

@@ -172,6 +172,7 @@ class LocalStore:
         return self._guarded(lambda: self._commit(writes, expected, nonce))
 
     def _commit(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
+        # A holder whose lease was taken over must not write; the serial below refuses what slips through.
         self.lease.check()
         connection = self._open()
         texts: dict[str, str] = {}

@@ -181,6 +181,7 @@ class GitDrawer:
                 hint=f"no further call was made; `git ls-remote {shown(self._remote)}` in {self._git.directory} has to work",
             )
         tip = None if is_missing else commit_of(self._git, self.ref)
+        # A tip that does not continue the last one seen would undo commits: it is refused.
         last = self._tree.commit if self._tree is not None else before
         if last is not None and last != tip and (tip is None or not is_ancestor(self._git, last, tip)):
             raise self._rewound(last)

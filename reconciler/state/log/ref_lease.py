@@ -60,6 +60,7 @@ class RefLease:
         found = self._look()
         self._looked_at = now = time.monotonic()
         is_free = found is None or found == self._free_commit()
+        # A changed commit is a sign of life; silence is measured by our own clock from the last change.
         if found != self._seen:
             self._seen, self._seen_at = (None if is_free else found), now
         if not is_free and now - self._seen_at < self.seconds:

@@ -169,6 +169,7 @@ class LogStore:
         if outcome is not Creation.MADE:
             # The key exists, or there was no answer: the nonce in the entry shows whether it is ours.
             self._settle(key, header, outcome)
+        # Only after the key is made, so that the replay never holds what the log may not have.
         self._replay.advance(header, writes, texts)
         self._keep_short()
         return header.serial
