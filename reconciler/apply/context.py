@@ -116,7 +116,7 @@ class Context:
             raise ChangeSkipped(self.halted)
 
     def not_yet(self, what: str) -> Steps[None]:
-        """In a turn, which does not wait, raise `ChangeDeferred` until the next look; otherwise do nothing."""
+        """Raise `ChangeDeferred` until the next look if this is a turn, which does not wait; else do nothing."""
         if self.settings.turn is not None:
             now = yield from self.journal.now()
             raise ChangeDeferred(f"not yet: {what}", now + LOOK_AGAIN)

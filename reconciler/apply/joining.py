@@ -174,7 +174,7 @@ def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
 
 
 def is_over(context: Context, intent: Intent) -> Steps[bool]:
-    """Return whether the grace is over: a join that was executed late would be listed by now."""
+    """Return whether the agent of a join would be listed by now, even if the join was executed late."""
     now = yield from context.journal.now()
     return now >= intent.certain_at(context.settings.grace)
 
@@ -302,7 +302,7 @@ def _is_spent(context: Context, intent: Intent) -> Steps[bool]:
 
 
 def _look_once_more(context: Context, intent: Intent) -> Steps[Record | None]:
-    """Return the record of a twice refused name's agent; if there is none, give the name up after the grace."""
+    """Return the record of a twice refused name's agent; without one, give the name up once it would be listed."""
     record = yield from find_joined(context, intent)
     if record is not None:
         return record

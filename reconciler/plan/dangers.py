@@ -173,7 +173,7 @@ def _destinations(sights: Iterable[_Sight]) -> dict[str, set[str]]:
 
 
 def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> Change:
-    """Return the change, held if it would send a secret to a host that is not allowed and the run is not refused.
+    """Return the change, held if it would send a secret to a host of an open danger that does not refuse the whole run.
 
     A run of only some kinds (`only`) keeps agents alive: one address must not stop it for all others. And a danger that
     was not in the review must not stop the changes that were.

@@ -106,7 +106,7 @@ def _seats(fleet: Fleet) -> Iterator[tuple[tuple[str, str], _Seat]]:
 
 @fleet_rule
 def uids_of_a_channel(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
-    """Report equal uids, written or default, of agents and avatars in one channel, and an agent that hears such a uid.
+    """Report equal uids of agents and avatars in one channel, and an agent that hears an agent's or avatar's uid.
 
     The service removes a user from the channel when another one joins with the same uid.
     """

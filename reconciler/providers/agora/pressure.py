@@ -94,7 +94,7 @@ class Pressure:
         return (yield from self._send(request))
 
     def read(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
-        """Send a read, and again while it fails in a passing way and time and budget last; return the last result.
+        """Send a read, and retry it while that may help and time and budget last; return the last result.
 
         It ends by `until`, a time of `Elapsed`. A first attempt is refused at once while the breaker is open; a retry
         waits for the breaker's next probe if its time allows.
