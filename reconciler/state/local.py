@@ -233,11 +233,11 @@ class LocalStore:
     # --- the exclusive right to write
 
     def acquire(self, holder: str, timeout: float) -> str:
-        """Take the exclusive right to write, waiting up to `timeout` seconds, and prepare the file.
+        """Take the exclusive right to write, waiting up to `timeout` seconds, and make the file ready.
 
-        Returns a message for the user, mostly empty. Raises `StateLocked`, which names the holder.
+        Returns what people are to be told of it, mostly nothing. `StateLocked` names the holder.
         """
-        # A caller that waits for at least a whole lease waits until its end is sure to be seen.
+        # Whoever is ready to wait for a whole lease gets to see its end.
         deadline = time.monotonic() + timeout + (_BEYOND_A_LEASE if timeout >= self.lease.seconds else 0.0)
         while True:
             try:

@@ -50,7 +50,7 @@ class MemoryStore:
         return self._view.serial
 
     def acquire(self, holder: str, timeout: float) -> str:
-        """Take the right to write and prepare the state. It never waits, so `timeout` is not used."""
+        """Take the right to write, and make ready, as a run does; memory is waited for by nobody."""
         self.take(holder)
         return self.prepare()
 

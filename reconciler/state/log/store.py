@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _BEYOND_A_LEASE = 2.0
 _LOCK_PAUSE = 0.2
-# The longest writer's name in a message.
+# Of what a ref says about its writer.
 _LONGEST_NAME = 400
 _NO_KEY = (
     "RECONCILER_KEY is not set: this state holds no digests of secret values, and a new value behind a reference "
@@ -216,7 +216,7 @@ class LogStore:
     # --- the exclusive right to write
 
     def acquire(self, holder: str, timeout: float) -> str:
-        """Take the exclusive right to write, waiting up to `timeout` seconds, and prepare; see `LocalStore`."""
+        """Take the exclusive right to write, waiting up to `timeout` seconds, and make ready; as `LocalStore`."""
         deadline = time.monotonic() + timeout + (_BEYOND_A_LEASE if timeout >= self.lease.seconds else 0.0)
         while True:
             try:
