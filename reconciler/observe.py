@@ -1,9 +1,9 @@
-"""Service and state -> basis: what is, joined with what we remember.
+"""Read the service and join it with the state into a basis: one complete list, and queries where that is not enough.
 
-One complete list, one query per agent never seen before, and one per remembered agent that the list does not
-confirm, or that was told to leave: absence needs proof, and so does the life of an agent that should be gone. Reads only;
-a read that cannot be trusted ends here as an error. What was learned of foreign agents is told in an event, also where the
-rest failed, so that nobody has to ask for them again.
+Queried are agents that were never seen before, agents of the state that the list does not show, and agents that were
+told to leave: only an answer about one agent proves that it is absent, or that it still runs. Reads only; a read that
+cannot be trusted raises. What was learned of foreign agents is emitted as an event, also if a later read fails, so that
+the next run need not query them again.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis
 from reconciler.ports import Emit, Gather, Now, Observer, Steps
 
-# Placing foreign agents only in order to list them costs one filtered list per channel of ours; beyond this many
-# channels it is not done.
+# Finding the channels of foreign agents only in order to list them costs one filtered list per channel of ours; with
+# more channels than this it is not done.
 _PLACED_CHANNELS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignMemory:
-    """The foreign agents that earlier looks at an App ID saw, with their starts; an event too: what the next look may know.
+    """What earlier looks at an App ID learned of foreign agents, each with its start; also the event that says so.
 
-    Neither name nor channel of an agent ever changes. `searched` are the channels in which none of those runs whose
-    channel is not known. Nothing is ours by this: a name that bears the owner mark is asked for again.
+    Neither the name nor the channel of an agent ever changes. `searched` are the channels that were listed and in which
+    none of the agents without a known channel runs. It never makes an agent ours: a name with our owner mark is queried
+    again.
     """
 
     agents: Mapping[str, tuple[Foreign, float]] = field(default_factory=dict)
@@ -44,7 +45,7 @@ def observe(
     parallelism: int,
     memory: ForeignMemory,
 ) -> Steps[Basis]:
-    """The basis of a plan. Raises what the observer raises, so that nothing is ever decided from a bad read."""
+    """Return the basis of a plan. Raises what the observer raises, so that no plan is made from an incomplete read."""
     listed = yield from observer.live_agents()
     here: float = yield Now()
     now = here + (observer.clock_skew or 0.0)  # ages are the service's own: its clock ends agents and tokens
@@ -52,9 +53,11 @@ def observe(
     names = {agent_id: each.name for agent_id, each in remembered.items()} | _names(state)
     strangers = [each.agent_id for each in listed if each.agent_id not in names]
     listed_ids = {each.agent_id for each in listed}
+    # A list may lag behind: that an agent is absent, or runs on after a leave, is proven only by a query.
     doubtful = sorted((_expected(state) - listed_ids) | (_told_to_leave(state) - set(strangers)))
     answers, problem = yield from _query_all(observer, [*strangers, *doubtful], parallelism)
     if problem is not None:
+        # The answers so far are kept for the next run, but no plan is made from them.
         found = [each for each in answers.values() if each is not None]
         seen = {
             each.agent_id: (each, agent.started_at)
@@ -66,6 +69,7 @@ def observe(
     live, ended = _sort_out(listed, names, answers, set(doubtful))
     search = _Search(live, state, owner, remembered, memory.searched)
     places = yield from search.places(observer, agents, parallelism)
+    # Agents that are not listed any more have ended, and are dropped from the memory.
     kept = {each: memory.agents[each] for each in listed_ids & set(memory.agents)}
     starts = {each.agent_id: each.started_at for each in live}
     seen = {
@@ -76,7 +80,7 @@ def observe(
 
 
 def _still_listed(memory: ForeignMemory, listed: Sequence[ListedAgent], owner: Owner) -> dict[str, Foreign]:
-    """The remembered agents that are listed with the start that they had, and whose names do not bear our owner mark."""
+    """Return the remembered agents that are listed with the same start and whose names do not bear our owner mark."""
     found: dict[str, Foreign] = {}
     for row in listed:
         foreign, started_at = memory.agents.get(row.agent_id, (None, 0.0))
@@ -88,20 +92,20 @@ def _still_listed(memory: ForeignMemory, listed: Sequence[ListedAgent], owner: O
 
 
 def _names(state: State) -> dict[str, str]:
-    """Names that need no query: they never change during an agent's life."""
+    """Return the names, by agent id, that need no query: a name never changes during an agent's life."""
     names = {each.agent_id: each.name for each in state.foreign.values()}
     names |= {each.agent_id: each.name for each in state.records.values()}
     return names
 
 
 def _expected(state: State) -> set[str]:
-    """The agents that the state speaks of; one that the list does not show must be asked for by id."""
+    """Return the ids of all agents in the state: one that the list does not show must be queried."""
     recorded = {each.agent_id for each in state.records.values()}
     return recorded | state.released | {each.agent_id for each in state.intents if each.agent_id}
 
 
 def _told_to_leave(state: State) -> set[str]:
-    """The agents whose end an earlier run has asked for: a list that lags behind may show them running for minutes."""
+    """Return the ids of agents that an earlier run told to leave: a list that lags may show them as running."""
     leaving = {each.agent_id for each in state.intents if each.operation is Operation.LEAVE}
     return leaving | {each.agent_id for each in state.records.values() if each.replacing}
 
@@ -109,7 +113,7 @@ def _told_to_leave(state: State) -> set[str]:
 def _query_all(
     observer: Observer, agent_ids: Sequence[str], parallelism: int
 ) -> Steps[tuple[dict[str, ObservedAgent | None], BaseException | None]]:
-    """The answers by id, and the first problem where not all are there."""
+    """Return the answers by agent id, and the first error, or None if every query was answered."""
 
     def ask(agent_id: str) -> Callable[[], Steps[ObservedAgent | None]]:
         return lambda: observer.query(agent_id)
@@ -133,7 +137,7 @@ def _sort_out(
     answers: dict[str, ObservedAgent | None],
     doubtful: set[str],
 ) -> tuple[list[ObservedAgent], dict[str, ObservedAgent | None]]:
-    """What is live and what is proven ended. A fresh answer about one agent outranks the list."""
+    """Return the live agents, and those proven to have ended. The answer to a query counts more than the list."""
     live: list[ObservedAgent] = []
     ended: dict[str, ObservedAgent | None] = {}
     for row in listed:
@@ -155,11 +159,11 @@ def _sort_out(
 
 
 class _Search:
-    """The channels of foreign agents, as far as they are channels of ours: the list filters by channel, no more.
+    """The search for the channels of foreign agents, limited to our channels: the list can only be filtered by channel.
 
-    Always asked for are the channels of addresses that would join for the first time, because a foreign agent there
-    holds that join, and of those that adopt an agent, which has to run there; the others only where there are few.
-    A channel that was searched before is not searched again for the same agents, but for one that is to be adopted.
+    Always searched are the channels of addresses that would join for the first time, because a foreign agent there
+    holds that join, and of addresses that adopt an agent, which must run there; the others only where there are few. A
+    channel is not searched twice for the same agents, unless one of them is to be adopted.
     """
 
     def __init__(
@@ -179,7 +183,7 @@ class _Search:
     def places(
         self, observer: Observer, agents: Mapping[Address, AgentSpec], parallelism: int
     ) -> Steps[dict[str, str]]:
-        """The channels by agent id."""
+        """Return the channels of foreign agents, by agent id."""
         state = self._state
         adopted = {spec.adopt for spec in agents.values() if spec.adopt}
         known = {each: row.channel for each, row in self._remembered.items() if each not in adopted}
@@ -188,7 +192,7 @@ class _Search:
         strangers = self._foreign - set(places)
         channels = self._channels(agents, strangers)
         if strangers - set(self._remembered):
-            self.searched = frozenset()  # it was said of others
+            self.searched = frozenset()  # the earlier searches were for other agents
         if not strangers or not channels:
             return places
         listings: list[tuple[ListedAgent, ...] | BaseException] = yield Gather(
@@ -202,7 +206,7 @@ class _Search:
         return places
 
     def _channels(self, agents: Mapping[Address, AgentSpec], strangers: set[str]) -> list[str]:
-        """The channels to search for agents whose channel is not known."""
+        """Return the channels to search for agents whose channel is not known."""
         state = self._state
         first = {
             each.channel for each in agents if each not in state.records and each not in state.generations
@@ -220,7 +224,7 @@ def _listing(observer: Observer, channel: str) -> Callable[[], Steps[tuple[Liste
 
 
 def foreign_seen(basis: Basis) -> tuple[Foreign, ...]:
-    """The foreign agents of a basis, for the state to remember: one query is enough for an agent's whole life."""
+    """Return a basis's foreign agents for the state to keep: one query is enough for an agent's whole life."""
     return _foreign_among(basis.live, basis.state, basis.owner, basis.channels)
 
 
@@ -236,7 +240,7 @@ def _foreign_among(
 
 
 def _foreign(state: State, owner: Owner) -> Callable[[ObservedAgent], bool]:
-    """The test for being foreign: no record speaks of it, and it is without our mark, or `forget` released it."""
+    """Return the test for being foreign: no record has it, and its name lacks our mark or `forget` released it."""
     recorded = {each.agent_id for each in state.records.values()}
 
     def is_foreign(agent: ObservedAgent) -> bool:

@@ -1,9 +1,8 @@
-"""Every effect that we may have, and what whoever performs it must guarantee.
+"""The effects of the core, the ports that perform them, and what each implementation must guarantee.
 
-The core is sans-I/O: its functions are generators that *yield* effects and are sent their results (`Steps`). A
-driver performs them: the production driver over sockets, disk and clock; a simulated one in virtual time. Two
-kinds of ports, the state's three and `SecretSource`, are what drivers perform some of the effects with. Nothing in here
-does anything.
+The core is sans-I/O: its functions are generators that *yield* effects and are sent their results (`Steps`). A driver
+performs them: the production driver with sockets, disk and clock, a simulated one in virtual time. Drivers perform some
+effects through ports: those of the state, and `SecretSource`. Only declarations are in here.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """What came back: header names in lower case."""
+    """A reply: its status, its headers by name in lower case, and its body."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,7 +55,7 @@ class HttpReply:
 
 
 class HttpTrouble(StrEnum):
-    """Why there is no reply."""
+    """The reasons for having no reply."""
 
     CONNECT = "could not connect"
     TIMEOUT = "no answer in time"
@@ -105,41 +104,41 @@ class Random:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """Whether the run has been told to stop: then nothing new may be started."""
+    """Return whether the run was told to stop: then nothing new may be started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Knocked:
-    """Whether somebody else waits for the state's lock: a controller then hands it over."""
+    """Return whether another process waits for the state's lock: a controller then releases it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitUntilWoken:
-    """Wait for some seconds, less where somebody wakes the controller; the result is the set of who did."""
+    """Wait for some seconds, or until a waker wakes the controller; the result is the set of the names that woke it."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFiles:
-    """The desired fleet, if its files have changed since the last such effect, else None; raises what a load raises."""
+    """Return the desired fleet if its files have changed since the last such effect, else None; raises like a load."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Whether this controller leads: of several with one state, one acts, and the others stand by."""
+    """Return whether this controller leads: of several controllers of one state only the leader acts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Perform steps as a run of their own: a run that has lost its lease starts nothing new, and the next one may."""
+    """Perform steps as a run of their own: if it loses its lease, it starts nothing new, but the next run may."""
 
     steps: Callable[[], Steps[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """The values of secret references; raises `SecretUnavailable` when one has none."""
+    """Return the values of secret references; raises `SecretUnavailable` when one has none."""
 
     references: frozenset[SecretRef]
 
@@ -164,17 +163,17 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Unlock:
-    """Give the right back."""
+    """Give up the exclusive right to write the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """The state as it stands; raises `StateError` where it cannot be trusted. Later commits build on this read."""
+    """Return the present state; raises `StateError` where it cannot be trusted. Later commits build on this read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Tell whoever watches."""
+    """Give an event to the listeners."""
 
     event: object
 
@@ -188,7 +187,7 @@ class Preserve:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A listing asks for its page number `page` of `of`, as far as the service has said how many there are; an event."""
+    """An event: a listing asks for its page number `page`; `of` is the number of pages that the service has given."""
 
     page: int
     of: int
@@ -233,7 +232,7 @@ Steps: TypeAlias = Generator[Effect, Any, T]
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The latest commit of a state: its serial, and the nonce that its writer gave it."""
+    """The latest commit of a state: its serial, and the nonce that its writer put into it."""
 
     serial: int
     nonce: str
@@ -248,14 +247,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class MovedOn:
-    """Another writer was first, or has taken the state over: nothing was written. `problem` says who."""
+    """Nothing was written: another writer committed first, or has taken the state over. `problem` names it."""
 
     problem: StateLocked
 
 
 @dataclass(frozen=True, slots=True)
 class CommitUnknown:
-    """Nobody knows whether the commit is durable: `StateLedger.version` tells by its nonce. `problem` says why."""
+    """The commit may or may not be durable: the nonce of `StateLedger.version` decides. `problem` is the cause."""
 
     problem: StateError
 
@@ -264,93 +263,93 @@ CommitOutcome: TypeAlias = Made | MovedOn | CommitUnknown
 
 
 class StateLedger(Protocol):
-    """What we remember: a log of commits, each made only on top of the one that its writer has read.
+    """The stored state as a log of commits, each made only on top of the one that its writer has read.
 
     Raises `StateError` when what is stored is damaged, foreign or newer: it is never taken as empty.
     """
 
     async def prepare(self) -> str:
-        """Make a new state, or convert one of an older format; returns what people are to be told, mostly nothing.
+        """Create a new state, or convert one of an older format; return a message for the user, mostly empty.
 
-        Only for whoever holds the lease: nothing else in here writes but `commit`.
+        Only the holder of the lease may call it. Besides `commit` it is the only method that writes.
         """
         ...
 
     async def read(self) -> State:
-        """The state as it stands; an empty one without a lineage where nothing was stored yet."""
+        """Return the present state; an empty one without a lineage where nothing was stored yet."""
         ...
 
     async def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
-        """The latest entries, newest first, of one address or of all."""
+        """Return the latest entries, newest first, of one address or of all."""
         ...
 
     async def version(self) -> Version:
-        """The latest commit; serial 0 where nothing was stored yet."""
+        """Return the latest commit; serial 0 where nothing was stored yet."""
         ...
 
     async def commit(self, writes: Sequence[Write], *, expected: int, nonce: str) -> CommitOutcome:
-        """Append writes, all or none, if the serial is still `expected`: that raises it by one. Never tries twice."""
+        """Append writes, all or none, if the serial is `expected`, and raise the serial by one. Never tries twice."""
         ...
 
 
 class Lease(Protocol):
     """The exclusive right to write, which ends by itself `seconds` after its holder's last sign of life.
 
-    It is a courtesy that saves work: what must not be lost is protected by the ledger's serial.
+    It saves conflicts and work; the ledger's serial alone protects the state from lost writes.
     """
 
     @property
     def seconds(self) -> float: ...
 
     async def take(self, holder: str) -> None:
-        """Take it now, or raise `StateLocked`, which names the holder.
+        """Take the lease now, or raise `StateLocked`, which names the holder.
 
-        Whoever sees no sign of life for a whole lease, by a clock of its own, takes over.
+        A process that sees no sign of life for the length of a lease, by its own clock, takes it over.
         """
         ...
 
     async def renew(self) -> None:
-        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
+        """Give a sign of life, if the lease is held; raises `StateLocked` when another process has taken it over."""
         ...
 
     async def release(self) -> None:
-        """Give it back; harmless when it is not held. A local one also ends with its process."""
+        """Release the lease; without effect when it is not held. A local lease also ends with its process."""
         ...
 
 
 class Door(Protocol):
-    """Where those knock who wait for the lease, so that a controller, which would take it again and again, lets them in."""
+    """The place where a process says that it waits for the lease, so that a controller hands the lease over."""
 
     async def knock(self) -> None:
-        """Say that somebody waits, until `leave` or the end of the process; harmless when it is said already."""
+        """Note that a process waits, until `leave` or the end of the process; no effect if that is noted already."""
         ...
 
     async def leave(self) -> None:
-        """Wait no more; harmless for one who does not."""
+        """Drop the note that this process waits; without effect if there is none."""
         ...
 
     async def is_knocked(self) -> bool:
-        """Whether anybody waits; False also where that cannot be told."""
+        """Return whether any process waits; False also where that cannot be found out."""
         ...
 
 
 class DigestKey(Protocol):
-    """The key for digests of secret values; it is kept apart from the ledger."""
+    """The key for digests of secret values; it is stored apart from the ledger."""
 
     async def create(self) -> None:
-        """Make one where there is none yet."""
+        """Create the key if there is none yet."""
         ...
 
     async def read(self) -> bytes:
-        """The key; empty where there is none."""
+        """Return the key; empty where there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StateStore:
-    """Where we remember: the three ports of one backend, and what controllers need besides where it offers that.
+    """The ports of one state backend. `door` and `controllers` are for controllers, in backends that offer them.
 
-    `controllers` is the lease of whoever leads among several controllers of this state.
+    `controllers` is the lease of the leader among several controllers of this state.
     """
 
     ledger: StateLedger
@@ -361,18 +360,18 @@ class StateStore:
 
 
 class TranscriptArchive(Protocol):
-    """Where transcripts are kept."""
+    """The archive of transcripts."""
 
     def preserve(self, transcript: Transcript) -> None:
-        """As the effect `Preserve`; it blocks."""
+        """Perform the effect `Preserve`; this call blocks."""
         ...
 
 
 class SecretSource(Protocol):
-    """Where the values behind references come from."""
+    """A source of the values behind secret references."""
 
     def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
-        """Every value, or `SecretUnavailable` naming all references that have none."""
+        """Return the value of every reference, or raise `SecretUnavailable` with all references that have none."""
         ...
 
 
@@ -425,7 +424,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The service says that the name, or a conflicting task, is there already; with its id if it says so."""
+    """The service reports that the name is taken or a conflicting task runs; `agent_id` is that agent if it says so."""
 
     agent_id: str | None
     detail: str
@@ -438,11 +437,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The agent is not there any more."""
+    """The agent does not exist any more."""
 
 
 class Scope(StrEnum):
-    """How far a refusal reaches."""
+    """What a refusal of the service stops."""
 
     ADDRESS = "address"  # this spec or agent is refused; the others go on
     JOINS = "joins"  # the quota is used up: no further join can succeed now
@@ -451,7 +450,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The service definitely did not execute the call, and why."""
+    """The service certainly did not execute the call; `detail` is the reason."""
 
     scope: Scope
     detail: str
@@ -459,10 +458,10 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows whether the call was executed: it must be resolved by reading, or by sending the same again.
+    """It is not known whether the call was executed: a read decides, or the same call is sent again.
 
-    `answered` says that the service itself has answered, unhelpfully: it has executed the call by now, or never will.
-    Otherwise it may still execute it later.
+    `answered` is True where the service itself has answered, without a usable outcome: then it has executed the call by
+    now, or never will. Otherwise it may still execute it later.
     """
 
     detail: str
@@ -476,17 +475,17 @@ LeaveOutcome: TypeAlias = Done | Gone | Declined | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many calls a second a service was asked for, and near which pace it last said no, if it has."""
+    """The number of calls a second to a service, and the pace near which it last refused calls, if it has."""
 
     per_second: float
     refused_near: float | None = None
 
 
 class Observer(Protocol):
-    """The reading half of a provider: all that a plan is ever given.
+    """The reading half of a provider, which is all that a plan uses.
 
-    Reads are retried inside, within one budget; what still fails is raised: `AuthenticationFailed` for 401 and
-    403, `IncompleteRead` for anything that cannot be trusted as a whole, `ServiceError` for the rest.
+    Reads are retried inside, within one budget; then they raise: `AuthenticationFailed` for 401 and 403,
+    `IncompleteRead` for an answer that cannot be trusted as a whole, `ServiceError` for the rest.
     """
 
     @property
@@ -494,24 +493,24 @@ class Observer(Protocol):
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that the service's clock is ahead of ours; None while no reply has told it."""
+        """The seconds that the service's clock is ahead of ours; None before the first reply with a date."""
         ...
 
     def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
-        """Every agent that is not terminal, of the App ID or of one channel: complete, or an error."""
+        """Return all agents that have not ended, of the App ID or of one channel: a complete list, or an error."""
         ...
 
     def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
-        """One agent by id; None when the service does not know it (any more)."""
+        """Return one agent by id; None when the service does not know it (any more)."""
         ...
 
     def has_ended(self, name: str, *, channel: str) -> Steps[bool]:
-        """Whether an ended agent of a channel is known to have borne a name; False also where nobody can tell."""
+        """Return whether an ended agent of a channel is known to have had a name; False also if that is not known."""
         ...
 
 
 class Provider(Observer, Protocol):
-    """The adapter for one service. No mutating call is ever retried inside: the protocol above decides that."""
+    """The adapter for one service. It never retries a mutating call itself: the protocol in `apply` decides that."""
 
     def prepare_join(self, order: JoinOrder) -> Steps[Prepared]: ...
 
@@ -526,24 +525,24 @@ class Provider(Observer, Protocol):
 
 @runtime_checkable
 class Historian(Protocol):
-    """A provider that tells what was said; what it reads is retried, and fails, as in `Observer`."""
+    """A provider that can read what was said; its reads are retried, and fail, as in `Observer`."""
 
     def seat(self, agent_id: str, channel: str, uid: str) -> None:
-        """Say where an agent sits, for a service that wants a token for its channel."""
+        """Give the provider an agent's channel and uid, for a service that needs a token for that channel."""
         ...
 
     def history(self, agent_id: str) -> Steps[History | None]:
-        """What was said last to and by a running agent; None when it does not run (any more)."""
+        """Return the last utterances of a running agent; None when it does not run (any more)."""
         ...
 
     def turns(self, agent_id: str) -> Steps[Turns | None]:
-        """The turns of a session; None where the service does not tell them (yet)."""
+        """Return the turns of a session; None where the service does not have them (yet)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A check that found nothing wrong: what was checked, as a finding's rule would call it, and what is known."""
+    """A check that found nothing wrong: `check` as the rule of a finding is named, and what was found."""
 
     check: str
     text: str
@@ -553,8 +552,8 @@ class Passed:
 class Checker(Protocol):
     """A provider that can check what its calls need. It only reads.
 
-    A finding that is an error would let no join succeed; its rule is `credentials`, `app-id`, `clock`, or `service`
-    where the service gave no answer to judge by.
+    An error among its findings means that no join would succeed; its rule is `credentials`, `app-id` or `clock`, or
+    `service` where the service gave no usable answer.
     """
 
     def check(self) -> Steps[tuple[Problem | Passed, ...]]:

@@ -1,4 +1,4 @@
-"""Plan -> effects, as events: the protocol that survives crashes, lost replies and other writers.
+"""Carry out a plan: the protocol of calls, intents and records that survives crashes, lost replies and other writers.
 
-Generators that yield effects (`ports`) and are sent their results; no I/O, no clock, no concurrency of their own.
+Everything here is a generator that yields effects (`ports`) and is sent their results: no I/O, clock or concurrency.
 """

@@ -1,4 +1,4 @@
-"""Taking over a running agent that this fleet did not start: the proof that it runs in the channel, and its record."""
+"""Adopt a running agent that this fleet did not start: prove that it runs in the channel, and write its record."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from reconciler.ports import Observer, Steps
 
 
 def runs_in(observer: Observer, channel: str, agent_id: str) -> Steps[bool]:
-    """Whether one listing of a channel shows an agent.
+    """Return whether a listing of the channel shows the agent.
 
-    A query tells no channel (v2 API reference: "What can be read back"), so nothing else proves it. An agent of another
-    channel would get this address's prompt, and the next replacement would hang up on that channel's caller.
+    A query does not return the channel (v2 API reference: "What can be read back"), so only a listing proves it. An
+    agent of another channel would be given this address's prompt, and the next replacement would hang up on that
+    channel's caller.
     """
     rows = yield from observer.live_agents(channel=channel)
     return any(each.agent_id == agent_id for each in rows)
 
 
 def holder_of_uid(view: StateView, address: Address, uid: str, gone: Container[str]) -> Record | None:
-    """The record of another address of the channel whose agent has this uid, and is not known to have ended.
+    """Return the record of another address in this channel whose agent has this uid and is not known to have ended.
 
-    Two of ours with one uid would be told to leave, and talked to, as if they were one. It happens where somebody's agent
-    and ours run side by side with one uid, which the service does not always refuse.
+    Two agents of ours with one uid in a channel could not be told apart there. It happens where a foreign agent runs
+    beside ours with the same uid, which the service does not always refuse.
     """
     others = (each for each in view.records.values() if each.address.channel == address.channel)
     return next(
@@ -54,9 +55,9 @@ def holder_of_uid(view: StateView, address: Address, uid: str, gone: Container[s
 def adopted_writes(
     view: StateView, spec: AgentSpec, agent: ObservedAgent, uid: str, now: float
 ) -> list[Write]:
-    """The writes of one commit that record an agent as the adopted one of an address; `uid` is what it was joined with.
+    """Return the writes of one commit that record an adopted agent; `uid` is the one that it was joined with.
 
-    An open join of the address becomes a late-copy note: the agent that it may still start is looked for by its name.
+    An open join of the address becomes a late-copy note, so that an agent it may still start is looked for by its name.
     """
     parsed = agent.parsed
     record = Record(
@@ -88,7 +89,8 @@ def adopted_writes(
 
 
 def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
-    """Record the agent that the files tell an address to adopt, once more proven to run in its channel."""
+    """Record the agent that the files ask to adopt, after a new proof that it runs in the channel of the address."""
+    # The plan may be old: an agent of another channel must never be recorded here.
     if not (yield from runs_in(context.provider, spec.address.channel, target.agent_id)):
         raise ChangeFailed(
             f"agent {target.agent_id} does not run in channel {spec.address.channel} any more; it was not adopted",
@@ -107,7 +109,7 @@ def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
 
 
 def taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
-    """The record of an agent found by its name: its digest agreed, what is in place on it is unknown."""
+    """Return the record of an agent found by its name: its digest agrees, its in-place values are unknown."""
     parsed = agent.parsed
     assert agent.name is not None and parsed is not None, "found by its name"
     return Record(

@@ -1,6 +1,7 @@
-"""After the last change: wait until what was started runs, look for duplicates, close what was interrupted.
+"""What an apply does after the last change: wait for started agents, look for duplicates, close interrupted calls.
 
-One complete list serves all waiting agents and the search for duplicates: waiting costs a few calls, not one an agent.
+One complete list serves all waiting agents and the search for duplicates, so waiting costs a few calls, not one an
+agent.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from reconciler.ports import Elapsed, Sleep, Steps, Stopping
 
 
 def await_started(context: Context) -> Steps[tuple[ListedAgent, ...]]:
-    """Wait until the agents just joined have lived for a while, for the settings' `wait` in all; say what became of each.
+    """Wait until each agent that was just joined has run for `proven_after` seconds; report each; return the last list.
 
-    A join has succeeded when its agent is seen running `proven_after` seconds after its start. One complete list serves
-    all waiting agents; returned is the last one. A run that is told to stop does not wait: its agents are in the state,
-    whatever they go on to do.
+    All agents together are waited for at most the settings' `wait`; one complete list serves all of them. A run that is
+    told to stop does not wait: the agents are recorded already, so the next run sees what became of them.
     """
     waiting = dict(context.joined)
     started: float = yield Elapsed()
     pause = 0.25
     while True:
         yield from _sleep_until_proven(context, waiting, started)
+        # One list serves all waiting agents; only an agent that it does not show costs a query (`_has_arrived`).
         rows = yield from context.provider.live_agents()
         listed = {each.agent_id: each for each in rows}
         now = yield from context.journal.now()
@@ -64,9 +65,9 @@ def _long(context: Context) -> str:
 def _sleep_until_proven(
     context: Context, waiting: Mapping[str, tuple[Address, Action]], started: float
 ) -> Steps[None]:
-    """Sleep until the youngest of the waiting agents is old enough, so that one list proves all of them.
+    """Sleep until the youngest waiting agent is `proven_after` seconds old, so that one list proves all of them.
 
-    Never beyond the settings' `wait` since `started`.
+    It never sleeps beyond the settings' `wait` since `started`.
     """
     records = (context.journal.record(address) for address, _ in waiting.values())
     youngest = max((each.started_at for each in records if each is not None), default=0.0)
@@ -97,7 +98,7 @@ def _has_arrived(
 def _note_failure(
     context: Context, change: tuple[Address, Action], agent_id: str, agent: ObservedAgent | None
 ) -> Steps[None]:
-    """A joined agent that ended at once: count it, so that the next tries come slower and slower."""
+    """Record that a joined agent ended at once; each failure makes the pause before the next try longer."""
     message = (agent.message or agent.status.value) if agent else "the service does not know it any more"
     address, action = change
     record = context.journal.record(address)
@@ -112,9 +113,9 @@ def _note_failure(
 
 
 def sweep(context: Context, known: frozenset[str], rows: tuple[ListedAgent, ...]) -> Steps[None]:
-    """Look for two agents at one address (a weak server, another writer); they are reported, and planned next.
+    """Report two agents at one address (two writers, or a service that allows it); the next plan leaves one of them.
 
-    `known` are the ids that need no second look: foreign ones, and those seen before the apply. `rows` is a complete list
+    `known` are the ids that need no query: foreign agents, and those seen before the apply. `rows` is a complete list
     made after the last join.
     """
     recorded = {each.agent_id: each for each in context.journal.view.records.values()}
@@ -134,14 +135,15 @@ def sweep(context: Context, known: frozenset[str], rows: tuple[ListedAgent, ...]
 
 
 def close_unwanted(context: Context, wanted: frozenset[Address]) -> Steps[None]:
-    """Open joins of an earlier run that nobody wants any more: look, and leave what runs.
+    """Close the joins and leaves of earlier runs that the plan does not ask for: look, and leave an agent that runs.
 
-    What a late copy may still start is deferred: its name stays in the state, and a later run looks again.
+    Where a late copy may still start an agent, the act is deferred: the name stays in the state for a later run.
     """
     for intent in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
         if intent.is_of_a_join and intent.address not in wanted:
             if intent.operation is Operation.LATE_COPY and context.journal.record(intent.address) is not None:
-                continue  # its agent is held, and keeps the name
+                continue  # the plan holds the address: its agent stays, and the note keeps its name
+            # A failure at one address is reported and does not keep the other intents from being closed.
             try:
                 yield from _close(context, intent)
             except ReconcilerError as problem:
@@ -161,6 +163,7 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
     if record.protect:
         yield from context.say(Notice(f"{record.name} was found, and stays: {record.address} is protected"))
         return
+    # The agent was not in the plan, so its leave may lack a review.
     if not context.may_end(record.address, Action.LEAVE):
         text = "an interrupted join has started it, and nobody has reviewed its end"
         yield from context.say(Finished(record.address, Action.LEAVE, Result.HELD, text, record.agent_id))
@@ -171,7 +174,7 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
 
 
 def _drop_or_defer(context: Context, intent: Intent) -> Steps[None]:
-    """An unwanted join of which nothing is seen: dropped once nothing can turn up any more, else remembered."""
+    """Drop an unwanted join whose agent is not found, or keep a late-copy note while a late copy is possible."""
     if (yield from joining.is_over(context, intent)):
         yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
         return
@@ -184,9 +187,9 @@ def _drop_or_defer(context: Context, intent: Intent) -> Steps[None]:
 
 
 def _close_leave(context: Context, intent: Intent, wanted: frozenset[Address]) -> Steps[None]:
-    """A leave that nobody asks for any more: proven done, or dropped once it can no longer be executed late.
+    """Conclude the leave of an earlier run: done if its agent has ended, dropped once the grace for its call is over.
 
-    Where the intent is all that we know the agent by, it stays until the agent is gone.
+    Where only the intent holds the agent's id (no record does), it stays until the agent has ended.
     """
     agent = yield from context.provider.query(intent.agent_id)
     gone = agent is None or agent.status.is_terminal
@@ -194,12 +197,12 @@ def _close_leave(context: Context, intent: Intent, wanted: frozenset[Address]) -
     record = context.journal.record(intent.address)
     known = record is not None and record.agent_id == intent.agent_id
     if gone and known and intent.address in wanted:
-        # The plan was made while it ran. The intent stays: by it the next run knows that the end was asked for.
+        # The plan was made while the agent ran. The intent stays: it shows the next run that this end was asked for.
         text = "its agent has ended, as it was asked to; the next apply joins another"
         yield from context.say(Finished(intent.address, Action.JOIN, Result.UNKNOWN, text, intent.agent_id))
         return
     if gone:
-        # With the record: a list that lags behind would show its agent running, and nobody would ask for it any more.
+        # The record goes with the intent: a list that lags behind would show a running agent that no later plan leaves.
         yield from calls.conclude_gone(context, intent, agent)
     elif known and now - intent.created_at >= context.settings.grace:
         yield from context.journal.conclude(

@@ -1,7 +1,7 @@
-"""Transcripts outlive their agents where the fleet says so: what was said is archived before a leave is sent.
+"""Archive transcripts, in fleets that ask for it: a transcript is made durable before its agent is told to leave.
 
-The service tells the history of a running agent only, and nothing of it once the agent has ended (v2 API reference:
-"history"); turns are told for seven days afterwards.
+The service returns the history of running agents only (v2 API reference: "history"), and the turns of an agent until
+seven days after its end.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from reconciler.ports import Gather, Historian, Preserve, Steps
 
 
 def archive_before_leave(context: Context, agent: ObservedAgent, address: Address) -> Steps[None]:
-    """Make what was said durable before an agent is told to leave.
+    """Archive the transcript of an agent that is about to be told to leave.
 
-    Raises `ChangeHeld` where that fails and the fleet requires it; else it is said that the transcript is lost.
+    Raises `ChangeHeld` where that fails and the fleet requires it; where it does not, a notice says that it is lost.
     """
     if context.archive is None:
         return
@@ -41,9 +41,10 @@ def archive_before_leave(context: Context, agent: ObservedAgent, address: Addres
 def archive_end(
     context: Context, agent_id: str, address: Address, ended: ObservedAgent | None, cause: str
 ) -> Steps[None]:
-    """Close the archive of an agent that has ended. What fails is said, and nothing else depends on it.
+    """Close the archive of an agent that has ended. A failure becomes a notice and stops nothing.
 
-    `ended` is the agent where the service still tells of it; `cause` is written where the service names none.
+    `ended` is the agent as the service last returned it, if it did; `cause` is written where the service names no
+    cause.
     """
     if context.archive is None:
         return
@@ -66,10 +67,7 @@ def archive_end(
 
 
 def archive_ended(context: Context, basis: Basis, addresses: Container[Address] | None = None) -> Steps[None]:
-    """Close the archives of recorded agents that have ended by themselves, or were ended by somebody else.
-
-    Those of all addresses, or of some.
-    """
+    """Close the archives of the recorded agents that the basis shows as ended: of all addresses, or of `addresses`."""
     if context.archive is None:
         return
     found = [
@@ -86,7 +84,7 @@ def archive_ended(context: Context, basis: Basis, addresses: Container[Address] 
 
 
 def archive_running(context: Context, basis: Basis, addresses: Container[Address]) -> Steps[None]:
-    """Bring the archives of the recorded agents of some addresses up to date while they run."""
+    """Update the archives of the recorded agents at some addresses while they run."""
     running = {each.agent_id: each for each in basis.live if each.status is AgentStatus.RUNNING}
     records = [
         each
@@ -105,7 +103,7 @@ def archive_running(context: Context, basis: Basis, addresses: Container[Address
 
 
 def _all(context: Context, tasks: Sequence[Callable[[], Steps[None]]]) -> Steps[list[ReconcilerError | None]]:
-    """Do the tasks together; returns the error of each. Raises what is no error of ours: that is a defect."""
+    """Run the tasks concurrently; return the error of each, or None. Raises every other exception: that is a bug."""
     results: list[BaseException | None] = yield Gather(tasks, context.settings.parallelism)
     problems: list[ReconcilerError | None] = []
     for each in results:
@@ -116,7 +114,7 @@ def _all(context: Context, tasks: Sequence[Callable[[], Steps[None]]]) -> Steps[
 
 
 def _keep(context: Context, agent: ObservedAgent, address: Address) -> Steps[None]:
-    """Archive what the service tells of a running agent now. Raises `ArchiveFailed` and what reads raise."""
+    """Archive the history and turns of a running agent. Raises `ArchiveFailed`, and the errors of reads."""
     historian = _historian(context)
     now = yield from context.journal.now()
     record = context.journal.record(address)
@@ -143,7 +141,7 @@ def _historian(context: Context) -> Historian:
 def _session(
     context: Context, agent_id: str, address: Address, agent: ObservedAgent | None, now: float
 ) -> ArchivedSession:
-    """Whose transcript it is: as the service tells of the agent, else as our record does."""
+    """Return which agent's transcript it is, from the service's answer where there is one, else from the record."""
     record = context.journal.record(address)
     known = record if record is not None and record.agent_id == agent_id else None
     name = (agent.name if agent is not None else None) or (known.name if known is not None else "")

@@ -1,7 +1,7 @@
-"""The protocol of the calls on a running agent: update and leave, through every way they can go wrong.
+"""The protocol of the calls on a running agent, update and leave, with every way in which they can fail.
 
-The rules: an intent is durable before a call leaves; an unknown outcome is resolved by id, never by guessing;
-nothing is touched that a query of this run has not shown to be ours. How an agent is started is in `joining`.
+The rules: an intent is durable before its call is sent; an unknown outcome is resolved by a query with the agent's id;
+no call is sent to an agent that a query of this run has not shown to be ours. How an agent is started is in `joining`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from reconciler.ports import (
 def prove_ours(
     context: Context, agent_id: str, address: Address, adopted_as: str = ""
 ) -> Steps[ObservedAgent | None]:
-    """The agent, shown to be ours by a query of this run; None when it is gone.
+    """Query an agent and return it if it is ours, or None if it is gone.
 
-    It bears our mark, or the name under which it was adopted. Raises `ChangeFailed` when it is not ours: then nothing
-    touches it, whatever the state says.
+    Ours bears our owner mark, or the name under which it was adopted. Raises `ChangeFailed` when it is not ours: then
+    no call is sent to it, even if the state records it.
     """
     agent = yield from context.provider.query(agent_id)
     if agent is None or agent.status.is_terminal:
@@ -69,9 +69,9 @@ def update(
     unsent: bool,
     change: str,
 ) -> Steps[Record | None]:
-    """Send complete values (and a token) to a running agent; None when it turned out to be gone.
+    """Send complete values (and a token) to a running agent; return its new record, or None if it is gone.
 
-    An update is a whole value, so one of unknown outcome is simply sent again.
+    Each update holds complete values, so one whose outcome is unknown can safely be sent again.
     """
     address = record.address
     if (yield from prove_ours(context, record.agent_id, address, record.adopted_as)) is None:
@@ -84,6 +84,8 @@ def update(
     why = ""
     for attempt in range(context.settings.attempts):
         prepared = yield from context.provider.prepare_update(order)
+        # The intent is durable before the call, so that a run after a crash knows that the agent's values are
+        # uncertain.
         if attempt == 0:
             yield from context.journal.intend(intent)
         else:
@@ -91,6 +93,7 @@ def update(
         outcome = yield from context.provider.update(prepared)
         match outcome:
             case Done():
+                # The record holds what was sent, not what the files ask: ignored values were left out.
                 after = _updated(
                     context, replace(record, protect=protect, unsent=unsent), desired, ignored, prepared
                 )
@@ -102,7 +105,8 @@ def update(
                 yield from _gone_meanwhile(context, intent, change)
                 return None
             case Declined(scope, detail):
-                # An earlier attempt may have been executed: what the agent has is not known, and is sent once more.
+                # An earlier attempt may have been executed. The agent's values are unknown, so the next run sends all
+                # of them again.
                 doubt = [PutRecord(replace(record, unsent=True, token_expires_at=None))] if why else []
                 yield from context.journal.conclude(
                     intent, *doubt, change=change, result="failed", agent_id=record.agent_id, detail=detail
@@ -110,6 +114,8 @@ def update(
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 why = detail
+                # No answer: a query shows whether the agent still runs; if it does, the same complete values are sent
+                # again.
                 yield from backoff(context, attempt)
                 if not (yield from _await_started(context, record.agent_id, began)):
                     yield from _gone_meanwhile(context, intent, change)
@@ -128,9 +134,9 @@ def _gone_meanwhile(context: Context, intent: Intent, change: str) -> Steps[None
 
 
 def _await_started(context: Context, agent_id: str, began: float) -> Steps[bool]:
-    """Wait until an agent has started, until the settings' `wait` is over since `began`; whether it is still there.
+    """Wait until an agent has started, at most the settings' `wait` since `began`; return whether it is still there.
 
-    Whether a starting agent can be updated is not documented: one that refuses must not cost all attempts.
+    It is not documented whether a starting agent can be updated; if it refuses, that must not use up all attempts.
     """
     for pause in _pauses():
         agent = yield from context.provider.query(agent_id)
@@ -150,7 +156,7 @@ _STARTING = frozenset({AgentStatus.IDLE, AgentStatus.STARTING})
 def _updated(
     context: Context, record: Record, desired: Body, ignored: tuple[Path, ...], prepared: Prepared
 ) -> Record:
-    """The record after an update: the body as it was sent, ignored values as they were."""
+    """Return the record after an update: the body as it was sent, with the recorded values at ignored paths."""
     secrets = {**record.secrets, **context.journal.secret_digests(prepared.secrets)}
     return replace(
         record,
@@ -161,7 +167,7 @@ def _updated(
 
 
 def with_ignored(desired: Body, applied: Body, ignored: tuple[Path, ...]) -> Body:
-    """The desired body with the values at ignored paths as they were applied: those were not sent."""
+    """Return the desired body with the applied values at ignored paths, because an update does not send those."""
     properties: Tree = desired.properties
     for path in ignored:
         properties = _copied(properties, applied.properties, path)
@@ -196,19 +202,21 @@ def leave(
     adopted_as: str = "",
     replacing: bool = False,
 ) -> Steps[None]:
-    """Ask the service to end an agent that is ours; returns when it has accepted, or the agent is gone.
+    """Ask the service to end an agent that is ours; return when it has accepted, or the agent is gone.
 
-    The intent stays open until the end is proven (`await_gone`). With `replacing`, its record stays beyond that: until
-    its successor has one, the address is one that has lost its agent.
+    The intent stays open until `await_gone` has proven the end. With `replacing`, the record stays until the successor
+    has one; until then the address counts as one whose agent was lost.
     """
     now = yield from context.journal.now()
     uid = context.journal.uid_of(agent_id, address)
     intent = Intent(Operation.LEAVE, address, name, now, agent_id=agent_id, uid=uid)
+    # The state alone never suffices to end an agent: a query of this run must show that it is ours.
     agent = yield from prove_ours(context, agent_id, address, adopted_as)
     if agent is None:
         yield from conclude_gone(context, intent)
         return
     yield from archive_before_leave(context, agent, address)
+    # The intent is durable before the call, so that a run after a crash knows that this end was asked for.
     yield from context.journal.intend(intent, *_marked(context, intent, replacing=replacing))
     why = ""
     for attempt in range(context.settings.attempts):
@@ -219,12 +227,14 @@ def leave(
             case Done() | Gone():
                 return
             case Declined(scope, detail):
-                # The agent runs on: its record stays, and so does the intent until what becomes of it is proven.
+                # The agent runs on, so its record stays; the intent stays too, until a later look proves what became of
+                # the agent.
                 entry = Entry(now, address, "leave", "failed", agent_id, detail)
                 yield from context.journal.write(*_marked(context, intent, replacing=False), Append(entry))
                 raise context.declined(scope, detail)
             case Unknown(detail):
                 why = detail
+                # No answer: whether the leave was executed is decided by a query with the agent's id.
                 agent = yield from context.provider.query(agent_id)
                 if agent is None or agent.status.is_terminal or not agent.status.is_live:
                     return
@@ -237,7 +247,7 @@ def leave(
 
 
 def _marked(context: Context, intent: Intent, *, replacing: bool) -> list[Write]:
-    """The record of an agent that is told to leave, saying whether it makes room for a successor."""
+    """Return the write that sets `replacing` in the record of an agent that is told to leave, if it changes."""
     record = context.journal.record(intent.address)
     if record is None or record.agent_id != intent.agent_id or record.replacing is replacing:
         return []
@@ -245,7 +255,7 @@ def _marked(context: Context, intent: Intent, *, replacing: bool) -> list[Write]
 
 
 def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]:
-    """Wait until the service says that an agent has ended, and take its record and intent out of the state."""
+    """Wait until the service says that an agent has ended; then close its leave (`conclude_gone`)."""
     started: float = yield Elapsed()
     for pause in _pauses():
         agent = yield from context.provider.query(agent_id)
@@ -253,6 +263,7 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
             intent = Intent(Operation.LEAVE, address, "", 0.0, agent_id=agent_id)
             yield from conclude_gone(context, intent, agent)
             return
+        # STOPPING is not gone: until the end is proven, its name and uid are not free.
         yield from context.not_yet(f"agent {agent_id} was told to leave and is still {agent.status}")
         elapsed: float = yield Elapsed()
         if elapsed - started > context.settings.farewell:
@@ -266,12 +277,13 @@ def await_gone(context: Context, agent_id: str, address: Address) -> Steps[None]
 
 
 def conclude_gone(context: Context, intent: Intent, agent: ObservedAgent | None = None) -> Steps[None]:
-    """Note that the agent of a leave has ended: the intent is closed, and the record goes unless a successor comes.
+    """Note that the agent of a leave has ended: close its archive and its intent, drop its record unless `replacing`.
 
-    Its archive is closed as long as the record is there. `agent` is given where the service still tells of it.
+    `agent` is the agent as the service last returned it, if it did. The archive is closed first, since it needs the
+    record.
     """
     yield from archive_end(context, intent.agent_id, intent.address, agent, "told to leave")
-    context.joined.pop(intent.agent_id, None)  # started and replaced by one run: nobody waits for it
+    context.joined.pop(intent.agent_id, None)  # started and ended by one run: it is not waited for
     context.gone.add(intent.agent_id)
     record = context.journal.record(intent.address)
     drops: list[Write] = []
@@ -283,7 +295,7 @@ def conclude_gone(context: Context, intent: Intent, agent: ObservedAgent | None 
 
 
 def _pauses() -> Iterator[float]:
-    """Short at first (most agents end at once), then once every two seconds."""
+    """Yield the pauses between two looks, in seconds: short at first (most agents end at once), then two seconds."""
     pause = 0.1
     while True:
         yield pause

@@ -1,4 +1,4 @@
-"""What every step of an apply shares: whom it talks to, what it may do, and whether it should go on."""
+"""What all steps of an apply share: its settings, its provider and journal, and whether something new may start."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reconciler.ports import Elapsed, Emit, Knocked, Provider, Random, Scope, Sl
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How an apply goes about it. Durations in seconds.
+    """The settings of an apply. Durations are in seconds.
 
-    `wait` is how long to wait for agents to run, `farewell` for one to end (a graceful farewell may take 120 s,
-    v2 API reference: lifecycle). `grace` is how long after a lost reply the service may still execute the call; a list
-    may lag behind for as long. `proven_after` is how long an agent has to run until its join has succeeded: all early
-    ends that were seen came 1 to 3 s after the start (v2 API reference: "Lifecycle"). `turn` is set for a turn of the
-    controller: after so long nothing new is started, nor while somebody waits for the state's lock, and nothing is waited
-    for; the next turn goes on from the state.
+    `wait` is how long to wait for agents to run, `farewell` for one to end (a graceful farewell may take 120 s, v2 API
+    reference: lifecycle). `grace` is how long the service may still execute a call that got no answer; a list may lag
+    behind for as long. `proven_after` is how long an agent must run until its join has succeeded: all early ends that
+    were seen came 1 to 3 s after the start (v2 API reference: "Lifecycle"). `turn` is set in a turn of the controller:
+    it starts nothing new after so long, or while another process waits for the state's lock, and waits for nothing; the
+    next turn goes on from the state.
     """
 
     parallelism: int = 10
@@ -37,12 +37,12 @@ class Settings:
     turn: float | None = None
 
 
-# After how many seconds the controller looks again at what has to come to its end.
+# Seconds until the controller looks again at an agent that is still starting or ending.
 LOOK_AGAIN = 2.0
 
 
 class ChangeFailed(ReconcilerError):
-    """A change could not be completed; `unknown` where nobody knows whether its last call was executed."""
+    """A change could not be completed. `unknown` is true where its last call may have been executed."""
 
     def __init__(self, message: str, *, unknown: bool = False, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -50,11 +50,11 @@ class ChangeFailed(ReconcilerError):
 
 
 class ChangeHeld(ReconcilerError):
-    """A change cannot be made until a person does one of the things that the message names."""
+    """A change cannot be made until the operator does one of the things that the message names."""
 
 
 class ChangeDeferred(ReconcilerError):
-    """A change has to wait until `until` (epoch seconds). The run does not wait: it ends, and gives the lock back."""
+    """A change must wait until `until` (epoch seconds). The run does not wait for it: it ends and releases the lock."""
 
     def __init__(self, message: str, until: float) -> None:
         super().__init__(message)
@@ -67,11 +67,12 @@ class ChangeSkipped(ReconcilerError):
 
 @dataclass(slots=True)
 class Context:
-    """One run. `joined` are the agents that it started, with the changes for which it did.
+    """The shared objects and flags of one run.
 
-    `halted` stops everything that has not begun; `joins_halted` only joins (the quota is used up). `gone` are the
-    agents that were proven to have ended, before anything was done or since. What is found on the way is ended only where
-    the `review` covers that, if there is one. `began` is when a turn's acts began, by the monotonic clock.
+    `joined` are the agents that the run started, each with its address and change. `halted` stops everything that has
+    not begun, `joins_halted` only joins (the quota is used up). `gone` are the agents proven to have ended, before the
+    first change or during the run. With a `review`, an agent found on the way is ended only if the review covers that
+    act. `began` is when the turn's acts began, by the monotonic clock.
     """
 
     provider: Provider
@@ -89,12 +90,12 @@ class Context:
     began: float | None = None
 
     def say(self, event: Event) -> Steps[None]:
-        """Tell whoever watches, and the ledger."""
+        """Add an event to the ledger and emit it to the listeners."""
         self.ledger.note(event)
         yield Emit(event)
 
     def check_open(self) -> Steps[None]:
-        """Whether something new may be started; raises `ChangeSkipped` with the reason where not."""
+        """Return if something new may be started; raise `ChangeSkipped` with the reason if not."""
         if self.halted:
             raise ChangeSkipped(self.halted)
         stopping: bool = yield Stopping()
@@ -111,21 +112,21 @@ class Context:
             self.halted = f"this turn has lasted {spelled(seconds)}; the next one goes on"
         elif (yield Knocked()):
             self.halted = "somebody else waits for the state; the next turn goes on"
-        if self.halted:  # also for all the others: they need not ask again
+        if self.halted:  # also for the other tasks: they need not check again
             raise ChangeSkipped(self.halted)
 
     def not_yet(self, what: str) -> Steps[None]:
-        """Raise `ChangeDeferred` in a turn, which does not wait: the next one looks again."""
+        """Raise `ChangeDeferred` until the next look if this is a turn, which does not wait; else do nothing."""
         if self.settings.turn is not None:
             now = yield from self.journal.now()
             raise ChangeDeferred(f"not yet: {what}", now + LOOK_AGAIN)
 
     def may_end(self, address: Address, by: Action) -> bool:
-        """Whether an agent that turned up on the way may be ended: that act was reviewed, or no act has to be."""
+        """Return whether an agent found during the run may be ended: there is no review, or it covers this act."""
         return self.review is None or by in self.review.acts.get(address, ())
 
     def declined(self, scope: Scope, detail: str) -> ChangeFailed:
-        """The failure for a definite refusal, after noting how far it reaches."""
+        """Return the failure for a call that the service refused, after noting if it stops the run or all joins."""
         match scope:
             case Scope.RUN:
                 self.halted = self.halted or f"the service refuses this run: {detail}"
@@ -137,7 +138,7 @@ class Context:
 
 
 def backoff(context: Context, attempt: int) -> Steps[None]:
-    """Wait before the next attempt, which in a turn is the next turn's: full jitter, so that a fleet does not come back in step."""
+    """Sleep before the next attempt, with jitter, so that calls do not repeat in step; a turn does not sleep."""
     if context.settings.turn is not None:
         return
     share: float = yield Random()

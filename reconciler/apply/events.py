@@ -1,6 +1,6 @@
-"""What happens during an apply, as values, and the ledger folded from them.
+"""The events of an apply, as values, and the ledger that collects them.
 
-Live progress, JSON lines, history and the final summary are folds over the same events.
+Live progress, JSON lines, history and the final summary are all made from the same events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.plan.change import Action
 
 
 class Result(StrEnum):
-    """What came of a change."""
+    """The outcome of a change."""
 
     DONE = "done"
     FAILED = "failed"
@@ -36,7 +36,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A step of a change has something to say: a call made, a wait begun."""
+    """One line of progress within a change: a call was made, or a wait began."""
 
     address: Address
     text: str
@@ -44,10 +44,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A change has ended, one way or another. `detail` says why where it is not done.
+    """A change has ended with a result; `detail` is the reason where it was not done.
 
-    `agent_id` is the agent that it leaves at the address (for a leave: that has left), `previous_agent_id` the one that
-    it replaced. `until` is the time (epoch seconds) from which a deferred change goes on.
+    `agent_id` is the agent that now has the address (after a leave: the agent that left), `previous_agent_id` the one
+    that it replaced. `until` is the time (epoch seconds) from which a deferred change goes on.
     """
 
     address: Address
@@ -61,7 +61,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something about the run as a whole that its owner should read."""
+    """A message about the run as a whole, for the operator."""
 
     text: str
 
@@ -70,13 +70,13 @@ Event: TypeAlias = Started | Progress | Finished | Notice
 
 
 def change_key(event: Finished) -> tuple[Address, Action, str]:
-    """One row a change, the latest word on it; several agents may leave one address."""
+    """Return the ledger's key of an event: the last event of a change counts; each leave at an address is a change."""
     return (event.address, event.action, event.agent_id if event.action is Action.LEAVE else "")
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Every change with what came of it; always printed, also after a crash of the run or an interruption."""
+    """The last outcome of every change; it is printed also after a crash or an interruption of the run."""
 
     rows: dict[tuple[Address, Action, str], Finished] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
@@ -106,6 +106,6 @@ class Ledger:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was done: nothing failed, was held, deferred, skipped or is unknown."""
+        """Whether every change was done and the run was neither interrupted nor broken."""
         counts = self.counts()
         return sum(counts.values()) == counts[Result.DONE] and not self.interrupted and self.broken is None

@@ -1,7 +1,7 @@
-"""Plan -> effects: the waves of a plan, step by step, with an event for everything that happens.
+"""Carry out a plan: its waves, step by step, with an event for everything that happens.
 
-Concurrency belongs to the driver (`ports.Gather`); here is the order, the halting, and what a failed step means
-for the rest of its change.
+Concurrency belongs to the driver (`ports.Gather`). Here are the order, the halting, and what a failed step means for
+the rest of its change.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from reconciler.ports import Gather, Now, Steps
 
 
 def execute(context: Context, plan: Plan) -> Steps[None]:
-    """Run a plan. Everything that comes of it is said in events; only a lost state raises."""
+    """Carry out a plan. Every outcome is reported as an event; only errors of the state and bugs raise."""
     failed: set[int] = set()
     for wave in waves(plan):
         tasks = [_runner(context, program, failed) for program in wave]
@@ -76,7 +76,7 @@ def _runner(context: Context, program: Program, failed: set[int]) -> Callable[[]
 
 
 def _run_program(context: Context, program: Program, failed: set[int]) -> Steps[None]:
-    """One channel's tasks in order. A change whose earlier part failed is not continued; its neighbours are."""
+    """Run one channel's tasks in order. A change that failed in an earlier task is not continued; other changes are."""
     begun: set[int] = set()
     left: dict[int, int] = {}
     for task in program:
@@ -84,6 +84,7 @@ def _run_program(context: Context, program: Program, failed: set[int]) -> Steps[
     for task in program:
         key = id(task.change)
         left[key] -= 1
+        # A replacement whose leave failed must not join: its agent still runs.
         if key in failed:
             continue
         if key not in begun:
@@ -97,7 +98,7 @@ def _run_program(context: Context, program: Program, failed: set[int]) -> Steps[
 
 
 def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | None]:
-    """The outcome of a task, or None when its change goes on in a later task."""
+    """Run a task; return the outcome of its change, or None when the change goes on in a later task."""
     change = task.change
     try:
         for position, step in enumerate(task.steps):
@@ -115,6 +116,7 @@ def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | N
             context, change, Result.UNKNOWN if problem.unknown else Result.FAILED, _with_hint(problem)
         )
     except (StateError, StateLocked) as problem:
+        # Without the state no intent can be made durable, so nothing else may be sent in this run.
         context.halted = context.halted or problem.message
         yield from context.say(_finished(context, change, Result.UNKNOWN, problem.message))
         raise
@@ -150,8 +152,10 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
             leaves_first = isinstance(change, (Replace, Rotate)) and not _has_joined(context, change)
             late_copy = context.journal.late_copy(_recorded_at(change))
             if late_copy is not None and late_copy.name == target.name and not isinstance(change, Leave):
-                # As long as this agent lives, the service refuses the late copy, because the name is taken.
+                # While this agent runs, the service refuses a late copy of its join: the name is taken. Its end would
+                # free the name.
                 yield from joining.defer_late_copy(context, late_copy)
+            # The next join is prepared before the leave: what fails now ends no conversation.
             if leaves_first:
                 yield from starting.rehearse(context, change, _spec(change))
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
@@ -184,13 +188,13 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
 
 
 def _has_joined(context: Context, change: Change) -> bool:
-    """Whether the successor that a change starts is there already (join-first)."""
+    """Return whether the successor of a change has been started in this run (join-first)."""
     record = context.journal.record(change.address)
     return record is not None and record.agent_id in context.joined
 
 
 def _recorded_at(change: Change) -> Address:
-    """The address under which the state knows the agent that a change touches."""
+    """Return the address at which the state records the agent of a change: the earlier one if it was renamed."""
     target = target_of(change)
     return target.record.address if target and target.record else change.address
 
@@ -202,7 +206,7 @@ def _spec(change: Change) -> AgentSpec:
 
 
 def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
-    # A replacement whose predecessor has left frees its own place.
+    # Ending the predecessor has made room in the quota for its successor.
     if context.joins_halted and (other_uid or not isinstance(change, (Replace, Rotate))):
         raise ChangeSkipped(context.joins_halted)
     spec = _spec(change)
@@ -217,9 +221,9 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
 def _started(
     context: Context, change: Change, spec: AgentSpec, *, other_uid: bool
 ) -> Steps[tuple[Record, bool]]:
-    """The record of the agent that a change joins, and whether an earlier run may have started that agent.
+    """Join, and return the record of the agent and whether an earlier attempt may have started that agent.
 
-    A name that an ended agent has used up is given up, and the join goes on under the next one.
+    If an ended agent has used up the name, the name is given up and the join goes on under the next one.
     """
     for _ in range(context.settings.attempts):
         intent, resumed = yield from starting.join_of(context, change, spec, other_uid=other_uid)
@@ -239,13 +243,13 @@ def _started(
 
 
 def _earlier(context: Context, change: Change) -> Record | None:
-    """The record whose failures a join goes on with: that of its address, also of an earlier one."""
+    """Return the record whose failure count the join carries on: the address's, also from before a rename."""
     formerly = change.formerly if isinstance(change, Join) else None
     return context.journal.record(formerly or change.address)
 
 
 def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:
-    """After an agent of an earlier attempt was taken back: it has that attempt's spec, so decide anew."""
+    """Decide again for an agent that was taken back: it was started with the spec of an earlier attempt."""
     now: float = yield Now()
     agent = ObservedAgent(record.agent_id, AgentStatus.RUNNING, record.started_at, record.name)
     facts = Facts(
@@ -263,7 +267,7 @@ def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Step
 
 
 def _update(context: Context, change: Change, values: dict[Path, Tree], *, token: bool) -> Steps[None]:
-    """Send in-place values. An agent that is gone meanwhile is started again: that ends no conversation."""
+    """Send values that change in place. If the agent is gone, start another one: that ends no conversation."""
     spec = _spec(change)
     record = yield from _settled_record(context, change)
     now: float = yield Now()
@@ -281,16 +285,17 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
         change=action_of(change).value,
     )
     if done is None:
+        # The generation is kept without the record, so that its name is never used for another agent.
         spent = PutGeneration(spec.address, record.generation)
         yield from context.journal.write(spent, DropRecord(record.address))
         if isinstance(change, Renew) and not change.rejoins:
-            return  # the files do not want it
+            return  # the files do not declare the address any more
         yield from context.say(Progress(spec.address, "its agent is gone; starting another"))
         yield from _join(context, change, other_uid=False)
 
 
 def _settled_record(context: Context, change: Change) -> Steps[Record]:
-    """The record of a change's agent under its present address, moved there if it was renamed."""
+    """Return the record of a change's agent at the change's address, after moving it there if the agent was renamed."""
     record = context.journal.record(change.address)
     target = target_of(change)
     if record is not None and target is not None and record.agent_id == target.agent_id:
@@ -302,7 +307,7 @@ def _settled_record(context: Context, change: Change) -> Steps[Record]:
 
 
 def _remember(context: Context, change: Change) -> Steps[None]:
-    """Put the running agent into the state as it is: taken back by its name, renamed, or protected anew."""
+    """Record the running agent of a change: adopted, found by its name, renamed, or with a new protection."""
     spec, target = _spec(change), target_of(change)
     assert target is not None, "only running agents are remembered"
     known = target.record
@@ -326,11 +331,11 @@ def _remember(context: Context, change: Change) -> Steps[None]:
 
 
 def _renew_if_due(context: Context, change: Change) -> Steps[None]:
-    """Renew the token of an agent whose change sends nothing: the next run may come when it has run out."""
+    """Renew a token that is due where the change itself sends nothing: it might run out before the next run."""
     spec, target = _spec(change), target_of(change)
     record = context.journal.record(spec.address)
     if target is None or target.record is None or record is None:
-        return  # what was just taken over gets a token in any case
+        return  # an agent that was just recorded gets a token in any case
     now: float = yield Now()
     if token_is_due(record, spec.lifecycle, now):
         yield from _update(context, change, {}, token=True)

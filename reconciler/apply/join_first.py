@@ -1,4 +1,4 @@
-"""Join-first: wait for the new agent while its predecessor runs on, and go back to the predecessor if it fails."""
+"""Join-first: wait for the new agent while its predecessor runs, and record the predecessor again if it fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.ports import Elapsed, Now, Sleep, Steps
 
 
 def await_running(context: Context, change: Change) -> Steps[None]:
-    """Wait for the agent that was just joined beside its predecessor; the predecessor stays if it does not run."""
+    """Wait until the agent that was joined while its predecessor runs has started; if it ends, keep the predecessor."""
     record = context.journal.record(change.address)
     assert record is not None, "a join leaves a record"
     started: float = yield Elapsed()
@@ -43,7 +43,7 @@ def _put_back(context: Context, change: Change, failed: Record, cause: str) -> S
     if target is None or target.record is None:
         return
     now: float = yield Now()
-    # The failures of the new body, kept beside the record of the agent that goes on.
+    # The failures of the new body are counted in the record of the predecessor, which is the one that stays.
     judged = failed_again(failed, now, cause)
     kept = replace(
         target.record,
@@ -54,7 +54,7 @@ def _put_back(context: Context, change: Change, failed: Record, cause: str) -> S
         failed_agent=judged.failed_agent,
     )
     context.joined.pop(failed.agent_id, None)
-    # A renamed agent is still recorded at its earlier address: there it stays, and no second record of it is made.
+    # A renamed predecessor stays recorded at its earlier address only; the address must not have a second record.
     moved: tuple[Write, ...] = () if kept.address == change.address else (DropRecord(change.address),)
     yield from context.journal.write(
         PutRecord(kept),

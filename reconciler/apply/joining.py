@@ -1,12 +1,12 @@
-"""The protocol of a join, through every way it can go wrong: at most one agent of a name, and none that is lost.
+"""The protocol of a join, with every way in which it can fail: at most one agent of a name, and no agent is lost.
 
-The rules: an intent is durable before the call leaves; an unknown outcome is resolved by name, never by guessing;
-the same name is sent again, never another one, until no late copy can be executed any more.
+The rules: an intent is durable before its call is sent; an unknown outcome is resolved by a look for the name; the same
+name is sent again, never another one, until no late copy can be executed any more.
 
-A name protects only while an agent bears it. A join that was sent several times and then succeeded may be executed
-once more when its agent has ended: a *late-copy note* remembers the name until the grace is over. An address with
-such a note joins under that name again. Two acts are not safe while a late copy may be executed, and are deferred:
-joining the address under another name, and ending the bearer of the name in order to replace it.
+The service refuses a name only while an agent bears it. When a join was sent several times and succeeded, a late copy
+may be executed after its agent has ended: a *late-copy note* keeps the name until the grace is over, and the address is
+joined under that name again. Two acts are not safe while a late copy may be executed, and are deferred: joining the
+address under another name, and ending the bearer of the name in order to replace it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from reconciler.plan.intents import (
 )
 from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Scope, Steps, Unknown
 
-# The hour from which generations are counted that no state remembers (2026-01-01 00:00 UTC).
+# The start of the count of hours that becomes the generation after a lost state (2026-01-01 00:00 UTC).
 _FIRST_HOUR: Final = 1_767_225_600.0
 
 
 def join(
     context: Context, intent: Intent, *, token_ttl: float, resumed: bool, earlier: Record | None = None
 ) -> Steps[Record | None]:
-    """Start the agent of a join intent, whatever happened to it before; returns its durable record.
+    """Start the agent of a join intent, new or left by an earlier run; return the agent's durable record.
 
-    None where an ended agent has used up its name: the name is given up, and the address needs another join, of what
-    the files want now. `earlier` is the record whose failures go on. Raises `ChangeFailed`, `ChangeHeld` or
+    None where an ended agent has used up the name: the name is given up, and the address needs a new join of what the
+    files declare now. `earlier` is the record whose failure count goes on. Raises `ChangeFailed`, `ChangeHeld` or
     `ChangeDeferred`; where the outcome stays unknown the intent stays open for the next run.
     """
     if intent.is_refused_late(context.settings.grace) or (yield from _is_spent(context, intent)):
@@ -51,16 +51,17 @@ def join(
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
         before = intent
+        # The intent is durable before the call: after a crash the next run finds the agent by the name in it.
         if attempt == 0 and not resumed:
             yield from context.journal.intend(intent)
         else:
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
         if not isinstance(outcome, Unknown) or outcome.answered:
-            # The service has done with this attempt: only an older one can still be executed late.
+            # This attempt was answered, so it cannot be executed late; an earlier one still can.
             intent = replace(intent, answered=intent.answered + 1, unknown_since=before.unknown_since)
         if isinstance(outcome, Declined):
-            intent = replace(intent, sent_at=before.sent_at)  # it was not executed, and will never be listed
+            intent = replace(intent, sent_at=before.sent_at)  # this attempt will never be listed
         match outcome:
             case Joined():
                 return (yield from _joined(context, intent, outcome, prepared, earlier))
@@ -84,6 +85,7 @@ def join(
                 yield from context.say(
                     Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
                 )
+                # The call may have been executed: only a look for its name decides, before the same name is sent again.
                 record = yield from find_joined(context, intent)
                 if record is not None:
                     return record
@@ -98,7 +100,7 @@ def join(
 
 
 def _refusal(context: Context, intent: Intent, scope: Scope) -> Steps[list[Write]]:
-    """The note by which the next turns try a refused join more and more rarely; a person tries as often as they like."""
+    """Return the note that makes later turns retry a refused join more and more rarely; empty outside a controller."""
     if context.settings.turn is None or scope is not Scope.ADDRESS:
         return []
     earlier = context.journal.view.intents.get(f"{Operation.REFUSED}:{intent.address}")
@@ -107,9 +109,10 @@ def _refusal(context: Context, intent: Intent, scope: Scope) -> Steps[list[Write
 
 
 def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
-    """Keep the intent open after a refusal: it answers one attempt only.
+    """Keep the intent open after a refusal, because the refusal answers one attempt only.
 
-    An earlier one may still be executed, or was executed and is not listed yet.
+    An earlier attempt may still be executed, or its agent is not listed yet. The intent is closed once neither is
+    possible.
     """
     yield from context.journal.write(PutIntent(intent))
     if (yield from is_over(context, intent)) and (yield from find_joined(context, intent)) is None:
@@ -117,7 +120,7 @@ def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]
 
 
 def order_of(intent: Intent, token_ttl: float) -> JoinOrder:
-    """What a provider needs to know of a join."""
+    """Return the order of a join: what a provider needs to know in order to send it."""
     assert intent.body is not None, "a join intent holds its body"
     return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
 
@@ -135,6 +138,7 @@ def _joined(
         earlier=earlier,
     )
     predecessor = yield from _leave_of_predecessor(context, record)
+    # With the record in one commit: the name must not be forgotten while a late copy is possible.
     late_copy = yield from _late_copy(context, intent)
     yield from context.journal.conclude(
         intent,
@@ -149,7 +153,7 @@ def _joined(
 
 
 def _late_copy(context: Context, intent: Intent) -> Steps[list[Write]]:
-    """The note of a late copy, where one is possible: what nobody answered may be executed once the name is free."""
+    """Return the late-copy note of a join if an unanswered attempt may still be executed once the name is free."""
     now = yield from context.journal.now()
     is_late = intent.may_turn_up_late(now, context.settings.grace)
     return late_copy_note(intent, intent.in_doubt_since) if is_late else []
@@ -162,10 +166,7 @@ def _leave_of_predecessor(context: Context, record: Record) -> Steps[list[Write]
 
 
 def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
-    """Give up a join that cannot be sent again, once no late copy is possible and no agent bears its name.
-
-    Returns whether it was given up.
-    """
+    """Close a join that must not be sent again, if no agent has its name or can still get it; return True if closed."""
     if not (yield from is_over(context, intent)) or (yield from find_joined(context, intent)) is not None:
         return False
     yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
@@ -173,15 +174,15 @@ def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
 
 
 def is_over(context: Context, intent: Intent) -> Steps[bool]:
-    """Whether a join that was executed, however late, would be listed by now."""
+    """Return whether the agent of a join would be listed by now, even if the join was executed late."""
     now = yield from context.journal.now()
     return now >= intent.certain_at(context.settings.grace)
 
 
 def defer_late_copy(context: Context, intent: Intent) -> Steps[None]:
-    """Raise `ChangeDeferred` as long as a late copy of a join can be executed.
+    """Raise `ChangeDeferred` while a late copy of a join may be executed.
 
-    Nobody waits for that while holding the lock: everything else is done, and a later run goes on.
+    The run does not wait for that while it holds the lock: it does everything else, and a later run goes on.
     """
     now = yield from context.journal.now()
     until = intent.late_until(context.settings.grace)
@@ -190,7 +191,8 @@ def defer_late_copy(context: Context, intent: Intent) -> Steps[None]:
 
 
 def find_joined(context: Context, intent: Intent) -> Steps[Record | None]:
-    """Look for the agent of a join intent by its exact name, and put it into the state if it runs."""
+    """Look for the agent of a join intent by its exact name; if it runs, record it and return the record."""
+    # A name is used by one intent only, so the agent that bears it was started by this one.
     holder = yield from _holder(context, intent)
     if holder is None:
         return None
@@ -220,12 +222,12 @@ def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[
 
 
 def _holder(context: Context, intent: Intent) -> Steps[ObservedAgent | None]:
-    """The live agent that bears a join's name; the oldest where a weak server let two have it."""
+    """Return the live agent that bears a join's name; the oldest, where the service has let two agents have it."""
     return _bearer(intent, (yield from _agents_beside(context, intent)))
 
 
 def _agents_beside(context: Context, intent: Intent) -> Steps[list[ObservedAgent]]:
-    """The agents of a join's channel that are not terminal, without those that it must not claim."""
+    """Query and return the agents in a join's channel that have not ended, without those that it must not claim."""
     listed = yield from context.provider.live_agents(channel=intent.address.channel)
     found: list[ObservedAgent] = []
     others = _ids_not_to_claim(context, intent)
@@ -253,18 +255,18 @@ def _ids_not_to_claim(context: Context, intent: Intent) -> set[str]:
 
 
 def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> Steps[Record | None]:
-    """Find out what a 409 means: our agent runs (taken back), the name is used up (None), or neither (raises).
+    """Find out what a 409 means: our agent runs (returns its record), its name is used up (None), or neither (raises).
 
-    A foreign agent in the channel may have the uid: the address is held, and joined again in the first run after that
-    agent has gone. Where nobody is seen, the name may be taken by a copy of this very call, whose agent no list shows
-    yet: after a second refusal, at least as long after the first as a list may lag behind, nothing is sent any more until
-    such an agent would be listed, and then the name is given up (`_look_once_more`).
+    A foreign agent in the channel may have the uid: then the address is held, and joined in the first run after that
+    agent has gone. Where no agent is seen, the name may be taken by an agent of this very call that no list shows yet.
+    After a second refusal, later than the first by at least the list lag, nothing is sent until such an agent would be
+    listed; then the name is given up (`_look_once_more`).
     """
     ended = False
     if conflict.agent_id is not None:
         agent = yield from context.provider.query(conflict.agent_id)
         if agent is None:
-            ended = intent.unanswered == 0  # its holder has ended, and nothing else is under way
+            ended = intent.unanswered == 0  # the name's bearer has ended, and no late copy is possible
         elif agent.name == intent.name and agent.agent_id not in _ids_not_to_claim(context, intent):
             if not agent.status.is_terminal:
                 return (yield from _take_back(context, intent, agent))
@@ -273,11 +275,12 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     holder = _bearer(intent, beside)
     if holder is not None:
         return (yield from _take_back(context, intent, holder))
+    # The first refusal is durable: only a second one, later than the list lag, shows that the name is used up.
     now = yield from context.journal.now()
     intent = replace(intent, refused_since=now if intent.refused_since is None else intent.refused_since)
     yield from context.journal.write(PutIntent(intent))
     if ended:
-        # The bearer's end frees the name for a late copy, so that another name has to wait.
+        # With its bearer gone, a late copy could take this name: no other name may be joined until the grace is over.
         yield from defer_late_copy(context, intent)
         yield from _give_up_name(context, intent)
         return None
@@ -288,10 +291,10 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
 
 
 def _is_spent(context: Context, intent: Intent) -> Steps[bool]:
-    """Whether a refused name was used up by an agent that has ended, and a copy of its join would be listed by now.
+    """Return whether an ended agent used up a refused name, and a late copy of its join would be listed by now.
 
-    Not before: the network may deliver one call twice, and the refusal is then that of the second copy, beside an agent of
-    the first that no list shows yet.
+    Before that the answer is no: the network may deliver one call twice; then the refusal answers the second copy,
+    while no list shows the agent of the first yet.
     """
     if intent.refused_since is None or not (yield from is_over(context, intent)):
         return False
@@ -299,7 +302,7 @@ def _is_spent(context: Context, intent: Intent) -> Steps[bool]:
 
 
 def _look_once_more(context: Context, intent: Intent) -> Steps[Record | None]:
-    """The agent of a name that was refused twice; without one the name is given up, once every copy would be listed."""
+    """Return the record of a twice refused name's agent; without one, give the name up once it would be listed."""
     record = yield from find_joined(context, intent)
     if record is not None:
         return record
@@ -320,10 +323,10 @@ def _refused(context: Context, intent: Intent, why: str, now: float) -> ChangeDe
 
 
 def _give_up_name(context: Context, intent: Intent) -> Steps[None]:
-    """Give up a name for good: no later join of this address is of its generation, or of one before.
+    """Give up a name for good: all later joins of this address get a higher generation.
 
-    A name that was used without our knowledge means that the state has forgotten some (it was lost). A generation
-    counted in hours is beyond all of them, so that they need not be tried one by one.
+    A name that was used although the state does not know it means that the state was lost, and other names may be used
+    too. A generation counted in hours since 2026 is higher than all of them, so that they need not be tried one by one.
     """
     now = yield from context.journal.now()
     beyond = max(

@@ -1,6 +1,6 @@
-"""The state as an apply sees and writes it: an intent before each call, the outcome after it.
+"""The state as an apply sees and writes it: an intent before each call, its outcome after it.
 
-The view here and the store's bytes change together: a write is folded in only after it is durable.
+The view here follows the store: a write changes the view only after the store has made it durable.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ class Journal:
             self._channels[address.channel].add(address)
 
     def now(self) -> Steps[float]:
-        """The service's time, as well as it is known: machines whose clocks differ read each other's notes."""
+        """Return the service's time as far as it is known: machines with other clocks read the times in the state."""
         here: float = yield Now()
         return here + (self._skew() or 0.0)
 
     def write(self, *writes: Write) -> Steps[None]:
-        """Make writes durable, then true here. Raises `StateError` or `StateLocked`: then nothing may follow.
+        """Make writes durable, then apply them to the view. Raises `StateError` or `StateLocked`.
 
-        Nor does it: a disk that has failed once is not believed again by this run, whichever task asks.
+        After one failure all later calls raise it too, in every task: a store that failed is not trusted again by this
+        run.
         """
         if not writes:
             return
@@ -49,6 +50,7 @@ class Journal:
         except (StateError, StateLocked) as problem:
             self._lost = problem
             raise
+        # Only after the commit, so that the view never holds what the store may not have.
         self.view.absorb(writes)
         for each in writes:
             if isinstance(each, PutRecord):
@@ -58,7 +60,7 @@ class Journal:
         return self.view.records.get(address)
 
     def neighbours(self, address: Address) -> list[Record]:
-        """The other records of an address's channel, in the order of their addresses."""
+        """Return the other records in an address's channel, in the order of their addresses."""
         records = self.view.records
         return [
             records[each]
@@ -67,14 +69,14 @@ class Journal:
         ]
 
     def uid_of(self, agent_id: str, address: Address) -> str:
-        """The uid of an agent that an address has, or has had until a moment ago; empty where it is not known."""
+        """Return the uid of an agent from the address's record or an intent; an empty text if none knows it."""
         known = (self.view.records.get(address), *self.view.intents.values())
         return next(
             (each.uid for each in known if each is not None and each.agent_id == agent_id and each.uid), ""
         )
 
     def join_intent(self, address: Address) -> Intent | None:
-        """The open join of an address, if an earlier run left one."""
+        """Return the open join that an earlier run left at an address, or None."""
         return next(
             (
                 each
@@ -85,7 +87,7 @@ class Journal:
         )
 
     def late_copy(self, address: Address) -> Intent | None:
-        """The late-copy note of an address, the one of the highest generation; None where there is none."""
+        """Return the late-copy note of the highest generation at an address, or None."""
         notes = (each for each in self.view.intents.values() if each.operation is Operation.LATE_COPY)
         return max(
             (each for each in notes if each.address == address),
@@ -94,26 +96,28 @@ class Journal:
         )
 
     def is_superseded(self, intent: Intent) -> bool:
-        """Whether an intent is a late-copy note of a name that has had a successor: it is not sent again."""
+        """Return whether an intent is a late-copy note whose name has had a successor: it is not sent again."""
         return intent.operation is Operation.LATE_COPY and is_superseded(intent, self.view.generations)
 
     def next_generation(self, address: Address, seen: int = 0) -> int:
-        """One more than any generation that this address is known to have used."""
+        """Return one more than the highest generation used at an address, as far as the state and `seen` say."""
         record = self.view.records.get(address)
         used = (self.view.generations.get(address, 0), record.generation if record else 0, seen)
         return max(used) + 1
 
     def intend(self, intent: Intent, *others: Write) -> Steps[None]:
-        """Write the intent of a call before it is made, with other writes of that moment; a join also claims its generation."""
+        """Make a call's intent, and `others`, durable before it is sent; it also claims a join's generation."""
         claims: tuple[Write, ...] = ()
         if intent.operation is Operation.JOIN:
+            # The generation is durable before the call: a name that was sent once is never used for another agent.
             claims = (PutGeneration(intent.address, intent.generation),)
         yield from self._announce(PutIntent(intent), *claims, *others)
 
     def repeat(self, intent: Intent) -> Steps[Intent]:
-        """Note that a call is made once more: a writer whose state another has moved on learns of it here.
+        """Note durably, before a call is sent again, that there is one more attempt; return the new intent.
 
-        Until it is answered, it may be executed late.
+        Until this attempt is answered, it may be executed late. The write fails if another process has written the
+        state.
         """
         now = yield from self.now()
         repeated = replace(intent, attempt=intent.attempt + 1, unknown_since=now, sent_at=now)
@@ -121,17 +125,17 @@ class Journal:
         return repeated
 
     def _announce(self, *writes: Write) -> Steps[None]:
-        """Make the writes durable that come before a call. Raises as `write` does, also for the failure of another task.
+        """Make the writes durable that must precede a call. Raises as `write` does, also for a failure in another task.
 
-        Commits of several tasks are under way together: this one may have been made while another one failed, and then
-        the call that it announces must not be sent.
+        Commits of several tasks run at once: this one may succeed while another fails, and then its call must not be
+        sent.
         """
         yield from self.write(*writes)
         if self._lost is not None:
             raise self._lost
 
     def mark_unknown(self, intent: Intent) -> Steps[Intent]:
-        """Note that nobody has answered a call: from now on it may be executed late."""
+        """Note durably that a call got no answer, so that it may be executed late; return the new intent."""
         now = yield from self.now()
         marked = replace(intent, unknown_since=now, sent_at=now)
         yield from self.write(PutIntent(marked))
@@ -140,13 +144,13 @@ class Journal:
     def conclude(
         self, intent: Intent, *outcome: Write, change: str, result: str, agent_id: str = "", detail: str = ""
     ) -> Steps[None]:
-        """Note the outcome of a call: the intent goes, what came of it stays, in one write."""
+        """Write the outcome of a call and drop its intent, in one commit."""
         now = yield from self.now()
         entry = Entry(now, intent.address, change, result, agent_id, detail)
         yield from self.write(*outcome, DropIntent(intent.key), Append(entry))
 
     def secret_digests(self, secrets: Mapping[SecretRef, Secret]) -> dict[str, str]:
-        """Keyed digests of the values that went out, by reference; none without a key: they could be guessed."""
+        """Return keyed digests of the sent secrets by reference; none without a key, since they could be guessed."""
         key = self.view.secret_key
         if not key:
             return {}

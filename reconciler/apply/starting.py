@@ -1,6 +1,6 @@
-"""Which join an address needs: one that an earlier run left open, or a new one, at a seat that nobody has.
+"""Choose the join of an address: one that an earlier run left open, or a new one at a free seat.
 
-A seat is a pair of channel and uid. Nothing here calls the service to change anything.
+A seat is a pair of channel and uid. No function here sends a call that changes anything.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from reconciler.ports import Steps
 def join_of(
     context: Context, change: Change, spec: AgentSpec, *, other_uid: bool
 ) -> Steps[tuple[Intent, bool]]:
-    """The join to send, and whether something of that name may have been sent before.
+    """Return the join to send, and whether a join of that name may have been sent before.
 
-    Raises `ChangeFailed` where the seat is taken, or the agent may yet turn up elsewhere.
+    Raises `ChangeFailed` where the seat is taken, `ChangeDeferred` where an earlier join may still start an agent.
     """
     intent = context.journal.join_intent(spec.address)
     if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
@@ -37,15 +37,16 @@ def join_of(
         and intent.unanswered == 0
         and (yield from joining.is_given_up(context, intent))
     ):
-        intent = None  # the files have moved on, and nothing of it is on its way
+        intent = None  # the files ask for another body now, and no late copy of this join is possible
     for earlier in spec.previously:
         if earlier in context.declared:
-            continue  # not renamed: its open join is its own, and perhaps being sent at this moment
+            continue  # not renamed: that address is in the files too, and its open join belongs to it
         # Renamed while a join was under way: the agent may yet turn up at the earlier address.
         open_join = context.journal.join_intent(earlier)
         if open_join is not None and not (yield from joining.is_given_up(context, open_join)):
             until = open_join.certain_at(context.settings.grace)
             raise ChangeDeferred(late_copy_text(open_join.name, until), until)
+    # A new name is chosen only if no late copy of an older name is possible.
     if intent is None:
         intent = yield from _late_copy_to_repeat(context, change, spec)
     if intent is not None:
@@ -54,9 +55,9 @@ def join_of(
 
 
 def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
-    """Prepare the join that is to follow a leave and send nothing, so that a failure here ends no conversation.
+    """Prepare the join that will follow a leave, and send nothing, so that an error here ends no conversation.
 
-    Found out here: a secret without a value, a token that cannot be minted, a quota that is known to be used up.
+    It finds a secret without a value, a token that cannot be minted, and a quota that is known to be used up.
     """
     if context.joins_halted:
         raise ChangeSkipped(context.joins_halted)
@@ -66,11 +67,11 @@ def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
 
 
 def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> Steps[Intent | None]:
-    """The join to send again because a late copy of it may still be executed; None where there is no such copy.
+    """Return the join to send again because a late copy of it may be executed; None if none is possible.
 
-    The same name again is always safe: the service lets one agent bear it. Another name is not: where the name is no
-    longer the address's own (the agent was renamed), or an agent of another name is replaced, `ChangeDeferred` is raised
-    until no late copy can be executed any more.
+    The same name can always be sent again, since the service lets only one agent bear it. Another name cannot: where
+    the agent was renamed, or an agent of another name is replaced, `ChangeDeferred` is raised until no late copy is
+    possible.
     """
     target = target_of(change)
     held_at = target.record.address if target and target.record else spec.address
@@ -80,7 +81,7 @@ def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> S
         return None
     replaces = isinstance(change, (Replace, Rotate))
     if replaces and target is not None and target.name == note.name:
-        return None  # its bearer was seen: freeing its name is what has to wait, and has waited
+        return None  # the bearer of the name runs; that its leave must wait is checked before the leave
     until = another_name_from(note, context.settings.grace)
     if now >= until:
         return None
@@ -90,9 +91,9 @@ def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> S
 
 
 def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: bool) -> Steps[Intent]:
-    """A join of the next generation at a free seat, the first or (where the files give no uid) the second one.
+    """Return a join of the next generation at a free seat: the first one or, where the files give no uid, the second.
 
-    The second seat is taken while the predecessor runs on (join-first), or where a renamed agent has kept the first.
+    The second seat is used while the predecessor runs (join-first), or where a renamed agent still has the first.
     """
     taken: ChangeFailed | ChangeDeferred | None = None
     target = target_of(change)
@@ -109,7 +110,7 @@ def _new_join(context: Context, change: Change, spec: AgentSpec, *, other_uid: b
 
 
 def _seats(spec: AgentSpec, *, second_only: bool) -> Iterator[bool]:
-    """For each seat to try, in order: whether its uid is the shifted one."""
+    """Yield the seats to try, in order, each as whether its uid is the shifted one."""
     if not second_only:
         yield False
     if second_only or spec.body.uid is None:
@@ -135,13 +136,14 @@ def _intent(context: Context, change: Change, spec: AgentSpec, *, shifted: bool)
 
 
 def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | None]:
-    """What has the intent's (channel, uid): the record of a running agent, an open intent of another address, or None.
+    """Return what holds the intent's (channel, uid): a running agent's record, another open intent, or None.
 
     An agent that was told to leave holds its seat until it has ended.
     """
     seat = (intent.address.channel, intent.uid)
     for record in context.journal.neighbours(intent.address):
         if record.uid == intent.uid:
+            # The record may be old: a query shows whether its agent still has the uid.
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record

@@ -1,7 +1,7 @@
-"""Files -> desired fleet: documents, templates, composition, validation, in that order.
+"""Load a fleet's files into the desired fleet: documents, templates, composition, validation, in that order.
 
-Everything that reads the user's files lives here, and every problem with them is a diagnostic with a place.
-Nothing here knows the service, the state or a plan.
+All code that reads the user's files is here, and every problem with them is a diagnostic with a place. Nothing here
+knows the service, the state or a plan.
 """
 
 from reconciler.config.load import LoadLimits, environments, load, outline, read_source

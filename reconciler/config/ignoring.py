@@ -1,6 +1,6 @@
-"""`ignore` in fleet.yaml: warnings that somebody read and accepted, by rule and path, with a reason.
+"""`ignore` in fleet.yaml: warnings that the user accepts, by rule and path, with a reason.
 
-Errors stay: an entry for what is an error finds nothing to accept.
+Errors cannot be ignored: an entry for an error accepts nothing.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ class IgnoreEntry:
     where: Span
 
     def accepts(self, problem: Problem) -> bool:
-        """Whether a problem is a warning of this rule, at this path or below it."""
+        """Return whether a problem is a warning of this rule, at this path or below it."""
         path = problem.path or ""
         is_below = not self.path or path == self.path or path.startswith((f"{self.path}.", f"{self.path}["))
         return problem.rule == self.rule and not problem.is_error and is_below
 
 
 def read_entries(sections: Iterable[Section], problems: Problems) -> tuple[IgnoreEntry, ...]:
-    """The entries of a fleet; what is wrong with one is among the problems."""
+    """Return the entries of a fleet; problems of entries are added to `problems`."""
     entries = []
     for section in sections:
         rule, path, reason = (section.get(key) for key in ("rule", "path", "reason"))
         if not isinstance(rule, str):
-            continue  # said when the block was read
+            continue  # reported when the block was read
         where = section.document.value(section.tree, "rule")
         if rule not in RULES:
             help = (
@@ -58,7 +58,7 @@ def read_entries(sections: Iterable[Section], problems: Problems) -> tuple[Ignor
 def accept(
     problems: Problems, entries: Sequence[IgnoreEntry]
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    """Take the warnings that the entries accept out of the problems: these, and a warning for each entry without any."""
+    """Remove accepted warnings from the problems; return them, and a warning for each entry that accepts none."""
     accepted = []
     used = set()
     for key, problem in list(problems.found.items()):

@@ -1,7 +1,7 @@
 """Our own keys, each declared once.
 
-From a row follow which keys a block may have, the JSON Schema (`own_schema`), how a value is read and printed, and the
-tables of examples/FLEET.md. A key of `lifecycle`, `service` or `limits` is a field of that name in the model, too.
+A row decides which keys a block may have, the JSON Schema (`own_schema`), how a value is read and printed, and the
+tables of examples/FLEET.md. A key of `lifecycle`, `service` or `limits` is also a field of that name in the model.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ MINUTE: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: what it may hold, what it is for, and the default in words, or `REQUIRED`.
+    """One key: the type of its value, its purpose, and its default as text, or `REQUIRED`.
 
-    A `static` key is read before anything is rendered, so that it can hold no template.
+    A `static` key is read before anything is rendered, so it cannot hold a template.
     """
 
     type: ValueType
@@ -83,7 +83,7 @@ BODY: Final[Keys] = {
 
 
 def _loop(blocks: str, item: str, variables: str) -> Keys:
-    """The keys that repeat a block."""
+    """Return the keys that repeat a block."""
     return {
         "for_each": Key(LOOP_ITEMS, f"one {blocks} for each item", "once"),
         "as": Key(text("name"), "what templates call the item", f"`{item}`", static=True),
@@ -92,7 +92,7 @@ def _loop(blocks: str, item: str, variables: str) -> Keys:
     }
 
 
-# Block -> its keys. Any other key there is a mistake.
+# Block -> its keys. Any other key in the block is an error.
 KEYS: Final[Mapping[str, Keys]] = {
     "fleet.yaml": {
         "fleet": Key(
@@ -310,10 +310,10 @@ KEYS: Final[Mapping[str, Keys]] = {
     },
 }
 LOOP_KEYS: Final = frozenset({"for_each", "as", "when"})
-# At the top of these files keys with this beginning are ignored: a place for anchors.
+# Keys that begin so are ignored at the top of these files: they can hold YAML anchors.
 IGNORED: Final = "x-"
 MAY_IGNORE: Final = frozenset({"fleet.yaml", "agents file"})
-# What people write who know other tools -> our key.
+# Keys of other tools -> our key, for a did-you-mean.
 MEANT: Final[Mapping[str, str]] = {
     "templates": "profiles",
     "vars": "variables",

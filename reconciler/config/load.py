@@ -1,8 +1,8 @@
-"""A fleet's directory -> `DesiredFleet`, or every problem at once.
+"""Load a fleet's directory into a `DesiredFleet`, or report all of its problems at once.
 
 The order: read the files, compile their blocks, render agents in a process of their own, read each agent as it comes,
-check the rules, and give every problem its place. Garbage collection is off meanwhile: a load makes no cycles, and
-searching its many objects for some takes longer than the load itself.
+check the rules, and give every problem its place. Garbage collection is off meanwhile: a load makes no reference
+cycles, and searching its many objects for them takes longer than the load itself.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def load(
     variables: Mapping[str, str] | None = None,
     limits: LoadLimits | None = None,
 ) -> DesiredFleet:
-    """The fleet that a directory declares for one environment.
+    """Return the fleet that a directory declares for one environment.
 
-    `variables` are `--var`s, their values YAML scalars. Raises `InvalidConfig` with every problem that could be
+    `variables` are the values of `--var`, as YAML scalars. Raises `InvalidConfig` with every problem that could be
     found; warnings are in the fleet.
     """
     return load_all(directory, environment=environment, variables=variables, limits=limits).fleet
@@ -74,20 +74,20 @@ def load_all(
     variables: Mapping[str, str] | None = None,
     limits: LoadLimits | None = None,
 ) -> Loaded:
-    """`load`, with what `trace` needs beside the fleet."""
+    """Load as `load` does; return the fleet with what `trace` needs."""
     with _without_collector():
         return _Loading(directory, environment, variables or {}, limits or LoadLimits()).run()
 
 
 def environments(directory: FilePath) -> tuple[str, ...]:
-    """The names of the environments that a fleet declares, in its own order."""
+    """Return the names of the environments that a fleet declares, in its own order."""
     return tuple(FleetReader(Files(directory), Problems()).fleet().environments)
 
 
 def outline(directory: FilePath, *, environment: str | None = None) -> DesiredFleet | None:
-    """A fleet without its agents: whose it is and where it runs; None where the files do not even say that.
+    """Return a fleet without its agents (owner, service and limits); None where the files do not even declare these.
 
-    For files that do not load: their problems are what `load` raises, and not told again.
+    For files that do not load: their problems are raised by `load`, and not reported again here.
     """
     problems = Problems()
     try:
@@ -111,7 +111,7 @@ def outline(directory: FilePath, *, environment: str | None = None) -> DesiredFl
 
 
 def read_source(directory: FilePath, file: str) -> str | None:
-    """The text of one of the fleet's files, for reports that show it; None where it cannot be read."""
+    """Return the text of one of the fleet's files, for reports that show it; None where it cannot be read."""
     try:
         return Files(directory).text(file)
     except Unreadable:
@@ -196,7 +196,7 @@ class _Loading:
             )
 
     def _check_fixed(self, fixed: Mapping[str, Any], fleet: FleetFile) -> None:
-        """Report each `--var` that nothing declares or uses: most likely its name is misspelt."""
+        """Report each `--var` that nothing declares or uses; its name is probably misspelt."""
         sections = [fleet.section, *(each for each in fleet.environments.values() if each is not None)]
         declared = {name for each in sections if (part := each.sub("variables")) for name in part.tree}
         used = self.rendering.names | declared
@@ -272,7 +272,7 @@ class _Loading:
 
 
 def _layers(key: str, *sections: Section | None) -> list[Layer]:
-    """The mappings under one key, from the lowest to the highest."""
+    """Return the mappings under one key, from the lowest layer to the highest."""
     return [
         Layer(key, part.document, part.tree)
         for section in sections

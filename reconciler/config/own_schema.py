@@ -1,4 +1,4 @@
-"""The part of the JSON Schema of a fleet's files that describes our own keys: it follows from `keys`."""
+"""The JSON Schema of our own keys in a fleet's files, built from `keys`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.config.keys import BODY, IGNORED, KEYS, MAY_IGNORE, Key
 from reconciler.config.value_types import Schema, Shape
 
 _TEMPLATE: Final[Schema] = {"$ref": "#/$defs/template"}
-# Name of a definition -> the block of `KEYS`, and what it is.
+# Name of a definition -> the block of `KEYS`, and its description.
 _BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
     "fleet": ("fleet.yaml", "fleet.yaml: the fleet as a whole."),
     "ignored": ("ignore", "A warning that was read and is accepted."),
@@ -33,7 +33,7 @@ _NO_DEFAULT: Final = ("none", "below")
 
 
 def own_definitions(authored: Callable[[Schema], Schema]) -> Schema:
-    """The definitions of our own blocks; `authored` lets null or a template stand for a value of a layer."""
+    """Return the definitions of our own blocks; `authored` makes a layer's value accept null or a template too."""
     return {
         "template": {
             "type": "string",
@@ -50,19 +50,19 @@ def own_definitions(authored: Callable[[Schema], Schema]) -> Schema:
 
 
 def policy_definitions() -> Schema:
-    """The definitions of the blocks of a policy."""
+    """Return the definitions of a policy's blocks."""
     return {name: _block(block, about, lambda each: each) for name, (block, about) in _POLICY_BLOCKS.items()}
 
 
 def rendered_lifecycle() -> Schema:
-    """The `lifecycle` that `render` prints: every key, no template."""
+    """Return the schema of the `lifecycle` that `render` prints: every key, no template."""
     keys = KEYS["lifecycle"]
     properties = {name: described(key) for name, key in keys.items()}
     return closed(properties, "How an agent lives; every default filled in.", tuple(keys))
 
 
 def closed(properties: Schema, description: str, required: tuple[str, ...] = ()) -> Schema:
-    """A mapping with these keys and no others."""
+    """Return the schema of a mapping with these keys and no others."""
     made: Schema = {
         "type": "object",
         "description": description,
@@ -73,7 +73,7 @@ def closed(properties: Schema, description: str, required: tuple[str, ...] = ())
 
 
 def described(key: Key) -> Schema:
-    """The schema of a key's value, with what the key is for; a reference has its own description."""
+    """Return the schema of a key's value with the key's description; a reference has its own description."""
     schema = key.type.schema
     if "$ref" in schema:
         return schema

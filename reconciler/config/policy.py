@@ -1,6 +1,6 @@
-"""A team's policy for the plans of its fleets, read from a text: `.reconciler/policy.yaml` of a commit.
+"""Read a team's policy for the plans of its fleets from a text: `.reconciler/policy.yaml` of a commit.
 
-It only ever tightens what a fleet's own files say, and is read by the same reader, so that a mistake has its place.
+A policy only tightens what a fleet's own files say. It is read by the same reader, so that its problems have places.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POLICY_FILE: Final = ".reconciler/policy.yaml"
 
 
 def load_policy(text: str, name: str) -> TeamPolicy:
-    """The policy that a text declares; `name` is the file's, for problems. Raises `InvalidConfig` with every problem."""
+    """Return the policy in a text; raise `InvalidConfig` with all problems. `name` is the file's, for messages."""
     problems = Problems()
     parsed = parse_yaml(text)
     document = Document(name, parsed)
@@ -50,7 +50,7 @@ def load_policy(text: str, name: str) -> TeamPolicy:
 
 
 def policy_schema() -> Schema:
-    """The schema of a policy's file."""
+    """Return the JSON Schema of a policy's file."""
     return {
         "$schema": DIALECT,
         "title": "A policy for fleets of voice agents",

@@ -1,4 +1,4 @@
-"""What `render` shows: the final agents as plain data, and where each of their values came from."""
+"""The output of `render`: the final agents as plain data, and the origin of each of their values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RENDERED_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One value of one agent: its path, where it is written, and by which layer.
+    """One value of one agent: its path, the place where it is written, and the layer that wrote it.
 
     `variable` is the variable that the value only repeats (`"{{ model }}"`), with the place of its definition.
     """
@@ -40,7 +40,7 @@ class Traced:
 
 
 def rendered(fleet: DesiredFleet) -> dict[str, Tree]:
-    """The fleet as plain data, references as text: what `render` prints and `rendered.schema.json` describes."""
+    """Return the fleet as plain data, references as text: what `render` prints and `rendered.schema.json` describes."""
     return {
         "version": RENDERED_VERSION,
         "fleet": fleet.owner.fleet,
@@ -56,7 +56,7 @@ def trace(
     variables: Mapping[str, str] | None = None,
     limits: LoadLimits | None = None,
 ) -> tuple[Traced, ...]:
-    """Every value of every agent with its origin; raises `InvalidConfig` as `load` does."""
+    """Return every value of every agent with its origin; raise `InvalidConfig` as `load` does."""
     loaded = load_all(directory, environment=environment, variables=variables, limits=limits)
     found: list[Traced] = []
     for address in sorted(loaded.instances):
@@ -86,7 +86,7 @@ def _traced(
 
 
 def _repeated(loaded: Loaded, place: Place) -> str | None:
-    """The variable that a value only repeats."""
+    """Return the variable that a value only repeats, or None."""
     if not isinstance(place.source, Templated):
         return None
     try:
@@ -96,7 +96,7 @@ def _repeated(loaded: Loaded, place: Place) -> str | None:
 
 
 def _defined(loaded: Loaded, instance: RenderedAgent, name: str) -> Span | None:
-    """Where a variable is defined that an agent sees; None for `--var`, a loop's item and what is built in."""
+    """Return where a variable that an agent uses is defined; None for `--var`, a loop's item and built-in names."""
     block = loaded.blocks[instance.block]
     for level in (block.level, block.outer_level, block.file_level, loaded.composer.globals):
         if name in level:
@@ -116,5 +116,5 @@ def _agent(spec: AgentSpec) -> dict[str, Tree]:
 
 
 def lifecycle_tree(lifecycle: Lifecycle) -> dict[str, Tree]:
-    """A lifecycle as the files write it, every default filled in."""
+    """Return a lifecycle as the files write it, every default filled in."""
     return {name: key.type.written(getattr(lifecycle, name)) for name, key in KEYS["lifecycle"].items()}

@@ -1,8 +1,8 @@
-"""The files' shape as JSON Schema, for editors and for other tools.
+"""The JSON Schemas of a fleet's files, for editors and for other tools.
 
-Two views of one thing. `fleet_schema` is what people write: layers are partial, null removes, and a template may
-stand for any value. `rendered_schema` is what `render` prints: whole agents, without templates. The service's part
-comes from the model of `properties`, ours from the tables here.
+There are two. `fleet_schema` is for what users write: layers are partial, null removes a value, and a template may
+stand for any value. `rendered_schema` is for what `render` prints: whole agents, without templates. The service's part
+comes from the types of `properties`, ours from `keys`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ABOUT: Final[tuple[str, ...]] = ("title", "description", "deprecated", "example
 
 
 def fleet_schema() -> Schema:
-    """The schema of `fleet.yaml` and of the files that it includes."""
+    """Return the schema of `fleet.yaml` and of the files that it includes."""
     own = own_definitions(_authored)
     service = _service_part(authored=True)
     return {
@@ -40,7 +40,7 @@ def fleet_schema() -> Schema:
 
 
 def rendered_schema() -> Schema:
-    """The schema of what `render` prints."""
+    """Return the schema of what `render` prints."""
     agent = closed(
         {
             "properties": {"$ref": "#/$defs/Properties"},
@@ -83,7 +83,7 @@ def _model_schema() -> Mapping[str, Any]:
 
 
 def _service_part(*, authored: bool) -> Schema:
-    """The definitions of `properties`; as authors may write them, if asked."""
+    """Return the definitions of `properties`; with `authored`, as the files may write them."""
     whole = dict(_model_schema())
     parts: Schema = dict(whole.pop("$defs", {}))
     parts["Properties"] = {
@@ -96,7 +96,7 @@ def _service_part(*, authored: bool) -> Schema:
 
 
 def _authored(node: Any, *, top: bool = False) -> Any:
-    """A schema that takes parts of the whole: nothing required, null to remove, a template for any value."""
+    """Return a schema that accepts parts of the whole: nothing required, null to remove, a template for any value."""
     if isinstance(node, list):
         return [_authored(each) for each in node]
     if not isinstance(node, dict):
@@ -110,7 +110,7 @@ def _authored(node: Any, *, top: bool = False) -> Any:
         elif key == "allOf":
             made[key] = _by_word(value)
         elif key == "title":
-            continue  # the key's own name
+            continue  # it only repeats the key's name
         elif key in ("anyOf", "items", "additionalProperties"):
             made[key] = _authored(value)
         elif key not in ("required", "discriminator", "minProperties"):
@@ -119,7 +119,7 @@ def _authored(node: Any, *, top: bool = False) -> Any:
 
 
 def _by_word(choices: list[Schema]) -> list[Schema]:
-    """The shapes that a word chooses from; in a layer that does not write the word, any of them."""
+    """Return the shapes that a word chooses from; where a layer does not write that word, any of them is accepted."""
     shapes = {str(each["then"]): each["then"] for each in choices}
     asked = [each for each in choices if "required" in each["if"]]
     [telling] = asked[0]["if"]["required"]
@@ -127,7 +127,7 @@ def _by_word(choices: list[Schema]) -> list[Schema]:
 
 
 def _or_template(schema: Schema) -> Schema:
-    """A schema, or a template, or null; what says something about the value stays outside."""
+    """Return a schema that also accepts a template or null; descriptions stay outside of its `anyOf`."""
     if schema.get("type") == "string" and not schema.keys() & _NARROWS:
         return {**schema, "type": ["string", "null"]}  # a template is a text, too
     if "anyOf" in schema:

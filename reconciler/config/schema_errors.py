@@ -1,7 +1,7 @@
-"""What the model of `properties` refuses, in words for the person who wrote it.
+"""Turn the errors of the check of `properties` into problems for the user.
 
-pydantic's errors in, problems out: the user's path, what is wrong, what to write. Unknown keys pass with a
-warning, because the service grows faster than this list; a misspelt vendor does not.
+Input are pydantic's errors; each problem has the user's path, what is wrong, and what to write. Unknown keys are
+warnings only, because the service gets new keys faster than this list; a misspelt vendor is an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.contract.offers import VENDORS
 from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.tree import MISSING, Path, dotted, value_at
 
-# What cannot be written under `properties`, with what to do instead.
+# Keys that cannot be written under `properties`, with what to do instead.
 RESERVED: Final[Mapping[Path, str]] = {
     ("channel",): "name the channel in the channel block",
     ("token",): "leave it out: tokens are made at the moment of the call",
@@ -45,7 +45,7 @@ class _Error(NamedTuple):
 
 
 def property_problems(error: ValidationError, properties: Mapping[str, Any]) -> list[Problem]:
-    """Every problem of one agent's properties; paths begin with `properties`."""
+    """Return every problem of one agent's properties; paths begin with `properties`."""
     return [
         _explain(
             _Error(
@@ -114,7 +114,7 @@ def _unknown_key(error: _Error) -> Problem:
 
 def _unknown_vendor(error: _Error) -> Problem:
     vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
-    known = VENDORS[str(error.path[0])]  # one of the slots: only they have a vendor
+    known = VENDORS[str(error.path[0])]  # always a slot: only slots have a vendor
     summary, where = f"{error.path[0]}.vendor {shown(vendor)} is not known", (*error.where, "vendor")
     hint = did_you_mean(str(vendor), known)
     if hint is not None:
@@ -143,7 +143,7 @@ def _unknown_word(error: _Error) -> Problem:
 
 _TEXT, _WHOLE, _NUMBER, _SWITCH = "a text", "a whole number", "a number", "true or false"
 
-# pydantic's error type -> what the service wants there.
+# pydantic's error type -> the type that is expected.
 _WANTED: Final[Mapping[str, str]] = {
     "string_type": _TEXT,
     "int_type": _WHOLE,

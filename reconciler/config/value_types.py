@@ -1,7 +1,7 @@
-"""What a key of ours may hold: how that is called, described as JSON Schema, checked, read and printed.
+"""The types of our own keys' values: their name, JSON Schema and shape, and how they are read and printed.
 
-Whether a value has the right `shape` is checked before templates are rendered; `read` takes the final value and gives
-what the model keeps, or raises `InvalidValue`; `written` is the way back.
+The `shape` is checked before templates are rendered; `read` converts the final value to the model's, or raises
+`InvalidValue`; `written` converts it back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Schema = dict[str, Any]
 
 
 class Shape(StrEnum):
-    """What a value must be before anything is rendered, in the words of a message."""
+    """The shape of a value before anything is rendered; the value of each is its text in messages."""
 
     MAPPING = "a mapping"
     LIST = "a list"
@@ -43,7 +43,7 @@ class Shape(StrEnum):
     ANY = "anything"
 
     def fits(self, value: object) -> bool:
-        """Whether a value has this shape."""
+        """Return whether a value has this shape."""
         match self:
             case Shape.MAPPING:
                 return isinstance(value, dict)
@@ -64,7 +64,7 @@ def _unchanged(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """One kind of value: `name` is for the tables of FLEET.md, `schema` lacks the description of the key."""
+    """One type of value. `name` is for the tables of FLEET.md; `schema` lacks the key's description."""
 
     name: str
     schema: Schema
@@ -74,7 +74,7 @@ class ValueType:
 
 
 def text(name: str = "text", pattern: str | None = None) -> ValueType:
-    """A text, of which the whole matches a pattern."""
+    """Return the type of a text; `pattern` must match all of it."""
     schema: Schema = {"type": "string"}
     return ValueType(
         name, schema if pattern is None else {**schema, "pattern": f"^(?:{pattern})$"}, Shape.TEXT
@@ -82,23 +82,23 @@ def text(name: str = "text", pattern: str | None = None) -> ValueType:
 
 
 def template(name: str) -> ValueType:
-    """Whatever a template may give."""
+    """Return the type of any value; a template may produce it."""
     return ValueType(name, {})
 
 
 def names(name: str) -> ValueType:
-    """A name, or a list of them."""
+    """Return the type of a name, or a list of names."""
     schema: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     return ValueType(name, schema, Shape.NAMES)
 
 
 def part(definition: str, name: str = "mapping", shape: Shape = Shape.MAPPING) -> ValueType:
-    """A value with a definition of its own in the schema."""
+    """Return the type of a value that has its own definition in the schema."""
     return ValueType(name, {"$ref": f"#/$defs/{definition}"}, shape)
 
 
 def mapping(values: Schema, name: str = "mapping", keys: str | None = None) -> ValueType:
-    """A mapping from names, which match `keys`, to values."""
+    """Return the type of a mapping from names, which match `keys`, to values."""
     schema: Schema = {"type": "object", "additionalProperties": values}
     if keys is not None:
         schema["propertyNames"] = {"pattern": f"^(?:{keys})$"}
@@ -106,12 +106,12 @@ def mapping(values: Schema, name: str = "mapping", keys: str | None = None) -> V
 
 
 def listing(items: Schema, name: str = "list", shape: Shape = Shape.LIST) -> ValueType:
-    """A list of things."""
+    """Return the type of a list of items."""
     return ValueType(name, {"type": "array", "items": items}, shape)
 
 
 def choice(words: type[StrEnum], *means: str, shape: Shape = Shape.ANY) -> ValueType:
-    """One of a closed list of words; `means` says of each what it stands for, for editors."""
+    """Return the type of one word of a closed list; `means` explains each word, for editors."""
     return ValueType(
         ", ".join(f"`{each.value}`" for each in words),
         {"enum": [each.value for each in words], "enumDescriptions": list(means)},
@@ -122,7 +122,7 @@ def choice(words: type[StrEnum], *means: str, shape: Shape = Shape.ANY) -> Value
 
 
 def one_of(allowed: Callable[[], Sequence[str]], *means: str) -> ValueType:
-    """One of some words that are read before anything is rendered; a registry may get more of them later."""
+    """Return the type of one word of a list that may grow (a registry); it is read before anything is rendered."""
     return ValueType(
         ", ".join(f"`{each}`" for each in allowed()),
         {"enum": list(allowed()), "enumDescriptions": list(means)},
@@ -132,7 +132,7 @@ def one_of(allowed: Callable[[], Sequence[str]], *means: str) -> ValueType:
 
 
 def between(least: float, most: float) -> ValueType:
-    """A duration within bounds, in seconds."""
+    """Return the type of a duration within bounds, in seconds."""
     return ValueType(
         f"duration, {durations.spelled(least)} to {durations.spelled(most)}",
         {"type": "string", "pattern": f"^(?:{durations.PATTERN})$"},
@@ -142,7 +142,7 @@ def between(least: float, most: float) -> ValueType:
 
 
 def several_of(words: Mapping[str, str]) -> ValueType:
-    """One or several of a closed list of words, each with what it stands for, read before anything is rendered."""
+    """Return the type of one or several words of a closed list, each with its meaning; read before rendering."""
     one: Schema = {"enum": list(words), "enumDescriptions": list(words.values())}
     return ValueType(
         "list of " + ", ".join(f"`{each}`" for each in words),

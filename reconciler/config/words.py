@@ -1,4 +1,4 @@
-"""Readers for the values of our own keys (durations, limits, words), and values as they stand in messages.
+"""Readers for the values of our own keys (durations, limits, words), and the form of values in messages.
 
 Each reader returns the parsed value, or raises `InvalidValue` with what is wrong and what to write instead.
 """
@@ -19,7 +19,7 @@ from reconciler.model.observed import AGENT_ID
 
 _APP_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%")
-# What YAML once took for switches, and is text now.
+# Words that YAML 1.1 read as true or false, and that are text now.
 _SPOKEN = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _GIVEN = 'a template must give it: "{{ hotel.vip }}"'
 _CELLS = """CSV cells are text: compare, as in "{{ dept.urgent == 'true' }}\""""
@@ -35,7 +35,7 @@ class InvalidValue(ProblemError):
 
 
 def duration(value: object, least: float, most: float) -> float:
-    """Seconds of a text such as `60h`, `90m` or `1d12h`."""
+    """Return the seconds of a text such as `60h`, `90m` or `1d12h`."""
     try:
         seconds = durations.parse(value if isinstance(value, str) else "")
     except ValueError:
@@ -49,7 +49,7 @@ def duration(value: object, least: float, most: float) -> float:
 
 
 def instant(value: object) -> float:
-    """Epoch seconds of a text such as `2027-01-02T08:00:00Z`."""
+    """Return the epoch seconds of a text such as `2027-01-02T08:00:00Z`."""
     try:
         return instants.parse(value if isinstance(value, str) else "")
     except ValueError:
@@ -61,7 +61,7 @@ def instant(value: object) -> float:
 
 
 def inside(value: object) -> str:
-    """A directory below the fleet's: a relative path of plain names."""
+    """Return a directory below the fleet's, from a relative path of plain names."""
     text = value if isinstance(value, str) else ""
     parts = text.removesuffix("/").split("/")
     if text.isprintable() and not any(
@@ -76,7 +76,7 @@ def inside(value: object) -> str:
 
 
 def some_of(value: object, known: Sequence[str]) -> frozenset[str]:
-    """A word of a closed list, or several of them."""
+    """Return the words of a value that is one word of a closed list, or a list of them."""
     several = value if isinstance(value, list) else [value]
     if not several:
         raise InvalidValue(
@@ -86,14 +86,14 @@ def some_of(value: object, known: Sequence[str]) -> frozenset[str]:
 
 
 def boolean(value: object) -> bool:
-    """true or false; never a text that looks like it."""
+    """Return true or false; a text is refused, also if it looks like one of them."""
     if isinstance(value, bool):
         return value
     raise InvalidValue("not-boolean", f"must be true or false, not {shown(value)}", switch_help(value))
 
 
 def switch_help(value: object) -> str:
-    """What to write instead of a value that is no switch, whether it is a text of YAML or the cell of a table."""
+    """Return what to write instead of a value that is not true or false, such as a text or the cell of a table."""
     text = value.lower() if isinstance(value, str) else ""
     if text in _SPOKEN:
         return f"write {_SPOKEN[text]}"
@@ -103,7 +103,7 @@ def switch_help(value: object) -> str:
 
 
 def number_help(text: str) -> str:
-    """What to write instead of a text where a number is due."""
+    """Return what to write instead of a text where a number is expected."""
     if NUMBER.fullmatch(text):
         return "remove the quotes; a template keeps its type when it is one {{ expression }} and nothing else"
     if _PADDED.fullmatch(text):
@@ -112,12 +112,12 @@ def number_help(text: str) -> str:
 
 
 def word(value: object, words: type[_Word]) -> _Word:
-    """One of a closed list."""
+    """Return the member of an enumeration for its word."""
     return words(one_of(value, [each.value for each in words]))
 
 
 def one_of(value: object, known: Sequence[str]) -> str:
-    """One of some names."""
+    """Return a value that is one of the known names."""
     if isinstance(value, str) and value in known:
         return value
     hint = did_you_mean(value, known) if isinstance(value, str) else None
@@ -125,7 +125,7 @@ def one_of(value: object, known: Sequence[str]) -> str:
 
 
 def share(value: object) -> Limit:
-    """A limit: a number, or a share such as `30%`."""
+    """Return a limit from a number, or from a share such as `30%`."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Limit(number=value)
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
@@ -137,14 +137,14 @@ def share(value: object) -> Limit:
 
 
 def whole(value: object) -> int:
-    """A whole number from 0."""
+    """Return a whole number that is not negative."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise InvalidValue("bad-limit", f"{shown(value)} is not a whole number", "write a number such as 20")
 
 
 def app_id(value: object) -> str:
-    """An App ID of Agora."""
+    """Return an App ID of Agora."""
     if isinstance(value, str) and _APP_ID.fullmatch(value):
         return value
     raise InvalidValue(
@@ -155,7 +155,7 @@ def app_id(value: object) -> str:
 
 
 def agent_id(value: object) -> str:
-    """The id of an agent, as the service writes it."""
+    """Return an agent's id, in the service's form."""
     if isinstance(value, str) and re.fullmatch(AGENT_ID, value):
         return value
     raise InvalidValue(
@@ -166,21 +166,21 @@ def agent_id(value: object) -> str:
 
 
 def amount(value: object) -> float:
-    """A number from 0."""
+    """Return a number that is not negative."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
         return float(value)
     raise InvalidValue("bad-limit", f"{shown(value)} is not an amount", "write a number such as 3000")
 
 
 def shown(value: object) -> str:
-    """A value inside a message: short, on one line."""
+    """Return a value's text for a message: short, on one line."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         if KEY_LIKE.search(value) is not None:
-            return "a text that looks like a key"  # no message shows one
+            return "a text that looks like a key"  # a key is never printed
         text = value if len(value) <= 60 else f"{value[:57]}…"
         return f'"{text.encode("unicode_escape").decode() if not text.isprintable() else text}"'
     if isinstance(value, dict):
@@ -189,5 +189,5 @@ def shown(value: object) -> str:
 
 
 def listed(text: str) -> frozenset[str]:
-    """The words of a text as a set: for tables that are easier to read so."""
+    """Return the words of a text as a set; it keeps tables readable."""
     return frozenset(text.split())

@@ -1,7 +1,7 @@
-"""Checks a tree of `properties` against the types of its fields, and leads an error back to the user's path.
+"""Check a tree of `properties` against the types of its fields, and translate an error's place to the user's path.
 
-The validator is made from the tables when a combination of vendors first occurs: most fleets use few of them. It only
-checks; it fills in nothing, and nothing is read from its result.
+The validator is built from the tables when a combination of vendors first occurs, since most fleets use few of them. It
+only checks: it fills in nothing, and its result is not used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Loc = tuple[int | str, ...]
 
-# Types of pydantic's errors that a caller treats apart.
+# Types of pydantic's errors that callers treat separately.
 UNKNOWN_KEY: Final = "extra_forbidden"
 UNKNOWN_VENDOR: Final = "union_tag_invalid"
 VENDOR_NOT_TEXT: Final = "union_tag_not_found"
@@ -28,7 +28,7 @@ _TAGS: Final = tuple((name, slot.kind.tag) for name, slot in SLOTS.items())
 
 
 def check(tree: Any) -> None:
-    """Raises pydantic's `ValidationError`, with every problem of the tree; values are never quoted in its text."""
+    """Raise pydantic's `ValidationError` with every problem of the tree; its text never quotes values."""
     if tree.__class__ is not dict:
         chosen: tuple[str | None, ...] = ()
     else:
@@ -38,7 +38,7 @@ def check(tree: Any) -> None:
 
 @lru_cache(256)
 def _validator(chosen: tuple[str | None, ...]) -> SchemaValidator:
-    """The validator of agents that use these variants, one for each slot."""
+    """Return the validator for agents that use these variants, one for each slot."""
     from pydantic_core import SchemaValidator
 
     only = dict(zip(_PLACES, chosen, strict=False))
@@ -47,7 +47,7 @@ def _validator(chosen: tuple[str | None, ...]) -> SchemaValidator:
 
 
 def _core(kind: FieldType, only: Mapping[str, str | None]) -> Any:
-    """The schema of pydantic-core for a field; of the slots in `only`, with the variant named there alone."""
+    """Return pydantic-core's schema for a field; each slot in `only` has only the variant that is named there."""
     made: dict[str, Any] = {"type": kind.shape, **kind.limits}
     if kind.shape not in ("any", "literal", "tagged-union"):
         made["strict"] = True  # "5" is no number, and 1 is not true
@@ -66,7 +66,7 @@ def _core(kind: FieldType, only: Mapping[str, str | None]) -> Any:
 
 def _field(kind: FieldType, tag: str | None) -> Any:
     if kind.shape == "tagged-union" and kind.variants.keys() - {"mapping", "text"}:
-        # A union without choices cannot be built: where no variant is asked for, the first one stands in.
+        # A union without choices cannot be built: if no variant is asked for, the first one is used.
         chosen = tag if tag in kind.variants else next(iter(kind.variants))
         assert chosen is not None
         kind = FieldType("tagged-union", variants={chosen: kind.variants[chosen]}, tag=kind.tag)
@@ -88,7 +88,7 @@ def _checked(made: dict[str, Any], kind: FieldType) -> dict[str, Any]:
 
 
 def user_path(loc: Loc) -> Loc:
-    """The path in the user's tree of an error: its `loc` without the tags of variants."""
+    """Return the path in the user's tree for an error's `loc`, which also contains the tags of variants."""
     if loc[-1:] == ("[key]",):
         loc = loc[:-1]
     path: list[int | str] = []
@@ -103,13 +103,13 @@ def user_path(loc: Loc) -> Loc:
 
 
 def known_keys(loc: Loc) -> tuple[str, ...]:
-    """The keys that stand beside the last one of an error's `loc`: candidates for a did-you-mean."""
+    """Return the known keys of the group that the last key of an error's `loc` is in, for a did-you-mean."""
     kind = _group(loc)
     return tuple(kind.fields) if kind is not None else ()
 
 
 def is_passed_on(loc: Loc) -> bool:
-    """Whether unknown keys beside the last one of `loc` go on to a vendor, as the vendor pages say."""
+    """Return whether the group of the last key of `loc` passes unknown keys on to a vendor, by the vendor's pages."""
     kind = _group(loc)
     return kind is not None and kind.passes_on
 
@@ -123,7 +123,7 @@ def _group(loc: Loc) -> FieldType | None:
 
 
 def below(kind: FieldType | None, part: int | str) -> FieldType | None:
-    """The type of what lies under a key or an index; None where that is not known."""
+    """Return the type of the value under a key or an index; None where it is not known."""
     if kind is None:
         return None
     return kind.inner if kind.shape in ("list", "dict") else kind.fields.get(str(part))

@@ -1,7 +1,7 @@
-"""The JSON Schema of `properties`, made from the types of its fields.
+"""The JSON Schema of `properties`, built from the types of its fields.
 
-It refuses what a check refuses with an error, and takes what a check only warns of: a key or a vendor that is not known is
-sent as it is. Editors show every refusal as an error.
+It refuses what `check` reports as an error, and accepts what is only a warning: an unknown key or vendor is sent as it
+is. Editors show every refusal as an error.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _LIMITS: Final = {
     "list": {"min_length": "minItems", "max_length": "maxItems"},
     "dict": {"min_length": "minProperties", "max_length": "maxProperties"},
 }
-# The field of a part whose unknown words are passed on: the service may know more vendors than we do.
+# The field that may hold words outside its list: the service may know more vendors than this table.
 _OPEN: Final = "vendor"
 _RANGE: Final = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
 def properties_schema() -> dict[str, Any]:
-    """The JSON Schema of a whole tree, with the definitions that it refers to under `$defs`."""
+    """Return the JSON Schema of a whole tree, with the definitions that it refers to under `$defs`."""
     shared: dict[str, Any] = {}
     whole = _schema(PROPERTIES, shared)
     return {**whole, "title": "Properties", "$defs": shared}
@@ -58,7 +58,7 @@ def _schema(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choice(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
-    """One of several shapes; where a word of the value tells which, that shape alone is asked of it."""
+    """Return the schema of a union; if a word of the value names the variant, only that variant's schema applies."""
     variants = list(kind.variants.values())
     told = [
         {name: _words(each) for name, each in one.fields.items() if each.shape == "literal"}
@@ -82,7 +82,7 @@ def _choice(kind: FieldType, shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _opened(name: str, made: dict[str, Any]) -> dict[str, Any]:
-    """A closed list of words, or an open one for the field that may hold others."""
+    """Return a list of words as it is, or open to other words for the field that may hold them."""
     if name != _OPEN or "enum" not in made:
         return made
     listed = {key: value for key, value in made.items() if key.startswith("enum")}

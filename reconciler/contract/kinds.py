@@ -1,8 +1,8 @@
-"""The types of fields: how a value is checked, what an editor is told, and whether it is a credential or an address.
+"""The types of fields: how a value is checked, what an editor shows, whether it is a credential or a URL.
 
-A service's tables (`contract.<service>`) are made of these types and nothing else. Validation, the JSON Schema, the
-masking of credentials and the guard of hosts all read the type, so a field needs no second table to be safe. Only
-data: pydantic is not imported here.
+A service's tables (`contract.<service>`) consist only of these types. Validation, the JSON Schema, the masking of
+credentials and the check of hosts all read the type, so no field needs an entry in a second table. Only data: pydantic
+is not imported here.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ Shape = Literal["str", "int", "float", "bool", "any", "literal", "list", "dict",
 
 
 class Holds(Enum):
-    """What a text means to us, beside its shape."""
+    """The meaning of a text, in addition to its shape."""
 
     PLAIN = "plain"
     CREDENTIAL = "credential"
     ADDRESS = "address"
-    FETCHED = "fetched"  # an address of a recording or picture, to which no credential beside it is sent
-    HEADER = "header"  # a credential or something harmless, as the header's name says
-    ID = "id"  # the vendor's name of something: may look as random as a key, and is none
-    PROSE = "prose"  # written by people for people: anything may stand in it
+    FETCHED = "fetched"  # the URL of a recording or picture; no credential is sent there
+    HEADER = "header"  # a credential or not, depending on the header's name
+    ID = "id"  # the vendor's id of a voice or model: it may look as random as a key, but is not one
+    PROSE = "prose"  # a text for users or models: it may contain anything
 
 
 class Unfit(ValueError):
-    """A value that a field's own check refuses: the kind of error, and what is wrong."""
+    """A value that a field's own check refuses, with the kind of error and a message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -38,11 +38,11 @@ class Unfit(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """What one field may hold.
+    """The type of one field.
 
     `limits` are those of pydantic-core (`ge`, `max_length`, `pattern`, `expected`), `about` is what JSON Schema adds
-    (`description`, `examples`). `required` fields are missed by the shape itself wherever their group is written;
-    what one vendor must be given stands in the vendor's row (`needs`).
+    (`description`, `examples`). A `required` field must be given in every group of this type; what a particular vendor
+    requires is in the vendor's row (`needs`).
     """
 
     shape: Shape
@@ -55,12 +55,12 @@ class FieldType:
     passes_on: bool = False  # a group whose unknown keys the service hands to the vendor
     name: str = ""  # of a group that has a definition of its own in the JSON Schema
     variants: Mapping[str, FieldType] = field(default_factory=dict)  # of a tagged union, by tag
-    tag: Callable[[Any], str | None] | None = None  # which variant a value is
-    check: Callable[[Any], None] | None = None  # what limits cannot say; raises `Unfit`
+    tag: Callable[[Any], str | None] | None = None  # returns which variant a value is
+    check: Callable[[Any], None] | None = None  # what limits cannot express; raises `Unfit`
 
 
 Fields = Mapping[str, FieldType]
-Path: TypeAlias = tuple[str | int, ...]  # the same as `model.tree.Path`, which stands above
+Path: TypeAlias = tuple[str | int, ...]  # the same as `model.tree.Path`, in a higher layer
 
 _ABOUT: Final = frozenset({"deprecated", "examples", "anyOf", "const", "enumDescriptions"})
 
@@ -78,27 +78,27 @@ def text(says: str = "", **more: Any) -> FieldType:
 
 
 def key(says: str) -> FieldType:
-    """A credential: masked, never taken as a literal, compared by digest."""
+    """A credential: masked, refused as a literal, compared by digest."""
     return _made("str", says, {}, holds=Holds.CREDENTIAL)
 
 
 def address(says: str, **more: Any) -> FieldType:
-    """Where the service sends something: its host counts as a destination of the secrets beside it."""
+    """A URL to which the service sends something: its host is a destination of the part's secrets."""
     return _made("str", says, more, holds=Holds.ADDRESS)
 
 
 def fetched(says: str, **more: Any) -> FieldType:
-    """From where the service fetches a recording or picture; no destination of the secrets beside it."""
+    """A URL from which the service fetches a recording or picture; no secrets are sent there."""
     return _made("str", says, more, holds=Holds.FETCHED)
 
 
 def identifier(says: str, **more: Any) -> FieldType:
-    """The vendor's name of a voice, model or other thing; it may look random and is no credential."""
+    """The vendor's id of a voice or model, for example; it may look random but is not a credential."""
     return _made("str", says, more, holds=Holds.ID)
 
 
 def prose(says: str = "", **more: Any) -> FieldType:
-    """A text that people write for people or models."""
+    """A text for users or models."""
     return _made("str", says, more, holds=Holds.PROSE)
 
 
@@ -118,7 +118,7 @@ def switch(says: str, **more: Any) -> FieldType:
 
 
 def words(says: str, *expected: str, means: tuple[str, ...] = (), **more: Any) -> FieldType:
-    """One word of a closed list; `means` says of each word what it stands for, for editors."""
+    """One word of a closed list; `means` explains each word, for editors."""
     if means:
         assert len(means) == len(expected), says
         more["enumDescriptions"] = list(means)
@@ -126,7 +126,7 @@ def words(says: str, *expected: str, means: tuple[str, ...] = (), **more: Any) -
 
 
 def anything(says: str = "") -> FieldType:
-    """A value that the vendor alone can judge."""
+    """A value that only the vendor can check."""
     return _made("any", says, {})
 
 
@@ -141,7 +141,7 @@ def mapping(inner: FieldType, says: str, **more: Any) -> FieldType:
 
 
 def free(says: str) -> FieldType:
-    """A mapping of anything."""
+    """A mapping with any keys and values."""
     return mapping(anything(), says)
 
 
@@ -167,20 +167,20 @@ def headers_either_way(says: str) -> FieldType:
 
 
 def group(says: str, fields: Fields, *, name: str = "", passes_on: bool = False, **more: Any) -> FieldType:
-    """A mapping whose keys the service fixes."""
+    """A mapping whose keys the service defines."""
     return _made("typed-dict", says, more, fields=fields, name=name, passes_on=passes_on)
 
 
 def settings(says: str, fields: Fields) -> FieldType:
-    """A group that goes on to a vendor: keys that are not listed are handed on, too, with a warning."""
+    """A group that is passed on to a vendor: unknown keys are passed on too, with a warning."""
     return group(says, fields, passes_on=True)
 
 
 def required(kind: FieldType) -> FieldType:
-    """The same, and missed where it is left out."""
+    """Return the type, required."""
     return replace(kind, required=True)
 
 
 def checked(kind: FieldType, check: Callable[[Any], None]) -> FieldType:
-    """The same, with a check that raises `Unfit`."""
+    """Return the type with a check that raises `Unfit`."""
     return replace(kind, check=check)

@@ -1,7 +1,7 @@
-"""What a credential looks like when it is written out: by the name of its key, by its beginning, by its letters.
+"""Recognise a credential that is written out: by the name of its key, by its beginning, or by its characters.
 
-The names are for keys that no type knows. Ordinary words must pass: `tests/unit/contract/harmless.txt` holds the rules
-against names of voices, models, ids and settings.
+The names are for keys that no type knows. Ordinary words must pass: `tests/unit/contract/harmless.txt` tests the rules
+with names of voices, models, ids and settings.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import lru_cache
 from math import log2
 from typing import Final
 
-# Beginnings that only credentials have, each with how one goes on. `sk-SK-` begins Slovak voices. What has to be
-# followed by something is bounded: else each of many beginnings would be followed to the end of the text.
+# Beginnings that only credentials have, each with the form of the rest. `sk-SK-` begins Slovak voices. Repetitions
+# before a required character are bounded: otherwise each of many beginnings would be followed to the end of the text.
 KEY_LIKE: Final = re.compile(
     r"\b(?:(?!sk-SK-)(?:sk|rk)[-_][A-Za-z0-9_-]{16,}|A[KS]IA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}"
     r"|gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{18,}"
@@ -22,7 +22,7 @@ KEY_LIKE: Final = re.compile(
     r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|00[67]e[A-Z][A-Za-z0-9+/_-]{20,}"
     r"|eyJ[A-Za-z0-9_-]{15,512}+\.eyJ[A-Za-z0-9_-]{10,4096}+\.)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
-# Pieces that begin like the above, to look for first: most texts hold none of them.
+# The beginnings of the pattern above, to search for first: most texts contain none of them.
 _PREFIXES = (
     "sk- sk_ rk_ rk- AKIA ASIA AIza gho_ ghp_ ghr_ ghs_ ghu_ github_pat_ glpat- xox xapp- ya29. hf_ gsk_ xai- nvapi- "
     "pplx- npm_ LTAI AKID SG. 006e 007e eyJ -----BEGIN"
@@ -31,25 +31,25 @@ KEY_PREFIXES: Final = tuple(_PREFIXES.split())
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a text."""
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD: Final = re.compile(r"[A-Za-z]+")
-# Last words that name a credential by themselves.
+# Last words that mean a credential by themselves.
 _CREDENTIALS: Final = word_set(
     "password passwd passphrase passcode pwd secret secrets credential credentials bearer jwt signature "
     "sig cookie authorization auth apikey"
 )
-# Endings of words that are written together.
+# Endings of compound words.
 _TOGETHER: Final = tuple(
     word_set(
         "apikey apikeys accesskey secretkey privatekey subscriptionkey signingkey authkey authtoken accesstoken "
         "sessiontoken refreshtoken clientsecret apitoken apisecret"
     )
 )
-# Words after which a key or a token is no credential: what a cache, a table, a keyboard or a tokenizer calls so.
+# Words before "key" or "token" that make it no credential: of a cache, a table, a keyboard or a tokenizer.
 _HARMLESS_BEFORE_KEY: Final = word_set(
     "cache sort partition routing idempotency dedup dedupe lookup public foreign primary group object "
     "storage bucket hot translation label field json data dict map index row column language locale voice "
@@ -64,12 +64,12 @@ _BEFORE_KEYS: Final = word_set("api access secret private auth account subscript
 _RUN: Final = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}|[A-Za-z0-9_-]{40,}")
 _HEX: Final = re.compile(r"[0-9a-fA-F-]+")
 _LONGEST = 4096
-_ENTROPY = 4.0  # bits a letter; a word of a language has less, so have names in humps
+_ENTROPY = 4.0  # bits per character; words and names in camel case have less
 
 
 @lru_cache(8192)
 def names_a_credential(key: str) -> bool:
-    """Whether the name of a key says that its text is a credential."""
+    """Return whether the name of a key means that its text is a credential."""
     words = [word.lower() for word in _WORD.findall(_HUMP.sub(" ", key).replace("_", " "))]
     if not words:
         return False
@@ -87,12 +87,12 @@ def names_a_credential(key: str) -> bool:
     return last in _CREDENTIALS or last.endswith(_TOGETHER)
 
 
-# What an `auth` may be instead of a credential: how one is shown.
+# Values of an `auth` that are no credential but a way to authenticate.
 _WAYS: Final = word_set("none basic bearer digest oauth oauth2 api_key apikey adc iam default header query")
 
 
 def looks_random(text: str) -> bool:
-    """Whether a text holds a run of letters and digits that nobody chose; hexadecimal ones are ids as often as keys."""
+    """Return whether a text contains a long run of random characters; hexadecimal ones are as often ids as keys."""
     if not 32 <= len(text) <= _LONGEST:
         return False
     return any(_is_random(run) for run in _RUN.findall(text))
@@ -110,13 +110,13 @@ def _is_random(run: str) -> bool:
 
 _PARAMETER: Final = re.compile(r"[?&;]([^=&?#;\s]*)=([^&?#;\s]*)")
 _USER: Final = re.compile(r"://([^/?#@\s:]*):([^/?#@\s]+)@")
-# The name of a file, as stores of objects take one under `key`.
+# The name of a file, which object stores take under `key`.
 _FILE: Final = re.compile(r"[\w./%-]+\.[a-z0-9]{2,4}")
 
 
 @lru_cache(4096)
 def url_credential(text: str) -> str | None:
-    """What names the first credential that is written out in an address: a parameter, or `user`; None where none is."""
+    """Return the name of the first credential written out in a URL: a parameter, or `user`; None if there is none."""
     if (user := _USER.search(text)) is not None and is_literal(user[2]):
         return "user"
     for name, value in _PARAMETER.findall(text):
@@ -130,5 +130,5 @@ def url_credential(text: str) -> str | None:
 
 
 def is_literal(text: str) -> bool:
-    """Whether a text where a credential belongs is one, and neither a reference, nor filled in, nor a way to show one."""
+    """Return whether a text is a literal: no reference, no template, and no way to authenticate."""
     return bool(text) and "ref+" not in text and "{{" not in text and text.lower() not in _WAYS

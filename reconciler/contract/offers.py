@@ -1,8 +1,8 @@
-"""Which vendors there are, where they are offered, and what each must be given: questions to the rows.
+"""Which vendors exist, where they are offered, and what each requires: functions that read the rows.
 
-A param is demanded where no known source (page, guide, sample, SDK) works without it; what only some of them demand is
-`disputed`. What managed credentials or a preset can supply is not demanded of those who use them, and nothing is
-demanded over a pipeline, which may hold it already.
+A param is required if no known source (page, guide, sample, SDK) works without it; what only some of them require is
+`disputed`. What managed credentials or a preset can supply is not required of those who use them, and nothing is
+required over a pipeline, which may hold it already.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from reconciler.contract.rows import UNNAMED, Need, Vendor
 
 VENDORS: Final[Mapping[str, Mapping[str, Vendor]]] = {name: slot.vendors for name, slot in SLOTS.items()}
 
-# Slot, then vendor or style -> where its credential goes when no URL is given.
+# (slot, vendor or style) -> the host that gets its credential when no URL is given.
 VENDOR_HOSTS: Final[Mapping[tuple[str, str], str]] = {
     (name, row.name): row.host for name, slot in SLOTS.items() for row in slot.rows.values()
 }
 
-# Slot, then vendor or style -> what must be given: ways to give one thing, each a path below the slot.
+# Slot, then vendor or style -> its requirements: each a list of ways to meet it, as paths below the slot.
 NEEDS: Final[Mapping[str, Mapping[str, tuple[Need, ...]]]] = {
     name: {UNNAMED: slot.unnamed_needs, **{row.name: row.needs for row in slot.rows.values()}}
     for name, slot in SLOTS.items()
@@ -29,9 +29,9 @@ NEEDS: Final[Mapping[str, Mapping[str, tuple[Need, ...]]]] = {
 
 
 def vendor_of(slot: str, tree: Any) -> str:
-    """The vendor that a properties tree names in a slot, or the service's default.
+    """Return the vendor that a properties tree names in a slot, or the service's default.
 
-    Where the slot has styles, one of them decides. An unknown vendor is returned as it is written.
+    Where the slot has styles, a known style is returned instead. An unknown vendor is returned as it is written.
     """
     part = tree.get(slot)
     if not isinstance(part, Mapping):
@@ -44,14 +44,14 @@ def vendor_of(slot: str, tree: Any) -> str:
 
 
 def preset_slots(preset: str | None) -> frozenset[str]:
-    """The slots that a preset supplies; all of them when it names one we do not know."""
+    """Return the slots that a preset supplies; all of them when it names an unknown preset."""
     names = [name.strip() for name in preset.split(",") if name.strip()] if preset else []
     if any(name not in PRESETS for name in names):
         return frozenset(SLOTS)
     return frozenset(PRESETS[name][0] for name in names)
 
 
-# The same of what only some sources demand.
+# The same for the requirements of only some sources.
 DISPUTED: Final[Mapping[str, Mapping[str, tuple[Need, ...]]]] = {
     name: {row.name: row.disputed for row in slot.rows.values()} for name, slot in SLOTS.items()
 }
@@ -65,12 +65,11 @@ def missing_params(
     pipeline_id: str | None = None,
     demanded: Mapping[str, Mapping[str, tuple[Need, ...]]] = NEEDS,
 ) -> list[tuple[str, ...]]:
-    """What the vendor in `slot` must be given and is not: paths from the root of the properties tree.
+    """Return what the vendor in `slot` requires and the tree lacks, as paths from the root of the properties.
 
-    `demanded` is `NEEDS`, or `DISPUTED` for what only some sources demand.
-
-    Where there are several ways to give a thing, the path of the first. Nothing is missing in a slot that
-    is absent, switched off or replaced by `mllm`, or whose vendor is unknown.
+    `demanded` is `NEEDS`, or `DISPUTED` for what only some sources require. If there are several ways to meet a
+    requirement, the path is that of the first. Nothing is missing in a slot that is absent, switched off or replaced by
+    `mllm`, or whose vendor is unknown.
     """
     part = tree.get(slot)
     if not isinstance(part, Mapping) or pipeline_id or _is_off(slot, tree, part):
@@ -92,7 +91,7 @@ def _is_off(slot: str, tree: Any, part: Mapping[str, Any]) -> bool:
 
 
 def uses_mllm(tree: Mapping[str, Any]) -> bool:
-    """Whether one multimodal model stands in for asr, llm and tts; by `mllm.enable`, or the switch of former times."""
+    """Return whether one multimodal model replaces asr, llm and tts, by `mllm.enable` or the deprecated switch."""
     mllm, features = tree.get("mllm"), tree.get("advanced_features")
     if not isinstance(mllm, Mapping):
         return False

@@ -1,7 +1,7 @@
-"""Where in a tree of `properties` credentials, headers and addresses stand, as the types of the fields say.
+"""Find the credentials, headers and URLs in a tree of `properties`, by the types of the fields.
 
-What the tables do not know is judged by its name and its looks (`literals`), so that neither a vendor of tomorrow nor a
-misspelt key can hide a credential.
+What the tables do not know is judged by its name and its characters (`literals`), so that a credential is found also in
+an unknown vendor's fields and under a misspelt key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.contract.literals import (
 
 
 def _typed(kind: FieldType, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Holds]]:
-    """Every text that the types know, `*` for keys and indexes; some twice, where variants share a field."""
+    """Yield the path and meaning of every text in a type, `*` for keys and indexes; shared fields may come twice."""
     if kind.variants:
         for variant in kind.variants.values():
             yield from _typed(variant, path)
@@ -44,7 +44,7 @@ def _paths(*holds: Holds) -> frozenset[Path]:
 
 
 def _params(holds: Holds) -> frozenset[Path]:
-    """The keys under any vendor's `params` that hold this, under every slot's: vendors we do not know use them, too."""
+    """Return the keys below some vendor's `params` with this meaning, for all slots: unknown vendors use them, too."""
     names = {path[-1] for path, each in _TYPED if each is holds and len(path) == 3 and path[1] == "params"}
     return frozenset((slot, "params", name) for slot in SLOTS for name in names)
 
@@ -52,15 +52,15 @@ def _params(holds: Holds) -> frozenset[Path]:
 HEADER_PATHS: Final = _paths(Holds.HEADER)
 CREDENTIAL_PATHS: Final = HEADER_PATHS | _paths(Holds.CREDENTIAL) | _params(Holds.CREDENTIAL)
 URL_PATHS: Final = _paths(Holds.ADDRESS, Holds.FETCHED) | _params(Holds.ADDRESS)
-# Keys at which the service only fetches something, or over which one says so to a plain `url`.
+# Keys whose value, or whose `url`, is a URL from which the service only fetches something.
 FETCHED_KEYS: Final = frozenset(
     [part for part in path if part not in ("*", "url")][-1] for path in _paths(Holds.FETCHED)
 )
-# Paths that a type calls neither credential nor anything else of note, and whose names must not make one of them.
+# Paths to which a type gives another meaning than credential, so that their names cannot make them one.
 _HARMLESS: Final = _paths(Holds.PLAIN, Holds.ID, Holds.PROSE, Holds.ADDRESS, Holds.FETCHED) - CREDENTIAL_PATHS
 _IDS: Final = _paths(Holds.ID)
 
-# Keys of texts that people write for people and models: anything may stand in them. And keys over nothing else.
+# Keys of texts for users and models, which may contain anything; and keys that have only such texts below them.
 PROSE_KEYS: Final = frozenset(
     {
         "text",
@@ -73,7 +73,7 @@ PROSE_KEYS: Final = frozenset(
 )
 PROSE_ABOVE: Final = frozenset({"system_messages", "messages", "labels", "template_variables"})
 
-# Names of headers whose values are credentials, and of those that give one away inside a text of several.
+# Names of headers whose values are credentials, and names that show one inside a text of several headers.
 _CREDENTIAL_HEADER: Final = re.compile(
     r"auth|token|secret|cookie|password|credential|api-?key|^x-.*key$|^key$", re.IGNORECASE
 )
@@ -81,7 +81,7 @@ _CREDENTIAL_NAMED: Final = re.compile(r"authorization|api-key", re.IGNORECASE)
 
 
 class Places:
-    """Paths as a tree, with `*` for any key or index, so that asking costs a look-up for each part."""
+    """A set of paths, with `*` for any key or index, as a tree: a test costs one look-up for each part of a path."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._root: dict[Any, Any] = {}
@@ -110,12 +110,12 @@ _KNOWN_IDS: Final = Places(_IDS)
 
 
 def credential_paths(tree: Any) -> Iterator[Path]:
-    """Where a tree holds credentials and headers, in the tree's own order: by type, by name and by looks."""
+    """Yield the paths of credentials and headers in a tree, in its own order: by type, by name and by characters."""
     return (path for path, value, named in _leaves(tree, (), False) if _is_credential(path, value, named))
 
 
 def holds_credential(path: Path, value: Any) -> bool:
-    """Whether a leaf of `properties` is one of `credential_paths`."""
+    """Return whether a leaf of `properties` is one of `credential_paths`."""
     named = False
     for key in path:
         if isinstance(key, str):
@@ -124,11 +124,11 @@ def holds_credential(path: Path, value: Any) -> bool:
 
 
 def url_paths(tree: Any) -> Iterator[Path]:
-    """Where a tree holds addresses that the service will contact, in the tree's own order."""
+    """Yield the paths of URLs that the service will contact, in the tree's own order."""
     return (path for path, _, _ in _leaves(tree, (), False) if path in _URLS)
 
 
-# What stands beside a credential in a mapping that is named like one.
+# Keys of other values than the credential, in a mapping that has the name of a credential.
 _BESIDE: Final = word_set(
     "type kind mode provider region name scheme url host user username role audience issuer scope scopes "
     "method header query id location in prefix"
@@ -136,7 +136,7 @@ _BESIDE: Final = word_set(
 
 
 def _leaves(value: Any, path: Path, named: bool) -> Iterator[tuple[Path, Any, bool]]:
-    """Every leaf with its path, and whether a key over it calls it a credential."""
+    """Yield every leaf with its path, and whether the name of a key above it means a credential."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             is_named = isinstance(key, str) and names_a_credential(key)
@@ -161,7 +161,7 @@ def _is_credential(path: Path, value: Any, named: bool) -> bool:
 
 
 def named_literals(path: Path, value: Any) -> Iterator[Path]:
-    """Where literals stand at or below a key that is named like a credential; keys below that are, too, speak for themselves."""
+    """Yield the paths of literals at or below a key with a credential's name, except below another such key."""
     if isinstance(value, str):
         if path not in _CREDENTIALS and may_be_named(path) and is_literal(value):
             yield path
@@ -175,22 +175,22 @@ def named_literals(path: Path, value: Any) -> Iterator[Path]:
 
 
 def is_credential_path(path: Path) -> bool:
-    """Whether a path is that of a credential or a header, as the types say."""
+    """Return whether a path is that of a credential or a header, by the types."""
     return path in _CREDENTIALS
 
 
 def is_url_path(path: Path) -> bool:
-    """Whether a path is that of an address."""
+    """Return whether a path is that of a URL."""
     return path in _URLS
 
 
 def is_header_path(path: Path) -> bool:
-    """Whether a path is that of a header, or of all headers in one text."""
+    """Return whether a path is that of a header, or of all headers in one text."""
     return path in _HEADERS
 
 
 def is_prose(path: Path) -> bool:
-    """Whether a path is that of a text for people and models, which may speak of anything."""
+    """Return whether a path is that of a text for users or models, which may contain anything."""
     if is_header_path(path):
         return False
     return _name(path) in PROSE_KEYS or not PROSE_ABOVE.isdisjoint(map(str, path))
@@ -201,12 +201,12 @@ def _name(path: Path) -> str:
 
 
 def may_be_named(path: Path) -> bool:
-    """Whether the name of a path can make a credential of its text: no type says that it is something else."""
+    """Return whether a path's name can make its text a credential: no type gives it another meaning."""
     return path not in _KNOWN and not is_prose(path) and not _is_schema(path)
 
 
 def may_look_random(path: Path) -> bool:
-    """Whether a text at a path is judged by its looks: vendors' names of voices and models look as random as keys."""
+    """Return whether a text at a path is judged by its characters; ids of voices and models look as random as keys."""
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     return (
         path not in _KNOWN_IDS and path not in _URLS and _NAMES_A_THING.search(_HUMP.sub("_", name)) is None
@@ -222,14 +222,14 @@ _NAMES_A_THING: Final = re.compile(
 
 
 def _is_schema(path: Path) -> bool:
-    """Whether a path lies in the JSON Schema of a tool's arguments, whose keys are names of arguments."""
+    """Return whether a path lies in the JSON Schema of a tool's arguments, whose keys are names of arguments."""
     return "parameters" in path[1:] and ("function" in path or "tools" in path)
 
 
 def is_credential_header(path: Path, text: str) -> bool:
-    """Whether the value of a header is a credential, which only a reference may stand for.
+    """Return whether the value of a header is a credential, which must be given as a reference.
 
-    `{{…}}` is filled in by the service. Under `headers` itself stand all of them in one text.
+    `{{…}}` is filled in by the service. A path that ends with `headers` is that of all headers in one text.
     """
     if KEY_LIKE.search(text) is not None:
         return True

@@ -1,4 +1,4 @@
-"""The rows of a service's tables: one vendor, and one slot with all its vendors."""
+"""The rows of a service's tables: `Vendor` for one vendor, `Slot` for one slot with all its vendors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 
 from reconciler.contract.kinds import Fields, FieldType, group, required, settings, words
 
-# Ways to give one thing, each a path below the slot; any one is enough.
+# The ways to meet one requirement, each a path below the slot; any one is enough.
 Need = tuple[tuple[str, ...], ...]
 Where = Literal["worldwide", "cn", "both", "preview"]
 
-# Tag of a slot whose vendor is left out, where the service has no default for it.
+# The tag of a slot without a vendor, where the service has no default for it.
 UNNAMED: Final = ""
 
 _NOTES: Final[Mapping[Where, str]] = {
@@ -27,9 +27,9 @@ _NOTES: Final[Mapping[Where, str]] = {
 class Vendor:
     """One vendor in one slot.
 
-    `needs` are what no known source works without; `disputed` are what one source (page, guide, sample, SDK) demands and
-    another one leaves out. `host` is where its credential goes when no address is given: a host
-    that the vendor's page names, else a symbolic `vendor:<name>`. `source` says where its fields are documented.
+    `needs` are required by all known sources; `disputed` are required by one source (page, guide, sample, SDK) and left
+    out by another. `host` gets its credential when no URL is given: a host that the vendor's page names, else a
+    symbolic `vendor:<name>`. `source` is where its fields are documented.
     """
 
     name: str
@@ -67,10 +67,10 @@ def vendor(
     also: Fields | None = None,
     is_default: bool = False,
 ) -> Vendor:
-    """The row of a vendor.
+    """Return the row of a vendor.
 
-    `says` describes it to an editor; `maker` is its short name, where that is another. `needs` and `disputed` list dotted
-    paths below the slot, with `|` between ways to give one thing. `also` are fields beside `params`.
+    `says` describes it to an editor; `maker` is its short name, if that differs. `needs` and `disputed` list dotted
+    paths below the slot, with `|` between ways to meet one requirement. `also` are fields beside `params`.
     """
     named = words(f"{says}{_NOTES[where]}.", name)
     if not isinstance(params, FieldType):
@@ -89,20 +89,21 @@ def row(
     source: str = "",
     fields: Fields | None = None,
 ) -> Vendor:
-    """The row of a vendor that has no fields of its own, or whose `fields` are written out in full."""
+    """Return the row of a vendor without fields of its own, or whose `fields` are written out in full."""
     demands = (needs_of(needs), needs_of(disputed))
     return Vendor(name, source, fields or {}, *demands, host or f"vendor:{name}", where)
 
 
 def needs_of(text: str) -> tuple[Need, ...]:
-    """Needs as they are written in a row."""
+    """Return the requirements in the text form of a row."""
     return tuple(tuple(tuple(way.split(".")) for way in need.split("|")) for need in text.split())
 
 
 def by_vendor(default: str) -> Callable[[Any], str | None]:
-    """A slot's tag: its `vendor`, or `default` when it is left out.
+    """Return a slot's tag function: it returns the slot's `vendor`, or `default` when that is left out.
 
-    What is no mapping goes to the default, whose shape then refuses it; a vendor that is no text has no tag.
+    A value that is not a mapping gets the default's tag, whose shape then refuses it; a vendor that is not a text has
+    none.
     """
 
     def tag(part: Any) -> str | None:
@@ -116,8 +117,8 @@ def by_vendor(default: str) -> Callable[[Any], str | None]:
 class Slot:
     """One slot of `properties`: its vendors, and the type that has a variant for each of them.
 
-    `default` is the vendor that the service takes when none is named; `UNNAMED` where it takes none. `styles` are rows of
-    what decides before the vendor does. `unnamed_needs` is what must be given where no vendor is named.
+    `default` is the vendor that the service uses when none is named; `UNNAMED` where there is none. `styles` are rows
+    that are chosen before the vendor is. `unnamed_needs` are the requirements where no vendor is named.
     """
 
     kind: FieldType
@@ -128,7 +129,7 @@ class Slot:
 
     @property
     def rows(self) -> Mapping[str, Vendor]:
-        """Every row by its name."""
+        """All rows by name."""
         return {**self.vendors, **self.styles}
 
 
@@ -142,7 +143,7 @@ def slot(
     unnamed: FieldType | None = None,
     unnamed_needs: str = "",
 ) -> Slot:
-    """A slot whose vendor decides its fields beside `common`; `unnamed` is its `params` when no vendor is named."""
+    """Return a slot with the fields `common` and its vendor's; `unnamed` is the type of `params` without a vendor."""
     variants = {
         each.name: group(each.source, {**common, **each.fields}, name=f"{name}_{each.name}")
         for each in vendors
@@ -159,5 +160,5 @@ def slot(
 
 
 def union(says: str, variants: Fields, tag: Callable[[Any], str | None]) -> FieldType:
-    """A field that has one of several shapes; `tag` tells which, None where its vendor is no text."""
+    """Return a field with one of several shapes; `tag` returns which, or None if its vendor is not a text."""
     return FieldType("tagged-union", about={"description": says}, variants=variants, tag=tag)

@@ -1,1 +1,1 @@
-"""Effects, performed: the one room in which the core's effects meet asyncio, sockets and the clock."""
+"""Perform the core's effects: the only package in which they meet asyncio, sockets and the clock."""

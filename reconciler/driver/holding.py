@@ -1,8 +1,8 @@
-"""A run's hold on the state: the lease with its signs of life, and commits, one at a time.
+"""One run's access to the state: the lease with its signs of life, and commits, one at a time.
 
-Commits of concurrent tasks that are ready together share one durable write. While it is on its way the next ones
-gather; where a write takes long, the next one waits a moment for those that are about to come. The sign of life is a task
-of its own, and waits for no commit.
+Commits of concurrent tasks that are ready together share one durable write. While it is in progress the next ones are
+collected; if writes are slow, the next one waits a moment for commits that are about to come. The signs of life have a
+task of their own, which waits for no commit.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from reconciler.model.writes import Write
 from reconciler.ports import StateStore
 
 _SIGNS_IN_A_LEASE = 6
-# How long one commit may take, its reading back included, seconds.
+# The seconds that one commit may take, including the read that finds out its outcome.
 _COMMIT_SECONDS = 20.0
-# How long a commit waits for others to join, seconds: as long as the last one took, but no longer than this; a store
-# whose commits take less than the shortest is not waited for.
+# The seconds that a commit waits for others to join: as long as the last one took, at most the longest; if that took
+# less than the shortest, it does not wait.
 _SHORTEST_GATHERING, _LONGEST_GATHERING = 0.05, 0.5
 _GATHERING_PAUSE = 0.01
 
@@ -32,7 +32,7 @@ _GATHERING_PAUSE = 0.01
 class Holding:
     """The state of one run. `fence` is called when the run must start nothing new, as its lease is lost or ending.
 
-    `workers` is how many tasks are at work, each of which may commit something next.
+    `workers` returns how many tasks are running, each of which may commit something next.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Holding:
     # --- the lease
 
     async def take(self, holder: str) -> str:
-        """Take the lease and make the state ready; returns what people are to be told. Raises `StateLocked`."""
-        # The signs begin before the state is made ready: to convert a large one takes a while.
+        """Take the lease and prepare the state; return a message for the user, mostly empty. Raises `StateLocked`."""
+        # The signs of life begin before the state is prepared, because the conversion of a large one takes a while.
         await self._lease.take(holder)
         try:
             await self._store.key.create()
@@ -62,44 +62,45 @@ class Holding:
             raise
 
     async def release(self) -> None:
-        """Give the lease back; harmless without one."""
+        """Release the lease; without effect if it is not held."""
         await self._lease.release()
 
     async def is_knocked(self) -> bool:
-        """Whether somebody else waits for the lease."""
+        """Return whether another process waits for the lease."""
         return self._store.door is not None and await self._store.door.is_knocked()
 
     async def knock(self) -> None:
-        """Say that this run waits for the lease, until `leave_door`."""
+        """Note that this run waits for the lease, until `leave_door`."""
         if self._store.door is not None:
-            with suppress(OSError):  # a courtesy: who waits is served without it, too
+            with suppress(OSError):  # it only shortens the wait: the lease is taken without it, too
                 await self._store.door.knock()
 
     async def leave_door(self) -> None:
-        """Wait no more for the lease."""
+        """Drop the note that this run waits for the lease."""
         if self._store.door is not None:
             await self._store.door.leave()
 
     async def may_change(self, deadline: float) -> bool:
-        """Whether a call that takes up to `deadline` seconds would end within the lease; fences the run if not.
+        """Return whether a call that takes up to `deadline` seconds would end within the lease; fence the run if not.
 
-        Without a lease nothing is refused.
+        Without a lease every call is allowed.
         """
         if not self._lease.is_held or await self._lease.lasts(deadline):
             return True
+        # The lease may end before the call does: nothing more is sent in this run.
         self._fence()
         return False
 
     # --- the ledger
 
     async def read(self) -> State:
-        """The state as it stands, with the key for digests. Later commits build on this read."""
+        """Return the present state, with the key for digests. Later commits build on this read."""
         state = await self._store.ledger.read()
         self._serial = state.serial
         return replace(state, secret_key=await self._store.key.read())
 
     async def commit(self, writes: Sequence[Write]) -> None:
-        """Join the next batch; returns when it is durable. Raises what `make_durable` says of the whole batch."""
+        """Add writes to the next batch; return when it is durable. Raises as `make_durable` for the whole batch."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((writes, done))
         if self._writer is None:
@@ -107,7 +108,7 @@ class Holding:
         await done
 
     async def _write(self) -> None:
-        """Write batch after batch, until nothing waits."""
+        """Write one batch after the other, until none is pending."""
         while self._pending:
             await self._gathered()
             batch, self._pending = self._pending, []
@@ -126,7 +127,7 @@ class Holding:
         self._writer = None
 
     async def _gathered(self) -> None:
-        """Give everything that is ready now its turn to join; of a slow store, also what the other tasks do next."""
+        """Let all tasks that are ready now add their writes; for a slow store, also wait a moment for the others."""
         await asyncio.sleep(0)
         if self._took < _SHORTEST_GATHERING:
             return
@@ -135,6 +136,7 @@ class Holding:
             await asyncio.sleep(_GATHERING_PAUSE)
 
     async def _make_durable(self, writes: Sequence[Write]) -> None:
+        # Each commit has its own nonce, by which it is recognised when its outcome is unknown.
         nonce, begun = uuid.uuid4().hex, clock()
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):

@@ -1,7 +1,7 @@
-"""The one place that speaks HTTP: performs a request exactly once, with httpx, and says what became of it.
+"""Perform HTTP requests: each exactly once, with httpx; no other module sends any.
 
-No retry, no redirect, no proxy from the environment, no reply beyond its limit. Secrets are revealed here,
-where the bytes are made, and nowhere else.
+No retry, no redirect, no proxy from the environment, no reply beyond its limit. Secrets are revealed only here, where
+the bytes of a request are made.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.secrets import Secret
 
 CONNECT_SECONDS = 5.0
-# Shorter than most servers keep an idle connection, so that a request seldom meets one that is just closing:
-# after that nobody could say whether it was executed.
+# Shorter than most servers keep an idle connection: if a request meets a connection that is just closing, it is unknown
+# whether it was executed.
 IDLE_SECONDS = 4.0
 _HEADERS = {
     "user-agent": f"agora-reconciler/{__version__}",
     "accept": "application/json",
-    # A packed reply could unpack to any size.
+    # A compressed reply could expand to any size.
     "accept-encoding": "identity",
 }
 _MOST_URLS = 100
-# httpx says this to whoever traces, just before the first byte of a request goes out.
+# The event of httpx's trace just before the first byte of a request is sent.
 _FIRST_BYTE = "http11.send_request_headers.started"
 
 
-# The deadline of the whole is kept outside; these bound its parts, the connecting above all.
+# Timeouts of single steps, above all of connecting; the deadline of the whole request is kept in `send`.
 _TIMEOUT = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS).as_dict()
 
 
 class HttpxSender:
-    """One of httpx's transports with one connection per worker.
+    """Sends requests through one transport of httpx, with one connection, per worker.
 
-    A wide pool is scanned at every request, and grows slower the more connections it has; one of its own for
-    each worker costs the same at any parallelism. A worker does one thing at a time. The client above the transport would
-    add cookies, redirects and authentication, none of which we want.
+    A pool is scanned at every request, and becomes slower with each connection; one transport per worker costs the same
+    at any parallelism, since a worker makes one call at a time. A client above the transport would add cookies,
+    redirects and authentication, which are not wanted.
     """
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class HttpxSender:
         self._ssl: ssl.SSLContext | None = None
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        """Perform one request. Only cancellation is raised; all else that can go wrong is an `HttpFailure`.
+        """Perform one request. Raises only on cancellation; every other error is an `HttpFailure`.
 
-        `sent` of a failure is False exactly when the first byte had not been handed to a connection.
+        `sent` of a failure is False exactly when the first byte had not been given to a connection.
         """
         try:
             prepared = self._prepare(request)
@@ -68,7 +68,7 @@ class HttpxSender:
             UnicodeError,
             ValueError,
         ) as error:
-            # The text of such an error may quote what it complains about, a secret among it.
+            # The text of such an error may quote its input, and a secret in it.
             return HttpFailure(HttpTrouble.CONNECT, sent=False, detail=f"unsendable: {type(error).__name__}")
         started = False
 
@@ -85,7 +85,7 @@ class HttpxSender:
             return HttpFailure(
                 HttpTrouble.TIMEOUT if started else HttpTrouble.CONNECT, started, f"after {waited}"
             )
-        except Exception as error:  # noqa: BLE001  what lies below httpx lets exceptions of its own through
+        except Exception as error:  # noqa: BLE001  layers below httpx raise exceptions of their own
             return _failure(error, started=started)
 
     async def aclose(self) -> None:
@@ -104,7 +104,7 @@ class HttpxSender:
         return httpx.Request(request.method, self._url(url), headers=headers, content=content)
 
     def _url(self, url: str) -> httpx.URL:
-        """An address taken apart; most calls go to the same few."""
+        """Return a parsed URL; URLs are cached, since most calls go to the same few."""
         parsed = self._urls.get(url)
         if parsed is None:
             if len(self._urls) >= _MOST_URLS:
@@ -128,7 +128,7 @@ class HttpxSender:
         return transport
 
     def _context(self, url: str) -> ssl.SSLContext | bool:
-        """One TLS context for all clients, and only if it is needed: reading the certificates is slow."""
+        """Return one TLS context for all transports, created only when needed: reading the certificates is slow."""
         if not url.startswith("https:"):
             return False
         if self._ssl is None:
@@ -160,13 +160,13 @@ class HttpxSender:
 
 
 def _remember_what_is_absent() -> None:
-    """Say once that sniffio is not installed: httpcore tries to import it at each lock, and a search costs as much as a call."""
+    """Mark sniffio as absent, if it is: httpcore tries to import it at each lock, and the search is slow."""
     if find_spec("sniffio") is None:
         sys.modules["sniffio"] = None  # type: ignore[assignment]  # what Python keeps for a module that cannot be imported
 
 
 def _failure(error: Exception, *, started: bool) -> HttpFailure:
-    """What an exception of sending means, `started` telling whether a byte had gone out by then."""
+    """Return the failure for an exception of sending; `started` is whether a byte had been sent by then."""
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         return HttpFailure(
             HttpTrouble.CONNECT, started, str(error) or f"no connection in {spelled(CONNECT_SECONDS)}"
@@ -175,12 +175,12 @@ def _failure(error: Exception, *, started: bool) -> HttpFailure:
         return HttpFailure(HttpTrouble.TIMEOUT, started, type(error).__name__)
     if isinstance(error, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)):
         return HttpFailure(HttpTrouble.BROKEN, started, str(error) or type(error).__name__)
-    # The text of any other may quote what was sent: that of a LocalProtocolError quotes a header.
+    # The text of any other error may quote what was sent: that of a LocalProtocolError quotes a header.
     return HttpFailure(HttpTrouble.BROKEN if started else HttpTrouble.CONNECT, started, type(error).__name__)
 
 
 def _header(value: str | Secret) -> str:
-    """A header's value; ValueError for one that would end its line, which httpx finds out only later."""
+    """Return a header's value; raise ValueError for control characters, which httpx would find only later."""
     text = value.reveal() if isinstance(value, Secret) else value
     if not text.isprintable():
         raise ValueError("a header's value has control characters")
@@ -188,7 +188,7 @@ def _header(value: str | Secret) -> str:
 
 
 def _reveal(value: object) -> object:
-    """What orjson does not know: the place where a secret becomes bytes."""
+    """Encode what orjson does not know: this is where a secret becomes bytes."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Who leads among the controllers of one state: whoever holds a lease of their own."""
+"""Decide which of several controllers of one state leads: the one that holds their lease."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNS_IN_A_LEASE = 3
 
 
 class Leading:
-    """One controller's part in it. `on_loss` is called when the lead is lost: a turn under way starts nothing new."""
+    """One controller's lead. `on_loss` is called when it is lost: a turn in progress then starts nothing new."""
 
     def __init__(self, lease: Lease, holder: str, on_loss: Callable[[], None]) -> None:
         self._lease = HeldLease(lease, on_loss, signs=_SIGNS_IN_A_LEASE)
@@ -21,7 +21,7 @@ class Leading:
         self._on_loss = on_loss
 
     async def lead(self) -> bool:
-        """Whether this controller leads now; it takes the lead where nobody else has it. Raises `StateError`."""
+        """Return whether this controller leads now; take the lead if none has it. Raises `StateError`."""
         if self._lease.is_held:
             if await self._lease.lasts(0.0):
                 return True
@@ -35,6 +35,6 @@ class Leading:
         return True
 
     async def give_back(self) -> None:
-        """Lead no more; harmless for one who does not."""
+        """Give the lead up; without effect if this controller does not lead."""
         with suppress(OSError, StateLocked, StateError):
             await self._lease.release()

@@ -1,7 +1,7 @@
-"""The production driver: performs the effects of the core over sockets, disk and clock, with asyncio.
+"""The production driver: perform the effects of the core over sockets, disk and clock, with asyncio.
 
-All concurrency of the product is here. Stopping cuts waits short and gives calls in flight a moment to end. What
-holds the state, and what writes it, is `driver.holding`'s.
+All concurrency of the product is here. A stop cuts waits short and gives running calls a moment to end. The lease and
+the commits are in `driver.holding`.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ from reconciler.ports import (
 
 T = TypeVar("T")
 
-# How long calls may go on after the run was told to stop, all of them together, seconds: the state must be durable
-# in two.
+# The seconds that all running calls together may take after the run was told to stop: the state must be durable within
+# two seconds.
 _LAST_CALL = 1.2
-# How often the state's lock is tried while somebody else has it, seconds.
+# The seconds between two tries to take the state's lock while another process has it.
 _LOCK_PAUSE = 0.1
-# How long one transcript may take to be made durable, seconds.
+# The seconds that one transcript may take to become durable.
 _ARCHIVE_SECONDS = 20.0
 _READS = frozenset({"GET", "HEAD"})
 
@@ -70,17 +70,17 @@ class Sender(Protocol):
 
 
 class NoService:
-    """The sender of a run that calls nobody."""
+    """The sender of a run that makes no calls."""
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
         return HttpFailure(HttpTrouble.CONNECT, sent=False)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class Driver:
-    """Runs steps. `store` may be None for what only reads; `clock` gives epoch seconds."""
+    """Runs steps by performing their effects. `store` may be None for reads only; `clock` gives epoch seconds."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Driver:
     ) -> None:
         self._sender = sender
         self._state = Holding(store, self.stop, lambda: self._working) if store is not None else None
-        # Workers that have a task now.
+        # The number of workers that are running a task.
         self._working = 0
         self._holder = holder
         self._secrets = secrets
@@ -109,7 +109,7 @@ class Driver:
         self._has_changed = False
 
     def stop(self) -> None:
-        """Start nothing new, cut waits short, and let calls in flight end within a moment."""
+        """Start nothing new, cut waits short, and let running calls end within a moment."""
         if not self._stop.is_set():
             self._last_moment = asyncio.get_running_loop().time() + _LAST_CALL
             for limit in self._limits:
@@ -122,11 +122,11 @@ class Driver:
 
     @property
     def has_changed(self) -> bool:
-        """Whether anything that changes something was sent or written so far, whatever came of it."""
+        """Whether any mutating call or commit was sent so far, with any outcome."""
         return self._has_changed
 
     async def run(self, steps: Steps[T], *, worker: int = 0) -> T:
-        """Perform every effect of some steps until they return; what they raise is raised."""
+        """Perform every effect of some steps until they return; return their value, or raise what they raise."""
         value: Any = None
         problem: ReconcilerError | None = None
         while True:
@@ -177,14 +177,15 @@ class Driver:
                 return await self._held_state().release()
 
     async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
-        """What only a controller asks for; nobody waits for the lock of a run that is over soon."""
+        """Perform an effect of the controller; in other runs no process knocks, and the rest is an error."""
         if isinstance(effect, Knocked):
             return False
         raise ReconcilerError(f"{type(effect).__name__} is an effect of the controller")
 
     async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        """Perform a request. Nothing that changes anything leaves once the run is stopping, or too late in its lease."""
+        """Perform a request. No mutating one is sent once the run is stopping, or too late in its lease."""
         if request.method not in _READS:
+            # Checked here, in the one place that sends: no mutating call starts that could outlast the lease.
             may = self._state is None or await self._state.may_change(request.deadline)
             if self._stop.is_set() or not may:
                 return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
@@ -195,7 +196,7 @@ class Driver:
             return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
 
     async def _ended(self, work: Awaitable[T]) -> T:
-        """What some work gives; it is cancelled, with a `TimeoutError`, when the last moment of the run comes first."""
+        """Return the result of some work; cancel it and raise `TimeoutError` at the last moment of a stopping run."""
         async with asyncio.timeout_at(self._last_moment) as limit:
             self._limits.add(limit)
             try:
@@ -230,7 +231,7 @@ class Driver:
             raise ArchiveFailed(f"the archive gave no answer in {_ARCHIVE_SECONDS:.0f} s") from None
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
-        """Workers take tasks in order; each has a connection of its own. One worker is enough for one task."""
+        """Run tasks in order with up to `limit` workers, each with its own connection; return the results."""
         results: list[Any] = [None] * len(tasks)
         places = iter(range(len(tasks)))
 
@@ -239,7 +240,7 @@ class Driver:
                 self._working += 1
                 try:
                     results[place] = await self.run(tasks[place](), worker=worker)
-                except Exception as raised:  # noqa: BLE001  the result of one task, for whoever gathers
+                except Exception as raised:  # noqa: BLE001  it becomes the result of its task
                     results[place] = raised
                 finally:
                     self._working -= 1
@@ -255,7 +256,7 @@ class Driver:
         return self._state
 
     async def _lock(self, timeout: float) -> None:
-        """Wait for the lock in short tries, so that stopping cuts the wait short; whoever waits is told for whom."""
+        """Wait for the lock in short tries, so that a stop cuts the wait short; an event names the holder."""
         try:
             await self._wait_for_lock(timeout)
         finally:

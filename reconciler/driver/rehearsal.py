@@ -1,4 +1,4 @@
-"""The clock of a rehearsal: a simulator on this machine whose time runs fast, so that 72 hours pass in minutes."""
+"""The clock of a simulator on this machine whose time runs fast, so that 72 hours pass in minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class FastClock:
-    """The simulator's time in epoch seconds, from one reading of it and how fast it runs."""
+    """The simulator's time in epoch seconds, computed from one reading of it and its speed."""
 
     speed: float
     told: float
@@ -25,12 +25,12 @@ class FastClock:
 
 
 def fast_clock(host: str) -> FastClock | None:
-    """The clock of the simulator at a loopback `host`; None where there is none, or it runs no faster than ours."""
+    """Return the clock of the simulator at a loopback `host`; None if there is none, or it is no faster than ours."""
     import httpx
 
     try:
         reply = httpx.get(f"http://{host}/simulator/clock", timeout=_SECONDS, trust_env=False)
-        # Read after the reply: behind the service's by a moment, never before it.
+        # Read after the reply, so that this clock is a little behind the service's, never ahead of it.
         heard, clock = time.monotonic(), reply.json()
         speed, told = float(clock["speed"]), float(clock["now"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
@@ -39,13 +39,13 @@ def fast_clock(host: str) -> FastClock | None:
 
 
 class WithoutDate:
-    """A sender that hands on no `Date`: at such a speed the way of a reply alone looks like a wrong clock."""
+    """A sender that drops the header `Date`: at a high speed a reply's delay alone looks like a wrong clock."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
     async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        """What the sender gives, but for the date."""
+        """Return the sender's reply without its date."""
         reply = await self._sender.send(request, worker)
         if isinstance(reply, HttpFailure):
             return reply

@@ -1,7 +1,7 @@
-"""Reads the values behind secret references: from the environment, from files, and with the `vals` command.
+"""Read the values behind secret references: from the environment, from files, and with the `vals` command.
 
-Values are read at the moment of a call and not kept. Messages name references, never values. `secrets.sources` refuses
-references by their text; this module also refuses files to which links lead.
+Values are read for one call and not kept. Messages name references, never values. `secrets.sources` refuses references
+by their text; this module also refuses files to which links lead.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _LARGEST_FILE = 64 * 1024
 
 
 class SecretSources:
-    """`ports.SecretSource`: `ref+env://`, `ref+file://`, and known schemes through `vals` where it is installed.
+    """A `ports.SecretSource`: `ref+env://`, `ref+file://`, and known schemes through `vals` where it is installed.
 
-    Loading the files has refused bad references already. They are refused here again, because this is the only place
-    that gives values away.
+    Loading the files has refused bad references already. They are refused again here, because this is the only place
+    that returns values.
     """
 
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
@@ -87,16 +87,16 @@ class SecretSources:
             path = self._directory / written_path(reference.path)
             real = path.resolve(strict=True)
             return self._misled(path, real) or _content(real) or "the file is empty"
-        except (OSError, RuntimeError, ValueError) as problem:  # a circle of links is the second
+        except (OSError, RuntimeError, ValueError) as problem:  # a cycle of links is a RuntimeError
             return f"the file cannot be read ({type(problem).__name__})"
 
     def _misled(self, path: Path, real: Path) -> str | None:
-        """Why the file to which a path's links lead is refused; None where it is not."""
+        """Return why the file to which a path's links lead is refused, or None."""
         root = self._directory.resolve()
         if of_machine(real.as_posix()):
             return "a link leads to what the machine shows of its processes"
         inside = real.is_relative_to(root)
-        # A link that leaves the fleet was not made by whoever reads the path and approves of it.
+        # A reviewer sees the path, but not where a link leads, so a link must not lead out of the fleet's directory.
         if not inside and any(each.resolve().is_relative_to(root) for each in path.parents):
             return "a link leads out of the fleet's directory"
         if is_hidden((real.relative_to(root) if inside else real).as_posix()):
@@ -125,7 +125,7 @@ class SecretSources:
             values = {each: _value(str(found[str(place)])) for place, each in enumerate(references)}
         except (OSError, subprocess.SubprocessError, ValueError, KeyError) as problem:
             if isinstance(problem, subprocess.CalledProcessError) and len(references) > 1:
-                # One without a value fails all: asked one by one, it is the only one that is named.
+                # One reference without a value fails all of them: asked one by one, only that one is reported.
                 each_alone = (self._by_vals([each], problems) for each in references)
                 return {each: value for found in each_alone for each, value in found.items()}
             problems |= {each.text: f"vals failed ({type(problem).__name__})" for each in references}
@@ -136,23 +136,23 @@ class SecretSources:
         return {each: value for each, value in values.items() if value is not None}
 
     def _for_others(self) -> dict[str, str]:
-        """The environment without the service's own credentials: no source of secrets needs them."""
+        """Return the environment without the service's own credentials: no source of secrets needs them."""
         return {
             name: value for name, value in self._environment.items() if not name.upper().startswith(RESERVED)
         }
 
 
-# Of a link at the end nothing is read; opening a FIFO must not wait for a writer before fstat can refuse it.
+# A last link is not followed; and opening a FIFO must not wait for a writer before fstat can refuse it.
 _CAREFUL = sum(getattr(os, each, 0) for each in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))  # Windows has none
 
 
 def _value(text: str) -> Secret | None:
-    """The secret that a source gives; None for a blank text, with which an agent would join and fail."""
+    """Return a source's text as a secret; None for a blank text, with which an agent would join and fail."""
     return Secret(text) if text.strip() else None
 
 
 def _content(path: Path) -> Secret | str | None:
-    """The text of a regular file, None for a blank one; `path` has no links left to follow."""
+    """Return the text of a regular file, None for a blank one, or why it is refused; `path` has no links left."""
     descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -166,7 +166,7 @@ def _content(path: Path) -> Secret | str | None:
 
 
 class StandIns:
-    """`ports.SecretSource` for the embedded simulator: what has no value here gets a stand-in, which nobody checks."""
+    """A `ports.SecretSource` for the embedded simulator: a reference without a value gets a stand-in."""
 
     def __init__(self, sources: SecretSource) -> None:
         self._sources = sources

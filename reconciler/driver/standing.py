@@ -1,4 +1,4 @@
-"""The driver of a controller's loop: runs within it, wake-ups, the files, and who leads."""
+"""The driver of a controller's loop: runs within the loop, wake-ups, changed files, and the lead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reconciler.ports import (
 
 
 class StandingDriver(Driver):
-    """`Driver` for one fleet of a controller. `read_files` gives the fleet where its files have changed, else None."""
+    """A driver for one fleet of a controller. `read_files` returns the fleet if its files have changed, else None."""
 
     def __init__(
         self,
@@ -66,12 +66,12 @@ class StandingDriver(Driver):
         self._woken = asyncio.Event()
 
     def wake(self, source: str) -> None:
-        """Let the loop come round now."""
+        """Let the loop continue now; `source` names what woke it."""
         self._wakers.add(source)
         self._woken.set()
 
     def stop(self) -> None:
-        """See `Driver.stop`; the run under way stops as well."""
+        """Stop as `Driver.stop` does, together with the run in progress."""
         super().stop()
         self._end_run()
         self._woken.set()
@@ -81,7 +81,7 @@ class StandingDriver(Driver):
             self._current.stop()
 
     async def close(self) -> None:
-        """Give the lead to whoever stands by."""
+        """Give the lead up, so that a controller that stands by can take it."""
         if self._leading is not None:
             await self._leading.give_back()
 
@@ -119,7 +119,7 @@ class StandingDriver(Driver):
 
 
 class _TurnDriver(Driver):
-    """A run of the controller: it lets in whoever knocks."""
+    """The driver of one turn: it can tell whether another process waits for the lock."""
 
     async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
         if isinstance(effect, Knocked):

@@ -1,4 +1,4 @@
-"""What a provider can do to a running agent, as data: the diff and the plan know nothing else of a service."""
+"""What a provider can do to a running agent, as data. Diff and plan use nothing else of a service."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reconciler.model.tree import Path, Tree, starts_with
 
 
 class EndKind(StrEnum):
-    """Why an agent has ended, as far as the service's words tell."""
+    """The kinds of an agent's end, as read from the service's message."""
 
     LIFETIME = "lifetime"  # the service's own limit
-    IDLE = "idle"  # nobody was in its channel
-    ASKED = "asked"  # somebody asked it to leave
+    IDLE = "idle"  # no user was in its channel
+    ASKED = "asked"  # a leave was sent for it
     NO_ENTRY = "no_entry"  # it could not enter its channel, or stay there
     NO_START = "no_start"  # it did not come up in time
     OTHER = "other"
@@ -22,7 +22,7 @@ class EndKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndMeaning:
-    """What the service's words for the end of an agent mean, and what may be done where that follows from them."""
+    """What a message of the service about an agent's end means, with advice where there is some."""
 
     words: str
     kind: EndKind
@@ -33,12 +33,11 @@ class EndMeaning:
 class Capabilities:
     """The abilities of one provider instance (they differ between the global service and mainland China).
 
-    `updatable` are the paths below `properties` that change on a running agent; each is sent and replaced as a
-    whole. Anything else needs a new agent, and so does *removing* an updatable value, since no source documents
-    what leaving it out of an update means. Durations in seconds.
-    `part_lives` are the parts of the properties with which an agent lives for less than `max_lifetime`, and for how long.
-    `default_quota` is how many agents a project may run that nobody has asked for more. `ends` are the words with which
-    it says why an agent has ended.
+    `updatable` are the paths below `properties` that change on a running agent; each is sent and replaced as a whole.
+    Anything else needs a new agent, and so does *removing* an updatable value, since no source documents what leaving
+    it out of an update means. Durations are in seconds. `part_lives` are paths of properties with which an agent lives
+    for less than `max_lifetime`, and how long. `default_quota` is how many agents a project may run without a raised
+    quota. `ends` are the beginnings of the messages by which the service explains an agent's end.
     """
 
     updatable: frozenset[Path]
@@ -50,20 +49,20 @@ class Capabilities:
     ends: tuple[EndMeaning, ...] = ()
 
     def end_of(self, message: str) -> EndMeaning:
-        """The meaning of the service's words for the end of an agent; `OTHER` for words that nobody knows."""
+        """Return the meaning of the service's message about an agent's end; `OTHER` for an unknown message."""
         known = (each for each in self.ends if message.startswith(each.words))
         return next(known, EndMeaning(message, EndKind.OTHER)) if message else EndMeaning("", EndKind.OTHER)
 
     def lifetime(self, properties: Mapping[str, Tree]) -> float:
-        """How long the service lets an agent of these properties live, seconds."""
+        """Return how long the service lets an agent of these properties live, in seconds."""
         return min([self.max_lifetime, *(life for path, life in self.part_lives if _is_on(properties, path))])
 
     def updatable_prefix(self, path: Path) -> Path | None:
-        """The updatable path that `path` is or lies below, if any."""
+        """Return the updatable path that `path` is or lies below, or None."""
         return next((prefix for prefix in self.updatable if starts_with(path, prefix)), None)
 
     def in_place(self, properties: Tree) -> dict[Path, Tree]:
-        """The updatable values that a tree of properties holds, by path."""
+        """Return the updatable values in a tree of properties, by path."""
         found: dict[Path, Tree] = {}
         for path in sorted(self.updatable):
             node: object = properties
@@ -75,7 +74,7 @@ class Capabilities:
 
 
 def _is_on(properties: object, path: Path) -> bool:
-    """Whether a tree has a value at a path, and no part on the way is switched off."""
+    """Return whether a tree has a value at a path, with no part above it disabled by `enable: false`."""
     for part in path:
         if not isinstance(properties, Mapping) or properties.get("enable") is False:
             return False

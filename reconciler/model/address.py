@@ -1,7 +1,7 @@
-"""Who an agent is: its address in the files, and the name that carries it on the service.
+"""The identity of an agent: its address in the files, and its name on the service.
 
-The name is the only thing that we choose and the service gives back, so it carries owner, address, revision and
-generation: `<fleet>.<environment>.<readable>.<A>.<S>.g<N>`. Both directions live here and nowhere else.
+The name is the only text that we choose and the service returns, so it carries owner, address, revision and generation:
+`<fleet>.<environment>.<readable>.<A>.<S>.g<N>`. Names are made and parsed only here.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ class Address:
 
     @property
     def quoted(self) -> str:
-        """The address as a value that a shell takes as it is."""
+        """The address quoted for a shell."""
         return shlex.quote(str(self))
 
     @property
     def argument(self) -> str:
-        """The address as the first argument of a command line: a channel may begin with `-`, as options do."""
+        """The address as the first argument of a command line, after `--` if its channel begins with `-`."""
         return f"-- {self.quoted}" if self.channel.startswith("-") else self.quoted
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """The address written as `channel/name`; ValueError when it is not one."""
+        """Return the address written as `channel/name`; raise ValueError when it is not one."""
         channel, slash, name = text.rpartition("/")
         if not slash or not CHANNEL.fullmatch(channel) or not AGENT.fullmatch(name):
             raise ValueError(f'"{text}" is not an address; an address is <channel>/<agent>')
@@ -61,13 +61,13 @@ class Address:
 
     @property
     def digest(self) -> str:
-        """The ten characters that stand for this address inside a name."""
+        """The ten characters that stand for this address inside an agent's name."""
         return short_digest(str(self).encode(), bits=ADDRESS_BITS, person=b"address")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Owner:
-    """The mark on every agent of ours: a fleet and its environment, compared as whole parts."""
+    """The owner mark in the name of every agent of ours: a fleet and its environment, compared as whole parts."""
 
     fleet: str
     environment: str | None = None
@@ -78,7 +78,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, order=True)
 class AgentName:
-    """A name of ours on the service, taken apart. `revision` includes its leading version character."""
+    """The parts of a name of ours on the service. `revision` includes its leading version character."""
 
     owner: Owner
     readable: str
@@ -91,13 +91,13 @@ class AgentName:
 
     @classmethod
     def make(cls, owner: Owner, address: Address, revision: str, generation: int) -> AgentName:
-        """The name of one generation of an agent; at most 64 characters."""
+        """Return the name of one generation of an agent; at most 64 characters."""
         fixed = len(f"{owner}...g{generation}") + len(address.digest) + len(revision) + 1
         return cls(owner, _readable(address, NAME_LIMIT - fixed), address.digest, revision, generation)
 
     @classmethod
     def parse(cls, text: str) -> AgentName | None:
-        """The parts of a name of some reconciler's, or None for a foreign name."""
+        """Return the parts of a name that some reconciler made, or None for a foreign name."""
         match = _NAME.fullmatch(text)
         if match is None or len(text) > NAME_LIMIT:
             return None
@@ -107,21 +107,21 @@ class AgentName:
 
 
 def revision_of(join_only: bytes) -> str:
-    """The versioned 40-bit digest of what only a join can set, from its canonical bytes."""
+    """Return the versioned 40-bit digest of the join-only fields, from their canonical bytes."""
     return REVISION_VERSION + short_digest(join_only, bits=REVISION_BITS, person=b"revision")
 
 
 def _readable(address: Address, room: int) -> str:
-    """What people see in a console: the agent's name, then as much of the channel as fits."""
+    """Return the readable part of a name, for a console: channel and agent name, cut to `room` characters."""
     text = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{address.channel}-{address.name}").strip("-") or "agent"
     return text[:room].rstrip("-") or "a"
 
 
 def default_uid(owner: Owner, address: Address) -> str:
-    """The RTC uid of an agent whose files give none: stable, in 1,000,000,000 … 2,147,483,647.
+    """Return the RTC uid of an agent whose files give none: stable, in 1,000,000,000 … 2,147,483,647.
 
-    A hash of fleet, environment and address; two addresses of one channel that collide are an error for the
-    user to settle, never a silent shift.
+    It is a hash of fleet, environment and address. Two addresses of one channel with the same uid are an error that the
+    user must resolve; the uid is never changed silently.
     """
     bits = short_digest(f"{owner}/{address}".encode(), bits=60, person=b"uid")
     return str(1_000_000_000 + int.from_bytes(bits.encode(), "big") % 1_147_483_648)

@@ -1,6 +1,6 @@
-"""The token of a reviewed change, `<tree>.<snapshot>`: the files and the state that a plan was made of.
+"""The token of a reviewed change, `<tree>.<snapshot>`: the files and the state that a plan was made from.
 
-The same files and the same state give the same offline plan, so the token stands for a plan that nobody has to store.
+The same files and the same state give the same offline plan, so the token stands for a plan that need not be stored.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _TOKEN: Final = re.compile(r"([0-9a-f]{40})\.([0-9a-f]{40})")
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`tree` is the Git tree hash of the fleet's directory, `snapshot` the commit id of the state's ref."""
+    """An approval: `tree` is the Git tree of the fleet's directory, `snapshot` the commit of the state's ref."""
 
     tree: str
     snapshot: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The approval that a token of 81 characters stands for; `UsageError` for any other text."""
+        """Return the approval of a token of 81 characters; raise `UsageError` for any other text."""
         found = _TOKEN.fullmatch(text.strip())
         if found is None:
             said = f'"{text.strip()[:81]}" is no token of a review' if text.strip() else "the token is empty"

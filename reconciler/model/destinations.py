@@ -1,7 +1,7 @@
-"""To which host a secret of a properties tree is sent.
+"""Find the hosts to which a secret in a properties tree is sent.
 
-Fails closed: whatever may be read as an address counts, and all that may govern a secret are named, so that none can
-hide behind another. A text too many costs a question about a host; one too few, a secret.
+It fails closed: every text that may be read as a URL counts, and all URLs that may decide a secret's host are returned.
+A text too many causes a needless question about a host; a text too few could lose a secret.
 """
 
 import re
@@ -18,12 +18,12 @@ from reconciler.secrets import MARK, pieces
 
 AGORA: Final = "vendor:agora"
 
-# Lists whose items are servers of their own: what an item holds is sent to the item's address and not to the
-# part's, and the part's secrets are not sent to the item's.
+# Lists whose items are servers of their own: the secrets of an item are sent to the item's URL and not to the part's,
+# and the part's secrets are not sent to the item's.
 _SERVERS: Final = frozenset({"tools", "mcp_servers"})
-# Mappings of texts in which an address is only spoken of.
+# Mappings of texts that may mention a URL without sending anything to it.
 _ALL_PROSE: Final = frozenset({"system_messages", "template_variables", "labels"})
-# Keys that say that their text is an address, whatever it looks like; and keys that may say so.
+# Keys whose text is always taken for a URL; and keys whose text is taken for one if it contains a dot.
 _ADDRESS_KEY: Final = re.compile(
     r"url|proxy|endpoint(?!ing)|gateway|upstream|hostname|(?<![a-z])(?:uri|host|server|origin)s?(?![a-z])",
     re.IGNORECASE,
@@ -34,24 +34,23 @@ _BEGINNING: Final = r"[A-Za-z][A-Za-z0-9+.-]*://|(?:https?|wss?):"
 _BEGINS_AS_ADDRESS: Final = re.compile(rf"\s*(?:{_BEGINNING}|//)", re.IGNORECASE)
 _ADDRESS: Final = re.compile(rf"(?:{_BEGINNING})[^\s\"'<>]*", re.IGNORECASE)
 _ASIDE: Final = re.compile(r"\0(\d+)\0")
-# A path that is only a path: joined to an address in any way, it leaves the host what it is.
+# A path without a host: joined to a URL in any way, it does not change the URL's host.
 _ONLY_A_PATH: Final = re.compile(r"(?:/(?:[^/\\\s].*)?)?", re.DOTALL)
 
 
 class _Found(NamedTuple):
-    """The addresses of one part, and paths that would make other addresses of them."""
+    """The URLs of one part, and paths that could change their hosts when joined to them."""
 
     addresses: list[str]
     paths: list[str]
 
 
 def secret_destination(path: Path, tree: Any) -> str:
-    """Where a secret at `path` is sent: a host (with its port, if it has one), or a symbolic `vendor:<name>`.
+    """Return the host to which a secret at `path` is sent (with its port, if given), or a symbolic `vendor:<name>`.
 
-    The secret may stand in a credential, a header, an address or any other text of the same part. An
-    address that is itself a reference, or that two readers could read differently, is its own destination
-    as written. Where several addresses could govern a secret all are named, so that none can hide behind
-    another.
+    The secret may be in a credential, a header, a URL or any other text of the same part. A URL that is itself a
+    reference, or that two parsers could read differently, is returned as it is written. Where several URLs could decide
+    a secret's host, all are returned, comma-separated, so that none is hidden by another.
     """
     if is_url_path(path) and not FETCHED_KEYS.isdisjoint(map(str, path)):
         url = value_at(tree, path)
@@ -74,7 +73,7 @@ def _symbol(path: Path, tree: Any) -> str:
 
 
 def _governing(path: Path, tree: Any) -> _Found:
-    """What may govern a path: what the server holds that it stands in, else what its whole part holds."""
+    """Return the URLs that may decide a path's host: those of the server that holds it, else of its whole part."""
     found = _Found([], [])
     for at in range(len(path) - 2, -1, -1):
         if path[at] in _SERVERS and isinstance(path[at + 1], int):
@@ -104,7 +103,7 @@ def _look(key: str, value: Any, found: _Found) -> None:
 
 
 def _addresses(key: str, text: str) -> tuple[str, ...]:
-    """The addresses in a text; all of it where its key or its beginning says so."""
+    """Return the URLs in a text; the whole text where its key or its beginning makes it a URL."""
     if _is_address_key(key, "." in text):
         return (text,) if text else ()
     return _addresses_in(text) if ":" in text or "//" in text else ()
@@ -118,7 +117,7 @@ def _is_address_key(key: str, dotted: bool) -> bool:
 
 @lru_cache(1024)
 def _addresses_in(text: str) -> tuple[str, ...]:
-    # A reference is no address, but may be part of one: it stands aside while addresses are looked for.
+    # A reference is no URL, but may be part of one: placeholders replace references while URLs are searched for.
     written: list[str] = []
     plain = ""
     for piece, is_reference in pieces(text):

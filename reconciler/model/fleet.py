@@ -14,7 +14,7 @@ from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
 from reconciler.services import DEFAULT_KIND
 
-# The file that makes a directory a fleet.
+# A directory with this file is a fleet.
 FLEET_FILE: Final = "fleet.yaml"
 
 
@@ -29,7 +29,7 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The `service:` block: which of `services.SERVICES`, where, and optionally which App ID the fleet expects."""
+    """The `service:` block: one of `services.SERVICES`, its area, and the App ID that the fleet expects, if given."""
 
     kind: str = DEFAULT_KIND
     area: Area | None = None
@@ -40,7 +40,7 @@ class Service:
 class Limit:
     """A limit as written: an absolute number, or a share of the agents.
 
-    That of a policy has beside it the `own` one of the fleet; the smaller of the two counts.
+    A limit of a team's policy holds the fleet's limit in `own`; the smaller of the two counts.
     """
 
     number: int | None = None
@@ -48,14 +48,14 @@ class Limit:
     own: Limit | None = None
 
     def of(self, total: int) -> int:
-        """How many of `total` it allows; a share is rounded up, so that small fleets can change at all."""
+        """Return how many of `total` the limit allows; a share is rounded up, so that small fleets can change."""
         allowed = self.number
         if allowed is None:
             allowed = math.ceil(total * (self.percent or 0.0) / 100 - 1e-9)
         return allowed if self.own is None else min(allowed, self.own.of(total))
 
     def binding(self, total: int) -> Limit:
-        """The one of the two that counts for `total`."""
+        """Return which of the two limits counts for `total`: this one, or the fleet's `own`."""
         return (
             self.own
             if self.own is not None and self.own.of(total) <= replace(self, own=None).of(total)
@@ -68,7 +68,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one apply may do. `quota` is the number of live agents that the App ID may have.
+    """The limits of one apply. `quota` is the number of live agents that the App ID may have.
 
     `hang_ups` bounds the conversations that leaves and replacements end together, `max_unavailable` the rotations.
     """
@@ -85,9 +85,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """An entry of `freeze`: until when (epoch seconds), and why, changes of these kinds are held at these addresses.
+    """An entry of `freeze`: changes of these kinds at these addresses are held until a time (epoch seconds).
 
-    `targets` are selectors of addresses; `kinds` the words of `plan.change.Action`.
+    `targets` are selectors of addresses; `kinds` are values of `plan.change.Action`.
     """
 
     until: float
@@ -99,7 +99,7 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Where transcripts are kept, below the fleet's directory; with `required` no leave goes without. `every` in seconds."""
+    """The directory of transcripts, in the fleet's; if `required`, no leave is sent without one. `every` in seconds."""
 
     directory: str
     required: bool = False
@@ -112,11 +112,11 @@ def _nowhere(address: Address, path: Path) -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class DesiredFleet:
-    """What the files ask for; `digest` covers the contents of every file and variable that went into it.
+    """The desired state; `digest` covers the contents of every file and variable that was read.
 
-    `files` are the digests of those files by their names. `locate(address, path)` gives the place in the files that
-    decided the value at a path of an agent's body, or the agent's own place for the empty path. `accepted` are warnings
-    that the files ignore, `unused` says where they ignore what nothing warns of.
+    `files` are the digests of those files by name. `locate(address, path)` returns the place in the files that decided
+    the value at a path of an agent's body, or the agent's own place for the empty path. `accepted` are warnings that
+    the files ignore; `unused` are problems for each place that ignores a warning which does not occur.
     """
 
     owner: Owner

@@ -1,7 +1,7 @@
-"""What the service says is alive: its rows, translated and never interpreted.
+"""The agents that the service reports, translated without interpretation.
 
-The list gives id, status and creation time; the name comes only from a query (v2 API reference: list, query). Which
-agents are ours is decided here too, since the name alone proves it.
+The list gives id, status and creation time; the name comes only from a query (v2 API reference: list, query). Whether
+an agent bears an owner mark is decided here too, by its name.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Final
 
 from reconciler.model.address import AgentName, Owner
 
-# What every id must match before it is put into a path. The service says no more than "string"; all ids seen fit.
+# The form that every id must have before it is put into a path. The service documents only "string"; all ids seen fit.
 AGENT_ID: Final = "[A-Za-z0-9_-]{1,128}"
 
 
 class AgentStatus(StrEnum):
-    """The service's states (v2 API reference: lifecycle); UNKNOWN stands for a word that we have never seen."""
+    """The service's states (v2 API reference: lifecycle); UNKNOWN stands for any other word."""
 
     IDLE = "IDLE"
     STARTING = "STARTING"
@@ -31,7 +31,7 @@ class AgentStatus(StrEnum):
 
     @classmethod
     def of(cls, text: str) -> AgentStatus:
-        """The status for the service's word; UNKNOWN for any other word, which counts as live."""
+        """Return the status for the service's word; UNKNOWN for any other word, which counts as live."""
         return cls.__members__.get(text.upper(), cls.UNKNOWN)
 
     @property
@@ -40,12 +40,12 @@ class AgentStatus(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """Live agents talk and cost money; one that is stopping is neither live nor gone: it is waited for."""
+        """Whether the agent talks and costs money; one that is stopping is neither live nor terminal; it is awaited."""
         return not self.is_terminal and self is not AgentStatus.STOPPING
 
     @property
     def is_settled(self) -> bool:
-        """Whether a joined agent has arrived where it stays: running, or not at all."""
+        """Whether a joined agent is not starting any more: it runs, is idle, or has ended."""
         return self in (AgentStatus.RUNNING, AgentStatus.IDLE) or self.is_terminal
 
 
@@ -60,7 +60,7 @@ class ListedAgent:
 
 @dataclass(frozen=True)
 class ObservedAgent:
-    """One agent as a query shows it. Times in epoch seconds; `message` is the service's word on its end."""
+    """One agent as a query returns it. Times in epoch seconds; `message` is the service's explanation of its end."""
 
     agent_id: str
     status: AgentStatus
@@ -71,10 +71,10 @@ class ObservedAgent:
 
     @cached_property
     def parsed(self) -> AgentName | None:
-        """The queried name taken apart; asked for again and again, so read once."""
+        """The parts of the queried name, parsed once; None for a foreign name or none."""
         return AgentName.parse(self.name) if self.name else None
 
     def bears(self, owner: Owner) -> bool:
-        """Whether this agent's queried name carries the given mark, compared as whole parts."""
+        """Return whether this agent's queried name bears the given owner mark, compared as whole parts."""
         parsed = self.parsed
         return parsed is not None and parsed.owner == owner

@@ -1,4 +1,4 @@
-"""What a team lets no change of its fleets do: a policy, which only tightens what a fleet's own files say."""
+"""A team's policy: rules that the changes of its fleets must keep. It can only tighten what a fleet's files say."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _PLAIN: Final = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?|vendor:[a-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class TeamPolicy:
-    """`secret_hosts` are all that secrets may go to (None: not restricted); `limits` are those that it sets, by name.
+    """The rules of a team. `secret_hosts` are all hosts that secrets may go to (None: not restricted).
 
-    `protect` are selectors of addresses whose agents nobody ends, `freezes` times until which changes are held.
+    `limits` are the limits that it sets, by name; `protect` are selectors of addresses whose agents are never replaced
+    or left; `freezes` are times until which changes are held.
     """
 
     secret_hosts: tuple[str, ...] | None = None
@@ -25,7 +26,7 @@ class TeamPolicy:
     freezes: tuple[Freeze, ...] = ()
 
     def over(self, fleet: DesiredFleet) -> DesiredFleet:
-        """A fleet under this policy: of two limits the smaller one counts, and of freezes each."""
+        """Return a fleet under this policy: of two limits the smaller one counts, and all freezes apply."""
         own = fleet.limits
         changed = {name: _smaller(getattr(own, name), ours) for name, ours in self.limits.items()}
         limits = replace(own, **changed)
@@ -39,9 +40,9 @@ def _smaller(own: Any, ours: Any) -> Any:
 
 
 def is_listed(host: str, listed: tuple[str, ...]) -> bool:
-    """Whether a host of a secret is among those of a list; `*.` at the beginning stands for any name below a domain.
+    """Return whether a secret's host is in a list; an entry that begins with `*.` matches all names below its domain.
 
-    What is no plain host, such as an address that is a reference itself, is matched by nothing but itself.
+    A text that is not a plain host, such as a URL that is a reference, matches only itself.
     """
     if host in listed:
         return True

@@ -1,7 +1,6 @@
-"""What we remember: records of applied agents, open intents, and the history, as values.
+"""The contents of the state as values: records of applied agents, open intents, and the history.
 
-How they are stored is `state`'s business. No secret value and no token is ever part of them. Times in epoch
-seconds.
+How they are stored is decided in `state`. No secret value and no token is ever part of them. Times in epoch seconds.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from reconciler.model.spec import Body
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What we last applied at one address, and to which agent.
+    """What was last applied at one address, and to which agent.
 
-    `unsent` marks an agent whose in-place fields are not known to be those of `body` (taken back by name, or
-    adopted): they are sent once. `declared` marks an adopted foreign agent: its join-only fields are what the
-    files said, which nobody can verify. `failures` counts joins in a row that failed with the body of `failed_digest`
-    and for one cause, the service's own words; `failed_agent` is the agent whose early end was counted last, and
-    `retry_at` is when the next join may be tried. `replacing` marks an agent that was told to leave to make room for
-    its successor. `stops` are the times at which somebody has ended agents of this address with this body through the API,
-    as far as they lie within an hour; `stopped_agent` is the agent whose stop was counted last.
+    `unsent` marks an agent whose in-place fields may differ from `body` (found by its name, or adopted): they are sent
+    once. `declared` marks an adopted foreign agent: its join-only fields are those of the files, which cannot be
+    verified. `failures` counts joins in a row that failed with the body of `failed_digest` and the same `failed_cause`,
+    the service's message; `failed_agent` is the agent whose early end was counted last, and `retry_at` is when the next
+    join may be tried. `replacing` marks an agent that was told to leave to make room for its successor. `stops` are the
+    times within the last hour at which agents of this address with this body were ended through the API, not by this
+    tool; `stopped_agent` is the agent whose stop was counted last.
     """
 
     address: Address
@@ -51,24 +50,25 @@ class Record:
 
     @property
     def share(self) -> float:
-        """The agent's place in [0, 1) in the spread of rotations and renewals: its own, and new in each generation."""
+        """The agent's share in [0, 1) for the spread of rotations and renewals; each generation has another one."""
         return share_of(f"{self.address} {self.generation}")
 
     @property
     def key(self) -> str:
-        """What a later record replaces: there is one at each address."""
+        """The key under which a record replaces an earlier one: its address."""
         return str(self.address)
 
     @property
     def adopted_as(self) -> str:
-        """The name of an adopted agent, which is all that proves it ours; empty for one that we started."""
+        """The name of an adopted agent, which alone proves that it is ours; empty for one that we started."""
         return self.name if self.declared else ""
 
 
 class Operation(StrEnum):
-    """The call that an intent announces; a late copy is one that was sent and may still be executed.
+    """The call that an intent announces, or the kind of note that it is.
 
-    Refused is a note of the controller: joins of an address that the service has refused, so often and at that time.
+    LATE_COPY notes a join that was sent and may still be executed. REFUSED is a note of the controller: the service has
+    refused joins of an address, `attempt` times and last at `sent_at`.
     """
 
     JOIN = "join"
@@ -80,18 +80,19 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A durable note of one call that we are about to make, written before it and dropped after its outcome.
+    """A durable note of one call, written before the call is sent and dropped after its outcome.
 
-    A join intent holds the exact name and body, so that a crash at any instant leaves enough to find the agent
-    and to send the same again. Leave and update hold the agent's id.
+    A join intent holds the exact name and body, so that after a crash at any time its agent can be found and the same
+    join can be sent again. Intents of leaves and updates hold the agent's id.
 
-    `attempt` counts how often it was sent, and `answered` how many of those the service answered: what it answered, it
-    executed or not by then. What nobody answered (a lost reply, our own death) may still be executed; `unknown_since`
-    is when such an attempt was sent last: the grace counts from there. `sent_at` is when it was sent last at all.
-    `refused_since` is when the service first said that the name is taken while nobody was seen to bear it.
+    `attempt` counts how often the call was sent, `answered` how many of those attempts the service answered: such an
+    attempt was executed by then, or never will be. An attempt without an answer (a lost reply, a crash of ours) may
+    still be executed; `unknown_since` is when such an attempt was sent last, and the grace starts there. `sent_at` is
+    when any attempt was sent last. `refused_since` is when the service first said that the name is taken while no agent
+    was seen to bear it.
 
     A join that was sent several times leaves a late-copy note when it has succeeded: an earlier attempt may still be
-    executed, once the name is free again.
+    executed once the name is free again.
     """
 
     operation: Operation
@@ -111,41 +112,41 @@ class Intent:
 
     @property
     def key(self) -> str:
-        """What makes two intents the same: a join by its name, the others by the agent that they touch."""
+        """The identity of an intent: a join is identified by its name, other calls by their agent."""
         if self.operation is Operation.REFUSED:
             return f"{self.operation}:{self.address}"
         return f"{self.operation}:{self.name if self.is_of_a_join else self.agent_id}"
 
     @property
     def is_of_a_join(self) -> bool:
-        """Whether it holds a name that an agent may yet turn up under."""
+        """Whether an agent may turn up under the intent's name."""
         return self.operation in (Operation.JOIN, Operation.LATE_COPY)
 
     @property
     def in_doubt_since(self) -> float:
-        """When the last attempt without an answer was sent (epoch seconds): the grace counts from here."""
+        """The time (epoch seconds) at which the last attempt without an answer was sent: the grace starts there."""
         return self.created_at if self.unknown_since is None else self.unknown_since
 
     @property
     def unanswered(self) -> int:
-        """How many attempts got no answer: each may still be executed."""
+        """The number of attempts without an answer: each may still be executed."""
         return self.attempt - self.answered
 
     def late_until(self, grace: float) -> float:
-        """When no late copy can be executed any more (epoch seconds); 0 where every attempt was answered."""
+        """Return when no late copy can be executed any more (epoch seconds); 0 where every attempt was answered."""
         return self.in_doubt_since + grace if self.unanswered > 0 else 0.0
 
     def may_turn_up_late(self, now: float, grace: float) -> bool:
-        """Whether an attempt that nobody answered may still be executed, or what it started may not be listed yet."""
+        """Return whether an unanswered attempt may still be executed, or its agent may not be listed yet."""
         return self.unanswered > 0 and now < self.late_until(grace) + grace
 
     def certain_at(self, grace: float) -> float:
-        """When whatever it has started would be listed (epoch seconds): a list may lag behind for as long as `grace`."""
+        """Return when any agent of the call would be listed (epoch seconds): a list may lag by up to `grace`."""
         sent = self.created_at if self.sent_at is None else self.sent_at
         return grace + max(sent, self.in_doubt_since, self.late_until(grace))
 
     def is_refused_late(self, grace: float) -> bool:
-        """Whether it was sent again, and refused or not answered, later than a list can lag behind the first refusal."""
+        """Return whether it was sent again, without success, later than a list can lag behind the first refusal."""
         return (
             self.refused_since is not None
             and self.sent_at is not None
@@ -153,7 +154,7 @@ class Intent:
         )
 
     def as_join(self) -> Intent:
-        """The join of a late-copy note, to be sent again under the same name."""
+        """Return the join of a late-copy note, to be sent again under the same name."""
         return replace(self, operation=Operation.JOIN)
 
 
@@ -168,7 +169,7 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the history: what was done to an address, when, and what came of it."""
+    """One line of the history: a change of an address, with its time and its result."""
 
     at: float
     address: Address
@@ -180,7 +181,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What a state belongs to; a state of another fleet, environment, service or App ID is refused."""
+    """The fleet, environment, service and App ID of a state; a state of any other is refused."""
 
     fleet: str
     environment: str | None
@@ -190,10 +191,11 @@ class Pins:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The whole state at one version: `lineage` says which history, `serial` which version of it.
+    """The whole state at one version: `lineage` identifies its history, `serial` the commit.
 
-    `applying` is the mark of a saved plan whose apply has begun and not ended. `moved_to` says where the state has moved
-    to: what is left here is no state to work with any more. `offset` is what `version` counts beyond the serial.
+    `applying` is the digest of a saved plan whose apply has begun and not ended. `moved_to` is the place to which the
+    state has moved; then this copy must not be used any more. `offset` is the difference between `version` and
+    `serial`.
     """
 
     lineage: str
@@ -211,7 +213,7 @@ class State:
 
     @property
     def version(self) -> int:
-        """Which version of its history it is: the serial counts the commits of one backend, this those of all."""
+        """The number of commits in this history, in all backends; the serial counts those of the present one."""
         return self.serial + self.offset
 
     @property
@@ -220,7 +222,7 @@ class State:
         return self.serial == 0
 
     def with_key(self, key: bytes) -> State:
-        """This state where the key for digests is `key`: digests that another one has made would call every value new."""
+        """Return this state with another key for digests, and without the digests that were made with the old key."""
         if key == self.secret_key:
             return self
         records = {address: replace(each, secrets={}) for address, each in self.records.items()}

@@ -1,7 +1,7 @@
-"""What one agent should be: the service's own properties as the files write them, and our lifecycle around them.
+"""The desired spec of one agent: the service's properties as the files write them, and our own lifecycle keys.
 
-Nothing here fills a default of the service into `properties`: the digest and the diff speak of what was
-written. Defaults of *ours* (lifecycle, the RTC uid) are filled where they are read.
+No default of the service is added to `properties`: digests and diffs cover exactly what was written. Defaults of *ours*
+(lifecycle, the RTC uid) are applied where they are read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOUR = 3600.0
 UID: Path = ("agent_rtc_uid",)
 
 
-# How late after its start an agent may be rotated at most, whatever the files say: the service ends it at 72 h.
+# The age in seconds before which every agent is rotated, even if the files say later: the service ends it at 72 h.
 LATEST_ROTATION = 70 * HOUR
 
 
@@ -41,10 +41,10 @@ class ReplaceOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """How one agent lives: durations in seconds; the service ends every agent at 72 h and every token at 24 h.
+    """The lifecycle keys of one agent. Durations in seconds; the service ends agents at 72 h and tokens at 24 h.
 
-    `protect` is None where the files do not say: then what was said last still holds. `rotate_spread` is the time
-    after `rotate_after` over which the rotations of a fleet are spread.
+    `protect` is None where the files do not say: then the record's protection stays. `rotate_spread` is the time after
+    `rotate_after` over which the rotations of a fleet are distributed.
     """
 
     rotate_after: float = 60 * HOUR
@@ -57,26 +57,26 @@ class Lifecycle:
     ignore_changes: tuple[Path, ...] = ()
 
     def rotates_at(self, share: float) -> float:
-        """The age in seconds at which an agent is rotated; `share` in [0, 1) is its place in the spread."""
+        """Return the age in seconds at which an agent is rotated; `share` in [0, 1) is its place in the spread."""
         return self.rotate_after + share * max(
             0.0, min(self.rotate_spread, LATEST_ROTATION - self.rotate_after)
         )
 
     def renews_at(self, share: float) -> float:
-        """The remaining life in seconds at which a token is renewed: in the sixth tenth of its life."""
+        """Return the remaining life in seconds at which a token is renewed: in the sixth tenth of its life."""
         return self.token_ttl * (0.5 - share / 10)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a join sends, as the files write it: references as text, without name, channel and token."""
+    """The body of a join as the files write it: references as text, without name, channel and token."""
 
     properties: Mapping[str, Tree]
     preset: str | None = None
     pipeline_id: str | None = None
 
     def tree(self) -> dict[str, Tree]:
-        """The body as one tree, absent parts left out; the paths of a diff are paths of this tree."""
+        """Return the body as one tree, absent parts left out; the paths of a diff are paths of this tree."""
         tree: dict[str, Tree] = {"properties": self.properties}
         if self.preset is not None:
             tree["preset"] = self.preset
@@ -86,19 +86,19 @@ class Body:
 
     @property
     def uid(self) -> str | None:
-        """The RTC uid that the files write, if they write one."""
+        """The RTC uid in the files, or None."""
         uid = self.properties.get("agent_rtc_uid")
         return uid if isinstance(uid, str) else None
 
 
 def body_digest(body: Body) -> str:
-    """The digest of a whole body as the files write it, in-place fields included."""
+    """Return the digest of a whole body as the files write it, in-place fields included."""
     return digest(body.tree(), size=16)
 
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """What the files ask of one address; `adopt` is the id of a running agent to take over."""
+    """What the files ask of one address; `adopt` is the id of a running agent to adopt."""
 
     address: Address
     body: Body
@@ -107,9 +107,9 @@ class AgentSpec:
     adopt: str | None = None
 
     def uid(self, owner: Owner, *, shifted: bool = False) -> str:
-        """The RTC uid of a new agent: the written one, else the address's own.
+        """Return the RTC uid of a new agent: the one in the files, else the address's own.
 
-        `shifted` gives its second one, for a seat beside the first.
+        `shifted` returns the address's second uid, for an agent that joins beside the first one.
         """
         if shifted:
             return default_uid(owner, replace(self.address, name=f"{self.address.name}~"))
@@ -120,9 +120,9 @@ class AgentSpec:
         return {}
 
     def revision(self, able: Capabilities, *, shifted: bool = False) -> str:
-        """The versioned digest of what only a join can set, ignored paths left out.
+        """Return the versioned digest of the join-only fields, ignored paths left out.
 
-        No read of the service tells an agent's uid, so an agent at a shifted one says so in its digest.
+        No read of the service returns an agent's uid, so the digest also covers whether the uid is the shifted one.
         """
         known = self._revisions.get((able.updatable, shifted))
         if known is None:
@@ -133,7 +133,7 @@ class AgentSpec:
 
 
 def join_only(body: Body, able: Capabilities, ignored: tuple[Path, ...] = ()) -> dict[str, Tree]:
-    """The part of a body that cannot change on a running agent, ignored paths left out."""
+    """Return the part of a body that cannot change on a running agent, ignored paths left out."""
     properties: Tree = body.properties
     for path in able.updatable:
         properties = without(properties, path)
@@ -145,5 +145,5 @@ def join_only(body: Body, able: Capabilities, ignored: tuple[Path, ...] = ()) ->
 
 
 def describe(path: Path) -> str:
-    """A path of a body as users know it: the paths below `properties` without that word."""
+    """Return a path of a body as the files write it: paths below `properties` without that word."""
     return dotted(path[1:] if path[:1] == ("properties",) and len(path) > 1 else path)

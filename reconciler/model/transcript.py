@@ -1,7 +1,7 @@
-"""What was said in a session: as the service tells it, and as lines of an archive that only grows.
+"""The transcript of a session, as the service returns it and as lines of an archive to which lines are only added.
 
-The service tells a running agent's last utterances only (`llm.max_history`), so that its window slides; turns are told of
-ended sessions for seven days (v2 API reference: "history", "turns").
+The service returns only a running agent's last utterances (`llm.max_history`), so it is a sliding window; it returns
+the turns of ended sessions for seven days (v2 API reference: "history", "turns").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One contribution; milliseconds since the session began, only known with a custom model."""
+    """One utterance; times in milliseconds since the session began, only known with a custom model."""
 
     role: str
     content: str
@@ -29,13 +29,13 @@ class Utterance:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from others: the turn, where the service numbers turns; else all of it."""
+        """The identity of an utterance: role and turn, where the service numbers turns, else role and text."""
         return (self.role, self.turn_id) if self.turn_id is not None else (self.role, self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was said, oldest first: at most as many contributions as the agent keeps (`llm.max_history`)."""
+    """What was said, oldest first: at most as many utterances as the agent keeps (`llm.max_history`)."""
 
     agent_id: str
     started_at: float
@@ -45,7 +45,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn: what began and ended it, when (epoch milliseconds), and how long an answer took."""
+    """One turn: what started and ended it, when (epoch milliseconds), and the latency of the answer."""
 
     turn_id: int
     began_by: str = ""
@@ -68,7 +68,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class EndOfSession:
-    """When a session ended (epoch seconds), and why."""
+    """The time (epoch seconds) and the cause of a session's end."""
 
     at: float
     cause: str
@@ -76,7 +76,7 @@ class EndOfSession:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedSession:
-    """Whose transcript an archive holds; `started_at` in epoch seconds."""
+    """The session whose transcript an archive holds; `started_at` in epoch seconds."""
 
     owner: Owner
     address: Address
@@ -87,7 +87,7 @@ class ArchivedSession:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What is known of a session at one instant (`at`, epoch seconds); `said` is the service's window."""
+    """What is known of a session at one time (`at`, epoch seconds); `said` is the service's window."""
 
     session: ArchivedSession
     at: float
@@ -97,9 +97,9 @@ class Transcript:
 
 
 def new_lines(archived: Sequence[Line], known: Transcript) -> Iterator[Line]:
-    """The lines that an archive lacks, in order: utterances without doubles, and a gap where the window has slid too far.
+    """Yield the lines to add to an archive, in order: new utterances, or a gap if the window has passed beyond them.
 
-    An utterance whose turn is archived with other words is written again, as a correction.
+    An utterance whose turn is archived with another text is written again, as a correction.
     """
     if not archived:
         yield _head(known.session)
@@ -135,7 +135,7 @@ def _head(session: ArchivedSession) -> Line:
 
 
 def _spoken(archived: Sequence[Line]) -> list[Utterance]:
-    """The archived utterances in order, each as last corrected."""
+    """Return the archived utterances in order, each as last corrected."""
     found: list[Utterance] = []
     places: dict[tuple[object, ...], int] = {}
     for line in archived:
@@ -151,10 +151,10 @@ def _spoken(archived: Sequence[Line]) -> list[Utterance]:
 
 
 def _overlap(before: Sequence[tuple[object, ...]], window: Sequence[tuple[object, ...]]) -> int:
-    """How many of the window's first utterances are the last ones before it.
+    """Return how many of the window's first utterances are the last ones of `before`.
 
-    The longest end of `before` with which the window begins, by the prefix function of Knuth, Morris and Pratt: the time
-    is linear. What is repeated word for word, and not numbered, is taken for the same.
+    This is the longest end of `before` with which the window begins, by the prefix function of Knuth, Morris and Pratt,
+    in linear time. Equal utterances without a turn number are taken for the same.
     """
     tail = before[-len(window) :] if window else ()
     joined = [*window, None, *tail]
@@ -173,6 +173,6 @@ def _utterance(line: Line) -> Utterance:
 
 
 def _given(part: Utterance | Turn) -> Line:
-    """What is known of a part, by the names of its fields."""
+    """Return the known fields of a part, by name."""
     values = {each.name: getattr(part, each.name) for each in fields(part)}
     return {name: value for name, value in values.items() if value not in (None, "")}

@@ -1,7 +1,7 @@
 """Plain JSON trees and the paths into them: the form in which `properties` are kept, compared and sent.
 
-A tree is made of dict, list, str, int, float, bool and None. Only questions about trees live here; no tree is
-ever changed in place.
+A tree is made of dict, list, str, int, float, bool and None. Only functions that read trees are here; no tree is ever
+changed in place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 class _Missing:
-    """The value at a path that does not exist."""
+    """The type of `MISSING`, the value at a path that does not exist."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -26,7 +26,7 @@ MISSING = _Missing()
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: `llm.system_messages[0].content`."""
+    """Return a path as users write it: `llm.system_messages[0].content`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -37,7 +37,7 @@ def dotted(path: Path) -> str:
 
 
 def value_at(tree: Tree, path: Path) -> Tree | _Missing:
-    """The value at a path, or MISSING."""
+    """Return the value at a path, or MISSING."""
     for part in path:
         if isinstance(part, str):
             if not isinstance(tree, Mapping) or part not in tree:
@@ -51,7 +51,7 @@ def value_at(tree: Tree, path: Path) -> Tree | _Missing:
 
 
 def is_deeper(tree: object, depth: int) -> bool:
-    """Whether dicts and lists are nested in more than so many levels; without recursion."""
+    """Return whether dicts and lists are nested in more than `depth` levels; without recursion."""
     level: list[object] = [tree]
     for _ in range(depth):
         below: list[object] = [
@@ -70,7 +70,7 @@ def _children(node: object) -> Iterable[object]:
 
 
 def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:
-    """Every leaf with its path, in the tree's own order; an empty container is a leaf."""
+    """Yield every leaf with its path, in the tree's own order; an empty container is a leaf."""
     if isinstance(tree, str) or not tree:
         yield path, tree
     elif isinstance(tree, Mapping):
@@ -84,9 +84,9 @@ def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:
 
 
 def without(tree: Tree, path: Path) -> Tree:
-    """A copy of the tree without the value at `path`; the same tree when there is nothing there.
+    """Return a copy of the tree without the value at `path`; the same tree when there is no value.
 
-    Mappings that become empty go too, so that ignoring the only key of a mapping leaves no trace of it.
+    Mappings that become empty are removed too, so that ignoring the only key of a mapping leaves no trace of it.
     """
     if not path or not isinstance(tree, Mapping) or path[0] not in tree:
         return tree
@@ -102,12 +102,12 @@ def without(tree: Tree, path: Path) -> Tree:
 
 
 def starts_with(path: Path, prefix: Path) -> bool:
-    """Whether `path` is `prefix` or lies below it."""
+    """Return whether `path` is `prefix` or lies below it."""
     return path[: len(prefix)] == prefix
 
 
 def parse_dotted(text: str) -> Path:
-    """The path that `dotted` would print as `text`; ValueError when it is malformed."""
+    """Return the path that `dotted` would print as `text`; raise ValueError when it is malformed."""
     if not text or text.startswith(".") or text.endswith(".") or ".." in text:
         raise ValueError(f"not a path: {text!r}")
     path: list[str | int] = []
@@ -120,7 +120,7 @@ def parse_dotted(text: str) -> Path:
 
 
 def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
-    """Every reference to a secret in a tree with its path, in the tree's order."""
+    """Yield every reference to a secret in a tree with its path, in the tree's order."""
     for path, value in leaves(tree):
         if isinstance(value, str) and MARK in value:
             for ref in references(value):

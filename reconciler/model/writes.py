@@ -1,7 +1,7 @@
-"""What can be written to the state, as values, and what each write makes of a state.
+"""The writes to the state, as values, and their effect on a state.
 
-Stores translate writes into their own form; whoever holds a state in memory folds them in with `absorb`, so that
-memory and disk cannot disagree about what a write means.
+Stores translate writes into their own form; a state in memory applies them with `absorb`, so that memory and disk
+cannot disagree about what a write means.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from reconciler.model.record import Entry, Foreign, Intent, Pins, Record, State
 
 @dataclass(frozen=True, slots=True)
 class PutRecord:
-    """Remember an applied agent, in place of what the address had."""
+    """Record an applied agent, in place of the address's earlier record."""
 
     record: Record
 
 
 @dataclass(frozen=True, slots=True)
 class DropRecord:
-    """Forget what an address had."""
+    """Drop the record of an address."""
 
     address: Address
 
 
 @dataclass(frozen=True, slots=True)
 class PutIntent:
-    """Note a call that is about to be made."""
+    """Note a call that is about to be sent."""
 
     intent: Intent
 
 
 @dataclass(frozen=True, slots=True)
 class DropIntent:
-    """The call's outcome is known."""
+    """Drop an intent, because the outcome of its call is known."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class PutGeneration:
-    """Remember the highest generation that an address has ever used."""
+    """Note the highest generation that an address has ever used."""
 
     address: Address
     generation: int
@@ -52,56 +52,56 @@ class PutGeneration:
 
 @dataclass(frozen=True, slots=True)
 class PutForeign:
-    """Remember a foreign agent, whose name never changes."""
+    """Note a foreign agent, whose name never changes."""
 
     foreign: Foreign
 
 
 @dataclass(frozen=True, slots=True)
 class DropForeign:
-    """A foreign agent is gone, or became ours."""
+    """Drop a foreign agent that has ended or became ours."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class PutReleased:
-    """Remember that `forget` released this agent: its name does not bring it back."""
+    """Note that `forget` released this agent: its name alone does not make it ours again."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DropReleased:
-    """A released agent is gone, or was adopted again."""
+    """Drop a released agent that has ended or was adopted again."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class PutPins:
-    """What the state belongs to."""
+    """Set the fleet, environment, service and App ID of the state."""
 
     pins: Pins
 
 
 @dataclass(frozen=True, slots=True)
 class PutApplying:
-    """The digest of the saved plan whose apply begins, or None where it has ended."""
+    """Set the digest of the saved plan whose apply begins, or None when it has ended."""
 
     digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class PutMoved:
-    """Where the state has moved to, or None where it is here (again)."""
+    """Set the place to which the state has moved, or None when it is here (again)."""
 
     place: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class GoOnAs:
-    """From this commit on it is another state that goes on here: its lineage, and by how much its versions are ahead."""
+    """Set lineage and offset: from this commit on another state's history goes on here."""
 
     lineage: str
     offset: int
@@ -109,7 +109,7 @@ class GoOnAs:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """A line for the history."""
+    """Add a line to the history."""
 
     entry: Entry
 
@@ -133,7 +133,7 @@ Write: TypeAlias = (
 
 
 def all_of(state: State) -> Iterator[Write]:
-    """The writes that make an empty state of the same lineage and serial equal to this one."""
+    """Yield the writes that make an empty state of the same lineage and serial equal to this one."""
     yield from map(PutRecord, state.records.values())
     yield from map(PutIntent, state.intents)
     yield from (PutGeneration(address, number) for address, number in state.generations.items())
@@ -150,7 +150,7 @@ def all_of(state: State) -> Iterator[Write]:
 
 
 def changes(before: State, after: State) -> Iterator[Write]:
-    """The writes that make a state equal to another one, lineage and version apart; a generation never goes back."""
+    """Yield the writes that make `before` equal to `after`, except lineage and version; generations never decrease."""
     for write in all_of(replace(after, offset=0)):
         if not isinstance(write, PutRecord) or before.records.get(write.record.address) != write.record:
             yield write
@@ -167,7 +167,7 @@ def changes(before: State, after: State) -> Iterator[Write]:
 
 @dataclass(slots=True)
 class StateView:
-    """A state that is being written: the same parts as `State`, open to change."""
+    """A state that is being written: the same parts as `State`, mutable."""
 
     lineage: str
     serial: int
@@ -217,7 +217,7 @@ class StateView:
         )
 
     def absorb(self, writes: Iterable[Write]) -> None:
-        """Fold writes in; the serial is the store's business."""
+        """Apply writes to this view; the serial is set by the store."""
         for write in writes:
             match write:
                 case PutRecord(record):

@@ -1,5 +1,5 @@
-"""Desired state x basis -> plan: pure decisions, as values.
+"""Compare the desired state with the basis and decide the plan: pure functions and values.
 
-Nothing here has an effect, prints, or knows where its inputs came from. What is decided here is what is shown,
-guarded, approved and applied.
+Nothing here has an effect, prints, or knows where its inputs came from. The same values are shown, guarded, approved
+and applied.
 """

@@ -1,7 +1,7 @@
-"""Which changes of a plan a review covers: what was reviewed, its rest, and what hangs up on nobody by surprise.
+"""Which changes of a plan a review covers: the reviewed ones, what is left of them, and some that end no conversation.
 
-A review is a plan of the same files, made without the service. By the time it is applied agents have ended, aged and been
-taken back, so some kinds of change may be added to it. Everything else is held, a hang-up above all.
+A review is a plan of the same files, made without the service. By the time it is applied agents have ended, aged or
+were taken back, so some kinds of change may be added to it. Every other change is held, above all one that hangs up.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from reconciler.plan.change import (
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What somebody has seen: the acts of each address, the paths at which it changes, the secrets of the danger lines.
+    """The content of a reviewed plan: the acts of each address, the paths that change, the secrets of its danger lines.
 
-    Each secret comes with its new host. A join shows all of its agent, so it has no paths.
+    Each secret comes with its new host. A join shows the whole agent, so it has no paths.
     """
 
     acts: Mapping[Address, frozenset[Action]] = field(default_factory=dict)
@@ -43,10 +43,10 @@ class Review:
     secrets: frozenset[tuple[str, str]] = frozenset()
 
     def covers(self, act: Act, ran: Container[Address]) -> bool:
-        """Whether an act may be done. `ran` are the addresses that have run under this state before.
+        """Return whether an act may be done. `ran` are the addresses that have run under this state before.
 
-        Nothing that ends an agent is covered unless that very act was reviewed, for the differences that it has now, or one
-        that it is the rest of; only a rotation is, because the service ends that agent in any case.
+        An act that ends an agent is covered only if the review has it, or an act that includes it, with the differences
+        that it has now. A rotation is always covered, because the service ends that agent in any case.
         """
         seen = self.acts.get(act.address, frozenset())
         if any(action_of(act) in _COVERED.get(each, ()) for each in seen) and self._shows(act, seen):
@@ -62,12 +62,12 @@ class Review:
                 return False
 
     def _shows(self, act: Act, seen: frozenset[Action]) -> bool:
-        """Whether the differences that an act settles were among those that were seen at its address."""
+        """Return whether the differences that an act applies were all shown in the review of its address."""
         match act:
             case Replace():
                 differs = {each.path for each in act.diffs if each.forces_replacement}
                 if act.reason.because is Because.FORCED and not differs:
-                    return False  # it is what the files say already
+                    return False  # the review's replacement was for other fields, and those are what runs already
             case Update() if seen.isdisjoint((Action.JOIN, Action.ADOPT)):
                 differs = {each.path for each in act.diffs}
             case _:
@@ -75,7 +75,7 @@ class Review:
         return differs <= self.paths.get(act.address, frozenset())
 
 
-# What an act that was reviewed may have become, or left to do, by the time it is done: never more than it ends itself.
+# What a reviewed act may have become, or have left to do, when it is applied: it never ends more than it did.
 _COVERED: Mapping[Action, frozenset[Action]] = {
     Action.JOIN: frozenset({Action.JOIN, Action.UPDATE}),
     Action.UPDATE: frozenset({Action.UPDATE}),
@@ -87,7 +87,7 @@ _COVERED: Mapping[Action, frozenset[Action]] = {
 
 
 def review_of(changes: Iterable[Change], secrets: Iterable[tuple[str, str]] = ()) -> Review:
-    """The review of a plan's changes. What is held counts where time alone lifts the hold, since it was shown as to come."""
+    """Return the review of a plan's changes. A hold with an end time counts: its act was shown as about to follow."""
     acts: dict[Address, frozenset[Action]] = {}
     paths: dict[Address, frozenset[Path]] = {}
     for change in changes:
@@ -102,7 +102,7 @@ def review_of(changes: Iterable[Change], secrets: Iterable[tuple[str, str]] = ()
 def hold_unreviewed(
     changes: tuple[Change, ...], review: Review | None, ran: Container[Address]
 ) -> tuple[Change, ...]:
-    """The changes of one address, or their holds: where one of them was not reviewed none is made, but for what time asks."""
+    """Return an address's changes, all but renewals and rotations held if the review does not cover one of them."""
     if review is None or all(isinstance(each, (Hold, Keep)) or review.covers(each, ran) for each in changes):
         return changes
     return tuple(

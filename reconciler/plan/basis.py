@@ -1,4 +1,4 @@
-"""What is, and what we remember, at one moment: the ground that a plan stands on."""
+"""The basis of a plan: the recorded and the observed state at one moment, and which of the observed agents are ours."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from reconciler.model.record import State
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The recorded and the observed state. `now` in epoch seconds.
+    """The recorded and the observed state. `now` is in epoch seconds.
 
-    `live` are all agents of the App ID that are not terminal, those that are stopping included, each with its
-    name. `ended` are the agents of records and intents that are proven gone: with what the service last said of
-    them, or None where it does not know them any more. `channels` places foreign agents where that is known. `grace` is
-    how long the service may still execute a call that nobody answered, and how far a list may lag behind, seconds.
+    `live` are all agents of the App ID that have not ended, also those that are stopping, each with its name. `ended`
+    are the agents of records and intents that are proven gone: as the service last described them, or None where it
+    does not know them any more. `channels` are the channels of foreign agents, as far as they are known. `grace` is how
+    long the service may still execute a call that got no answer, and how far a list may lag behind, in seconds.
     """
 
     owner: Owner
@@ -33,7 +33,7 @@ class Basis:
 
 
 def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
-    """The test for being ours: a queried name with our owner mark, or the id and name of an adopted agent's record.
+    """Return the test for being ours: the agent's name bears our owner mark, or it is recorded as adopted by this name.
 
     Any other record proves nothing, because every agent that we start bears the owner mark in its name.
     """

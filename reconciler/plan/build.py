@@ -1,4 +1,4 @@
-"""Desired fleet x basis -> the plan: a value that is shown, guarded, approved and applied, and knows no client."""
+"""Build a plan from a desired fleet and a basis: a value that is shown, guarded, approved and applied."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ from reconciler.plan.selection import Selection, check_selectors, matching_any
 
 @dataclass(frozen=True, slots=True)
 class Unmanaged:
-    """A foreign agent: `channel` where it is known."""
+    """A foreign agent in a channel of ours. `channel` is None where it is not known."""
 
     agent: ObservedAgent
     channel: str | None = None
@@ -71,7 +71,7 @@ class Unmanaged:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Paths of a running agent at which the files say otherwise, and are ignored until its next join."""
+    """The ignored paths at which a running agent differs from the files; its next join sends the files' values."""
 
     address: Address
     paths: tuple[Path, ...]
@@ -79,14 +79,14 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done, in the order of the addresses, and on what ground.
+    """All changes in the order of their addresses, with what was compared and what refuses or warns.
 
-    `interrupted` counts open intents of an earlier run that an apply settles on the way. `elsewhere` counts
-    foreign agents whose channel is not one of ours. `new_secrets` are references with new values behind them, and
-    the number of agents that still have the old one, where that was asked. `ignored` is what the files say otherwise
-    than running agents are, and nobody asks for as long as they run. `thawed` are the changes that a freeze would hold,
-    were it not overridden in this run. `against` says in words what the fleet was compared with where the service was not
-    asked; `approval` is then the token by which an apply is bound to this plan, or `no_approval` says why there is none.
+    `interrupted` counts open intents of an earlier run that an apply settles. `elsewhere` counts foreign agents that
+    are not known to run in a channel of ours. `new_secrets` are references whose values have changed, each with the
+    number of agents that still have the old value, if that was asked for. `ignored` are the ignored paths at which
+    running agents differ from the files. `thawed` are the changes that a freeze would hold if this run did not override
+    it. `against` names what the fleet was compared with where the service was not asked; then `approval` is the token
+    that binds an apply to this plan, or `no_approval` says why there is none.
     """
 
     owner: Owner
@@ -109,17 +109,17 @@ class Plan:
 
     @property
     def pending(self) -> tuple[Change, ...]:
-        """What is not in sync, holds included."""
+        """The changes of all addresses that are not in sync, holds included."""
         return tuple(each for each in self.changes if not isinstance(each, Keep))
 
     @property
     def acts(self) -> tuple[Change, ...]:
-        """What an apply will really do."""
+        """The changes that an apply makes: pending ones that are not held."""
         return tuple(each for each in self.pending if action_of(each) is not Action.HOLD)
 
     @property
     def ended(self) -> tuple[Change, ...]:
-        """The acts that end a running agent, and so the conversation that it may be having."""
+        """The acts that end a running agent, and with it a conversation that it may be having."""
         return tuple(each for each in self.acts if ends_conversation(each))
 
     def count(self, action: Action) -> int:
@@ -127,15 +127,15 @@ class Plan:
 
     @property
     def rows(self) -> frozenset[tuple[str, str]]:
-        """What an apply will really do, as (action, address)."""
+        """The acts, as (action, address)."""
         return frozenset((action_of(each).value, str(each.address)) for each in self.acts)
 
     @property
     def digest(self) -> str:
-        """What was approved: the files and the decided changes.
+        """The digest of what is approved: the files and the decided changes.
 
-        Not the state's serial, unmanaged agents or renewals that fall due: a reviewed plan stays valid until
-        something that matters moves.
+        The state's serial, unmanaged agents and renewals that fall due are left out, so that a reviewed plan stays
+        valid until something changes that a reviewer has to see.
         """
         rows = [_decided(each) for each in self.pending if not isinstance(each, Renew)]
         return digest({"files": self.fleet_digest, "owner": str(self.owner), "changes": rows}, size=32)
@@ -169,12 +169,10 @@ def build_plan(
     allow_empty: bool = False,
     destroying: bool = False,
 ) -> Plan:
-    """The plan that brings the basis to the desired fleet, or ends the fleet (`destroying`).
+    """Return the plan that brings the basis to the desired fleet, or ends the fleet (`destroying`).
 
-    Pure: the same inputs give the same plan.
-
-    Raises `Refused` for a fleet without agents (unless `allow_empty`) and `UsageError` for a selector
-    that matches nothing.
+    Pure: the same inputs give the same plan. Raises `Refused` for a fleet without agents (unless `allow_empty`), and
+    `UsageError` for a selector that matches nothing.
     """
     if not fleet.agents and not allow_empty:
         raise Refused(
@@ -208,6 +206,7 @@ def build_plan(
             first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
             decided.append((facts, first))
             more[facts.address] = tuple(others)
+    # After the decisions, because the limit counts the rotations of the whole fleet.
     postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
@@ -224,6 +223,7 @@ def build_plan(
 
     decided = [(facts, frozen(change)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]
+    # Over the whole plan: whether a host is new for a secret depends on all other agents.
     risky = dangers(pending, basis, policy) if pending else ()
     changes: list[Change] = []
     for facts, change in decided:
@@ -243,14 +243,14 @@ def build_plan(
 
 
 def _is_begun(change: Change, leaving: set[str]) -> bool:
-    """Whether a double was told to leave by a run that was not finished: the rest of a replacement, and no new change."""
+    """Return whether a duplicate was told to leave by an earlier run: that leave is finished, and is no new change."""
     if not isinstance(change, Leave) or change.reason.because is not Because.DUPLICATE:
         return False
     return change.target.agent_id in leaving
 
 
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
-    """The warning that an agent which the files adopt has ended, so that `adopt` asks for nothing any more."""
+    """Return a warning if the agent that `adopt` in the files names does not run any more, else None."""
     want, record = facts.want, facts.record
     if want is None or want.adopt is None or facts.adoptee is not None:
         return None
@@ -264,7 +264,7 @@ def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
 
 
 def _ignored(facts: Facts, change: Change) -> Ignored | None:
-    """The ignored paths at which a kept agent differs from the files, or None; a replacement shows them as its own."""
+    """Return the ignored paths at which a kept agent differs from the files, or None. A replacement shows its own."""
     act = act_of(change)
     if not isinstance(act, (Keep, Update, Renew, Adopt)) or act.target.record is None:
         return None
@@ -272,7 +272,7 @@ def _ignored(facts: Facts, change: Change) -> Ignored | None:
     return Ignored(facts.address, tuple(row.path for row in rows)) if rows else None
 
 
-# What stays open by itself until its time is over.
+# Intents that no apply settles: each ends when its time is over.
 _NOTES = frozenset({Operation.LATE_COPY, Operation.REFUSED})
 
 
@@ -289,7 +289,7 @@ def _assemble(
     risks = refusing(risky, policy)
     refused += (each for each in (allowed_dangers(risks), forbidden_dangers(risks)) if each is not None)
     channels = {address.channel for address in fleet.agents}
-    # What the files adopt where it runs is listed as that change, not as an agent that somebody may adopt.
+    # An agent that the files adopt is listed as that change, not as an unmanaged agent.
     adopted = {(spec.adopt, address.channel) for address, spec in fleet.agents.items() if spec.adopt}
     foreign = [
         each

@@ -1,7 +1,6 @@
-"""One planned act on one address: a sum type, in which a change that cannot be cannot be written.
+"""One planned act on one address, as a sum type that has no value for an impossible change.
 
-`Reason` is for people and for counting; nothing decides by its text. What each change does to the service is
-said by `plan.steps`.
+`Reason` is for people and for counting; nothing is decided by its text. The steps of each change are in `plan.steps`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from reconciler.plan.diff import FieldDiff
 
 
 class Because(StrEnum):
-    """Why a change is planned or held; the words are part of the JSON plan."""
+    """The reasons for which a change is planned or held; the values are part of the JSON plan."""
 
     NEW = "new"
     RENAMED = "renamed"
@@ -63,7 +62,7 @@ class Because(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why, as a stable word and as a sentence's end; free of clocks, so that two plans are the same bytes."""
+    """The reason for a change, as a stable word and as text; without the time, so that two plans are the same bytes."""
 
     because: Because
     text: str
@@ -71,9 +70,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The running agent that a change touches, and what we remember of it.
+    """The running agent that a change touches, with its record.
 
-    `record` is None when it was found by its name alone. `uid` is the RTC uid it was joined with, as far as known.
+    `record` is None when it was found by its name alone. `uid` is the RTC uid it was joined with, as far as it is
+    known.
     """
 
     agent: ObservedAgent
@@ -91,9 +91,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Start an agent; `awaits` are stopping agents whose end comes first.
+    """Start an agent; `awaits` are the stopping agents whose end must come first.
 
-    `formerly` is the earlier address that still has the record of its predecessor, which has ended.
+    `formerly` is the earlier address that still has the record of the predecessor, which has ended.
     """
 
     address: Address
@@ -106,7 +106,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Change a running agent in place: complete values by path; none when only the record changes."""
+    """Change a running agent in place: complete values by path; empty when only the record changes."""
 
     address: Address
     spec: AgentSpec
@@ -118,7 +118,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Give a running agent a new token. `rejoins` is False where the files do not want it: once gone, it stays so."""
+    """Give a running agent a new token. `rejoins` is False if the files do not declare it: no other one is started."""
 
     address: Address
     spec: AgentSpec
@@ -160,7 +160,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Take a running agent into the state without touching the conversation; in-place values are sent once."""
+    """Record a running agent without touching its conversation; values that change in place are sent once."""
 
     address: Address
     spec: AgentSpec
@@ -180,7 +180,7 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Nothing to do: what runs is what is wanted."""
+    """Nothing to do: the running agent is as the files want it."""
 
     address: Address
     spec: AgentSpec
@@ -193,7 +193,7 @@ Act: TypeAlias = Join | Update | Renew | Replace | Rotate | Leave | Adopt | Forg
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A change that is shown and not made, and why; `until` (epoch seconds) where time alone lifts it."""
+    """A change that is shown with its reason and not made; `until` (epoch seconds) if the hold ends by time alone."""
 
     change: Act
     reason: Reason
@@ -208,7 +208,7 @@ Change: TypeAlias = Act | Hold | Keep
 
 
 class Action(StrEnum):
-    """The words for changes, as users read and select them."""
+    """The names of changes that users read and select."""
 
     JOIN = "join"
     UPDATE = "update"
@@ -237,34 +237,34 @@ _ACTIONS: Mapping[type, Action] = {
 
 
 def action_of(change: Change) -> Action:
-    """The word for a change."""
+    """Return the name of a change."""
     return _ACTIONS[type(change)]
 
 
 def act_of(change: Change) -> Act | Keep:
-    """The act of a change, also where it is held."""
+    """Return the act of a change, also if it is held."""
     return change.change if isinstance(change, Hold) else change
 
 
 def spec_of(change: Change) -> AgentSpec | None:
-    """The spec that a change brings about, if it leaves an agent behind."""
+    """Return the spec of the agent that runs after a change, or None if none does."""
     act = act_of(change)
     return None if isinstance(act, (Leave, Forget)) else act.spec
 
 
 def target_of(change: Change) -> Target | None:
-    """The running agent that a change touches, if any."""
+    """Return the running agent that a change touches, or None."""
     act = act_of(change)
     return None if isinstance(act, (Join, Forget)) else act.target
 
 
 def diffs_of(change: Change) -> tuple[FieldDiff, ...]:
-    """The field differences that a change settles."""
+    """Return the field differences that a change applies."""
     act = act_of(change)
     return act.diffs if isinstance(act, (Update, Replace, Rotate)) else ()
 
 
 def order_of(change: Change) -> tuple[Address, str, str]:
-    """The key by which changes are sorted: address, kind of act, and agent where several leave one address."""
+    """Return the key by which changes are sorted: address, kind of act, and agent where several leave one address."""
     target = target_of(change)
     return (change.address, action_of(act_of(change)).value, target.agent_id if target else "")

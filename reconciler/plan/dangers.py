@@ -1,6 +1,6 @@
-"""Secrets that would start to go to other hosts than today: found over a whole plan, refused until somebody allows it.
+"""Dangers: secrets that would start to go to other hosts than today, which refuse an apply until they are allowed.
 
-A secret's destination is part of the secret: whoever can change an address in the files could have it sent anywhere.
+They are found over a whole plan. Without this check, a change of a URL in the files could send a secret anywhere.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from reconciler.plan.guard import Policy, Refusal
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """A secret that starts to go to another host than any before; `held` where the changes that would send it are held.
+    """A secret that would go to a host that does not get it today. `held`: only changes that are held would send it.
 
-    `forbidden` where the team's policy does not list the host, also where the secret goes there already.
+    `forbidden`: the team's policy does not list the host; also where the secret goes there already.
     """
 
     reference: str
@@ -48,14 +48,14 @@ class Danger:
 
     @property
     def is_open(self) -> bool:
-        """Whether the secret may not go there as things stand, although a change would send it."""
+        """Whether a change would send the secret to the host and that is not allowed."""
         return not self.held and (self.forbidden or not self.allowed)
 
 
 def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
-    """The secrets that changes would send elsewhere than before, or to hosts that the team's policy does not list.
+    """Return the secrets that changes would send to other hosts than today, or to hosts not in the team's policy.
 
-    What the policy lists is allowed: a pull request cannot have added it.
+    A host that the policy lists is allowed, because a pull request cannot have added it.
     """
     changes = tuple(changes)
     found = {(each.reference, each.host): each for each in _elsewhere(changes, basis, policy)}
@@ -75,11 +75,12 @@ def dangers(changes: Iterable[Change], basis: Basis, policy: Policy) -> tuple[Da
 
 
 def _elsewhere(changes: tuple[Change, ...], basis: Basis, policy: Policy) -> tuple[Danger, ...]:
-    """The references whose value a change would send to a host that does not get it from any agent of today.
+    """Return the references whose value a change would send to a host that does not get it from any agent of today.
 
-    A reference that nobody uses yet may go where some secret goes already, and to its vendor's own address. Without
-    any record of where secrets go there is nothing to compare with, so no danger is reported: at a first apply, or after
-    a lost state with which no agent agrees any more. All records are read only when some change sends what its own record does not.
+    A reference that no agent uses yet may go to a host that gets some secret already, and to its vendor's own address.
+    Without any record of where secrets go there is nothing to compare with, so no danger is reported: at a first apply,
+    or when the state was lost and no running agent agrees with the files. Only when a change sends what its own record
+    does not are all records read.
     """
     records = basis.state.records
     if not records and not any(isinstance(each, Adopt) for each in changes):
@@ -114,13 +115,13 @@ def _is_of_a_vendor(host: str) -> bool:
 
 
 def hosts_of(bodies: Iterable[Body]) -> dict[str, set[str]]:
-    """Reference -> the hosts that its value is sent to when these bodies are joined."""
+    """Return the hosts that each reference's value is sent to when these bodies are joined."""
     return _destinations(map(_Sight, bodies))
 
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
-    """What is looked at of a body: all of it, what stands at some paths, or (`inside` is False) everything else."""
+    """The part of a body that is looked at: all of it, the values at some paths, or (`inside` is False) all others."""
 
     body: Body
     paths: frozenset[Path] | None = None
@@ -134,7 +135,7 @@ _NOTHING: Final = _Sight(Body({}))
 
 
 def _sent(change: Change) -> _Sight:
-    """What a change sends. Of an agent that is taken back only what is in place is sent; of a renewal, a token."""
+    """Return the part of a body that a change sends: of an adopted agent the in-place values, of a renewal nothing."""
     match change:
         case Join() | Update() | Replace() | Rotate():
             return _Sight(change.spec.body)
@@ -145,14 +146,14 @@ def _sent(change: Change) -> _Sight:
 
 
 def _proven(change: Change) -> _Sight:
-    """What an unrecorded agent was started with, as far as the digest in its name proves it."""
+    """Return what an unrecorded agent was started with: the values that the digest in its name proves."""
     if isinstance(change, Adopt) and change.target.record is None:
         return _Sight(change.spec.body, frozenset(change.values), inside=False)
     return _NOTHING
 
 
 def _destinations(sights: Iterable[_Sight]) -> dict[str, set[str]]:
-    """Reference -> hosts that its value is sent to. Equal subtrees are looked at once."""
+    """Return the hosts that each reference's value is sent to. A subtree that several bodies share is read once."""
     found: dict[str, set[str]] = defaultdict(set)
     seen: set[tuple[int, frozenset[Path] | None, bool]] = set()
     keep: list[object] = []
@@ -166,16 +167,16 @@ def _destinations(sights: Iterable[_Sight]) -> dict[str, set[str]]:
             keep.append(subtree)
             for path, reference in tree_references(subtree):
                 if sight.shows((part, *path)):
-                    # Where several addresses may govern it, it goes to each of them.
+                    # Where several URLs may decide its host, it counts as going to each of them.
                     found[reference.source].update(secret_destination((part, *path), properties).split(", "))
     return found
 
 
 def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> Change:
-    """The change, or its hold where it would send a secret to a host of danger, and that does not refuse the whole run.
+    """Return the change, held if it would send a secret to a host of an open danger that does not refuse the whole run.
 
-    A run that does only some kinds (`only`) keeps agents alive: what one address would do must not keep it from the
-    others. Nor must a danger that nobody has reviewed keep what was reviewed.
+    A run of only some kinds (`only`) keeps agents alive: one address must not stop it for all others. And a danger that
+    was not in the review must not stop the changes that were.
     """
     open_ones = {(each.reference, each.host) for each in found if each.is_open}
     pairs = open_ones - {(each.reference, each.host) for each in refusing(found, policy)}
@@ -192,13 +193,13 @@ def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> C
 
 
 def sent_to(change: Change) -> frozenset[tuple[str, str]]:
-    """The secrets that a change sends, also where it is held, each with a host that it goes to."""
+    """Return the secrets that a change would send, also while it is held, each with a host that it goes to."""
     found = _destinations([_sent(act_of(change))])
     return frozenset((name, host) for name, hosts in found.items() for host in hosts)
 
 
 def refusing(found: Iterable[Danger], policy: Policy) -> tuple[Danger, ...]:
-    """The dangers that refuse the whole run: all, those of a review where there is one, none under `only`."""
+    """Return the dangers that refuse the whole run: all of them; with a review only its own; under `only` none."""
     if policy.only is not None:
         return ()
     review = policy.review
@@ -206,7 +207,7 @@ def refusing(found: Iterable[Danger], policy: Policy) -> tuple[Danger, ...]:
 
 
 def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:
-    """The refusal of an apply that would send a secret to a host nobody has approved, if any."""
+    """Return the refusal for secrets that would go to a host that was not allowed, or None."""
     open_ones = [each for each in found if each.is_open and not each.forbidden]
     if not open_ones:
         return None
@@ -217,7 +218,7 @@ def allowed_dangers(found: Iterable[Danger]) -> Refusal | None:
 
 
 def forbidden_dangers(found: Iterable[Danger]) -> Refusal | None:
-    """The refusal of an apply that would send a secret to a host that the team's policy does not list, if any."""
+    """Return the refusal for secrets that would go to a host that the team's policy does not list, or None."""
     hosts = sorted({each.host for each in found if each.is_open and each.forbidden})
     if not hosts:
         return None

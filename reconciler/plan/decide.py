@@ -1,7 +1,7 @@
-"""One address: what is wanted, known and running -> the one change it needs. Total, and free of effects.
+"""Decide for one address, from its spec, its record and its agents, the one change that it needs. Pure and total.
 
-The table of the house (README, "How it works") in code. Policy that needs the whole fleet (limits, selections)
-is in `guard`; this is what the facts of one address ask for, with its own protections.
+This is the table of README, "How it works", as code. It includes the protection of the address itself; what needs the
+whole fleet (limits, selections) is in `guard`.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ CHANNEL: Path = ("channel",)
 
 
 def decide(facts: Facts) -> Change | None:
-    """The change that one address needs, or None when there is neither wish, nor memory, nor agent.
+    """Return the change that one address needs; None when there is neither a spec, nor a record, nor an agent.
 
-    Where the files do not say `protect`, the record's protection goes on: deleting the line does not lift it.
+    Where the files do not say `protect`, the record's protection stays: deleting the line does not lift it.
     """
     if facts.want is not None and facts.want.lifecycle.protect is None:
         remembered = facts.record is not None and facts.record.protect
@@ -61,14 +61,14 @@ def decide(facts: Facts) -> Change | None:
 
 
 def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
-    """The renewal of an agent whose change is held, or None: a hold must not let a token run out."""
+    """Return the renewal of an agent whose change is held, or None: its token must not run out during a hold."""
     if not isinstance(change, Hold) or isinstance(change.change, Renew):
         return None
     record = facts.record
     running = next((each for each in facts.running if record and each.agent_id == record.agent_id), None)
     if record is None or running is None or facts.found_at is not None:
         return None
-    # A protected agent without a block in the files goes on with what its record says.
+    # For a protected agent that the files do not declare, the record is the spec.
     spec = facts.want or AgentSpec(facts.address, record.body, Lifecycle(protect=record.protect))
     if not token_is_due(record, spec.lifecycle, facts.now):
         return None
@@ -78,7 +78,7 @@ def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
 
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
-    """The leaves of all agents but the kept one at an address; held where the address is not known to be ours."""
+    """Return the leaves of all agents at an address but the kept one; held if files and state do not have it."""
     reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
     leaves = tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
     if facts.want is None and facts.record is None and not facts.destroying:
@@ -106,7 +106,7 @@ def _started_or_changed(facts: Facts, want: AgentSpec) -> Change:
 
 
 def _adoption(facts: Facts, want: AgentSpec, adoptee: Adoptee) -> Change:
-    """Adopt the agent that the files name, or hold that until it is true and possible."""
+    """Return the adoption of the agent that the files name, held while this address may not adopt it."""
     agent = adoptee.agent
     values = _sendable(want, facts.able)
     reason = Reason(Because.ADOPT_DECLARED, f"the files adopt it (adopt: {agent.agent_id})")
@@ -115,7 +115,7 @@ def _adoption(facts: Facts, want: AgentSpec, adoptee: Adoptee) -> Change:
 
 
 def _uid_by_name(facts: Facts, want: AgentSpec, agent: ObservedAgent) -> str:
-    """The uid of an agent that is known by its name alone: the digest in it tells whether it was shifted."""
+    """Return the uid of an agent without a record: the digest in its name shows whether the uid was shifted."""
     home = replace(want, address=_home(facts))
     parsed = agent.parsed
     shifted = parsed is not None and parsed.revision == home.revision(facts.able, shifted=True)
@@ -132,11 +132,12 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
 
 
 def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
-    """Ours by its name, without a record: the digest in the name says whether it is what the files want."""
+    """Return the change for an agent of ours without a record, by comparing the digest in its name with the files."""
     parsed = target.agent.parsed
     revision = parsed.revision if parsed else ""
     if facts.forced:
         return unless_protected(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
+    # Digests of different versions cannot be compared, so it is not known whether a replacement is needed.
     if revision[:1] != REVISION_VERSION:
         text = "it was started by another version of reconciler, whose digest cannot be compared"
         return Hold(Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target), _AS_IS)
@@ -156,7 +157,7 @@ _AS_IS = Reason(Because.OTHER_VERSION, "`apply --replace` replaces it all the sa
 
 
 def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> Change:
-    """Recorded and running: the record says what it has."""
+    """Return the change for an agent that runs and has a record; the record says what the agent was given."""
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
     age, life = facts.now - target.agent.started_at, facts.able.lifetime(record.body.properties)
@@ -211,19 +212,19 @@ _IN_SYNC = Reason(Because.IN_SYNC, "in sync")
 
 
 def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
-    """Whether a token is renewed now: at its agent's place in the sixth tenth of its life, or if its end is unknown."""
+    """Return whether a token is renewed now: its end is unknown, or it is in the sixth tenth of its life."""
     if record.token_expires_at is None:
         return True
     return record.token_expires_at - now <= lifecycle.renews_at(record.share)
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
-    """The differences that matter, each marked with whether it needs a new agent; ignored paths left out."""
+    """Return the differences that are not ignored, each marked with whether it needs a new agent."""
     rows: list[FieldDiff] = []
     home = _home(facts)
     if home.channel != facts.address.channel:
         rows.append(FieldDiff(CHANNEL, home.channel, facts.address.channel, forces_replacement=True))
-    # An agent whose uid the files leave open keeps the one it has, also when it was renamed.
+    # An agent for which the files give no uid keeps the one that it has, also after a rename.
     uid = want.body.uid or (record.uid if record.body.uid is None else want.uid(facts.owner))
     if uid != record.uid:
         rows.append(FieldDiff(("properties", *UID), record.uid, uid, forces_replacement=True))
@@ -237,7 +238,7 @@ def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ..
 
 
 def ignored_diffs(want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
-    """The differences at ignored paths: neither compared nor sent as long as the agent runs, and sent at the next join."""
+    """Return the differences at ignored paths: not compared or sent while the agent runs, but sent by the next join."""
     if not want.lifecycle.ignore_changes or record.body == want.body:
         return ()
     rows = field_diffs(record.body.tree(), want.body.tree())
@@ -245,7 +246,7 @@ def ignored_diffs(want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:
 
 
 def _marked(row: FieldDiff, able: Capabilities) -> FieldDiff:
-    """A difference with its verdict: below an updatable value it is in place, unless that value goes away."""
+    """Return a difference, marked as forcing a replacement unless it is below an updatable value that stays present."""
     prefix = able.updatable_prefix(row.path[1:]) if row.path[:1] == ("properties",) else None
     goes_away = prefix is not None and row.after is ABSENT and row.path[1:] == prefix
     if prefix is not None and not goes_away:
@@ -267,19 +268,19 @@ def _is_ignored(path: Path, lifecycle: Lifecycle) -> bool:
 
 
 def _sendable(want: AgentSpec, able: Capabilities) -> dict[Path, Tree]:
-    """Every in-place value of a spec that is not ignored."""
+    """Return all values of a spec that change in place and are not ignored, by path."""
     values = able.in_place(want.body.properties)
     return {path: value for path, value in values.items() if not _is_ignored(path, want.lifecycle)}
 
 
 def _changed(want: AgentSpec, record: Record, able: Capabilities) -> dict[Path, Tree]:
-    """The in-place values that differ from what was last applied, each whole."""
+    """Return the in-place values that differ from those last applied, each complete."""
     known: Tree = record.body.properties
     return {path: value for path, value in _sendable(want, able).items() if value_at(known, path) != value}
 
 
 def _home(facts: Facts) -> Address:
-    """The address under which the running agent was started."""
+    """Return the address under which the running agent was started."""
     return facts.found_at or facts.address
 
 

@@ -1,7 +1,7 @@
-"""Two bodies -> the field differences between them.
+"""Compare two bodies and list the field differences between them.
 
-Mappings are compared key by key, and equal values are never entered: a fleet is mostly equal. Only lists that
-differ reach deepdiff, which aligns them as people would and costs milliseconds.
+Mappings are compared key by key, and equal values are skipped, since most of a fleet is equal. Only lists that differ
+are given to deepdiff, which aligns their items and takes milliseconds.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from reconciler.model.fingerprint import digest
 from reconciler.model.tree import MISSING, Path, Tree, value_at
 
-# Longer texts are compared by digest: deepdiff would run a line diff that nobody looks at.
+# Longer texts are compared by their digest: deepdiff would compute a line diff that is not used.
 _LONG_TEXT = 120
 
 
 class Absent:
-    """The side of a difference on which there is no value."""
+    """The type of `ABSENT`, the side of a difference that has no value."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ ABSENT = Absent()
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """One difference: `path` in the body's tree, and whether it forces a new agent."""
+    """One difference: its path in the body's tree, both values, and whether it needs a new agent."""
 
     path: Path
     before: Tree | Absent
@@ -39,7 +39,7 @@ class FieldDiff:
 
 
 def field_diffs(before: Tree, after: Tree) -> tuple[FieldDiff, ...]:
-    """Every difference of two trees, in the order of their paths; empty when they are equal."""
+    """Return every difference of two trees, in the order of their paths; empty when they are equal."""
     return tuple(sorted(_rows((), before, after), key=_order))
 
 

@@ -1,7 +1,7 @@
-"""When the decision on an address may change by the clock alone: until then, nobody needs to decide again.
+"""The next time at which the decision on an address may change by the clock alone; until then it need not be repeated.
 
 The law: for every time t from `facts.now` until `due(facts).at`, the facts at t get the same decision as the facts now.
-So all that is decided by a time has its line in `_moments`.
+So everything that is decided by a time has its line in `_moments`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.plan.intents import WELL, refused_until
 
 @dataclass(frozen=True, slots=True, order=True)
 class Due:
-    """The time (epoch seconds) from which an address has to be decided again, and what falls due then."""
+    """The time (epoch seconds) from which an address must be decided again, and the reason."""
 
     at: float
     address: Address
@@ -29,7 +29,7 @@ class Due:
 
 
 def due(facts: Facts) -> Due | None:
-    """The next moment of one address; None where nothing about it ever changes by the clock."""
+    """Return the next time of one address; None if its decision never changes by the clock."""
     coming = ((at, why) for at, why in _moments(facts) if at > facts.now)
     first = min(coming, default=None)
     return None if first is None else Due(first[0], facts.address, first[1])

@@ -1,4 +1,4 @@
-"""Why an address has no running agent: the service's own words for an end, and what they are known to mean."""
+"""The reason why an address has no running agent, from the service's message and what it is known to mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.plan.facts import Facts
 
 
 def why_absent(facts: Facts) -> Reason:
-    """The reason for a join: the address is new, or what became of its agent."""
+    """Return the reason for a join: the address is new, or how its agent ended."""
     if facts.record is None:
         return Reason(Because.NEW, "it is new")
     ended = facts.ended
@@ -24,7 +24,7 @@ def why_absent(facts: Facts) -> Reason:
 
 
 def _why_ended(able: Capabilities, ended: ObservedAgent) -> Reason:
-    """Why an agent has ended: the service's own words, and what they are known to mean."""
+    """Return why an agent has ended: a known kind of end, or the service's message with advice."""
     end = able.end_of(ended.message)
     if end.kind in _ENDS:
         return Reason(*_ENDS[end.kind])

@@ -1,7 +1,7 @@
-"""The basis, sorted by address: which records and agents belong to which wish.
+"""Sort the basis by address: which spec, record and agents belong together.
 
-Addresses are found by hashing: those that the files name now, those under `previously`, and those recorded. An
-agent of ours whose address nobody knows any more gets a stand-in address, so that it is listed and never lost.
+Addresses are found by the digest in an agent's name: those that the files declare now, those under `previously`, and
+recorded ones. An agent of ours with any other digest gets a stand-in address, so that it is listed and never lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNKNOWN_CHANNEL = "?"
 
 @dataclass(frozen=True, slots=True)
 class Adoptee:
-    """A running agent that an address is told to adopt: its channel where that is known, and whose it is already."""
+    """A running agent that the files tell an address to adopt: its channel and its record, as far as they are known."""
 
     agent: ObservedAgent
     channel: str | None = None
@@ -35,17 +35,16 @@ class Adoptee:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that matters for one address. `now` in epoch seconds.
+    """Everything that decides about one address. `now` is in epoch seconds.
 
-    `running` are the live agents that are ours at this address, the recorded one first, then the oldest that
-    runs; `stopping` those whose end is awaited; `ended` is what the service last said of the recorded agent.
-    `found_at` is the address under which the agent is known, when that is an earlier one of the same agent.
-    `strangers` are the foreign agents beside which a join would be the first one: those that run in its channel. Where
-    the address has run under this state before, only agents that `forget` released are among them. `adoptee` is the
-    running agent that the files tell this address to adopt, unless it is its own already. `foreign` are all foreign agents
-    that are seen in its channel. `open_join` is an interrupted join of it, `late_copy` the note of one that may still be
-    executed within `grace` seconds of its sending, `superseded` whether its name has had a successor since. `refused` notes
-    joins of it that the service has refused.
+    `running` are our live agents at this address: the recorded one first, then the oldest that runs; `stopping` are
+    those that are ending; `ended` is the recorded agent as the service last described it. `found_at` is the earlier
+    address of the same agent under which it is recorded or named. `strangers` are the foreign agents that forbid a
+    first join: those in its channel; where the address has run under this state before, only those that `forget`
+    released. `adoptee` is the running agent that the files tell this address to adopt, unless the address has it
+    already. `foreign` are all foreign agents in its channel. `open_join` is an interrupted join of it, `late_copy` the
+    note of one that may still be executed within `grace` seconds of its sending, `superseded` whether that name has had
+    a successor since. `refused` notes joins of it that the service has refused.
     """
 
     owner: Owner
@@ -77,7 +76,7 @@ def gather_facts(
     *,
     destroying: bool = False,
 ) -> Iterator[Facts]:
-    """The facts of every address that is wanted, recorded or occupied, in the order of the addresses."""
+    """Yield the facts of every address that has a spec, a record or an agent, in the order of the addresses."""
     records = dict(basis.state.records)
     renamed = _renamed(fleet, records)
     homes = _by_address(fleet, basis, renamed)
@@ -123,7 +122,7 @@ def gather_facts(
 
 
 def _open_joins(basis: Basis) -> tuple[dict[Address, Intent], dict[Address, Intent]]:
-    """The interrupted joins, and the late-copy notes of the highest generation, by address."""
+    """Return the interrupted joins by address, and the late-copy notes of the highest generation by address."""
     joins: dict[Address, Intent] = {}
     notes: dict[Address, Intent] = {}
     for intent in sorted(basis.state.intents, key=lambda each: each.generation):
@@ -135,7 +134,7 @@ def _open_joins(basis: Basis) -> tuple[dict[Address, Intent], dict[Address, Inte
 
 
 def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
-    """The running agents that addresses are told to adopt."""
+    """Return the running agents that the files tell addresses to adopt, by address."""
     wanted = {address: spec.adopt for address, spec in fleet.agents.items() if spec.adopt is not None}
     if not wanted:
         return {}
@@ -154,7 +153,7 @@ def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
 
 
 def _strangers_by_channel(basis: Basis) -> dict[str, list[ObservedAgent]]:
-    """The foreign agents whose channel is known, by channel; one that is stopping may still say farewell."""
+    """Return the foreign agents by channel, where it is known; also those that are stopping, which may still speak."""
     found: dict[str, list[ObservedAgent]] = defaultdict(list)
     is_ours = ours(basis)
     for agent in (each for each in basis.live if not is_ours(each)):
@@ -165,13 +164,13 @@ def _strangers_by_channel(basis: Basis) -> dict[str, list[ObservedAgent]]:
 
 
 def foreign_agents(basis: Basis) -> tuple[ObservedAgent, ...]:
-    """The live agents that are not ours: never touched, listed where they run beside ours."""
+    """Return the live agents that are not ours: no call is sent to them, and those in our channels are listed."""
     is_ours = ours(basis)
     return tuple(each for each in basis.live if each.status.is_live and not is_ours(each))
 
 
 def _renamed(fleet: DesiredFleet, records: Mapping[Address, Record]) -> dict[Address, Address]:
-    """New address -> the earlier one whose record it takes over."""
+    """Return which earlier address's record each renamed address takes over, as new address -> earlier one."""
     taken: dict[Address, Address] = {}
     for address, spec in fleet.agents.items():
         if address in records:
@@ -191,10 +190,11 @@ def _by_address(
     unrecorded: list[ObservedAgent] = []
     for agent in filter(ours(basis), basis.live):
         recorded = by_id.get(agent.agent_id)
-        if recorded is not None:  # the record decides: a renamed agent goes on bearing its first address
+        if recorded is not None:  # a renamed agent has its first address in its name
             homes[forward.get(recorded, recorded)].append(agent)
         else:
             unrecorded.append(agent)
+    # Only the name remains of an agent whose record was lost; its address digest finds the address again.
     digests = _digests(fleet, basis, renamed) if unrecorded else {}
     for agent in unrecorded:
         parsed = agent.parsed
@@ -205,7 +205,7 @@ def _by_address(
 
 
 def _digests(fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Address]) -> dict[str, Address]:
-    """Address digest -> address, later sources winning: recorded, previously, declared."""
+    """Return the address of each address digest; a declared one wins over `previously`, that over a recorded one."""
     known = {each.digest: each for each in basis.state.records if each not in fleet.agents}
     known |= {each.address.digest: each.address for each in basis.state.intents}
     for address, spec in fleet.agents.items():
@@ -217,7 +217,7 @@ def _digests(fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Addres
 
 
 def _rank(agent: ObservedAgent, record: Record | None) -> tuple[bool, bool, float, str]:
-    """The recorded agent first, else the oldest that runs (so that nobody is hung up on needlessly)."""
+    """Return the sort key of our agents at one address: the recorded one first, else the oldest one that runs."""
     is_recorded = record is not None and record.agent_id == agent.agent_id
     return (not is_recorded, agent.status is not AgentStatus.RUNNING, agent.started_at, agent.agent_id)
 
@@ -229,7 +229,7 @@ def _found_at(
     agent: ObservedAgent | None,
     fleet: DesiredFleet,
 ) -> Address | None:
-    """The earlier address of the kept agent, if it is known under one."""
+    """Return the earlier address under which the kept agent is recorded or named, or None."""
     if agent is None:
         return None
     if record is not None and record.agent_id == agent.agent_id:

@@ -1,7 +1,7 @@
-"""Freezes: times until which the files hold kinds of changes, each for a reason.
+"""Freezes: times until which the files hold kinds of changes, each with a reason.
 
-A renewal is never frozen: an agent whose token runs out is lost to its callers. A rotation is frozen until its agent has
-less than 2 h left: then the service would end it anyway, at an instant that nobody chose.
+A renewal is never frozen: an agent whose token runs out is lost to its callers. A rotation is frozen until its agent
+has less than 2 h left: the service would end it anyway, at a time that the fleet does not choose.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ USUALLY_FROZEN = frozenset({Action.UPDATE.value, Action.REPLACE.value, Action.LE
 
 
 class Freezes:
-    """What is frozen at one instant (`now`, epoch seconds), among the addresses that there are."""
+    """The freezes at one time (`now`, epoch seconds), with the addresses that each of them matches."""
 
     def __init__(self, freezes: Iterable[Freeze], addresses: Collection[Address], now: float) -> None:
         lasting = sorted((each for each in freezes if each.until > now), key=lambda each: -each.until)
         self._reach = [(each, matching_any(each.targets, addresses)) for each in lasting]
 
     def holding(self, kind: Action, address: Address) -> Freeze | None:
-        """The freeze that holds a kind of change at an address, of several the one that ends last; None where none does."""
+        """Return the freeze that holds a kind of change at an address, the one that ends last, or None."""
         found = (each for each, frozen in self._reach if kind in each.kinds and address in frozen)
         return next(found, None)
 
     def hold(self, change: Change) -> Hold | None:
-        """What a change becomes where it is frozen; None where it is not, or is held already."""
+        """Return the hold of a change that is frozen; None if it is not frozen, or is held already."""
         if isinstance(change, (Hold, Keep)):
             return None
         freeze = self.holding(action_of(change), change.address)
@@ -50,12 +50,12 @@ class Freezes:
 
 
 def told(freeze: Freeze) -> str:
-    """A freeze in words: until when, and why."""
+    """Return a freeze as text: its end and its reason."""
     return f"frozen until {moment(freeze.until)}: {freeze.reason}"
 
 
 def without_target(fleet: DesiredFleet, addresses: Collection[Address]) -> Iterable[Problem]:
-    """A warning for each selector of a freeze that means no address: most likely it is misspelt, and holds nothing."""
+    """Yield a warning for each selector of a freeze that matches no address; it is probably misspelt."""
     for each in fleet.freezes:
         for selector in each.targets:
             if selector != EVERYTHING and not matching_any([selector], addresses):
@@ -67,7 +67,7 @@ def without_target(fleet: DesiredFleet, addresses: Collection[Address]) -> Itera
 
 
 def unknown_offline(fleet: DesiredFleet) -> Iterable[Problem]:
-    """A warning for each freeze, for a plan that knows no time and so holds nothing for it."""
+    """Yield a warning for each freeze in an offline plan, which does not know the time and applies no freeze."""
     for each in fleet.freezes:
         kinds = ", ".join(sorted(each.kinds))
         summary = (

@@ -1,4 +1,4 @@
-"""How an agent came to its end, in five classes: what is counted of it, and what the controller does about it."""
+"""The five classes of an agent's end: they decide what is counted and what the controller does about it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from reconciler.model.ability import Capabilities, EndKind
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
 
-# An agent that ends within this time of its start (seconds) has never come up: a join answers RUNNING before any media is
-# there, and a bad token or certificate shows 1 to 3 s later (v2 API reference: "Lifecycle").
+# An agent that ends within this time of its start (seconds) counts as never started: a join answers RUNNING before any
+# media is there, and a bad token or certificate shows 1 to 3 s later (v2 API reference: "Lifecycle").
 EARLY = 60.0
 
 
 class EndClass(StrEnum):
-    """The classes of ends; the words are part of the metrics."""
+    """The classes of ends; the values are part of the metrics."""
 
     LIFETIME = "lifetime"  # the service's own limit
-    IDLE = "idle"  # nobody was in its channel
-    STOPPED = "stopped"  # somebody ended it through the API, and not this tool
+    IDLE = "idle"  # no user was in its channel
+    STOPPED = "stopped"  # ended through the API, but not by this tool
     FAILED = "failed"
     NEVER_STARTED = "never_started"
 
 
 def end_class(able: Capabilities, ended: ObservedAgent) -> EndClass:
-    """The class of an end that this tool has not asked for."""
+    """Return the class of an end that this tool has not asked for."""
     kind = able.end_of(ended.message).kind
     if kind is EndKind.ASKED:
         return EndClass.STOPPED
@@ -35,13 +35,13 @@ def end_class(able: Capabilities, ended: ObservedAgent) -> EndClass:
         return EndClass.LIFETIME
     if kind is EndKind.IDLE:
         return EndClass.IDLE
-    # The service does not always say why: an agent that is just stopped was told to.
+    # The service does not always give a reason: an agent that is STOPPED without a message was told to leave.
     is_told = ended.status is AgentStatus.STOPPED and not ended.message
     return EndClass.STOPPED if is_told else EndClass.FAILED
 
 
 def class_of_record(able: Capabilities, record: Record, ended: ObservedAgent | None, now: float) -> EndClass:
-    """The class of a recorded agent's end; of one that the service does not know any more, its age tells."""
+    """Return the class of a recorded agent's end; its age decides where the service does not know it any more."""
     if ended is not None:
         return end_class(able, ended)
     return (
@@ -52,5 +52,5 @@ def class_of_record(able: Capabilities, record: Record, ended: ObservedAgent | N
 
 
 def lived(ended: ObservedAgent) -> float:
-    """How long an ended agent has lived, seconds; infinite where the service does not say."""
+    """Return how long an ended agent has lived, in seconds; infinite where the service does not say."""
     return math.inf if not ended.stopped_at else max(0.0, ended.stopped_at - ended.started_at)

@@ -1,7 +1,7 @@
-"""Policy over a whole plan: what is held, and what refuses the apply as a whole.
+"""Policy over a whole plan: which changes are held, and which limits refuse the whole apply.
 
-A limit that is exceeded refuses the whole apply. The protection of one address is decided with the address (`decide`);
-here are selections, limits, quota and cost, and in `dangers` the hosts that secrets go to.
+Here are selections, limits, quota and cost. The protection of one address is decided in `decide`, the hosts that
+secrets go to are checked in `dangers`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,14 @@ MINUTES_A_DAY = 1440
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this run allows. `allow` raises limits once, by their names; `only` holds every other kind, as
-    `only_flag` says.
+    """What this run allows. `allow` raises limits once, by name; `only` holds every other kind, given by `only_flag`.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
-    What a `review` does not cover is held. `secret_hosts` are all that secrets may go to (None: not restricted), `protect`
-    selectors of addresses whose agents are neither replaced nor left, and `tightened` the names of limits: what the team's
-    policy says.
-    `heal_stops` is how often within an hour an agent is joined again that somebody has ended through the API; None is
-    without a limit.
+    What a `review` does not cover is held. From the team's policy are `secret_hosts`, all hosts that secrets may go to
+    (None: not restricted), `protect`, selectors of addresses whose agents are neither replaced nor left, and
+    `tightened`, the names of limits. `heal_stops` is how often within an hour an agent that was ended through the API
+    is joined again; None: without a limit.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)
@@ -63,7 +61,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A limit that this plan exceeds: the apply does nothing at all until it is raised."""
+    """A limit that this plan exceeds: the apply changes nothing until the limit is raised."""
 
     limit: str
     planned: float
@@ -73,7 +71,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What runs before and after, in agents and in USD a day at `usd_per_minute`."""
+    """The number of running agents before and after, and its price in USD a day at `usd_per_minute`."""
 
     before: int
     after: int
@@ -83,7 +81,7 @@ class Cost:
 
     @property
     def passes_default_quota(self) -> bool:
-        """Whether an apply would start more agents than the service allows by default, and no quota is declared."""
+        """Whether an apply would exceed the service's default quota while the files declare no quota."""
         known = self.quota is None and self.default_quota is not None
         return known and self.after > max(self.before, self.default_quota or 0)
 
@@ -102,7 +100,7 @@ def hold_by_policy(
     beside: frozenset[Address] = frozenset(),
     protected: frozenset[Address] = frozenset(),
 ) -> Change:
-    """The change as this run lets it stand.
+    """Return the change as the policy permits it: as it is, held, or with a hold lifted.
 
     `beside` are the addresses that may join beside foreign agents, `protected` those that the team's policy protects.
     """
@@ -120,7 +118,7 @@ def hold_by_policy(
 def refusals(
     changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost
 ) -> tuple[Refusal, ...]:
-    """Every limit that the changes exceed, in a fixed order."""
+    """Return a refusal for every limit that the changes exceed, in a fixed order."""
     changes = tuple(changes)
     counts = Counter(action_of(each) for each in changes)
     found: list[Refusal] = _hang_ups(changes, limits, policy, basis) if policy.ends_are_limited else []
@@ -143,7 +141,7 @@ def refusals(
 
 
 def _where(limits: Limits, policy: Policy, name: str, total: int = 0) -> str:
-    """Where the limit stands that counts: in the fleet's files, or in the team's policy."""
+    """Return where the limit in force is written: in the fleet's files, or in the team's policy."""
     limit = getattr(limits, name)
     is_the_fleets = isinstance(limit, Limit) and limit.binding(total) is limit.own
     return "in the fleet" if name not in policy.tightened or is_the_fleets else "in the team's policy"
@@ -164,12 +162,12 @@ def _count(action: Action, planned: int, limits: Limits, total: int, policy: Pol
 
 
 def ends_conversation(change: Change) -> bool:
-    """Whether a change ends a running agent, and so the conversation that it may be having."""
+    """Return whether a change ends a running agent, and with it a conversation that it may be having."""
     return isinstance(change, (Leave, Replace, Rotate)) and change.target.agent.status.is_live
 
 
 def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis) -> list[Refusal]:
-    """The refusal of more ended conversations than the budget allows. Rotations have a budget of their own."""
+    """Return the refusal of more leaves and replacements than `hang_ups` allows; `max_unavailable` limits rotations."""
     planned = sum(1 for each in changes if ends_conversation(each) and not isinstance(each, Rotate))
     total = _running_ours(basis)
     allowed = max(limits.hang_ups.of(total), int(policy.allow.get("hang_ups", 0)))
@@ -187,7 +185,7 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
 def postponed_rotations(
     changes: Iterable[Change], limits: Limits, basis: Basis, able: Capabilities
 ) -> frozenset[Address]:
-    """The addresses whose rotation waits for a later run, so that at most `max_unavailable` agents rotate in one.
+    """Return the addresses whose rotation waits for a later run, so that at most `max_unavailable` agents are down.
 
     The oldest agents rotate first. An agent that ends within 2 h never waits.
     """
@@ -196,19 +194,19 @@ def postponed_rotations(
         key=lambda each: (each.target.agent.started_at, each.address),
     )
     urgent = [each for each in due if is_urgent(each, basis.now, able)]
-    # What an earlier run has rotated and not joined again is down, too.
+    # An agent that an earlier run rotated and did not join again is down, too.
     live = {each.agent_id for each in basis.live if each.status.is_live}
     down = sum(1 for each in basis.state.records.values() if each.replacing and each.agent_id not in live)
     allowed = max(0, limits.max_unavailable.of(_running_ours(basis) + down) - len(urgent) - down)
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
 
 
-# An agent with less than this left (seconds) is rotated whatever `max_unavailable` or a freeze says.
+# An agent with less than this left (seconds) is rotated even against `max_unavailable` or a freeze.
 LAST_CALL = 2 * HOUR
 
 
 def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
-    """Whether a change is a rotation that cannot wait: its agent ends within 2 h, with an avatar earlier. Times in seconds."""
+    """Return whether a change is a rotation that cannot wait, because the service ends its agent within 2 h."""
     if not isinstance(change, Rotate):
         return False
     body = change.target.record.body if change.target.record is not None else change.spec.body
@@ -216,7 +214,7 @@ def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:
-    """The change, or its hold where it is a rotation that waits for a later run."""
+    """Return the change, held if it is a rotation that waits for a later run."""
     if not isinstance(change, Rotate) or change.address not in postponed:
         return change
     text = "limits.max_unavailable lets no more agents rotate in one run; the next run goes on"
@@ -245,7 +243,8 @@ def _ours(basis: Basis) -> int:
 
 
 def cost_of(changes: Iterable[Change], basis: Basis, limits: Limits, able: Capabilities) -> Cost:
-    """What runs before and after; every live agent of the App ID counts, ours or not."""
+    """Return how many agents run before and after; every live agent of the App ID counts, also foreign ones."""
+    # The quota is the App ID's, so agents of other fleets count too.
     before = sum(1 for each in basis.live if each.status.is_live)
     counts = Counter(action_of(each) for each in changes)
     after = before + counts[Action.JOIN] - counts[Action.LEAVE]

@@ -1,7 +1,7 @@
-"""A change of one address, or its hold: protection, failed joins, late copies, and a foreign agent in the channel.
+"""Hold the change of one address: for protection, failed joins, late copies, or a foreign agent in the channel.
 
-Each function returns the change as it is, or a `Hold` that keeps it visible with the reason. What needs the whole fleet
-is in `guard`.
+Each function returns the change as it is, or a `Hold` that shows it with the reason. What needs the whole fleet is in
+`guard`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from reconciler.plan.intents import (
 
 
 def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
-    """The join, or its hold while it would be the address's first one beside an agent that is not this fleet's.
+    """Return the join, held while it would be the address's first one beside an agent that is not this fleet's.
 
-    Whoever talks to that agent would hear two voices.
+    A user in that channel would hear two voices.
     """
     if not isinstance(change, Join) or want.lifecycle.beside is Beside.ALLOW:
         return change
@@ -42,9 +42,9 @@ def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
 
 
 def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
-    """The change, or its hold while joins of its address fail one after the other, and the next one has to wait.
+    """Return the change, held while joins of its address fail one after the other and the next try must wait.
 
-    Only joins with the body that the files want now count.
+    Only failures of the body that the files declare now count.
     """
     record = facts.record
     if isinstance(change, Hold) or facts.forced or record is None or record.retry_at <= facts.now:
@@ -64,9 +64,10 @@ def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
 
 
 def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
-    """The join, or its hold where the service keeps refusing it, or somebody has ended the address's agents more than `heals` times within an hour.
+    """Return the join, held in a controller if it is refused again and again, or its agents are ended again and again.
 
-    What somebody does on purpose is not undone for ever. An apply joins: a person has asked for it (`heals` is None).
+    `heals` is how many ends through the API within an hour are answered with a new join: what an operator does on
+    purpose is not undone for ever. It is None in an apply, which joins because a person has asked for it.
     """
     if heals is None:
         return change
@@ -84,7 +85,7 @@ def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
 
 
 def unless_refused_before(facts: Facts, change: Change) -> Change:
-    """The join, or its hold while the service has refused it again and again, and the next try has to wait."""
+    """Return the join, held while the service has refused it several times and the next try must wait."""
     note = facts.refused
     if note is None or not isinstance(change, Join) or facts.forced or note.body != change.spec.body:
         return change
@@ -98,9 +99,9 @@ def unless_refused_before(facts: Facts, change: Change) -> Change:
 
 
 def unless_deferred(facts: Facts, change: Change) -> Change:
-    """The change, or its hold while a late copy of an interrupted join may still be executed and forbids it.
+    """Return the change, held while a late copy of an interrupted join may be executed and makes the change unsafe.
 
-    Forbidden is to end the bearer of that name in order to replace it, and to join under another name.
+    Unsafe are two acts: ending the bearer of that name in order to replace it, and joining under another name.
     """
     if (
         isinstance(change, Join)
@@ -127,16 +128,16 @@ def unless_deferred(facts: Facts, change: Change) -> Change:
 
 
 def _takes_another_name(facts: Facts, change: Change, note: Intent) -> bool:
-    """Whether a change joins the address under another name than that of a late-copy note, which cannot be sent again."""
+    """Return whether a change joins the address under another name than that of a late-copy note."""
     if isinstance(change, Join):
         return not is_name_of(note, facts.address)
     return isinstance(change, (Replace, Rotate))
 
 
 def unless_uid_taken(facts: Facts, change: Change) -> Change:
-    """The join or replacement, or its hold while its join is refused and a foreign agent runs in the channel.
+    """Return the join or replacement, held while its join is refused and a foreign agent runs in the channel.
 
-    That one may have the uid: nobody is hung up on for a successor that cannot sit down.
+    The foreign agent may have the uid. A replacement is held too: it would hang up, and its successor could not join.
     """
     intent = facts.open_join
     if (
@@ -152,14 +153,14 @@ def unless_uid_taken(facts: Facts, change: Change) -> Change:
 
 
 def unless_protected(change: Act, protect: bool | None) -> Change:
-    """The change, or its hold where the address is protected: the reason for it stays visible."""
+    """Return the change, held where the address is protected."""
     if not protect:
         return change
     return Hold(change, Reason(Because.PROTECTED, "it is protected (lifecycle.protect)"))
 
 
 def unless_adoption_refused(facts: Facts, adoptee: Adoptee, adopt: Adopt) -> Change:
-    """The adoption that the files ask for, or its hold while the agent is not one that this address may adopt."""
+    """Return the adoption that the files ask for, held while this address may not adopt that agent."""
     refused = _adoption_refused(facts, adoptee)
     return adopt if refused is None else Hold(adopt, Reason(Because.ADOPT_REFUSED, refused))
 

@@ -1,10 +1,10 @@
-"""Open intents: what becomes of them in the light of an observation, and the writes that intents leave behind.
+"""Settle open intents by an observation, and compute the records and notes that follow from intents.
 
 All of it is pure, so that a plan sees the state as an apply will see it, and only an apply writes it. The calls that
 intents announce are made in `apply`.
 
-Words: a *late copy* is a join that got no answer and that the service may still execute; a *late-copy note* is the
-intent that remembers its name until that is over (`Operation.LATE_COPY`).
+A *late copy* is a join that got no answer and that the service may still execute; a *late-copy note* is the intent that
+keeps its name until that is over (`Operation.LATE_COPY`).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from reconciler.plan.gone import EndClass, end_class, lived
 
 
 def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
-    """The basis with every intent settled whose outcome the observation proves, and the writes that record it.
+    """Return the basis with all intents settled whose outcome the observation proves, and the writes that record it.
 
     - A join whose agent runs becomes its record.
     - A leave whose agent is proven gone takes the record with it, unless a successor was to follow.
     - An update of unknown outcome marks its record, so that the in-place values are sent again.
-    - A recorded agent that has ended early is a failed join; one that has lived for a while ends the count of them.
+    - A recorded agent that ended early counts as a failed join; one that has lived for `WELL` resets that count.
 
-    Open stay: a join whose agent nobody has seen, a leave whose agent still runs, and a late-copy note until what it
-    stands for would be listed, since a late copy may be executed late and then be listed late.
+    These stay open: a join whose agent is not seen, a leave whose agent still runs, and a late-copy note until its
+    agent would be listed, since a late copy may be executed late and then be listed late.
     """
     state = basis.state
     records = dict(state.records)
@@ -54,7 +54,7 @@ def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
     called = {each.agent_id for each in state.intents}
     for record in list(records.values()):
         if record.replacing or record.agent_id in called:
-            continue  # an open call, a leave above all, may have ended it: that says nothing of its join
+            continue  # an open call, above all a leave, may have ended it: that is no failure of its join
         judged = _judged(record, basis, able)
         if judged is not record:
             records[record.address] = judged
@@ -65,7 +65,7 @@ def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
 
 
 def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
-    """A record with what its agent's life says of its last join: failed early, or well for a while."""
+    """Return the record, changed if its agent failed early, was stopped through the API, or has lived well since."""
     ended = basis.ended.get(record.agent_id)
     if ended is not None and record.failed_agent != record.agent_id:
         kind = end_class(able, ended)
@@ -85,9 +85,9 @@ def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
     return record
 
 
-# An agent that has lived for this time (seconds) ends the count of failed joins.
+# An agent that has lived for this time (seconds) resets the count of failed joins.
 WELL = 600.0
-# A failed join is tried again at once twice, then after growing pauses: a broken vendor key must not cost a
+# A failed join is tried again at once twice, then after growing pauses, so that a broken vendor key does not cost a
 # join per run for ever.
 _FREE_FAILURES = 2
 _FIRST_PAUSE = 120.0
@@ -100,7 +100,7 @@ def _pause(failures: int) -> float:
 
 
 def refused_again(intent: Intent, earlier: Intent | None, at: float) -> Write:
-    """The note of a join that the service has refused once more at `at` (epoch seconds), with the body that it had."""
+    """Return the note that the service refused a join once more at `at` (epoch seconds), with the join's body."""
     same = earlier is not None and earlier.body == intent.body
     attempt = earlier.attempt + 1 if earlier is not None and same else 1
     return PutIntent(
@@ -109,14 +109,14 @@ def refused_again(intent: Intent, earlier: Intent | None, at: float) -> Write:
 
 
 def refused_until(note: Intent) -> float:
-    """The time (epoch seconds) before which a refused join is not sent again."""
+    """Return the time (epoch seconds) before which a refused join is not sent again."""
     return (note.sent_at or note.created_at) + _pause(note.attempt)
 
 
 def failed_again(record: Record, at: float, cause: str) -> Record:
-    """A record after one more join that failed at `at` (epoch seconds), with the time before which none is tried.
+    """Return the record after one more join that failed at `at` (epoch seconds), with the time of the next try.
 
-    Failures belong to the body and to the cause: of another body or another cause they are counted anew.
+    Failures are counted for one body and one cause: another body or another cause starts a new count.
     """
     digest = body_digest(record.body)
     same = (record.failed_digest, record.failed_cause) == (digest, cause)
@@ -132,18 +132,18 @@ def failed_again(record: Record, at: float, cause: str) -> Record:
     )
 
 
-# Within this time (seconds) the stops of an address are counted together.
+# Ends through the API within this time (seconds) are counted together.
 _STOPS_WITHIN = 3600.0
 
 
 def stopped_again(record: Record, at: float) -> Record:
-    """A record after somebody has ended its agent through the API at `at` (epoch seconds)."""
+    """Return the record after its agent was ended through the API, not by this tool, at `at` (epoch seconds)."""
     recent = tuple(each for each in record.stops if at - each < _STOPS_WITHIN)
     return replace(record, stops=(*recent, at), stopped_agent=record.agent_id)
 
 
 def with_failures_of(record: Record, earlier: Record | None) -> Record:
-    """A new record that goes on with what was counted in an earlier one of its address, if its body is the same."""
+    """Return a new record with the counts of the address's earlier record, if the body is the same."""
     if earlier is not None and earlier.stops and body_digest(earlier.body) == body_digest(record.body):
         record = replace(record, stops=earlier.stops)
     if earlier is None or not earlier.failures or earlier.failed_digest != body_digest(record.body):
@@ -158,7 +158,7 @@ def with_failures_of(record: Record, earlier: Record | None) -> Record:
 
 
 def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record]) -> list[Write] | None:
-    """The writes that settle one intent, or None while it stays open."""
+    """Return the writes that settle one intent, or None while it stays open."""
     record = records.get(intent.address)
     match intent.operation:
         case Operation.JOIN:
@@ -176,6 +176,7 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
                 *late_copy_of_repeated(intent),
             ]
         case Operation.LATE_COPY:
+            # An agent of that name that no record has is the late copy itself.
             known = {each.agent_id for each in records.values() if each.name == intent.name}
             late = [each for each in _running_as(intent.name, basis) if each.agent_id not in known]
             if late and (record is None or basis.agent(record.agent_id) is None):
@@ -185,6 +186,7 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
                 return [PutRecord(found)]
             is_over = not late and basis.now >= intent.certain_at(basis.grace)
             return [] if is_over else None
+        # A repeated update is harmless, so an open one only marks the record: all values are sent again.
         case Operation.UPDATE:
             if record is None or record.agent_id != intent.agent_id:
                 return []
@@ -197,39 +199,40 @@ def _settle_one(intent: Intent, basis: Basis, records: Mapping[Address, Record])
         case Operation.LEAVE:
             if basis.agent(intent.agent_id) is not None:
                 return None
+            # With `replacing` the record stays: until a successor has one, the address has lost its agent.
             if record is None or record.agent_id != intent.agent_id or record.replacing:
                 return []
             return [DropRecord(intent.address)]
 
 
 def _running_as(name: str, basis: Basis) -> list[ObservedAgent]:
-    """The running agents of a name, the oldest first, without those that `forget` released."""
+    """Return the running agents of a name, the oldest first, without those that `forget` released."""
     running = (each for each in basis.live if each.status is not AgentStatus.STOPPING)
     found = (each for each in running if each.name == name and each.agent_id not in basis.state.released)
     return sorted(found, key=lambda each: (each.started_at, each.agent_id))
 
 
 def is_name_of(intent: Intent, address: Address) -> bool:
-    """Whether the name of a join is one of this address: that of an agent that was renamed is another address's."""
+    """Return whether the name of a join has this address's digest; after a rename it has the earlier address's."""
     parsed = AgentName.parse(intent.name)
     return parsed is not None and parsed.address_digest == address.digest
 
 
 def is_superseded(note: Intent, generations: Mapping[Address, int]) -> bool:
-    """Whether the name of a late-copy note has had a successor at its address: it is not sent again."""
+    """Return whether the name of a late-copy note has had a successor at its address: it is not sent again."""
     return note.generation < generations.get(note.address, 0) and is_name_of(note, note.address)
 
 
 def another_name_from(note: Intent, grace: float) -> float:
-    """From when on (epoch seconds) the address of a late-copy note may be joined under another name.
+    """Return the time (epoch seconds) from which the address of a late-copy note may be joined under another name.
 
-    What the service answered badly is not executed late, but what it started may not be listed yet.
+    An attempt that was answered is not executed late, but the agent that it may have started need not be listed yet.
     """
     return note.late_until(grace) or note.certain_at(grace)
 
 
 def late_copy_text(name: str, until: float) -> str:
-    """Why an address has to wait until a time (epoch seconds), and until when."""
+    """Return the message of an address that waits for a late copy until a time (epoch seconds)."""
     return f"deferred until {clock(until)}: a copy of an interrupted join of {name} may still be executed"
 
 
@@ -237,12 +240,12 @@ REFUSED_TWICE = "the service has reported a conflict twice"
 
 
 def looked_for_text(why: str, name: str, until: float) -> str:
-    """Why an address whose name was refused has to wait until a time (epoch seconds), and until when."""
+    """Return the message of an address that waits, until a time (epoch seconds), for the agent of a refused name."""
     return f"{why}, but no agent is seen that bears the name {name}; it is looked for once more from {clock(until)} on"
 
 
 def uid_taken(intent: Intent, holder: ObservedAgent) -> str:
-    """What an address waits for whose join is refused because a foreign agent has its uid, and the three ways on."""
+    """Return the message of an address whose uid a foreign agent has, with the three ways to go on."""
     return (
         f"uid {intent.uid} of channel {intent.address.channel} is taken: agent {holder.agent_id} ({holder.name}) runs "
         f"there and is not this fleet's; take it over (`reconciler adopt {intent.address.argument} {holder.agent_id}`), "
@@ -251,17 +254,17 @@ def uid_taken(intent: Intent, holder: ObservedAgent) -> str:
 
 
 def late_copy_note(intent: Intent, since: float) -> list[Write]:
-    """The note that a late copy of a join may still be executed; the join was last sent at `since` (epoch seconds)."""
+    """Return the write that notes a possible late copy of a join; it was last sent at `since` (epoch seconds)."""
     return [
         PutIntent(replace(intent, operation=Operation.LATE_COPY, unknown_since=since, refused_since=None))
     ]
 
 
 def late_copy_of_repeated(intent: Intent) -> list[Write]:
-    """The late-copy note of a join whose agent was found; none where at most one attempt got no answer.
+    """Return the late-copy note of a join whose agent was found; empty if at most one attempt got no answer.
 
-    No answer of ours explains the agent, so an attempt without an answer has started it, and that one is not on its
-    way any more. Of several, another one may be executed once the name is free again.
+    No answer explains the agent, so one of the unanswered attempts has started it, and that one is no late copy any
+    more. Any further one may be executed once the name is free again.
     """
     if intent.unanswered <= 1:
         return []
@@ -269,9 +272,9 @@ def late_copy_of_repeated(intent: Intent) -> list[Write]:
 
 
 def leave_intent_for(predecessor: Record | None, successor: Record, now: float) -> list[Write]:
-    """The open leave intent for the agent whose record the successor's is about to overwrite.
+    """Return the open leave intent for the agent whose record the successor's is about to overwrite.
 
-    With join-first the predecessor may still run, and after that write nothing else remembers it.
+    With join-first the predecessor may still run, and after that write no record has its id any more.
     """
     if predecessor is None or predecessor.agent_id == successor.agent_id:
         return []
@@ -296,10 +299,10 @@ def joined_record(
     secrets: Mapping[str, str] | None = None,
     earlier: Record | None = None,
 ) -> Record:
-    """The record of the agent that a join intent started.
+    """Return the record of the agent that a join intent started.
 
     `sent` means that this run's own call started it. Otherwise an earlier attempt did: its in-place values and its
-    token may be older than the files, so they are marked to be sent again. `earlier` is the record that the address had.
+    token may be older than the files, so they are marked to be sent again. `earlier` is the address's previous record.
     """
     assert intent.body is not None, "a join intent holds its body"
     record = Record(

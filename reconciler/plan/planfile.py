@@ -1,8 +1,8 @@
-"""A saved plan: what was approved, as data. Nothing in the file is ever executed or trusted.
+"""Write and read a saved plan: what was approved, as data that is never executed or trusted.
 
-An apply re-derives its plan from the files, the state and the service, and compares digests; the file only says
-which digest somebody has seen, under which selection, and which rows it stood for. A checksum over all of it
-shows damage and careless edits. What a run may do beyond its limits is not in it: whoever applies says so again.
+An apply derives its plan again from the files, the state and the service, and compares the digests. The file holds only
+the approved digest, the selection, and the rows that the digest stood for; a checksum over all of it shows damage and
+careless edits. Raised limits are not in it: `apply` must be given them again.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _PlanDocument(_Document):
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """What a plan file says. `rows` are the approved acts as (action, address); `files` the files' digest.
+    """The content of a plan file. `rows` are the approved acts as (action, address), `files` is the files' digest.
 
     Its `policy` raises no limit and allows no host.
     """
@@ -73,7 +73,7 @@ class SavedPlan:
     rows: frozenset[tuple[str, str]]
 
     def check_owner(self, owner: Owner) -> None:
-        """Refuse a plan of another fleet or environment, before anything else is looked at."""
+        """Raise `StalePlan` if the plan is of another fleet or environment; this is checked first."""
         if self.owner != owner:
             raise StalePlan(
                 f"the plan is for {self.owner}, and this run is for {owner}; nothing was done",
@@ -82,7 +82,7 @@ class SavedPlan:
 
 
 def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
-    """The bytes of a plan file; the same plan gives the same bytes."""
+    """Return the bytes of a plan file; the same plan gives the same bytes."""
     document = _PlanDocument(
         format=FORMAT,
         fleet=plan.owner.fleet,
@@ -109,7 +109,7 @@ def _check(document: _PlanDocument) -> str:
 
 
 def load(data: bytes, name: str = "") -> SavedPlan:
-    """The plan of a file's bytes; `UsageError` for anything that is not one of this format. `name` is the file's."""
+    """Return the plan in a file's bytes; raise `UsageError` if they are none of this format. `name` is the file's."""
     what = f"the plan file {name}".rstrip()
     if len(data) > LARGEST:
         raise UsageError(f"{what} is too large to be one; nothing was done", hint=_AGAIN)
@@ -131,7 +131,7 @@ def load(data: bytes, name: str = "") -> SavedPlan:
             raise ValueError("the checksum does not agree")
         return _saved(document)
     except (ValidationError, ValueError, RecursionError):
-        # What is wrong in detail may quote the file, whatever it is.
+        # The errors' details may quote the file's content, so they are left out.
         raise UsageError(
             f"{what} is damaged, or somebody has edited it: it is not what `plan --out` wrote; nothing was done",
             hint=_AGAIN,

@@ -1,6 +1,6 @@
-"""Change -> the steps it lowers to, and the order of all steps of a plan, as data.
+"""Lower changes to steps, and order all steps of a plan, as data.
 
-What `plan --explain` prints is this; what an apply runs is the same tuples.
+`plan --explain` prints the same tuples that an apply runs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class AwaitGone:
 
 @dataclass(frozen=True, slots=True)
 class CallJoin:
-    """Start the next generation of an agent; `other_uid` where it runs beside the one that it replaces."""
+    """Start the next generation of an agent; `other_uid` if it joins while the agent that it replaces runs."""
 
     other_uid: bool = False
 
@@ -58,7 +58,7 @@ class AwaitRunning:
 
 @dataclass(frozen=True, slots=True)
 class CallUpdate:
-    """Send complete in-place values, and a new token when one is due or `token` says so."""
+    """Send complete in-place values; also a new token if one is due or `token` is True."""
 
     values: Mapping[Path, Tree]
     token: bool = False
@@ -66,7 +66,7 @@ class CallUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Put the running agent into the state as it is."""
+    """Record the running agent as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ Step: TypeAlias = CallLeave | AwaitGone | CallJoin | AwaitRunning | CallUpdate |
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One change with the steps that are left of it, or a part of them that has to come first."""
+    """A change with all of its steps, or with the part of them that must come first or last."""
 
     change: Change
     steps: tuple[Step, ...]
@@ -90,7 +90,7 @@ Program: TypeAlias = tuple[Task, ...]
 
 
 def steps_of(change: Change) -> tuple[Step, ...]:
-    """What a change lowers to; nothing for a hold and for an agent in sync."""
+    """Return the steps of a change; empty for a hold and for an agent in sync."""
     match change:
         case Join():
             return (*(AwaitGone(each) for each in change.awaits), CallJoin())
@@ -122,9 +122,9 @@ def _leave(change: Replace | Rotate | Leave) -> tuple[Step, ...]:
 
 
 def overlaps(change: Replace | Rotate) -> bool:
-    """Whether old and new run beside each other: asked for, and possible, since their uids can differ.
+    """Return whether the new agent joins while the old one runs: the files ask for it, and their uids can differ.
 
-    Not for an adopted agent: nothing but its record proves that it is ours, and the new one takes the record's place.
+    Not for an adopted agent: only its record proves that it is ours, and the new agent's record replaces that one.
     """
     spec, record = change.spec, change.target.record
     if spec.lifecycle.replace is not ReplaceOrder.JOIN_FIRST or record is None or record.declared:
@@ -133,10 +133,10 @@ def overlaps(change: Replace | Rotate) -> bool:
 
 
 def waves(plan: Plan) -> tuple[tuple[Program, ...], ...]:
-    """The order of everything: waves one after the other, the programs of a wave side by side.
+    """Return the programs of a plan as waves: waves run one after the other, the programs of a wave side by side.
 
-    Agents that leave make room for agents that join, unless the quota has room for both: then nobody waits for
-    a farewell. Within a channel the order is fixed.
+    Leaves come in a wave before the rest, so that there is room for joins, unless the quota has room for both: then no
+    join waits for a leaving agent to end. Within a channel the order is fixed.
     """
     acts = plan.acts
     leaves = [each for each in acts if isinstance(each, Leave)]
@@ -157,10 +157,10 @@ def _programs(changes: Iterable[Change]) -> tuple[Program, ...]:
 
 
 def _program(changes: Sequence[Change]) -> Program:
-    """One channel: leaves, then replacements, then joins, then what touches nobody's seat.
+    """Return the tasks of one channel: leaves, then replacements, then joins, then changes that take no seat.
 
-    Where a replacement needs the uid of another agent that is replaced too, the leaves of all come first: then
-    not even join-first can have both.
+    Where a replacement needs the uid of another agent that is replaced too, all leaves come first; join-first is not
+    possible then.
     """
     ranked = sorted(changes, key=lambda each: (_RANK[type(each)], each.address))
     replaced = [each for each in ranked if isinstance(each, (Replace, Rotate))]

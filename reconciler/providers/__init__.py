@@ -1,6 +1,6 @@
-"""Whom we talk to: one folder for each service, with an implementation of `ports.Provider` and a `Connector`.
+"""The adapters for services: one package for each, with an implementation of `ports.Provider` and a `Connector`.
 
-`services.SERVICES` has a line for each; here is what `cli` needs of any of them, whichever it is.
+`services.SERVICES` has a line for each; here is what `cli` needs of any of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.services import ServiceEntry, entry_of
 
 
 class Purpose(StrEnum):
-    """What a run is for, since a plan needs fewer credentials than an apply."""
+    """The purpose of a run: a plan needs fewer credentials than an apply."""
 
     OBSERVE = "observe"  # list and query
     CHANGE = "change"  # join, update, leave as well
@@ -27,32 +27,32 @@ class Purpose(StrEnum):
 
 
 class RunProvider(Provider, Protocol):
-    """A provider that one run works with, and what the run says of it."""
+    """A provider for one run, with what the run reports about it."""
 
     @property
     def host(self) -> str:
-        """Where the service is, for people."""
+        """The service's host, for messages."""
         ...
 
     @property
     def retries(self) -> int:
-        """How many reads were sent again so far."""
+        """The number of reads that were sent again so far."""
         ...
 
     @property
     def clock_warning(self) -> str | None:
-        """What to tell people about this machine's clock, if anything."""
+        """A warning about this machine's clock, or None."""
         ...
 
     @property
     def credentials_warning(self) -> str | None:
-        """What to tell people about credentials that were refused where others worked, if anything."""
+        """A warning about credentials that were refused while others were accepted, or None."""
         ...
 
 
 @runtime_checkable
 class Paced(Protocol):
-    """A provider whose pace adapts to the service, and can be remembered from run to run."""
+    """A provider whose pace adapts to the service, and can be kept from run to run."""
 
     @property
     def pace(self) -> Pace: ...
@@ -73,7 +73,7 @@ class Talker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One service as one run uses it. `project` says whose agents it sees.
+    """The connection of one run to a service. `project` identifies the project whose agents it sees.
 
     `grace`: seconds that the service may take to execute a call whose answer was lost; `proven_after`: seconds that an
     agent has to run until its join has succeeded. None stands for the usual time.
@@ -86,7 +86,7 @@ class Connection:
 
 
 class Connector(Protocol):
-    """How a service is connected to, by the environment and the `service:` block and nothing else."""
+    """The way to connect to a service, from the environment and the `service:` block only."""
 
     @property
     def credentials(self) -> Sequence[str]:
@@ -94,32 +94,32 @@ class Connector(Protocol):
         ...
 
     def connect(self, environment: Mapping[str, str], service: Service, purpose: Purpose) -> Connection:
-        """A connection for a purpose; `UsageError` names every variable that is missing or malformed."""
+        """Return a connection for a purpose; raise `UsageError` with every variable that is missing or malformed."""
         ...
 
     def capabilities(self, service: Service) -> Capabilities:
-        """What the service can do to a running agent, as far as the files say which service it is."""
+        """Return what the service can do to a running agent, as far as the files say which service it is."""
         ...
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
-        """Whether the service runs on this machine, so that no call can reach an agent that people talk to."""
+        """Return whether the service runs on this machine, so that no call can reach a real user's agent."""
         ...
 
 
 def connector_of(entry: ServiceEntry) -> Connector:
-    """The connector of a service, imported now."""
+    """Return the connector of a service; its module is imported only now."""
     module, _, name = entry.connector.partition(":")
     connector: Connector = getattr(importlib.import_module(module), name)
     return connector
 
 
 def capabilities_of(service: Service) -> Capabilities:
-    """What the service of a fleet can do to a running agent. Nobody is asked."""
+    """Return what the service of a fleet can do to a running agent, without asking the service."""
     return connector_of(entry_of(service.kind)).capabilities(service)
 
 
 def secrets_in(request: HttpRequest) -> Iterator[Secret]:
-    """Every secret that goes out with a request."""
+    """Yield every secret that is sent with a request."""
     for value in request.headers.values():
         if isinstance(value, Secret):
             yield value

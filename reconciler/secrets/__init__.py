@@ -1,4 +1,4 @@
-"""References to secrets, their values, which sources may be named, and how values are kept out of what is shown.
+"""References to secrets, their values, the sources that references may name, and the masking of values in texts.
 
 Nothing here reads an environment, a file or a program: `driver.secrets` does.
 """

@@ -1,4 +1,4 @@
-"""To which addresses a client may send credentials: https, or plain http to this machine."""
+"""Check a URL to which a client would send credentials: https, or plain http to this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ALLOWED = "use https://host, or http:// with localhost, 127.0.0.1 or [::1]; no u
 
 
 def taken_apart(address: str) -> SplitResult | str:
-    """The parts of an address, or why it is not safe, without a word of it: it may hold a password."""
+    """Return a URL's parts, or why it is not safe; the reason never quotes it, since it may hold a password."""
     try:
         parts = urlsplit(address)
         port = parts.port

@@ -1,4 +1,4 @@
-"""The forms of a secret: every spelling in which services and tools may hand its value back."""
+"""The forms of a secret: all spellings in which services and tools may return its value."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-# Longer values are files and whole texts; nobody prints the digests of those.
+# Longer values are files and whole texts, whose digests are not printed by any tool.
 _LONGEST_DIGESTED = 200
-# What HTTP puts in front of a credential: the credential is secret without it, too.
+# What HTTP writes before a credential; the credential alone is secret, too.
 _HTTP_SCHEME = re.compile(r"(?i:Basic|Bearer|Token|agora token=) ?")
-# What may stand between two characters of a form that is broken over lines or is UTF-16. The alternatives exclude
-# each other and the repetition is possessive, so that matching never goes back.
+# What may stand between two characters of a form that is broken over lines or is UTF-16. The alternatives exclude each
+# other and the repetition is possessive, so that matching never backtracks.
 GAP: Final = re.compile(r"(?:\s|\x00|\\u\{0\}|\\u0000|\\[nrt])++")
 
 
 def parts(value: str) -> frozenset[str]:
-    """A value and, where HTTP's scheme stands in front of a credential, the credential alone."""
+    """Return a value and, if HTTP's scheme stands before a credential, also the credential alone."""
     return frozenset({value, _HTTP_SCHEME.sub("", value, count=1)})
 
 
 def forms(value: str) -> Iterator[str]:
-    """The value as it is, escaped for JSON, HTML and URLs, encoded, reversed, and as unsalted digests."""
-    # Imported only where there is a secret: `--help` starts without all this.
+    """Yield the value as it is, escaped for JSON, HTML and URLs, encoded, reversed, and as unsalted digests."""
+    # Imported only when there is a secret, so that `--help` starts quickly.
     import hashlib
     import html
     import json
@@ -47,12 +47,12 @@ def forms(value: str) -> Iterator[str]:
 
 
 def without_gaps(text: str) -> str:
-    """The text without what may stand between the characters of a broken form."""
+    """Return the text without what may stand between the characters of a broken form."""
     return GAP.sub("", text)
 
 
 def _in_base64(raw: bytes) -> Iterator[str]:
-    """The characters of a base64 text that depend on the value alone, wherever in the text it begins."""
+    """Yield the characters of a base64 text that depend on the value alone, at any position in the encoded text."""
     from base64 import b64encode, urlsafe_b64encode
 
     for shift in range(3):

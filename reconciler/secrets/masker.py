@@ -1,8 +1,8 @@
-"""Masks secrets in every form (`forms`), also where a form is broken over lines or cut short.
+"""Mask secrets in every form (`forms`), also where a form is broken over lines or cut short.
 
-The time is linear in the text, whatever the text and however many secrets. A form is recognised by a window of a
-few characters at its beginning or its end. Only every n-th place of the text is looked at first: n is chosen so that
-no window fits between two of those places. Around a place that may belong to a window all windows are looked up.
+The time is linear in the text for every text and any number of secrets. A form is recognised by a window of a few
+characters at its beginning or its end. At first only every n-th place of the text is looked at: n is so small that no
+window fits between two of those places. Around a place that may belong to a window all windows are looked up.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from itertools import accumulate
 from reconciler.secrets.forms import GAP, forms, parts, without_gaps
 from reconciler.secrets.references import Secret
 
-# Shorter values are guessed as easily as read, and masking them would shred every text.
+# The shortest value that is masked: shorter ones are easily guessed, and masking them would damage every text.
 SHORTEST = 10
-# So many characters at the beginning or end of a form tell whose it is, when the rest is missing.
+# The number of characters at the beginning or end of a form by which it is recognised when the rest is missing.
 TELLING = 12
-# Of shorter forms, such as a piece of base64, nobody could tell whose they are.
+# The shortest form that is masked: shorter ones, such as a piece of base64, also occur by chance.
 _SHORTEST_FORM = 6
-# So many tokens are known by value; all of them are known by their looks, which only digests of them have not.
+# The number of tokens that are masked by value; all are masked by their looks, which their digests do not have.
 _MOST_TOKENS = 256
-# Longer forms, those of a whole file, are found piece by piece: what a place of the text costs is bounded by this.
+# Longer forms, such as a whole file, are searched for in pieces, which bounds the work at each place of the text.
 _LONGEST_PIECE = 1024
 _TOKEN = re.compile(r"007e[A-Z](?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){20,}+(?:=|%3[Dd]){0,2}")
 
@@ -32,10 +32,10 @@ Span = tuple[int, int]
 
 
 class SecretMasker:
-    """Learns secrets, and masks them from then on."""
+    """Masks the values that it has learned."""
 
     def __init__(self, shortest: int = SHORTEST, telling: int = TELLING) -> None:
-        """`shortest` value that is learnt; `telling` characters of a form cut short tell whose it is."""
+        """Mask values of at least `shortest` characters, and forms cut short of which `telling` characters are left."""
         self._shortest = shortest
         self._values: set[str] = set()
         self._public: set[str] = set()
@@ -63,15 +63,15 @@ class SecretMasker:
             self.learn(each.reveal())
 
     def publish(self, text: str) -> None:
-        """Show this text, which is no secret, even where it is a form of one; never where it is the value of one."""
+        """Show this public text even where it is a form of a secret; but never where it is the value of one."""
         self._public.add(text)
 
     def mask(self, text: str) -> str:
-        """The text with every piece that is known to be secret replaced by `Secret.MASK`."""
+        """Return the text with every piece that is known to be secret replaced by `Secret.MASK`."""
         return self.mask_cut(text, len(text))
 
     def mask_cut(self, text: str, length: int) -> str:
-        """The first `length` characters, masked; of the rest only so much is read that no half secret stays."""
+        """Return the first `length` characters, masked; more is read only to find a secret at the cut."""
         masked: list[str] = []
         done = 0
         for start, end in _merged(self._spans(text[: length + self._forms.longest])):
@@ -94,43 +94,43 @@ class SecretMasker:
             yield from (match.span() for match in _TOKEN.finditer(text))
         if not self._forms.longest:
             return
-        # As it is first: a secret may itself begin with what is taken for a gap.
+        # The text as it is comes first: a secret may itself begin with characters that count as a gap.
         yield from self._forms.spans(text)
         compact = without_gaps(text)
         if len(compact) < len(text):
-            # Not by their ends: a word before a gap would be taken for more of the form.
+            # Not by their ends: a word before a gap would count as part of the form.
             found = list(self._forms.spans(compact, ends=False))
             if found:
                 yield from _with_gaps(text, found)
 
 
 class _Forms:
-    """Forms by the windows at which they begin and end."""
+    """The known forms, by the windows at which they begin and end."""
 
     def __init__(self, gram: int, window: int) -> None:
         self._gram = gram
         self._window = window
-        # No window fits between places that are this far apart; smaller once a form is shorter than a window.
+        # The distance of the places that are looked at, so that no window fits between two of them.
         self._step = window - gram + 1
         self._grams: set[str] = set()
-        # The whole form for those shorter than a window, the window for others; forms in order.
+        # By first window, the forms in order; a form shorter than a window is its own.
         self._heads: dict[str, list[str]] = {}
-        # The last window of a form, reversed, and forms in order, reversed.
+        # By last window, the forms in order, reversed.
         self._tails: dict[str, list[str]] = {}
         self._sizes: set[int] = set()
         self.longest = 0
 
     def add(self, form: str) -> None:
-        """Find this form from now on; too short a one is not found."""
+        """Search for this form from now on; a form that is too short is ignored."""
         if len(form) >= self._gram:
-            # The pieces overlap, so that what is found of them is masked as one, and the last is no short one.
+            # The pieces overlap, so that what is found of them is masked as one, and the last one is not short.
             for start in range(0, max(1, len(form) - self._window), _LONGEST_PIECE - self._window):
                 self._add_piece(form[start : start + _LONGEST_PIECE])
 
     def _add_piece(self, piece: str) -> None:
         self.longest = max(self.longest, len(piece))
         self._enter(self._heads, piece, piece[: self._window])
-        # The end of a shorter form is not told from an ordinary word.
+        # The end of a shorter form cannot be distinguished from an ordinary word.
         if len(piece) >= 2 * self._window:
             self._enter(self._tails, piece[::-1], piece[-self._window :])
 
@@ -145,13 +145,13 @@ class _Forms:
         self._grams.update(window[at : at + self._gram] for at in range(len(window) - self._gram + 1))
 
     def spans(self, text: str, *, ends: bool = True) -> Iterator[Span]:
-        """The pieces of a text that are a form, or agree with its beginning or end for a window or more."""
+        """Yield the pieces of a text that are a form, or agree with its beginning or end for a window or more."""
         heads, tails = self._heads, self._tails if ends else {}
         for at in self._suspects(text):
             for size in self._sizes:
                 window = text[at : at + size]
                 if (same := heads.get(window)) is not None:
-                    # A form shorter than a window is alone in its list, and is there as a whole.
+                    # A form shorter than a window is alone in its list, and is present as a whole.
                     yield at, at + _agreement(same, text[at : at + self.longest])
             window = text[at : at + self._window]
             if (same := tails.get(window)) is not None:
@@ -160,7 +160,7 @@ class _Forms:
                 yield end - _agreement(same, before[::-1]), end
 
     def _suspects(self, text: str) -> Iterator[int]:
-        """The places at which a window may begin, each once, in order."""
+        """Yield the places at which a window may begin, each once, in order."""
         gram, grams, unseen = self._gram, self._grams, 0
         for place in range(0, len(text) - gram + 1, self._step):
             if text[place : place + gram] in grams:
@@ -169,16 +169,17 @@ class _Forms:
 
 
 def _agreement(same: list[str], text: str) -> int:
-    """For how many characters a text agrees with that of some forms, which are in order, that it agrees with most.
+    """Return the length of the longest common beginning of a text and one of some sorted forms.
 
-    A neighbour of the text in their order is the one, so that many secrets with one beginning cost no more than few.
+    The form with it is a neighbour of the text in their order, so that many secrets with one beginning cost no more
+    than few.
     """
     place = bisect_left(same, text)
     return max(_common(form, text) for form in same[max(0, place - 1) : place + 1])
 
 
 def _common(form: str, text: str) -> int:
-    """How many characters two texts have in common at their beginning; by halving, which compares fast."""
+    """Return the length of the common beginning of two texts; by halving, since comparing slices is fast."""
     low, high = 0, min(len(form), len(text))
     while low < high:
         middle = (low + high + 1) // 2
@@ -190,7 +191,7 @@ def _common(form: str, text: str) -> int:
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:
-    """The spans in order, those that overlap as one."""
+    """Yield the spans in order, with those that overlap as one."""
     start = end = 0
     for first, after in sorted(spans):
         if first < end:
@@ -204,7 +205,7 @@ def _merged(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _with_gaps(text: str, spans: Iterable[Span]) -> Iterator[Span]:
-    """Spans of the text without gaps as spans of the text itself."""
+    """Yield spans of the text without gaps as spans of the text itself."""
     gaps = [match.span() for match in GAP.finditer(text)]
     # Where each stretch between gaps begins, in the text and in the text without gaps.
     begins = [0, *(end for _, end in gaps)]

@@ -1,7 +1,8 @@
 """References to secrets, such as `ref+env://OPENAI_API_KEY`, and the type of the values behind them.
 
-References are found in texts and replaced here; `driver.secrets` reads the values (`ports.Resolve`). The syntax is that of the `vals` tool: `ref+scheme://path[?query][#fragment]`, optionally closed by `+` when
-the reference stands inside other text (`Bearer ref+env://TOKEN+`).
+References are found in texts and replaced here; `driver.secrets` reads the values (`ports.Resolve`). The syntax is that
+of the `vals` tool: `ref+scheme://path[?query][#fragment]`, closed by `+` where the reference stands inside other text
+(`Bearer ref+env://TOKEN+`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself. Call this only where the value is sent or masked."""
+        """Return the value itself. Call this only where the value is sent or masked."""
         return self._value
 
     def __repr__(self) -> str:
@@ -65,7 +66,8 @@ class SecretRef:
     def source(self) -> str:
         """The secret itself in one spelling, so that two references to one secret can be compared.
 
-        The path of a file is normalised. The query after a `?` is left out: it says which version is read, and how.
+        The path of a file is normalised. The query after a `?` is left out: it only chooses the version and the way of
+        reading.
         """
         if self.scheme == "file":
             return f"{MARK}file://{written_path(self.path)}"
@@ -77,20 +79,20 @@ class SecretRef:
 
 
 def written_path(path: str) -> str:
-    """The path of a file without `.`, `..` and doubled slashes; links are not followed."""
-    # normpath keeps two slashes at the start, which POSIX lets mean something else; here they do not.
+    """Return the path of a file without `.`, `..` and doubled slashes; links are not followed."""
+    # normpath keeps two slashes at the start, which may have another meaning in POSIX, but not here.
     return normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
 
 
 def references(text: str) -> Iterator[SecretRef]:
-    """The references inside one text, in order."""
+    """Yield the references inside one text, in order."""
     if MARK in text:
         for match in _REFERENCE.finditer(text):
             yield SecretRef(f"ref+{match['scheme']}://{match['path']}")
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """A text in pieces, each with whether it is a reference; as written, a closing `+` included."""
+    """Yield a text in pieces, each with whether it is a reference; as written, a closing `+` included."""
     at = 0
     for match in _REFERENCE.finditer(text):
         if match.start() > at:
@@ -102,7 +104,7 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def substitute(text: str, values: Mapping[SecretRef, Secret]) -> Secret:
-    """The text with each reference replaced by its value; the whole text is a secret then."""
+    """Return the text with each reference replaced by its value, as one secret."""
     return Secret(
         _REFERENCE.sub(
             lambda match: values[SecretRef(f"ref+{match['scheme']}://{match['path']}")].reveal(), text

@@ -1,8 +1,8 @@
-"""Which references the files of a fleet may hold, judged by the text of the reference alone.
+"""Decide which references the files of a fleet may hold, by the text of the reference alone.
 
 Anybody who opens a pull request writes files, but references are resolved with the credentials of the person or job
-that runs apply. So this is a list of what is allowed; everything else is refused. Where links in a path lead, only
-`driver.secrets` can see: it calls `of_machine` and `is_hidden` again on the path without links.
+that runs apply. So this is a list of what is allowed; everything else is refused. Where the links in a path lead is
+checked in `driver.secrets`: it calls `of_machine` and `is_hidden` again on the path without links.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9]*")
 
 
 class Fault(StrEnum):
-    """Why a reference is refused."""
+    """The kinds of reasons for which a reference is refused."""
 
     OURS = "ours"  # it leads to the reconciler's own credentials, or around to them
     SCHEME = "scheme"  # its scheme is not one that files may name
@@ -78,20 +78,20 @@ class Fault(StrEnum):
 
 
 class RefusedReference(NamedTuple):
-    """Why a reference is refused: the kind of fault, and what is wrong in words."""
+    """A refused reference: the kind of fault, and what is wrong, as text."""
 
     fault: Fault
     what: str
 
 
 def more_schemes(setting: str | None) -> frozenset[str]:
-    """The schemes in the setting `MORE_SCHEMES`; words that cannot be a scheme are left out."""
+    """Return the schemes in the setting `MORE_SCHEMES`; words that cannot be a scheme are left out."""
     words = (each.strip() for each in (setting or "").split(","))
     return frozenset(each for each in words if _SCHEME.fullmatch(each))
 
 
 def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> RefusedReference | None:
-    """Why a reference may not be resolved; None where nothing is wrong. `more` schemes are allowed as well."""
+    """Return why a reference may not be resolved, or None if it may. `more` schemes are allowed as well."""
     scheme, path = reference.scheme, reference.path
     if scheme == "env":
         reserved = path.upper().startswith(RESERVED)
@@ -115,12 +115,12 @@ def refusal(reference: SecretRef, more: frozenset[str] = frozenset()) -> Refused
 
 
 def of_machine(path: str) -> bool:
-    """Whether a path without links is in /proc, /dev or /sys, such as the environment of a process."""
+    """Return whether a path without links is in /proc, /dev or /sys, such as the environment of a process."""
     return path.startswith("/") and path.lstrip("/").partition("/")[0] in _MACHINE
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a part of a path begins with one dot. Kubernetes mounts files through `..data`: two dots pass."""
+    """Return whether a part of a path begins with one dot. Two dots pass: Kubernetes mounts files through `..data`."""
     return any(part.startswith(".") and part != "." and not part.startswith("..") for part in path.split("/"))
 
 
@@ -134,7 +134,7 @@ def _file(path: str) -> RefusedReference | None:
 
 
 def _server(scheme: str, path: str) -> str | None:
-    """The part of a reference that could choose the server which is asked; None where no part can.
+    """Return the part of a reference that could choose the server which is asked, or None.
 
     A text that `vals` could split in another way than this function is refused.
     """

@@ -1,4 +1,4 @@
-"""Foreign text with every character written out that hides, moves or imitates others."""
+"""Make foreign text visible: write out every character that hides, moves or imitates others."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import unicodedata
 
 # Controls, formats (bidi, zero-width), surrogates, private and unassigned characters, and separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Letters and marks by category, and yet nothing to see: fillers, joiners, a blank of Braille.
+# Characters that are letters or marks by category, but show nothing: fillers, joiners, a blank of Braille.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 _WIDE_SPACE = "\u3000"
-# After a symbol, one of them is how phones write emoji; any other carries something that nobody sees.
+# After a symbol, one of them is how phones write emoji; any others can carry hidden content.
 EMOJI_STYLE = frozenset("\ufe0e\ufe0f")
 _STRAY_STYLE = re.compile("([^\ufe0e\ufe0f]?)([\ufe0e\ufe0f]+)", re.DOTALL)
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def visible(text: str) -> str:
-    """The text with every character that hides, moves or imitates others written out, as `\\u{202e}`.
+    """Return the text with every character that hides, moves or imitates others written out, as `\\u{202e}`.
 
-    Line breaks are written out as well; who wants lines splits first.
+    Line breaks are written out as well; a caller that wants lines splits the text first.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -39,9 +39,9 @@ def _spelled_out(match: re.Match[str]) -> str:
 
 
 def is_hidden(character: str) -> bool:
-    """Whether a character is invisible, or looks like a space and is not one."""
+    """Return whether a character is invisible, or looks like a space without being one."""
     category = unicodedata.category(character)
-    if category == "Zs":  # spaces that look like the space, and are another character
+    if category == "Zs":  # characters that look like the space
         return character not in (" ", _WIDE_SPACE)
     return category in _HIDDEN or character in _BLANK or _is_variation(character)
 

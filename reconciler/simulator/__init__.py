@@ -1,8 +1,8 @@
-"""The service we pretend to talk to: an independent implementation of the vendor's v2 API, faults included.
+"""A simulator of the service: an independent implementation of the vendor's v2 API, faults included.
 
-It is a witness: it shares no code with the rest of `reconciler`, imports nothing of it, and checks requests
-against `schemas/agora/`, written by hand from the vendor's pages. Others import from here and from nowhere
-below. It never opens a connection; only `server.py` listens, on loopback.
+It shares no code with the rest of `reconciler` and imports nothing of it, so that it can show mistakes of the rest; it
+checks requests against `schemas/agora/`, which is written by hand from the vendor's pages. Other packages import only
+from here. It never opens a connection; only `server.py` listens, on loopback.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # a port brings asyncio along, which a plan against the embedded simulator does not need
+    # the server imports asyncio, which a plan against the embedded simulator does not need
     if name in {"run_in_thread", "serve"}:
         from reconciler.simulator import server
 

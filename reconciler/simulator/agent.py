@@ -1,7 +1,7 @@
-"""One agent: what the service knows of it, and its life as a pure function of time.
+"""One agent: the service's data about it, and its status as a pure function of time.
 
-No clock, no store, no switch: statuses follow from timestamps, so nothing has to run in the background. Times
-are epoch seconds of the world's clock.
+No clock, no store, no switch: statuses follow from timestamps, so nothing has to run in the background. Times are epoch
+seconds of the world's clock.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import orjson
 
 
 class Status(IntEnum):
-    """The documented states and their numbers (v2 API reference: lifecycle; RECOVERING is gone from current
-    pages)."""
+    """The documented states and their numbers (v2 API reference: lifecycle; RECOVERING is not in current pages)."""
 
     IDLE = 0
     STARTING = 1
@@ -32,7 +31,7 @@ RTC_ERROR = "RTC connection error"
 
 
 class End(NamedTuple):
-    """When, how and with which words an agent ends."""
+    """The end of an agent: its time, its status and its message."""
 
     at: float
     status: Status
@@ -43,9 +42,8 @@ class End(NamedTuple):
 class Agent:
     """One agent that was started, running or not.
 
-    `body` is the join body in its present form: as it was sent, with every applied update folded in. `end` is
-    its end as things stand now, past or to come. `shown` is a status that the world was told to show while it
-    lives.
+    `body` is the join body as it was sent, with every applied update. `end` is its end by what is known now, in the
+    past or in the future. `shown` is a status that the agent was told to show while it lives.
     """
 
     number: int
@@ -67,7 +65,7 @@ class Agent:
     shown: Status | None = None
 
     def status_at(self, at: float) -> Status:
-        """The status at one instant."""
+        """Return the status at a time."""
         if at >= self.end.at:
             return self.end.status
         if self.stopping_at is not None and self.left_at is not None:
@@ -80,12 +78,12 @@ class Agent:
         return Status.STARTING if at < self.running_at else Status.RUNNING
 
     def live_at(self, at: float) -> bool:
-        """Whether the agent has been created and has not ended: STOPPING still counts."""
+        """Return whether the agent was created and has not ended at a time; STOPPING still counts as live."""
         return self.created_at <= at < self.end.at
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The agent's present properties, parsed anew at each call."""
+        """The agent's present properties, parsed at each call."""
         properties: dict[str, Any] = orjson.loads(self.body)["properties"]
         return properties
 
@@ -93,7 +91,7 @@ class Agent:
 def first_end(
     lifetime_until: float, token_until: float | None, idle_at: float | None, doom: End | None = None
 ) -> End:
-    """The earliest of everything that may end an agent (v2 API reference: lifecycle, messages of event 102)."""
+    """Return the earliest of all possible ends of an agent (v2 API reference: lifecycle, messages of event 102)."""
     end = End(lifetime_until, Status.STOPPED, "Task lifetime limit exceeded")
     if token_until is not None and token_until < end.at:
         end = End(token_until, Status.FAILED, RTC_ERROR)
@@ -105,7 +103,7 @@ def first_end(
 
 
 def rescheduled(agent: Agent) -> Agent:
-    """`agent` with its end computed anew, after one of the things that may end it has changed."""
+    """Return the agent with its end computed again, after one of its possible ends has changed."""
     return replace(agent, end=first_end(agent.lifetime_until, agent.token_until, agent.idle_at, agent.doom))
 
 
@@ -114,8 +112,7 @@ _DIGITS = bytes(48 + byte % 10 for byte in range(256))
 
 
 def agent_id(seed: str, number: int) -> str:
-    """The id of the world's `number`-th agent: 32 upper-case alphanumerics, shaped like ids seen in public
-    logs."""
+    """Return the id of the world's `number`-th agent: 32 upper-case alphanumerics, like ids seen in public logs."""
     digest = hashlib.blake2b(f"{seed}:{number}".encode(), digest_size=29).digest()
     letters = digest.translate(_LETTERS).decode()
     digits = digest.translate(_DIGITS).decode()

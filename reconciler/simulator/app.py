@@ -1,5 +1,4 @@
-"""The simulator: one request in, one response or outage out, synchronously and without any I/O but the
-store's."""
+"""The simulator: one request in, one response or outage out, synchronously, with no I/O but the store's."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class Gauge:
-    """How many requests are being served, and how many at most were at once. Servers move it."""
+    """The number of requests that are being served, and the highest number so far. Servers count it."""
 
     current: int = 0
     maximum: int = 0
@@ -45,11 +44,10 @@ class Gauge:
 
 
 class Simulator:
-    """A service of its own: its store, its clock, its switches, its faults, and the credentials that it
-    takes.
+    """One simulated service: its store, its clock, its switches, its faults, and the credentials that it accepts.
 
-    `switches` and `script` left out mean those that the store remembers. The world's clock runs `speed` times as
-    fast as `clock`. Safe to share between threads.
+    Without `switches` and `script`, those in the store are used. The world's clock runs `speed` times as fast as
+    `clock`. Safe to share between threads.
     """
 
     def __init__(
@@ -77,7 +75,7 @@ class Simulator:
     # --- serving
 
     def handle(self, request: Request, *, fate: Fate | None = None) -> Outcome:
-        """Serves one request. `fate` decides what becomes of it in place of the fault script."""
+        """Serve one request. `fate` is used in place of the fault script's."""
         with self._world() as world:
             call = identify(request)
             if fate is None and world.store.settings.script.rules:
@@ -111,13 +109,13 @@ class Simulator:
         clock = self._clock()
         gained = (clock - self._last_tick) * (self.speed - 1)
         if gained > 0:
-            # the store keeps how far the world is ahead, so that a restart, at any speed, goes on from here
+            # the store keeps how far the world is ahead, so that a restart at any speed continues from here
             store.save_settings(replace(store.settings, offset=store.settings.offset + gained))
         self._last_tick = max(clock, self._last_tick)
         return clock + store.settings.offset
 
     def advance(self, seconds: float) -> float:
-        """Moves the world's clock forward and returns its time. What falls due meanwhile happens."""
+        """Move the world's clock forward and return its time. Requests that become due are executed."""
         if not 0 <= seconds < float("inf"):
             raise ValueError("the clock of a world only moves forward")
         with self._lock, self._store.open() as store:
@@ -126,12 +124,12 @@ class Simulator:
         return self.now
 
     def settle(self) -> None:
-        """Executes the late requests that are due by now."""
+        """Execute the late requests that are due by now."""
         with self._world():
             pass
 
     def next_due(self) -> float | None:
-        """When the next late request will be executed, in epoch seconds of the world."""
+        """Return when the next late request will be executed, in epoch seconds of the world, or None."""
         with self._lock, self._store.open() as store:
             return store.history.next_due()
 
@@ -139,7 +137,7 @@ class Simulator:
 
     @property
     def settings(self) -> WorldSettings:
-        """What governs the world: clock offset, switches, fault script."""
+        """The world's settings: clock offset, switches, fault script."""
         with self._lock, self._store.open() as store:
             return store.settings
 
@@ -151,7 +149,7 @@ class Simulator:
     def set_switches(
         self, switches: Switches | Mapping[str, object] | None = None, /, **settings: object
     ) -> None:
-        """Puts all switches in force, or changes some by name. Raises `SwitchError`."""
+        """Set all switches, or some of them by name. Raises `SwitchError`."""
         with self._lock, self._store.open() as store:
             base = switches if isinstance(switches, Switches) else store.settings.switches
             named = switches if isinstance(switches, Mapping) else {}
@@ -159,14 +157,14 @@ class Simulator:
             store.save_settings(replace(store.settings, switches=changed))
 
     def set_script(self, script: FaultScript | list[Mapping[str, object]]) -> None:
-        """Puts a fault script in force, from its beginning. Raises `FaultError`."""
+        """Set a fault script, which begins with its first rule. Raises `FaultError`."""
         parsed = script if isinstance(script, FaultScript) else FaultScript.parse(script)
         with self._lock, self._store.open() as store:
             store.save_settings(replace(store.settings, script=parsed))
             store.save_script_position(())
 
     def reset(self) -> None:
-        """Forgets agents, switches, faults, log and clock offset."""
+        """Delete agents, switches, faults, log and clock offset."""
         with self._lock, self._store.open() as store:
             store.clear()
         self.in_flight.maximum = self.in_flight.current
@@ -174,23 +172,23 @@ class Simulator:
     # --- what happens in the world by itself
 
     def end(self, agent_id: str, *, message: str = RTC_ERROR, failed: bool = True) -> None:
-        """Ends a live agent at once, behind everybody's back. Raises `KeyError` for one that is not there."""
+        """End a live agent at once, without a call. Raises `KeyError` if it does not live."""
         status = Status.FAILED if failed else Status.STOPPED
         with self._world() as world:
             world.doom(_live(world, agent_id), End(world.now, status, message))
 
     def show(self, agent_id: str, status: Status | None) -> None:
-        """Lets a live agent show a status, such as RECOVERING; None ends that. Raises `KeyError`."""
+        """Make a live agent show a status, such as RECOVERING; None shows its own again. Raises `KeyError`."""
         with self._world() as world:
             world.show(_live(world, agent_id), status)
 
     def users_joined(self, channel: str) -> None:
-        """A user has joined a channel: the idle clocks of its agents stop."""
+        """Note that a user has joined a channel: the idle clocks of its agents stop."""
         with self._world() as world:
             world.users_joined(channel)
 
     def users_left(self, channel: str) -> None:
-        """All users have left a channel: the idle clocks of its agents run."""
+        """Note that all users have left a channel: the idle clocks of its agents run."""
         with self._world() as world:
             world.users_left(channel)
 
@@ -198,21 +196,21 @@ class Simulator:
 
     @property
     def world(self) -> WorldView:
-        """The world to look at: agents, their lives and what was done to them."""
+        """A read-only view of the world: agents, their lives and what was done to them."""
         return WorldView(self._world)
 
     def log(self) -> list[LogEntry]:
-        """The last requests, oldest first."""
+        """Return the last requests, oldest first."""
         with self._world() as world:
             return list(world.store.history.entries())
 
     def tally(self) -> dict[str, int]:
-        """How many requests each operation has seen, lost and late ones included."""
+        """Return the number of requests for each operation, lost and late ones included."""
         with self._world() as world:
             return world.store.history.tally()
 
     def close(self) -> None:
-        """Lets go of the store."""
+        """Close the store."""
         self._store.close()
 
 

@@ -1,9 +1,8 @@
-"""Who is asking: Basic credentials and AccessToken2, decoded and verified by this module's own reading of
-them.
+"""Verify callers: Basic credentials and AccessToken2, by this module's own decoder.
 
 Layout of a token (v2 API reference: authentication, from the vendor's SDK): "007" + base64(zlib(str(signature) +
-info)), info = str(app id) u32(issued) u32(lives) u32(salt) u16(services) services; little-endian, str = u16
-length + bytes.
+info)), info = str(app id) u32(issued) u32(lives) u32(salt) u16(services) services; little-endian, str = u16 length +
+bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _APP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the simulator accepts. Where a part is None, anything well-formed is taken for it."""
+    """The credentials that the simulator accepts. Where a part is None, any well-formed value is accepted."""
 
     app_id: str | None = None
     app_certificate: str | None = field(default=None, repr=False)
@@ -39,7 +38,7 @@ class Credentials:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Credentials:
-        """The credentials of the `AGORA_*` variables; an empty one counts as absent."""
+        """Return the credentials of the `AGORA_*` variables; an empty one counts as absent."""
         return cls(
             app_id=environment.get("AGORA_APP_ID") or None,
             app_certificate=environment.get("AGORA_APP_CERTIFICATE") or None,
@@ -49,7 +48,7 @@ class Credentials:
 
 
 class InvalidToken(ValueError):
-    """A token that does not hold; the message says why, without the token."""
+    """A token that is not valid; the message says why, without the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Token:
 
     @property
     def usable_until(self) -> int:
-        """When the token stops holding in a channel: at its own end, or that of its privilege to join."""
+        """When the token stops being valid in a channel: at its own end, or at that of its privilege to join."""
         return self.expires_at if self.joins_until is None else min(self.expires_at, self.joins_until)
 
 
@@ -79,7 +78,7 @@ _PRIVILEGE = struct.Struct("<HI")
 
 
 class _Reader:
-    """Reads little-endian fields off a byte string."""
+    """Reads little-endian fields from a byte string."""
 
     __slots__ = ("_content", "position")
 
@@ -110,7 +109,7 @@ class _Reader:
 
 
 def decode(text: str) -> Token:
-    """The content of a `007` token, its signature not yet verified. Raises `InvalidToken`."""
+    """Return the content of a `007` token, its signature not verified. Raises `InvalidToken`."""
     if not text.startswith("007") or len(text) > _LONGEST_TOKEN:
         raise InvalidToken("the token is not a 007 token")
     try:
@@ -139,7 +138,7 @@ def _read(reader: _Reader, content: bytes) -> Token:
             user = reader.text().decode()
             rtm_user = user if _LOGIN in privileges else None
         else:
-            break  # other services have layouts of their own, and nothing that matters follows
+            break  # other services have other layouts, and nothing that matters follows
     return Token(
         app_id=app_id,
         issued_at=issued_at,
@@ -155,9 +154,9 @@ def _read(reader: _Reader, content: bytes) -> Token:
 
 
 def verify(token: Token, *, app_id: str, certificate: str | None, now: float, tolerance: float) -> None:
-    """Raises `InvalidToken` unless the token is for `app_id`, signed, issued and not expired.
+    """Raise `InvalidToken` unless the token is for `app_id`, signed, issued and not expired.
 
-    Without a certificate the signature is taken for granted. `tolerance` is in seconds.
+    Without a certificate the signature is not checked. `tolerance` is in seconds.
     """
     if token.app_id != app_id:
         raise InvalidToken("the token is for another App ID")
@@ -178,8 +177,7 @@ def _sign(token: Token, certificate: str) -> bytes:
 
 
 def bind(token: Token, *, channel: str, uid: str, needs_rtm: bool) -> None:
-    """Raises `InvalidToken` unless the token lets `uid` into `channel` (and log in to RTM, where that is
-    needed)."""
+    """Raise `InvalidToken` unless the token allows `uid` to join `channel`, and to log in to RTM if needed."""
     if token.channel != channel:
         raise InvalidToken("the token is for another channel")
     if not _allows(token.account, uid):
@@ -195,7 +193,7 @@ def _allows(account: str | None, uid: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may call: with a token in the header, or by Basic credentials."""
+    """An authenticated caller, with a token in the header or by Basic credentials."""
 
     token: Token | None = None
 
@@ -206,7 +204,7 @@ _BASIC = Caller()
 def authenticate(
     header: str, app_id: str, credentials: Credentials, *, now: float, tolerance: float
 ) -> Caller:
-    """The caller behind an `Authorization` header. Raises `Refused` with 401, or 403 for another App ID."""
+    """Return the caller for an `Authorization` header. Raises `RefusedCall`: 401, or 403 for another App ID."""
     scheme, _, value = header.partition(" ")
     match scheme.lower():
         case "basic":

@@ -1,8 +1,7 @@
-"""The shapes of bodies by the vendor's published contract: `schemas/agora/*.json`, compiled into plain
-functions.
+"""Check bodies by the vendor's published contract: `schemas/agora/*.json`, compiled into plain functions.
 
-Those files are written by hand from the vendor's pages. Conditions between fields are in `join_conditions.py`. A
-body that breaks the contract is answered with the documented 400 (v2 API reference: errors).
+Those files are written by hand from the vendor's pages. Conditions between fields are in `join_conditions.py`. A body
+that breaks the contract is answered with the documented 400 (v2 API reference: errors).
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from reconciler.simulator.messages import ErrorReason
 
 
 class ContractBreach(NamedTuple):
-    """The first thing that is wrong with a body, and where."""
+    """The first problem of a body, with its path."""
 
     reason: ErrorReason
     where: str
     text: str
 
     def inside(self, key: str) -> ContractBreach:
-        """The same problem, seen from one level further out."""
+        """Return the same problem with its path one level further out."""
         where = f"{key}.{self.where}" if self.where else key
         return ContractBreach(self.reason, where, self.text)
 
@@ -38,8 +37,7 @@ Check = Callable[[Any], ContractBreach | None]
 
 
 class Strictness(NamedTuple):
-    """What a compiled schema insists on: the area, and the switches unknown_fields, unknown_enums and
-    strict_vendors."""
+    """What a compiled schema refuses: by the area, and the switches unknown_fields, unknown_enums, strict_vendors."""
 
     area: str
     refuse_unknown_fields: bool
@@ -47,32 +45,31 @@ class Strictness(NamedTuple):
     refuse_unknown_vendors: bool = False
 
     def allowed(self, node: Mapping[str, Any]) -> frozenset[Any]:
-        """The only values that a node may have; empty where every value passes."""
+        """Return the only values that a node may have; empty if all are allowed."""
         is_vendor = node.get("x-vendor", False)
         strict = self.refuse_unknown_vendors if is_vendor else self.refuse_unknown_enums
         return frozenset(node.get("enum", ())) if strict else frozenset()
 
 
 def wrong(text: str, where: str = "") -> ContractBreach:
-    """A field whose value is not allowed."""
+    """Return the breach of a field whose value is not allowed."""
     return ContractBreach(ErrorReason.INVALID_FIELD_VALUE, where, text)
 
 
 def missing(field: str, where: str) -> ContractBreach:
-    """A field that has to be there, in the words of the documented example."""
+    """Return the breach of a required field that is missing, in the words of the documented example."""
     return ContractBreach(ErrorReason.MISSING_REQUIRED_FIELD, where, f"{field} not found")
 
 
 def check_body(document: str, body: object, strictness: Strictness) -> ContractBreach | None:
-    """The first problem of `body` by `schemas/agora/<document>.json`, or None."""
+    """Return the first problem of `body` by `schemas/agora/<document>.json`, or None."""
     if not isinstance(body, dict):
         return ContractBreach(ErrorReason.INVALID_REQUEST_BODY, "", "the body must be a JSON object")
     return compiled(document, strictness)(body)
 
 
 def without_nulls(document: str, body: object) -> object:
-    """`body` without the nulls that stand for documented fields: the SDK's sessions send them for absent
-    ones.
+    """Return `body` without nulls for documented fields: the SDK's sessions send null for an absent field.
 
     What the contract leaves free, such as a model's parameters, keeps its nulls.
     """
@@ -80,7 +77,7 @@ def without_nulls(document: str, body: object) -> object:
 
 
 def unknown_vendors(properties: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The blocks of a join whose vendor no page lists, and that vendor; `properties` keep to the contract."""
+    """Return the blocks of a valid join whose vendor no page lists, each with that vendor."""
     blocks = schema("join")["properties"]["properties"]["properties"]
     known = {
         name: node["properties"]["vendor"]["enum"] for name, node in blocks.items() if _has_vendors(node)
@@ -108,13 +105,13 @@ def _pruned(node: Mapping[str, Any], value: object) -> object:
 
 @cache
 def compiled(document: str, strictness: Strictness) -> Check:
-    """The check of one document."""
+    """Return the check of one document."""
     return _compile(schema(document), strictness)
 
 
 @cache
 def schema(document: str) -> dict[str, Any]:
-    """One of the hand-written documents: from the package when it is installed, else from the repository."""
+    """Return one of the hand-written documents: from the installed package, else from the repository."""
     here = Path(__file__).parent
     places = (here / "schemas", here.parent.parent / "schemas" / "agora")
     place = next(place for place in places if place.is_dir())

@@ -1,7 +1,7 @@
-"""The control path: how a client of the simulator's port turns its switches and looks behind the scenes.
+"""The control path: requests by which a client sets the simulator's switches and reads its world.
 
-It lives under `/simulator`, beside the API's base path, speaks JSON, and is for whoever owns this machine:
-requests that come from a web page or under another host's name are refused. Credentials are never shown.
+It is below `/simulator`, beside the API's base path, and uses JSON. Only this machine may use it: requests from a web
+page or with another host's name are refused. Credentials are never shown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Rejected(Exception):
 
 
 def handle(simulator: Simulator, request: Request) -> Response:
-    """Serves one request of the control path."""
+    """Serve one request of the control path."""
     try:
         _refuse_strangers(request)
         return json_response(_answer(simulator, request))

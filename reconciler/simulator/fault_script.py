@@ -1,8 +1,7 @@
-"""The fault script: which call meets which fate. Data and matching only.
+"""The fault script: which call gets which fate. Data and matching only.
 
-A script is an ordered list of rules and holds no chance: the same calls meet the same fates. In JSON a rule
-reads `{"on": "join", "name": "hotel.*", "nth": 2, "count": 3, "fate": "lose_response"}`, with the fate's own
-parameters beside it.
+A script is an ordered list of rules without randomness: the same calls get the same fates. A rule in JSON is `{"on":
+"join", "name": "hotel.*", "nth": 2, "count": 3, "fate": "lose_response"}`, with the parameters of its fate.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from reconciler.simulator.faults import PARAMETERS, Fate, FaultError, ServiceCal
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of a script: from the `nth` matching call on, `count` of them (0: all) meet `fate`."""
+    """One rule of a script: from the `nth` matching call on, `count` of them (0: all) get `fate`."""
 
     fate: Fate
     on: tuple[str, ...] = ("*",)
@@ -29,11 +28,11 @@ class Rule:
     count: int = 1
 
     def fires(self, seen: int) -> bool:
-        """Whether the matching call number `seen`, counted from 1, meets the fate."""
+        """Return whether the matching call number `seen`, counted from 1, gets the fate."""
         return seen >= self.nth and (self.count == 0 or seen < self.nth + self.count)
 
     def as_json(self) -> dict[str, object]:
-        """The rule as a script writes it."""
+        """Return the rule in the JSON form of a script."""
         own = {
             item.name: getattr(self, item.name) for item in fields(self) if item.name not in {"fate", "on"}
         }
@@ -45,7 +44,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ObservedCall:
-    """What rules look at in a call."""
+    """The fields of a call that rules are matched with."""
 
     operation: ServiceCall
     name: str
@@ -54,7 +53,7 @@ class ObservedCall:
     page: str
 
     def matches(self, rule: Rule) -> bool:
-        """Whether `rule` speaks of this call."""
+        """Return whether a rule matches this call."""
         return (
             ("*" in rule.on or self.operation in rule.on)
             and rule.page in {"any", self.page}
@@ -71,12 +70,12 @@ class ObservedCall:
 
 @dataclass(frozen=True, slots=True)
 class FaultScript:
-    """Rules in order. The first that fires decides; rules behind it do not count that call."""
+    """The rules in order. The first that fires decides; later rules do not count that call."""
 
     rules: tuple[Rule, ...] = ()
 
     def choose(self, subject: ObservedCall, seen: Sequence[int]) -> tuple[Fate | None, tuple[int, ...]]:
-        """The fate of a call, given how many calls each rule has seen, and the counts after it."""
+        """Return the fate of a call, given how many calls each rule has counted, and the counts after it."""
         counts = list(seen) + [0] * (len(self.rules) - len(seen))
         for position, rule in enumerate(self.rules):
             if subject.matches(rule):
@@ -87,13 +86,13 @@ class FaultScript:
 
     @classmethod
     def parse(cls, rules: object) -> FaultScript:
-        """A script from its JSON form, a list of rules. Raises `FaultError`."""
+        """Return a script from its JSON form, a list of rules. Raises `FaultError`."""
         if not isinstance(rules, list | tuple):
             raise FaultError("a fault script is a list of rules")
         return cls(tuple(_parse_rule(number, rule) for number, rule in enumerate(rules, 1)))
 
     def as_json(self) -> list[dict[str, object]]:
-        """The script as `parse` reads it."""
+        """Return the script in the form that `parse` reads."""
         return [rule.as_json() for rule in self.rules]
 
 

@@ -1,6 +1,6 @@
-"""Fates: the things that can happen to a call beside being executed and answered. Values only.
+"""Fates: what can happen to a call instead of normal execution and answer. Values only.
 
-Which call meets which fate is said in `fault_script.py`; what comes of it, in `outcomes.py`.
+Which call gets which fate is in `fault_script.py`; their effects are in `outcomes.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class FaultError(ValueError):
-    """A fault script that cannot be understood; the message says which rule and why."""
+    """A fault script that is not valid; the message says which rule and why."""
 
 
 class ServiceCall(StrEnum):
@@ -34,7 +34,7 @@ class ServiceCall(StrEnum):
 
 
 class FateKind(StrEnum):
-    """What can happen to a call, beside being executed and answered."""
+    """The kinds of fates of a call."""
 
     REFUSE = "refuse"  # an error status; `executed: true` makes it an error after the fact
     RATE_LIMIT = "rate_limit"  # 429 with a Retry-After of the given form
@@ -72,7 +72,7 @@ LIST_DEFECTS = (
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What happens to one call. Only the parameters that `PARAMETERS` lists for its kind have a meaning."""
+    """The fate of one call. Only the parameters in `PARAMETERS` for its kind have a meaning."""
 
     kind: FateKind
     executed: bool = True
@@ -132,7 +132,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 
 def fate(kind: FateKind | str, **parameters: object) -> Fate:
-    """A fate with the defaults of its kind. Raises `FaultError` for a wrong kind, parameter or value."""
+    """Return a fate with its kind's defaults. Raises `FaultError` for a wrong kind, parameter or value."""
     try:
         known = FateKind(kind)
     except ValueError:

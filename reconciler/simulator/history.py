@@ -1,4 +1,4 @@
-"""What happened in a world and what is still to come: notes on agents, the log of requests, late requests."""
+"""The history of a world and its pending requests: notes on agents, the log of requests, late requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEVER = float("inf")
 
 
 class Note(NamedTuple):
-    """Something that happened to an agent: an update, or something said. `payload` is JSON."""
+    """An event of an agent: an update, or something said. `payload` is JSON."""
 
     at: float
     kind: str
@@ -24,14 +24,14 @@ class Note(NamedTuple):
 
 
 class Deferred(NamedTuple):
-    """A request that will be executed when its time has come."""
+    """A request that will be executed at its time."""
 
     due: float
     request: Request
 
 
 class LogEntry(NamedTuple):
-    """One request as the log remembers it. `outcome` is a status, or the name of an outage."""
+    """One request in the log. `outcome` is a status, or the name of an outage."""
 
     at: float
     operation: str
@@ -42,8 +42,10 @@ class LogEntry(NamedTuple):
 
 
 class ConversationLog:
-    """Notes, log and late requests in the tables of an open database; what is in a file holds no credential but those
-    of late requests, which are kept as they came until they are due."""
+    """Notes, log and late requests in the tables of an open database.
+
+    A file holds no credentials except those of late requests, which are kept unchanged until they are due.
+    """
 
     def __init__(self, database: sqlite3.Connection, log_length: int, *, in_file: bool) -> None:
         self._db = database
@@ -52,21 +54,21 @@ class ConversationLog:
         self.forget()
 
     def forget(self) -> None:
-        """Others have written: what has been read is read anew."""
+        """Drop what was read, because another process has written."""
         self._next_due: float | None = None
 
     def note(self, agent_id: str, note: Note) -> None:
-        """Appends to an agent's notes."""
+        """Add a note to an agent."""
         values = (agent_id, note.at, note.kind, on_disk(note.payload) if self._in_file else note.payload)
         self._db.execute("INSERT INTO notes VALUES (?, ?, ?, ?)", values)
 
     def notes(self, agent_id: str) -> Sequence[Note]:
-        """An agent's notes in order."""
+        """Return an agent's notes in order."""
         query = "SELECT at, kind, payload FROM notes WHERE agent_id = ? ORDER BY rowid"
         return [Note(*row) for row in self._db.execute(query, (agent_id,))]
 
     def defer(self, deferred: Deferred) -> None:
-        """Keeps a request for later."""
+        """Keep a request for later."""
         due, request = deferred
         headers = orjson.dumps(dict(request.headers))
         self._db.execute(
@@ -76,7 +78,7 @@ class ConversationLog:
         self._next_due = None
 
     def take_due(self, now: float) -> Deferred | None:
-        """Removes and returns the earliest deferred request that is due."""
+        """Remove and return the earliest deferred request that is due, or None."""
         next_due = self.next_due()
         if next_due is None or next_due > now:
             return None
@@ -88,14 +90,14 @@ class ConversationLog:
         return Deferred(due, Request(method, path, query, orjson.loads(headers), body))
 
     def next_due(self) -> float | None:
-        """When the next deferred request is due."""
+        """Return when the next deferred request is due, or None."""
         if self._next_due is None:
             (due,) = self._db.execute("SELECT min(due) FROM deferred").fetchone()
             self._next_due = _NEVER if due is None else due
         return None if self._next_due == _NEVER else self._next_due
 
     def log(self, entry: LogEntry) -> None:
-        """Appends to the log, which is bounded, and counts."""
+        """Add an entry to the log, which is bounded, and count its operation."""
         added = self._db.execute(
             "INSERT INTO log (at, operation, method, path, agent, outcome) VALUES (?, ?, ?, ?, ?, ?)", entry
         )
@@ -108,15 +110,15 @@ class ConversationLog:
             self._db.execute("DELETE FROM log WHERE id <= ?", (last - self._log_length,))
 
     def entries(self) -> Sequence[LogEntry]:
-        """The log, oldest first."""
+        """Return the log, oldest first."""
         query = "SELECT at, operation, method, path, agent, outcome FROM log ORDER BY id DESC LIMIT ?"
         return [LogEntry(*row) for row in self._db.execute(query, (self._log_length,))][::-1]
 
     def tally(self) -> dict[str, int]:
-        """How many requests each operation has seen since the beginning."""
+        """Return the number of requests for each operation since the beginning."""
         return dict(self._db.execute("SELECT operation, requests FROM tally ORDER BY operation").fetchall())
 
 
 def on_disk(content: bytes) -> bytes:
-    """JSON as it may lie on a disk: what may be a credential is masked."""
+    """Return JSON for a file: values that may be credentials are masked."""
     return orjson.dumps(masked(orjson.loads(content)))

@@ -1,4 +1,4 @@
-"""Dates as HTTP writes them, without the weight of the standard library's mail package."""
+"""Format HTTP dates, without importing the standard library's large mail package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def http_date(at: float) -> str:
-    """`at`, in epoch seconds, as an IMF-fixdate."""
+    """Return `at`, in epoch seconds, as an IMF-fixdate."""
     return _http_date(int(at))
 
 

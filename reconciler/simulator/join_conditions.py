@@ -1,7 +1,6 @@
-"""Conditions between the fields of a join, which a schema cannot simply say.
+"""Conditions between the fields of a join, which a schema cannot express.
 
-Each takes the body, its properties and the area, all of the right shape by then, and returns the first
-problem.
+Each function gets the body, its properties and the area, all of the right shape, and returns the first problem.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from reconciler.simulator.contract import ContractBreach, Strictness, check_body
 
 
 def check_join(body: object, strictness: Strictness) -> ContractBreach | None:
-    """The first problem of a join body: its shape first, then the conditions."""
+    """Return the first problem of a join body: of its shape, then of the conditions; None if there is none."""
     problem = check_body("join", body, strictness)
     if problem is not None or not isinstance(body, dict):
         return problem
@@ -36,7 +35,7 @@ _DEFAULT_VENDORS = {"asr": "ares"}
 
 
 def managed_problem(properties: _Object) -> str | None:
-    """What the service refuses of blocks with managed credentials, in its own words (seen live)."""
+    """Return the service's message (seen live) for a block with managed credentials that it refuses, or None."""
     for block, vendors in _MANAGED.items():
         part = properties.get(block, {})
         if part.get("credential_mode") != "managed":
@@ -46,7 +45,7 @@ def managed_problem(properties: _Object) -> str | None:
             return _absent("tts.vendor")
         if vendor is not None and vendor not in vendors:
             return f"vendor '{vendor}' is not available for the current SKU when credential_mode is 'managed'"
-        # A credential is supplied, no address; of OpenAI's nobody showed that it is refused without one.
+        # The credential is supplied, the URL is not; that OpenAI's is required was never seen.
         if vendor != "openai" and block != "llm" and not part.get("params", {}).get("url"):
             return _absent(f"{block}.params.url")
     return None
@@ -57,7 +56,7 @@ def _absent(where: str) -> str:
 
 
 def samples_problem(properties: _Object) -> str | None:
-    """Recognition of a speaker without samples of his voice, in the service's own words (seen live)."""
+    """Return the service's message (seen live) for speaker recognition without samples of the voice, or None."""
     sal = properties.get("sal", {})
     if sal.get("sal_mode") == "recognition" and not sal.get("sample_urls"):
         return "properties.sal.sample_urls: must not be empty when sal_mode is 'recognition'"
@@ -65,7 +64,7 @@ def samples_problem(properties: _Object) -> str | None:
 
 
 def uses_mllm(properties: _Object) -> bool:
-    """Whether the agent runs on one multimodal model, which stands in for asr, llm and tts."""
+    """Return whether the agent uses one multimodal model, which replaces asr, llm and tts."""
     if properties.get("mllm", {}).get("enable") is True:
         return True
     return "mllm" in properties and properties.get("advanced_features", {}).get("enable_mllm") is True

@@ -1,7 +1,7 @@
-"""The list: what its query means, and what a page looks like (v2 API reference: list).
+"""The list of agents: its query, and the form of a page (v2 API reference: list).
 
-The awkward defaults are the documented ones: two hours back, RUNNING only, twenty to a page, and items that
-tell neither name nor channel.
+The inconvenient defaults are the documented ones: agents of the last two hours, only RUNNING, twenty to a page, and
+items without name and channel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ALWAYS = (float("-inf"), float("inf"))
 
 
 def query_fields(query: str) -> Mapping[str, str]:
-    """The fields of a query string; empty ones count as absent, of repeated ones the last counts."""
+    """Return the fields of a query string; empty ones count as absent, of repeated ones the last counts."""
     if "%" in query or "+" in query:
         return dict(parse_qsl(query))
     pairs = (pair.partition("=") for pair in query.split("&"))
@@ -34,7 +34,7 @@ def query_fields(query: str) -> Mapping[str, str]:
 
 
 def list_agents(world: World, place: Project, query: str) -> dict[str, object]:
-    """The body of the list's reply. Raises `Refused` with 400 for a query that cannot be understood."""
+    """Return the body of the list's reply. Raises `RefusedCall` with 400 for an invalid query."""
     fields = query_fields(query)
     selection = _selection(world, place, fields)
     selected = world.store.select(selection)
@@ -76,7 +76,7 @@ def _selection(world: World, place: Project, fields: Mapping[str, str]) -> ListF
 def _span(world: World, place: Project, fields: Mapping[str, str]) -> tuple[float, float]:
     window = world.switches.list_window
     back = _WINDOWS[_WINDOW_OF_AREA[place.area] if window == "area" else window]
-    # the service counts whole seconds: what is compared is start_ts, not the instant behind it
+    # the service counts whole seconds: start_ts is compared, not the exact time
     since = (
         float(ceil(_time("from_time", fields["from_time"]))) if "from_time" in fields else world.now - back
     )

@@ -1,9 +1,9 @@
-"""What of an agent's properties may be shown or kept on a disk: everything but what may be a credential.
+"""Mask the parts of an agent's properties that may be a credential, so that the rest can be shown or stored.
 
-A text stays only under a name of the service's own that is known to hold no secret, and an address loses its query
-and user. What goes to a vendor (`params`) has the vendor's names (v2 API reference: join, secrets): clients may put
-a credential under any of them, a model's or a voice's too, and none can be told from a name by its looks, so no
-text stays there. Numbers, truth values and shapes always stay.
+A text is kept only under a key of the service that is known to hold no secret, and a URL loses its query and user.
+Below `params` the keys are the vendor's (v2 API reference: join, secrets): clients may put a credential under any of
+them, also that of a model or a voice, and no text there can be recognised as harmless, so all are masked. Numbers,
+booleans and shapes are always kept.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _PLAIN = frozenset(
     )
 )
 _ADDRESSES = frozenset({"url", "base_url", "endpoint", "greeting_audio_url"})
-_MAPS = frozenset({"headers", "labels", "template_variables"})  # whose keys are the user's own words
-_VENDORS = "params"  # whose keys are a vendor's words, however deep
+_MAPS = frozenset({"headers", "labels", "template_variables"})  # their keys are the user's
+_VENDORS = "params"  # its keys are a vendor's, at every depth
 
 _QUERY_OR_USER = re.compile(r"(?<=://)[^/?#@]*@|[?#].*", re.DOTALL)
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """A copy of `value` with what may be a credential replaced by `***`; an empty text stays empty."""
+    """Return a copy of `value` in which what may be a credential is `***`; an empty text stays empty."""
     kind = type(value)
     if kind is str:
         if not value or key in _PLAIN:

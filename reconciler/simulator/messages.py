@@ -1,7 +1,7 @@
-"""What goes in and what comes out: requests, responses, outages and refusals, as plain values.
+"""The simulator's input and output: requests, responses, outages and refusals, as plain values.
 
-Nothing here knows a socket, the world or a switch. An `Outage` is an answer that HTTP cannot express; whoever
-drives the simulator (a server, a simulation in virtual time) acts it out.
+Nothing here knows a socket, the world or a switch. An `Outage` is an answer that HTTP cannot express; the driver of the
+simulator (a server, or a simulation in virtual time) carries it out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. `path` is percent-encoded as sent and holds no query; header names may have any
-    case."""
+    """One HTTP request. `path` is percent-encoded as sent, without query; header names may have any case."""
 
     method: str
     path: str
@@ -31,7 +30,7 @@ class Request:
     body: bytes = b""
 
     def header(self, name: str) -> str:
-        """The value of the header `name` (given in lower case), or an empty string."""
+        """Return the value of the header `name` (given in lower case), or an empty string."""
         value = self.headers.get(name)
         if value is None:
             value = next((text for key, text in self.headers.items() if key.lower() == name), "")
@@ -60,10 +59,10 @@ class OutageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An answer that is no HTTP response.
+    """An answer that is not an HTTP response.
 
-    `executed` tells whether the request has changed the world by now; a late execution says False and is
-    carried out when its time comes. `response` is what the client would have got, where it gets any of it.
+    `executed` is whether the request has changed the world already; for a late execution it is False, and the request
+    is executed at its time. `response` is what the client would get, if it gets any of it.
     """
 
     kind: OutageKind
@@ -73,8 +72,10 @@ class Outage:
 
 
 class ErrorReason(StrEnum):
-    """The values of `reason` (v2 API reference: errors, of v2.7; InvalidRequest is older and of CN,
-    InternalServerError was only seen live)."""
+    """The values of `reason` (v2 API reference: errors, of v2.7).
+
+    InvalidRequest is older, and used in CN; InternalServerError was only seen live.
+    """
 
     SERVICE_NOT_ENABLED = "ServiceNotEnabled"
     ACCOUNT_SUSPENDED = "AccountSuspended"
@@ -101,7 +102,7 @@ BODY_REASONS = frozenset(
 
 
 class RefusedCall(Exception):
-    """The service says no: an HTTP status and the body `{"detail", "reason"}` (v2 API reference: errors)."""
+    """The service refuses a call: an HTTP status and the body `{"detail", "reason"}` (v2 API reference: errors)."""
 
     def __init__(
         self,
@@ -121,5 +122,5 @@ class RefusedCall(Exception):
 
 
 def json_response(payload: object, status: int = 200, headers: Headers = ()) -> Response:
-    """`payload` as JSON."""
+    """Return a response with `payload` as JSON."""
     return Response(status, JSON_HEADERS + headers, orjson.dumps(payload))

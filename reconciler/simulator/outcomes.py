@@ -1,4 +1,4 @@
-"""What a fate does to a call: what becomes of the request, and what the client gets to see."""
+"""The effects of fates: what happens to the request, and what the client receives."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What an actor may do: execute the request now, have it executed later, doom the agent that it
-    started."""
+    """What a fate may do: execute the request now or later, and end the agent that it started at a set time."""
 
     perform: Callable[[], Response]
     postpone: Callable[[float], None]
@@ -50,7 +49,7 @@ class Stage:
 
 
 def enact(fate: Fate, stage: Stage) -> Outcome:
-    """Acts a fate out."""
+    """Carry out a fate and return its outcome."""
     return _ACTORS[fate.kind](fate, stage)
 
 
@@ -133,7 +132,7 @@ def _malformed(fate: Fate, stage: Stage) -> Outcome:
 
 
 def _mistyped(value: Any) -> Any:
-    """`value` with each leaf of another type."""
+    """Return `value` with each leaf replaced by one of another type."""
     if isinstance(value, dict):
         return {key: _mistyped(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -170,7 +169,7 @@ def _rewritten(answer: Response, content: object) -> Response:
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """`target` changed by a JSON merge patch (RFC 7396)."""
+    """Return `target` changed by a JSON merge patch (RFC 7396)."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}
@@ -186,7 +185,7 @@ def _list_defect(fate: Fate, stage: Stage) -> Outcome:
     answer = stage.perform()
     content = _content(answer)
     if answer.status != 200 or not isinstance(content.get("data"), dict):
-        return answer  # no list: nothing to spoil
+        return answer  # not a list: there is nothing to change
     _DEFECTS[fate.defect](content)
     return _rewritten(answer, content)
 
@@ -199,7 +198,7 @@ def _short(content: Any) -> None:
 def _omission(content: Any) -> None:
     if content["data"]["list"]:
         _short(content)
-        content["meta"]["total"] -= 1  # a short list that agrees with itself
+        content["meta"]["total"] -= 1  # the total agrees with the shorter list
 
 
 def _wrong_total(content: Any) -> None:

@@ -27,12 +27,12 @@ _TURN_STARTS = {"speak": "api_speak", "think": "voice_input"}
 
 
 def joined(agent: Agent, switches: Switches) -> dict[str, object]:
-    """The reply to a join; right after it, documents and examples differ on the status."""
+    """Return the reply to a join; documents and examples differ on its status."""
     return {"agent_id": agent.agent_id, "create_ts": int(agent.created_at), "status": switches.join_status}
 
 
 def updated(agent: Agent, world: World, area: str) -> dict[str, object]:
-    """The reply to an update: the status is called `state` in CN."""
+    """Return the reply to an update; the status has the key `state` in CN."""
     key = world.switches.update_reply
     if key == "area":
         key = "state" if area == "cn" else "status"
@@ -41,7 +41,7 @@ def updated(agent: Agent, world: World, area: str) -> dict[str, object]:
 
 
 def queried(agent: Agent, world: World) -> dict[str, object]:
-    """The reply to a query of one agent. It tells no channel and no properties."""
+    """Return the reply to a query of one agent. It holds no channel and no properties."""
     switches, live = world.switches, agent.live_at(world.now)
     prefix = "agent exits with reason: " if switches.message_prefix == "on" else ""
     reply: dict[str, object] = {
@@ -60,13 +60,12 @@ def queried(agent: Agent, world: World) -> dict[str, object]:
 
 
 def told(agent: Agent) -> dict[str, object]:
-    """The reply to speak, interrupt and think: the one reply that tells the channel."""
+    """Return the reply to speak, interrupt and think, the only one with the agent's channel."""
     return {"agent_id": agent.agent_id, "channel": agent.channel, "start_ts": int(agent.created_at)}
 
 
 def history(agent: Agent, world: World) -> dict[str, object]:
-    """What was said, as far as the agent's `max_history` goes; by API calls, since nobody talks to a
-    simulator."""
+    """Return what was said by API calls, at most the agent's `max_history`; a simulated channel has no users."""
     contents = [
         {"role": _SPOKEN[note.kind], "content": orjson.loads(note.payload)["text"]}
         for note in world.store.history.notes(agent.agent_id)
@@ -82,7 +81,7 @@ def history(agent: Agent, world: World) -> dict[str, object]:
 
 
 def turns(agent: Agent, world: World, query: str) -> dict[str, object]:
-    """A page of turns, one for each speak and think; turns are kept for seven days."""
+    """Return a page of turns, one for each speak and think; turns are kept for seven days."""
     live = agent.live_at(world.now)
     if (live and world.switches.turns_of_live == "404") or agent.end.at + _TURNS_ARE_KEPT <= world.now:
         raise world.not_found()
@@ -129,8 +128,7 @@ def _turns(agent: Agent, notes: Sequence[Note], first: int) -> list[dict[str, ob
 
 
 def refusal(refused: RefusedCall, switches: Switches, area: str) -> Response:
-    """A refusal as a response: `{"detail", "reason"}`, with the reason in the words of the area and the
-    age."""
+    """Return the response to a refused call, `{"detail", "reason"}`, with the reason of the area and the API's age."""
     if refused.status == 401 and switches.unauthorized_body == "gateway":
         return json_response({"message": "Invalid authentication credentials"}, 401)
     legacy = switches.reasons == "legacy" or (switches.reasons == "area" and area == "cn")

@@ -1,7 +1,7 @@
-"""From a request to a response: which call it is, whether it may be made, and what it answers.
+"""Turn a request into a response: find the call, check whether it may be made, and execute it.
 
-URLs, methods, the Authorization header, the rate limit and body parsing live here; what a call does to agents
-is `world.py`'s business, and faults are `app.py`'s.
+URLs, methods, the Authorization header, the rate limit and the parsing of bodies are here; the effects on agents are in
+`world.py`, faults in `app.py`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ CN_BASE = "/cn/api/conversational-ai-agent"
 
 _BASES = ((GLOBAL_BASE + "/v2/", "global"), (CN_BASE + "/v2/", "cn"))
 _NOWHERE = Project("global", "")
-_ROUNDING = 1e-6  # seconds; what floats of today's epoch lose
-_DEEPEST = 250  # what can be written back as JSON
+_ROUNDING = 1e-6  # seconds; the precision of floats for today's epoch seconds
+_DEEPEST = 250  # deeper nesting may be impossible to write as JSON
 
 _OF_PROJECT = {"join": ("POST", ServiceCall.JOIN), "agents": ("GET", ServiceCall.LIST)}
 _OF_AGENT = {
@@ -48,7 +48,7 @@ _OF_AGENT = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, understood. `body` is None where it is empty or no JSON (`readable` tells which)."""
+    """A parsed request. `body` is None if it is empty or not JSON (`readable` is False for the latter)."""
 
     operation: ServiceCall
     method: str
@@ -60,7 +60,7 @@ class Call:
 
 
 def identify(request: Request) -> Call:
-    """Which call a request is; whatever it is, this finds a name for it."""
+    """Return the call that a request makes; every request is some call, if only UNKNOWN."""
     for base, area in _BASES:
         if request.path.startswith(base):
             operation, method, app_id, agent_id = _locate(request.path[len(base) :].split("/"))
@@ -93,14 +93,14 @@ def _parse(raw: bytes) -> tuple[Any, bool]:
     try:
         body = orjson.loads(raw)
         if raw.count(b"[") + raw.count(b"{") > _DEEPEST:
-            orjson.dumps(body)  # what is nested too deeply to be written is refused as unreadable
+            orjson.dumps(body)  # nesting that is too deep to be written counts as unreadable
     except (orjson.JSONDecodeError, TypeError):
         return None, False
     return body, True
 
 
 def subject(call: Call, world: World) -> ObservedCall:
-    """What the rules of a fault script look at in this call."""
+    """Return the fields of a call that the rules of a fault script are matched with."""
     name, channel, page = "", "", "first"
     if call.operation is ServiceCall.JOIN:
         body = call.body if isinstance(call.body, dict) else {}
@@ -120,7 +120,7 @@ def _text(container: object, key: str) -> str:
 
 
 def respond(call: Call, world: World) -> Response:
-    """Executes a call and answers it; every refusal is an answer."""
+    """Execute a call and return the answer; a refusal is an answer too."""
     try:
         return _respond(call, world)
     except RefusedCall as refused:
@@ -142,7 +142,7 @@ def _respond(call: Call, world: World) -> Response:
 
 
 def _keep_rate(world: World) -> None:
-    # a leaky bucket of one second: the mark is the time to which the allowance is used up
+    # a leaky bucket of one second: the mark is the time up to which the allowance is used
     rate = world.switches.requests_per_second
     if rate <= 0:
         return
@@ -170,8 +170,7 @@ def _retry_after(world: World, wait: float) -> Headers:
 
 
 def _submitted(call: Call, world: World) -> tuple[Any, bytes]:
-    """The body and its bytes, nulls for documented fields left out where the service takes them for
-    absent."""
+    """Return the body and its bytes, without nulls for documented fields if the service treats them as absent."""
     if not call.readable:
         raise RefusedCall(400, ErrorReason.INVALID_REQUEST_BODY, "the body is not JSON")
     raw = call.request.body

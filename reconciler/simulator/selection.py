@@ -1,4 +1,4 @@
-"""Which agents a list shows: the question, its answer by SQLite, and the pages of that answer."""
+"""Select the agents of a list: the filter, its evaluation by SQLite, and the pages of the result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from reconciler.simulator.agent import Status
 
 
 class ListFilter(NamedTuple):
-    """What a list asks for: agents of a project whose status at `seen_at` is one of `statuses`.
+    """The filter of a list: agents of a project whose status at `seen_at` is one of `statuses`.
 
-    `created` and `alive` are inclusive spans of time. `start` is the number of the agent where the page
-    begins, included or not.
+    `created` and `alive` are inclusive spans of time. `start` is the number of the agent where the page begins,
+    included or not.
     """
 
     project: str
@@ -30,7 +30,7 @@ class ListFilter(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """One agent as a list sees it: its number is its place in the order of creation."""
+    """One agent in a list; its number is its place in the order of creation."""
 
     number: int
     agent_id: str
@@ -39,7 +39,7 @@ class Listed(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """A page of a list, how many agents match in all, and how many match before this page."""
+    """A page of a list, the number of all matching agents, and the number of those before this page."""
 
     agents: Sequence[Listed]
     total: int
@@ -64,21 +64,21 @@ SELECT min(min(
 
 
 class Pages:
-    """The pages of the list that was asked for last: all of them ask the same question, and its answer holds until
-    somebody writes (`forget`) or a status changes by itself."""
+    """The pages of the last list. They share one filter and one result, which is valid until agents are written
+    (`forget`) or a status changes with time."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._db = database
         self.forget()
 
     def forget(self) -> None:
-        """Agents have been written: the next page asks anew."""
+        """Drop the result, because agents were written."""
         self._question: ListFilter | None = None
         self._since, self._until = _NEVER, -_NEVER
         self._listed: Sequence[Listed] = ()
 
     def page(self, selection: ListFilter) -> Selected:
-        """One page."""
+        """Return one page."""
         listed = self._matching(selection)
         total, start = len(listed), selection.start
         if selection.newest_first:

@@ -1,7 +1,6 @@
-"""A real port for the simulator, on loopback only: uvicorn with a small ASGI application of our own.
+"""A port for the simulator, on loopback: uvicorn with a small ASGI application of our own.
 
-What an `Outage` means on a socket is decided here; everything else is `app.py`'s. uvicorn is imported when a
-port is opened, so that nobody pays for it who has none.
+How an `Outage` looks on a socket is decided here, all else in `app.py`. uvicorn is imported only when a port is opened.
 """
 
 from __future__ import annotations
@@ -40,12 +39,10 @@ def serve(
     host: str = HOST,
     on_listening: Callable[[int], None] | None = None,
 ) -> None:
-    """Serves on 127.0.0.1 until interrupted, then returns. With `port` 0 a free one is taken.
+    """Serve on 127.0.0.1 until interrupted, then return. With `port` 0 a free one is used.
 
-    Another `host` is for containers, whose own loopback nobody outside can reach.
-
-    `on_listening` is told the port when connections are already queued and none has been answered yet. Raises
-    `OSError` when the port is taken.
+    Another `host` is for containers, whose own loopback cannot be reached from outside. `on_listening` is called with
+    the port when connections are already queued and none is answered yet. Raises `OSError` when the port is in use.
     """
     listener = _listen(port, host)
     try:
@@ -53,14 +50,14 @@ def serve(
             on_listening(listener.getsockname()[1])
         _server(simulator).run(sockets=[listener])
     except KeyboardInterrupt:
-        pass  # the server has shut down already; a second traceback would tell nothing
+        pass  # the server has shut down already; a traceback would add nothing
     finally:
         listener.close()
 
 
 @contextmanager
 def run_in_thread(simulator: Simulator, port: int = 0) -> Iterator[str]:
-    """Serves in a thread for the length of the block, which gets the URL: `http://127.0.0.1:<port>`."""
+    """Serve in a thread during the block, which gets the URL: `http://127.0.0.1:<port>`."""
     listener = _listen(port)
     server = _server(simulator)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -68,13 +65,13 @@ def run_in_thread(simulator: Simulator, port: int = 0) -> Iterator[str]:
     try:
         yield f"http://{HOST}:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = server.force_exit = True  # connections that hang on purpose are not waited for
+        server.should_exit = server.force_exit = True  # do not wait for connections that a fault leaves open
         thread.join()
         listener.close()
 
 
 def _listen(port: int, host: str = HOST) -> socket.socket:
-    # named as TCP, or asyncio does not switch Nagle's algorithm off and each answer waits 40 ms
+    # the protocol is named as TCP: otherwise asyncio leaves Nagle's algorithm on, and each answer waits 40 ms
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -108,7 +105,7 @@ def _server(simulator: Simulator) -> uvicorn.Server:
 
 
 def _watched(doors: _Doors) -> type[asyncio.Protocol]:
-    """uvicorn's protocol, with the connections' transports on record: ASGI has no word for breaking one."""
+    """Return uvicorn's protocol class, which also records transports, since ASGI cannot break a connection."""
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
     class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses the class at run time
@@ -163,7 +160,7 @@ class _Application:
             case OutageKind.SILENCE:
                 try:
                     await _gone(receive, None)
-                finally:  # the server may be shutting down: then too, no answer
+                finally:  # also while the server shuts down: no answer
                     await self._break(scope, receive, reset=True)
             case OutageKind.RESET | OutageKind.UNREACHABLE:  # an open port can only reset
                 await self._break(scope, receive, reset=True)
@@ -204,7 +201,7 @@ async def _read_body(receive: _Receive) -> bytes | None:
 
 
 async def _gone(receive: _Receive, seconds: float | None) -> bool:
-    """Waits; returns early, and True, when the client goes away."""
+    """Wait up to `seconds`; return True early if the client disconnects."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":

@@ -1,8 +1,8 @@
-"""A world between requests, in SQLite: in one file for several processes at once, or in this process's memory.
+"""Store a world between requests, in SQLite: in one file for several processes, or in this process's memory.
 
-In a file each request is one immediate transaction, and nothing is synced to the disk: a killed process loses
-nothing, a power cut may lose the last seconds of a pretended world. The store knows timestamps
-and keys, no rules of the service: those are in `world.py` and `listing.py`.
+In a file each request is one immediate transaction, and nothing is synced to the disk: a killed process loses nothing,
+a power cut may lose the last seconds, which is acceptable for a simulation. The store knows timestamps and keys, but no
+rules of the service: those are in `world.py` and `listing.py`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,12 @@ _TABLES = ("agents", "bodies", "notes", "deferred", "log", "tally", "projects", 
 
 
 class UnreadableWorld(ValueError):
-    """The file is no world of this version; the message says what to do."""
+    """The file is not a world of this version; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorldSettings:
-    """What governs a world beside its agents: how far its clock was advanced, the switches, the fault
-    script."""
+    """The settings of a world: how far its clock was advanced, the switches, the fault script."""
 
     offset: float = 0.0
     switches: Switches = field(default_factory=Switches)
@@ -55,11 +54,11 @@ class WorldSettings:
 
 
 class Store:
-    """A world in the file `path`, made when it is missing, or in memory where there is no path.
+    """A world in the file `path`, which is created if it is missing, or in memory without a path.
 
-    `seed` counts for a new world only. In a file, what may be a credential is masked before it is written
-    (late requests excepted). Raises `UnreadableWorld` for a file that is something
-    else, and `sqlite3.OperationalError` where no file can be.
+    `seed` counts for a new world only. In a file, values that may be credentials are masked before they are written
+    (late requests excepted). Raises `UnreadableWorld` for a file that is something else, and `sqlite3.OperationalError`
+    if the file cannot be created.
     """
 
     def __init__(
@@ -69,8 +68,8 @@ class Store:
         self._version = -1
         name = ":memory:" if path is None else fspath(path)
         if self._in_file:
-            # what it holds is masked, and still nobody else's business
-            with suppress(OSError):  # SQLite says it better
+            # its contents are masked, but still private
+            with suppress(OSError):  # SQLite's own error is clearer
                 os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         # the simulator's lock keeps threads apart
         self._db = sqlite3.connect(name, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
@@ -107,8 +106,10 @@ class Store:
         self._db.execute("INSERT INTO world VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", blank)
 
     def open(self) -> AbstractContextManager[Store]:
-        """Begins a transaction, which ends with the block: kept, or undone when the block raises. Those of other
-        processes are waited for. In memory nothing is undone, since no request fails half-way."""
+        """Begin a transaction, which is committed at the end of the block, or rolled back if the block raises.
+
+        It waits for those of other processes. In memory nothing is rolled back, since no request fails half-way.
+        """
         return self._transaction() if self._in_file else nullcontext(self)
 
     @contextmanager
@@ -124,14 +125,14 @@ class Store:
         self._db.execute("COMMIT")
 
     def _notice_others(self) -> None:
-        # SQLite's data_version changes when another connection has committed, and at nothing of our own
+        # SQLite's data_version changes when another connection commits, but not by our own commits
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._version = version
             self._forget()
 
     def _forget(self) -> None:
-        # what has been read and holds until somebody writes
+        # drop what was read, which was valid until another process wrote
         self._settings: WorldSettings | None = None
         self.history.forget()
         self._forget_agents()
@@ -141,11 +142,11 @@ class Store:
         self._pages.forget()
 
     def close(self) -> None:
-        """Lets go of the file; the store is not used afterwards."""
+        """Close the database; the store must not be used afterwards."""
         self._db.close()
 
     def clear(self) -> None:
-        """Forgets everything but the seed: agents, settings, log."""
+        """Delete everything but the seed: agents, settings, log."""
         for table in _TABLES:
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608  names of our own
         self._begin_world(self.seed)
@@ -155,7 +156,7 @@ class Store:
 
     @property
     def settings(self) -> WorldSettings:
-        """The settings in force."""
+        """The present settings."""
         if self._settings is None:
             offset, switches, script = self._db.execute(
                 "SELECT clock_offset, switches, script FROM world"
@@ -166,7 +167,7 @@ class Store:
         return self._settings
 
     def save_settings(self, settings: WorldSettings) -> None:
-        """Puts other settings in force."""
+        """Write new settings."""
         changed = {
             name: value
             for name, value in settings.switches.as_dict().items()
@@ -179,34 +180,34 @@ class Store:
         self._settings = settings
 
     def script_position(self) -> tuple[int, ...]:
-        """How many calls each rule of the script has seen."""
+        """Return how many calls each rule of the script has counted."""
         (position,) = self._db.execute("SELECT position FROM world").fetchone()
         return tuple(orjson.loads(position))
 
     def save_script_position(self, position: tuple[int, ...]) -> None:
-        """Remembers how far the script has come."""
+        """Write how many calls each rule of the script has counted."""
         self._db.execute("UPDATE world SET position = ?", (orjson.dumps(position),))
 
     def take_number(self) -> int:
-        """The next number, from 1; never handed out twice."""
+        """Return the next number, from 1; each is returned only once."""
         number: int
         (number,) = self._db.execute("UPDATE world SET number = number + 1 RETURNING number").fetchone()
         return number
 
     def gate(self) -> float:
-        """The rate limiter's mark: the time to which the project's allowance is used up."""
+        """Return the rate limiter's mark: the time up to which the project's allowance is used."""
         mark: float
         (mark,) = self._db.execute("SELECT gate FROM world").fetchone()
         return mark
 
     def save_gate(self, mark: float) -> None:
-        """Moves the rate limiter's mark."""
+        """Write the rate limiter's mark."""
         self._db.execute("UPDATE world SET gate = ?", (mark,))
 
     # --- agents, oldest first unless said otherwise
 
     def add(self, agent: Agent) -> None:
-        """Keeps a new agent."""
+        """Add a new agent."""
         self._forget_agents()
         self._db.execute(INSERT_AGENT, agent_row(agent))
         self._db.execute("INSERT INTO bodies VALUES (?, ?)", (agent.number, self._kept(agent.body)))
@@ -216,7 +217,7 @@ class Store:
         )
 
     def put(self, agent: Agent, *, rewritten: bool = False) -> None:
-        """Keeps a new version of an agent; `rewritten` says that its body is another one."""
+        """Write a changed agent; `rewritten` means that its body has changed, too."""
         self._forget_agents()
         self._db.execute(REPLACE_AGENT, agent_row(agent))
         if rewritten:
@@ -227,29 +228,29 @@ class Store:
         return on_disk(content) if self._in_file else content
 
     def find(self, project: str, agent_id: str) -> Agent | None:
-        """The agent with that id."""
+        """Return the agent with that id in the project, or None."""
         agent = self.find_anywhere(agent_id)
         return agent if agent is not None and agent.project == project else None
 
     def find_anywhere(self, agent_id: str) -> Agent | None:
-        """The agent with that id, whatever its project."""
+        """Return the agent with that id in any project, or None."""
         return next(iter(self._read("agent_id = ?", (agent_id,))), None)
 
     def named(self, project: str, name: str) -> Sequence[Agent]:
-        """All agents that bear or bore that name."""
+        """Return all agents, live or ended, with that name."""
         return self._read("project = ? AND name = ? ORDER BY number", (project, name))
 
     def with_uid(self, project: str, channel: str, uid: str, at: float) -> Sequence[Agent]:
-        """Agents alive at `at` in that channel under that uid."""
+        """Return the agents that live at `at` in that channel with that uid."""
         where = "channel = ? AND uid = ? AND project = ? AND created_at <= ? AND end_at > ? ORDER BY number"
         return self._read(where, (channel, uid, project, at, at))
 
     def in_channel(self, channel: str, at: float) -> Sequence[Agent]:
-        """Agents alive at `at` in that channel, in every project."""
+        """Return the agents that live at `at` in that channel, in every project."""
         return self._read("channel = ? AND created_at <= ? AND end_at > ? ORDER BY number", (channel, at, at))
 
     def every(self) -> Sequence[Agent]:
-        """All agents."""
+        """Return all agents."""
         if self._every is None:
             self._every = self._read("1 ORDER BY number", ())
         return self._every
@@ -258,10 +259,10 @@ class Store:
         return [agent_of(row) for row in self._db.execute(SELECT_AGENTS + where, tuple(values))]
 
     def is_full(self, project: str, at: float, quota: int) -> bool:
-        """Whether at least `quota` agents of the project live at `at`, which never goes back.
+        """Return whether at least `quota` agents of the project live at `at`, which never decreases between calls.
 
-        Counting costs what there is to count, so an upper bound is kept, and counted anew only when it says
-        full.
+        Counting is slow with many agents, so an upper bound is kept, and agents are counted only when it reaches the
+        quota.
         """
         row = self._db.execute("SELECT at_most FROM projects WHERE project = ?", (project,)).fetchone()
         if (row[0] if row else 0) < quota:
@@ -272,7 +273,7 @@ class Store:
         return bool(live >= quota)
 
     def select(self, selection: ListFilter) -> Selected:
-        """A page of a list."""
+        """Return a page of a list."""
         return self._pages.page(selection)
 
 

@@ -1,8 +1,8 @@
-"""Every behaviour of the service that its documentation leaves open, as a named switch with a default.
+"""Named switches with defaults, for every behaviour of the service that its documentation leaves open.
 
-A default is what others have seen of the live service, else what the documents say, else what is most probable.
-Where a switch says `area`, the documented difference between the global service and mainland China decides. This
-module holds no behaviour: the modules that do read their switches.
+A default is what others have seen of the live service, else what the documents say, else what is most probable. The
+value `area` means the documented difference between the global service and mainland China. The behaviours themselves
+are in the modules that read the switches.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_typ
 
 
 class SwitchError(ValueError):
-    """A switch that does not exist, or a value that it does not take; the message says which it would
-    take."""
+    """A switch that does not exist, or a value that it does not accept; the message says what is accepted."""
 
 
 class AtLeast(NamedTuple):
@@ -210,7 +209,7 @@ class Switches:
     latency_seconds: Annotated[Seconds, "How long every answer is held back: an outage of kind slow."] = 0.0
 
     def with_settings(self, settings: Mapping[str, object]) -> Switches:
-        """A copy with some switches set; values may be text. Raises `SwitchError`."""
+        """Return a copy with some switches set; values may be text. Raises `SwitchError`."""
         declared = declarations()
         values: dict[str, object] = {}
         for name, value in settings.items():
@@ -220,12 +219,12 @@ class Switches:
         return replace(self, **values)  # type: ignore[arg-type]  # parse() has checked each value
 
     def as_dict(self) -> dict[str, str | int | float]:
-        """All switches by name."""
+        """Return the values of all switches by name."""
         return asdict(self)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Switches:
-        """The defaults with `name=value` texts applied, the last one winning. Raises `SwitchError`."""
+        """Return the defaults with `name=value` texts applied; the last one counts. Raises `SwitchError`."""
         settings: dict[str, object] = {}
         for text in texts:
             name, equals, value = text.partition("=")
@@ -237,7 +236,7 @@ class Switches:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What one switch takes and means."""
+    """The name, default, allowed values and meaning of one switch."""
 
     name: str
     default: str | int | float
@@ -247,7 +246,7 @@ class Declaration:
     meaning: str
 
     def parse(self, value: object) -> str | int | float:
-        """`value`, or its text, as this switch's own type. Raises `SwitchError`."""
+        """Return `value`, or its text, as this switch's own type. Raises `SwitchError`."""
         if self.number is None:
             for choice in self.choices:
                 if str(value) == str(choice):
@@ -267,7 +266,7 @@ class Declaration:
 
 @cache
 def declarations() -> Mapping[str, Declaration]:
-    """Every switch by name, in the order of this file."""
+    """Return every switch by name, in the order of this file."""
     hints = get_type_hints(Switches, include_extras=True)
     return {field.name: _declare(field.name, field.default, hints[field.name]) for field in fields(Switches)}
 
@@ -292,7 +291,7 @@ def _as_number(value: object, number: type[int | float]) -> int | float | None:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    # difflib is only worth its import when somebody has mistyped
+    # difflib is imported only for a mistyped name
     from difflib import get_close_matches
 
     known = list(names)

@@ -1,5 +1,4 @@
-"""The tables of a world in SQLite, and what their rows hold. The statements are in `store.py`, `history.py`
-and `selection.py`."""
+"""The tables of a world in SQLite, and their rows. The statements are in `store.py`, `history.py`, `selection.py`."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ SELECT_AGENTS = f"SELECT {_COLUMNS}, body FROM agents JOIN bodies USING (number)
 
 
 def agent_row(agent: Agent) -> tuple[object, ...]:
-    """An agent without its body, in the order of the table's columns."""
+    """Return an agent without its body, in the order of the table's columns."""
     doom = agent.doom or (None, None, None)
     return (
         agent.number,
@@ -70,7 +69,7 @@ def agent_row(agent: Agent) -> tuple[object, ...]:
 
 
 def agent_of(row: tuple[Any, ...]) -> Agent:
-    """The agent of a row that `SELECT_AGENTS` has read."""
+    """Return the agent of a row that `SELECT_AGENTS` has read."""
     number, agent_id, project, name, channel, uid, created_at, running_at, lifetime_until, *rest = row
     end_at, end_status, end_message, left_at, stopping_at, token_until, idle_at, *rest = rest
     doom_at, doom_status, doom_message, shown, body = rest

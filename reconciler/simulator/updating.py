@@ -1,4 +1,4 @@
-"""What an update changes in an agent's properties (v2 API reference: update matrix)."""
+"""Apply an update to an agent's properties (v2 API reference: update matrix)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
 
 
 def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
-    """Applies an update to `properties` (v2 API reference: update matrix): each listed field is replaced whole."""
+    """Apply an update to `properties` (v2 API reference: update matrix): each listed field is replaced as a whole."""
     applies_all = switches.update_unknown_keys == "apply"
     for slot, value in wanted.items():
         listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()
@@ -31,7 +31,7 @@ def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switc
 
 
 def dump(content: object) -> bytes:
-    """`content` as JSON; 400 where it is nested deeper than the service could be expected to take."""
+    """Return `content` as JSON; raise `RefusedCall` with 400 if it is nested too deeply to be written."""
     try:
         return orjson.dumps(content)
     except TypeError:

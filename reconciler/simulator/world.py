@@ -1,7 +1,7 @@
-"""What the service does with agents: starting, leaving, updating, speaking; names, conflicts, quota and ends.
+"""The service's rules about agents: starting, leaving, updating, speaking; names, conflicts, quota and ends.
 
-A `World` is one store at one instant. It knows nothing of URLs, headers or JSON replies. Where the documents
-leave something open, a switch decides.
+A `World` is one store at one time. It knows nothing of URLs, headers or JSON replies. Where the documents leave
+something open, a switch decides.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from reconciler.simulator.updating import dump, fold
 
 
 class Project(NamedTuple):
-    """Which of the two services, and which project of it: a global and a CN project are different things."""
+    """One of the two services (`area`) and one project of it: a global and a CN project differ even with one App ID."""
 
     area: str
     app_id: str
 
     @property
     def project(self) -> str:
-        """The key under which the project's agents are kept."""
+        """The key under which the project's agents are stored."""
         return self.app_id if self.area == "global" else f"{self.area}/{self.app_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The service's rules over one store at one instant, in epoch seconds of the world's clock."""
+    """The service's rules over one store at one time, in epoch seconds of the world's clock."""
 
     store: Store
     now: float
@@ -47,7 +47,7 @@ class World:
     # --- join
 
     def join(self, place: Project, body: Mapping[str, Any], raw: bytes) -> Agent:
-        """Starts an agent from a body that keeps to the contract; `raw` is that body's bytes."""
+        """Start an agent from a body that keeps to the contract; `raw` is that body's bytes."""
         if self.switches.area not in {"any", place.area}:
             detail = "allocate failed, please check if the appid is valid"  # v2 API reference: base URLs, wrong region
             raise RefusedCall(400, ErrorReason.RESOURCE_ALLOCATION_FAILED, detail)
@@ -60,7 +60,7 @@ class World:
         return agent
 
     def _over_quota(self) -> RefusedCall:
-        # the reference has the same words for both reasons (v2 API reference: errors and limits)
+        # the reference has the same message for both reasons (v2 API reference: errors and limits)
         detail = "Too many concurrent requests, exceeding the quota limit"
         if self.switches.quota_status == 429:
             return RefusedCall(429, ErrorReason.CONCURRENCY_LIMIT_EXCEEDED, detail)
@@ -138,11 +138,10 @@ class World:
         return End(at, Status.FAILED, RTC_ERROR)
 
     def _token_until(self, app_id: str, properties: Mapping[str, Any]) -> float | None:
-        """When the RTC token ends the agent, if it does. Raises `InvalidToken` for one that lets nobody
-        in."""
+        """Return when the RTC token ends the agent, or None. Raises `InvalidToken` for a token that is not valid."""
         text, certificate = properties.get("token", ""), self.credentials.app_certificate
         if self.switches.rtc_token == "ignored" or (certificate is None and not text.startswith("007")):
-            return None  # a project without a certificate takes any token, also none
+            return None  # a project without a certificate accepts any token, also none
         needs_rtm = properties.get("advanced_features", {}).get("enable_rtm") is True
         until = self._checked_token(
             app_id, text, properties["channel"], properties["agent_rtc_uid"], needs_rtm=needs_rtm
@@ -150,7 +149,7 @@ class World:
         avatar = properties.get("avatar", {})
         params = avatar.get("params", {})
         if avatar.get("enable") is True and "agora_uid" in params:
-            # The avatar is a user of the channel of its own, with a token of its own (pages models/avatar).
+            # The avatar is a separate user of the channel, with its own token (pages models/avatar).
             text = params.get("agora_token", "")
             other = self._checked_token(
                 app_id, text, properties["channel"], params["agora_uid"], needs_rtm=False
@@ -172,14 +171,14 @@ class World:
     # --- one agent
 
     def present(self, place: Project, agent_id: str) -> Agent:
-        """The agent while it lives; else 404 (v2 API reference: errors, 'not found or has exited')."""
+        """Return the agent if it lives, else raise 404 (v2 API reference: errors, 'not found or has exited')."""
         agent = self.store.find(place.project, agent_id)
         if agent is None or not agent.live_at(self.now):
             raise self.not_found()
         return agent
 
     def remembered(self, place: Project, agent_id: str) -> Agent:
-        """The agent while the service can still be asked about it, alive or not; else 404."""
+        """Return the agent, live or ended, while it can be queried, else raise 404."""
         agent = self.store.find(place.project, agent_id)
         if agent is None:
             raise self.not_found()
@@ -192,12 +191,11 @@ class World:
 
     @staticmethod
     def not_found() -> RefusedCall:
-        """The answer for an agent that is not there."""
+        """Return the refusal for an agent that does not exist."""
         return RefusedCall(404, ErrorReason.TASK_NOT_FOUND, "task not found")
 
     def leave(self, place: Project, agent_id: str) -> None:
-        """Lets an agent go: it is STOPPING at once (or IDLE for its farewell) and STOPPED later (since
-        v2.3)."""
+        """End an agent: it is STOPPING at once (or IDLE during its farewell) and STOPPED later (since v2.3)."""
         agent = self.store.find(place.project, agent_id)
         if agent is None or not agent.live_at(self.now):
             if self.switches.leave_unknown == "404":
@@ -225,7 +223,7 @@ class World:
         return min(longest, self.switches.farewell_seconds)
 
     def update(self, place: Project, agent_id: str, patch: Mapping[str, Any]) -> Agent:
-        """Changes a live agent; `patch` keeps to the contract. Returns its new version."""
+        """Change a live agent and return its new version; `patch` keeps to the contract."""
         agent = self.present(place, agent_id)
         if self.switches.update_outside_running == "refused":
             if agent.left_at is not None:
@@ -254,12 +252,12 @@ class World:
             token_until = self._token_until(place.app_id, properties)
         except InvalidToken as error:
             self._refuse_token(error)
-            return agent  # a token that lets nobody in renews nothing: the old one runs out
+            return agent  # an invalid token renews nothing: the old one expires
         renewed = rescheduled(replace(agent, token_until=token_until))
         return renewed if agent.left_at is None else replace(renewed, end=min(agent.end, renewed.end))
 
     def say(self, place: Project, agent_id: str, kind: str, body: Mapping[str, Any]) -> Agent:
-        """Notes what an agent was told by speak, think or interrupt."""
+        """Note what was sent to an agent by speak, think or interrupt."""
         agent = self.present(place, agent_id)
         if kind == "speak" and uses_mllm(agent.properties):
             raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, "speak is not available with mllm")
@@ -269,23 +267,22 @@ class World:
     # --- what happens to agents by itself, or because somebody outside says so
 
     def doom(self, agent: Agent, end: End) -> None:
-        """Lets a live agent end in the given way, unless it ends sooner."""
+        """Set an end for a live agent, unless it ends sooner."""
         self.store.put(replace(agent, doom=end, end=min(agent.end, end)))
 
     def show(self, agent: Agent, status: Status | None) -> None:
-        """Lets a live agent show a status of its own, such as RECOVERING; None: the true one again."""
+        """Make a live agent show another status, such as RECOVERING; None shows its own again."""
         self.store.put(replace(agent, shown=status))
 
     def users_left(self, channel: str) -> None:
-        """All users have left a channel: its agents' idle clocks begin to run (v2 API reference: lifecycle,
-        idle)."""
+        """Note that all users left a channel: its agents' idle clocks start (v2 API reference: lifecycle, idle)."""
         for agent in self.store.in_channel(channel, self.now):
             timeout = agent.properties.get("idle_timeout", 30)
             idle_at = self.now + timeout if timeout > 0 else None
             self.store.put(self._sooner(rescheduled(replace(agent, idle_at=idle_at)), agent))
 
     def users_joined(self, channel: str) -> None:
-        """A user is in a channel: its agents are not idle."""
+        """Note that a user is in a channel: its agents are not idle."""
         for agent in self.store.in_channel(channel, self.now):
             self.store.put(self._sooner(rescheduled(replace(agent, idle_at=None)), agent))
 

@@ -1,6 +1,6 @@
-"""Looking at a world without touching it: what tests assert on.
+"""Read a world without changing it, for the assertions of tests.
 
-Every agent that ever was is here with its times, so that a test can say what must never have happened.
+It has every agent that ever existed with its times, so that a test can assert what must never have happened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Enter = Callable[[], AbstractContextManager[World]]
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Two agents that were alive at the same time under one key, and since when, in epoch seconds."""
+    """Two agents that lived at the same time with one key, and the time (epoch seconds) when that began."""
 
     key: Hashable
     first: Agent
@@ -32,7 +32,7 @@ class Overlap:
 
 
 class WorldView:
-    """A view of a world; each look is at this instant, after what is due by now has happened."""
+    """A view of a world; each read is at the present time, after due requests were executed."""
 
     def __init__(self, enter: Enter) -> None:
         self._enter = enter
@@ -44,17 +44,17 @@ class WorldView:
             return world.now
 
     def agents(self) -> tuple[Agent, ...]:
-        """All agents that were ever started (and not dropped by a store that forgets), oldest first."""
+        """Return all agents that were ever started (except those that a reset deleted), oldest first."""
         with self._enter() as world:
             return tuple(world.store.every())
 
     def live(self) -> tuple[Agent, ...]:
-        """The agents that live now, STOPPING ones included, oldest first."""
+        """Return the agents that live now, STOPPING ones included, oldest first."""
         with self._enter() as world:
             return tuple(agent for agent in world.store.every() if agent.live_at(world.now))
 
     def agent(self, agent_id: str) -> Agent:
-        """One agent. Raises `KeyError`."""
+        """Return one agent. Raises `KeyError`."""
         with self._enter() as world:
             agent = world.store.find_anywhere(agent_id)
         if agent is None:
@@ -62,28 +62,28 @@ class WorldView:
         return agent
 
     def status(self, agent_id: str) -> Status:
-        """One agent's status now. Raises `KeyError`."""
+        """Return one agent's status now. Raises `KeyError`."""
         agent = self.agent(agent_id)
         return agent.status_at(self.now)
 
     def named(self, name: str) -> tuple[Agent, ...]:
-        """All agents that bear or bore a name, oldest first."""
+        """Return all agents, live or ended, with a name, oldest first."""
         return tuple(agent for agent in self.agents() if agent.name == name)
 
     def notes(self, agent_id: str) -> tuple[Note, ...]:
-        """What was done to an agent and when: updates, and what it was told."""
+        """Return an agent's notes with their times: updates, and texts that were sent to it."""
         with self._enter() as world:
             return tuple(world.store.history.notes(agent_id))
 
     def updates(self, agent_id: str) -> tuple[dict[str, Any], ...]:
-        """The bodies of the updates that an agent took, in order."""
+        """Return the bodies of an agent's updates, in order."""
         return tuple(orjson.loads(note.payload) for note in self.notes(agent_id) if note.kind == "update")
 
     def overlaps(self, key: Callable[[Agent], Hashable | None] | None = None) -> tuple[Overlap, ...]:
-        """Pairs of agents that lived at the same time under one key.
+        """Return pairs of agents that lived at the same time with one key.
 
-        The key is (project, channel, uid) unless a function gives another, such as the part of the name that
-        is an address; agents for which it gives None are left out.
+        The key is (project, channel, uid) unless a function returns another, such as the part of the name that is an
+        address; agents for which it returns None are left out.
         """
         groups: defaultdict[Hashable, list[Agent]] = defaultdict(list)
         for agent in self.agents():
@@ -99,5 +99,5 @@ class WorldView:
 
 
 def channel_and_uid(agent: Agent) -> Hashable | None:
-    """The project, channel and uid of an agent; None for uid 0, which is random and never the same."""
+    """Return the project, channel and uid of an agent; None for uid 0, which is random and never the same."""
     return None if agent.uid == "0" else (agent.project, agent.channel, agent.uid)

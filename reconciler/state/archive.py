@@ -1,7 +1,7 @@
 """The archive of transcripts: one file of JSON lines for each session, to which lines are only added.
 
-Files are private to their user, and durable when `preserve` returns. What people said is personal data: the directory
-tells Git to leave it alone.
+Files are readable by their user only, and durable when `preserve` returns. Transcripts are personal data, so the
+directory has a `.gitignore` that keeps them out of Git.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _LARGEST = 512 * 1024 * 1024
 
 
 class TranscriptFiles:
-    """`ports.Archive` in a directory: `<channel>/<name>/<start>-<agent id>.jsonl`."""
+    """A `ports.TranscriptArchive` in a directory, with files `<channel>/<name>/<start>-<agent id>.jsonl`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def preserve(self, transcript: Transcript) -> None:
-        """Add what an archive lacks. Raises `ArchiveFailed` when it cannot be made durable."""
+        """Add the lines of a transcript that its file lacks. Raises `ArchiveFailed` if they cannot be made durable."""
         path = self._path(transcript)
         try:
             self._prepare(path.parent)
@@ -39,7 +39,7 @@ class TranscriptFiles:
                 added = [orjson.dumps(each) + b"\n" for each in new_lines(archived, transcript)]
                 if not added:
                     return
-                # A line that a crash has torn is no line: what is added begins where it began.
+                # A line that a crash cut short is overwritten: the new lines begin where it began.
                 file.truncate(whole)
                 file.seek(whole)
                 file.write(b"".join(added))
@@ -53,11 +53,11 @@ class TranscriptFiles:
             ) from None
 
     def sessions(self, address: Address) -> tuple[Path, ...]:
-        """The files of an address, the oldest session first."""
+        """Return the files of an address, the oldest session first."""
         return tuple(sorted(self._place(address).glob("*.jsonl")))
 
     def session(self, agent_id: str) -> Path | None:
-        """The file of one agent, wherever it ran."""
+        """Return the file of one agent, in any channel, or None."""
         return next(iter(self.directory.glob(f"*/*/*-{quote(agent_id, safe='')}.jsonl")), None)
 
     def _place(self, address: Address) -> Path:
@@ -69,7 +69,7 @@ class TranscriptFiles:
         with suppress(OSError):
             for each in place.iterdir():
                 if each.name.endswith(ending):
-                    return each  # whatever start was told when the file was made
+                    return each  # also if the service gave another start when the file was created
         began = datetime.fromtimestamp(session.started_at, UTC).strftime("%Y%m%dT%H%M%SZ")
         return place / f"{began}{ending}"
 
@@ -84,7 +84,7 @@ class TranscriptFiles:
 
 
 def read_session(path: Path) -> tuple[Line, ...]:
-    """The lines of one file. Raises `ArchiveFailed` where it cannot be read."""
+    """Return the lines of one file. Raises `ArchiveFailed` where it cannot be read."""
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
@@ -94,12 +94,12 @@ def read_session(path: Path) -> tuple[Line, ...]:
 
 
 def file_name(text: str) -> str:
-    """A text as one part of a path on any system: what is not a letter, a digit, `-` or `_` is written as %XX."""
+    """Return a text as one part of a path on any system: letters, digits, `-` and `_`; all others as %XX."""
     name = quote(text, safe="").replace(".", "%2E").replace("~", "%7E")
     return f"%{ord(name[0]):02X}{name[1:]}" if name.upper() in _RESERVED else name
 
 
-# Names that are devices on Windows, in whatever directory they stand.
+# Names that are devices on Windows, in any directory.
 _RESERVED = frozenset(
     {
         "CON",
@@ -116,7 +116,7 @@ def _opened(path: Path):  # type: ignore[no-untyped-def]  # an open binary file
 
 
 def _lines(data: bytes) -> tuple[list[Line], int]:
-    """The lines of a file, and how many bytes they take: a last line that is torn is left out."""
+    """Return the lines of a file, and how many bytes they take; a last line that was cut short is left out."""
     found: list[Line] = []
     end = 0
     for raw in _whole(data):

@@ -1,7 +1,7 @@
 """A store whose calls block, behind the asynchronous ports.
 
-The calls of the ledger are made one after the other in a thread of their own, and those of the lease in another one: no
-file is waited for by the event loop, and a sign of life does not wait for a slow commit.
+The calls of the ledger are made one after the other in a thread of their own, and those of the lease in another one, so
+that the event loop never waits for a file, and a sign of life never waits for a slow commit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class BlockingStore(Protocol):
-    """What a backend of blocking calls offers: `LocalStore`, `LogStore` and `MemoryStore` say what each call does."""
+    """The methods of a backend of blocking calls, which `LocalStore`, `LogStore` and `MemoryStore` document."""
 
     @property
     def name(self) -> str: ...
@@ -73,20 +73,20 @@ class Attended(Protocol):
 
 @runtime_checkable
 class LedByOne(Protocol):
-    """A store with a lease for the one that leads among its controllers."""
+    """A store with a lease for the leader among its controllers."""
 
     @property
     def controllers(self) -> BlockingLease | None: ...
 
 
 class Runner(Protocol):
-    """Performs a blocking call for whoever awaits it."""
+    """A function that performs a blocking call and makes its result awaitable."""
 
     def __call__(self, action: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
-    """The ports of a store, its calls made in threads, or as `run` makes them."""
+    """Return the ports of a store; its calls are made in threads, or by `run`."""
     ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
     ports = StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
     if isinstance(store, Attended):
@@ -97,7 +97,7 @@ def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
 
 
 def in_thread(name: str) -> Runner:
-    """A runner with one thread of its own, which begins with its first call."""
+    """Return a runner with one thread of its own, which starts with the first call."""
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(action: Callable[[], T], /) -> T:
@@ -128,7 +128,7 @@ class _Ledger:
             return Made(await self.run(lambda: self.store.commit(writes, expected=expected, nonce=nonce)))
         except StateLocked as problem:
             return MovedOn(problem)
-        except StateError as problem:  # a disk that reports an error says nothing about what it has written
+        except StateError as problem:  # an error of the disk does not exclude that the commit was written
             return CommitUnknown(problem)
 
 

@@ -1,7 +1,7 @@
-"""What must hold of a state as a whole, beyond what each row says of itself: edited states are told by it.
+"""Checks of a state as a whole, beyond those of its rows; they find a state that was edited.
 
-A checksum shows damage, not intent: whoever can write the file can write the checksum. Nothing here makes such a
-state harmless (no record is acted upon before the service has shown its agent to be ours); it makes it a message.
+A checksum finds damage, not intent: a person who can write the file can write its checksum. These checks do not make
+such a state safe (that is ensured by a query, which must show an agent to be ours before any act); they report it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from reconciler.state.damage import damaged
 
 _AGENT_ID = re.compile(AGENT_ID)
 _LARGEST = 2**53
-# A name has room for ten digits; once a second it takes thirty years to come here.
+# A name has room for ten digits; one generation a second takes thirty years to reach this number.
 MOST_GENERATIONS = 10**9
-# The last second of the year 9999, which is as far as dates go.
+# The last second of the year 9999, the last date that can be written.
 _LAST_MOMENT = 253_402_300_799
 
 
 def is_time(stamp: object) -> bool:
-    """Whether it is an instant that can be written as a date, or none."""
+    """Return whether a stored time is None or can be written as a date."""
     return stamp is None or (isinstance(stamp, (int, float)) and 0 <= stamp <= _LAST_MOMENT)
 
 
 def check(state: State) -> None:
-    """Raises `StateError` for a state that no run of ours has written."""
+    """Raise `StateError` for a state that no run of ours has written."""
     if not (state.serial >= 0 and state.offset >= 0 and state.version <= _LARGEST):
         raise damaged(f"its serial is {state.version}")
     seen: dict[str, Address] = {}
@@ -70,7 +70,7 @@ def _check_intent(intent: Intent) -> None:
 
 
 def older(path: object, serial: int, seen: int) -> StateError:
-    """The refusal of a state that is older than one that this machine has seen."""
+    """Return the error for a state that is older than one that this machine has seen."""
     return StateError(
         f"the state {path} is older than it was: its serial is {serial}, and this machine has seen {seen}; "
         "nothing was done",
@@ -79,7 +79,7 @@ def older(path: object, serial: int, seen: int) -> StateError:
 
 
 def other_lineage(path: object) -> StateError:
-    """The refusal of a state that somebody has put in the place of another one."""
+    """Return the error for a state whose lineage differs from the one that this machine has seen at this place."""
     return StateError(
         f"the state {path} is not the one that this machine has seen at this place; nothing was done",
         hint=put_back("the right copy"),

@@ -1,4 +1,4 @@
-"""Whether a run could take and write a state now, found out without creating, locking or changing anything."""
+"""Find out whether a run could write a state now, without creating, locking or changing anything."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reconciler.state.place import check_place, check_writable
 from reconciler.state.statements import read_pins
 from reconciler.state.tables import read_meta
 
-# A commit of one batch needs less; with so little left no apply gets far.
+# The bytes that must be free; one commit needs less, but an apply makes many.
 _LEAST_ROOM = 1024 * 1024
 
 
 def troubles(store: BlockingStore) -> list[ReconcilerError]:
-    """What would keep an apply from writing the state, and who holds it."""
+    """Return the errors that would keep an apply from writing the state, also that another process holds it."""
     found: list[ReconcilerError] = []
     for check in (require_writable, _require_free):
         try:
@@ -35,9 +35,9 @@ def troubles(store: BlockingStore) -> list[ReconcilerError]:
 
 
 def app_id_of(store: BlockingStore) -> str:
-    """The App ID that a local state is pinned to; empty where it has none, or cannot be read."""
+    """Return the App ID that a local state is pinned to; empty where it has none, or cannot be read."""
     if not isinstance(store, LocalStore):
-        return ""  # to look would cost a fetch
+        return ""  # reading it would cost a fetch
     try:
         with closing(database.connect(store.path)) as connection:
             pins = read_pins(read_meta(connection, store.path).get("pins"))
@@ -47,7 +47,7 @@ def app_id_of(store: BlockingStore) -> str:
 
 
 def require_writable(store: BlockingStore) -> None:
-    """Raise `StateError` where the state could not be made or written; a remote one is asked, and not written."""
+    """Raise `StateError` where the state could not be created or written. A remote one is read, not written."""
     if isinstance(store, LocalStore):
         database.guarded(store.path, lambda: _check_writable(store))
     else:
@@ -64,11 +64,11 @@ def _check_writable(store: LocalStore) -> None:
     if not home.exists() and not home.is_symlink():
         home = home.parent  # the directory is made at the first apply
     elif not home.is_dir():
-        database.make_directory(path)  # says what is in its place
+        database.make_directory(path)  # raises, with what is there instead of a directory
     check_writable(path, home)
     _check_room(home)
     if path.exists():
-        # Not opened: closing it would give back the locks that SQLite has on it in this process.
+        # Not opened: closing the file would release the locks that SQLite has on it in this process.
         check_writable(path, path)
     _check_lock(store.lease.path)
 

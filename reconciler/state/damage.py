@@ -7,7 +7,7 @@ from reconciler.model.address import Address
 
 
 class Damaged(StateError):
-    """A state whose bytes are not what was written; `what` is wrong with it."""
+    """A state with other bytes than were written; `what` describes the damage."""
 
     def __init__(self, what: str, path: object = None) -> None:
         self.what = what
@@ -18,12 +18,12 @@ class Damaged(StateError):
 
 
 def damaged(what: str) -> Damaged:
-    """The error for a damaged state, for whoever does not know where it lies."""
+    """Return the error for a damaged state; a caller that knows the state's path adds it."""
     return Damaged(what)
 
 
 def address_of(text: object) -> Address:
-    """The address in a row; `StateError` when it is none."""
+    """Return the address in a row; raise `StateError` when it is not one."""
     channel, _, name = text.rpartition("/") if isinstance(text, str) else ("", "", "")
     if not channel or not name:
         raise damaged(f"{str(text)[:80]!r} is not an address")

@@ -1,4 +1,4 @@
-"""The SQLite file of a local state: made, opened, and converted from an older format. What its rows say is not known here."""
+"""Create, open and copy the SQLite file of a local state. The meaning of its rows is not known here."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from reconciler.state.tables import TABLES
 
 T = TypeVar("T")
 
-# A record of a fully spelled agent has 1.8 KB, its prompt apart: nine of them fill such a page, and two leave a tenth of
-# SQLite's usual 4 KB unused.
+# A record of an agent with all fields takes 1.8 KB without its prompt: nine of them fill such a page, while in SQLite's
+# usual 4 KB two would leave a tenth unused.
 _PAGE_BYTES = 16_384
-# What a file is copied to before it is converted; the number is the format of the copy.
+# The suffix of the copy that is made before a file is converted; the number is the format of the copy.
 BACKUP = ".v1.bak"
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to an existing file: writable where this user can write, durable at each commit."""
+    """Return a connection to an existing file: writable if this user can write it, durable at each commit."""
     writable = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
     mode = "rw" if writable else "ro&immutable=1"
     connection = sqlite3.connect(
@@ -40,21 +40,21 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create(path: Path, meta: Iterable[tuple[str, str]]) -> None:
-    """Build a file aside and move it into place whole, so that a crash leaves none or a good one."""
+    """Create a file under another name and rename it when it is complete, so that a crash leaves no partial file."""
     fresh = path.with_suffix(f".new-{os.getpid()}")
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(fresh, isolation_level=None)
     connection.executescript(f"pragma page_size = {_PAGE_BYTES}; pragma synchronous = full; begin; {TABLES}")
     connection.executemany("insert into meta values (?, ?)", meta)
     connection.execute("commit")
-    # Last, so that nothing of it lies in a second file: what closing fails to carry over would not move along.
+    # Last, so that nothing is left in a separate WAL file, which the rename would not move along.
     connection.execute("pragma journal_mode = wal")
     connection.close()
     _move(fresh, path)
 
 
 def back_up(connection: sqlite3.Connection, path: Path, suffix: str = BACKUP) -> Path:
-    """Copy the file, as the open transaction sees it, to a place beside it; the copy is durable and whole, or absent."""
+    """Copy the file, as the open transaction sees it, to a file next to it; the copy is durable and complete."""
     backup = path.with_name(path.name + suffix)
     fresh = path.with_name(f"{backup.name}.new-{os.getpid()}")
     with os.fdopen(files.create(fresh), "wb") as file:
@@ -66,7 +66,7 @@ def back_up(connection: sqlite3.Connection, path: Path, suffix: str = BACKUP) ->
 
 
 def empty_tables(connection: sqlite3.Connection) -> None:
-    """Put this format's tables, empty, in the place of all others; inside the caller's transaction."""
+    """Replace all tables by this format's, empty; inside the caller's transaction."""
     tables = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
     for (name,) in connection.execute(tables).fetchall():
         connection.execute(f'drop table "{name}"')  # `read_meta` has found no other names than ours
@@ -75,14 +75,14 @@ def empty_tables(connection: sqlite3.Connection) -> None:
 
 
 def _move(fresh: Path, path: Path) -> None:
-    """Rename a finished file into its place, durably."""
+    """Rename a finished file to its final path, durably."""
     fresh.replace(path)
     files.sync_directory(path.parent)
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the block, or nothing of it; durable when it has ended."""
+    """Run the block as one transaction, committed in whole or rolled back; durable when it has ended."""
     connection.execute("begin immediate")
     try:
         yield
@@ -94,7 +94,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def make_directory(path: Path) -> None:
-    """Make the directory of a state; `StateError` where it cannot be made."""
+    """Create the directory of a state; raise `StateError` where that fails."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError as problem:
@@ -107,7 +107,7 @@ def make_directory(path: Path) -> None:
 
 
 def guarded(path: Path, action: Callable[[], T]) -> T:
-    """Run an action on the file; what SQLite and the disk say becomes an error that says what to do."""
+    """Run an action on the file; errors of SQLite and of the disk become errors with a hint what to do."""
     try:
         return action()
     except Damaged as problem:
@@ -119,7 +119,7 @@ def guarded(path: Path, action: Callable[[], T]) -> T:
         if isinstance(problem, sqlite3.OperationalError) and not text.startswith(("no such", "malformed")):
             raise _unwritable(path, problem) from problem
         raise Damaged(what_stands_there(path) or text, path) from problem
-    except UnicodeDecodeError as problem:  # SQLite's own words, quoting what it could not read
+    except UnicodeDecodeError as problem:  # SQLite quotes the bytes that it could not read
         raise Damaged("it holds bytes that are no text", path) from problem
     except OSError as problem:
         raise _unwritable(path, problem) from problem

@@ -1,7 +1,7 @@
 """The stored form of records and intents: JSON text with a checksum, and each long text stored once under its digest.
 
-A thousand agents with one prompt store it once. What a record or an intent consists of stands in `model.record` and
-nowhere else: one pydantic adapter for each writes and reads it.
+A prompt that a thousand agents share is stored once. The fields of records and intents are defined only in
+`model.record`: one pydantic adapter for each writes and reads them.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from reconciler.state.damage import address_of, damaged
 FORMAT: Final = 2
 _LONG_TEXT = 160
 _TEXT = "$text"
-# In the JSON of whatever holds a reference to a text, or a key that must not be taken for one.
+# Found in the JSON of a value that holds a reference to a text, or a user's key that looks like one.
 _MARKED = f'{_TEXT}":'
-# A template's value has at most 50 levels, and stands at most 50 deep; a row has a few of its own around it.
+# A template's value has at most 50 levels, at most 50 deep in a body; a row adds a few levels around it.
 _DEEPEST = 120
-# The text of one row: no body that a fleet's files may hold comes near.
+# The largest text of one row; no body that a fleet's files may hold comes near.
 _LARGEST = 64 * 1024 * 1024
 
 RECORD: Final = TypeAdapter(Record)
 INTENT: Final = TypeAdapter(Intent)
 for _adapter in (RECORD, INTENT):
-    # The service's own properties are whatever JSON they are; `loads` has looked at them.
+    # The service's own properties may be any JSON; `loads` has limited their size and depth.
     _adapter.rebuild(_types_namespace={"Tree": Any})
 
 T = TypeVar("T", Record, Intent)
 
 
 def text_digest(text: str) -> str:
-    """The digest under which a long text is stored."""
+    """Return the digest under which a long text is stored."""
     return hashlib.blake2b(text.encode(), digest_size=12, person=b"text").hexdigest()
 
 
 def checksum(key: str, text: str) -> str:
-    """The checksum of a row's JSON; it also covers the row's key, so that no row can be moved to another one."""
+    """Return the checksum of a row's JSON; it covers the row's key, so that no row can be moved to another key."""
     return hashlib.blake2b(text.encode(), digest_size=8, key=key.encode()[:64], person=b"state").hexdigest()
 
 
@@ -52,13 +52,13 @@ def checksum(key: str, text: str) -> str:
 
 
 def record_json(record: Record, texts: dict[str, str]) -> str:
-    """The JSON of a record; the long texts that it refers to are added to `texts`, by digest."""
+    """Return the JSON of a record; the long texts that it refers to are added to `texts`, by digest."""
     stored = replace(record, body=_without_texts(record.body, texts))
     return RECORD.dump_json(stored, exclude_defaults=True).decode()
 
 
 def intent_json(intent: Intent, texts: dict[str, str]) -> str:
-    """The JSON of an intent; the long texts that it refers to are added to `texts`, by digest."""
+    """Return the JSON of an intent; the long texts that it refers to are added to `texts`, by digest."""
     stored = intent if intent.body is None else replace(intent, body=_without_texts(intent.body, texts))
     return INTENT.dump_json(stored, exclude_defaults=True).decode()
 
@@ -81,7 +81,7 @@ def _without_texts(body: Body, texts: dict[str, str]) -> Body:
 
 
 def _escaped(key: str) -> str:
-    """A user's own key that looks like a reference gets one more `$`, so that no body can point to a text."""
+    """Add a `$` to a user's key that looks like a reference, so that no body can refer to a text."""
     return f"${key}" if key.startswith("$") and key.lstrip("$") == _TEXT[1:] else key
 
 
@@ -93,7 +93,7 @@ def _unescaped(key: str) -> str:
 
 
 class RowReader:
-    """Reads rows. Each text is checked once, and equal parts of bodies become one object: most agents share most."""
+    """A reader of rows. Each text is checked once, and equal parts of bodies become one object."""
 
     def __init__(self, texts: Mapping[str, object]) -> None:
         self._texts = texts
@@ -106,11 +106,11 @@ class RowReader:
         return set(self._texts) - self._checked
 
     def record(self, key: object, text: object, check: object) -> Record:
-        """The record of a row; `StateError` when the row is damaged."""
+        """Return the record of a row; raise `StateError` when the row is damaged."""
         return self._read(RECORD, key, text, check)
 
     def intent(self, key: object, text: object, check: object) -> Intent:
-        """The intent of a row; `StateError` when the row is damaged."""
+        """Return the intent of a row; raise `StateError` when the row is damaged."""
         return self._read(INTENT, key, text, check)
 
     def _read(self, kind: TypeAdapter[T], key: object, text: object, check: object) -> T:
@@ -122,11 +122,11 @@ class RowReader:
         return self.parsed(kind, key, text)
 
     def parsed(self, kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
-        """The record or intent in JSON of a sound size and depth, its texts in their places; as `validated`."""
+        """Return the record or intent in JSON of checked size and depth, with its texts; raises as `validated` does."""
         return self._followed(validated(kind, key, text))
 
     def stored(self, key: str, found: T) -> T:
-        """A record or intent as it was stored under a key, with its texts; `StateError` when it does not belong there."""
+        """Return a record or intent stored under a key, its texts filled in; `StateError` if it has another key."""
         return self._followed(_belonging(key, found))
 
     def _followed(self, found: T) -> T:
@@ -163,9 +163,9 @@ class RowReader:
 
 
 def validated(kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
-    """The record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else.
+    """Return the record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else.
 
-    An entry of a log has no key beside its JSON.
+    `key` is None for an entry of a log, which has no key beside its JSON.
     """
     try:
         found = kind.validate_json(text, strict=True, extra="forbid")
@@ -179,17 +179,17 @@ def validated(kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
 
 
 def _belonging(key: str | None, found: T) -> T:
-    """What stands under a key, if that is its own; `StateError` for anything else."""
+    """Return a value that was stored under a key, if the key is its own; raise `StateError` otherwise."""
     if address_of(str(found.address)) != found.address:
         raise damaged(f"{str(found.address)[:80]!r} is not an address")
-    # Under the key of another row, it would never be overwritten or dropped.
+    # Under another row's key it would never be overwritten or dropped.
     if key is not None and key != found.key:
         raise damaged(f"the row of {key} is about {found.key[:80]}")
     return found
 
 
 def loads(data: str | bytes, what: str) -> Any:
-    """JSON of a size and depth that files can have; `StateError` for anything else, also for NaN and infinity."""
+    """Parse JSON of a size and depth that files can have; raise `StateError` for all else, also NaN and infinity."""
     if len(data) > _LARGEST:
         raise damaged(f"{what} is larger than any that is written")
     try:

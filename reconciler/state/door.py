@@ -1,6 +1,6 @@
-"""Beside a state's lock: the door at which those knock who wait for it, so that a controller lets them in.
+"""A file next to a state's lock by which a process shows that it waits, so that a controller hands the lock over.
 
-A knock is a shared lock on a file, which ends with its process: nobody is let in who waits no more.
+A knock is a shared lock on that file. It ends with its process, so that no lock is handed over to an ended one.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from reconciler.state.files import NO_LINK, lock
 
 
 class FileDoor:
-    """The door file `path`, for one who knocks or one who listens. Its folder must exist when somebody knocks."""
+    """The door file `path`, for a process that knocks or one that looks. Its directory must exist before a knock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
 
     def knock(self) -> None:
-        """Say that somebody waits, until `leave`; harmless where that is said already."""
+        """Note that this process waits, until `leave`; without effect if that is noted already."""
         if self._descriptor is not None:
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
         try:
             lock(descriptor, wait=False, shared=True)
         except OSError:
-            os.close(descriptor)  # somebody listens in this instant: the next try is soon
+            os.close(descriptor)  # another process is looking at this moment: the next try is soon
             return
         self._descriptor = descriptor
 
     def leave(self) -> None:
-        """Wait no more; harmless for one who does not."""
+        """Drop the note that this process waits; without effect if there is none."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def is_knocked(self) -> bool:
-        """Whether anybody waits; False also where that cannot be told."""
+        """Return whether any process waits; False also where that cannot be found out."""
         try:
             descriptor = os.open(self.path, os.O_RDWR | NO_LINK)
         except OSError:

@@ -1,7 +1,7 @@
-"""The system's calls behind the files of a state: private new files, durable moves, and locks that end with a process.
+"""System calls for the files of a state: private new files, durable renames, and locks that end with their process.
 
-Where a system has no POSIX (Windows), `msvcrt` locks, and what it cannot do is left out: a link is followed, and a directory is
-neither locked nor written to disk.
+Where a system has no POSIX calls (Windows), `msvcrt` locks are used, and what it cannot do is left out: a link is
+followed, and a directory is neither locked nor synced.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-# A link in the place of a file of ours would have us write wherever it leads to.
+# If a link was in the place of a file of ours, we would write to the link's target.
 NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 # Whether files have an owner and a mode that say who may write them.
 HAS_MODES: Final = hasattr(os, "geteuid")
-# The byte that msvcrt locks: it locks others out of reading it, too, so it lies behind all that is ever written.
+# The byte that msvcrt locks. Other processes could not read it either, so it comes after everything that is written.
 _LOCKED_BYTE: Final = 0x3FFF_FFFF
 
 
 def create(path: Path) -> int:
-    """A descriptor of a new, empty file that only this user can read; what was there is emptied."""
+    """Return the descriptor of a new, empty file that only this user can read; an existing file is emptied."""
     return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | NO_LINK, 0o600)
 
 
 def sync_directory(path: Path) -> None:
-    """Make what was moved into a directory durable, where the system can."""
+    """Make renames in a directory durable, where the system can."""
     if HAS_MODES:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
@@ -35,9 +35,10 @@ def sync_directory(path: Path) -> None:
 
 
 def lock(descriptor: int, *, wait: bool, shared: bool = False) -> None:
-    """Lock an open file for this process; without `wait`, `BlockingIOError` where another has it.
+    """Lock an open file for this process; without `wait`, raise `BlockingIOError` if another process has the lock.
 
-    `shared` is for a look: it keeps out only whoever holds the file alone.
+    A `shared` lock only tests: it fails if another process has the exclusive one, and does not exclude other shared
+    ones.
     """
     try:
         import fcntl
@@ -59,7 +60,7 @@ def _lock_without_posix(descriptor: int, *, wait: bool) -> None:
 
 @contextmanager
 def alone_in(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    """Nobody else who asks for it is in the block for this directory; as `lock`."""
+    """Run the block while this process alone has the lock of a directory; `wait` as in `lock`."""
     if HAS_MODES:
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     else:
@@ -72,13 +73,13 @@ def alone_in(directory: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def read_start(descriptor: int, size: int) -> bytes:
-    """At most so many bytes from the start of an open file."""
+    """Return at most `size` bytes from the start of an open file."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     return os.read(descriptor, size)
 
 
 def write_start(descriptor: int, data: bytes) -> None:
-    """Let an open file hold this and nothing else."""
+    """Replace the contents of an open file."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, data)
     os.ftruncate(descriptor, len(data))

@@ -1,7 +1,7 @@
-"""Reads a state of format 1, which was written before format 2 and is converted when it is first locked.
+"""Read a state of format 1, which is converted to format 2 when it is first locked.
 
-Its rows are JSON behind a checksum, compressed with the words that most rows share; its bodies refer to parts and long
-texts in a table of their own. Nothing is ever written in this format.
+Its rows are JSON with a checksum, compressed with a dictionary of frequent words; its bodies refer to parts and long
+texts in another table. Nothing is ever written in this format.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ create index history_by_address on history (address, id);
 _CHECK_SIZE = 8
 _BLOB = "$blob"
 _KEY = re.compile(r"(?:[0-9a-f]{2})+")
-# A row or a blob unpacked: no body that a fleet's files may hold comes near.
+# The largest row or blob when unpacked; no body that a fleet's files may hold comes near.
 _LARGEST = 64 * 1024 * 1024
-# The preset dictionary for zlib: what rows and blobs were likely to say, the likeliest last.
+# The preset dictionary for zlib: frequent parts of rows and blobs, the most frequent last.
 _WORDS = (
     b'"pipeline_id":"preset":"protect":true"unsent":true"declared":true"failures":"retry_at":"attempt":'
     b'"unknown_since":"operation":"join"update"leave"created_at":"idle"rtc"custom"enable_string_uid":"vad":'
@@ -61,7 +61,7 @@ T = TypeVar("T", Record, Intent)
 
 
 def read_rows(connection: sqlite3.Connection) -> tuple[list[Record], list[Intent]]:
-    """Every record and every intent of the file; `StateError` for what is damaged."""
+    """Return all records and intents of the file; raise `StateError` for damaged rows."""
     parts = _Parts(dict(connection.execute("select key, data from blobs")))
     records = connection.execute("select key, row from records")
     intents = connection.execute("select key, row from intents order by key")
@@ -72,7 +72,7 @@ def read_rows(connection: sqlite3.Connection) -> tuple[list[Record], list[Intent
 
 
 def read_pins(text: str | None) -> Pins | None:
-    """The pins as they were stored; `StateError` for anything else."""
+    """Return the pins as stored; raise `StateError` for anything else."""
     if text is None:
         return None
     try:
@@ -94,7 +94,7 @@ def _value(kind: TypeAdapter[T], key: object, row: object, parts: _Parts) -> T:
     document = loads(_unpacked(packed, f"the row of {key}"), f"the row of {key}")
     if not isinstance(document, dict):
         raise damaged(f"the row of {key} is not of this format")
-    # Format 2 writes the two halves of an address apart; all else of a row but its references is the same in both.
+    # Format 2 stores an address as two fields; all else of a row but its references is the same in both formats.
     address = address_of(document.get("address"))
     found = validated(kind, key, orjson.dumps(document | {"address": asdict(address)}))
     if found.body is None:
@@ -103,14 +103,14 @@ def _value(kind: TypeAdapter[T], key: object, row: object, parts: _Parts) -> T:
 
 
 class _Parts:
-    """The blobs of one file: each is checked and decoded once."""
+    """The blobs of one file; each is checked and decoded once."""
 
     def __init__(self, packed: Mapping[bytes, bytes]) -> None:
         self._packed = packed
         self._known: dict[str, Any] = {}
 
     def followed(self, properties: Mapping[str, Any]) -> dict[str, Any]:
-        """Properties with their references followed: a part of them is one blob, and may refer to texts."""
+        """Return properties with their references resolved: each part is one blob, which may refer to texts."""
         return {_unescaped(key): self._top(value) for key, value in properties.items()}
 
     def _top(self, value: Any) -> Any:
@@ -119,7 +119,7 @@ class _Parts:
     def _with_texts(self, value: Any) -> Any:
         if _is_reference(value):
             part = self._part(value[_BLOB])
-            if not isinstance(part, str):  # else little that is stored could be without end when it is read
+            if not isinstance(part, str):  # nested references could expand without end
                 raise damaged(f"blob {value[_BLOB][:80]} is not a text")
             return part
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The key for digests of secret values: a file of its own, so that a copy of the state alone allows no guessing."""
+"""The key for digests of secret values, in its own file: from a copy of the state alone no secret can be guessed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SHORTEST, _LARGEST = 32, 1024
 
 
 class KeyFile:
-    """The key in the file `path`, made when a state is first written. Raises `OSError` for what the disk says."""
+    """The key in the file `path`, created when a state is first written. Raises `OSError` for errors of the disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> bytes:
-        """The key; empty where there is none yet. Raises `StateError` when the file is no key."""
+        """Return the key; empty where there is none yet. Raises `StateError` when the file does not hold a key."""
         if not self.path.exists():
             return b""
         with self.path.open("rb") as file:
@@ -32,9 +32,9 @@ class KeyFile:
         return key
 
     def create(self) -> None:
-        """Put a new key in place whole, if there is none: half a key would make digests that anybody can compute.
+        """Create a key if there is none, by a rename: digests made with a partial key could be guessed.
 
-        Raises `StateError` when what stands there is no key.
+        Raises `StateError` when the file that exists does not hold a key.
         """
         if not self.path.exists():
             self._put()
@@ -51,6 +51,6 @@ class KeyFile:
         try:
             os.link(fresh, self.path)
         except FileExistsError:
-            pass  # another process was faster, or something stands there: `create` reads it
+            pass  # another process was faster, or something else is there: `create` reads it
         finally:
             fresh.unlink()

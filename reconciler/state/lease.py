@@ -1,11 +1,11 @@
 """The exclusive right to write a state file: a lock that ends with its process, and a lease that ends by itself.
 
-The system gives a lock back however its process ends. A process that lives and does nothing (stopped, asleep with its
-machine) would keep it for ever; so whoever holds it gives a sign of life every few seconds, and whoever waits for a
-whole lease without seeing one, by a clock of its own, takes over. Nobody ever has to unlock anything by hand.
+The system releases a lock when its process ends. A process that is stopped, or asleep with its machine, would keep it;
+so the holder gives a sign of life every few seconds, and a process that waits for a whole lease without seeing one, by
+its own clock, takes over. A lock never has to be removed by hand.
 
-The lock is courtesy: what a writer that was taken over from still tries is refused (`check`), and what slips in
-between is refused by the serial.
+The lock only saves conflicts: a writer that lost it is refused (`check`), and a commit that it still sends is refused
+by the serial.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from reconciler.errors import StateLocked
 from reconciler.state.files import NO_LINK, alone_in, lock, read_start, write_start
 
 LEASE_SECONDS: Final = 60.0
-# That of the controller which leads: nothing is under way in it, so that another one may take over soon.
+# The lease of the leading controller; a leader has no open calls to lose, so another one may take over soon.
 CONTROLLER_SECONDS: Final = 15.0
 _LONGEST: Final = 4096
 
 
 class FileLease:
-    """The lease on the file `path`, for one holder; `lease` in seconds. Its folder must exist when it is taken."""
+    """The lease on the file `path`, for one holder; `lease` in seconds. Its directory must exist when it is taken."""
 
     def __init__(self, path: Path, lease: float = LEASE_SECONDS) -> None:
         self.path = path
@@ -45,17 +45,17 @@ class FileLease:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether it is held, and nobody has taken over."""
+        """Whether it is held, and no other process has taken over."""
         return self._descriptor is not None and self._is_in_place(self._descriptor)
 
     def holder(self) -> str | None:
-        """Who holds it now, as the file says; None where nobody does. Nothing is taken or written."""
+        """Return the present holder, as written in the file, or None. Nothing is taken or written."""
         told = self._read()
         if not told:
-            return None  # whoever gives it back empties the file
+            return None  # a holder that releases the lease empties the file
         descriptor = os.open(self.path, os.O_RDONLY | NO_LINK)
         try:
-            # Shared, and at once given back: had where the process that wrote the file has died.
+            # A shared lock, released at once: it succeeds if the process that wrote the file has ended.
             lock(descriptor, wait=False, shared=True)
         except BlockingIOError:
             return _holder_in(told)
@@ -64,7 +64,7 @@ class FileLease:
         return None
 
     def take(self, holder: str) -> None:
-        """Take it now, or raise `StateLocked` with who has it and when that ends. Raises `OSError` for a bad place."""
+        """Take the lease now, or raise `StateLocked` with its holder and its end. Raises `OSError` for a bad place."""
         while self._descriptor is None:
             descriptor = self._open()
             try:
@@ -77,6 +77,7 @@ class FileLease:
             finally:
                 if self._descriptor is None:
                     os.close(descriptor)
+            # A changed file is a sign of life; silence is measured by our own clock from the last change.
             if found != self._seen:
                 self._seen, self._seen_at = found, time.monotonic()
             if time.monotonic() - self._seen_at < self.seconds:
@@ -84,11 +85,12 @@ class FileLease:
             self._take_over(found)
 
     def renew(self) -> None:
-        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
+        """Give a sign of life, if the lease is held; raise `StateLocked` when another process has taken over."""
         if self._descriptor is None:
             return
-        # Not beside a taker that has just found the last sign too old: one of the two is first. It is not waited
-        # for, since it may be a stopped process: `BlockingIOError`, and the next sign is soon.
+        # Not at the same time as a process that has just found the last sign too old: one of the two comes first. The
+        # guard is not waited for, since its holder may be stopped: `BlockingIOError` is raised, and the next sign comes
+        # soon.
         with alone_in(self.path.parent, wait=False):
             self.check()
             self._sign()
@@ -99,7 +101,7 @@ class FileLease:
         write_start(self._descriptor, orjson.dumps({"holder": self._holder, "signs": self._signs}))
 
     def check(self) -> None:
-        """Raise `StateLocked` when somebody has taken over."""
+        """Raise `StateLocked` when another process has taken over."""
         if self.is_held and not self.is_in_place:
             raise StateLocked(
                 f"the state was taken over by {_holder_in(self._read())}: this run gave no sign of life for "
@@ -108,7 +110,7 @@ class FileLease:
             )
 
     def release(self) -> None:
-        """Give it back; harmless when it is not held."""
+        """Release the lease; without effect when it is not held."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
@@ -120,7 +122,7 @@ class FileLease:
         return os.open(self.path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
 
     def _locks(self, descriptor: int) -> bool:
-        """Whether the lock could be had, of the file that is in place now."""
+        """Return whether the lock of the file that is in place now was taken."""
         try:
             lock(descriptor, wait=False)
         except OSError:
@@ -142,7 +144,7 @@ class FileLease:
             return b""
 
     def _take_over(self, expired: tuple[int, bytes]) -> None:
-        """Take the file of an expired lease away, unless it has moved on since; one taker at a time."""
+        """Delete the file of an expired lease, unless it has changed since; only one process at a time does so."""
         with alone_in(self.path.parent):
             try:
                 now = (self.path.lstat().st_ino, self._read())
@@ -151,7 +153,7 @@ class FileLease:
             if now == expired:
                 try:
                     self.path.unlink()
-                except PermissionError as problem:  # Windows: a file that is open stays
+                except PermissionError as problem:  # Windows: an open file cannot be deleted
                     raise self._held_by(
                         expired[1], "end that process: here nobody can take its lock away"
                     ) from problem
@@ -168,7 +170,7 @@ class FileLease:
 
 
 def _holder_in(told: bytes) -> str:
-    """Who a lock file says has it; it may be half written, or an older version's plain text."""
+    """Return the holder that a lock file names; the file may be half written, or an older version's plain text."""
     try:
         found = orjson.loads(told)
     except ValueError:

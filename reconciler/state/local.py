@@ -1,4 +1,4 @@
-"""The local state: one SQLite file beside the fleet, and a lock that dies with its process.
+"""The local state: one SQLite file beside the fleet, and a lock that ends with its process.
 
 One commit per batch of writes (WAL, FULL): durable when it returns, the old or the new version after any crash. Calls
 block; `state.blocking` puts them behind the asynchronous ports.
@@ -37,7 +37,7 @@ _HISTORY = "select at, address, change, result, agent_id, detail from history"
 
 
 class _ControllersLease(FileLease):
-    """The lease of the controller that leads; whoever takes it may be the first to write here."""
+    """The lease of the leading controller; it creates the directory, since it may be the first to write there."""
 
     def take(self, holder: str) -> None:
         database.make_directory(self.path)
@@ -49,44 +49,44 @@ class LocalStore:
 
     def __init__(self, path: Path, *, seen: Path | None = None, lease: float = LEASE_SECONDS) -> None:
         self.path = path
-        # Where this machine keeps how far its states have come; None where it does not.
+        # The file in which this machine notes the highest serial that it has seen here; None if it keeps none.
         self._seen = SeenFile(seen, path) if seen is not None else None
         self._latest: Seen | None = None
         self.lease = FileLease(path.with_suffix(".lock"), lease)
         self.door = FileDoor(path.with_suffix(".knock"))
         self.controllers = _ControllersLease(path.with_suffix(".controller"), CONTROLLER_SECONDS)
         self.key = KeyFile(path.parent / "secret.key")
-        # The copy of the state that a commit of this store has replaced as a whole; None where none has.
+        # The copy that was made before a commit of this store put another state in place of the whole state; else None.
         self.backup: Path | None = None
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
-        # The digests of the texts that are known to be in the file: most writes speak of few others.
+        # The digests of texts that are known to be stored, so that a commit need not write them again.
         self._stored: set[str] = set()
-        # Those of them that nothing referred to when the state was read: prompts that agents once had.
+        # Those of them that nothing referred to when the state was read: earlier prompts.
         self._unused: set[str] = set()
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The path of the file, as it is shown to the user."""
         return str(self.path)
 
     @property
     def lease_seconds(self) -> float:
-        """How long the right to write outlasts its holder's last sign of life."""
+        """How many seconds after its holder's last sign of life the right to write ends."""
         return self.lease.seconds
 
     def exposures(self) -> list[str]:
-        """What is open to others and should not be, for people."""
+        """Return messages for the user about files that others can read or write."""
         return exposures(self.path, self.key.path)
 
     def holder(self) -> str | None:
-        """Who holds the right to write now; None where nobody does. Nothing is taken."""
+        """Return the process that has the right to write now, or None. Nothing is taken."""
         return self.lease.holder()
 
     # --- reading
 
     def read(self) -> State:
-        """The state as it stands; an empty one without a lineage where nothing was stored yet."""
+        """Return the present state; an empty one without a lineage where nothing was stored yet."""
         self._guarded(lambda: check_place(self.path))
         if not self.path.exists():
             key = self._guarded(self.key.read)
@@ -127,7 +127,7 @@ class LocalStore:
         check(state)
         seen = Seen(state.lineage, state.serial)
         self._check_seen(seen)
-        if self.lease.is_held:  # only now is it known to be a state: what damage says is not kept
+        if self.lease.is_held:  # noted only now: the serial of a damaged file must not be noted as seen
             self._latest = seen
         return state
 
@@ -139,7 +139,7 @@ class LocalStore:
             raise older(self.path, now.serial, before.serial)
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
-        """The latest entries, newest first, of one address or of all."""
+        """Return the latest entries, newest first, of one address or of all."""
         if not self.path.exists():
             return ()
         return self._guarded(lambda: self._history(address, limit))
@@ -152,7 +152,7 @@ class LocalStore:
         return tuple(map(entry, rows))
 
     def version(self) -> Version:
-        """The latest commit: its serial, and the nonce of its writer."""
+        """Return the latest commit: its serial, and the nonce of its writer."""
         return self._guarded(self._version) if self.path.exists() else Version(0, "")
 
     def _version(self) -> Version:
@@ -162,14 +162,15 @@ class LocalStore:
     # --- writing
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
-        """Make writes durable, all or none, if the serial is still `expected`; returns the new serial.
+        """Make writes durable, all or none, if the serial is still `expected`; return the new serial.
 
-        Raises `StateLocked` when another writer has moved the state on or taken it over: nothing was written. After a
-        `StateError` nobody knows whether it was: `version` tells by the nonce.
+        Raises `StateLocked` when another writer has committed or taken the lease over: nothing was written. After a
+        `StateError` it is unknown whether it was written: the nonce of `version` decides.
         """
         return self._guarded(lambda: self._commit(writes, expected, nonce))
 
     def _commit(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
+        # A holder whose lease was taken over must not write; the serial below refuses what slips through.
         self.lease.check()
         connection = self._open()
         texts: dict[str, str] = {}
@@ -180,6 +181,7 @@ class LocalStore:
                     f"the state has moved on: its serial is {serial}, not {expected}; another writer is at work",
                     hint="nothing more was done; run the same command again",
                 )
+            # In the transaction that writes, so that of two writers with the same serial only one can commit.
             if any(isinstance(each, GoOnAs) for each in writes):
                 self._make_way(connection, serial)
             fresh = self._write(connection, writes, texts)
@@ -187,7 +189,7 @@ class LocalStore:
                 "insert or replace into meta values (?, ?)", [("serial", str(serial + 1)), ("nonce", nonce)]
             )
             swept = self._sweep(connection, keep=texts)
-        # Only now: what a failed commit has seen is not known to be stored.
+        # Only after the commit: the texts of a failed commit may not be stored.
         self._stored.update(fresh)
         self._stored -= swept
         if self._latest is not None:
@@ -196,7 +198,7 @@ class LocalStore:
         return serial + 1
 
     def _make_way(self, connection: sqlite3.Connection, serial: int) -> None:
-        """Copy the state aside before another one takes its place, which is not to be refused as one never seen here."""
+        """Copy the state before another one replaces it, and forget its lineage, so that the new one is accepted."""
         if serial:
             lineage = read_meta(connection, self.path)["lineage"]
             self.backup = database.back_up(connection, self.path, f".{lineage[:8]}.{serial}.bak")
@@ -206,7 +208,7 @@ class LocalStore:
     def _write(
         self, connection: sqlite3.Connection, writes: Sequence[Write], texts: dict[str, str]
     ) -> list[str]:
-        """Execute writes; returns the digests of the texts that were not stored before."""
+        """Execute writes; return the digests of the texts that were not stored before."""
         for write in writes:
             connection.execute(*statement(write, texts))
         fresh = [digest for digest in texts if digest not in self._stored]
@@ -216,7 +218,7 @@ class LocalStore:
         return fresh
 
     def _sweep(self, connection: sqlite3.Connection, *, keep: dict[str, str]) -> set[str]:
-        """Delete texts that nothing refers to, once there are many: every read would go on to read them all."""
+        """Delete texts that nothing refers to, once there are many, since each read loads all; return their digests."""
         swept = self._unused - set(keep) if len(self._unused) > _MOST_UNUSED else set()
         if swept:
             connection.executemany("delete from texts where digest = ?", [[digest] for digest in swept])
@@ -229,11 +231,11 @@ class LocalStore:
     # --- the exclusive right to write
 
     def create_key(self) -> None:
-        """Make the key for digests of secrets where there is none."""
+        """Create the key for digests of secrets where there is none."""
         self._guarded(self.key.create)
 
     def read_key(self) -> bytes:
-        """The key for digests of secrets; empty where there is none."""
+        """Return the key for digests of secrets; empty where there is none."""
         return self._guarded(self.key.read)
 
     def take(self, holder: str) -> None:
@@ -243,7 +245,7 @@ class LocalStore:
         self._guarded(lambda: self.lease.take(holder))
 
     def prepare(self) -> str:
-        """Make the file if there is none, and convert an older format; returns what people are to be told of it."""
+        """Create the file if there is none, or convert an older format; return a message for the user, mostly empty."""
         return self._guarded(self._prepare)
 
     def _prepare(self) -> str:
@@ -261,13 +263,13 @@ class LocalStore:
         return "" if int(meta["format"]) == FORMAT else self._convert()
 
     def _convert(self) -> str:
-        """Rewrite a file of an older format in one transaction, after a durable copy of it was put beside it.
+        """Rewrite a file of an older format in one transaction, after a durable copy of it was made next to it.
 
-        A crash leaves the old format, perhaps with its copy, and the next lock converts it again; or the new one.
+        A crash leaves either the old format, which the next lock converts again, perhaps with its copy, or the new one.
         """
         connection = self._open()
         with database.transaction(connection):
-            state = self._read()  # whole and checked: damage is refused before anything is dropped
+            state = self._read()  # checked: damage is refused before anything is dropped
             entries = tuple(map(entry, connection.execute(f"{_HISTORY} order by id")))
             backup = database.back_up(connection, self.path)
             database.empty_tables(connection)
@@ -280,11 +282,11 @@ class LocalStore:
         )
 
     def renew(self) -> None:
-        """Give a sign of life, if the right is held; raises `StateLocked` when somebody has taken over."""
+        """Give a sign of life, if the right is held; raise `StateLocked` when another process has taken over."""
         self._guarded(self.lease.renew)
 
     def release(self) -> None:
-        """Give the right back; harmless when it is not held. It also ends with the process."""
+        """Release the right to write; without effect when it is not held. It also ends with the process."""
         if not self.lease.is_held:
             return
         try:
@@ -295,7 +297,7 @@ class LocalStore:
             self.lease.release()
 
     def close(self) -> None:
-        """Close the file, and give the right back."""
+        """Close the file, and release the right to write."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -304,7 +306,7 @@ class LocalStore:
     def _open(self) -> sqlite3.Connection:
         there = self.path.stat().st_ino if self._connection is not None and self.path.exists() else None
         if self._connection is not None and there != self._inode:
-            self._connection.close()  # a run that lasts for days meets a file that was put in this one's place
+            self._connection.close()  # another file was put in its place: open that one
             self._connection = None
         if self._connection is None:
             self._connection = database.connect(self.path)

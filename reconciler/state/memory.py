@@ -1,4 +1,4 @@
-"""A state that ends with the process: for runs that are not to remember, and as the plainest example of a backend."""
+"""A state in memory, which ends with the process: for runs that keep no state, and as the simplest backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.ports import Version
 
 
 class MemoryStore:
-    """The state in memory: `state.blocking.BlockingStore`, though nothing in here blocks."""
+    """The state in memory: a `state.blocking.BlockingStore` whose calls do not block."""
 
     name = "memory"
     lease_seconds = 60.0
@@ -23,7 +23,7 @@ class MemoryStore:
         self._holder: str | None = None
 
     def exposures(self) -> list[str]:
-        """Nothing of it lies on a disk."""
+        """Return no messages: it has no files."""
         return []
 
     def holder(self) -> str | None:
@@ -58,13 +58,13 @@ class MemoryStore:
         return ""
 
     def create_key(self) -> None:
-        """The state that it began with has one."""
+        """Do nothing: the initial state has a key."""
 
     def read_key(self) -> bytes:
         return self._view.secret_key
 
     def renew(self) -> None:
-        """What lives in one process ends with it."""
+        """Do nothing: the state ends with its process, so its lease cannot outlive the holder."""
 
     def release(self) -> None:
         self._holder = None

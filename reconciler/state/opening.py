@@ -1,4 +1,4 @@
-"""Which backend a state has, by its URL: a file beside the fleet, or a ref of the repository that holds the fleet."""
+"""Choose the backend of a state by its URL: a file beside the fleet, or a ref of the fleet's Git repository."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from reconciler.state.local import LocalStore
 from reconciler.state.seen import SeenFile, seen_directory
 
 STATE_DIRECTORY: Final = ".reconciler"
-# The file beside the fleet, where RECONCILER_STATE names another one.
+# The value of --state for the file beside the fleet, where RECONCILER_STATE names another state.
 LOCAL: Final = "local"
 KEY_VARIABLE: Final = "RECONCILER_KEY"
 _GIT: Final = "git:"
 _SHORTEST_KEY: Final = 16
-# What can name a backend, and is none of ours; `C:` is a drive.
+# The scheme of a URL that names no backend of ours; `C:` is a drive.
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 
 def state_path(directory: Path, environment: str | None) -> Path:
-    """Where the local state of a fleet's environment lies."""
-    # An environment may be called "default", and is another one than none.
+    """Return the path of the local state of a fleet's environment."""
+    # An environment may be named "default", which differs from having none.
     name = "env-default" if environment == "default" else environment or "default"
     return directory / STATE_DIRECTORY / f"{name}.state"
 
 
 def is_in_git(url: str | None) -> bool:
-    """Whether a state's URL names a Git remote."""
+    """Return whether a state's URL names a Git remote."""
     return url is not None and url.startswith(_GIT)
 
 
 def for_a_controller(url: str | None) -> str:
-    """What to tell whoever lets a process that never ends write a state; empty where it suits one."""
+    """Return why a controller should not write a state at this URL; empty where it may."""
     if not is_in_git(url):
         return ""
     return (
@@ -50,9 +50,9 @@ def for_a_controller(url: str | None) -> str:
 def open_state(
     url: str | None, directory: Path, environment: str | None, owner: Owner, variables: Mapping[str, str]
 ) -> BlockingStore:
-    """The state at `git:REMOTE` or at a path; for `local` or without a URL, the file beside the fleet. Nothing is read yet.
+    """Open the state at `git:REMOTE` or at a path; for `local` or None, the file beside the fleet. Reads nothing yet.
 
-    `variables` are the environment's: the key of the digests, and where this machine keeps what it has seen.
+    `variables` are the environment variables: for the key of the digests, and the directory of seen serials.
     """
     seen = seen_directory(variables)
     if url in (None, LOCAL):
@@ -106,7 +106,7 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
 
 
 def _key(variables: Mapping[str, str]) -> bytes:
-    """The key of the digests of secret values, from the environment; empty where there is none."""
+    """Return the key of the digests of secret values, from the environment; empty where there is none."""
     text = variables.get(KEY_VARIABLE, "")
     if not text:
         return b""

@@ -1,7 +1,7 @@
-"""Where a local state may lie: on a disk of this machine, in a directory that nobody else can write; what lies there.
+"""Checks of the place of a local state: a disk of this machine, in a directory that no other user can write.
 
-SQLite's WAL is memory that processes of one machine share; over a network two runs would both believe that they hold
-it. Who can write the directory can put another state in the place of ours.
+SQLite's WAL is memory that the processes of one machine share; over a network two runs would both believe that they
+have the lock. A user who can write the directory can replace the state.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from reconciler.errors import StateError
 from reconciler.state.files import HAS_MODES
 
-# Linux's list of what is mounted where; other systems have none, and there nothing is known.
+# Linux's list of mounted file systems; other systems do not have this file, and the kind stays unknown there.
 MOUNTS = Path("/proc/self/mounts")
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"})
-# What Windows and its disks show as everybody's, whatever is asked for.
+# File systems that show all files as writable by everybody, even after a chmod.
 _WITHOUT_MODES = frozenset({"9p", "drvfs", "vfat", "exfat", "ntfs", "ntfs3", "fuseblk"})
 _MAGIC = b"SQLite format 3\x00"
 _CONFLICT = re.compile(rb"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
 
 
 def check_place(path: Path) -> None:
-    """Refuse a state on a network file system, or in a directory that others can write."""
+    """Raise `StateError` for a state on a network file system, or in a directory that others can write."""
     kind = _file_system(path.parent)
     if kind in _NETWORK:
         raise StateError(
@@ -48,8 +48,8 @@ def check_place(path: Path) -> None:
 
 
 def is_private(group: int) -> bool:
-    """Whether a group is that of this user alone, as most systems make one for each: then it is nobody else."""
-    import grp  # neither is there on Windows
+    """Return whether a group has only this user as a member, as most systems create one for each user."""
+    import grp  # neither module exists on Windows
     import pwd
 
     try:
@@ -60,7 +60,7 @@ def is_private(group: int) -> bool:
 
 
 def check_writable(path: Path, *places: Path) -> None:
-    """Refuse a state that can be read and not written: `places`, or the file and its directory, decide."""
+    """Raise `StateError` if this user cannot write all of `places`, by default the file and its directory."""
     locked = next((each for each in places or (path.parent, path) if not os.access(each, os.W_OK)), None)
     if locked is not None:
         raise StateError(
@@ -70,7 +70,7 @@ def check_writable(path: Path, *places: Path) -> None:
 
 
 def exposures(*files: Path) -> list[str]:
-    """What to tell people about files that more than their owner can read or write."""
+    """Return messages for the user about files that others can read or write."""
     found = []
     for path in files:
         with suppress(OSError):
@@ -81,7 +81,7 @@ def exposures(*files: Path) -> list[str]:
 
 
 def what_stands_there(path: Path) -> str:
-    """What is in the place of a state that is no SQLite file; empty where it is one."""
+    """Return what a file that is not an SQLite database is; empty if it is one."""
     with suppress(OSError), path.open("rb") as file:
         head = file.read(65_536)
         if head.startswith(_MAGIC):
@@ -93,12 +93,12 @@ def what_stands_there(path: Path) -> str:
 
 
 def has_conflict(data: bytes) -> bool:
-    """Whether a text holds the conflict markers of a merge."""
+    """Return whether a text holds the conflict markers of a merge."""
     return _CONFLICT.search(data) is not None
 
 
 def _file_system(directory: Path) -> str:
-    """The kind of file system that a directory lies on; empty where that cannot be told."""
+    """Return the kind of a directory's file system; empty where it cannot be found out."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -108,7 +108,7 @@ def _file_system(directory: Path) -> str:
         _, point, found, *_ = [*line.split(" "), "", "", ""]
         point = _unescaped(point)
         is_above = place == point or place.startswith(point.rstrip("/") + "/")
-        if is_above and len(point) >= len(best):  # of two at one place, the later one covers the other
+        if is_above and len(point) >= len(best):  # of two mounts at one place, the later one is visible
             best, kind = point, found
     return kind
 

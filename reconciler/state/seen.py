@@ -1,7 +1,7 @@
-"""How far a state had come when this machine last saw it: so that an older copy put in its place is noticed.
+"""The highest serial of a state that this machine has seen, by which an older copy in its place is noticed.
 
-Kept away from the fleet's directory, which is what gets restored. A courtesy, not a lock: where nothing can be
-kept nothing is refused, and a fresh machine has seen nothing.
+It is kept outside the fleet's directory, since that is what a backup restores. It is a help, not a guarantee: where
+nothing can be kept nothing is refused, and a new machine has seen nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Seen:
 
 
 class SeenFile:
-    """Where that is kept for one state."""
+    """The file that keeps the lineage and serial seen of one state."""
 
     def __init__(self, directory: Path, state: Path) -> None:
         place = os.path.realpath(state)
@@ -39,11 +39,11 @@ class SeenFile:
 
     @property
     def path(self) -> Path:
-        """The file, for people who want to delete it."""
+        """The path of the file, for users who want to delete it."""
         return self._path
 
     def read(self) -> Seen | None:
-        """What was seen, or None where nothing is known."""
+        """Return the lineage and serial seen, or None if none are known."""
         with suppress(OSError, ValueError, TypeError, KeyError):
             with self._path.open("rb") as file:
                 found = orjson.loads(file.read(_LARGEST))
@@ -51,12 +51,12 @@ class SeenFile:
         return None
 
     def forget(self) -> None:
-        """Take any state at this place from now on, until one is seen again."""
+        """Delete the file, so that any state at this place is accepted until one is seen again."""
         with suppress(OSError):
             self._path.unlink()
 
     def write(self, seen: Seen) -> None:
-        """Remember; silently nothing where it cannot be kept."""
+        """Store lineage and serial; errors of the disk are ignored."""
         if self.read() == seen:
             return
         document = {
@@ -73,7 +73,7 @@ class SeenFile:
 
 
 def seen_directory(environment: Mapping[str, str]) -> Path | None:
-    """The user's directory for such things; None where there is none."""
+    """Return the user's directory for these files; None where there is none."""
     base = environment.get("XDG_STATE_HOME", "")
     home = environment.get("HOME", "")
     if base and Path(base).is_absolute():

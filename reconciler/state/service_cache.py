@@ -1,7 +1,7 @@
 """A cache of what runs learn of a service: its pace, and the names of foreign agents. One file per App ID.
 
-It lies beside the states whose runs talk to the App ID. No plan depends on it, and losing it is harmless: the pace is found again, and each foreign
-agent costs one more query. It holds no secret.
+It lies beside the states of the fleets in that App ID. No plan depends on it, and a lost one is harmless: the pace is
+found again, and each foreign agent costs one more query. It holds no secret.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LARGEST = 64 * 1024 * 1024
 class ServiceCache:
     """The cache of one App ID at one host, in a directory; `save` writes it if anything in it has changed.
 
-    `is_ignored` makes the directory one that Git does not list.
+    With `is_ignored`, `save` creates the directory with a `.gitignore`.
     """
 
     def __init__(self, directory: Path, host: str, project: str, *, is_ignored: bool = False) -> None:
@@ -42,12 +42,12 @@ class ServiceCache:
         self._saved = (self.pace, self.memory)
 
     def save(self) -> None:
-        """Write what has changed, for the next run; silently nothing where it cannot be written."""
+        """Write the cache for the next run if it has changed; errors of the disk are ignored."""
         if (self.pace, self.memory) == self._saved:
             return
         pace, memory = self.pace, self.memory
         if not memory.agents and not self._path.parent.is_dir():
-            return  # what only looks leaves a directory as it was; a pace alone is soon found again
+            return  # a run that only reads creates no directory; the pace alone is soon found again
         document = {
             "version": _VERSION,
             "pace": None if pace is None else [pace.per_second, pace.refused_near],

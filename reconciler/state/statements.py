@@ -1,4 +1,4 @@
-"""One write -> the SQL statement that makes it, and back where a value is more than a row."""
+"""Translate a write to its SQL statement, and read the stored forms of pins and offset."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _PINS = TypeAdapter(Pins)
 
 
 def record_row(record: Record, texts: dict[str, str]) -> list[str]:
-    """The row of a record: its address, its JSON, their checksum."""
+    """Return the row of a record: its address, its JSON, their checksum."""
     return _sealed(record.key, record_json(record, texts))
 
 
 def intent_row(intent: Intent, texts: dict[str, str]) -> list[str]:
-    """The row of an intent: its key, its JSON, their checksum."""
+    """Return the row of an intent: its key, its JSON, their checksum."""
     return _sealed(intent.key, intent_json(intent, texts))
 
 
@@ -46,10 +46,10 @@ def _sealed(key: str, text: str) -> list[str]:
 
 
 def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object]]:
-    """The statement and its values; long texts that it refers to are added to `texts`, by digest."""
+    """Return the statement and its values; long texts that it refers to are added to `texts`, by digest."""
     match write:
         case PutRecord(record):
-            # Not "insert or replace": a row keeps its place in the file, and the file does not grow.
+            # Not "insert or replace": an updated row keeps its place in the file, so that the file does not grow.
             sql = (
                 "insert into records (address, record, checksum) values (?, ?, ?) on conflict (address) "
                 "do update set record = excluded.record, checksum = excluded.checksum"
@@ -101,14 +101,14 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
 
 
 def read_offset(text: str) -> int:
-    """The offset as it was stored; `StateError` for anything else."""
+    """Return the offset as stored; raise `StateError` for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) < 17):
         raise damaged("its offset is no number")
     return int(text)
 
 
 def read_pins(text: str | None) -> Pins | None:
-    """The pins as they were stored; `StateError` for anything else."""
+    """Return the pins as stored; raise `StateError` for anything else."""
     try:
         return None if text is None else _PINS.validate_json(text, strict=True, extra="forbid")
     except ValidationError:

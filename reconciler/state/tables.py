@@ -1,10 +1,11 @@
-"""The tables of a state's file, and what may stand in them.
+"""The tables of a state's file, and the values that they may hold.
 
-Every row is readable with the `sqlite3` shell; what is derived from a row's JSON, its times in UTC above all, is a
-generated column, so that nothing is stored twice. `select address, agent_id, started_at from records` says what runs.
+Every row is readable with the `sqlite3` shell; columns that are derived from a row's JSON, above all its times in UTC,
+are generated columns, so that nothing is stored twice. `select address, agent_id, started_at from records` lists the
+agents.
 
-SQLite keeps any value in any column, and whoever can write the file can put a view in a table's place or a trigger
-on it: reading would then run what they wrote. A file is taken only with exactly the tables that we make.
+SQLite keeps any value in any column, and a person who can write the file can replace a table by a view, or add a
+trigger: a read would then run their SQL. So a file is accepted only with exactly the tables that we create.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def _utc(seconds: str) -> str:
 
 
 def _of(column: str, name: str) -> str:
-    """A value in a column's JSON; null where somebody has written what is no JSON."""
+    """Return the SQL of a value in a column's JSON; null where the column does not hold JSON."""
     return f"case when json_valid({column}) then json_extract({column}, '$.{name}') end"
 
 
@@ -48,12 +49,12 @@ create table history (id integer primary key, at real not null, address text not
   result text not null, agent_id text not null, detail text not null, time text as ({_utc("at")}));
 create index history_by_address on history (address, id);
 """
-# All that a file must have before it can be asked for its format; it is the same in every format.
+# The table that a file must have before its format can be read; it is the same in every format.
 _META = ("table", "meta")
 
 
 def read_meta(connection: sqlite3.Connection, path: object) -> dict[str, str]:
-    """What a file says of itself; `StateError` unless it is of a known format, with its tables and nothing else."""
+    """Return a file's table `meta`; `StateError` unless its format is known and its tables are that format's."""
     found = _schema(connection)
     if not {each for each in _of_format(FORMAT) if each[:2] == _META} <= found:
         raise damaged("its tables are not of this format")
@@ -88,27 +89,27 @@ def _is_number(text: object) -> bool:
 
 
 def text(value: object) -> str:
-    """A cell that holds a text."""
+    """Return a cell's text; raise `StateError` for any other value."""
     if not isinstance(value, str):
         raise damaged("a row is not of this format")
     return value
 
 
 def foreign(row: Sequence[object]) -> Foreign:
-    """A row of `foreign_agents`."""
+    """Return the foreign agent of a row of `foreign_agents`."""
     agent_id, name, channel = row
     return Foreign(text(agent_id), text(name), None if channel is None else text(channel))
 
 
 def generation(address: object, number: object) -> int:
-    """The number in a row of `generations`."""
+    """Return the number in a row of `generations`."""
     if not isinstance(number, int) or not 0 <= number <= MOST_GENERATIONS:
         raise damaged(f"the generation of {str(address)[:80]!r} is not a number")
     return number
 
 
 def entry(row: Sequence[object]) -> Entry:
-    """A row of `history`, without its number."""
+    """Return the entry of a row of `history`, given without its id."""
     at, address, *rest = row
     if not isinstance(at, (int, float)) or not is_time(at):
         raise damaged("a row is not of this format")

@@ -1,4 +1,4 @@
-"""A ledger that is asked for its version before it is read: what a controller looks at every few seconds is mostly unchanged."""
+"""A ledger that reads the state only if its version has changed: a controller asks for it every few seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.ports import CommitOutcome, CommitUnknown, Lease, Made, MovedOn,
 
 @dataclass(slots=True)
 class SeenLease:
-    """`ports.Lease` that knows whether this process has it."""
+    """A `ports.Lease` with a flag whether this process holds it."""
 
     lease: Lease
     is_held: bool = field(default=False, init=False)
@@ -37,10 +37,10 @@ class SeenLease:
 
 @dataclass(slots=True)
 class ReadOnce:
-    """`ports.StateLedger` that gives the state of the last read again while its version is the same.
+    """A `ports.StateLedger` that returns the state of the last read again while its version is the same.
 
-    Not while this process has the lease: what is written on is read anew. `told` takes what came of each commit, and how
-    long it took, seconds.
+    While this process has the lease, every read goes to the ledger. `told` is called with the result of each commit and
+    its duration in seconds.
     """
 
     ledger: StateLedger
@@ -52,7 +52,7 @@ class ReadOnce:
         return await self.ledger.prepare()
 
     async def read(self) -> State:
-        """The state as it stands."""
+        """Return the present state."""
         if self.lease.is_held:
             self._known = None
             return await self.ledger.read()
@@ -60,7 +60,7 @@ class ReadOnce:
         if self._known is not None and self._known[0] == version:
             return self._known[1]
         state = await self.ledger.read()
-        # Somebody may have written between the two: then the next read finds another version.
+        # Another process may have committed between the two reads: then nothing is kept, and the next call reads again.
         self._known = (version, state) if state.serial == version.serial and version.nonce else None
         return state
 

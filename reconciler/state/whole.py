@@ -1,7 +1,8 @@
-"""A whole state as one canonical JSON document: what `state pull` prints and `state push` takes, from any backend.
+"""A whole state as one canonical JSON document: what `state pull` prints and `state push` reads, from any backend.
 
-The same state gives the same bytes. Records, intents and long texts stand in it as in a local state's rows. The key for
-digests of secret values is not in it, only the mark of that key: digests that another key has made say nothing.
+The same state gives the same bytes. Records, intents and long texts have the same form as in a local state's rows. The
+document does not hold the key for digests of secret values, only its mark: digests that were made with another key
+cannot be compared.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from reconciler.state.document import FORMAT, RowReader, intent_json, loads, rec
 from reconciler.state.place import has_conflict
 from reconciler.state.tables import generation
 
-# What a document says of the key that its digests were made with.
+# The text whose digest identifies the key that a document's digests were made with.
 _KEY_MARK: Final = "the key of a state"
 
 
 @dataclass(frozen=True, slots=True)
 class StateDocument:
-    """A whole state. `records` are by address, `intents` by key, and `texts` are the long texts that they name.
+    """A whole state. `records` are by address, `intents` by key, and `texts` are the long texts that they refer to.
 
-    `key` tells digests of one key from those of another, empty where there are none. Without `checksum` a document is
-    taken as it is: whoever edits one takes that line out.
+    `key` identifies the key that its digests were made with, empty without a key. A document without `checksum` is
+    accepted too: remove that line when you edit one.
     """
 
     format: int
@@ -55,12 +56,12 @@ _WHOLE.rebuild(_types_namespace={"Tree": Any})
 
 
 def key_mark(key: bytes) -> str:
-    """What tells a key for digests from another one, and does not give it away; empty where there is none."""
+    """Return a text that identifies a key for digests without revealing it; empty where there is none."""
     return keyed_digest(key, _KEY_MARK) if key else ""
 
 
 def to_document(state: State) -> bytes:
-    """A state as JSON, its keys sorted; the same bytes for the same state."""
+    """Return a state as JSON with sorted keys; the same state gives the same bytes."""
     texts: dict[str, str] = {}
     tree = {
         "format": FORMAT,
@@ -85,9 +86,9 @@ def _canonical(tree: dict[str, Any]) -> bytes:
 
 
 def of_document(data: bytes, place: str, *, key: bytes) -> State:
-    """The state in a document from `place`, for a store whose key for digests is `key`: digests of others are left out.
+    """Return the state in a document, without its digests of secrets if they were made with another key than `key`.
 
-    Raises `StateError` for anything that `to_document` does not give.
+    `place` is where the document came from. Raises `StateError` for anything that `to_document` does not produce.
     """
     try:
         return _state(data, key)
@@ -150,7 +151,7 @@ def _validated(data: bytes) -> StateDocument:
 
 
 def _refuse_doubles(data: bytes) -> None:
-    """Refuse a key that an object has twice: readers differ in which of them counts."""
+    """Refuse an object with the same key twice: JSON readers differ in which value they take."""
 
     def single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -163,7 +164,7 @@ def _refuse_doubles(data: bytes) -> None:
 
 
 def state_schema() -> dict[str, Any]:
-    """The JSON Schema of such a document; what it says of records and intents also goes for a local state's rows."""
+    """Return the JSON Schema of such a document; its records and intents are those of a local state's rows."""
     found = _WHOLE.json_schema(ref_template="#/$defs/{model}")
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,4 +1,4 @@
-"""Small files that make later runs better and are missed by none: read as a whole, replaced as a whole, or left alone."""
+"""Small files that a run can do without: read as a whole, replaced as a whole; errors of the disk are ignored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.state import files
 
 
 def read_whole(path: Path, largest: int) -> bytes:
-    """What a file holds, no link followed; empty where there is none, or more than `largest` bytes."""
+    """Return a file's contents, without following a link; empty if there is none or it exceeds `largest` bytes."""
     with suppress(OSError):
         if path.is_symlink() or not path.is_file():
             return b""
@@ -22,7 +22,7 @@ def read_whole(path: Path, largest: int) -> bytes:
 
 
 def replace_whole(path: Path, data: bytes) -> None:
-    """Put a file in place at once, readable by its owner alone; silently nothing where it cannot be."""
+    """Replace a file in one step, readable by its owner only; errors of the disk are ignored."""
     fresh = path.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def replace_whole(path: Path, data: bytes) -> None:
 
 
 def make_ignored(directory: Path) -> None:
-    """Make a directory of ours in a checkout that Git does not list; silently nothing where it cannot be made."""
+    """Create a directory with a `.gitignore` for all of it; errors of the disk are ignored."""
     with suppress(OSError):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (directory / ".gitignore").open("x", encoding="utf-8") as file:

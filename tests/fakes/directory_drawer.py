@@ -12,7 +12,7 @@ from reconciler.state.log.drawer import Creation
 
 
 class DirectoryDrawer:
-    """Keys as files below a directory, each made at once by a hard link."""
+    """Keys as files below a directory, each created in one step by a hard link."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -1,1 +1,1 @@
-"""The fleet's blocks expanded into agents: layers, profiles, loops and variables."""
+"""Expand the fleet's blocks into agents: layers, profiles, loops and variables."""

@@ -1,6 +1,6 @@
-"""Rendered agents -> agents of the model: unknown keys of ours are refused, `properties` are checked by their model.
+"""Convert rendered agents to specs: unknown keys of ours are refused, `properties` are checked by their types.
 
-Problems are at paths of the agent; their places in the files are looked up when loading ends.
+Problems have paths within the agent; their places in the files are looked up when loading ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_CHANNEL = 63
 
 
 def read_agent(rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]]:
-    """The agent, and what is wrong with it; no agent where it has no address."""
+    """Return the agent's spec, and its problems; None where it has no address."""
     problems: list[Problem] = []
     channel, name, tree = rendered.channel, rendered.name, rendered.tree
     if not isinstance(channel, str) or CHANNEL.fullmatch(channel) is None:
@@ -96,7 +96,7 @@ def _adopt(value: Tree, problems: list[Problem]) -> str | None:
 
 
 def _within_avatar(lifecycle: Lifecycle, properties: Mapping[str, Any]) -> Lifecycle:
-    """A default spread that ends before the token of the agent's avatar does; a written one is judged by a rule."""
+    """Return a lifecycle whose default spread ends before the avatar's token does; a rule checks a written spread."""
     if lifecycle.rotate_spread != _DEFAULT.rotate_spread or avatar_uid(properties) is None:
         return lifecycle
     room = max(0.0, LATEST_ROTATION - lifecycle.rotate_after)

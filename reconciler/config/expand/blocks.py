@@ -1,4 +1,4 @@
-"""Blocks of the files, compiled: what is known of them before any agent is rendered. Values only."""
+"""The compiled blocks of the files: what is known of them before any agent is rendered. Values only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from reconciler.model.tree import Path
 
 @dataclass(frozen=True, slots=True)
 class CompiledBody:
-    """An agent's body for one choice of profiles: its program, and the layers that it came from.
+    """An agent's body for one choice of profiles: its program, and the layers that it was compiled from.
 
-    Where `declares` is set, it gives the service's own variables, and the body depends on their names.
+    If `declares` is set, it computes the names of the service's own variables, and the body must be compiled with them.
     """
 
     layers: tuple[Layer, ...]
@@ -32,7 +32,7 @@ class CompiledBody:
 
 @dataclass(slots=True)
 class Loop:
-    """`for_each`, `as` and `when` of a block; programs are None where a block has none."""
+    """The `for_each`, `as` and `when` of a block; programs are None where a block has none."""
 
     section: Section | None = None
     items: Program = None
@@ -51,7 +51,7 @@ ONCE = Loop()
 
 @dataclass(slots=True)
 class CompiledAgent:
-    """An agent block; `bodies` are compiled when a choice of profiles is first met."""
+    """An agent block; `bodies` are compiled when a choice of profiles first occurs."""
 
     section: Section
     channel: Section
@@ -87,7 +87,7 @@ class CompiledFile:
 
 @dataclass(frozen=True, slots=True)
 class Under:
-    """Finds places below one path of a section."""
+    """Finds the places of paths below one path of a section."""
 
     section: Section
     path: Path
@@ -97,5 +97,5 @@ class Under:
 
 
 def agent_blocks(files: Iterable[CompiledFile]) -> list[CompiledAgent]:
-    """Every agent block in the order of the files: an agent's block is known by its number here."""
+    """Return every agent block in the order of the files; an agent refers to its block by the index in this list."""
     return [agent for file in files for channel in file.channels for agent in channel.agents]

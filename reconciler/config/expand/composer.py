@@ -1,4 +1,4 @@
-"""Blocks compiled: layers merged once per block and profile, loops and names ready to be rendered.
+"""Compile blocks: layers are merged once per block and choice of profiles, loops and names become programs.
 
 defaults < profiles (what they extend first, left to right, each once) < the agent < the environment's overrides.
 """
@@ -63,12 +63,12 @@ class Composer:
             self.globals.pop(name, None)
 
     def file(self, file: AgentsFile, *, variables: bool = True) -> CompiledFile:
-        """One file compiled; fleet.yaml's own variables are the fleet's, not a file's."""
+        """Return one file compiled. The variables of fleet.yaml belong to the fleet, so that file has none."""
         level = self.level(file.section.sub("variables")) if variables else EMPTY
         return CompiledFile(file.section, level, [self._channel(each, level) for each in file.channels])
 
     def level(self, section: Section | None) -> Level:
-        """The variables of one mapping."""
+        """Return the variables of one mapping."""
         if section is None:
             return EMPTY
         found: dict[str, Variable] = {}
@@ -150,7 +150,7 @@ class Composer:
         )
 
     def _check_shadowing(self, section: Section, loop: Loop, level: Level, outer: Loop | None = None) -> None:
-        """A loop's name means the loop's item, everywhere inside of the loop."""
+        """Report a loop's name that is also the name of something else inside the loop."""
         document = section.document
         variables = section.sub("variables")
         if outer is not None and variables is not None and outer.name in variables.tree:
@@ -187,7 +187,7 @@ class Composer:
     def body(
         self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None
     ) -> CompiledBody:
-        """The compiled body of an agent for a choice of profiles; `protected` None takes what the files declare."""
+        """Return the compiled body of an agent for a choice of profiles; None as `protected` takes the files' own."""
         key = (profiles, protected)
         known = agent.bodies.get(key)
         if known is None:
@@ -195,7 +195,7 @@ class Composer:
         return known
 
     def layers(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> tuple[Layer, ...]:
-        """What an agent's body is made of for a choice of profiles, the lowest layer first."""
+        """Return the layers of an agent's body for a choice of profiles, the lowest first."""
         layers = (*self._base(profiles)[0], Layer("agent", agent.section.document, agent.section.tree))
         return (*layers, self.overrides) if self.overrides is not None else layers
 
@@ -209,7 +209,7 @@ class Composer:
         body = CompiledBody(layers)
         declared = _declaration(tree)
         if protected is None and (isinstance(declared, Stack) or declared.__class__ is Templated):
-            # The names are known only when this is rendered; then the body is compiled with them.
+            # The names are known only when this is rendered; then the body is compiled again with them.
             compiler = Compiler(self.templates, body, self._fault, keep_null=True)
             program = compiler.compile(declared, _DECLARATION)
             return CompiledBody(layers, needs=frozenset(compiler.needs), declares=program)
@@ -219,7 +219,7 @@ class Composer:
         return CompiledBody(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
 
     def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Tree]:
-        """defaults and profiles, merged once for each choice of profiles."""
+        """Return defaults and profiles, merged once for each choice of profiles."""
         known = self._bases.get(profiles)
         if known is None:
             layers = [self.defaults] if self.defaults is not None else []
@@ -234,13 +234,13 @@ class Composer:
 
 
 def _part_of_body(tree: Mapping[str, Tree]) -> Tree:
-    """What of a layer's mapping belongs to an agent's body."""
+    """Return the keys of a layer's mapping that belong to an agent's body."""
     body = {key: value for key, value in tree.items() if key in _PARTS_OF_BODY}
     return OpenMap(body) if tree.__class__ is OpenMap else body
 
 
 def _declaration(tree: Tree) -> Tree:
-    """The merged `llm.template_variables` of a body."""
+    """Return the merged `llm.template_variables` of a body."""
     node = tree
     for part in _DECLARATION:
         node = node.get(part) if isinstance(node, dict) else None
@@ -248,14 +248,14 @@ def _declaration(tree: Tree) -> Tree:
 
 
 def declared_names(declaration: Tree) -> frozenset[str]:
-    """The service's own variables that `llm.template_variables` declares."""
+    """Return the names of the service's own variables that `llm.template_variables` declares."""
     if not isinstance(declaration, dict):
         return _NONE
     return frozenset(name for name, value in declaration.items() if value is not None)
 
 
 def protection(declared: frozenset[str]) -> Callable[[Path], frozenset[str]]:
-    """Tells which `{{name}}` at a path of an agent stand for themselves, for an agent that declares these names."""
+    """Return a function from a path to the names whose `{{name}}` is not rendered there: the service fills it in."""
 
     def protected(path: Path) -> frozenset[str]:
         if path[:1] != ("properties",):

@@ -1,4 +1,4 @@
-"""The fleet's files as documents: fleet.yaml, what it includes, and whole-file templates rendered."""
+"""Read the fleet's files as documents: fleet.yaml, the files that it includes, and rendered whole-file templates."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from reconciler.model.fleet import FLEET_FILE
 
 
 class FleetReader:
-    """Reads the documents of one fleet; every problem goes to `problems`."""
+    """Reads the documents of one fleet; every problem is added to `problems`."""
 
     def __init__(self, files: Files, problems: Problems) -> None:
         self.files = files
         self.problems = problems
 
     def fleet(self) -> FleetFile:
-        """fleet.yaml; without it nothing else can be said, so its absence is raised."""
+        """Return fleet.yaml; raise `InvalidConfig` without it, since no other file can be found then."""
         document = None
         if self.files.exists(FLEET_FILE):
             document = self._document(FLEET_FILE, None)
@@ -48,7 +48,7 @@ class FleetReader:
     def agents(
         self, fleet: FleetFile, rendered: Callable[[str, Span | None], RenderedFile | None]
     ) -> Iterator[Document]:
-        """The included files in the order of their names; `rendered` renders a whole-file template."""
+        """Yield the included files in the order of their names; `rendered` renders a whole-file template."""
         for name, where in self._included(fleet):
             document = None
             if not name.endswith(TEMPLATE_SUFFIX):
@@ -59,7 +59,7 @@ class FleetReader:
                 yield document
 
     def _included(self, fleet: FleetFile) -> list[tuple[str, Span | None]]:
-        """The names of all included files, sorted, with the place of the pattern that names them."""
+        """Return the names of all included files, sorted, each with the place of the pattern that names it."""
         document, tree = fleet.section.document, fleet.section.tree
         written = names(tree.get("include"))
         found: dict[str, Span | None] = {}
@@ -89,7 +89,7 @@ class FleetReader:
         return sorted(found.items())
 
     def _document(self, name: str, where: Span | None, made: RenderedFile | None = None) -> Document | None:
-        """A document whose root is a mapping; else a problem and None. `made` is what a template rendered to."""
+        """Return a document whose root is a mapping; else report a problem and return None. `made` is rendered text."""
         try:
             if made is None:
                 document = read_document(self.files, name, self.problems)

@@ -1,4 +1,4 @@
-"""What is given by `--var KEY=VALUE`: values are YAML scalars, refused by the same rules as in a file."""
+"""Read the values of `--var KEY=VALUE`: they are YAML scalars, refused by the same rules as in a file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from reconciler.config.yaml.reader import parse_yaml
 from reconciler.config.yaml.scalars import scalar
 from reconciler.diagnostics import Problem, Problems
 
-# What may stand in no file as it is: control characters, separators of lines that no editor shows, a BOM, half a pair.
+# Characters that no file may contain unescaped: controls, invisible line separators, BOMs, single surrogates.
 _RAW = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def read_given(variables: Mapping[str, str], problems: Problems) -> dict[str, Any]:
-    """The values by name; what is wrong with them is added to the problems."""
+    """Return the values by name; problems with them are added to `problems`."""
     values: dict[str, Any] = {}
     for name, text in variables.items():
         if is_free(name):
@@ -29,7 +29,7 @@ def read_given(variables: Mapping[str, str], problems: Problems) -> dict[str, An
 
 
 def _value(name: str, text: str) -> tuple[Any, list[Problem]]:
-    """A value, and what is wrong with it; in its place then stands a text, so that nobody misses it as well."""
+    """Return a value and its problems; a bad value becomes a text, so that its name does not count as undefined."""
     if found := _RAW.search(text):
         summary = f"--var {name} holds the character U+{ord(found[0]):04X}"
         return _RAW.sub("", text), [

@@ -1,8 +1,8 @@
-"""Layers over layers: mappings merge, lists and scalars replace, null removes; and which layer decided a value.
+"""Merge layers (mappings merge, lists and scalars replace, null removes), and find the layer that decided a value.
 
-Merging happens on the files' own trees, before anything is rendered, and shares every subtree that only one
-layer has. A template that may give a mapping cannot be merged yet: it is stacked, to be merged when it is known.
-Values do not carry their origin: the layers are kept, and searched when a place is needed.
+The files' own trees are merged before anything is rendered, and every subtree that only one layer has is shared. A
+template that may produce a mapping cannot be merged yet: it is stacked, and merged when its value is known. Values do
+not carry their origin: the layers are kept, and searched when a place is needed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from reconciler.model.tree import Path, Tree, value_at
 
 
 class Stack(tuple[Tree, ...]):
-    """Values of one key, lowest layer first, at least one of which is an expression that may give a mapping."""
+    """The values of one key, lowest layer first; at least one is an expression that may produce a mapping."""
 
     __slots__ = ()
 
 
 def may_be_mapping(value: object) -> bool:
-    """Whether a value is an expression as a whole, so that only rendering tells what it is."""
+    """Return whether a value is a single expression or a stack, so that only rendering shows if it is a mapping."""
     if value.__class__ is Templated:
         text = str(value).strip()
         return text.startswith("{{") and text.endswith("}}")
@@ -32,7 +32,7 @@ def may_be_mapping(value: object) -> bool:
 
 
 def merged(lower: Tree, upper: Tree) -> Tree:
-    """`upper` over `lower`. Nulls stay in the result, so that a layer can still remove what another gave."""
+    """Return `upper` merged over `lower`. Nulls stay, so that a layer can remove what a lower one gives."""
     if not isinstance(upper, dict):
         if may_be_mapping(upper) and (isinstance(lower, dict) or may_be_mapping(lower)):
             return _stacked(lower, upper)
@@ -58,7 +58,7 @@ def _stacked(lower: Tree, upper: Tree) -> Stack:
 
 
 def without_nulls(tree: Tree) -> Tree:
-    """The tree without keys whose value is null; the same object where there are none."""
+    """Return the tree without keys whose value is null; the same object if there are none."""
     if not isinstance(tree, dict):
         return tree
     kept = {key: without_nulls(value) for key, value in tree.items() if value is not None}
@@ -69,7 +69,7 @@ def without_nulls(tree: Tree) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of an agent: its name for people, and the mapping of one file that it is."""
+    """One layer of an agent: its name in messages, and its mapping in one file."""
 
     name: str
     document: Document
@@ -78,7 +78,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: the layer, the container in it and the key; no container means the layer itself."""
+    """The place of a value: its layer, the container in it and the key; no container means the layer itself."""
 
     layer: Layer
     container: Tree = None
@@ -86,14 +86,14 @@ class Place:
 
     @property
     def span(self) -> Span:
-        """The key, or the item of a list."""
+        """The place of the key, or of the item of a list."""
         if self.container is None:
             return self.layer.document.at(self.layer.tree)
         return self.layer.document.key(self.container, self.key)
 
     @property
     def value_span(self) -> Span:
-        """Where the value itself begins."""
+        """The place where the value itself begins."""
         if self.container is None:
             return self.layer.document.at(self.layer.tree)
         return self.layer.document.value(self.container, self.key)
@@ -105,7 +105,7 @@ class Place:
 
 
 def deciding(layers: Sequence[Layer], path: Path) -> Place | None:
-    """The place that decided the value at a path, given the layers from the lowest to the highest."""
+    """Return the place that decided the value at a path, given the layers from the lowest to the highest."""
     for layer in reversed(layers):
         place = _descend(layer, path)
         if place is not None:
@@ -114,7 +114,7 @@ def deciding(layers: Sequence[Layer], path: Path) -> Place | None:
 
 
 def removing(layers: Sequence[Layer], path: Path) -> Place | None:
-    """The null that removed the value at a path, which a lower layer gives; None where no null did."""
+    """Return the null that removed the value at a path, which a lower layer gives; None where no null did."""
     for index in range(len(layers) - 1, 0, -1):
         place = _descend(layers[index], path)
         if place is not None:
@@ -124,7 +124,7 @@ def removing(layers: Sequence[Layer], path: Path) -> Place | None:
 
 
 def _descend(layer: Layer, path: Path) -> Place | None:
-    """The place of a path in one layer; None where the layer says nothing about it."""
+    """Return the place of a path in one layer; None where the layer does not have it."""
     node = layer.tree
     place = Place(layer)
     for part in path:
@@ -132,7 +132,7 @@ def _descend(layer: Layer, path: Path) -> Place | None:
             if part not in node:
                 return None
         elif not (isinstance(node, list) and isinstance(part, int) and part < len(node)):
-            return place  # a scalar or an expression: it decided all that lies below it
+            return place  # a scalar or an expression decides everything below it
         place = Place(layer, node, part)
         node = node[part]
     return place

@@ -1,6 +1,6 @@
-"""The shape of a fleet's files: which keys stand where, read into blocks that keep their places.
+"""Read a fleet's files into blocks that keep their places, and check that each key is allowed where it is.
 
-Only our own words are known here; `properties` are the service's. Everything is still as the files write it.
+Only our own keys are known here; `properties` are the service's. All values are still as the files write them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PRICE = "usd_per_minute"
 
 @dataclass(slots=True)
 class Section:
-    """One mapping of ours in one file."""
+    """One mapping of our own keys in one file."""
 
     document: Document
     tree: Mapping[str, Tree]
@@ -29,7 +29,7 @@ class Section:
         return self.tree.get(key)
 
     def place(self, path: Path) -> Place | None:
-        """The place of a path below this mapping."""
+        """Return the place of a path below this mapping."""
         layer = Layer("", self.document, self.tree)
         if not path:
             return Place(layer)
@@ -44,12 +44,12 @@ class Section:
         return place
 
     def sub(self, key: str) -> Section | None:
-        """The mapping under a key, if there is one."""
+        """Return the mapping under a key, or None."""
         value = self.tree.get(key)
         return Section(self.document, value) if isinstance(value, dict) else None
 
     def items(self, key: str) -> Iterator[Section]:
-        """The mappings of the list under a key."""
+        """Yield the mappings of the list under a key."""
         value = self.tree.get(key)
         for each in value if isinstance(value, list) else ():
             if isinstance(each, dict):
@@ -58,14 +58,14 @@ class Section:
 
 @dataclass(slots=True)
 class AgentBlock:
-    """One agent as a file writes it, which may stand for many."""
+    """One agent as a file writes it; with a loop it stands for several."""
 
     section: Section
 
 
 @dataclass(slots=True)
 class ChannelBlock:
-    """One channel as a file writes it, which may stand for many."""
+    """One channel as a file writes it; with a loop it stands for several."""
 
     section: Section
     agents: list[AgentBlock]
@@ -81,7 +81,7 @@ class AgentsFile:
 
 @dataclass(slots=True)
 class FleetFile:
-    """fleet.yaml, taken apart. Missing parts are empty."""
+    """The parts of fleet.yaml. Missing parts are empty."""
 
     section: Section
     profiles: dict[str, Section] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class FleetFile:
 
 
 def read_fleet(document: Document, problems: Problems) -> FleetFile:
-    """fleet.yaml as a value; what is wrong with its shape is among the problems."""
+    """Return fleet.yaml's parts; problems of its shape are added to `problems`."""
     section = Section(document, document.root)
     _check(section, "fleet.yaml", problems)
     fleet = FleetFile(section)
@@ -116,7 +116,7 @@ def read_fleet(document: Document, problems: Problems) -> FleetFile:
 
 
 def read_policy(section: Section, problems: Problems) -> list[Section]:
-    """The freezes of a policy; what is wrong with its shape is among the problems."""
+    """Return a policy's freezes; problems of its shape are added to `problems`."""
     _check(section, "policy", problems)
     for key, value in section.tree.items():
         if (
@@ -138,7 +138,7 @@ def read_policy(section: Section, problems: Problems) -> list[Section]:
 
 
 def read_agents(document: Document, problems: Problems, *, section: str = "agents file") -> AgentsFile:
-    """The channels of a file; with `section="fleet.yaml"` those that stand there."""
+    """Return the channels of a file; with `section="fleet.yaml"` those in fleet.yaml."""
     root = Section(document, document.root)
     if section != "fleet.yaml":
         _check(root, section, problems)
@@ -164,7 +164,7 @@ def _check_environment(section: Section, problems: Problems) -> None:
 
 
 def _named(section: Section, key: str, problems: Problems) -> Iterator[tuple[str, Section | None]]:
-    """The mappings by name under a key; an empty one is None."""
+    """Yield the mappings under a key by name; an empty one is None."""
     tree = section.get(key)
     for name, value in tree.items() if isinstance(tree, dict) else ():
         if value is None or isinstance(value, dict):
@@ -179,7 +179,7 @@ def _named(section: Section, key: str, problems: Problems) -> Iterator[tuple[str
 
 
 def _check(section: Section, name: str, problems: Problems) -> None:
-    """Known keys of the right kind, and none missing."""
+    """Report unknown keys, values of the wrong shape, templates in static keys, and missing keys."""
     known = KEYS[name]
     document, tree = section.document, section.tree
     for key, value in tree.items():
@@ -262,7 +262,7 @@ def _has_template(value: object) -> bool:
 
 
 def names(value: object) -> list[str]:
-    """A name or a list of names as a list."""
+    """Return a name or a list of names as a list."""
     if isinstance(value, str):
         return [value]
     return [str(each) for each in value] if isinstance(value, list) else []

@@ -1,7 +1,7 @@
-"""Compiled blocks -> plain trees: loops run, conditions asked, every template rendered.
+"""Turn compiled blocks into plain trees: run loops, evaluate conditions, render every template.
 
-From compiled blocks to plain data, with nothing of the files, of Jinja or of this process in its result: it runs
-in a `worker` that may be killed, and hands over what it has as it goes.
+The result is plain data without anything of the files, of Jinja or of this process: this runs in a `worker` that may be
+killed, and yields agents as they are rendered.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Tree
 
-# How many agents are handed over together: what they share is sent once.
+# The number of agents in one batch; data that they share is sent once.
 BATCH = 256
 
 
 class TooMany(Exception):
-    """The files ask for more agents than `LoadLimits.agents`; rendering ends."""
+    """The files ask for more agents than `LoadLimits.agents`; rendering stops."""
 
 
 class RenderedBody(TypedDict, total=False):
-    """What a rendered agent may say beside its channel and name, merged from its layers; not validated yet."""
+    """The parts of a rendered agent without its channel and name, merged from its layers; not validated yet."""
 
     properties: Tree
     preset: Tree
@@ -41,7 +41,7 @@ class RenderedBody(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class RenderedAgent:
-    """One agent, rendered: which block it came from (by number), its choice of profiles, and its plain tree."""
+    """One rendered agent: its block (by number), its choice of profiles, and its plain tree."""
 
     block: int
     profiles: tuple[str, ...]
@@ -67,7 +67,7 @@ class Expansion:
         self._checked: set[int] = set()
 
     def run(self, files: Sequence[CompiledFile]) -> Iterator[list[RenderedAgent]]:
-        """Every agent of every file, in the order of the files; blocks are numbered as `agent_blocks` lists them."""
+        """Yield every agent of every file, in their order, in batches; blocks are numbered as in `agent_blocks`."""
         batch: list[RenderedAgent] = []
         try:
             for instance in self._instances(files):
@@ -115,7 +115,7 @@ class Expansion:
             yield scope
 
     def _instance(self, number: int, agent: CompiledAgent, scope: VariableScope) -> RenderedAgent | None:
-        """One agent rendered; None where that failed, which was said."""
+        """Return one agent rendered; None if that failed, which was reported."""
         profiles = self._profiles(agent, scope)
         if profiles is None:
             return None
@@ -160,7 +160,7 @@ class Expansion:
     def _items(
         self, loop: Loop, level: Level, outer: VariableScope, own: dict[str, Any]
     ) -> Iterator[VariableScope]:
-        """A scope for each item of a loop, or one where there is no loop."""
+        """Yield a scope for each item of a loop, or one if there is no loop."""
         if not loop.repeats:
             yield VariableScope(self.shared, level, outer, own)
             return
@@ -222,5 +222,5 @@ class Expansion:
 
 
 def _has_failed(scope: VariableScope, *names: str) -> bool:
-    """Whether one of the names could not be evaluated, which was said then."""
+    """Return whether one of the names could not be evaluated, which was reported."""
     return any(isinstance(scope.names.get(name), Missing) for name in names)

@@ -1,4 +1,4 @@
-"""A loaded fleet with what is needed to say, later and on demand, where its values came from."""
+"""A loaded fleet with the data to find the places of its values in the files, when they are needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reconciler.model.tree import Path
 
 @dataclass(slots=True)
 class Loaded:
-    """A loaded fleet with what is needed to say where its values came from."""
+    """A loaded fleet with the data to find the places of its values."""
 
     fleet: DesiredFleet
     instances: dict[Address, RenderedAgent]
@@ -28,12 +28,12 @@ class Loaded:
         return self.composer.layers(self.blocks[instance.block], instance.profiles)
 
     def locate(self, address: Address, path: Path) -> Span | None:
-        """The place that decided the value at a path of an agent's body; the agent's own for the empty path."""
+        """Return the place that decided the value at a path of an agent's body; for the empty path the agent's own."""
         instance = self.instances.get(address)
         return self.place(instance, path) if instance is not None else None
 
     def placed(self, instance: RenderedAgent, problem: Problem) -> Problem:
-        """A problem at a path of a rendered agent, with its place in the files."""
+        """Return a problem at a path of a rendered agent with its place in the files."""
         assert isinstance(problem.at, tuple), "only problems of agents have paths"
         path = describe(problem.at) or None
         null = removing(self.layers(instance), problem.missing) if problem.missing is not None else None
@@ -44,8 +44,10 @@ class Loaded:
         return replace(problem, at=where, path=path, at_value=False, missing=None)
 
     def place(self, instance: RenderedAgent, path: Path, *, at_value: bool = False) -> Span:
-        """The same for one rendered agent: the key's place, or its value's. `channel` and `name` lead to the block that
-        gives them."""
+        """Return the place of a path of a rendered agent: of its key, or with `at_value` of its value.
+
+        `channel` and `name` have the places in the blocks that give them.
+        """
         block = self.blocks[instance.block]
         if path == ("channel",):
             return block.channel.document.value(block.channel.tree, "channel")
@@ -54,5 +56,5 @@ class Loaded:
             place = deciding(layers, path)
             if place is not None:
                 return place.value_span if at_value and path == whole else place.span
-            path = path[:-1]  # what is missing is missing in what is there
+            path = path[:-1]  # a missing key has the place of the mapping that lacks it
         return block.section.document.at(block.section.tree)

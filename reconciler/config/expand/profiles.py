@@ -1,4 +1,4 @@
-"""Profiles and what they extend: which are merged for a choice of profiles, and in which order."""
+"""Profiles and those that they extend: which are merged for a choice of profiles, and in which order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.diagnostics import Problems, did_you_mean
 
 
 class Profiles:
-    """The profiles of a fleet by name; circles and unknown names are found once, when this is made."""
+    """The profiles of a fleet by name; cycles and unknown names are reported once, in the constructor."""
 
     def __init__(self, sections: Mapping[str, Section], problems: Problems) -> None:
         self.sections = sections
@@ -22,15 +22,15 @@ class Profiles:
         return name in self.sections
 
     def linear(self, chosen: Sequence[str]) -> tuple[str, ...]:
-        """The chosen profiles with what they extend, each once, in the order in which they are merged."""
+        """Return the chosen profiles with those that they extend, each once, in the order of merging."""
         return tuple(dict.fromkeys(each for name in chosen for each in self._orders.get(name, ())))
 
     def suggestion(self, name: str) -> str:
-        """The help for an unknown name: the nearest known one, or all of them."""
+        """Return the help for an unknown name: the most similar known one, or all of them."""
         return did_you_mean(name, self.sections) or f"known: {', '.join(self.sections) or 'none'}"
 
     def _order(self, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
-        """The profiles that a profile extends, then itself; `path` are the profiles that led here."""
+        """Return the profiles that a profile extends, then itself; `path` are the profiles that extend it."""
         known = self._orders.get(name)
         if known is not None:
             return known

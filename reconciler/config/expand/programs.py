@@ -1,7 +1,7 @@
-"""A merged tree compiled: what is constant is shared by every agent, what is a template waits for its names.
+"""Compile a merged tree: constant parts are shared by all agents, templates are rendered for each.
 
-Compiling happens once for a block, rendering once for each agent; rendering gives plain data of exact types
-and never looks at its own output again.
+A block is compiled once and rendered once for each agent; rendering gives plain data of exact types and never renders
+its own output again.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenList, OpenMap
 from reconciler.model.tree import Path, Tree
 
-# Equal texts longer than this are kept once: prompts, not names.
+# Equal texts longer than this are kept once: this concerns prompts, not names.
 _SHARED_FROM = 64
 
 
 class Origin(Protocol):
-    """Whose tree it is: finds the place of a path in the files."""
+    """The owner of a tree, which finds the place of a path in the files."""
 
     def place(self, path: Path) -> Place | None: ...
 
 
 class RenderScope(Protocol):
-    """What rendering one agent needs: the names in scope, long texts seen before, and a place to report faults."""
+    """What rendering one agent needs: the names in scope, long texts seen before, and methods to report faults."""
 
     @property
     def context(self) -> Context: ...
@@ -41,7 +41,7 @@ class RenderScope(Protocol):
 
 
 class Part(Protocol):
-    """Something that has to be rendered."""
+    """A part of a tree that must be rendered."""
 
     def render(self, rendering: RenderScope) -> Tree: ...
 
@@ -67,7 +67,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class CleanPart:
-    """A template whose mapping may hold nulls, which remove."""
+    """A template whose result may be a mapping with nulls, which are removed."""
 
     part: TextPart
 
@@ -78,7 +78,7 @@ class CleanPart:
 
 @dataclass(frozen=True, slots=True)
 class BrokenPart:
-    """A template that does not compile, which was said once: whatever it belongs to fails."""
+    """A template that does not compile, which was reported; each value that contains it fails."""
 
     def render(self, rendering: RenderScope) -> Tree:
         rendering.fail()
@@ -87,7 +87,7 @@ class BrokenPart:
 
 @dataclass(frozen=True, slots=True)
 class MapPart:
-    """A mapping: what is constant, and what is not, in the files' order."""
+    """A mapping with its constant values, and the parts to render, in the files' order."""
 
     constant: dict[str, Tree]
     parts: tuple[tuple[str, Part], ...]
@@ -106,7 +106,7 @@ class MapPart:
 
 @dataclass(frozen=True, slots=True)
 class ListPart:
-    """A list with something to render in it."""
+    """A list with parts to render."""
 
     constant: list[Tree]
     parts: tuple[tuple[int, Part], ...]
@@ -120,7 +120,7 @@ class ListPart:
 
 @dataclass(frozen=True, slots=True)
 class StackPart:
-    """Layers that can be merged only when they are known."""
+    """Layers that can be merged only after they are rendered."""
 
     layers: tuple[Program, ...]
     keep_null: bool
@@ -136,11 +136,11 @@ class StackPart:
 AnyPart: TypeAlias = "TextPart | CleanPart | BrokenPart | MapPart | ListPart | StackPart"
 PARTS = (TextPart, CleanPart, BrokenPart, MapPart, ListPart, StackPart)
 
-Program: TypeAlias = "AnyPart | Tree"  # what is rendered, or the constant itself
+Program: TypeAlias = "AnyPart | Tree"  # a part to render, or the constant itself
 
 
 def render(program: Program, rendering: RenderScope) -> Tree:
-    """The plain data that a program gives."""
+    """Return the plain data of a program."""
     return program.render(rendering) if isinstance(program, PARTS) else program
 
 
@@ -150,9 +150,9 @@ def _nothing_protected(path: Path) -> frozenset[str]:
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles the trees of one origin and gathers the names that they need.
+    """Compiles the trees of one origin and collects the names that they need.
 
-    `protected` tells which names at a path are the service's own; a fault in a template is handed to `fault`.
+    `protected` returns the names at a path that are the service's own; `fault` is called with each fault of a template.
     """
 
     templates: Templates
@@ -163,7 +163,7 @@ class Compiler:
     needs: set[str] = field(default_factory=set)
 
     def compile(self, tree: Tree, path: Path = ()) -> Program:
-        """A tree as a program; the tree itself when nothing in it waits."""
+        """Return a tree as a program; the tree itself when nothing in it must be rendered."""
         return self._compile(tree, path, self.keep_null)
 
     def _compile(self, tree: Tree, path: Path, keep_null: bool) -> Program:

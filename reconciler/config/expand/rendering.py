@@ -1,7 +1,7 @@
-"""Everything of a load that runs templates, in a `worker`: whole files, and the agents of compiled blocks.
+"""Run the templates of a load in a `worker`: whole files, and the agents of compiled blocks.
 
-What rendering finds out beside its result (problems, the files that it read, the names that it used) is handed
-over at its end. Nothing of the templates runs in this process itself.
+Everything else that rendering finds (problems, the files that it read, the names that it used) is sent at its end. No
+template runs in this process itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What rendering found out beside its result."""
+    """What rendering found in addition to its result: problems, digests of files, names used."""
 
     problems: tuple[Problem, ...]
     digests: dict[str, str]
@@ -37,7 +37,7 @@ _PARTS = (RenderedAgent, RenderedFile, Findings, Problem, Severity, Span)
 
 
 class Rendering:
-    """Renders for one load. `names` are the variables that were used by anything rendered so far."""
+    """The rendering of one load. `names` are the variables that anything rendered so far has used."""
 
     def __init__(self, files: Files, problems: Problems, limits: WorkerLimits) -> None:
         self.files = files
@@ -46,12 +46,12 @@ class Rendering:
         self.names: set[str] = set()
 
     def file(self, name: str, named_at: Span | None, root: VariableScope) -> RenderedFile | None:
-        """A whole-file template; None where it cannot be rendered, which is among the problems."""
+        """Return a rendered whole-file template; None if it cannot be rendered, which is reported."""
         made = list(self._run(lambda: self._file(name, named_at, root), root, lambda _number: Span(name)))
         return made[0] if made else None
 
     def agents(self, expansion: Expansion, files: Sequence[CompiledFile]) -> Iterator[RenderedAgent]:
-        """Every agent that could be rendered, as it comes."""
+        """Yield every agent that could be rendered, as it comes."""
         blocks = agent_blocks(files)
 
         def at(number: int) -> Span:
@@ -66,7 +66,7 @@ class Rendering:
     def _run(
         self, work: Callable[[], Iterator[T]], root: VariableScope, place: Callable[[int], Span]
     ) -> Iterator[T]:
-        """Work in the worker; its findings are taken over, and its end before time is a problem."""
+        """Run work in the worker and yield its results; keep its findings, and report if it ended early."""
         parts: Iterator[T | Findings] = self.worker.run(lambda: self._with_findings(work, root))
         try:
             for part in parts:

@@ -1,4 +1,4 @@
-"""`service` and `limits`: the fleet's own, with the environment's over them."""
+"""Parse `service`, `limits`, `freeze` and `archive`; the environment's service and limits override the fleet's."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from reconciler.plan.freeze import EVERYTHING, USUALLY_FROZEN
 
 
 def parse_service(layers: Sequence[Layer], problems: Problems) -> Service:
-    """Whom the fleet talks to."""
+    """Return the service of the fleet."""
     return Service(**_parsed("service", layers, problems))
 
 
 def parse_limits(layers: Sequence[Layer], problems: Problems) -> Limits:
-    """How much one apply may do."""
+    """Return the limits of one apply."""
     return Limits(**_parsed("limits", layers, problems))
 
 
 def limits_set(layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:
-    """The limits that are set, by name, and no others."""
+    """Return only the limits that are set, by name."""
     return _parsed("limits", layers, problems)
 
 
 def parse_freezes(sections: Iterable[Section], problems: Problems) -> tuple[Freeze, ...]:
-    """The times until which changes are held; of an entry that is not complete, the problems tell."""
+    """Return the freezes; incomplete entries are reported and left out."""
     found = []
     for section in sections:
         values = _parsed("freeze", [Layer("freeze", section.document, section.tree)], problems)
@@ -53,7 +53,7 @@ def parse_freezes(sections: Iterable[Section], problems: Problems) -> tuple[Free
 
 
 def parse_archive(section: Section | None, problems: Problems) -> Archive | None:
-    """Where transcripts are kept; None where the fleet keeps none."""
+    """Return where transcripts are kept; None if the fleet keeps none."""
     if section is None:
         return None
     values = _parsed("archive", [Layer("archive", section.document, section.tree)], problems)
@@ -61,7 +61,7 @@ def parse_archive(section: Section | None, problems: Problems) -> Archive | None
 
 
 def _parsed(block: str, layers: Sequence[Layer], problems: Problems) -> dict[str, Any]:
-    """The values of a block by the names of the model's fields; unknown keys were reported when it was read."""
+    """Return a block's values by the names of the model's fields; unknown keys were reported when it was read."""
     tree: Tree = {}
     for layer in layers:
         tree = merged(tree, layer.tree)

@@ -1,4 +1,4 @@
-"""A template's fault as a problem with a place: the included file's line, or the line of the value where it stands."""
+"""Turn a template's fault into a problem with a place: the included file's line, or the line within the value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK_SCALAR: Final = re.compile(r"(?:[&!]\S+\s+)*[|>]")
 
 
 def problem_of(found: TemplateFailure, files: Files) -> Problem:
-    """A template's fault with its place: in the included file, or in the line of the value that it concerns."""
+    """Return the problem for a template's fault, placed in the included file or in the line of the value."""
     fault = found.fault
     place = found.origin.place(found.path)
     here = place.value_span if place is not None else None
@@ -31,7 +31,7 @@ def problem_of(found: TemplateFailure, files: Files) -> Problem:
 
 
 def _line_inside(here: Span, line: int, files: Files) -> Span:
-    """The line of the file where the line of a value stands: a block scalar's text begins below its mark."""
+    """Return the file's line for a line of a value: the text of a block scalar begins in the line below its mark."""
     lines = files.text(here.file).split("\n")
     opening = lines[here.line - 1][here.column - 1 :] if here.line <= len(lines) else ""
     if _BLOCK_SCALAR.match(opening) is not None:

@@ -1,7 +1,7 @@
-"""Variables: levels of names, each evaluated only when something needs it, and never twice.
+"""Variables: levels of names, each evaluated only when it is needed, and only once.
 
-A level belongs to the fleet (with environment and `--var`), a file, a channel or an agent; it sees itself and
-the levels around it. What a loop, a channel or an agent is called are names of their levels like any other.
+A level belongs to the fleet (with environment and `--var`), a file, a channel or an agent; it sees itself and the
+levels around it. A loop's item, the channel's and the agent's name are names of their levels too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.model.tree import Path
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One name of a level: how to evaluate it, and which names that needs."""
+    """One name of a level: its program, and the names that the program needs."""
 
     name: str
     program: Program
@@ -35,7 +35,7 @@ EMPTY: Level = {}
 
 @dataclass(slots=True)
 class TemplateFailure:
-    """A fault met while rendering, with whose tree and which path it concerns."""
+    """A fault met while rendering, with the origin and the path of its template."""
 
     origin: Origin
     path: Path
@@ -56,7 +56,7 @@ class Shared:
 
     @property
     def count(self) -> int:
-        """How many faults there were, repeated ones included."""
+        """The number of faults, repeated ones included."""
         return len(self.faults) + self.repeated
 
 
@@ -85,36 +85,36 @@ class VariableScope:
 
     @property
     def context(self) -> Context:
-        """Jinja's view of the names; made when the first template needs it."""
+        """Jinja's context with the names; made when the first template needs it."""
         if self._context is None:
             self._context = self.shared.templates.context(self.names)
         return self._context
 
     def ensure(self, wanted: Iterable[str]) -> None:
-        """Evaluate the names that are wanted and exist."""
+        """Evaluate the wanted names that exist."""
         names = self.names
         for name in wanted:
             if name not in names:
                 self._find(name)
 
     def render(self, program: Program, needs: Iterable[str]) -> Any:
-        """What a program gives with the names of this scope."""
+        """Return the value of a program with the names of this scope."""
         self.ensure(needs)
         return render(program, self)
 
     def names_for(self, needs: Iterable[str]) -> dict[str, Any]:
-        """The names that exist, those that are needed among them."""
+        """Evaluate the needed names and return all names evaluated so far."""
         self.ensure(needs)
         return self.names
 
     def knows(self, name: str) -> bool:
-        """Whether a template could use a name here."""
+        """Return whether a template can use a name here."""
         return (
             name in self.names or name in self._level or (self._outer is not None and self._outer.knows(name))
         )
 
     def visible(self) -> set[str]:
-        """Every name that a template could use here."""
+        """Return every name that a template can use here."""
         outer = self._outer.visible() if self._outer is not None else set()
         return (outer | self.names.keys() | self._level.keys()) - self.shared.templates.globals.keys()
 
@@ -123,14 +123,14 @@ class VariableScope:
         self.shared.repeated += 1
 
     def record(self, origin: Origin, path: Path, fault: TemplateFault, template: Template | None) -> None:
-        """Remember a fault, unless it only follows from one that is known."""
+        """Keep a fault, unless it follows from one that is known or was reported before; then only count it."""
         shared = self.shared
         if fault.reported or (template is not None and template.names & shared.failed):
             shared.repeated += 1
             return
         key = (id(origin), path, fault.problem.rule, fault.problem.summary)
         if key in shared.seen:
-            # The same again for another agent of the loop: it counts, and is said once.
+            # The same fault for another agent of the loop: it is counted, and reported once.
             shared.repeated += 1
             return
         shared.seen.add(key)

@@ -1,1 +1,1 @@
-"""The files of a fleet's directory: documents, data files and includes, all read through one bounded reader."""
+"""Read the files of a fleet's directory: documents, data files and includes, all through one bounded reader."""

@@ -1,6 +1,6 @@
-"""Data files of the fleet's directory, which are never rendered: YAML, JSON and CSV.
+"""Read data files of the fleet's directory, which are never rendered: YAML, JSON and CSV.
 
-YAML and JSON give what they say; CSV gives a list of mappings of texts.
+YAML and JSON give their values; CSV gives a list of mappings of texts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from reconciler.diagnostics import Problems, Span
 
 MAX_DEPTH = 50
 
-# Files, name, problems -> the data; what is wrong with it is added to the problems.
+# Files, name, problems -> the data; problems with it are added to the problems.
 DataReader: TypeAlias = "Callable[[Files, str, Problems], Any]"
 
 
 def reader_of(name: str) -> DataReader | None:
-    """What reads a file of this name; None for a name that is hidden, or has no suffix of a data file."""
+    """Return the reader for a file's name; None for a hidden name, or one without the suffix of a data file."""
     suffix = name[name.rfind(".") :] if "." in name else ""
     hidden = any(part.startswith(".") and part != ".." for part in name.split("/"))
     return None if hidden else _READERS.get(suffix)
@@ -71,7 +71,7 @@ def _no_constant(word: str) -> Any:
 
 
 class _AsInYaml(ValueError):
-    """JSON holds what YAML may not hold either, and is refused by the same rule."""
+    """A value in JSON that YAML may not hold either; it is refused by YAML's rule."""
 
     def __init__(self, rule: str, summary: str, help: str) -> None:
         super().__init__(summary)
@@ -87,7 +87,7 @@ def _number(text: str) -> Any:
 
 
 def _check(data: Any) -> None:
-    """No deeper than any document, and no control character that came in by an escape."""
+    """Raise for data nested too deeply, and for a control character that an escape stands for."""
     level = [data]
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []

@@ -1,7 +1,8 @@
-"""A directory that is held open, from which everything below it is opened component by component.
+"""A directory that is held open; everything below it is opened component by component.
 
-To resolve a path first and to open it later is a race: whoever can change the files exchanges a directory for a link in
-between. So no component is followed by the system: links are read here, and walked the same way, and none leads out.
+Resolving a path first and opening it later is a race: a person who can change the files can replace a directory by a
+link in between. So the system follows no component: links are read here and walked the same way, and none may lead
+outside.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ _BY_DESCRIPTOR = hasattr(os, "O_NOFOLLOW") and {os.open, os.stat, os.readlink} <
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = _FLAGS | getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = _FLAGS | getattr(os, "O_DIRECTORY", 0)
-# What opening a link says, by system.
+# The errors with which systems refuse to open a link.
 _IS_LINK = frozenset({errno.ELOOP, errno.EMLINK, getattr(errno, "EFTYPE", errno.ELOOP)})
 _MOST_LINKS = 40
 
 
 class LeadsOut(Exception):
-    """A name leads out of the directory."""
+    """A name leads outside of the directory."""
 
 
 class Hidden(Exception):
-    """A name leads to something hidden: Git's, the state, or credentials."""
+    """A name leads to something hidden: Git's files, the state, or credentials."""
 
 
 class Directory:
@@ -44,7 +45,7 @@ class Directory:
         self._identity: tuple[int, int] | None = None
 
     def open(self, name: str) -> int:
-        """A descriptor of what a relative name leads to; raises `LeadsOut`, `Hidden` and OSError."""
+        """Return a descriptor of what a relative name leads to; raise `LeadsOut`, `Hidden` or OSError."""
         if not _BY_DESCRIPTOR:
             return self._open_by_path(name)
         parts, folders = name.split("/")[::-1], [self._root()]
@@ -78,7 +79,7 @@ class Directory:
             _close(folders[1:])
 
     def exists(self, name: str) -> bool:
-        """Whether something has this name, be it a link that leads nowhere or out."""
+        """Return whether the name exists, also as a link that leads nowhere or outside."""
         if not _BY_DESCRIPTOR:
             return os.path.lexists(self.root / name)
         folder, _, last = name.rpartition("/")
@@ -93,7 +94,7 @@ class Directory:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[int]:
-        """`open`, closed again."""
+        """Open as `open` does, and close at the end of the block."""
         descriptor = self.open(name)
         try:
             yield descriptor
@@ -102,7 +103,7 @@ class Directory:
 
     @contextmanager
     def entries(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """What is in a folder, no part of whose name is a link."""
+        """Give the entries of a folder; no part of its name may be a link."""
         if not _BY_DESCRIPTOR:
             with os.scandir(self.root / folder) as found:
                 yield found
@@ -111,23 +112,23 @@ class Directory:
             yield found
 
     def _link(self, part: str, folder: int, error: OSError) -> str:
-        """Where a link leads that would not be opened; raises the error where it is none."""
+        """Return the target of a link that was not opened; raise the error if it is not a link."""
         if error.errno in _IS_LINK or error.errno == errno.ENOTDIR:
             try:
                 return os.readlink(part, dir_fd=folder)
-            except OSError:  # exchanged meanwhile, or none
+            except OSError:  # replaced meanwhile, or not a link
                 pass
         raise error
 
     def _below_root(self, target: str) -> str:
-        """An absolute link as a name below the directory; only the text is judged, the rest is opened anew."""
+        """Return an absolute link as a name below the directory; only its text is checked, the rest is opened again."""
         root = str(self.root).rstrip("/")
         if target != root and not target.startswith(f"{root}/"):
             raise LeadsOut
         return target[len(root) + 1 :]
 
     def _root(self) -> int:
-        """The held descriptor; a process that was forked closes those of its parent, and opens it anew."""
+        """Return the held descriptor; a forked process opens the directory again and closes only its own."""
         if self._held is None or self._process != os.getpid():
             held = os.open(self.root, _FOLDER)
             found = os.fstat(held)

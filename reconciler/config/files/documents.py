@@ -1,7 +1,7 @@
-"""The fleet's directory: which files belong to it, their text, and YAML documents with places.
+"""The files of a fleet's directory: their text, and YAML documents with places.
 
-Every read of a user's file goes through `Files`: confined to the directory, regular files only, bounded, and
-remembered by digest, so that the fleet's digest covers all that was read. Nothing here knows what a file means.
+Every read of a user's file goes through `Files`: confined to the directory, regular files only, bounded, and with its
+digest kept, so that the fleet's digest covers all that was read. The meaning of a file is not known here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ YAML_SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2")
 _LONGEST_NAME = 4096
 _WILD = re.compile(r"[*?\[]")
 _FILE_NAME = re.compile(r"[\w .@+/-]+")
-# In bytes, because that is many times faster: control characters, line breaks that only YAML takes for such, BOMs.
+# Searched in bytes, which is many times faster: control characters, line breaks that only YAML knows, BOMs.
 _CONTROL_BYTES = bytes(each for each in range(32) if each not in b"\t\n\r") + b"\x7f"
 _FORBIDDEN = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef(?:\xbb\xbf|\xbf[\xbe\xbf])"
@@ -55,13 +55,13 @@ class FileLimits:
 
 
 class Unreadable(ProblemError):
-    """A file that may not or cannot be read; the problem has a place where the file's text was read."""
+    """A file that may not or cannot be read; the problem has a place if it concerns a line of the file."""
 
     def __init__(self, rule: str, summary: str, help: str | None = None, at: Span | None = None) -> None:
         super().__init__(Problem(rule, summary, at, help))
 
     def placed(self, name: str, named_at: Span | None) -> Problem:
-        """The problem at the line of a file that was read, else at the place that names the file."""
+        """Return the problem at its line, else at the place that names the file."""
         return replace(self.problem, at=self.problem.at or named_at or Span(name))
 
 
@@ -77,21 +77,21 @@ class Files:
         self._total = 0
 
     def text(self, name: str) -> str:
-        """The text of a file, by its path relative to the directory; raises `Unreadable`."""
+        """Return the text of a file, by its path relative to the directory; raise `Unreadable`."""
         known = self.texts.get(name)
         if known is None:
             known = self.texts[name] = _decoded(self._bytes(name), name)
         return known
 
     def forget(self, name: str) -> None:
-        """Let the text of a file go; should it be asked for again, it is read again."""
+        """Drop the text of a file; if it is needed later, it is read again."""
         self.texts.pop(name, None)
 
     def exists(self, name: str) -> bool:
         return self._directory.exists(name)
 
     def matching(self, pattern: str) -> list[str]:
-        """The files that a glob pattern names, sorted; raises `Unreadable` for a pattern that leaves the directory."""
+        """Return the files that a glob pattern matches, sorted; raise `Unreadable` if it leaves the directory."""
         _check_relative(pattern, "pattern")
         if not _WILD.search(pattern):
             return [pattern] if self.exists(pattern) else []
@@ -119,7 +119,7 @@ class Files:
         return found.names
 
     def suggestion(self, name: str) -> str | None:
-        """The path or pattern that may be meant: its first part that is not there as a neighbour of it is called."""
+        """Return a did-you-mean for a path, with a similar name for its first part that does not exist, or None."""
         parts = parts_of(name)
         for index, part in enumerate(parts):
             if _WILD.search(part):
@@ -148,7 +148,7 @@ class Files:
         except Hidden:
             summary = f"{name} is hidden, or leads to something hidden"
             raise Unreadable("file-hidden", summary, "name a file that is not hidden") from None
-        except (OSError, RuntimeError) as error:  # a circle of links is the latter, where paths are resolved
+        except (OSError, RuntimeError) as error:  # a cycle of links is a RuntimeError in `resolve`
             number = error.errno if isinstance(error, OSError) else errno.ELOOP
             reason = "it leads back to itself" if number == errno.ELOOP else os.strerror(number or 0)
             summary = f"cannot read {name}: {reason}"
@@ -163,7 +163,7 @@ class Files:
         return data
 
     def _read(self, name: str) -> bytes:
-        """The bytes of a file; what it is and how large is asked of the descriptor, not of the name."""
+        """Return the bytes of a file; its kind and size are read from the descriptor, not by its name."""
         with self._directory.opened(name) as descriptor:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Unreadable("file-kind", f"{name} is not a regular file", "name a regular file")
@@ -200,7 +200,7 @@ def _check_relative(name: str, what: str) -> None:
 
 
 def digest_of(data: bytes) -> str:
-    """The digest of a file's bytes, as `Files` remembers it."""
+    """Return the digest of a file's bytes, as `Files` keeps it."""
     return _digest(_normalised(data))
 
 
@@ -209,16 +209,16 @@ def _digest(normalised: bytes) -> str:
 
 
 def _normalised(data: bytes) -> bytes:
-    """The bytes of a text without what a checkout may change: a BOM at the start, and how lines end.
+    """Return the bytes of a text without what a checkout may change: a BOM at the start, and the kind of line ends.
 
-    Before anything is made of them, the digest included: two checkouts of one commit are the same fleet.
+    This comes before the digest, so that two checkouts of one commit are the same fleet.
     """
     data = data.removeprefix(_BOM)
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def _decoded(data: bytes, name: str) -> str:
-    """The text of normalised bytes, which must be UTF-8 without control characters."""
+    """Return the text of normalised bytes, which must be UTF-8 without control characters."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]:
         raise Unreadable("file-encoding", f"{name} is not UTF-8 (it looks like UTF-16)", "save it as UTF-8")
     try:
@@ -251,7 +251,7 @@ def _refuse_control(data: bytes, name: str) -> None:
 
 @dataclass(slots=True)
 class Document:
-    """One YAML file read: its tree, and the place of everything in it."""
+    """One YAML file: its tree, and the place of everything in it."""
 
     file: str
     parsed: Parsed
@@ -263,25 +263,25 @@ class Document:
         return self.parsed.root
 
     def in_file(self, place: Span) -> Span:
-        """A place of the text that was parsed as a place in the user's file."""
+        """Return a place of the parsed text as a place in the user's file."""
         if self.template_line is None:
             return Span(self.file, place.line, place.column)
         return Span(self.file, self.template_line(place.line), 1)
 
     def at(self, container: object) -> Span:
-        """Where a container begins."""
+        """Return where a container begins."""
         return self.in_file(in_text(self.parsed.start(container)))
 
     def key(self, container: Any, key: str | int) -> Span:
-        """Where a key, or an item of a list, stands."""
+        """Return the place of a key, or of an item of a list."""
         return self.in_file(in_text(self.parsed.key_place(container, key)))
 
     def value(self, container: Any, key: str | int) -> Span:
-        """Where the value of a key, or an item of a list, begins."""
+        """Return where the value of a key, or an item of a list, begins."""
         return self.in_file(in_text(self.parsed.place(container, key)))
 
     def placed(self, problem: Problem, rendered: str | None = None) -> Problem:
-        """A problem of the YAML text as one of the user's file; of `rendered` text the line is shown beside."""
+        """Return a problem of the YAML text as one of the user's file; for `rendered` text, its line is quoted."""
         at, why = problem.where, problem.why
         assert at is not None, "the YAML reader places every problem"
         if rendered is not None:
@@ -304,7 +304,7 @@ def read_document(
 ) -> Document | None:
     """Read and parse one file; problems are collected, and None is returned when there is no tree at all.
 
-    For a whole-file template, `rendered` is what it rendered to and `template_line` leads back.
+    For a whole-file template, `rendered` is its result and `template_line` maps lines back to the template.
     """
     text = files.text(name) if rendered is None else rendered
     parsed = parse_yaml(text, limits=files.limits.yaml, inert=inert)
@@ -316,13 +316,13 @@ def read_document(
 
 
 def included(files: Files, patterns: Sequence[str]) -> list[str]:
-    """The files of a list of patterns, sorted, each once, `fleet.yaml` itself left out."""
+    """Return the files of a list of patterns, sorted, each once, without `fleet.yaml` itself."""
     names = {name for pattern in patterns for name in files.matching(pattern)}
     return sorted(name for name in names if name != FLEET_FILE)
 
 
 def clashes(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of names that are one file where letters have no case."""
+    """Return pairs of names that would be one file on a system that ignores case."""
     seen: dict[str, str] = {}
     found = []
     for name in names:

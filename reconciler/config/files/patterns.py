@@ -1,7 +1,7 @@
-"""Which files a glob pattern names: a walk that follows no link, enters no directory twice, and ends.
+"""Find the files that a glob pattern matches, by a walk that follows no link, enters no directory twice, and ends.
 
-pathlib's own follows links under `*`, so that a link to `.` is as many directories as a pattern has stars, and a link
-to `/` is the whole machine. Nothing here knows what a file is for.
+pathlib's walk follows links under `*`: a link to `.` would add as many levels as the pattern has stars, and a link to
+`/` would lead to the whole machine. The meaning of a file is not known here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 _ANY_DEPTH = "**"
-# A folder's name -> what is in it.
+# A function from a folder's name to its entries.
 Entries: TypeAlias = "Callable[[str], AbstractContextManager[Iterator[os.DirEntry[str]]]]"
 
 
 class Walked(NamedTuple):
-    """What a walk found, relative to its root; `link` is one to a directory that the pattern leads through."""
+    """The result of a walk, relative to its root; `link` is a link to a directory that the pattern leads through."""
 
     names: list[str]
     link: str | None = None
@@ -28,10 +28,10 @@ class Walked(NamedTuple):
 
 
 def walk(opened: Entries, pattern: str, most: int) -> Walked:
-    """The files that a relative pattern names, hidden ones left out, among at most so many entries.
+    """Return the files that a relative pattern matches, without hidden ones, among at most `most` entries.
 
-    `opened` gives what is in a folder. Raises OSError with the folder's name for one that cannot be read: half of what
-    is there is not what the pattern asks for.
+    `opened` returns the entries of a folder. Raises OSError with the folder's name if one cannot be read, since the
+    result would be incomplete.
     """
     parts = parts_of(pattern)
     matches = [re.compile(translate(part)).match for part in parts]
@@ -46,7 +46,7 @@ def walk(opened: Entries, pattern: str, most: int) -> Walked:
                 seen += len(entries)
                 if seen > most:
                     return Walked(names, complete=False)
-                # While the folder is open: an entry asks it again where the system told no kind.
+                # While the folder is open, because an entry may have to ask the system for its kind.
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
@@ -64,12 +64,12 @@ def walk(opened: Entries, pattern: str, most: int) -> Walked:
 
 
 def parts_of(pattern: str) -> list[str]:
-    """The parts of a relative path or pattern."""
+    """Return the parts of a relative path or pattern."""
     return [part for part in pattern.split("/") if part not in ("", ".")]
 
 
 def _reached(parts: list[str], places: Iterable[int]) -> frozenset[int]:
-    """The parts that may be next: two stars are also no directory at all."""
+    """Return the pattern's parts that may match next: two stars also match no directory at all."""
     found = set(places)
     for place, part in enumerate(parts[:-1]):
         if place in found and part == _ANY_DEPTH:
@@ -80,8 +80,7 @@ def _reached(parts: list[str], places: Iterable[int]) -> frozenset[int]:
 def _step(
     parts: list[str], matches: Sequence[Callable[[str], object]], places: frozenset[int], name: str
 ) -> tuple[bool, set[int], bool]:
-    """What a name is where these parts may be next: a file that is named, a directory with what may be next in it,
-    and whether a part other than two stars leads through it."""
+    """Return if a name is a matching file, which parts may match below it, and if a part but `**` leads through it."""
     named, through = False, False
     further: set[int] = set()
     for place in places:
@@ -99,5 +98,5 @@ def _step(
 def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a circle of links
+    except OSError:  # a cycle of links
         return False

@@ -1,8 +1,8 @@
 """Rules across fields and across agents: one function each, with an id that users can search for.
 
-A rule about one agent is registered for the parts of `properties` that it looks at and runs only where one of
-them is written. A rule about the fleet sees all agents. To add one: a function in the module of
-its subject, and a bad fleet in `tests/bad_fleets/<id>/`.
+A rule about one agent is registered for the parts of `properties` that it reads, and runs only where one of them is
+written. A rule about the fleet gets all agents. A new rule is a function in the module of its subject, and a bad fleet
+in `tests/bad_fleets/<id>/`.
 """
 
 from reconciler.config.rules import avatars, identity, lifecycle, models, secrets, session, urls

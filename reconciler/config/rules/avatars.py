@@ -1,4 +1,4 @@
-"""An avatar is a second user of the channel: whom it hears, its token, and how long its agent may live."""
+"""Rules for avatars. An avatar is a second user of the channel: whom the agent hears, its token, its agent's life."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reconciler.model.tree import Path, dotted, value_at
 
 @agent_rule("avatar")
 def hears_everybody(subject: Subject) -> Iterator[Problem]:
-    """An agent with an avatar is told the one user whom it hears."""
+    """Warn if an agent with an avatar hears all users: it must name the one user whom it hears."""
     if avatar_params(subject.properties) and subject.properties.get("remote_rtc_uids") == ["*"]:
         yield warning(
             "avatar-remote-uids",
@@ -36,7 +36,7 @@ def hears_everybody(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("avatar")
 def token(subject: Subject) -> Iterator[Problem]:
-    """An avatar's token is made at the join, for its own uid and channel."""
+    """Warn about a written token of an avatar: it is made at each join, for the avatar's uid and channel."""
     if avatar_params(subject.properties).get(str(TOKEN_PATH[-1])):
         yield warning(
             "avatar-token",
@@ -49,7 +49,7 @@ def token(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("avatar")
 def life(subject: Subject) -> Iterator[Problem]:
-    """An agent is rotated before the token of its avatar runs out."""
+    """Report an agent that is rotated only after the token of its avatar has run out."""
     life = subject.spec.lifecycle
     last = life.rotate_after + life.rotate_spread
     if avatar_uid(subject.properties) is None or last <= LATEST_ROTATION:
@@ -69,7 +69,7 @@ def life(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("avatar")
 def sample_rate(subject: Subject) -> Iterator[Problem]:
-    """Speech comes at the sample rate that the avatar's vendor takes."""
+    """Report speech at another sample rate than the avatar's vendor accepts."""
     avatar, tts = subject.part("avatar"), subject.part("tts")
     wanted = SAMPLE_RATES.get(str(avatar.get("vendor")))
     if wanted is None or not avatar_params(subject.properties):

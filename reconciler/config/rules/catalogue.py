@@ -1,4 +1,4 @@
-"""Every rule by its id, with one line on what it is about: for whoever searches for an id, and for SARIF."""
+"""All rules by id, each with one line about its subject: for `explain`, and for SARIF."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What each rule means, with an example of the mistake and the cure: for `explain`, and for SARIF's help.
+"""Explain each rule, with an example of the mistake and the cure: for `explain`, and for SARIF's help.
 
-The examples are what `validate` says of the fleets in `tests/bad_fleets`; a test writes them into `examples.txt`.
+The examples are the messages of `validate` for the fleets in `tests/bad_fleets`; a test writes them into
+`examples.txt`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from reconciler.config.rules.catalogue import RULES
 
 _HEAD: Final = "=== "
 EXAMPLES: Final = Path(__file__).with_name("examples.txt")
-# What to do where the message itself cannot say it better.
+# What to do, for rules whose message cannot say it.
 CURES: Final[Mapping[str, str]] = {
     "avatar-with-mllm": "remove avatar, or try it on one agent before all others",
     "bad-address": "write <channel>/<agent>, as `reconciler status` lists it",
@@ -38,7 +39,7 @@ CURES: Final[Mapping[str, str]] = {
 
 
 def explain(rule: str) -> str:
-    """A rule's meaning, an example and the cure; `KeyError` where there is no such rule."""
+    """Return a rule's meaning, an example and the cure; raise `KeyError` for an unknown rule."""
     parts = [f"{rule}: {RULES[rule]}"]
     example = _examples().get(rule)
     if example is not None:
@@ -49,7 +50,7 @@ def explain(rule: str) -> str:
 
 
 def written(examples: Mapping[str, str]) -> str:
-    """Examples by rule as the text of `examples.txt`."""
+    """Return examples by rule as the text of `examples.txt`."""
     return "\n".join(f"{_HEAD}{rule}\n{text}\n" for rule, text in sorted(examples.items()))
 
 

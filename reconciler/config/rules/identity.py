@@ -1,4 +1,4 @@
-"""Who an agent is in its channel: uids, and addresses that were given up."""
+"""Rules for the identity of an agent in its channel: uids, and previous addresses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REMOTE: Path = ("properties", "remote_rtc_uids")
 
 @value_rule([("agent_rtc_uid",), UID_PATH])
 def uid(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
-    """A uid is a number of 32 bits, unless texts are allowed; 0 would be somebody else each time."""
+    """Report a uid that is not a number of 32 bits, unless texts are allowed; 0 would be a new uid at each join."""
     name, where, is_avatars = dotted(path), ("properties", *path), path[0] == "avatar"
     if not isinstance(value, str) or not value:
         return
@@ -48,7 +48,7 @@ def uid(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
 
 @agent_rule()
 def adopted_uid(subject: Subject) -> Iterator[Problem]:
-    """No read of the service tells an agent's uid, and a token for another uid would end the agent."""
+    """Report an adopted agent without its uid: no read returns it, and a token for another uid ends the agent."""
     if subject.spec.adopt is not None and "agent_rtc_uid" not in subject.properties and not is_gap(subject):
         yield Problem(
             "adopt-without-uid",
@@ -61,7 +61,7 @@ def adopted_uid(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule()
 def remote_uids(subject: Subject) -> Iterator[Problem]:
-    """Whom the agent hears must be said; more than one is not documented to work."""
+    """Report an agent that does not say whom it hears; warn about several uids, which are not documented to work."""
     value = subject.properties.get("remote_rtc_uids")
     if value is None and not is_gap(subject):
         yield Problem(
@@ -84,7 +84,7 @@ def remote_uids(subject: Subject) -> Iterator[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
-    """A uid that an agent or its avatar has in a channel; `path` is where it is written, or () where it is drawn."""
+    """A uid that an agent or its avatar has in a channel; `path` is where it is written, or () for a default uid."""
 
     spec: AgentSpec
     path: Path
@@ -95,7 +95,7 @@ class _Seat:
 
 
 def _seats(fleet: Fleet) -> Iterator[tuple[tuple[str, str], _Seat]]:
-    """Every uid that the fleet takes, by channel and uid."""
+    """Yield every uid that the fleet uses, by channel and uid."""
     for address, spec in fleet.agents.items():
         path = _UID if spec.body.uid is not None else ()
         yield (address.channel, spec.uid(fleet.owner)), _Seat(spec, path)
@@ -106,9 +106,9 @@ def _seats(fleet: Fleet) -> Iterator[tuple[tuple[str, str], _Seat]]:
 
 @fleet_rule
 def uids_of_a_channel(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
-    """The agents and avatars of a channel have different uids, written or drawn, and nobody is told to hear itself.
+    """Report equal uids of agents and avatars in one channel, and an agent that hears an agent's or avatar's uid.
 
-    Two users with one uid throw each other out of the channel.
+    The service removes a user from the channel when another one joins with the same uid.
     """
     taken: dict[tuple[str, str], _Seat] = {}
     clashing: set[tuple[str, str]] = set()
@@ -155,7 +155,7 @@ def _hears_an_agent(spec: AgentSpec, other: _Seat, index: int, uid: str) -> Prob
 
 @fleet_rule
 def previously(fleet: Fleet) -> Iterator[tuple[Address, Problem]]:
-    """An address that was given up leads to one agent, and is not in use."""
+    """Report a previous address that is still declared, or that two agents list."""
     heirs: dict[Address, Address] = {}
     for address, spec in fleet.agents.items():
         for index, old in enumerate(spec.previously):

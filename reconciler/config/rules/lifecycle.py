@@ -1,4 +1,4 @@
-"""What the lifecycle may ask for."""
+"""Rules for the lifecycle keys."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from reconciler.durations import spelled
 from reconciler.model.spec import LATEST_ROTATION, Lifecycle
 from reconciler.model.tree import MISSING, Path, dotted, starts_with, value_at
 
-# The service replaces these as a whole, so that a part of them can neither be kept back nor be compared.
+# The service replaces these as a whole, so a part of them can neither be left out nor be compared.
 WHOLE_VALUES: tuple[Path, ...] = (("llm", "system_messages"), ("llm", "params"), ("mllm", "params"))
 
 
 @agent_rule()
 def latest_rotation(subject: Subject) -> Iterator[Problem]:
-    """The last rotation of a spread comes before the service ends the agent."""
+    """Report a spread whose last rotation would come after the service's limit on an agent's age."""
     life = subject.spec.lifecycle
     if (
         life.rotate_spread != Lifecycle().rotate_spread
@@ -35,7 +35,7 @@ def latest_rotation(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule()
 def ignored_paths(subject: Subject) -> Iterator[Problem]:
-    """An ignored path names something that is sent and compared by itself."""
+    """Report an ignored path that is not sent by itself; warn about one that the agent does not have."""
     for index, path in enumerate(subject.spec.lifecycle.ignore_changes):
         where: Path = ("lifecycle", "ignore_changes", index)
         whole = next((each for each in WHOLE_VALUES if starts_with(path, each) and path != each), None)
@@ -63,7 +63,7 @@ def ignored_paths(subject: Subject) -> Iterator[Problem]:
 
 
 def _meant(properties: Any, path: Path) -> str | None:
-    """The path with its first part that is not there as what stands there is called."""
+    """Return a did-you-mean for a path: its first part that does not exist is replaced by a similar key, or None."""
     node = properties
     for index, part in enumerate(path):
         if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Speech and language models: what must be there, what excludes what, and who is offered where."""
+"""Rules for speech and language models: required parts, parts that exclude each other, and regions of vendors."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _NEED_MODEL = frozenset(
 )
 _MODEL_IN_URL = ("/deployments/", "/models/", "/model/")
 
-# What the models' makers call whoever speaks. The list is theirs and grows: only what is nearly one of them is a slip.
+# The roles that makers of models use. Their lists grow, so only a near miss of one of these is reported.
 _ROLES = ("assistant", "developer", "function", "model", "system", "tool", "user")
 
 
 @value_rule([("llm", "system_messages", "*", "role"), ("mllm", "messages", "*", "role")])
 def role(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
-    """A message's role is not nearly one that models know."""
+    """Warn about a message's role that is nearly one that models know."""
     if isinstance(value, str) and value not in _ROLES and (hint := did_you_mean(value, _ROLES)) is not None:
         yield warning(
             "unknown-word", f"{dotted(path)}: {shown(value)} is no role", ("properties", *path), hint
@@ -42,7 +42,7 @@ def role(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
 
 
 def missing_slots(subject: Subject) -> tuple[str, ...]:
-    """What of a language model and a voice the agent has neither by itself nor from a preset or pipeline."""
+    """Return which of llm and tts the agent has neither in its properties nor from a preset or pipeline."""
     body = subject.spec.body
     if body.pipeline_id is not None or uses_mllm(subject.properties):
         return ()
@@ -51,13 +51,13 @@ def missing_slots(subject: Subject) -> tuple[str, ...]:
 
 
 def is_gap(subject: Subject) -> bool:
-    """Whether the agent is one to adopt of which the files do not say what it was joined with."""
+    """Return whether the agent is to be adopted and the files do not say what it was joined with."""
     return subject.spec.adopt is not None and bool(missing_slots(subject))
 
 
 @agent_rule()
 def slots(subject: Subject) -> Iterator[Problem]:
-    """An agent has a language model and a voice, or a model that is both."""
+    """Report an agent without a language model or a voice, or a model that is both."""
     if is_gap(subject):
         missing = [*missing_slots(subject), "agent_rtc_uid", "remote_rtc_uids"]
         listed = ", ".join(each for each in missing if each not in subject.properties)
@@ -82,7 +82,7 @@ def slots(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule()
 def required_params(subject: Subject) -> Iterator[Problem]:
-    """What a vendor must be given is given."""
+    """Report what a vendor requires and the agent does not give."""
     body = subject.spec.body
     for slot in SLOTS:
         if slot not in subject.properties:
@@ -100,7 +100,7 @@ def required_params(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule()
 def disputed_params(subject: Subject) -> Iterator[Problem]:
-    """What only some sources say that a vendor must be given: one warning for a slot, since nobody knows better."""
+    """Warn, once for a slot, about what only some sources say that a vendor requires."""
     body = subject.spec.body
     for slot in SLOTS:
         if slot not in subject.properties:
@@ -121,7 +121,7 @@ def disputed_params(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("asr", "llm", "tts")
 def managed_credentials(subject: Subject) -> Iterator[Problem]:
-    """Agora pays for some models of some vendors, and supplies no address; mainland China has another list."""
+    """Report managed credentials for a model or vendor that Agora does not pay for, or without a URL."""
     if subject.area is Area.CN or uses_mllm(subject.properties):
         return
     for slot in ("asr", "llm", "tts"):
@@ -176,7 +176,7 @@ def _outside_offer(subject: Subject, slot: str, vendor: str, offer: ManagedOffer
 
 @agent_rule("llm")
 def partial_llm_params(subject: Subject) -> Iterator[Problem]:
-    """`llm.params` is always replaced as a whole, so it must name the model by itself."""
+    """Report `llm.params` without a model: an update replaces all of them, so the model must be there."""
     llm, body = subject.part("llm"), subject.spec.body
     params, url = llm.get("params"), llm.get("url")
     if (
@@ -214,7 +214,7 @@ def _host(url: str) -> str | None:
 
 @agent_rule("mllm")
 def mllm_excludes(subject: Subject) -> Iterator[Problem]:
-    """A model that hears and speaks by itself takes the place of asr, llm and tts."""
+    """Warn about asr, llm or tts with an enabled mllm, which replaces them, and about an mllm that is not enabled."""
     mllm = subject.part("mllm")
     if not uses_mllm(subject.properties):
         if mllm:
@@ -244,7 +244,7 @@ def mllm_excludes(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule()
 def regions(subject: Subject) -> Iterator[Problem]:
-    """Mainland China's service and the other one do not offer the same vendors."""
+    """Warn about a vendor that the service of the fleet's region does not offer, or offers only as a preview."""
     china = subject.area is Area.CN
     for slot in SLOTS:
         if slot not in subject.properties:
@@ -277,7 +277,7 @@ def _elsewhere(slot: str, vendor: str, where: str, path: tuple[str, ...]) -> Pro
 
 @agent_rule()
 def presets(subject: Subject) -> Iterator[Problem]:
-    """`preset` is a list of known names, one of each kind."""
+    """Warn about `preset`, which is deprecated, and about unknown names in it; report two for one slot."""
     preset = subject.spec.body.preset
     if preset is None:
         return

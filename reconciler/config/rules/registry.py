@@ -1,4 +1,4 @@
-"""The register of rules, and the one pass over a fleet that runs them."""
+"""The registry of rules, and the one pass over a fleet that runs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FleetRule = Callable[["Fleet"], Iterable[tuple[Address, Problem]]]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One agent as a rule sees it."""
+    """The agent that a rule checks."""
 
     spec: AgentSpec
     properties: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Subject:
     more_schemes: frozenset[str] = frozenset()
 
     def part(self, name: str) -> Mapping[str, Any]:
-        """A part of the properties that is a mapping; empty where it is none."""
+        """Return a part of the properties that is a mapping; an empty one otherwise."""
         value = self.properties.get(name)
         return value if isinstance(value, dict) else {}
 
@@ -40,7 +40,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All agents as a rule sees them."""
+    """All agents, for a rule about the fleet."""
 
     owner: Owner
     agents: Mapping[Address, AgentSpec]
@@ -48,14 +48,14 @@ class Fleet:
 
 @dataclass(slots=True)
 class _Watch:
-    """A node of the tree of watched paths: what lies below it, by key or under any key, and the rules right here."""
+    """A node in the tree of watched paths: nodes below it, by key or for any key, and the rules for this path."""
 
     below: dict[str | int, _Watch] = field(default_factory=dict)
     any: _Watch | None = None
     rules: list[ValueRule] = field(default_factory=list)
 
     def make(self, part: str | int) -> _Watch:
-        """The node below, made if need be."""
+        """Return the node below for a key, created if necessary."""
         if part != "*":
             return self.below.setdefault(part, _Watch())
         self.any = self.any or _Watch()
@@ -71,7 +71,7 @@ _NOTHING: dict[str | int, _Watch] = {}
 
 
 def agent_rule(*parts: str) -> Callable[[AgentRule], AgentRule]:
-    """Registers a rule about one agent; with parts, only for agents that write one of them in `properties`."""
+    """Register a rule about one agent; with parts, only for agents that write one of them in `properties`."""
 
     def register(rule: AgentRule) -> AgentRule:
         _AGENT.append((frozenset(parts), rule))
@@ -81,7 +81,7 @@ def agent_rule(*parts: str) -> Callable[[AgentRule], AgentRule]:
 
 
 def value_rule(paths: Iterable[Path]) -> Callable[[ValueRule], ValueRule]:
-    """Registers a rule about the values at some paths of `properties`; `*` is any key or index."""
+    """Register a rule about the values at some paths of `properties`; `*` is any key or index."""
 
     def register(rule: ValueRule) -> ValueRule:
         for path in paths:
@@ -95,7 +95,7 @@ def value_rule(paths: Iterable[Path]) -> Callable[[ValueRule], ValueRule]:
 
 
 def text_rule(holds: TextTrait) -> Callable[[TextRule], TextRule]:
-    """Registers a rule about every text that holds something."""
+    """Register a rule about every text with one of these traits."""
 
     def register(rule: TextRule) -> TextRule:
         _TEXT.append((int(holds), rule))
@@ -105,19 +105,19 @@ def text_rule(holds: TextTrait) -> Callable[[TextRule], TextRule]:
 
 
 def credential_name_rule(rule: ValueRule) -> ValueRule:
-    """Registers a rule about every value whose key is named like a credential."""
+    """Register a rule about every value whose key has the name of a credential."""
     _NAMED.append(rule)
     return rule
 
 
 def fleet_rule(rule: FleetRule) -> FleetRule:
-    """Registers a rule about all agents together."""
+    """Register a rule about all agents together."""
     _FLEET.append(rule)
     return rule
 
 
 class Rules:
-    """Runs the registered rules over one fleet; `more_schemes` of secrets are allowed by whoever runs the tool."""
+    """Runs the registered rules over one fleet; `more_schemes` of secrets are those that the operator allows."""
 
     def __init__(self, owner: Owner, area: Area | None, more_schemes: frozenset[str] = frozenset()) -> None:
         self._owner = owner
@@ -127,7 +127,7 @@ class Rules:
         self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
 
     def agent(self, spec: AgentSpec) -> list[Problem]:
-        """What the rules say about one agent."""
+        """Return the problems of one agent."""
         properties = spec.body.properties
         subject = Subject(spec, properties, self._area, self._more_schemes)
         found: list[Problem] = []
@@ -137,13 +137,13 @@ class Rules:
         return found
 
     def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Problem]]:
-        """What the rules say about the agents together, each with the address that it concerns."""
+        """Yield the problems of the agents together, each with the address that it concerns."""
         fleet = Fleet(self._owner, agents)
         for rule in _FLEET:
             yield from rule(fleet)
 
     def _rules_for(self, written: tuple[str, ...]) -> tuple[AgentRule, ...]:
-        """The rules that concern an agent with these parts; most agents have the same."""
+        """Return the rules for an agent with these parts; they are cached, since most agents have the same parts."""
         chosen = self._chosen.get(written)
         if chosen is None:
             parts = frozenset(written)
@@ -154,7 +154,7 @@ class Rules:
     def _walk(
         self, subject: Subject, path: Path, node: Any, watch: _Watch | None, found: list[Problem]
     ) -> None:
-        """Every value below a container, once: the rules that watch its path, and what its text holds."""
+        """Visit every value below a container once: apply the rules for its path, and those for its text's traits."""
         texts = self._texts
         below, any_key = (watch.below, watch.any) if watch is not None else (_NOTHING, None)
         for key, value in node.items() if node.__class__ is dict else enumerate(node):

@@ -1,4 +1,4 @@
-"""Secrets: a reference where a credential belongs, and nowhere else; never a value."""
+"""Rules for secrets: a credential is written as a reference; values, and references elsewhere, are refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PROSE = PROSE_KEYS | PROSE_ABOVE
 
 @text_rule(TextTrait.BROKEN_REFERENCE)
 def malformed(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """What begins like a reference is one."""
+    """Report a text that begins like a reference and is none."""
     yield Problem(
         "secret-malformed",
         f"{dotted(path)}: {shown(broken_reference(text))} is not a secret reference",
@@ -50,7 +50,7 @@ def malformed(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @text_rule(TextTrait.REFUSED_REFERENCE)
 def refused(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """A reference leads to what its author may have: not to our credentials, not past whoever runs apply."""
+    """Report a reference that files may not hold, such as one to our own credentials or to any file of the machine."""
     found = refused_reference(text, subject.more_schemes)
     if found is not None:
         reference, refusal = found
@@ -109,7 +109,7 @@ _REFUSED: Mapping[Fault, Callable[[Path, SecretRef, str, frozenset[str]], Proble
 
 @text_rule(TextTrait.REFERENCE)
 def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """A reference stands where its value is used and never handed back."""
+    """Report a reference where its value could be spoken, logged or returned by the service."""
     if path[0] in SLOTS and path[1:2] == ("params",) and len(path) > 2:
         return
     if is_credential_path(path):
@@ -127,7 +127,7 @@ def misplaced(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @text_rule(TextTrait.KEY)
 def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """A key in a free field, as far as keys can be told: in prose it may be an example, elsewhere it is refused."""
+    """Report a text that looks like a key in a free field; only warn in prose, where it may be an example."""
     if is_prose(path):
         yield warning(
             "secret-like",
@@ -141,7 +141,7 @@ def secret_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @text_rule(TextTrait.RANDOM)
 def random_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """A run of letters and digits that nobody chose, where the service or a vendor would be given it."""
+    """Report a long run of random characters that would be sent to the service or a vendor."""
     if is_header_path(path):
         is_judged = LOOKS_LIKE_REFERENCE.search(text) is None and not is_credential_header(path, text)
     else:
@@ -152,7 +152,7 @@ def random_like(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @text_rule(TextTrait.URL_CREDENTIAL)
 def in_an_address(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """An address holds a credential as a reference, in its query."""
+    """Report a credential that is written out in a URL."""
     name = url_credential(text)
     if is_prose(path) or name is None or KEY_LIKE.search(text):
         return
@@ -166,7 +166,7 @@ def in_an_address(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @credential_name_rule
 def named(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
-    """A key that is named like a credential holds a reference, whichever vendor takes it."""
+    """Report a value that is written out under a key with a credential's name, for any vendor."""
     if len(path) > 1:  # a key of `properties` itself is the service's, or ours
         for each in named_literals(path, value):
             yield _written_out(each)
@@ -174,7 +174,7 @@ def named(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
 
 @text_rule(TextTrait.BEYOND_ASCII)
 def invisible(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
-    """Names, ids and addresses hold nothing that a reviewer cannot see."""
+    """Report invisible characters in names, ids and URLs, which a reviewer cannot see."""
     if _PROSE.intersection(map(str, path)) or re.search(r"\s", text):
         return
     odd = unsafe_name(text)
@@ -190,7 +190,7 @@ def invisible(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
 
 @value_rule(CREDENTIAL_PATHS)
 def literal(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
-    """A credential field holds a reference, or nothing."""
+    """Report a credential field that holds a value instead of a reference."""
     if not isinstance(value, str) or not value or LOOKS_LIKE_REFERENCE.search(value):
         return
     if is_header_path(path) and not is_credential_header(path, value):

@@ -1,4 +1,4 @@
-"""The session around the models: settings that need one another, and settings of former times."""
+"""Rules for the rest of the session: settings that need one another, and deprecated settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.model.tree import Path, dotted, value_at
 
 @agent_rule("llm")
 def greeting_audio(subject: Subject) -> Iterator[Problem]:
-    """A recorded greeting needs the words too."""
+    """Report a recorded greeting without its text."""
     llm = subject.part("llm")
     if llm.get("greeting_audio_url") and not llm.get("greeting_message"):
         yield Problem(
@@ -27,7 +27,7 @@ def greeting_audio(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("llm")
 def tools(subject: Subject) -> Iterator[Problem]:
-    """Tools do nothing until they are enabled."""
+    """Warn about tools that are not enabled."""
     for key in ("tools", "mcp_servers"):
         if subject.part("llm").get(key) and not subject.flag("advanced_features", "enable_tools"):
             yield warning(
@@ -40,7 +40,7 @@ def tools(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("parameters")
 def silence(subject: Subject) -> Iterator[Problem]:
-    """Breaking the silence needs something to say."""
+    """Report a silence timeout without a text to say."""
     silence = subject.part("parameters").get("silence_config")
     if not isinstance(silence, dict):
         return
@@ -54,7 +54,7 @@ def silence(subject: Subject) -> Iterator[Problem]:
         )
 
 
-# Switches that travel over signaling, each with the value that turns it on.
+# Settings that need signaling (RTM), each with the value for which they need it.
 _OVER_RTM: tuple[tuple[Path, Any], ...] = (
     (("parameters", "data_channel"), "rtm"),
     (("parameters", "enable_metrics"), True),
@@ -66,7 +66,7 @@ _OVER_RTM: tuple[tuple[Path, Any], ...] = (
 
 @agent_rule("parameters", "turn_detection")
 def signaling(subject: Subject) -> Iterator[Problem]:
-    """What travels over RTM needs RTM."""
+    """Warn about settings that need RTM while RTM is not enabled."""
     if subject.flag("advanced_features", "enable_rtm"):
         return
     for path, value in _OVER_RTM:
@@ -81,7 +81,7 @@ def signaling(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("sal")
 def attention(subject: Subject) -> Iterator[Problem]:
-    """Attention to one speaker does nothing until it is enabled."""
+    """Warn about selective attention that is not enabled."""
     if not subject.flag("advanced_features", "enable_sal"):
         yield warning(
             "sal-not-enabled",
@@ -93,7 +93,7 @@ def attention(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("sal")
 def recognition(subject: Subject) -> Iterator[Problem]:
-    """To recognise a speaker, the service needs a sample of the voice."""
+    """Report speaker recognition without a sample of the voice."""
     sal = subject.part("sal")
     if sal.get("sal_mode") == "recognition" and not sal.get("sample_urls"):
         yield Problem(
@@ -107,7 +107,7 @@ def recognition(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("geofence")
 def geofence(subject: Subject) -> Iterator[Problem]:
-    """An area can be excluded only from the whole world."""
+    """Report an excluded area without `area: GLOBAL`, the only one from which areas can be excluded."""
     fence = subject.part("geofence")
     if fence.get("exclude_area") is not None and fence.get("area") != "GLOBAL":
         yield Problem(
@@ -120,7 +120,7 @@ def geofence(subject: Subject) -> Iterator[Problem]:
 
 @agent_rule("rtc")
 def encryption(subject: Subject) -> Iterator[Problem]:
-    """The modes with a salt need one."""
+    """Report an encryption mode with a salt that has none."""
     rtc = subject.part("rtc")
     if rtc.get("encryption_mode") in (7, 8) and rtc.get("encryption_key") and not rtc.get("encryption_salt"):
         yield Problem(
@@ -133,7 +133,7 @@ def encryption(subject: Subject) -> Iterator[Problem]:
 
 @value_rule([*DEPRECATED_PATHS, *(path for path, _ in DEPRECATED_VALUES)])
 def deprecated(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
-    """Fields and values that the service documents as old."""
+    """Warn about fields and values that the service documents as deprecated."""
     instead = DEPRECATED_PATHS.get(path) or DEPRECATED_VALUES.get((path, str(value)))
     if instead is not None:
         written = dotted(path) if path in DEPRECATED_PATHS else f"{dotted(path)}: {value}"

@@ -1,4 +1,4 @@
-"""What a text holds that is worth a second look; worked out once for each different text of a fleet."""
+"""Find the traits of a text that rules check; each different text of a fleet is examined once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORTEST_KEY: Final = 20
 
 
 class TextTrait(IntFlag):
-    """What is remarkable about a text; passed around as plain integers, which are compared faster."""
+    """The traits of a text; passed as plain integers, which are compared faster."""
 
     REFERENCE = 1
     BROKEN_REFERENCE = 2
@@ -32,7 +32,7 @@ NOTHING: Final = 0
 
 
 def examine(text: str, more_schemes: frozenset[str]) -> int:
-    """What a text holds; cheap for long ones, because most hold nothing. `more_schemes` as in `secrets.sources`."""
+    """Return the traits of a text; fast for long ones, since most have none. `more_schemes` as in `secrets.sources`."""
     holds: int = NOTHING
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
         holds = TextTrait.REFERENCE | _judged(text, more_schemes)
@@ -46,7 +46,7 @@ def examine(text: str, more_schemes: frozenset[str]) -> int:
 
 
 def broken_reference(text: str) -> str | None:
-    """The piece of a text that begins like a reference and is none."""
+    """Return the first piece of a text that begins like a reference and is none, or None."""
     for match in LOOKS_LIKE_REFERENCE.finditer(text):
         whole = _WHOLE.match(text, match.start())
         if whole is not None:
@@ -58,7 +58,7 @@ def broken_reference(text: str) -> str | None:
 
 
 def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRef, RefusedReference] | None:
-    """The first reference of a text that may not be resolved, and why."""
+    """Return the first reference in a text that may not be resolved, with the reason, or None."""
     for reference in references(text):
         found = refusal(reference, more_schemes)
         if found is not None:

@@ -1,4 +1,4 @@
-"""Addresses that the service will contact with our credentials: public, encrypted, and what they look like."""
+"""Rules for URLs that the service will contact with our credentials: public, encrypted, well-formed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 
 @value_rule(URL_PATHS)
 def urls(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
-    """Where the service will go with credentials."""
+    """Report what is wrong with a URL to which the service sends credentials."""
     if isinstance(value, str) and value:
         for each in _examined(value, path[0] in _REALTIME, _is_param(path)):
             yield replace(each, summary=f"{dotted(path)} {each.summary}", at=("properties", *path))
@@ -43,10 +43,10 @@ def _examined(text: str, realtime: bool, param: bool) -> tuple[Problem, ...]:
 
 
 def _wrong(text: str, realtime: bool, param: bool) -> Iterator[Problem]:
-    """What is wrong with one URL; a summary is the rest of a sentence that the path of the URL begins."""
+    """Yield the problems of one URL; a summary continues a sentence that begins with the URL's path."""
     reference = LOOKS_LIKE_REFERENCE.search(text.partition("?")[0])
     if reference is not None and (reference.start() == 0 or not param):
-        return  # where it leads is a secret itself; or it may not be one, which is said elsewhere
+        return  # the host is secret itself; or a reference is not allowed here, which another rule reports
     plain = _PLACEHOLDER.sub(
         "x", text[: reference.start()] if reference is not None else text.partition(MARK)[0]
     )

@@ -1,4 +1,4 @@
-"""A template's tree, checked before it is compiled: what it names, what it includes, what it may not say."""
+"""Check a template's tree before it is compiled: its names, its includes, and what it may not use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INCLUDE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]*(?:/[A-Za-z0-9_][A-Za-z
 
 
 def parse(environment: Sandbox, text: str) -> tuple[nodes.Template, frozenset[str]]:
-    """The tree of a template, checked for what it may not name, and the variables that it may need.
+    """Parse a template and check its names; return its tree and the variables that it may need.
 
     Raises `TemplateFault`, also for what Jinja's compiler would refuse.
     """
@@ -39,7 +39,7 @@ def parse(environment: Sandbox, text: str) -> tuple[nodes.Template, frozenset[st
 
 
 class _Names(TrackingCodeGenerator):
-    """Jinja's search for names, which works nothing out on the way."""
+    """Jinja's search for names, without its evaluation of constants."""
 
     def __init__(self, tree: nodes.Template) -> None:
         assert tree.environment is not None, "a parsed tree knows its environment"
@@ -106,7 +106,7 @@ def _static_name(node: Any) -> str:
 
 
 def optional_names(tree: nodes.Template) -> frozenset[str]:
-    """Names that the template itself allows to be missing."""
+    """Return the names that the template itself allows to be missing."""
     guards = [
         node.node
         for node in tree.find_all((nodes.Test, nodes.Filter))
@@ -118,7 +118,7 @@ def optional_names(tree: nodes.Template) -> frozenset[str]:
 def check_includes(
     files: Files, environment: Sandbox, tree: nodes.Template, path: tuple[str, ...] = ()
 ) -> frozenset[str]:
-    """The variables that a template's includes need; raises `TemplateFault` for one that cannot be included."""
+    """Return the variables that a template's includes need; raise `TemplateFault` if one cannot be included."""
     needs: set[str] = set()
     for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         name = _static_name(node)

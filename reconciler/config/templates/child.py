@@ -1,6 +1,6 @@
-"""The process in which templates run: it gives up what it could do harm with, does the work and sends what it yields.
+"""The child process in which templates run: it gives up its rights, does the work and sends the results.
 
-It has no environment, no open files and no terminal, can write no file and start no process, and its memory is bounded.
+It has no environment, no open files and no terminal, cannot write files or start processes, and its memory is bounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from reconciler.config.templates.memory_limit import address_space, bound_memory
 from reconciler.config.templates.progress import WorkProgress
 
-# Kind and size of a message; its data follows.
+# The kind and the size of a message; its data follows.
 HEADER = struct.Struct("<BQ")
 PART, DONE, OUT_OF_MEMORY, BROKEN = range(4)
 
@@ -24,7 +24,7 @@ PART, DONE, OUT_OF_MEMORY, BROKEN = range(4)
 def be_child(
     descriptor: int, work: Callable[[], Iterator[Any]], memory_bytes: int, progress: WorkProgress
 ) -> NoReturn:
-    """Do the work, send what it yields, and end without ever returning."""
+    """Do the work, send its results, and exit; never return."""
     try:
         descriptor = _confined(descriptor, memory_bytes)
         signal.signal(signal.SIGALRM, lambda _number, _frame: progress.interrupt())
@@ -35,7 +35,7 @@ def be_child(
         _send(descriptor, OUT_OF_MEMORY, b"")
     except BrokenPipeError:
         pass
-    except BaseException:  # noqa: BLE001  # the parent has to hear of it
+    except BaseException:  # noqa: BLE001  # the parent process must be told
         _send(descriptor, BROKEN, traceback.format_exc().encode())
     finally:
         os._exit(0)
@@ -48,11 +48,11 @@ def _send(descriptor: int, kind: int, data: bytes) -> None:
 
 
 def _confined(descriptor: int, memory_bytes: int) -> int:
-    """No environment, no files but the pipe, no terminal, nothing written, nothing started, bounded memory.
+    """Give up environment, files, terminal, writing and starting processes, and bound the memory.
 
-    Gives the pipe's descriptor: where standard streams are closed, it may have the number of one.
+    Returns the pipe's descriptor, moved to a number that is not one of a standard stream.
     """
-    import fcntl  # not there where there is no fork
+    import fcntl  # these modules do not exist on systems without fork
     import resource
 
     for number in (signal.SIGINT, signal.SIGTERM):

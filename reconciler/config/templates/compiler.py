@@ -1,8 +1,8 @@
-"""Jinja on values: a text is compiled once, rendered many times, and what it gives is never rendered again.
+"""Compile Jinja templates in values: a text is compiled once, rendered many times, and its result never rendered again.
 
-A value that is exactly one `{{ expression }}` keeps its type; anything else is text. Where the service has
-variables of its own, a bare `{{name}}` that the agent declares stands for itself: the text is protected before
-Jinja parses it, in included prompts too. `sandbox` says what a template may do.
+A value that is exactly one `{{ expression }}` keeps its type; all others are text. Where the service has variables of
+its own, a bare `{{name}}` that the agent declares must stay in the text: it is protected before Jinja parses the text,
+also in included prompts. What a template may do is in `sandbox`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FROM_DATA = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)
 
 
 def is_free(name: str) -> bool:
-    """Whether a variable or a loop's item can be called so."""
+    """Return whether a name can be used for a variable or a loop's item."""
     usable = name.isidentifier() and not name.startswith("_") and not keyword.iskeyword(name)
     return usable and name not in RESERVED
 
@@ -89,7 +89,7 @@ class Template:
         self._from_data = _is_from_data(expression)
 
     def render(self, context: Context) -> Any:
-        """The value in one context; raises `TemplateFault`."""
+        """Return the value in a context; raise `TemplateFault`."""
         if self._own_names:
             context = self._jinja.new_context(context.parent, shared=True)
         try:
@@ -125,7 +125,7 @@ class Templates:
         self._compilers: dict[frozenset[str], _Compiler] = {}
 
     def compile(self, text: str, protected: frozenset[str] = frozenset()) -> Template:
-        """The compiled text; raises `TemplateFault`. `protected` names are the service's own run-time variables."""
+        """Return the compiled text; raise `TemplateFault`. `protected` are the service's own run-time variables."""
         compiler = self._compilers.get(protected)
         if compiler is None:
             compiler = self._compilers[protected] = _Compiler(
@@ -134,11 +134,11 @@ class Templates:
         return compiler.compile(text)
 
     def context(self, names: dict[str, Any]) -> Context:
-        """A context over names, in which any number of templates can be rendered; names may be added later."""
+        """Return a context over names, for any number of templates; names may be added later."""
         return Context(self._compiler.text, names, None, {})
 
     def names_used(self) -> set[str]:
-        """Every variable that some template compiled so far may need."""
+        """Return every variable that a template compiled so far may need."""
         return {name for compiler in self._compilers.values() for name in compiler.names_used()}
 
     @property
@@ -187,14 +187,14 @@ class _Compiler:
         tree.set_environment(environment)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SyntaxWarning)  # Python's, about code that nobody wrote
+                warnings.simplefilter("ignore", SyntaxWarning)  # Python's, about generated code
                 return Template(text, environment.from_string(tree), tree, names, native, self._progress)
         except Exception as error:  # noqa: BLE001  # an expression may raise anything
             raise fault_of(error) from None
 
 
 class Loader(BaseLoader):
-    """Included templates come from the fleet's directory, and are remembered in its digest."""
+    """Loads included templates from the fleet's directory; `Files` keeps their digests."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -208,7 +208,7 @@ class Loader(BaseLoader):
 
 
 class _Protecting(Sandbox):
-    """A sandbox that leaves the service's own `{{name}}` alone, wherever a text is parsed."""
+    """A sandbox that does not render the service's own `{{name}}`, in every text that it parses."""
 
     def __init__(self, globals: Mapping[str, Any], protected: frozenset[str], **options: Any) -> None:
         super().__init__(globals, **options)
@@ -219,11 +219,11 @@ class _Protecting(Sandbox):
 
 
 class _NativeProtecting(NativeSandbox, _Protecting):
-    """The same for values that keep their type."""
+    """The same sandbox for values that keep their type."""
 
 
 def _protect(environment: jinja2.Environment, source: str, names: frozenset[str]) -> str:
-    """The text with every bare `{{name}}` made raw, everything else as it was."""
+    """Return the text with every bare `{{name}}` of these names made raw."""
     pieces: list[str] = []
     tokens = list(environment.lexer.tokeniter(source, None))
     index = 0
@@ -246,7 +246,7 @@ def _protect(environment: jinja2.Environment, source: str, names: frozenset[str]
 
 
 def _single_expression(tree: nodes.Template) -> nodes.Expr | None:
-    """The expression, when a template is exactly one and nothing else."""
+    """Return the expression of a template that is exactly one expression, else None."""
     if len(tree.body) == 1 and isinstance(tree.body[0], nodes.Output) and len(tree.body[0].nodes) == 1:
         [only] = tree.body[0].nodes
         return None if isinstance(only, nodes.TemplateData) else only
@@ -258,14 +258,14 @@ def _has(tree: nodes.Template, kinds: tuple[type[nodes.Node], ...]) -> bool:
 
 
 def _is_from_data(expression: nodes.Expr | None) -> bool:
-    """Whether a value can only be a part of the variables, which are plain already."""
+    """Return whether a value can only be a part of the variables, which are plain data already."""
     if not isinstance(expression, _FROM_DATA) or isinstance(expression, nodes.Const):
         return False
     return all(isinstance(node, _FROM_DATA) for node in expression.find_all(nodes.Expr))
 
 
 def bounded(pieces: Iterator[str], most: int = MAX_TEXT) -> Iterator[str]:
-    """The pieces of a text, as long as they are not too many."""
+    """Yield the pieces of a text; raise `TemplateFault` when they are too many characters together."""
     room = most
     for piece in pieces:
         room -= len(piece)

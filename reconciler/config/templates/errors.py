@@ -1,4 +1,4 @@
-"""What can be wrong with a template, and Jinja's exceptions translated to it, once."""
+"""The faults of a template, and the translation of Jinja's exceptions to them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from reconciler.config.templates.sandbox import Forbidden, NotThere
 from reconciler.config.templates.worker import WorkerLimits
 from reconciler.diagnostics import Problem, ProblemError, Span, did_you_mean
 
-# What Python shows of an object is another one in each run.
+# Python's text for an object without a form of its own; it contains a memory address that differs in each run.
 _ADDRESS = re.compile(r"\A([^<]*)<.* at 0x[0-9a-f]+>+")
-# How the environment is called elsewhere, and how a name is asked of it.
+# Names that other tools have for the environment, and the expressions that read a variable from it.
 _ENVIRONMENT = frozenset({"env", "environ", "getenv", "os"})
 _ASKED = re.compile(r"\b(?:env|environ|getenv)(?:\.get)?\W{1,3}([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class TemplateFault(ProblemError):
-    """What is wrong with a template; the problem's place is a line of its text, or of a file that it includes.
+    """A fault of a template; the problem's place is a line of its text, or of a file that it includes.
 
     `missing` are names that do not exist; a `reported` fault is among the problems already.
     """
@@ -47,7 +47,7 @@ class TemplateFault(ProblemError):
 
     @property
     def file(self) -> str:
-        """The included file that the fault is in; empty for the template's own text."""
+        """The included file that has the fault; empty for the template's own text."""
         return self._at.file
 
     @property
@@ -65,12 +65,12 @@ class TemplateFault(ProblemError):
         self.problem = replace(self.problem, at=Span(at.file or file or "", line or at.line))
 
     def explain(self, help: str) -> None:
-        """Set what to do about it."""
+        """Set the help."""
         self.problem = replace(self.problem, help=help)
 
 
 def fault_of(error: BaseException, *, missing: Iterable[str] = ()) -> TemplateFault:
-    """A fault for any exception of Jinja or of a template's own making.
+    """Return the fault for any exception of Jinja or of a template's own expressions.
 
     `missing` are names that the template needs and that do not exist, so that all are reported at once.
     """
@@ -132,7 +132,7 @@ def _not_there(error: NotThere, missing: list[str]) -> TemplateFault:
 
 
 def offer(missing: Sequence[str], known: Iterable[str], text: str) -> str:
-    """What to do about names that do not exist, from those that do and the text of the template."""
+    """Return what to do about names that do not exist, from the known names and the text of the template."""
     if _ENVIRONMENT.intersection(missing):
         asked = _ASKED.search(text)
         name = asked[1] if asked else "NAME"
@@ -148,7 +148,7 @@ def offer(missing: Sequence[str], known: Iterable[str], text: str) -> str:
 
 
 def _place(error: BaseException) -> tuple[str | None, int | None]:
-    """The innermost template line in the traceback, and the file when it is an included one."""
+    """Return the innermost template line in the traceback, and its file if it is an included one."""
     found: tuple[str | None, int | None] = (None, None)
     step: TracebackType | None = error.__traceback__
     while step is not None:

@@ -1,6 +1,6 @@
-"""`load('data/hotels.yaml')` inside of a template: each data file is read once.
+"""The function `load('data/hotels.yaml')` in templates: each data file is read once.
 
-A damaged data file is reported at its own place, once.
+A bad data file is reported once, at its own place.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class DataFiles:
         self._loaded: dict[str, Any] = {}
 
     def load(self, name: object) -> Any:
-        """The contents of a data file.
+        """Return the contents of a data file.
 
-        Raises `Forbidden` for what is no data file, `Unreadable` for one that cannot be read, `DataDamaged` for a bad
-        one.
+        Raises `Forbidden` for a name that is not a data file's, `Unreadable` for a file that cannot be read,
+        `DataDamaged` for a bad one.
         """
         if not isinstance(name, str):
             raise Forbidden("load() wants a file's name, such as load('data/hotels.yaml')")
@@ -46,7 +46,7 @@ class DataFiles:
                 f'load("{name}"): only {", ".join(SUFFIXES)} files that are not hidden can be loaded'
             )
         before = len(self._problems.found)
-        # A template's time does not pass meanwhile; the size of a file bounds how long it takes.
+        # This time does not count as the template's; the bound on a file's size bounds it.
         with self._progress.uninterrupted():
             self._progress.reads(len(self._files.text(name)))
             data = reader(self._files, name, self._problems)

@@ -1,4 +1,4 @@
-"""How much memory this process may have, as the system enforces it."""
+"""The memory limit of this process, as the system enforces it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def bound_memory(size: int) -> None:
-    """Let this process have so many bytes of address space."""
+    """Limit this process to `size` bytes of address space."""
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -17,7 +17,7 @@ def bound_memory(size: int) -> None:
 
 
 def more_memory(size: int) -> None:
-    """Let it have so many bytes more, if it is bound at all."""
+    """Raise the limit by `size` bytes, if there is one."""
     try:
         import resource
     except ImportError:  # Windows: nothing is bound there
@@ -28,7 +28,7 @@ def more_memory(size: int) -> None:
 
 
 def address_space() -> int:
-    """The bytes of address space that this process has already; 0 where the system does not tell."""
+    """Return the bytes of address space that this process has already; 0 where the system does not say."""
     try:
         pages = Path("/proc/self/statm").read_text().split()[0]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")

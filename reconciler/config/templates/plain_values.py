@@ -1,4 +1,4 @@
-"""What a template gives, as plain data of exact types: nothing else leaves a template."""
+"""Convert a template's result to plain data of exact types; nothing else leaves a template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_DEPTH: Final = 50
 # Enough for the data of a hundred thousand agents; a hundred bytes or so each.
 MAX_NODES: Final = 5_000_000
 
-# What an expression may give that is a list in all but name.
+# Types of results that are treated as lists.
 _LISTS: tuple[type[Iterable[Any]], ...] = (
     *(list, tuple, range, types.GeneratorType),
     *(type({}.items()), type({}.keys()), type({}.values())),
@@ -25,7 +25,7 @@ _LISTS: tuple[type[Iterable[Any]], ...] = (
 
 
 def plain(value: Any) -> Any:
-    """A value as plain data of exact types; raises for what is no data, or too much of it."""
+    """Return a value as plain data of exact types; raise `Forbidden` for other values, or too many of them."""
     return _plain(value, 0, [MAX_NODES])
 
 
@@ -50,7 +50,7 @@ def _plain(value: Any, depth: int, room: list[int]) -> Any:
     if isinstance(value, types.GeneratorType):
         value = list(islice(value, room[0] + 1))
     if isinstance(value, (*_LISTS, dict)):
-        # One list, repeated by reference, costs nothing until it is copied: count before copying.
+        # A list that is repeated by reference takes no memory until it is copied, so it is counted before.
         room[0] -= len(value)  # type: ignore[arg-type]  # a generator is a list by now
         if room[0] < 0:
             raise Forbidden(f"a value of more than {MAX_NODES:,} parts")

@@ -1,4 +1,4 @@
-"""What the process that renders tells about itself, in memory that it shares with the process that watches it."""
+"""The progress that the rendering process reports, in memory that it shares with the process that watches it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from reconciler.config.templates.memory_limit import more_memory
 
 _TOLD = struct.Struct("<qqd")
-_ASKED = struct.Struct("<q")  # behind it: the count at which a template is to be interrupted
+_ASKED = struct.Struct("<q")  # after it: the count at which a template is to be interrupted
 SHARED_SIZE = _TOLD.size + _ASKED.size
-# What a data file may need: generous, since its size is bounded.
+# The time and memory allowed for a data file: generous, since its size is bounded.
 _READ_A_SECOND = 256 * 1024
 _MEMORY_FOR_DATA = 32
 
@@ -22,9 +22,9 @@ class TooLong(Exception):
 
 
 class WorkProgress:
-    """What the work tells about itself: which number it is at, that a template begins, how large a file it reads.
+    """The reported progress: the number of the present item, the start of each template, the size of files read.
 
-    Only a template can be interrupted: our own code is not written to be.
+    Only a template can be interrupted, because our own code is not written for it.
     """
 
     def __init__(self) -> None:
@@ -35,19 +35,19 @@ class WorkProgress:
         self._interruptible = False
 
     def share(self, memory: mmap.mmap) -> None:
-        """From now on the other process sees it too."""
+        """Share the progress with the other process from now on."""
         self._memory = memory
         self.at(-1)
 
     def at(self, number: int) -> None:
-        """It is at this number now."""
+        """Report the number of the present item."""
         self._interruptible = False
         self._number = number
         self._tell()
 
     @contextmanager
     def template(self) -> Iterator[None]:
-        """A template runs in the block; raises `TooLong` there when the other process asks for it."""
+        """Report that a template runs in the block; the block raises `TooLong` when the other process asks for it."""
         self._tell()
         self._interruptible = True
         try:
@@ -57,7 +57,7 @@ class WorkProgress:
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
-        """Our own code runs in the block, called by a template."""
+        """Run our own code, called by a template, in the block, without interruption."""
         before, self._interruptible = self._interruptible, False
         try:
             yield
@@ -65,7 +65,7 @@ class WorkProgress:
             self._interruptible = before
 
     def interrupt(self) -> None:
-        """Raise `TooLong` if a template runs, and still the one that was asked to end."""
+        """Raise `TooLong` if the template that was asked to end is still running."""
         if self._memory is None or not self._interruptible:
             return
         [asked] = _ASKED.unpack_from(self._memory, _TOLD.size)
@@ -73,7 +73,7 @@ class WorkProgress:
             raise TooLong
 
     def ask_to_end(self, count: int) -> None:
-        """What runs since this count is to be interrupted; the signal follows."""
+        """Ask for an interruption of what runs since this count; the caller then sends the signal."""
         assert self._memory is not None, "there is another process"
         _ASKED.pack_into(self._memory, _TOLD.size, count)
 
@@ -83,7 +83,7 @@ class WorkProgress:
             _TOLD.pack_into(self._memory, 0, self._count, self._number, self._granted)
 
     def reads(self, size: int) -> None:
-        """It is about to read a file of so many bytes, which takes time and memory in proportion."""
+        """Report that a file of `size` bytes is about to be read, which extends the time and the memory allowed."""
         self._granted += size / _READ_A_SECOND
         if self._memory is not None:
             more_memory(size * _MEMORY_FOR_DATA)
@@ -91,7 +91,7 @@ class WorkProgress:
 
     @property
     def told(self) -> tuple[int, int, float]:
-        """How often it was told, the number, and the seconds granted for files, by whichever process."""
+        """The count of reports, the item's number, and the seconds allowed for files, as last reported."""
         if self._memory is None:
             return self._count, self._number, self._granted
         count, number, granted = _TOLD.unpack_from(self._memory, 0)

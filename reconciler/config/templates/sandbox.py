@@ -1,7 +1,7 @@
-"""What a template may do: the closed lists of names, methods, filters and tests, and the bounds on operators.
+"""What a template may use: closed lists of names, methods, filters and tests, and bounds on operators.
 
-A template is written by the author of a pull request, who need not be trusted. It sees plain data and what stands in the tables below;
-everything else does not exist for it. No environment, clock, randomness, network or file outside the fleet.
+A template is written by the author of a pull request, who need not be trusted. It can use plain data and what is in the
+tables below, and nothing else: no environment, clock, randomness, network, or file outside the fleet.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_ITEMS = 100_000
 MAX_RANGE = 10_000
 MAX_BITS = 128
 
-# The methods of data that have no effect and whose result is not much larger than what they are given.
+# The methods of data that change nothing, and whose result is not much larger than their input.
 METHODS: Mapping[type, frozenset[str]] = {
     str: listed(
         "capitalize casefold count endswith find isalnum isalpha isdigit islower isnumeric isspace isupper "
@@ -55,7 +55,7 @@ _KEPT_TESTS = listed(
     "lower lt mapping ne none number odd sameas sequence string true undefined upper != < <= == > >="
 )
 
-# Well-known names that are absent on purpose, with the reason to give.
+# Well-known names that are absent on purpose, with the reason for the message.
 ABSENT: Mapping[str, str] = {
     "random": "a plan must be the same each time it is made",
     "now": "templates have no clock",
@@ -71,11 +71,11 @@ ABSENT: Mapping[str, str] = {
 
 
 class Forbidden(Exception):
-    """A template asked for something that it may not have; the message says what and what to do instead."""
+    """A template used something that it may not use; the message says what, and what to do instead."""
 
 
 class NotThere(UndefinedError):
-    """A name or a key that does not exist, with what was looked into."""
+    """A name or a key does not exist; `owner` is the object that was searched."""
 
     def __init__(self, owner: object, name: object, message: str | None) -> None:
         super().__init__(message)
@@ -84,7 +84,7 @@ class NotThere(UndefinedError):
 
 
 class Missing(StrictUndefined):
-    """Jinja's strict undefined, which raises `NotThere` so that the message can offer what exists."""
+    """Jinja's strict undefined, which raises `NotThere` so that the message can list what exists."""
 
     __slots__ = ()
 
@@ -95,13 +95,13 @@ class Missing(StrictUndefined):
 
 
 class Json(str):
-    """A text that is complete JSON, hence complete YAML: it may stand unquoted in a file being rendered."""
+    """A text that is complete JSON, and so complete YAML: it may be unquoted in a rendered file."""
 
     __slots__ = ()
 
 
 class _Code(CodeGenerator):
-    """Jinja's code, with `~` going through the sandbox like every other operator, and nothing run by compiling."""
+    """Jinja's code generator: `~` goes through the sandbox like all other operators; compiling evaluates nothing."""
 
     def _output_child_to_const(
         self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
@@ -119,7 +119,7 @@ class _Code(CodeGenerator):
 
 
 class _NativeCode(NativeCodeGenerator, _Code):
-    """The same, handing over the value of a single expression as it is."""
+    """The same generator for native values: a single expression's value is returned unchanged."""
 
     def _output_const_repr(self, group: Iterable[Any]) -> str:
         [only] = group
@@ -127,7 +127,7 @@ class _NativeCode(NativeCodeGenerator, _Code):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment of templates that give text."""
+    """The environment of templates whose result is text."""
 
     code_generator_class = _Code
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -151,7 +151,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = {name: TESTS[name] for name in _KEPT_TESTS}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """`a.b`: the key of a mapping before anything else, then the few methods that data has."""
+        """Return `a.b`: the key of a mapping first, then one of the allowed methods of data."""
         kind = obj.__class__
         if kind is dict and attribute in obj:
             return obj[attribute]
@@ -166,7 +166,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """`a[b]` of mappings, lists and texts."""
+        """Return `a[b]` of mappings, lists and texts."""
         if not isinstance(argument, _KEYS):
             raise Forbidden(f"a {type(argument).__name__} as a key; use a text or a number")
         try:
@@ -189,7 +189,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return _OPERATORS[operator](left, right)
 
     def joined(self, parts: Sequence[Any]) -> str:
-        """`a ~ b`, bounded."""
+        """Return `a ~ b`; raise `Forbidden` if it is too long."""
         texts = [as_text(part) for part in parts]
         _bound(sum(map(len, texts)))
         return "".join(texts)
@@ -202,7 +202,7 @@ class NativeSandbox(Sandbox):
 
 
 def as_text(value: Any) -> str:
-    """A value inside a text. What has no obvious text form is refused, never guessed."""
+    """Return a value's text inside a text; raise `Forbidden` for a value without an obvious text form."""
     if value.__class__ is str or value.__class__ is Json:
         return str(value)
     if isinstance(value, bool):
@@ -220,7 +220,7 @@ def as_text(value: Any) -> str:
 
 
 def _of_text(filter: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of texts, which takes nothing that has no obvious text form: a function shows where it lies in memory."""
+    """Return a filter that accepts only values with an obvious text form; that of a function has its memory address."""
     return lambda value, *rest, **named: filter(as_text(value), *rest, **named)
 
 
@@ -259,14 +259,14 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {"+": _plus, "*": _times, 
 
 
 def tojson(value: Any) -> Json:
-    """A value as complete JSON."""
+    """Return a value as complete JSON."""
     if isinstance(value, types.GeneratorType):
         value = list(value)
     return Json(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def _join(values: Any, separator: str = "", attribute: str | int | None = None) -> str:
-    """Bounded, and picky about what it joins."""
+    """Join values to a text; raise `Forbidden` if it is too long or a value has no obvious text form."""
     if attribute is not None:
         values = [each[attribute] for each in values]
     texts = [as_text(each) for each in values]

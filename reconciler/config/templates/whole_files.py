@@ -1,8 +1,8 @@
-"""`*.yaml.j2`: a whole file rendered as text before it is read, with places that lead back to the template.
+"""Render a `*.yaml.j2` as text before it is read, with places that lead back to the template.
 
-Here a variable could bring structure along, so a text with anything that YAML might read as such must come as
-`| tojson`. To lead back, the file is rendered a second time with a mark before each line of the template; the
-marked text counts only when it is the same text otherwise. What a file renders to is plain data (see `worker`).
+A variable's text could add structure to the file here, so a text that YAML might read as structure must be written with
+`| tojson`. To find places, the file is rendered a second time with a mark before each line of the template; the marks
+are used only if the text is the same otherwise. The result is plain data (see `worker`).
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from reconciler.config.yaml.events import event_source
 from reconciler.config.yaml.scalars import scalar
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
-# Around a text that YAML would read as a number, a switch or nothing, where it stands alone.
+# Marks around a text that YAML would read as a number, a boolean or null, if it is a whole scalar.
 _ALONE = re.compile("\ue002(.*)\ue003")
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
-# What a value of the rendered file would be taken for a template by.
+# Opens a Jinja tag, so a rendered value containing it would be rendered again.
 _BRACE = re.compile(r"\{(?=[{%#])")
-# What YAML would not read as the plain text that it is, in some context or other.
+# What YAML would not read as plain text, in at least one context.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f{}\[\],\"'\\]|:(?:\s|$)|\s#|^[\s\-?:#&*!|>%@`]|\s$")
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """The text of a rendered file, and where its lines come from: at each of `starts` begins one of `lines`."""
+    """The text of a rendered file, and the origin of its lines: at each of `starts` begins one of `lines`."""
 
     text: str
     starts: tuple[int, ...]
     lines: tuple[int, ...]
 
     def template_line(self, line: int) -> int:
-        """The template's line for a line of the text."""
+        """Return the template's line for a line of the text."""
         index = bisect_right(self.starts, line) - 1
         return self.lines[index] if index >= 0 else line
 
 
 def as_yaml(value: Any) -> str:
-    """A value inside of YAML text: what could bring structure along is refused."""
+    """Return a value as text inside YAML; raise `Forbidden` for a text that could add structure."""
     text = as_text(value)
     if isinstance(value, str) and not isinstance(value, Json) and _UNSAFE.search(text):
         raise Forbidden(
@@ -62,7 +62,7 @@ def as_yaml(value: Any) -> str:
 
 
 def _tojson(value: Any) -> Json:
-    """JSON whose texts stay as they are when the values of the rendered file are rendered in their turn."""
+    """Return JSON whose texts stay unchanged when the values of the rendered file are rendered."""
     return Json(_BRACE.sub("{{ '{' }}", tojson(value)))
 
 
@@ -72,7 +72,7 @@ def _between_marks(value: Any) -> str:
 
 
 def _is_retyped(value: Any) -> bool:
-    """Whether a value is a text that YAML would not read as one."""
+    """Return whether a value is a text that YAML would read as another type."""
     if not isinstance(value, str) or isinstance(value, Json):
         return False
     try:
@@ -82,7 +82,7 @@ def _is_retyped(value: Any) -> bool:
 
 
 def _first_retyped(text: str) -> tuple[str, int] | None:
-    """The first marked text that stands alone as a plain scalar, and its line; None where there is none."""
+    """Return the first marked text that is a whole plain scalar, and its line; None if there is none."""
     if "\ue002" not in text:
         return None
     source, depth = event_source(text), 0
@@ -96,7 +96,7 @@ def _first_retyped(text: str) -> tuple[str, int] | None:
             ):
                 return found[1], event.start_mark.line + 1  # type: ignore[union-attr]  # every event has one
     except yaml.YAMLError:
-        pass  # whoever reads the file says so
+        pass  # reported when the file is parsed
     return None
 
 
@@ -132,7 +132,7 @@ def _mark(stream: Iterable[Token]) -> Iterator[Token]:
 
 
 def _check_quotes(tree: nodes.Template) -> None:
-    """`"{{ … | tojson }}"` closes the quotes that it stands in: what follows would be structure."""
+    """Raise for `"{{ … | tojson }}"`: JSON's own quotes end the surrounding ones, and the rest would be structure."""
     for output in tree.find_all(nodes.Output):
         before: nodes.Node | None = None
         for node in output.nodes:
@@ -148,7 +148,7 @@ def _check_quotes(tree: nodes.Template) -> None:
 
 
 class FileTemplate:
-    """One `*.yaml.j2`, parsed; `needs` are the variables that it uses."""
+    """One parsed `*.yaml.j2`; `needs` are the variables that it uses."""
 
     def __init__(self, files: Files, globals: Mapping[str, Any], name: str, progress: WorkProgress) -> None:
         self.name = name
@@ -162,7 +162,7 @@ class FileTemplate:
         self._optional = optional_names(tree)
 
     def render(self, names: Mapping[str, Any]) -> RenderedFile:
-        """The text with these names; raises `TemplateFault`."""
+        """Return the rendered text with these names; raise `TemplateFault`."""
         with self._progress.template():
             text = self._render(_FileSandbox, names)
         try:
@@ -179,7 +179,7 @@ class FileTemplate:
         return file
 
     def _check_types(self, file: RenderedFile, names: Mapping[str, Any]) -> None:
-        """Raise `TemplateFault` where a text of a variable would be read as a value of another type."""
+        """Raise `TemplateFault` where a variable's text would be read as a value of another type."""
         with self._progress.template():
             retyped = _first_retyped(self._render(_FileSandbox, names, _between_marks))
         if retyped is not None:
@@ -206,7 +206,7 @@ class FileTemplate:
 
 
 def _lines(marked: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The lines of a rendered text that bear a mark, and the lines of the template that the marks name."""
+    """Return the lines of a rendered text that have a mark, and the template's lines in the marks."""
     found = [
         (number, int(mark[1]))
         for number, line in enumerate(marked.split("\n"), start=1)

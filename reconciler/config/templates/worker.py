@@ -1,10 +1,10 @@
-"""Runs work in a child process with a deadline and a memory limit: one request, one reply that comes in parts.
+"""Run work in a child process with a deadline and a memory limit: one request, one reply in several parts.
 
 Time, memory and the size of the result are bounded from outside; the child has no environment, no open files, no
-terminal, and can write none. What comes back is plain data and the few classes that it is asked for: nothing that
-a child could send makes this process run anything. Nothing here knows what a template is.
+terminal, and cannot write files. Its results are plain data and a few given classes: nothing that a child could send
+makes this process run code. Templates are not known here.
 
-Where a system cannot fork, the work is done here, with the bounds that the sandbox itself has.
+On a system without fork the work is done in this process, with the bounds that the sandbox itself has.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _POLL_SECONDS = 0.25
 class WorkerLimits:
     """Bounds on rendering; set by the user who runs the command, never by the files.
 
-    Seconds are real time. An item is an agent. What a data file needs to be read is added. A template that takes
-    longer than `template_seconds` is interrupted, so that its place is known; when that does not help, the whole
-    work is ended after `silence_seconds`.
+    Seconds are real time. An item is an agent. The time to read data files is added. A template that takes longer than
+    `template_seconds` is interrupted, so that its place is known; if that does not help, the whole work is ended after
+    `silence_seconds`.
     """
 
     template_seconds: float = 3.0
@@ -54,7 +54,7 @@ class WorkerLimits:
 
 
 class Ended(ProblemError):
-    """The work was ended, or ended itself, while it was at `number`; the problem has no place yet."""
+    """The work was ended, or ended itself, at item `number`; the problem has no place yet."""
 
     def __init__(self, rule: str, summary: str, help: str, number: int) -> None:
         super().__init__(Problem(rule, summary, help=help))
@@ -62,7 +62,7 @@ class Ended(ProblemError):
 
 
 class Worker:
-    """Does work in a child. `parts` are the classes of which the results may be made, plain data apart."""
+    """Does work in a child process. `parts` are the classes that results may contain, in addition to plain data."""
 
     def __init__(self, limits: WorkerLimits, parts: tuple[type, ...]) -> None:
         self.limits = limits
@@ -70,13 +70,13 @@ class Worker:
         self._parts = {(each.__module__, each.__qualname__): each for each in parts}
 
     def run(self, work: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """What the work yields, as it comes; raises `Ended`. A list counts as so many items."""
+        """Yield the results of the work as they come; raise `Ended`. A list counts as its number of items."""
         if not CONFINES:
             yield from work()
             return
         with mmap.mmap(-1, SHARED_SIZE) as memory:
             self.progress.share(memory)
-            before = self.progress.told  # the child may be faster than we are: its first word counts
+            before = self.progress.told  # before the fork: the child may report at once
             answers = _Answers(*self._forked(work), self.progress, before, self.limits)
             try:
                 for data in answers:
@@ -87,13 +87,13 @@ class Worker:
                 answers.close()
 
     def _forked(self, work: Callable[[], Iterator[Any]]) -> tuple[int, int]:
-        """A child that does the work, and the end of a pipe from which to read what it sends."""
+        """Start a child that does the work; return its id, and the end of the pipe for its results."""
         reading, writing = os.pipe()
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # the parent process may have closed it
                 stream.flush()
         with warnings.catch_warnings():
-            # Threads of others do not come along, and the child touches nothing that they could hold.
+            # Other threads do not exist in the child, and it uses nothing that they could have locked.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
@@ -117,7 +117,7 @@ class _Plain(pickle.Unpickler):
 
 
 class _Answers:
-    """What a child sends, and the watch over it."""
+    """The messages of a child, and the check of its limits."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class _Answers:
         return bytes(taken)
 
     def _wait(self) -> None:
-        """Until there is something to read; the time that we take ourselves does not count."""
+        """Wait until there is something to read; raise `Ended` if it takes too long. Our own time is not counted."""
         limits = self._limits
         while True:
             started = time.monotonic()
@@ -191,7 +191,7 @@ class _Answers:
                 raise self._overdue(f"{self.items:,} agents in {most:.0f} s are too few")
 
     def _interrupt(self) -> None:
-        """Ask the template that runs to end; repeated until something else is heard."""
+        """Ask the running template to end; repeated until the child makes progress."""
         self._progress.ask_to_end(self._heard[0])
         with suppress(ProcessLookupError):  # other code of this process reaped the child
             os.kill(self._child, signal.SIGALRM)
@@ -229,7 +229,7 @@ class _Answers:
         child, self._child = self._child, 0
         try:
             return os.waitpid(child, 0)[1] if child else 0
-        except ChildProcessError:  # the same
+        except ChildProcessError:  # other code of this process reaped the child
             return 0
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""YAML text read into plain trees with the place of everything in it."""
+"""Read YAML text into plain trees with the place of everything in it."""

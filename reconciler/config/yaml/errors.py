@@ -1,4 +1,4 @@
-"""The problems of a YAML text beside its syntax: one function for each message."""
+"""The problems of a YAML text other than syntax errors: one function for each message."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ Place = tuple[int, int]
 
 
 def in_text(at: Place) -> Span:
-    """A line and column from 0 as a place in a text whose file the reader does not know."""
+    """Return a line and column from 0 as a place in a text whose file is not known here."""
     line, column = at
     return Span("", line + 1, column + 1)
 
 
 def bad_number(at: Place, summary: str) -> Problem:
-    """A number out of range."""
+    """Return the problem of a number that is out of range."""
     return Problem("yaml-number", summary, in_text(at), help="quote it if it is a text")
 
 
 def control_character(at: Place, text: str) -> Problem:
-    """A character that came in by an escape and does not show."""
+    """Return the problem of a control character that an escape stands for."""
     found = CONTROL.search(text)
     code = ord(found[0]) if found else 0
     return Problem(
@@ -33,7 +33,7 @@ def control_character(at: Place, text: str) -> Problem:
 
 
 def bad_tag(at: Place, tag: str) -> Problem:
-    """A tag that is not one of the core."""
+    """Return the problem of a tag that is not a core tag."""
     return Problem(
         "yaml-tag",
         f"the tag {_shown(tag)} is not allowed",
@@ -44,7 +44,7 @@ def bad_tag(at: Place, tag: str) -> Problem:
 
 
 def broken_tag(at: Place, tag: str, text: str) -> Problem:
-    """A core tag whose type the text does not have."""
+    """Return the problem of a core tag whose type the text does not have."""
     return Problem(
         "yaml-tag",
         f'"{text[:60]}" is not what the tag {_shown(tag)} promises',
@@ -54,13 +54,13 @@ def broken_tag(at: Place, tag: str, text: str) -> Problem:
 
 
 def bad_key(at: Place, text: str) -> Problem:
-    """A number, a switch or nothing where a key is due."""
+    """Return the problem of a key that is a number, a boolean or null."""
     help = f'quote it: "{text}"' if text else "give the key a name"
     return Problem("yaml-key", f"the key {text[:60] or 'null'} is not a text", in_text(at), help=help)
 
 
 def container_key(at: Place) -> Problem:
-    """A list, a mapping or an alias where a key is due."""
+    """Return the problem of a list, a mapping or an alias in place of a key."""
     return Problem(
         "yaml-key",
         "a key must be a text, not a list, a mapping or an alias",
@@ -70,7 +70,7 @@ def container_key(at: Place) -> Problem:
 
 
 def duplicate_key(at: Place, key: str, first: Place) -> Problem:
-    """A key that the mapping has already."""
+    """Return the problem of a key that the mapping has already."""
     return Problem(
         "duplicate-key",
         f'duplicate key "{key}"',
@@ -82,14 +82,14 @@ def duplicate_key(at: Place, key: str, first: Place) -> Problem:
 
 
 def second_merge(at: Place) -> Problem:
-    """A second `<<` in one mapping."""
+    """Return the problem of a second `<<` in one mapping."""
     return Problem(
         "duplicate-key", 'duplicate key "<<"', in_text(at), help="merge several mappings as <<: [*one, *two]"
     )
 
 
 def ambiguous_merge(at: Place, key: str) -> Problem:
-    """A key that two merged mappings give."""
+    """Return the problem of a key that two merged mappings give."""
     return Problem(
         "duplicate-key",
         f'duplicate key "{key}": two of the merged mappings give it',
@@ -99,7 +99,7 @@ def ambiguous_merge(at: Place, key: str) -> Problem:
 
 
 def bad_merge(at: Place) -> Problem:
-    """A `<<` over something else than mappings."""
+    """Return the problem of a `<<` over something else than mappings."""
     return Problem(
         "yaml-merge",
         "<< can merge only mappings",
@@ -109,7 +109,7 @@ def bad_merge(at: Place) -> Problem:
 
 
 def second_document(at: Place) -> Problem:
-    """More than one document."""
+    """Return the problem of a second document."""
     return Problem(
         "yaml-documents",
         "a second YAML document begins here",
@@ -120,7 +120,7 @@ def second_document(at: Place) -> Problem:
 
 
 def unquoted_template(at: Place, opening: str = "{{") -> Problem:
-    """Braces that YAML takes for its own."""
+    """Return the problem of a template without quotes, whose braces have a meaning in YAML."""
     closing = {"{{": "}}", "{%": "%}"}[opening]
     help = f'write "{opening} … {closing}", with the quotes'
     if opening == "{%":
@@ -135,14 +135,14 @@ def unquoted_template(at: Place, opening: str = "{{") -> Problem:
 
 
 def too_deep(at: Place, depth: int) -> Problem:
-    """More levels of nesting than the limit."""
+    """Return the problem of more levels of nesting than the limit."""
     return Problem(
         "yaml-depth", f"nested more than {depth} levels deep", in_text(at), help="flatten the structure"
     )
 
 
 def too_large(at: Place, nodes: int) -> Problem:
-    """More values than a file may hold."""
+    """Return the problem of more values than a file may hold."""
     return Problem(
         "yaml-size",
         f"the file holds more than {nodes:,} values",
@@ -152,7 +152,7 @@ def too_large(at: Place, nodes: int) -> Problem:
 
 
 def recursive_alias(at: Place, name: str) -> Problem:
-    """An alias inside of what it names."""
+    """Return the problem of an alias inside the value that it names."""
     return Problem(
         "yaml-alias",
         f"the alias *{name} stands inside of what it names",
@@ -162,14 +162,14 @@ def recursive_alias(at: Place, name: str) -> Problem:
 
 
 def unknown_alias(at: Place, name: str) -> Problem:
-    """An alias of nothing."""
+    """Return the problem of an alias without an anchor."""
     return Problem(
         "yaml-alias", f"no anchor &{name} before this alias", in_text(at), help=f"define &{name} above"
     )
 
 
 def expansion(at: Place, expanded: int, written: int) -> Problem:
-    """Aliases that expand to far more than the file holds."""
+    """Return the problem of aliases that expand to far more than the file holds."""
     return Problem(
         "yaml-expansion",
         "the aliases of this file expand to far more than the file itself",

@@ -1,4 +1,4 @@
-"""Where the events of a YAML text come from: libyaml, or PyYAML's own parser where it is missing."""
+"""The source of a YAML text's events: libyaml, or PyYAML's own parser where that is missing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import yaml.cyaml
 
 
 class EventSource(Protocol):
-    """Gives one event after the other; raises `yaml.YAMLError`."""
+    """Returns one event after the other; raises `yaml.YAMLError`."""
 
     def get_event(self) -> Any: ...
 
 
 class _PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
-    """The same events without libyaml, twenty times slower."""
+    """PyYAML's own parser, with the same events, twenty times slower than libyaml."""
 
     def __init__(self, text: str) -> None:
         yaml.reader.Reader.__init__(self, text)
@@ -24,7 +24,7 @@ class _PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
 
 
 def event_source(text: str) -> EventSource:
-    """The events of a text."""
+    """Return the event source of a text."""
     if yaml.__with_libyaml__:
         fast: EventSource = yaml.cyaml.CParser(text)  # type: ignore[attr-defined]  # missing in the stubs
         return fast

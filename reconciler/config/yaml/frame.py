@@ -6,11 +6,11 @@ from typing import Any, Final
 
 NO_KEY: Final = object()  # a mapping waits for a key, or this is a list
 MERGE: Final = object()  # the key was `<<`
-DROP: Final = object()  # the key was written before: its value is read and let go
+DROP: Final = object()  # the key is a duplicate: its value is read and dropped
 
 
 class Frame:
-    """One container being read."""
+    """One container that is being read."""
 
     __slots__ = ("anchor", "into", "key", "key_mark", "left_open", "marks", "merges", "size", "takes_keys")
 
@@ -27,5 +27,5 @@ class Frame:
 
     @property
     def state(self) -> tuple[Any, list[int], bool, Any, int]:
-        """What a loop over scalars keeps at hand."""
+        """The fields that the loop over scalars keeps in local variables."""
         return self.into, self.marks, self.takes_keys, self.key, self.key_mark

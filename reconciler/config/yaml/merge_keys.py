@@ -1,4 +1,4 @@
-"""`<<`: the keys of other mappings, taken over where a mapping does not write them itself."""
+"""The key `<<`: add the keys of other mappings that a mapping does not write itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Merges:
         self._anchored: dict[int, int] = {}
 
     def anchor(self, container: object) -> None:
-        """The container that was completed last has an anchor, so that it may be merged later."""
+        """Note that the container completed last has an anchor, so that it may be merged later."""
         self._anchored[id(container)] = self._parsed.offsets[-1]
 
     def remember(self, frame: Frame, value: Any, at: int) -> None:
-        """What `<<` names, kept until the mapping is complete: written keys win over merged ones."""
+        """Keep the mappings that `<<` names until their mapping is complete, since written keys win."""
         assert frame.merges is not None
         for source in value if isinstance(value, list) else [value]:
             if isinstance(source, dict):
@@ -30,7 +30,7 @@ class Merges:
                 self._parsed.problems.append(errors.bad_merge(unpack(at)))
 
     def apply(self, frame: Frame) -> None:
-        """The mapping is complete: take the keys over."""
+        """Add the merged keys to a mapping that is complete."""
         assert frame.merges is not None
         written, merged = set(frame.into), set[str]()
         for source, at in frame.merges:
@@ -48,7 +48,7 @@ class Merges:
                 frame.left_open = True
 
     def _offset(self, container: object) -> int:
-        """Where the marks of a merged mapping begin: it has an anchor, or was written right here."""
+        """Return where the marks of a merged mapping begin: it has an anchor, or was written in place."""
         known = self._anchored.get(id(container))
         if known is not None:
             return known

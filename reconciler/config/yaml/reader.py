@@ -1,9 +1,9 @@
-"""YAML text -> a plain tree and the place of everything in it, built on the parser's event stream.
+"""Read YAML text into a plain tree with the place of everything in it, from the parser's event stream.
 
-Ours and not a library's loader because a fleet needs YAML 1.2's few types (`no`, `0123` and dates stay text),
-refusal of duplicate keys, positions, and bounds that hold *before* a tree exists: depth, nodes and alias
-expansion are counted on the events. Trees are exact dicts and lists; positions are kept beside them, by identity.
-Every problem is collected with its place; only a syntax error ends a file early.
+This is not a library's loader because a fleet needs YAML 1.2's few types (`no`, `0123` and dates stay text), refusal of
+duplicate keys, positions, and bounds that hold *before* a tree exists: depth, nodes and alias expansion are counted on
+the events. Trees are exact dicts and lists; positions are kept separately, by identity. Every problem is collected
+with its place; only a syntax error ends a file early.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
     f"{errors.CORE_TAG}null": (type(None),),
 }
 _CONTAINER_TAGS = (f"{errors.CORE_TAG}map", f"{errors.CORE_TAG}seq")
-# An expansion that is this much larger than the file itself is a bomb, whatever the file says.
+# An expansion that is larger than the file by this factor is refused as a bomb.
 _EXPANSION_FLOOR = 10_000
 _EXPANSION_RATIO = 100
 
@@ -40,7 +40,7 @@ _LEFT_OPEN: frozenset[type] = frozenset({OpenMap, OpenList, Templated})
 
 
 def parse_yaml(text: str, *, limits: YamlLimits | None = None, inert: bool = False) -> Parsed:
-    """The tree of one YAML document. `inert` data is never rendered: templates in it are text, null is a value."""
+    """Return the tree of a YAML document. `inert` data is never rendered: its templates are text, its nulls values."""
     builder = _Builder(limits or YamlLimits(), inert)
     try:
         builder.run(event_source(text))
@@ -55,11 +55,11 @@ def parse_yaml(text: str, *, limits: YamlLimits | None = None, inert: bool = Fal
 
 
 class _TooMuch(Exception):
-    """A bound was passed: nothing more of this file is read."""
+    """A bound was exceeded: nothing more of this file is read."""
 
 
 class _Builder:
-    """Takes events and gives a tree; `self.frame` is the innermost container."""
+    """Builds a tree from events; `self.frame` is the innermost container."""
 
     def __init__(self, limits: YamlLimits, inert: bool) -> None:
         self.limits = limits
@@ -85,16 +85,16 @@ class _Builder:
 
     @property
     def levels_left(self) -> int:
-        """How many more containers would be one too many."""
+        """The number of further containers that would exceed the depth."""
         return self.limits.depth + 2 - len(self.stack)
 
     def run(self, source: EventSource) -> None:  # noqa: PLR0915  # see below
-        """Read all events; the tree is in `parsed` afterwards.
+        """Read all events into `parsed`.
 
-        Long because it is the hottest loop of a load: scalars, nine events of ten, are read without a call.
+        It is long because it is the hottest loop of a load: scalars, nine events of ten, are read without a call.
         """
         get, handlers, inert = source.get_event, self.handlers, self.inert
-        names: dict[str, str] = {}  # each key once: most mappings have the same
+        names: dict[str, str] = {}  # each key is kept once, since most mappings have the same keys
         frame = self.frame
         into, marks, takes_keys, key, key_mark = frame.state
         while True:
@@ -152,7 +152,7 @@ class _Builder:
         self.parsed.root = roots[0] if roots else None
 
     def put(self, frame: Frame, value: Any, at: int) -> None:
-        """A value is complete: into its container."""
+        """Put a complete value into its container."""
         key = frame.key
         if not frame.takes_keys:
             frame.into.append(value)
@@ -174,7 +174,7 @@ class _Builder:
             return None
 
     def odd_scalar(self, event: Any, text: str, at: int) -> Any:
-        """A scalar with an explicit tag (only the core types), an anchor, or characters that do not show."""
+        """Return the value of a scalar with a tag (only core tags), an anchor, or characters that are not printable."""
         if CONTROL.search(text):
             self.problems.append(errors.control_character(unpack(at), text))
         value: Any = text
@@ -191,7 +191,7 @@ class _Builder:
         return value
 
     def odd_key(self, event: Any, text: str, at: int) -> object:
-        """A key that needs a second look: `<<`, one that was written before, one that is not a text."""
+        """Return a key that needs checks: `<<`, a duplicate, or one that is not a text."""
         frame = self.frame
         if event.implicit[0] and text == "<<":
             if frame.merges is None:
@@ -219,7 +219,7 @@ class _Builder:
             self.stop(errors.second_document(unpack(_mark(event))))
 
     def open(self, event: Any) -> None:
-        """A container begins."""
+        """Begin a container."""
         mark, frame = event.start_mark, self.frame
         at = mark.line << COLUMN_BITS | mark.column
         into: Any = {} if event.__class__ is events.MappingStartEvent else []
@@ -241,7 +241,7 @@ class _Builder:
         self.stack.append(self.frame)
 
     def close(self, event: Any) -> None:
-        """A container is complete: count it, and put it where it belongs."""
+        """Complete a container: count it, and put it into the container around it."""
         child = self.stack.pop()
         frame = self.frame = self.stack[-1]
         value = child.into
@@ -266,7 +266,7 @@ class _Builder:
         self.put(frame, value, child.marks[0])
 
     def alias(self, event: Any) -> None:
-        """An alias shares what its anchor named; what it would expand to is counted against a budget."""
+        """Put the value of an alias's anchor into the container, shared; its expanded size counts against a budget."""
         at = _mark(event)
         frame = self.frame
         if frame.takes_keys and frame.key is NO_KEY:

@@ -1,4 +1,4 @@
-"""What a scalar means: YAML 1.2's core types, whether a text is a template, and which characters are refused.
+"""The values of scalars: YAML 1.2's core types, whether a text is a template, and which characters are refused.
 
 Numbers without a leading zero, `true`, `false` and `null` have a type; everything else is text.
 """
@@ -19,24 +19,24 @@ _INVISIBLE = ("Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 class Templated(str):
-    """A text that Jinja has to look at."""
+    """A text that contains a Jinja template."""
 
     __slots__ = ()
 
 
 def is_template(text: str) -> bool:
-    """Whether Jinja would see anything but text here."""
+    """Return whether Jinja would find a template in a text."""
     return "{" in text and ("{{" in text or "{%" in text or "{#" in text)
 
 
 def scalar(text: str) -> str | int | float | bool | None:
-    """A plain scalar as we read it; ValueError for a number that no service could take."""
+    """Return the value of a plain scalar; raise ValueError for a number that no service could take."""
     value: str | int | float | bool | None = WORDS.get(text, text)
     return number(text) if value is text and text[0] in DIGITS else value
 
 
 def number(text: str) -> str | int | float:
-    """A number without a leading zero, or the text itself; ValueError when it is out of range."""
+    """Return a number without a leading zero, or the text itself; raise ValueError when it is out of range."""
     match = NUMBER.fullmatch(text)
     if match is None:
         return text
@@ -51,7 +51,7 @@ def number(text: str) -> str | int | float:
 
 
 def unsafe_name(text: str) -> str | None:
-    """What makes a text unfit for a name, an id or a URL: what a reviewer could not see, or could not tell apart."""
+    """Return what makes a text unfit for a name, an id or a URL (invisible or ambiguous characters), or None."""
     if text.isascii() and text.isprintable():
         return None
     for character in text:

@@ -1,4 +1,4 @@
-"""The YAML parser's complaints, translated: what is wrong, where, and what to write instead."""
+"""Translate the YAML parser's errors: what is wrong, where, and what to write instead."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ _TRANSLATIONS: tuple[tuple[str, str, str], ...] = (
     ("duplicate anchor", "this anchor exists already", "give it another name"),
     ("undefined tag handle", "this tag is not allowed", "leave the tag out"),
 )
-# libyaml's own bound, 1,000 levels since 0.2.6. It looks a thousand characters ahead for a colon, and so may come to it
-# before it has told us of the fiftieth.
+# libyaml's own bound, 1,000 levels since 0.2.6. It reads a thousand characters ahead for a colon, and so may reach it
+# before it has given us the event of the fiftieth level.
 _TOO_DEEP = "exceeded max"
 _OPENING = "[{"
-# What looks like one value inside of brackets.
+# What looks like one value inside brackets.
 _TOKEN = re.compile(r"[^\s,\]}]+")
 _OTHER_QUOTE = {
     '"': "use '…' outside, or inside, as in \"{{ hotel.open == 'true' }}\"",
@@ -82,7 +82,7 @@ _OTHER_QUOTE = {
 
 
 def explain_syntax(error: yaml.YAMLError, text: str) -> Problem:
-    """A parser's exception as a problem with a place; the words of the parser are kept as the reason."""
+    """Return a parser's exception as a problem with a place; the parser's message is kept as the reason."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return _unreadable(error, text)
@@ -113,10 +113,9 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> Problem:
 def deep_place(
     error: yaml.YAMLError, text: str, innermost: tuple[int, int], levels: int
 ) -> tuple[int, int] | None:
-    """Where a text opens the last of so many `levels` in its `innermost` container, if its depth is what the parser
-    complains of; else None.
+    """Return where a text opens the last of `levels` containers inside its `innermost` one, for an error about depth.
 
-    All that it has looked ahead at stands in one line.
+    None for any other error. All that the parser has read ahead is in one line.
     """
     mark = getattr(error, "problem_mark", None)
     if mark is None or _TOO_DEEP not in str(getattr(error, "problem", "")):
@@ -127,7 +126,7 @@ def deep_place(
 
 
 def _special(source: str, line: int, column: int, problem: str) -> Problem | None:
-    """Mistakes that have a better name than the parser's: an unquoted template, a tab, a star, a quote inside."""
+    """Return a better problem for common mistakes: an unquoted template, a tab, a star, a quote inside a text."""
     at = source[column : column + 1]
     before = source[:column]
     if at == "%" and before.endswith("{"):
@@ -167,7 +166,7 @@ def _special(source: str, line: int, column: int, problem: str) -> Problem | Non
 
 
 def _unreadable(error: Any, text: str) -> Problem:
-    """What the parser's reader refuses, by its offset."""
+    """Return the problem for a character that the parser refuses, found by its offset."""
     offset = getattr(error, "position", None) or 0
     before = (
         text.encode("utf-8", "surrogatepass")[:offset].decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""A parsed YAML document: a tree of exact dicts and lists, and beside it, by identity, the place of everything."""
+"""A parsed YAML document: a tree of exact dicts and lists, and the places of everything, by identity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OpenList(list[Any]):
 
 @dataclass(frozen=True, slots=True)
 class YamlLimits:
-    """Bounds on one file."""
+    """The bounds on one file."""
 
     depth: int = 50
     nodes: int = 20_000_000
@@ -35,11 +35,11 @@ class YamlLimits:
 
 @dataclass(slots=True)
 class Parsed:
-    """The tree of one text, the places of everything in it, and what is wrong with it.
+    """The tree of one text, the places of everything in it, and its problems.
 
-    `places` are the marks of all containers, one after the other: of a mapping its beginning, then key and value
-    in turn; of a list its beginning, then its items. `containers` are the containers by identity, and `offsets`
-    where the marks of each begin. Arrays, because there are millions; an index of them is made when first asked.
+    `places` are the marks of all containers, one after the other: of a mapping its beginning, then key and value in
+    turn; of a list its beginning, then its items. `containers` are the containers by identity, and `offsets` where the
+    marks of each begin. They are arrays because there are millions; an index of them is made at the first query.
     """
 
     root: Any = None
@@ -55,18 +55,18 @@ class Parsed:
         return self._index[id(container)]
 
     def start(self, container: object) -> tuple[int, int]:
-        """Where a container begins: line and column from 0."""
+        """Return where a container begins: line and column from 0."""
         return unpack(self.places[self._offset(container)])
 
     def place(self, container: Any, key: str | int) -> tuple[int, int]:
-        """Where the value under `key` begins."""
+        """Return where the value under `key` begins."""
         offset = self._offset(container)
         if isinstance(container, dict):
             return unpack(self.places[offset + 2 + 2 * list(container).index(str(key))])
         return unpack(self.places[offset + 1 + int(key)])
 
     def key_place(self, container: Any, key: str | int) -> tuple[int, int]:
-        """Where the key itself stands; for a list, the item."""
+        """Return the place of the key itself; for a list, of the item."""
         if isinstance(container, dict):
             offset = self._offset(container)
             return unpack(self.places[offset + 1 + 2 * list(container).index(str(key))])
@@ -74,5 +74,5 @@ class Parsed:
 
 
 def unpack(mark: int) -> tuple[int, int]:
-    """Line and column of a packed place."""
+    """Return the line and column of a packed place."""
     return mark >> COLUMN_BITS, mark & _COLUMN_MASK

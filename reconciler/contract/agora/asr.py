@@ -45,7 +45,7 @@ _COMMON: Fields = {
 }
 
 
-# Where `params` takes a language, that of the slot may stand in for it: the reference lets params go first.
+# Where `params` takes a language, the slot's language may be given instead; by the reference, that of params wins.
 ASR = slot(
     "asr",
     "Speech recognition.",

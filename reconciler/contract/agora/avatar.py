@@ -192,9 +192,9 @@ AVATAR = slot(
 
 # A token lives for at most 24 h, and that of an avatar cannot be renewed (v2 API reference: update).
 TOKEN_LIFE: Final = 24 * 3600.0
-# Vendors that take speech at one sample rate only, in Hz: their pages, and the SDK refuses another one.
+# Vendors that accept only one sample rate of speech, in Hz, by their pages; the SDK refuses any other.
 SAMPLE_RATES: Final[Mapping[str, int]] = {"akool": 16000, "heygen": 24000, "liveavatar": 24000}
-# Where the vendors of tts write the sample rate; that of OpenAI's voices is fixed (its page).
+# Where the vendors of tts have the sample rate; that of OpenAI's voices is fixed (its page).
 RATE_PATHS: Final[tuple[Path, ...]] = (
     ("params", "sample_rate"),
     ("params", "audio_setting", "sample_rate"),
@@ -205,12 +205,12 @@ FIXED_RATES: Final[Mapping[str, int]] = {"openai": 24000}
 
 UID_PATH: Final[Path] = ("avatar", "params", "agora_uid")
 TOKEN_PATH: Final[Path] = ("avatar", "params", "agora_token")
-# The age at which the last agent of a spread has to be rotated, so that an hourly run is in time.
+# The age by which the last agent of a spread must be rotated, so that an hourly run is early enough.
 LATEST_ROTATION: Final = TOKEN_LIFE - 3600.0
 
 
 def avatar_params(properties: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The `params` of an agent's avatar; empty without an avatar, and for one that is switched off."""
+    """Return the `params` of an agent's avatar; empty without an avatar, and for one that is switched off."""
     avatar = properties.get("avatar")
     if not isinstance(avatar, Mapping) or avatar.get("enable") is False:
         return {}
@@ -219,7 +219,7 @@ def avatar_params(properties: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def avatar_uid(properties: Mapping[str, Any]) -> str | None:
-    """The uid at which an agent's avatar enters the channel as a user of its own; None where it has none."""
+    """Return the uid with which an agent's avatar joins the channel as a separate user, or None."""
     uid = avatar_params(properties).get("agora_uid")
     return uid if isinstance(uid, str) and uid else None
 
@@ -227,7 +227,7 @@ def avatar_uid(properties: Mapping[str, Any]) -> str | None:
 def session_params(
     properties: Mapping[str, Any], app_id: str, channel: str, token: T
 ) -> Mapping[str, T | str]:
-    """What the join adds to an avatar's params where the files leave it out, as the SDK's session does."""
+    """Return what the join adds to an avatar's params where the files leave it out, as the SDK's session does."""
     params = avatar_params(properties)
     added: dict[str, T | str] = {"agora_token": token}
     if properties["avatar"].get("vendor") == "generic":

@@ -1,4 +1,4 @@
-"""Old keys and values of the service, with what took their place, and texts that it fills in itself."""
+"""Old keys and values of the service with their replacements, and texts that the service itself fills in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from reconciler.contract.kinds import Path
 
-# Texts in which the service puts its own {{variables}}: these paths, and whatever lies below them.
+# Texts in which the service fills in its own {{variables}}: these paths, and all below them.
 RUNTIME_TEMPLATE_PATHS: Final[frozenset[Path]] = frozenset(
     [
         ("llm", "system_messages", "*", "content"),
@@ -22,7 +22,7 @@ TOOL_TEMPLATE_PATHS: Final[frozenset[Path]] = frozenset(
     (slot, "tools", "*", "server", key) for slot in ("llm", "mllm") for key in ("url", "headers", "body")
 )
 
-# Documented as old: what to write instead.
+# Documented as deprecated, each with its replacement.
 DEPRECATED_PATHS: Final[Mapping[Path, str]] = MappingProxyType(
     {
         ("advanced_features", "enable_mllm"): "mllm.enable",
@@ -52,7 +52,7 @@ DEPRECATED_VALUES: Final[Mapping[tuple[Path, str], str]] = MappingProxyType(
         (("avatar", "vendor"), "heygen"): "liveavatar",
     }
 )
-# No longer part of the service, so unknown keys to the shape: what took their place, or nothing.
+# Removed from the service, so unknown to its shape, each with its replacement.
 REMOVED_PATHS: Final[Mapping[Path, str]] = MappingProxyType(
     {
         ("silence_timeout",): "parameters.silence_config.timeout_ms",
@@ -63,7 +63,7 @@ REMOVED_PATHS: Final[Mapping[Path, str]] = MappingProxyType(
     }
 )
 
-# Keys that the schema does not have and examples write, each with what the schema calls it.
+# Keys in examples that the schema does not have, each with the schema's key.
 DISPUTED_KEYS: Final[Mapping[Path, str]] = MappingProxyType(
     {
         ("filler_words", "trigger", "config"): "fixed_time_config",
@@ -73,7 +73,7 @@ DISPUTED_KEYS: Final[Mapping[Path, str]] = MappingProxyType(
 
 
 def is_template(path: Path, patterns: frozenset[Path] = RUNTIME_TEMPLATE_PATHS) -> bool:
-    """Whether a text at `path` may hold the service's {{variables}}: a pattern matches it or lies above."""
+    """Return whether a text at `path` may hold the service's {{variables}}: a pattern matches it or lies above."""
     return any(
         len(path) >= len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=False))
         for pattern in patterns

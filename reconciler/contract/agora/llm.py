@@ -45,7 +45,7 @@ _VENDORS = (
     row("deepseek", "url", where="cn"),
     row("tencent", "url", where="cn"),
 )
-# Styles other than OpenAI's go to one maker, whatever `vendor` says.
+# Each style other than OpenAI's belongs to one maker, also if `vendor` names another.
 _MAKERS = (
     row("gemini", "url", host="generativelanguage.googleapis.com"),
     row("anthropic", "url", host="api.anthropic.com"),
@@ -157,7 +157,7 @@ _COMMON: Fields = {
 }
 
 _OPENAI: Fields = {
-    # Every style lands here when it is unknown, so this one names all of them; an editor is told only its own.
+    # An unknown style is checked by this variant, so it names all of them; an editor shows only the others' own.
     "style": words("Protocol of the model; default `openai`.", *_STYLES, const="openai"),
     "headers": _HEADERS,
     "params": settings(
@@ -252,7 +252,7 @@ _BEDROCK: Fields = {
 
 
 def _by_style(part: Any) -> str | None:
-    """The style's tag; an unknown vendor is its own tag, so that it reads as one in the error."""
+    """Return the tag of the style; an unknown vendor is its own tag, so that the error names it."""
     if not isinstance(part, dict):
         return f"style {_DEFAULT}"
     name = part.get("vendor", _DEFAULT)

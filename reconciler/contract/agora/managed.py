@@ -1,4 +1,4 @@
-"""What Agora supplies by itself: presets, managed credentials, and the defaults of mainland China."""
+"""What Agora itself supplies: presets, managed credentials, and the defaults of mainland China."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-# The old way to managed credentials: a preset's slot and vendor.
+# Presets, an older way to managed credentials, each with its slot and vendor.
 PRESETS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "deepgram_nova_2": ("asr", "deepgram"),
@@ -25,10 +25,10 @@ PRESETS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ManagedOffer:
-    """What Agora pays for at one vendor (v2 API reference, managed mode: a complete list), and where it is reached.
+    """The models of one vendor that Agora pays for (v2 API reference, managed mode: a complete list), and its URL.
 
-    `at` is the path of the address below the slot: it is not supplied. `needs_address` where the live service refuses a
-    body without it.
+    `at` is the path of the URL below the slot: it is not supplied. `needs_address` if the live service refuses a body
+    without it.
     """
 
     models: tuple[str, ...]
@@ -59,10 +59,10 @@ MANAGED: Final[Mapping[tuple[str, str], ManagedOffer]] = MappingProxyType(
         ),
     }
 )
-# Vendors that the list above has not and the SDK's builders have.
+# Vendors that only the SDK's builders offer in managed mode.
 MANAGED_BY_SDK_ONLY: Final = frozenset({("tts", "rime")})
 
-# Last keys of what is not demanded in managed mode: the credential, and what the offers above speak of.
+# Last keys of what is not required in managed mode: the credential, and what an offer decides.
 MANAGED_SUPPLIES: Final = frozenset(
     [
         "key",

@@ -284,7 +284,7 @@ PROPERTIES = group(
                     ),
                 ),
                 "opt_out": switch("Keep nothing of the session at Agora. Default false."),
-                # In no reference, and in a quarter of the bodies that people publish.
+                # In no reference, but in a quarter of the bodies that users publish.
                 "transcript": free("How transcripts are sent; not documented."),
                 "enable_dump": switch("Keep the audio for Agora's support; not documented."),
                 "output_audio_codec": text("Codec of the agent's speech, such as `OPUSFB`; not documented."),

@@ -1,4 +1,4 @@
-"""What an update can change on a running agent (v2 API reference: "update matrix"); each value is replaced as a whole."""
+"""The paths that an update changes on a running agent, each replaced as a whole (v2 API reference: "update matrix")."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Agora's Conversational AI REST API, version 2, as `ports.Provider`.
+"""The provider for Agora's Conversational AI REST API, version 2 (`ports.Provider`).
 
-Sans-I/O: verbs are generators that yield HTTP effects. Facts about the service stand beside the code that
-relies on them, with their source.
+Sans-I/O: verbs are generators that yield HTTP effects. Facts about the service are noted beside the code that relies on
+them, with their source.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a run's calls need of credentials and clocks: tried with one short list for each way to authenticate.
+"""Check the credentials and clocks that a run needs, with one short list for each way to authenticate.
 
-Each way is told apart: a wrong certificate, wrong credentials of the customer beside a token that works, an App ID that
-is not theirs. What the service does not answer says nothing about any of them.
+The results are told apart: a wrong certificate, wrong customer credentials while a token works, an App ID of another
+account. If the service does not answer, nothing is concluded about any of them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from reconciler.providers.agora.clock import REFUSE_BEYOND, WARN_BEYOND
 from reconciler.providers.agora.pressure import Result
 
 _CONSOLE = "in Agora's console"
-# What an answer of the list says besides 401 and 403: nothing of who asks (v2 API reference: "Errors"), but for these.
+# Statuses of the list, besides 401 and 403, that say nothing about the credentials (v2 API reference: "Errors").
 _NO_JUDGEMENT = frozenset({404, 429})
 
 
 def checks(client: AgoraClient) -> Steps[tuple[Problem | Passed, ...]]:
-    """Try the ways that this run has not seen accepted; what else keeps calls from being taken."""
+    """Try the ways to authenticate that this run has not seen accepted; return findings and passed checks."""
     results: dict[Way, Result] = {}
     for way in _given(client):
         if way in client.accepted:
             continue
         results[way] = yield from client.probe(way)
         if errors.is_unauthenticated(results[way]) and abs(client.clock.skew or 0.0) > WARN_BEYOND:
-            # Perhaps for the clock's sake alone, which was not known before: once more, by the service's.
+            # The clock's difference, unknown before, may be the only reason: try again with the service's time.
             results[way] = yield from client.probe(way)
         if not _is_judged(results[way]):
             return (_unanswered(client, results[way]), *_clock(client))
@@ -52,7 +52,7 @@ def _sentence(way: Way) -> str:
 
 
 def _is_judged(result: Result) -> bool:
-    """Whether the answer is the service's own, and says something of who asks."""
+    """Return whether the answer is the service's own, and shows whether the credentials are accepted."""
     if not isinstance(result, HttpReply) or result.status >= 500 or result.status in _NO_JUDGEMENT:
         return False
     return errors.is_unauthenticated(result) or errors.read_error(result.body).is_agora
@@ -74,7 +74,7 @@ def _unanswered(client: AgoraClient, result: Result) -> Problem:
 
 
 def _refused(client: AgoraClient, refused: Mapping[Way, Result], *, is_accepted: bool) -> Iterable[Problem]:
-    """A finding for each way that was refused; one for all of them where it is the App ID that is not theirs."""
+    """Yield a finding for each refused way; one for all of them if the App ID is not theirs."""
     app_id = f"{settings.APP_ID} ({client.settings.app_id})"
     forbidden = [result for result in refused.values() if not _is_unknown(result)]
     if not is_accepted and forbidden:
@@ -89,7 +89,7 @@ def _refused(client: AgoraClient, refused: Mapping[Way, Result], *, is_accepted:
 
 
 def _is_unknown(result: Result) -> bool:
-    """Whether the service does not know who asks; else (403) it does, and they have no right to the App ID."""
+    """Return whether the service did not accept the credentials (401); with 403 they lack the right to the App ID."""
     return isinstance(result, HttpReply) and result.status == errors.UNAUTHORIZED
 
 

@@ -1,6 +1,6 @@
-"""One connection to the service: addresses, credentials, tokens, and calls whose failures are translated.
+"""One connection to the service: URLs, credentials, tokens, and calls whose failures are translated.
 
-Every call of a run passes one `Pressure`, and every reply teaches one `ServiceClock`.
+All calls of a run go through one `Pressure`, and all replies update one `ServiceClock`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from reconciler.secrets import Secret, SecretRef
 
 T = TypeVar("T")
 
-# A token in a header is good for the one call; long enough for clocks that differ as much as we allow.
+# A token in a header is used for one call; its life also covers the largest difference of clocks that is allowed.
 HEADER_TTL = 600
-# Whose token stops an agent that one knows by its id only: the official SDK's own choice (v2 API reference:
-# authentication, "Whether the channel in the header token is checked").
+# The channel and uid in a token for a call on an agent of which only the id is known: those of the official SDK (v2 API
+# reference: authentication, "Whether the channel in the header token is checked").
 _ANY_SEAT = ("stop", "0")
 
 
 class Way(StrEnum):
-    """A way to authenticate, in the words for people, which name the variables that hold its credentials."""
+    """A way to authenticate; the value is its text in messages, which names the variables with its credentials."""
 
     TOKEN = f"a token minted with {settings.APP_CERTIFICATE}"
     CUSTOMER = f"{settings.CUSTOMER_ID} and {settings.CUSTOMER_SECRET}"
 
 
 class AgoraClient:
-    """Requests made, credentials put in, results translated. One per run: it learns as the run goes on."""
+    """Makes requests with credentials and translates results. One per run: it keeps what the replies have shown."""
 
     __slots__ = ("_basic", "_basic_refused", "_known", "_seats", "_settings", "accepted", "clock", "pressure")
 
@@ -58,15 +58,15 @@ class AgoraClient:
 
     @property
     def settings(self) -> AgoraSettings:
-        """Which service, as whom."""
+        """The settings of this connection: host, App ID and credentials."""
         return self._settings
 
     def remember(self, agent_id: str, channel: str, uid: str) -> None:
-        """Where an agent sits: a token for a call on it is minted for just that."""
+        """Note an agent's channel and uid: tokens for calls on it are minted for them."""
         self._seats[agent_id] = (channel, uid)
 
     def agent_path(self, agent_id: str, verb: str = "") -> str:
-        """The path of one agent. Raises `UsageError` for an id that could be anything else in a path."""
+        """Return the path of one agent. Raises `UsageError` for an id that would change the meaning of a path."""
         if not replies.is_agent_id(agent_id):
             raise UsageError(
                 f"{agent_id!r} is not an agent's id", hint="an id has letters, digits, _ and - only"
@@ -83,7 +83,7 @@ class AgoraClient:
         seat: tuple[str, str] | None = None,
         agent_id: str = "",
     ) -> Steps[HttpRequest]:
-        """A request with credentials; `path` below `/v2/projects/{app}/`."""
+        """Return a request with credentials; `path` is below `/v2/projects/{app}/`."""
         known = seat or self._seats.get(agent_id, _ANY_SEAT)
         headers: dict[str, str | Secret] = {"authorization": (yield from self._authorization(known))}
         if body is not None:
@@ -94,22 +94,22 @@ class AgoraClient:
     def mint(
         self, channel: str, uid: str, ttl: float, *, rtm: bool
     ) -> Steps[tuple[Secret | str, float | None]]:
-        """A token for an agent, and when it expires (epoch seconds).
+        """Return a token for an agent, and when it expires (epoch seconds).
 
         A mainland-China project without a certificate has no tokens: an empty one is sent (v2 API reference: join).
-        Raises `SecretUnavailable` without a certificate, and `ServiceError` when the clock is too far off.
+        Raises `SecretUnavailable` without a certificate, and `ServiceError` when the clock differs too much.
         """
         if self._settings.certificate is None and self._settings.is_mainland_china:
             return "", None
-        # uid "0" lets the service choose, so its token has to be good for any (v2 API reference: join). Only files
-        # can ask for that: an address's own uid is never 0.
+        # With uid "0" the service chooses the uid, so the token has to be valid for any (v2 API reference: join). Only
+        # files can ask for that: the default uid of an address is never 0.
         anyone = uid == "0"
         account = "" if anyone else uid
         token, issued_at = yield from self._mint(channel, account, int(ttl), rtm=rtm, any_uid=anyone)
         return token, float(issued_at + int(ttl))
 
     def resolve(self, references: frozenset[SecretRef]) -> Steps[Mapping[SecretRef, Secret]]:
-        """The values of secrets; nothing is asked when there are none."""
+        """Return the values of secrets; without references no source is asked."""
         if not references:
             return {}
         values: Mapping[SecretRef, Secret] = yield Resolve(references)
@@ -117,16 +117,16 @@ class AgoraClient:
         return values
 
     def once(self, request: HttpRequest) -> Steps[Result]:
-        """A mutating call, at most once."""
+        """Send a mutating call at most once."""
         result = yield from self.pressure.once(request)
         yield from self._learn(result)
         return result
 
     def fetch(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
-        """A read, retried while that may help, and not beyond `until` (an instant of `Elapsed`).
+        """Send a read, and retry it while that may help, but not beyond `until` (a time of `Elapsed`).
 
-        Every run begins with a read, so here it turns out whether the service takes the customer's credentials. Where it
-        refuses them and there is a certificate, the read is sent once more with a token, and so is all that follows.
+        Every run begins with a read, so the first one shows whether the service accepts the customer's credentials. If
+        it refuses them and there is a certificate, this read and all later calls are sent with a token.
         """
         result = yield from self.pressure.read(request, until)
         yield from self._learn(result)
@@ -135,7 +135,7 @@ class AgoraClient:
                 self.accepted.add(Way.TOKEN if self._basic is None else Way.CUSTOMER)
             return result
         if self._basic is None:
-            self.clock.require_close()  # a token by a wrong clock is refused, and no credential is to blame
+            self.clock.require_close()  # if the clock is wrong, that is the reason for the refused token
         if self._basic is None or self._settings.certificate is None:
             return result
         assert isinstance(result, HttpReply), "a refusal is a reply"
@@ -144,9 +144,9 @@ class AgoraClient:
         return (yield from self.fetch(replace(request, headers=headers), until))
 
     def probe(self, way: Way) -> Steps[Result]:
-        """The service's answer to one short list, asked for with the credentials of one way.
+        """Return the service's answer to one short list, sent with the credentials of one way.
 
-        A token is minted by the service's clock as far as it is known: what is judged is the certificate.
+        A token is minted with the service's time, as far as it is known, so that only the certificate is checked.
         """
         if way is Way.TOKEN:
             issued_at = int((yield from self.now()))
@@ -166,7 +166,7 @@ class AgoraClient:
 
     @property
     def credentials_warning(self) -> str | None:
-        """That the customer's credentials were refused and a token was accepted, where it was so."""
+        """A warning that the customer's credentials were refused and a token was accepted, or None."""
         if self._basic_refused is None or Way.TOKEN not in self.accepted:
             return None
         return (
@@ -175,9 +175,9 @@ class AgoraClient:
         )
 
     def read(self, what: str, request: HttpRequest, decode: Callable[[bytes, float], T]) -> Steps[T | None]:
-        """A read about one agent, decoded; None when the service says that there is no such agent.
+        """Send a read about one agent and return its decoded reply; None when the service says that there is none.
 
-        A reply that makes no sense is asked for once more. `what` names the read in messages.
+        A reply that cannot be decoded is asked for once more. `what` names the read in messages.
         """
         again = True
         while True:
@@ -200,11 +200,11 @@ class AgoraClient:
                 return decoded
 
     def now(self) -> Steps[float]:
-        """The service's time, as well as we know it."""
+        """Return the service's time, as far as it is known."""
         return self.clock.correct((yield Now()))
 
     def fail(self, what: str, result: Result, request: HttpRequest, *, mutating: bool = False) -> NoReturn:
-        """Raise what a result means."""
+        """Raise the exception for a failed result."""
         raise errors.call_failed(
             what,
             result,
@@ -215,7 +215,7 @@ class AgoraClient:
         )
 
     def _credentials(self) -> str:
-        """The names of the variables whose values the service was given, for a message about a refusal."""
+        """Return the names of the variables whose values were sent, for a message about a refusal."""
         if self._basic is not None:
             return Way.CUSTOMER.value
         return f"{Way.CUSTOMER}, and then {Way.TOKEN}" if self._basic_refused else Way.TOKEN.value
@@ -224,12 +224,12 @@ class AgoraClient:
     def known_secrets(self) -> frozenset[Secret]:
         """Our own credentials and every secret that this run has sent to the service so far.
 
-        An agent's end may be told with a vendor's words, and a vendor may quote the key that it was given.
+        The message of an agent's end may come from a vendor, and a vendor may quote the key that it was given.
         """
         return frozenset(self._known)
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
-        """Everything that must not come back in a text after this request; its body is searched once somebody asks."""
+        """Return all secrets that must be masked in texts after this request; its body is searched only if needed."""
         return _Secrets(self._known, request)
 
     def _learn(self, result: Result) -> Steps[None]:
@@ -275,7 +275,7 @@ class AgoraClient:
 
 @dataclass(frozen=True, slots=True)
 class _Secrets:
-    """What a run has sent so far, and what one request sends. Most replies are good, and show no text to anybody."""
+    """The secrets that a run has sent, and those of one request. They are collected late: most replies show no text."""
 
     known: set[Secret]
     request: HttpRequest
@@ -285,7 +285,7 @@ class _Secrets:
 
 
 def _basic(connection: AgoraSettings) -> Secret | None:
-    """HTTP's Basic scheme with the customer's credentials, good for every project of the account."""
+    """Return the value of HTTP's Basic scheme with the customer's credentials, valid for the whole account."""
     if connection.customer_id is None or connection.customer_secret is None:
         return None
     pair = f"{connection.customer_id.reveal()}:{connection.customer_secret.reveal()}"

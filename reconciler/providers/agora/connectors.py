@@ -1,4 +1,4 @@
-"""How Agora is connected to: the real service, and the simulator inside this process, which speaks its protocol."""
+"""Connect to Agora: to the real service, or to the simulator inside this process, which has the same protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from reconciler.providers.agora.wire import capabilities
 from reconciler.secrets import Secret
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# The embedded service takes any credentials; these are as public as this file.
+# The embedded service accepts any credentials; these are public.
 _PUBLIC = AgoraSettings(
     app_id="00000000000000000000000000000000",
     certificate=Secret("00000000000000000000000000000000"),
@@ -33,17 +33,17 @@ _PUBLIC = AgoraSettings(
     customer_secret=Secret("embedded"),
     base_url=f"http://embedded-simulator{GLOBAL_PATH}",
 )
-# The embedded service ends with its caller: nothing is executed late for long.
+# The embedded service ends with its process, so no call is executed late for long.
 _EMBEDDED_GRACE = 5.0
 
 
 class AgoraConnector:
-    """The real service, as the AGORA_* variables say."""
+    """The connector of the real service, with the AGORA_* variables."""
 
     credentials = (APP_CERTIFICATE, CUSTOMER_ID, CUSTOMER_SECRET)
 
     def connect(self, environment: Mapping[str, str], service: Service, purpose: Purpose) -> Connection:
-        """A connection to the area and App ID of the files, with the credentials of the environment."""
+        """Return a connection to the area and App ID of the files, with the credentials of the environment."""
         area = service.area.value if service.area else None
         settings = from_environment(environment, area, service.app_id, purpose=purpose)
         seconds = read_timeout(environment)
@@ -53,11 +53,11 @@ class AgoraConnector:
         return Connection(AgoraProvider(settings, limits), settings.app_id)
 
     def capabilities(self, service: Service) -> Capabilities:
-        """They differ in mainland China."""
+        """Return the capabilities, which differ in mainland China."""
         return capabilities(mainland_china=service.area is Area.CN)
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
-        """Whether the address that the environment gives is one of this machine."""
+        """Return whether the environment gives a URL on this machine."""
         try:
             return urlsplit(environment.get(BASE_URL, "").strip()).hostname in _LOOPBACK
         except ValueError:
@@ -65,22 +65,22 @@ class AgoraConnector:
 
 
 class EmbeddedConnector:
-    """The simulator inside this process."""
+    """The connector of the simulator inside this process."""
 
-    # Masked as well: a run on the simulator may happen where the real service's credentials are set.
+    # Masked too: a run on the simulator may happen where the real service's credentials are set.
     credentials = AgoraConnector.credentials
 
     def connect(self, environment: Mapping[str, str], service: Service, purpose: Purpose) -> Connection:
-        """A connection with public credentials and without a limit on its pace: nobody else is served."""
+        """Return a connection with public credentials and without a limit on its pace: it has no other users."""
         provider = AgoraProvider(_PUBLIC, CallLimits(calls_per_second=1e9, burst=1e9))
         return Connection(provider, _PUBLIC.app_id, _EMBEDDED_GRACE, proven_after=0.0)
 
     def capabilities(self, service: Service) -> Capabilities:
-        """Those of the global service."""
+        """Return the capabilities of the global service."""
         return capabilities(mainland_china=False)
 
     def is_of_this_machine(self, environment: Mapping[str, str]) -> bool:
-        """It is this process."""
+        """Return True: the service is in this process."""
         return True
 
 

@@ -1,7 +1,7 @@
-"""The verbs of one conversation: let an agent speak, stop it, put something to it, read what was said.
+"""The verbs of one conversation: make an agent speak, interrupt it, give its model a text, read what was said.
 
-Nothing here changes what a fleet is. Verbs that do something are sent once; a doubt about them is raised as
-`ServiceError`, which says so. Fields and limits: v2 API reference, "Endpoints" (OpenAPI v2).
+Nothing here changes a fleet. Mutating verbs are sent once; if their outcome is unknown, they raise a `ServiceError`
+that says so. Fields and limits: v2 API reference, "Endpoints" (OpenAPI v2).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_PAGES = 1000
 
 
 class Priority(StrEnum):
-    """What a spoken text does to what the agent is at: the service's default is INTERRUPT."""
+    """The effect of a spoken text on the agent's present speech; the service's default is INTERRUPT."""
 
     INTERRUPT = "INTERRUPT"
     APPEND = "APPEND"
@@ -35,7 +35,7 @@ class Priority(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What becomes of a thought when the agent is busy."""
+    """What happens to a text for the model while the agent is busy."""
 
     INJECT = "inject"
     INTERRUPT = "interrupt"
@@ -44,7 +44,7 @@ class Reaction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reactions:
-    """Per thing that the agent may be at; None is the service's default. Only listening takes INJECT."""
+    """The reaction for each activity of the agent; None is the service's default. Only listening takes INJECT."""
 
     listening: Reaction | None = None
     thinking: Reaction | None = None
@@ -53,7 +53,7 @@ class Reactions:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The service has taken a verb. The only reply that tells an agent's channel. `at` in epoch seconds."""
+    """The service has accepted a verb. Only this reply holds an agent's channel. `at` in epoch seconds."""
 
     agent_id: str
     channel: str
@@ -119,10 +119,10 @@ class _Turns(Reply):
 def speak(
     client: AgoraClient, agent_id: str, text: str, *, priority: Priority | None, interruptable: bool | None
 ) -> Steps[Heard]:
-    """Say a text, in UTF-8 at most 512 bytes; not possible with a multimodal model (`mllm`).
+    """Make an agent say a text of at most 512 bytes in UTF-8; not possible with a multimodal model (`mllm`).
 
-    Raises `UsageError` for a text that the service would refuse, `ServiceError` when it was not taken or
-    nobody knows.
+    Raises `UsageError` for a text that the service would refuse, `ServiceError` when it was refused or the outcome is
+    unknown.
     """
     size = len(text.encode("utf-8", "replace"))
     if not text.strip() or size > MAX_SPOKEN_BYTES:
@@ -148,7 +148,7 @@ def think(
     interruptable: bool | None,
     metadata: Mapping[str, str] | None,
 ) -> Steps[Heard]:
-    """Put a text to the agent's model. Raises `UsageError` and `ServiceError` as `speak` does."""
+    """Give a text to the agent's model. Raises `UsageError` and `ServiceError` as `speak` does."""
     on = on or Reactions()
     if not text.strip():
         raise UsageError("there is nothing to think about", hint="write a text")
@@ -168,7 +168,7 @@ def think(
 
 
 def history(client: AgoraClient, agent_id: str) -> Steps[History | None]:
-    """What was said to and by a running agent; None when there is none. Raises as reads do."""
+    """Return what was said to and by a running agent; None when there is no such agent. Raises as reads do."""
     request = yield from client.request("GET", client.agent_path(agent_id, "history"), agent_id=agent_id)
 
     def decode(body: bytes, _: float) -> History:
@@ -190,7 +190,7 @@ def history(client: AgoraClient, agent_id: str) -> Steps[History | None]:
 
 
 def turns(client: AgoraClient, agent_id: str, page_size: int) -> Steps[Turns | None]:
-    """All turns, page after page; None when there is no such agent. Raises as reads do."""
+    """Return all turns, read page after page; None when there is no such agent. Raises as reads do."""
     if page_size not in PAGE_SIZES:
         raise UsageError(
             f"a page cannot have {page_size} turns", hint=f"use {PAGE_SIZES.start} to {PAGE_SIZES.stop - 1}"

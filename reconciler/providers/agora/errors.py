@@ -1,8 +1,8 @@
-"""What failures mean: statuses, reasons and troubles become outcomes or exceptions, once and here.
+"""Translate failures: statuses, reasons and network errors become outcomes or exceptions, only here.
 
-The one question for a mutating call is whether the service may have executed it. Only what proves that it did
-not is a refusal; everything that leaves a doubt is `Unknown`. The service documents its reasons but not which
-status each comes with (v2 API reference: "Errors"), so statuses decide and reasons only sharpen.
+The question for a mutating call is whether the service may have executed it. Only an answer that proves that it did not
+is a refusal; every other failure is `Unknown`. The service documents its reasons but not which status each comes with
+(v2 API reference: "Errors"), so statuses decide, and reasons only add detail.
 """
 
 from __future__ import annotations
@@ -37,21 +37,20 @@ from reconciler.secrets.foreign_text import LONGEST, clean
 
 OK = 200
 BAD_REQUEST = 400
-# A pause that no run waits for, seconds.
+# A pause in seconds that is longer than any run waits.
 _LONG = 20.0
 UNAUTHORIZED = 401
 NOT_FOUND = 404
 CONFLICT = 409
 _AUTHENTICATION = frozenset({UNAUTHORIZED, 403})
 
-# Statuses that prove that nothing was executed, and how far each refusal reaches. Besides the documented
-# ones: those with which HTTP refuses a message before anything acts on it (RFC 9110: 405, 406, 411, 413, 414,
-# 415; 431).
+# Statuses that prove that nothing was executed, and what each refusal stops. Besides the documented ones: those with
+# which HTTP refuses a message before it is processed (RFC 9110: 405, 406, 411, 413, 414, 415; 431).
 _REFUSALS: Mapping[int, Scope] = MappingProxyType(
     dict.fromkeys(_AUTHENTICATION, Scope.RUN)
     | dict.fromkeys((400, 404, 405, 406, 411, 413, 414, 415, 422, 431), Scope.ADDRESS)
 )
-# A reason that the quota is used up, with whatever 4xx it comes (v2 API reference: "Contradictions", 11).
+# A reason that means that the quota is used up, with any 4xx (v2 API reference: "Contradictions", 11).
 _QUOTA_FOR_SURE = frozenset({"ResourceQuotaLimitExceeded"})
 _QUOTA = _QUOTA_FOR_SURE | {"ConcurrencyLimitExceeded"}
 
@@ -80,13 +79,13 @@ _ENGINE_REFUSED = "core: edge failed"
 _COMPLETE_IT = (
     "the service's engine refused the properties: give llm and tts (and asr) with all that their vendors need"
 )
-# How the service says that an App ID is not one of this region (v2 API reference: "Base URLs").
+# The service's message for an App ID of another region (v2 API reference: "Base URLs").
 _WRONG_REGION = "check if the appid is valid"
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What an error's body says, in whichever shape; unredacted. `is_agora` when it is a JSON object."""
+    """The content of an error's body, in any of its forms; unredacted. `is_agora` when it is a JSON object."""
 
     detail: str = ""
     reason: str = ""
@@ -95,7 +94,7 @@ class ErrorBody:
 
 
 def join_outcome(result: Result, now: float, secrets: Iterable[Secret]) -> JoinOutcome:
-    """What became of a join. `now` in the service's time; `secrets` are blanked out of every text."""
+    """Return the outcome of a join. `now` in the service's time; `secrets` are masked in every text."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
             return replies.joined(replies.content(result), now)
@@ -107,7 +106,7 @@ def join_outcome(result: Result, now: float, secrets: Iterable[Secret]) -> JoinO
 
 
 def update_outcome(result: Result, agent_id: str, secrets: Iterable[Secret]) -> UpdateOutcome:
-    """What became of an update."""
+    """Return the outcome of an update."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
             replies.check_updated(replies.content(result), agent_id)
@@ -120,7 +119,7 @@ def update_outcome(result: Result, agent_id: str, secrets: Iterable[Secret]) -> 
 
 
 def leave_outcome(result: Result, secrets: Iterable[Secret]) -> LeaveOutcome:
-    """What became of a leave; `Done` means accepted, since it is executed later (v2 API reference: "Lifecycle")."""
+    """Return the outcome of a leave; `Done` means accepted: it is executed later (v2 API reference: "Lifecycle")."""
     if isinstance(result, HttpReply) and result.status == OK:
         try:
             replies.check_left(replies.content(result))
@@ -133,15 +132,15 @@ def leave_outcome(result: Result, secrets: Iterable[Secret]) -> LeaveOutcome:
 
 
 def is_gone(result: Result) -> bool:
-    """Whether a reply about one agent says that there is no such agent.
+    """Return whether a reply about one agent says that there is no such agent.
 
-    A 404 that the service did not write (a proxy's page, a wrong address) says nothing about the agent.
+    A 404 that is not the service's own (a proxy's page, a wrong URL) does not say so.
     """
     return isinstance(result, HttpReply) and result.status == NOT_FOUND and read_error(result.body).is_agora
 
 
 def is_unauthenticated(result: Result) -> bool:
-    """Whether the service refused who asks; nothing was executed then."""
+    """Return whether the service refused the credentials; then nothing was executed."""
     return isinstance(result, HttpReply) and result.status in _AUTHENTICATION
 
 
@@ -154,9 +153,9 @@ def call_failed(
     host: str = "",
     credentials: str = "",
 ) -> ServiceError:
-    """The exception for a call without an outcome type of its own: reads, and the verbs of a conversation.
+    """Return the exception for a call without an outcome type: reads, and the verbs of a conversation.
 
-    `host` is named where nothing came back from it, and `credentials` (names of variables) where they were refused.
+    `host` is named where it gave no answer, and `credentials` (names of variables) where they were refused.
     """
     if not mutating and _is_cut_short(result):
         return CutShort(f"interrupted while {what}", hint=_RECORDED)
@@ -187,16 +186,16 @@ def call_failed(
 
 
 def _is_cut_short(result: Result) -> bool:
-    """Whether there is no reply because the run is stopping, and for no other reason."""
+    """Return whether there is no reply only because the run is stopping."""
     if isinstance(result, HttpFailure):
         return result.trouble is HttpTrouble.INTERRUPTED
     return result is STOPPING
 
 
 def read_error(body: bytes) -> ErrorBody:
-    """The error that a body describes: today's shape, the older ones, plain text or a proxy's page.
+    """Return the error in a body: the present form, older forms, plain text or a proxy's page. Never raises.
 
-    Shapes: v2 API reference, "Errors" and "Name conflict"; telephony's `{error_type, description}`. Never raises.
+    Forms: v2 API reference, "Errors" and "Name conflict"; telephony's `{error_type, description}`.
     """
     try:
         tree: object = orjson.loads(body)
@@ -219,12 +218,12 @@ def read_error(body: bytes) -> ErrorBody:
 def _refusal(
     result: Result, secrets: Iterable[Secret], *, quota_scope: Scope = Scope.ADDRESS
 ) -> Declined | Unknown:
-    """A refusal where it is proven that nothing was executed, else `Unknown`."""
+    """Return a refusal if the result proves that nothing was executed, else `Unknown`."""
     words = _words(result, secrets)
     if isinstance(result, Withheld):
         return Declined(Scope.RUN, words)
     if isinstance(result, HttpFailure):
-        # Too large an answer is an answer.
+        # An answer that is too large is an answer: the service has finished with the call.
         is_answered = result.trouble is HttpTrouble.TOO_LARGE
         return Unknown(words, answered=is_answered) if result.sent else Declined(Scope.ADDRESS, words)
     if _is_quota(result):
@@ -236,10 +235,10 @@ def _refusal(
 
 
 def _is_own_answer(reply: HttpReply) -> bool:
-    """Whether whoever answered has done with the call: executed or not, it is not on its way any more.
+    """Return whether a reply shows that the service has finished with the call, so that it is not executed later.
 
-    A gateway that has lost the service behind itself answers 502 or 504, or an error in no JSON of the service
-    (RFC 9110: 502, 504). A 429 is about calls that are not executed.
+    A gateway that has lost the service behind it answers 502 or 504, or with an error that is not the service's JSON
+    (RFC 9110: 502, 504). A 429 is sent for calls that are not executed.
     """
     if reply.status < BAD_REQUEST or reply.status == TOO_MANY:
         return True
@@ -247,7 +246,7 @@ def _is_own_answer(reply: HttpReply) -> bool:
 
 
 def is_refused_by_engine(reply: HttpReply) -> bool:
-    """Whether a 5xx is a refusal of the properties: the engine could not be started with them.
+    """Return whether a 5xx is a refusal of the properties: the engine could not be started with them.
 
     Seen live for joins without llm or tts; the same body gets the same answer (v2 API reference: "Errors", 500).
     """
@@ -255,7 +254,7 @@ def is_refused_by_engine(reply: HttpReply) -> bool:
 
 
 def _is_quota(result: HttpReply) -> bool:
-    """Whether the quota is used up. A 429 that only says "too many at once" is about the pace."""
+    """Return whether the quota is used up. A 429 that only says "too many at once" is about the pace."""
     reason = read_error(result.body).reason
     if result.status == TOO_MANY:
         return reason in _QUOTA_FOR_SURE
@@ -263,7 +262,7 @@ def _is_quota(result: HttpReply) -> bool:
 
 
 def _words(result: Result, secrets: Iterable[Secret], *, advise: bool = True) -> str:
-    """What happened, and what to do about it, in one line."""
+    """Return what happened, and what to do about it, in one line."""
     if isinstance(result, Withheld):
         return clean(f"not sent, since {result.reason}", secrets)
     if isinstance(result, HttpFailure):
@@ -277,7 +276,7 @@ def _words(result: Result, secrets: Iterable[Secret], *, advise: bool = True) ->
 
 
 def _remark(reply: HttpReply) -> str:
-    """What has to be said about a reply besides its own words."""
+    """Return what must be added to a reply's own message; mostly empty."""
     if OK < reply.status < 300:
         return " (only 200 is taken for an answer)"
     if 300 <= reply.status < 400:
@@ -302,11 +301,11 @@ def _advice(status: int, error: ErrorBody) -> str | None:
     if 300 <= status < 400:
         return "check AGORA_AGENTS_API_BASE_URL"
     if status == UNAUTHORIZED and error.reason == "InvalidPermission":
-        return _ADVICE_BY_STATUS[status]  # nobody knows yet who asks: the credentials are looked at first
+        return _ADVICE_BY_STATUS[status]  # the caller was not identified: check the credentials first
     return _ADVICE_BY_REASON.get(error.reason) or _ADVICE_BY_STATUS.get(status)
 
 
-# What a join holds and no file can write: whoever reads of it can change something else.
+# Properties that are filled in here and that no file can write: the advice is to change something else.
 _MADE_BY_US = re.compile(r"\bproperties\.(?:token|channel)\b|\bagora_token\b")
 _CHECK_CHANNEL = "correct the channel's name in its channel block"
 _CHECK_CREDENTIALS = (
@@ -315,7 +314,7 @@ _CHECK_CREDENTIALS = (
 
 
 def _plain(body: bytes) -> str:
-    """Text or a page without its markup; not yet redacted, so not cut short where a secret could stand."""
+    """Return a text or a page without its markup; not redacted yet, so not cut where a secret could stand."""
     text = body[: LONGEST * 16].decode("utf-8", "replace")
     if "<" in text:
         text = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>|<[^<>]{0,300}>", " ", text)
@@ -327,5 +326,5 @@ def _string(value: object) -> str:
         return value
     try:
         return orjson.dumps(value).decode()[: LONGEST * 16]
-    except orjson.JSONEncodeError:  # it reads what is nested more deeply than what it writes
+    except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes
         return ""

@@ -1,7 +1,7 @@
-"""The gates that a call passes: rate, breaker and retry budget, as plain arithmetic on times that are given.
+"""The limits that each call passes: rate, breaker and retry budget, computed from times that are passed in.
 
-No effects here: `pressure` asks these and does the waiting. All times are those of one monotonic clock, in
-seconds. Mutable, one set per run; safe between tasks because a task is only ever switched at an effect.
+No effects here: `pressure` uses these and does the waiting. All times are in seconds of one monotonic clock. Mutable,
+one set per run; tasks can share them because they are switched only at effects.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from reconciler.ports import Pace
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How hard a run may press; no rate is documented (v2 API reference: limits), so ours adapts.
+    """The limits of a run's calls. The service documents no rate (v2 API reference: limits), so ours adapts.
 
-    It begins with `calls_per_second`, and stays between `slowest` and `fastest`. Seconds otherwise: `read_seconds` bounds
-    a read with all its retries, from its first attempt on; `listing_seconds` a list with all its pages and its second
-    reading; `silence_seconds` how long a run reads without a success. So what keeps failing, or has no end, ends its
-    command within half a minute. Nothing that the service says raises any of them.
+    It begins with `calls_per_second`, and stays between `slowest` and `fastest`. The others are in seconds:
+    `read_seconds` bounds a read with all its retries, from its first attempt on; `listing_seconds` a list with all its
+    pages and its second reading; `silence_seconds` how long a run reads without a success. So a command whose reads
+    fail or never end stops within half a minute. No answer of the service raises any of them.
     """
 
     calls_per_second: float = 50.0
@@ -41,20 +41,20 @@ class CallLimits:
 
 
 class Rate:
-    """A token bucket kept as one instant: when the next call would be due if calls came evenly.
+    """A token bucket kept as one time: when the next call would be due if calls came evenly.
 
-    Reservations are handed out in order, so that waiting tasks start one after the other instead of all at once.
-    The pace rises with each call that had to wait for its place and succeeded, and is halved when the service says that
-    we are too fast, or shows it by answering later. Below the pace that was refused last it rises quickly, near it slowly,
-    so that few calls of many are refused. Calls a second throughout.
+    Places are given in order, so that waiting tasks start one after the other instead of all at once. The pace rises
+    with each successful call that had to wait for its place, and is halved when the service refuses calls as too many,
+    or answers more slowly. Below the pace that was refused last it rises quickly, near it slowly, so that few calls are
+    refused. Pace is in calls a second.
     """
 
     __slots__ = ("_due", "_held_until", "_is_waited_for", "_limits", "_near", "_per_second", "holds")
 
-    RISE = 0.02  # share of the pace added a call, where nothing is known to be too fast
-    MOST_RISE = 2.0  # added a call at most: the pace doubles in a third of a second
-    SLOW_RISE = 0.01  # added a call, near what was too fast: about 1 % a second
-    NEAR = 0.75  # of a refused pace: what may be refused too, since answers come late
+    RISE = 0.02  # the share of the pace that is added per call, while no refused pace is known
+    MOST_RISE = 2.0  # the most that is added per call: the pace doubles in a third of a second
+    SLOW_RISE = 0.01  # what is added per call near a refused pace: about 1 % a second
+    NEAR = 0.75  # the share of a refused pace that may be too fast already, since answers come late
 
     def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
@@ -67,7 +67,7 @@ class Rate:
 
     @property
     def pace(self) -> Pace:
-        """The present pace, for a later run to begin with."""
+        """The present pace, with which a later run can begin."""
         return Pace(self._per_second, self._near)
 
     def start_at(self, pace: Pace) -> None:
@@ -76,17 +76,17 @@ class Rate:
         self._near = pace.refused_near
 
     def reserve(self, now: float) -> float:
-        """Take the next place; returns how long to wait for it. It is void once `holds` has changed."""
+        """Take the next place; return how long to wait for it. It is void once `holds` has changed."""
         due = max(self._due, now)
         self._due = due + 1.0 / self._per_second
         self._is_waited_for = due - self._allowance > now
-        # A call that was under way may have raised the pace, and with it the allowance: a hold is a hold.
+        # A running call may have raised the pace, and with it the allowance; a hold applies nevertheless.
         return max(due - self._allowance, self._held_until, now) - now
 
     def hold(self, now: float, seconds: float) -> None:
-        """Let nobody start for some seconds, and afterwards start evenly, at half the rate.
+        """Let no call start for some seconds, and afterwards start them evenly, at half the rate.
 
-        Answers to calls that were already under way when the first hold began do not halve the rate again.
+        Answers to calls that were running when the first hold began do not halve the rate again.
         """
         if now >= self._held_until:
             self.slow_down()
@@ -100,11 +100,11 @@ class Rate:
         self._per_second = max(self._per_second / 2, self._limits.slowest)
 
     def held_for(self, now: float) -> float:
-        """Seconds until the present hold ends; 0 when there is none."""
+        """Return the seconds until the present hold ends; 0 when there is none."""
         return max(0.0, self._held_until - now)
 
     def succeeded(self) -> None:
-        """A call was taken: be a little faster, where the pace is what calls wait for."""
+        """Note a successful call: raise the pace a little, if calls have to wait for their places."""
         if not self._is_waited_for or self._per_second >= self._limits.fastest:
             return
         if self._near is None or self._per_second < 0.9 * self._near:
@@ -122,20 +122,20 @@ class Rate:
 
 
 class Latency:
-    """How long the service takes to answer one kind of call: smoothed, and the least of that so far. Seconds."""
+    """The service's answer time for one kind of call: smoothed, and the smallest smoothed value so far. Seconds."""
 
     __slots__ = ("_answers", "_least", "_smoothed")
 
-    ENOUGH = 10  # so many answers make a judgement
-    SHARE = 0.2  # of the last answer in the smoothed time
-    NOTICEABLE = 0.1  # a smaller rise is this machine's own noise
+    ENOUGH = 10  # the number of answers before anything is concluded
+    SHARE = 0.2  # the weight of the last answer in the smoothed time
+    NOTICEABLE = 0.1  # a smaller rise may come from this machine
 
     def __init__(self) -> None:
         self._answers = 0
         self._least = self._smoothed = 0.0
 
     def has_doubled(self, seconds: float) -> bool:
-        """Whether answers take twice as long as they did, now that one took so long; said once for each doubling."""
+        """Add an answer time; return whether answers now take twice as long as before: True once for each doubling."""
         self._answers += 1
         share = max(self.SHARE, 1.0 / self._answers)  # the mean, until there are enough
         self._smoothed += (seconds - self._smoothed) * share
@@ -150,7 +150,7 @@ class Latency:
 
 
 class Breaker:
-    """Opens after some systemic failures in a row; lets one probe through when its pause is over."""
+    """Refuses calls after several systemic failures in a row; after a pause it lets one call through as a probe."""
 
     __slots__ = ("_cause", "_failures", "_limits", "_open_until", "_probe_until")
 
@@ -163,36 +163,36 @@ class Breaker:
 
     @property
     def cause(self) -> str:
-        """What the last failure was."""
+        """The cause of the last failure."""
         return self._cause
 
     @property
     def failures(self) -> int:
-        """How many calls have failed in a row."""
+        """The number of calls that have failed in a row."""
         return self._failures
 
     def refuses_for(self, now: float) -> float:
-        """Seconds until a call may be tried; 0 when it may now."""
+        """Return the seconds until a call may be tried; 0 when it may be tried now."""
         if self._open_until is None:
             return 0.0
         return max(self._open_until - now, self._probe_until - now, 0.0)
 
     def enter(self, now: float) -> None:
-        """A call starts; while half-open it is the probe, and others are refused until it is answered.
+        """Note that a call starts; while half-open it is the probe, and others are refused until it is answered.
 
-        The probe's claim ends by itself, so that a task that was killed in it does not shut the gate.
+        The probe's claim ends by itself, so that a task that was killed during the probe does not block all calls.
         """
         if self._open_until is not None:
             self._probe_until = now + self._limits.write_seconds
 
     def succeeded(self) -> None:
-        """The service answered: close, and count anew."""
+        """Note that the service answered: close, and reset the count."""
         self._failures = 0
         self._open_until = None
         self._probe_until = float("-inf")
 
     def failed(self, now: float, cause: str) -> None:
-        """A call failed for a reason that would meet any other call too; `cause` is for people."""
+        """Note a failure whose reason would affect any other call too; `cause` is for messages."""
         self._failures += 1
         self._cause = cause
         if self._failures >= self._limits.failures_to_open:
@@ -201,7 +201,7 @@ class Breaker:
 
 
 class RetryBudget:
-    """How many retries a run may make in all: a few, and a share of its calls, so that no storm can grow."""
+    """The number of retries that a run may make: a few, and a share of its calls, so that retries cannot multiply."""
 
     __slots__ = ("_calls", "_limits", "_retries")
 
@@ -212,15 +212,15 @@ class RetryBudget:
 
     @property
     def retries(self) -> int:
-        """How many were taken."""
+        """The number of retries made."""
         return self._retries
 
     def called(self) -> None:
-        """A call is made: the budget grows by its share."""
+        """Note a call: the budget grows by its share."""
         self._calls += 1
 
     def take(self) -> bool:
-        """One retry, if there is one left."""
+        """Take one retry; return whether one was left."""
         if self._retries >= self._limits.spare_retries + self._limits.retries_per_call * self._calls:
             return False
         self._retries += 1

@@ -1,9 +1,9 @@
-"""The list of agents: complete, or an error.
+"""List the agents of an App ID: a complete list, or an error.
 
-Left to its defaults the service lists twenty running agents of the last two hours (v2 API reference: list), so
-window, states and page size are always asked for. What it refuses of that is not documented for every region:
-a run finds out once and remembers. Absence from this list is never more than a hint; presence is never proof
-of ownership.
+By default the service lists twenty running agents of the last two hours (v2 API reference: list), so time window,
+states and page size are always given. Which of these it refuses is not documented for every region: a run finds out
+once and keeps the answer. That an agent is missing from the list does not prove that it is gone; that it is listed does
+not prove that it is ours.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.clock import WARN_BEYOND
 
 HOUR = 3600
-# The end of the window lies a little ahead, so that an agent that was just started is not missed by a second.
+# The window ends a little in the future, so that an agent that was just started is not missed by a second.
 AHEAD = 60
 MAX_PAGES = 1000
 RECOVERING = "5"
@@ -27,9 +27,9 @@ RECOVERING = "5"
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What is listed: agents in some states, started within `window` seconds.
+    """What is listed: agents in some states, started within the last `window` seconds.
 
-    States stand in the order of a life, so that an agent that moves on between two questions is seen twice
+    States are in the order of a life, so that an agent that changes its state between two requests is listed twice
     rather than never.
     """
 
@@ -40,26 +40,26 @@ class ListQuery:
 
 # No agent lives longer than 72 h (v2 API reference: lifecycle); the rest is margin for clocks and late starts.
 LIVE = ListQuery("listing the live agents", ("1", RECOVERING, "2", "0", "3"), 80 * HOUR)
-# As far back as mainland China's service lists at all: 7 days, less a margin for clocks.
+# The longest time that mainland China's service lists: 7 days, less a margin for clocks.
 ENDED = ListQuery("listing the ended agents", ("4", "6"), 7 * 24 * HOUR - HOUR)
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One way to ask: all states at once or one by one, with or without state 5, and the page size."""
+    """One form of the request: all states at once or one by one, with or without state 5, and the page size."""
 
     commas: bool
     recovering: bool
     limit: int
 
     def filters(self, states: tuple[str, ...]) -> tuple[str, ...]:
-        """The `state` filters to ask for, one after the other."""
+        """Return the `state` filters to ask for, one after the other."""
         known = tuple(state for state in states if self.recovering or state != RECOVERING)
         return (",".join(sorted(known)),) if self.commas else known
 
 
-# From the best to the most modest. State 5 (RECOVERING) is no longer documented, but agents may be in it. The
-# largest page is undocumented: 100 is what other clients use, 20 the default.
+# From the best to the most limited. State 5 (RECOVERING) is no longer documented, but agents may be in it. The largest
+# page size is undocumented: 100 is what other clients use, 20 the default.
 LADDER = tuple(
     Dialect(commas, recovering, limit)
     for commas in (True, False)
@@ -79,7 +79,7 @@ class _Refused(Exception):
 
 
 class Lister:
-    """Lists the agents of an App ID; remembers which dialect the service understands."""
+    """Lists the agents of an App ID; keeps which dialect the service accepts."""
 
     __slots__ = ("_client", "_rung")
 
@@ -88,10 +88,10 @@ class Lister:
         self._rung = _FIRST_WITHOUT_COMMAS if client.settings.is_mainland_china else 0
 
     def agents(self, subject: ListQuery, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
-        """Every agent of the subject, oldest first.
+        """Return every agent of the subject, oldest first.
 
-        A list that does not add up is read once more. Raises `IncompleteRead` when it still does not, or has no end in
-        its time, and `ServiceError` when the service cannot be asked.
+        An inconsistent list is read once more. Raises `IncompleteRead` when it is inconsistent again, or does not end
+        in its time, and `ServiceError` when the service cannot be asked.
         """
         problem: IncompleteRead | None = None
         begun: float = yield Elapsed()
@@ -198,7 +198,7 @@ class Lister:
     def _page(
         self, what: str, query: tuple[tuple[str, str], ...], cursor: str, until: float
     ) -> Steps[replies.Page | None]:
-        """The page at a cursor; None when it did not come by `until`, though pages before it did."""
+        """Return the page at a cursor; None when it did not come by `until`, though earlier pages did."""
         asked = (*query, ("cursor", cursor)) if cursor else query
         request = yield from self._client.request("GET", "agents", query=asked)
         result = yield from self._client.fetch(request, until)
@@ -211,7 +211,7 @@ class Lister:
                 ) from None
         if isinstance(result, HttpReply) and result.status == errors.BAD_REQUEST:
             problem = errors.call_failed(what, result, self._client.secrets(request))
-            if cursor:  # it takes the question and refuses its own cursor: half a list
+            if cursor:  # it accepts the request and refuses its own cursor: the list is incomplete
                 raise IncompleteRead(problem.message, hint=problem.hint)
             raise _Refused(problem)
         if cursor and (yield Elapsed()) >= until:
@@ -223,12 +223,12 @@ _Agents = dict[str, ListedAgent]
 
 
 def _require_complete(what: str, found: int, totals: list[int], shown: list[int], *, settled: bool) -> None:
-    """Compare what was collected with what the service counted.
+    """Raise `IncompleteRead` if the number of collected agents differs from the service's count.
 
-    The first reading must agree exactly with every page. In the second one a few agents may come and go from
-    page to page, as they do on a busy App ID: then the count must lie between the lowest and the highest
-    total. What `total` counts is undocumented (v2 API reference: list): where each of several pages counts just
-    itself, and is right, the list adds up too.
+    The first reading must agree exactly with every page. In the second one a few agents may come and go between pages,
+    as they do in a busy App ID: then the number must be between the lowest and the highest total. What `total` counts
+    is undocumented (v2 API reference: list): if each of several pages correctly counts only itself, the list is
+    accepted too.
     """
     low, high = min(totals), max(totals)
     few = high - low <= max(2, high // 20)

@@ -1,7 +1,7 @@
-"""Politeness: every call of a run passes here, is paced, and, if it only reads, is tried again.
+"""Send every call of a run: keep to the pace, and retry calls that only read.
 
-Sans-I/O: waiting, chance and the clock are effects. A mutating call is performed at most once; whether it may
-be sent again is for the protocol above to decide, since only that knows what became of it.
+Sans-I/O: waiting, chance and the clock are effects. A mutating call is sent at most once; whether it may be sent again
+is decided by the protocol in `apply`, which knows its outcome.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate,
 
 TOO_MANY = 429
 UNAVAILABLE = 503
-# Statuses of a read that may be different the next time (v2 API reference: errors; 408 and 425 are HTTP's own).
+# Statuses with which a read may succeed the next time (v2 API reference: errors; 408 and 425 are HTTP's own).
 _PASSING = frozenset({408, 425, TOO_MANY})
 _SYSTEMIC = frozenset({HttpTrouble.CONNECT, HttpTrouble.TIMEOUT, HttpTrouble.BROKEN})
 _SECONDS = re.compile(r"\d{1,9}")
@@ -40,7 +40,7 @@ _SECONDS = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """The call was not made: nothing left this machine. After `again_in` seconds another may be tried."""
+    """The call was not made: nothing was sent. After `again_in` seconds another may be tried."""
 
     reason: str
     again_in: float = 0.0
@@ -53,7 +53,7 @@ _TOO_LATE = Withheld("there was no time left for another attempt")
 
 
 class Pressure:
-    """The gates of one run, and the only place that yields `Http`."""
+    """The rate, breaker and retry budget of one run, and the only place that yields `Http`."""
 
     __slots__ = ("_breaker", "_budget", "_latency", "_limits", "_quiet_since", "_rate", "_too_many")
 
@@ -68,17 +68,17 @@ class Pressure:
 
     @property
     def limits(self) -> CallLimits:
-        """How hard this run may press."""
+        """The limits of this run's calls."""
         return self._limits
 
     @property
     def retries(self) -> int:
-        """Retries made so far, for whoever reports."""
+        """The number of retries made so far."""
         return self._budget.retries
 
     @property
     def pace(self) -> Pace:
-        """The pace at present."""
+        """The present pace."""
         return self._rate.pace
 
     def start_at(self, pace: Pace) -> None:
@@ -86,7 +86,7 @@ class Pressure:
         self._rate.start_at(pace)
 
     def once(self, request: HttpRequest) -> Steps[Result]:
-        """Perform a call at most once, when its turn has come."""
+        """Send a call at most once, when it is its turn."""
         self._budget.called()
         withheld = yield from self._admit()
         if withheld is not None:
@@ -94,10 +94,10 @@ class Pressure:
         return (yield from self._send(request))
 
     def read(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
-        """Perform a read, again while it fails in passing and time and budget last; the last result counts.
+        """Send a read, and retry it while that may help and time and budget last; return the last result.
 
-        It ends by `until`, an instant of `Elapsed`. A first attempt is refused at once while the breaker is open; a read
-        that is being retried waits for the breaker's next probe if its time allows.
+        It ends by `until`, a time of `Elapsed`. A first attempt is refused at once while the breaker is open; a retry
+        waits for the breaker's next probe if its time allows.
         """
         self._budget.called()
         asked: float = yield Elapsed()
@@ -129,15 +129,15 @@ class Pressure:
             attempt += 1
 
     def has_succeeded(self) -> Steps[None]:
-        """A read was answered as a whole, and makes sense: the run has its time for the next one."""
+        """Note a complete and usable answer to a read: the limit on time without a success starts again."""
         self._quiet_since = yield Elapsed()
 
     def spend_retry(self) -> bool:
-        """Take one retry from the budget for a reply that came but could not be used."""
+        """Take one retry from the budget, for a reply that could not be used; return whether one was left."""
         return self._budget.take()
 
     def _admit(self, until: float = math.inf) -> Steps[Withheld | None]:
-        """Wait for a place, not beyond `until`; None when the call may, and then must, be sent at once."""
+        """Wait for a place, not beyond `until`; return None when the call may, and then must, be sent at once."""
         now = yield Elapsed()
         while True:
             if refused := self._breaker.refuses_for(now):
@@ -158,7 +158,7 @@ class Pressure:
             return None
 
     def _wait(self, pause: float, ends: float) -> Steps[bool]:
-        """Wait `pause` seconds and for a place; False when a retry would start after `ends`, or at all."""
+        """Wait `pause` seconds and for a place; return False if a retry would start after `ends` or not at all."""
         while True:
             now = yield Elapsed()
             pause = max(pause, self._rate.held_for(now))
@@ -192,7 +192,7 @@ class Pressure:
         return result
 
     def _heed(self, reply: HttpReply, now: float) -> Steps[None]:
-        """Slow down when asked to; a `Retry-After` holds back every call of the run, not only this one."""
+        """Reduce the pace when the reply asks for it; a `Retry-After` delays all calls of the run."""
         if reply.status not in (TOO_MANY, UNAVAILABLE):
             self._too_many = 0
             if reply.status < 500:
@@ -202,14 +202,14 @@ class Pressure:
         if asked is None and reply.status == UNAVAILABLE:
             return
         if asked is None:
-            if self._rate.held_for(now) <= 0:  # other answers of one moment are no further refusal
+            if self._rate.held_for(now) <= 0:  # answers to calls of one moment count as one refusal
                 self._too_many += 1
             longest = min(self._limits.longest_hold, self._limits.first_backoff * 2.0**self._too_many)
             asked = longest * (0.5 + (yield Random()) / 2)
         self._rate.hold(now, min(asked, self._limits.longest_hold))
 
     def _backoff(self, attempt: int) -> Steps[float]:
-        """Full jitter: anything up to an exponentially growing pause."""
+        """Return a random pause, up to a limit that doubles with each attempt (full jitter)."""
         longest = min(self._limits.longest_backoff, self._limits.first_backoff * 2.0 ** (attempt - 1))
         return float((yield Random()) * longest)
 
@@ -221,16 +221,16 @@ class Pressure:
 
 
 def is_passing(result: Result) -> bool:
-    """Whether a read that ended so may be worth another attempt."""
+    """Return whether a read with this result may succeed in another attempt."""
     if isinstance(result, HttpReply):
         return result.status in _PASSING or result.status >= 500
     return isinstance(result, HttpFailure) and result.trouble in _SYSTEMIC
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a reply asks us to wait; None for none, garbage or a time that has passed.
+    """Return the seconds that a reply asks us to wait; None for no value, an invalid one, or a time that has passed.
 
-    A date is read against the reply's own `Date`: the two come from one clock, ours may differ.
+    A date is compared with the reply's own `Date`, since both come from one clock, and ours may differ.
     """
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
@@ -243,7 +243,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _kind(request: HttpRequest) -> str:
-    """What kind of call a request is: those of one kind take about as long. A list ends as it begins, and an id varies."""
+    """Return the kind of a call: calls of one kind take about as long. The id in a URL is no part of it."""
     last = request.url.rsplit("/", 1)[-1]
     return f"{request.method} {last}" if request.method != "GET" or last == "agents" else request.method
 

@@ -1,6 +1,6 @@
-"""`ports.Provider` for Agora: the verbs of a fleet, and those of one conversation.
+"""The implementation of `ports.Provider` for Agora: the verbs of a fleet, and those of one conversation.
 
-Mutating calls are never retried in here, reads always are; see `pressure`. One instance serves one run.
+Mutating calls are never retried here, reads always are; see `pressure`. One instance serves one run.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from reconciler.providers.agora.listing import Lister
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret
 
-# How many ended agents of one channel are queried to find a name at most.
+# The most ended agents of one channel that are queried to find a name.
 MOST_ENDED = 50
 
 
 class AgoraProvider:
-    """One App ID on one service, for one run."""
+    """The provider for one App ID on one service, in one run."""
 
     __slots__ = ("_able", "_client", "_lister")
 
@@ -47,32 +47,32 @@ class AgoraProvider:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this service can do to a running agent (it is less in mainland China)."""
+        """What this service can do to a running agent (less in mainland China)."""
         return self._able
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that the service's clock is ahead of ours, by its replies; None before the first."""
+        """The seconds that the service's clock is ahead of ours; None before the first reply with a date."""
         return self._client.clock.skew
 
     @property
     def clock_warning(self) -> str | None:
-        """What to tell people about this machine's clock, if anything."""
+        """A warning about this machine's clock, or None."""
         return self._client.clock.warning
 
     @property
     def host(self) -> str:
-        """The host that this run talks to."""
+        """The host of the service."""
         return self._client.settings.host
 
     @property
     def retries(self) -> int:
-        """How many reads were sent again so far."""
+        """The number of reads that were sent again so far."""
         return self._client.pressure.retries
 
     @property
     def credentials_warning(self) -> str | None:
-        """What to tell people about credentials that were refused where others worked, if anything."""
+        """A warning about credentials that were refused while others were accepted, or None."""
         return self._client.credentials_warning
 
     def check(self) -> Steps[tuple[Problem | Passed, ...]]:
@@ -81,22 +81,22 @@ class AgoraProvider:
 
     @property
     def pace(self) -> Pace:
-        """The pace that this run has come to."""
+        """The pace that this run has reached."""
         return self._client.pressure.pace
 
     def start_at(self, pace: Pace) -> None:
-        """Begin with a pace that an earlier run has come to, or that somebody asks for."""
+        """Begin with another pace: that of an earlier run, or one that the user asks for."""
         self._client.pressure.start_at(pace)
 
     # --- reading --------------------------------------------------------------------------------------------
 
     def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
-        """Every agent that is not terminal, oldest first; complete, or an error (see `ports.Observer`)."""
+        """Return all agents that have not ended, oldest first: a complete list, or an error (see `ports.Observer`)."""
         listed = yield from self._lister.agents(listing.LIVE, channel)
         return tuple(agent for agent in listed if not agent.status.is_terminal)
 
     def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
-        """One agent by id; None when the service says that it has none."""
+        """Return one agent by id; None when the service says that there is none."""
         request = yield from self._client.request("GET", self._client.agent_path(agent_id), agent_id=agent_id)
         return (
             yield from self._client.read(
@@ -107,7 +107,7 @@ class AgoraProvider:
         )
 
     def has_ended(self, name: str, *, channel: str) -> Steps[bool]:
-        """Whether one of the channel's last ended agents bore a name; False where that cannot be told.
+        """Return whether one of the channel's last ended agents had a name; False if that cannot be found out.
 
         The list gives no names (v2 API reference: list), so the newest ended agents are queried, up to a bound.
         """
@@ -126,8 +126,8 @@ class AgoraProvider:
     def prepare_join(self, order: JoinOrder) -> Steps[Prepared]:
         """Resolve the secrets of a join and mint its token; nothing is sent.
 
-        Raises `SecretUnavailable` for a secret or the certificate, `UsageError` for an order that no service
-        would take, `ServiceError` when this machine's clock is too far off to mint.
+        Raises `SecretUnavailable` for a secret or the certificate, `UsageError` for an order that no service would
+        accept, `ServiceError` when this machine's clock differs too much to mint a token.
         """
         values = yield from self._client.resolve(wire.find_references(order.body.properties))
         token, expires_at = yield from self._client.mint(
@@ -139,9 +139,9 @@ class AgoraProvider:
         return Prepared(request, values, expires_at)
 
     def _avatar(self, order: JoinOrder) -> Steps[Mapping[str, wire.Filled]]:
-        """What an avatar needs to enter the channel and the files leave out: above all a token for its own uid.
+        """Return the parameters that an avatar needs and the files leave out, above all a token for its own uid.
 
-        It cannot be renewed (v2 API reference: update), so it gets the longest life that the service takes.
+        That token cannot be renewed (v2 API reference: update), so it gets the longest life that the service allows.
         """
         uid = avatar_uid(order.body.properties)
         if uid is None:
@@ -151,14 +151,14 @@ class AgoraProvider:
         return session_params(order.body.properties, app_id, order.channel, token)
 
     def join(self, prepared: Prepared) -> Steps[JoinOutcome]:
-        """Send a join once. Every doubt is `Unknown`: the service may start the agent later."""
+        """Send a join once. Without a certain answer it is `Unknown`: the service may start the agent later."""
         result = yield from self._client.once(prepared.request)
         return errors.join_outcome(
             result, (yield from self._client.now()), self._client.secrets(prepared.request)
         )
 
     def prepare_update(self, order: UpdateOrder) -> Steps[Prepared]:
-        """Resolve an update's secrets, mint its token if it sends one; raises as `prepare_join` does."""
+        """Resolve an update's secrets and mint its token if it sends one; raises as `prepare_join` does."""
         path = self._client.agent_path(order.agent_id, "update")
         self._client.remember(order.agent_id, order.channel, order.uid)
         values = yield from self._client.resolve(wire.find_references(*order.values.values()))
@@ -176,13 +176,13 @@ class AgoraProvider:
         return Prepared(request, values, expires_at)
 
     def update(self, prepared: Prepared) -> Steps[UpdateOutcome]:
-        """Send an update once; sending the same again is harmless, since every value in it is complete."""
+        """Send an update once; sending it again is harmless, since every value in it is complete."""
         result = yield from self._client.once(prepared.request)
         agent_id = prepared.request.url.rsplit("/", 2)[-2]
         return errors.update_outcome(result, agent_id, self._client.secrets(prepared.request))
 
     def leave(self, agent_id: str) -> Steps[LeaveOutcome]:
-        """Ask an agent to leave, once. `Done` is accepted: it stops later (v2 API reference: lifecycle)."""
+        """Ask an agent to leave, once. `Done` means accepted: it stops later (v2 API reference: lifecycle)."""
         path = self._client.agent_path(agent_id, "leave")
         request = yield from self._client.request("POST", path, agent_id=agent_id)
         result = yield from self._client.once(request)
@@ -198,7 +198,7 @@ class AgoraProvider:
         priority: str | None = None,
         interruptable: bool | None = None,
     ) -> Steps[conversation.Heard]:
-        """Let an agent say a text of at most 512 bytes; `priority` is one of `conversation.Priority`."""
+        """Make an agent say a text of at most 512 bytes; `priority` is one of `conversation.Priority`."""
         urgency = conversation.Priority(priority) if priority is not None else None
         return conversation.speak(self._client, agent_id, text, priority=urgency, interruptable=interruptable)
 
@@ -215,19 +215,19 @@ class AgoraProvider:
         interruptable: bool | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Steps[conversation.Heard]:
-        """Put a text before an agent's model as if it had been said to it; see `conversation.think`."""
+        """Give a text to an agent's model as if a user had said it; see `conversation.think`."""
         return conversation.think(
             self._client, agent_id, text, on=on, interruptable=interruptable, metadata=metadata
         )
 
     def history(self, agent_id: str) -> Steps[History | None]:
-        """What was said so far to and by a running agent; None when there is no such agent."""
+        """Return what was said so far to and by a running agent; None when there is no such agent."""
         return conversation.history(self._client, agent_id)
 
     def turns(self, agent_id: str, *, page_size: int = 50) -> Steps[Turns | None]:
-        """Every turn of a session of the last 7 days; None when there is no such agent."""
+        """Return every turn of a session of the last 7 days; None when there is no such agent."""
         return conversation.turns(self._client, agent_id, page_size)
 
     def seat(self, agent_id: str, channel: str, uid: str) -> None:
-        """Say where an agent sits, so that a call on it can go with a token of its own."""
+        """Note an agent's channel and uid, so that calls on it can have a token for them."""
         self._client.remember(agent_id, channel, uid)

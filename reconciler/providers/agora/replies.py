@@ -1,7 +1,7 @@
-"""What the service answers: bytes become our values here, or the reply is refused as a whole.
+"""Decode the service's replies: bytes become values of the model, or the whole reply is refused.
 
-Strict about what we use (types, ids, times, depth), indifferent to keys that we do not know. Field names:
-v2 API reference, "Endpoints" (OpenAPI v2). Every function raises `IncompleteRead` and nothing else.
+Strict about what is used (types, ids, times, depth); unknown keys are ignored. Field names: v2 API reference,
+"Endpoints" (OpenAPI v2). Every function raises `IncompleteRead` and nothing else.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import clean
 
 MAX_DEPTH = 50
-# What to do about a reply that makes no sense.
+# The hint for a reply that makes no sense.
 AGAIN = (
     "nothing was decided from it; run again, and if it stays so, see what answers at the service's address"
 )
-# How far in the future a time of the service may lie before we call it nonsense.
+# The seconds by which a time of the service may lie in the future; a later one is refused.
 FUTURE = 3600.0
 
-# Stands before the words for an end in replies that were seen live (v2 API reference: "Lifecycle", end messages).
+# The prefix of an end's message in some replies that were seen live (v2 API reference: "Lifecycle", end messages).
 _END_PREFIX = "agent exits with reason: "
 LONGEST_NAME = 300
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
-# What is wrong, in words that mean something to whoever does not know our models.
+# What is wrong, in words that need no knowledge of our models.
 _WRONG = {
     "missing": "it is missing",
     "model_type": "it is not an object",
@@ -50,9 +50,9 @@ _ID = re.compile(AGENT_ID)
 
 
 class Reply(BaseModel):
-    """The beginning of every reply's model: no coercion, unknown keys pass."""
+    """The base of every reply's model: no coercion, unknown keys pass."""
 
-    # Built when first used: a plan reads lists and agents, and no conversation.
+    # Built at first use: a plan reads lists and agents, but no conversation.
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
 
@@ -93,7 +93,7 @@ class _Agent(Reply):
 
 
 class _Started(Reply):
-    """A join's reply. Only the id is indispensable: without it a strange timestamp would cost the agent."""
+    """A join's reply. Only the id is required: an agent must not be lost for a strange timestamp."""
 
     agent_id: AgentId
     status: object = None
@@ -116,14 +116,14 @@ class Page:
 
 
 def is_agent_id(text: object) -> bool:
-    """Whether a text may be put into a path as an agent's id."""
+    """Return whether a text may be put into a path as an agent's id."""
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def content(reply: HttpReply) -> bytes:
-    """What a reply holds, unless it says of itself that it is a page: that is a proxy's, whatever stands in it.
+    """Return a reply's body; refuse one that its content type calls a page, which comes from a proxy.
 
-    Other labels, or none, are taken: the service documents none, and the content has to make sense in any case.
+    Other content types, or none, are accepted: the service documents none, and the body is parsed strictly in any case.
     """
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in _PAGES and reply.body.strip():
@@ -135,7 +135,7 @@ def content(reply: HttpReply) -> bytes:
 
 
 def page(body: bytes, now: float) -> Page:
-    """One page of the list of agents. `now` is the service's time, in epoch seconds."""
+    """Return one page of the list of agents. `now` is the service's time, in epoch seconds."""
     reply = parse(_Listing, body)
     if reply.status not in (None, "ok"):
         raise IncompleteRead(f'the list says of itself "{clean(str(reply.status), ())}" instead of "ok"')
@@ -149,9 +149,7 @@ def page(body: bytes, now: float) -> Page:
 
 
 def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()) -> ObservedAgent:
-    """One agent by query; the reply must speak of the agent that was asked for. Its message shows no
-    `secrets`.
-    """
+    """Return one agent from a query's reply, which must be about the agent that was asked for; mask `secrets` in it."""
     reply = parse(_Agent, body)
     if reply.agent_id != agent_id:
         raise IncompleteRead(f"asked for agent {agent_id}, the service answered with {reply.agent_id}")
@@ -167,9 +165,7 @@ def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()
 
 
 def joined(body: bytes, now: float) -> Joined:
-    """An accepted join. Any status may come (v2 API reference: join); a time that makes no sense is replaced by
-    `now`.
-    """
+    """Return an accepted join. Any status may come (v2 API reference: join); an impossible time becomes `now`."""
     reply = parse(_Started, body)
     created = reply.create_ts
     usable = (
@@ -183,14 +179,14 @@ def joined(body: bytes, now: float) -> Joined:
 
 
 def check_updated(body: bytes, agent_id: str) -> None:
-    """Accept the reply to an update, which must name the agent that was to be changed."""
+    """Check the reply to an update, which must name the agent that was to be changed."""
     reply = parse(_Changed, body)
     if reply.agent_id != agent_id:
         raise IncompleteRead(f"updated agent {agent_id}, the service answered with {reply.agent_id}")
 
 
 def check_left(body: bytes) -> None:
-    """Accept the reply to a leave: nothing, or an object (v2 API reference: "Contradictions", 5)."""
+    """Check the reply to a leave: an empty body, or an object (v2 API reference: "Contradictions", 5)."""
     if body.strip():
         parse(Reply, body)
 
@@ -199,20 +195,20 @@ Model = TypeVar("Model", bound=Reply)
 
 
 def parse(model: type[Model], body: bytes) -> Model:
-    """A reply's bytes as a model; the message of a refusal never quotes the reply."""
+    """Return a reply's bytes as a model; the message of a refusal never quotes the reply."""
     tree = read_json(body)
     try:
         return model.model_validate(tree)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        # Where several types would do, the last part names the one that was tried.
+        # Where several types are allowed, the last part of the place is only the type that was tried.
         place = ".".join(str(part) for part in first["loc"] if part not in ("int", "float")) or "the reply"
         words = _WRONG.get(first["type"], first["msg"].lower())
         raise IncompleteRead(f"the service's reply makes no sense at {place}: {words}") from None
 
 
 def read_json(body: bytes) -> object:
-    """JSON of bounded depth."""
+    """Parse JSON of limited depth."""
     try:
         tree: object = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -224,7 +220,7 @@ def read_json(body: bytes) -> object:
 
 
 def sane_time(stamp: float, now: float) -> float:
-    """An instant of the service in epoch seconds, refused when it lies in the future."""
+    """Return a time of the service in epoch seconds; refuse one in the future."""
     if stamp > now + FUTURE:
         raise IncompleteRead(
             f"the service's reply holds a time {stamp - now:.0f} seconds in the future",

@@ -1,8 +1,7 @@
-"""Which service, as whom: the settings of one connection, from the environment and nowhere else.
+"""The settings of one connection (host, App ID, credentials), from the environment only.
 
-A fleet's files may name the area and the App ID; the ID is only compared. Hosts and credentials can never be
-set from files, so that a change to them cannot send credentials elsewhere. Messages name variables, never
-values.
+A fleet's files may name the area and the App ID; that ID is only compared. Hosts and credentials can never be set in
+files, so that no change to the files can send credentials elsewhere. Messages name variables, never values.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ BASE_URL = "AGORA_AGENTS_API_BASE_URL"
 
 CN = "CN"
 READ_TIMEOUT = "RECONCILER_READ_TIMEOUT"
-# So much of half a minute is left beside the start of a process.
+# A command's half a minute, less the start of the process.
 _USUAL_TIMEOUT = 28.0
 _LONGEST_TIMEOUT = 3600.0
 GLOBAL_PATH = "/api/conversational-ai-agent"
@@ -57,12 +56,12 @@ class AgoraSettings:
 
     @property
     def is_mainland_china(self) -> bool:
-        """A service of its own: other defaults, other limits (v2 API reference: list, update, "Contradictions")."""
+        """Whether it is the service of mainland China, with other limits (v2 API reference: list, update)."""
         return self.area == CN
 
     @property
     def host(self) -> str:
-        """Where the service is: the host, with its port where one is given."""
+        """The service's host, with its port where one is given."""
         return urlsplit(self.base_url).netloc
 
 
@@ -73,10 +72,9 @@ def from_environment(
     *,
     purpose: Purpose = Purpose.CHANGE,
 ) -> AgoraSettings:
-    """The settings that an environment gives.
+    """Return the settings that an environment gives.
 
-    Raises `UsageError` naming every variable that is missing or malformed at once, or saying that the files
-    are meant for another App ID.
+    Raises `UsageError` with every variable that is missing or malformed, or when the files name another App ID.
     """
     if area not in HOSTS:
         known = ", ".join(sorted(each for each in HOSTS if each))
@@ -100,9 +98,9 @@ def from_environment(
 
 
 def read_timeout(env: Mapping[str, str]) -> float:
-    """How long a list, and a command without a successful read, may take: seconds, 28 unless the environment says more.
+    """Return the seconds that a list, or a command without a successful read, may take; 28 by default.
 
-    Raises `UsageError` for what is no duration.
+    Raises `UsageError` for a value that is not a duration.
     """
     text = env.get(READ_TIMEOUT, "").strip()
     if not text:
@@ -119,7 +117,7 @@ def read_timeout(env: Mapping[str, str]) -> float:
 
 
 def base_url(override: str | None, area: str | None) -> str:
-    """The address before `/v2`: the area's own, or the override with the area's path behind it.
+    """Return the URL before `/v2`: the area's own, or the override followed by the area's path.
 
     The path is appended as the official SDK does (v2 API reference: "Base URLs"). Raises `UsageError` unless the
     override is https, or plain http to this machine.
@@ -142,7 +140,7 @@ def base_url(override: str | None, area: str | None) -> str:
 
 
 def _refuse_missing(env: Mapping[str, str], area: str | None, purpose: Purpose) -> None:
-    """Refuse an environment without the App ID, or without a way to authenticate: a token, or the customer's credentials.
+    """Refuse an environment without the App ID, or without a way to authenticate: a token, or customer credentials.
 
     Either authenticates any request (v2 API reference: "Authentication").
     """
@@ -150,7 +148,7 @@ def _refuse_missing(env: Mapping[str, str], area: str | None, purpose: Purpose) 
     customer = (CUSTOMER_ID, CUSTOMER_SECRET)
     needed: tuple[str, ...] = (APP_ID,)
     if has.intersection(customer):
-        needed += customer  # one of the two is of no use
+        needed += customer  # one of the two without the other cannot be used
     # A mainland-China project may be without a certificate; its token is then empty (v2 API reference: join).
     if (purpose is Purpose.CHANGE and area != CN) or not has.intersection(customer):
         needed += (APP_CERTIFICATE,)

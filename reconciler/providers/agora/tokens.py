@@ -1,8 +1,7 @@
-"""Minting of access tokens of the "007" kind: pure arithmetic on what it is given, no clock, no randomness.
+"""Mint access tokens of the "007" kind, from the arguments alone: no clock, no randomness.
 
-A token says that one account may join one channel until it expires. It is made and used within one call, and
-never stored. Layout and privileges: v2 API reference, "Authentication" (AccessToken2), which comes from Agora's own
-published builders.
+A token allows one account to join one channel until it expires. It is made and used within one call, and never stored.
+Layout and privileges: v2 API reference, "Authentication" (AccessToken2), from Agora's own published builders.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _ANY_UID = ("", "0")
 
 
 class _Service(IntEnum):
-    """What a token opens; the numbers are the wire's."""
+    """The services that a token gives access to; the numbers are those of the format."""
 
     RTC = 1
     RTM = 2
@@ -40,7 +39,7 @@ _RTM_PRIVILEGES = (1,)
 
 
 def is_credential(text: str) -> bool:
-    """Whether a text has the form of an App ID or an App Certificate: 32 hexadecimal digits."""
+    """Return whether a text has the form of an App ID or an App Certificate: 32 hexadecimal digits."""
     return _CREDENTIAL.fullmatch(text) is not None
 
 
@@ -56,11 +55,11 @@ def mint(
     rtm: bool = False,
     any_uid: bool = False,
 ) -> Secret:
-    """A token for one account in one channel.
+    """Return a token for one account in one channel.
 
-    `ttl` in seconds from `issued_at`, which is in epoch seconds; `salt` from 1 to 99,999,999. A numeric
-    uid is its decimal digits, a string uid (`enable_string_uid`) the account itself. A token for whatever uid
-    (`""` or `"0"`) is made only with `any_uid`. Raises `UsageError`, which never shows the certificate.
+    `ttl` in seconds from `issued_at`, which is in epoch seconds; `salt` from 1 to 99,999,999. A numeric uid is given as
+    its decimal digits, a string uid (`enable_string_uid`) as the account itself. A token for any uid (`""` or `"0"`) is
+    made only with `any_uid`. Raises `UsageError`, which never shows the certificate.
     """
     _check(app_id, certificate, channel, uid, any_uid=any_uid)
     if not 0 < ttl <= MAX_TTL:
@@ -106,13 +105,13 @@ def _check(app_id: str, certificate: Secret, channel: str, uid: str, *, any_uid:
 
 
 def _signing_key(certificate: Secret, issued_at: int, salt: int) -> bytes:
-    """The certificate never signs itself: it is mixed with the time and the salt first."""
+    """Return the key of the signature, derived from the certificate, the time and the salt."""
     inner = hmac.digest(struct.pack("<I", issued_at), certificate.reveal().encode(), "sha256")
     return hmac.digest(struct.pack("<I", salt), inner, "sha256")
 
 
 def _pack(service: _Service, privileges: tuple[int, ...], ttl: int) -> bytes:
-    """A service's number and its privileges, each lasting as long as the token."""
+    """Return a service's number and its privileges, each lasting as long as the token."""
     head = struct.pack("<HH", service, len(privileges))
     return head + b"".join(struct.pack("<HI", privilege, ttl) for privilege in privileges)
 

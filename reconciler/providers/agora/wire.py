@@ -1,7 +1,7 @@
-"""What we send: orders become request bodies, with token and secrets filled in.
+"""Build request bodies from orders, with token and secrets filled in.
 
-The values of secrets stay `Secret` objects inside the body; they are revealed where the bytes are made, and
-nowhere before. Field names and their meaning: v2 API reference, "join" and "update" (OpenAPI v2).
+The values of secrets stay `Secret` objects inside the body; they are revealed only where its bytes are made. Field
+names and their meaning: v2 API reference, "join" and "update" (OpenAPI v2).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _NO_ENTRY = (
     "it could not enter or stay in its channel: most often AGORA_APP_CERTIFICATE is not the project's (no answer to a join "
     "tells that), or its token has run out, or another user of the channel has its uid"
 )
-# The service's words for the end of an agent (v2 API reference: "Lifecycle", end messages); a prefix that stands
-# before them in some replies is taken off where replies are read.
+# The service's messages for the end of an agent (v2 API reference: "Lifecycle", end messages); the prefix that some
+# replies have is removed in `replies`.
 _ENDS = (
     EndMeaning("Task lifetime limit exceeded", EndKind.LIFETIME),
     EndMeaning("Idle for too long", EndKind.IDLE),
@@ -47,7 +47,7 @@ _ENDS = (
 
 
 def capabilities(*, mainland_china: bool) -> Capabilities:
-    """What the service can do to a running agent; v2 API reference: "Lifecycle", "Authentication", "Billing"."""
+    """Return what the service can do to a running agent; v2 API reference: "Lifecycle", "Authentication", "Billing"."""
     return Capabilities(
         updatable=MAINLAND_CHINA if mainland_china else WORLDWIDE,
         max_lifetime=72 * HOUR,
@@ -60,7 +60,7 @@ def capabilities(*, mainland_china: bool) -> Capabilities:
 
 
 def find_references(*trees: Tree) -> frozenset[SecretRef]:
-    """Every secret that has to be resolved before these trees can be sent."""
+    """Return every reference that must be resolved before these trees can be sent."""
     found: set[SecretRef] = set()
     for tree in trees:
         for text in _marked(tree):
@@ -74,7 +74,7 @@ def join_body(
     values: Mapping[SecretRef, Secret] = _NO_VALUES,
     avatar: Mapping[str, Filled] = _NOTHING,
 ) -> Filled:
-    """The body of a join: what the files write, with name, channel, uid and token put in, and the avatar's own."""
+    """Return the body of a join: the files' properties with name, channel, uid, token and the avatar's parameters."""
     properties: dict[str, Filled] = {"channel": order.channel, "token": token, "agent_rtc_uid": order.uid}
     for key, value in order.body.properties.items():
         if key not in properties:
@@ -100,10 +100,10 @@ def update_body(
     token: Secret | None,
     values: Mapping[SecretRef, Secret] = _NO_VALUES,
 ) -> Filled:
-    """The body of an update: complete values only, since each replaces the old one as a whole.
+    """Return the body of an update: complete values only, since each replaces the old one as a whole.
 
-    Raises `UsageError` for an empty update and for a path that only a join can set: the service's answer to
-    such a key is undocumented (v2 API reference: update), so it is never sent.
+    Raises `UsageError` for an empty update and for a path that only a join can set: how the service treats such a key
+    is undocumented (v2 API reference: update), so it is never sent.
     """
     if not order.values and token is None:
         raise UsageError("an update without values and token would change nothing")
@@ -121,7 +121,7 @@ def update_body(
 
 
 def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
-    """A copy of a tree in which each text that holds references is one secret."""
+    """Return a copy of a tree in which each text with references is one `Secret`."""
     if isinstance(tree, str):
         return substitute(tree, values) if MARK in tree else tree
     if isinstance(tree, dict):
@@ -136,12 +136,12 @@ def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
 
 
 def wants_rtm(order: JoinOrder) -> bool:
-    """Whether the agent talks over the messaging service too, for which its token must then be good."""
+    """Return whether the agent also uses the messaging service, for which its token must then be valid."""
     return value_at(order.body.properties, ("advanced_features", "enable_rtm")) is True
 
 
 def _marked(tree: Tree) -> Iterator[str]:
-    """Every text that may hold a reference. An explicit stack: this runs for each agent of a fleet."""
+    """Yield every text that may hold a reference. An explicit stack is faster; this runs for each agent of a fleet."""
     stack: list[Tree] = [tree]
     while stack:
         node = stack.pop()

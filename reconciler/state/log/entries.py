@@ -1,6 +1,6 @@
-"""The bytes of an entry and of a snapshot: canonical JSON, one write a line, each long text once under its digest.
+"""Encode and decode entries and snapshots: canonical JSON, one write a line, each long text once under its digest.
 
-Both have one form: the writes of a commit, or those that make an empty state equal to a whole one.
+Both have one form: an entry holds the writes of a commit, a snapshot those that make an empty state equal to the state.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from reconciler.state.tables import entry, foreign, generation, text
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a commit says of itself: the history that it belongs to, its number, who made it, and the maker's nonce."""
+    """The head of a commit: its lineage and serial, the nonce that its writer gave it, and the writer."""
 
     lineage: str
     serial: int
@@ -50,9 +50,9 @@ class Header:
 
 
 def encoded(header: Header, writes: Iterable[Write], texts: dict[str, str], known: Collection[str]) -> bytes:
-    """The bytes of a commit; the long texts in it are added to `texts`, by digest.
+    """Return the bytes of a commit; the long texts in it are added to `texts`, by digest.
 
-    The bytes hold all of `texts` but those whose digest is `known`.
+    The bytes hold all of `texts` except those whose digest is `known` to the readers.
     """
     lines = [_dumps(_tree(write, texts)) for write in writes]
     fresh = [_dumps(digest) + b":" + _dumps(texts[digest]) for digest in sorted(texts) if digest not in known]
@@ -114,23 +114,23 @@ def _tree(write: Write, texts: dict[str, str]) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class StoredCommit:
-    """A commit as it was stored: its writes are not read yet, since they may refer to the texts of others."""
+    """A commit as stored: its writes are decoded later, since they may refer to texts of earlier commits."""
 
     header: Header
     texts: Mapping[str, str]
     rows: tuple[Mapping[str, Any], ...]
 
     def writes(self, reader: RowReader) -> list[Write]:
-        """The writes, with the texts that `reader` knows; `StateError` for anything that is none."""
+        """Return the writes, with the texts that `reader` knows; raise `StateError` for anything else."""
         return [_write(row, reader) for row in self.rows]
 
     def history(self) -> list[Entry]:
-        """The lines that it adds to the history, oldest first."""
+        """Return the lines that the commit adds to the history, oldest first."""
         return [_entry(row["append"]) for row in self.rows if "append" in row]
 
 
 def decoded(data: bytes, key: str, state: object) -> StoredCommit:
-    """The commit in the bytes of a key; `StateError` where it is none, or one of a newer format."""
+    """Return the commit in the bytes of a key; raise `StateError` where it is none, or of a newer format."""
     tree = loads(data, key)
     if not isinstance(tree, dict) or not isinstance(tree.get("format"), int):
         raise damaged(f"{key} is no entry of a state")

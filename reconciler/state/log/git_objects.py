@@ -1,4 +1,4 @@
-"""Commits whose tree holds keys of a log: read and made by plumbing, without index, work tree, branch or identity."""
+"""Read and make commits whose tree holds keys of a log, by Git plumbing: no index, work tree, branch or identity."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _IDENTITY: Final = {
     "GIT_COMMITTER_NAME": _WHO,
     "GIT_COMMITTER_EMAIL": _MAIL,
 }
-# No remote is asked for what a partial clone lacks: reading what is here opens no socket.
+# Keeps git from fetching what a partial clone lacks, so that reading opens no connection.
 _NO_REMOTE: Final = ("-c", "protocol.allow=never")
 _BLOB: Final = "100644 blob"
 
 
 def ask(git: Git, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> Ran:
-    """Run git; what keeps it from running is a `StateError`, as it is the state that cannot be used."""
+    """Run git and return the result; if git cannot be run, raise `StateError`, because the state cannot be used."""
     try:
         return git.run(*arguments, data=data, environment=environment)
     except UsageError as problem:
@@ -37,7 +37,7 @@ def ask(git: Git, *arguments: str, data: bytes = b"", environment: Mapping[str, 
 
 
 def need(git: Git, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
-    """What a command prints, without its line end; `StateError` where it fails."""
+    """Return what a git command prints, without its line end; raise `StateError` where it fails."""
     ran = ask(git, *arguments, data=data, environment=environment)
     if ran.code != 0:
         raise StateError(
@@ -48,30 +48,30 @@ def need(git: Git, *arguments: str, data: bytes = b"", environment: Mapping[str,
 
 
 def last_line(text: str) -> str:
-    """What git complained of, in one line."""
+    """Return git's error message as one line."""
     lines = [each.strip() for each in text.splitlines() if each.strip()]
     told = next((each for each in lines if each.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
     return shown(told.removeprefix("fatal:").removeprefix("error:").strip()[:300]) or "it gave no reason"
 
 
 def shown(text: str) -> str:
-    """A remote, or a text that quotes one, without what a URL holds before its `@`."""
+    """Return a remote, or a text that quotes one, without the credentials in a URL (the part before `@`)."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def commit_of(git: Git, name: str) -> str | None:
-    """The id of the commit that a ref or an id stands for in this checkout; None where there is none."""
+    """Return the commit id of a ref or an id in this checkout; None where there is none."""
     ran = ask(git, *_NO_REMOTE, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return ran.text if ran.code == 0 else None
 
 
 def is_ancestor(git: Git, old: str, new: str) -> bool:
-    """Whether the history of one commit holds another."""
+    """Return whether the history of the commit `new` holds `old`."""
     return ask(git, *_NO_REMOTE, "merge-base", "--is-ancestor", old, new).code == 0
 
 
 def made_commit(git: Git, tree: str, parent: str | None, message: str, **when: str) -> str:
-    """The id of a new commit of a tree."""
+    """Make a commit of a tree and return its id."""
     parents = () if parent is None else ("-p", parent)
     return need(
         git,
@@ -91,9 +91,9 @@ def _reach(is_offline: bool) -> Sequence[str]:
 
 @dataclass(slots=True)
 class KeyTree:
-    """The keys in the tree of one commit, and what they hold.
+    """The keys in the tree of one commit, with their contents.
 
-    `is_offline` keeps git from asking a remote for what a partial clone has left out.
+    `is_offline` keeps git from fetching what a partial clone has left out.
     """
 
     git: Git
@@ -106,7 +106,7 @@ class KeyTree:
     def of(
         cls, git: Git, commit: str | None, before: KeyTree | None = None, *, is_offline: bool = False
     ) -> KeyTree:
-        """The keys of a commit; what an earlier tree has read of the same keys is not read again."""
+        """Return the keys of a commit; contents that `before` has read already are not read again."""
         keys: dict[str, str] = {}
         if commit is not None:
             ran = ask(git, *_reach(is_offline), "ls-tree", "-r", "-z", "--full-tree", commit)
@@ -142,7 +142,7 @@ class KeyTree:
         return self._held[blob]
 
     def with_key(self, key: str, data: bytes) -> KeyTree:
-        """The same with one more key, as a new commit. A snapshot takes the place of every key up to its serial."""
+        """Return this tree with one more key, as a new commit. A snapshot replaces every key up to its serial."""
         serial, is_snapshot = serial_of(key) or 0, key.startswith("snapshot/")
         keys = {
             each: blob
@@ -164,12 +164,12 @@ class KeyTree:
 
 
 def blobs(git: Git, names: Sequence[str], *, is_offline: bool = False) -> dict[str, bytes]:
-    """What objects hold, by the names they were asked for; without those that are not in this checkout."""
+    """Return the contents of objects, by the names given; without those that are not in this checkout."""
     ran = ask(
         git, *_reach(is_offline), "cat-file", "--batch", data="".join(f"{each}\n" for each in names).encode()
     )
     if ran.code != 0 and is_offline:
-        return {}  # a partial clone, which may not ask its remote
+        return {}  # a partial clone, which is not allowed to fetch here
     if ran.code != 0:
         raise damaged(f"its objects cannot be read ({last_line(ran.err)})")
     found: dict[str, bytes] = {}

@@ -1,6 +1,6 @@
-"""A drawer in a Git ref: each key made is one commit, pushed only on top of the one that was read.
+"""A drawer in a Git ref: each key made is one commit, pushed only on top of the commit that was read.
 
-The history is linear, has no common commit with any branch, and only grows. The tree of its tip holds the newest snapshot
+The history is linear, shares no commit with any branch, and only grows. The tree of its tip holds the newest snapshot
 and the entries since; older entries are in the history.
 """
 
@@ -32,7 +32,7 @@ _TRIES: Final = 6
 _PAUSE: Final = 0.2
 # How many old entries are read at once.
 _CHUNK: Final = 1000
-# What a server says when another push was first; anything else that it refuses is refused for good.
+# A server's messages when another push came first; any other refusal is final.
 _OVERTAKEN: Final = (
     "stale info",
     "fetch first",
@@ -46,7 +46,7 @@ _OVERTAKEN_WORDS: Final = re.compile(
 
 
 class Pushed(StrEnum):
-    """How a push of one ref ended."""
+    """The result of a push of one ref."""
 
     DONE = "done"
     OVERTAKEN = "overtaken"
@@ -54,9 +54,9 @@ class Pushed(StrEnum):
 
 
 def push(git: Git, remote: str, ref: str, commit: str, expected: str | None) -> Pushed:
-    """Move a ref of the remote from `expected` (None: it is not there) to a commit, or say why not.
+    """Move a ref of the remote from `expected` (None: it does not exist) to a commit; return whether that was done.
 
-    Raises `StateError` where the remote refuses it for good.
+    Raises `StateError` where the remote refuses the push and would refuse it again.
     """
     try:
         ran = ask(
@@ -72,7 +72,7 @@ def push(git: Git, remote: str, ref: str, commit: str, expected: str | None) -> 
             f"--force-with-lease={ref}:{expected or ''}",
             *("--", remote, f"{commit}:{ref}"),
         )
-    except StateError:  # no answer in time: whether it was done is for the reader of the ref to say
+    except StateError:  # no answer in time: the caller reads the ref to find out whether it was moved
         return Pushed.UNKNOWN
     rows = [each.split("\t") for each in ran.out.decode("utf-8", "replace").splitlines()]
     told = next((row for row in rows if len(row) == 3 and row[1].endswith(f":{ref}")), None)
@@ -99,17 +99,17 @@ class GitDrawer:
         self._remote = remote
         self.ref = ref
         self._tree: KeyTree | None = None
-        # Old entries that were read, and the commit that made each, by serial.
+        # Entries read from the history by key, and the commit that made each, by serial.
         self._old: dict[str, bytes] = {}
         self._commits: dict[int, str] = {}
 
     @property
     def name(self) -> str:
-        """What people call the place."""
+        """The ref and its remote, as they are shown to the user."""
         return f"{self.ref} of {shown(self._remote)}"
 
     def create(self, key: str, data: bytes) -> Creation:
-        """Make a key with one push, or find that it is there; as `Drawer`."""
+        """Make a key with one push, or find that it exists; see `Drawer`."""
         tree = self._tree or self._fetched()
         for attempt in range(_TRIES):
             if key in tree.keys or self._is_old(tree, key):
@@ -131,20 +131,20 @@ class GitDrawer:
         )
 
     def get(self, key: str) -> bytes | None:
-        """The bytes of a key; an old one is read from the history."""
+        """Return the bytes of a key; an entry older than the newest snapshot is read from the history."""
         tree = self._tree or self._fetched()
         if key not in tree.keys and not self._is_old(tree, key):
             tree = self._fetched()
         return self._from_history(tree, key) if self._is_old(tree, key) else tree.get(key)
 
     def list(self, after: str) -> Sequence[str]:
-        """The keys of the tip as the remote has it now."""
+        """Return the keys at the tip that the remote has now."""
         return self._fetched().list(after)
 
     # --- the remote
 
     def probe(self) -> None:
-        """Raise `StateError` where the remote would let this user push nothing; nothing is pushed."""
+        """Raise `StateError` where the remote would refuse a push of this user; nothing is pushed."""
         tip = self._fetched().commit or made_commit(self._git, need(self._git, "mktree"), None, "probe\n")
         ran = ask(
             self._git,
@@ -158,7 +158,7 @@ class GitDrawer:
             )
 
     def _fetched(self) -> KeyTree:
-        """Bring the copy of this checkout up to date; `StateError` where the remote's does not continue it."""
+        """Update this checkout's copy of the ref; raise `StateError` if the remote's history does not continue it."""
         before = commit_of(self._git, self.ref)
         ran = ask(
             self._git,
@@ -181,6 +181,7 @@ class GitDrawer:
                 hint=f"no further call was made; `git ls-remote {shown(self._remote)}` in {self._git.directory} has to work",
             )
         tip = None if is_missing else commit_of(self._git, self.ref)
+        # A tip that does not continue the last one seen would undo commits: it is refused.
         last = self._tree.commit if self._tree is not None else before
         if last is not None and last != tip and (tip is None or not is_ancestor(self._git, last, tip)):
             raise self._rewound(last)
@@ -201,7 +202,7 @@ class GitDrawer:
 
     @staticmethod
     def _is_old(tree: KeyTree, key: str) -> bool:
-        """Whether a snapshot has taken the place of a key that is not in the tree."""
+        """Return whether a key is not in the tree because a snapshot covers it."""
         newest = max((serial_of(each) or 0 for each in tree.keys if not is_entry(each)), default=0)
         return key not in tree.keys and (serial_of(key) or 0) <= newest
 

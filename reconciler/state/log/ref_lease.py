@@ -1,7 +1,7 @@
-"""A lease as a Git ref: its commit says who holds it, and each sign of life is another commit.
+"""A lease as a Git ref: its commit names the holder, and each sign of life is another commit.
 
-Whoever waits looks at the commit's id alone, and takes over after a whole lease without another one, by a clock of its
-own. What is given back is one fixed commit: some hosts let nobody delete a ref.
+A process that waits compares only the commit's id, and takes over when it did not change for a whole lease, by its own
+clock. A released lease is one fixed commit, since some hosts do not allow a ref to be deleted.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from reconciler.git import Git
 from reconciler.state.log.git_objects import ask, last_line, made_commit, need, shown
 from reconciler.state.log.git_ref import Pushed, push
 
-# Less than the default of --lock-timeout: who waits sees the end of a run that was killed. A sign may take a sixth of it.
+# Less than the default of --lock-timeout, so that a waiting run sees the end of one that was killed. A sign of life may
+# take a sixth of it.
 LEASE_SECONDS: Final = 45.0
-# How often the remote is asked while somebody else has it.
+# The seconds between two looks at the remote while another process has the lease.
 _LOOK_SECONDS: Final = 1.0
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
 class RefLease:
-    """The lease on a ref of a remote, for one holder; `seconds` without a sign of life end it."""
+    """The lease on a ref of a remote, for one holder; it ends `seconds` after the last sign of life."""
 
     def __init__(self, git: Git, remote: str, ref: str, seconds: float = LEASE_SECONDS) -> None:
         self._git = git
@@ -35,7 +36,7 @@ class RefLease:
         self.seconds = seconds
         self._holder = ""
         self._run = uuid.uuid4().hex
-        # The commit that is ours now, and all that were: a sign whose answer was lost may be there nevertheless.
+        # Our present commit, and all earlier ones: a push that got no answer may have set one of them.
         self._mine: str | None = None
         self._signs: list[str] = []
         self._is_lost = False
@@ -48,17 +49,18 @@ class RefLease:
         return self._mine is not None
 
     def holder(self) -> str | None:
-        """Who holds it now, as far as the remote says; None where nobody does. Nothing is taken."""
+        """Return the holder that the remote has now, or None. Nothing is taken."""
         found = self._look()
         return None if found is None or found == self._free_commit() else self._holder_of(found)
 
     def take(self, holder: str) -> None:
-        """Take it now, or raise `StateLocked` with who has it."""
-        if self._seen is not None:  # waiting: the remote is asked now and then, however often we are
+        """Take the lease now, or raise `StateLocked` with its holder."""
+        if self._seen is not None:  # waiting: do not ask the remote at each call
             time.sleep(max(0.0, self._looked_at + _LOOK_SECONDS - time.monotonic()))
         found = self._look()
         self._looked_at = now = time.monotonic()
         is_free = found is None or found == self._free_commit()
+        # A changed commit is a sign of life; silence is measured by our own clock from the last change.
         if found != self._seen:
             self._seen, self._seen_at = (None if is_free else found), now
         if not is_free and now - self._seen_at < self.seconds:
@@ -71,14 +73,14 @@ class RefLease:
         self._seen = None
 
     def renew(self) -> None:
-        """Give a sign of life, if it is held; raises `StateLocked` when somebody has taken over."""
+        """Give a sign of life, if the lease is held; raise `StateLocked` when another process has taken over."""
         if self._mine is None:
             return
         self.check()
         if self._push(self._sign(), self._mine):
             return
         found = self._look()
-        if found in self._signs:  # a sign whose answer was lost
+        if found in self._signs:  # an earlier push got no answer, but was executed
             self._mine = found
             if self._push(self._sign(), found):
                 return
@@ -86,7 +88,7 @@ class RefLease:
         self.check()
 
     def check(self) -> None:
-        """Raise `StateLocked` when somebody is known to have taken over. The remote is not asked."""
+        """Raise `StateLocked` if a call has found that another process has taken over. The remote is not asked."""
         if self._is_lost:
             raise StateLocked(
                 f"the state was taken over: this run gave no sign of life for {self.seconds:.0f} s",
@@ -94,7 +96,7 @@ class RefLease:
             )
 
     def release(self) -> None:
-        """Give it back; harmless when it is not held. What cannot be given back ends by itself."""
+        """Release the lease; without effect when it is not held. If the push fails, the lease ends by itself."""
         if self._mine is None:
             return
         mine, self._mine = self._mine, None
@@ -105,7 +107,7 @@ class RefLease:
     # --- the ref
 
     def _push(self, commit: str, expected: str | None) -> bool:
-        """Whether the ref is this commit of ours now; raises `StateError` where nobody can tell."""
+        """Push our commit to the ref; return whether it is there now. Raises `StateError` if that is unknown."""
         outcome = push(self._git, self._remote, self._ref, commit, expected)
         if outcome is Pushed.UNKNOWN and self._look() != commit:
             raise StateError(
@@ -143,7 +145,7 @@ class RefLease:
         )
 
     def _holder_of(self, commit: str) -> str:
-        """Who a commit says has it; its text is fetched, and no ref of this checkout is made for it."""
+        """Return the holder that a commit names; the commit is fetched without making a ref in this checkout."""
         if ask(self._git, "cat-file", "-e", commit).code != 0:
             ask(
                 self._git,

@@ -1,4 +1,4 @@
-"""The state that a log makes: the newest snapshot, and every entry after it, each exactly one serial further."""
+"""Compute the state of a log: the newest snapshot and every entry after it, each with exactly the next serial."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reconciler.state.document import RowReader
 from reconciler.state.log.drawer import Readable, entry_key, is_entry, serial_of, snapshot_key
 from reconciler.state.log.entries import Header, StoredCommit, decoded, encoded
 
-# How many entries there are from one snapshot to the next: all that a reader has to fetch and fold.
+# The number of entries from one snapshot to the next: the most that a reader has to fetch and apply.
 SNAPSHOT_EVERY: Final = 100
 
 
 class Replay:
-    """What is known of a log so far. `state` is what people call it."""
+    """What was read of a log so far. `state` is its name in messages."""
 
     def __init__(self, state: object) -> None:
         self._name = state
@@ -30,10 +30,10 @@ class Replay:
         self.nonce = self.writer = ""
         # The serial of the newest snapshot.
         self.snapshot = 0
-        # The long texts that a next entry may refer to by digest: see `advance`.
+        # The long texts that the next entry may refer to by digest: see `advance`.
         self.texts: dict[str, str] = {}
         self._reader = RowReader(self.texts)
-        # The snapshot at this very serial, where one was put together to find the texts in use.
+        # The snapshot at this serial, if it was encoded already in order to find the texts in use.
         self._whole: bytes | None = None
 
     @property
@@ -41,7 +41,7 @@ class Replay:
         return self.view.serial
 
     def state(self) -> State:
-        """The state as far as it was read; `StateError` for one that no run of ours has written."""
+        """Return the state as far as it was read; raise `StateError` for one that no run of ours has written."""
         state = self.view.frozen()
         check(state)
         return state
@@ -49,7 +49,7 @@ class Replay:
     # --- reading
 
     def catch_up(self, drawer: Readable) -> None:
-        """Read what others have written since; `StateError` where it does not continue what was read."""
+        """Read the commits made since; raise `StateError` where they do not continue what was read."""
         keys = drawer.list(entry_key(self.serial))
         entries = [each for each in keys if is_entry(each)]
         newest = max((serial_of(each) or 0 for each in keys if not is_entry(each)), default=0)
@@ -59,7 +59,7 @@ class Replay:
             entries = [each for each in entries if each > entry_key(newest)]
         self.snapshot = max(newest, self.snapshot)
         for key in entries:
-            # A list may be behind: what it leaves out before a key that it shows is asked for.
+            # A list may lag behind: entries missing before a listed one are read by their keys.
             for missing in map(entry_key, range(self.serial + 1, serial_of(key) or 0)):
                 self._add(self._read(drawer, missing), missing)
             self._add(self._read(drawer, key), key)
@@ -91,15 +91,15 @@ class Replay:
     # --- writing
 
     def entry(self, header: Header, writes: Sequence[Write]) -> tuple[bytes, dict[str, str]]:
-        """The bytes of the next entry, and the long texts that its writes refer to."""
+        """Return the bytes of the next entry, and the long texts that its writes refer to."""
         texts: dict[str, str] = {}
         return encoded(header, writes, texts, self.texts.keys()), texts
 
     def advance(self, header: Header, writes: Iterable[Write], texts: Mapping[str, str]) -> None:
-        """Fold the next entry in.
+        """Apply the next entry.
 
-        Every hundredth one forgets the texts that nothing refers to any more. All readers and writers do so at the
-        same serials, so that whoever leaves a text out of an entry knows that all others have it.
+        At every hundredth serial the texts that nothing refers to are dropped. All readers and writers do so at the
+        same serials, so a writer that leaves a text out of an entry knows that every reader has it.
         """
         self.texts.update(texts)
         self.view.lineage, self.view.serial = header.lineage, header.serial
@@ -113,11 +113,11 @@ class Replay:
             self.texts.update(used)
 
     def as_snapshot(self) -> bytes:
-        """The bytes of a snapshot of what was read: the same for everybody who has read as far."""
+        """Return the bytes of a snapshot of what was read; all who have read as far compute the same bytes."""
         return self._encoded(dict(self.texts)) if self._whole is None else self._whole
 
     def _encoded(self, texts: dict[str, str]) -> bytes:
-        """A snapshot with these texts; those that it refers to are added to them."""
+        """Return a snapshot with these texts; those that it refers to are added to them."""
         header = Header(self.view.lineage, self.serial, self.nonce, self.writer)
         state = self.view.frozen()
         rows = replace(

@@ -1,4 +1,4 @@
-"""The states in the history of a Git ref, as this checkout has fetched them: no remote is asked, and nothing is written."""
+"""Read the states in the history of a Git ref, as this checkout has fetched them: nothing is fetched or written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Snapshot:
 
 
 def ref_of(owner: Owner) -> str:
-    """The ref that holds the state of a fleet's environment; `UsageError` where Git knows no such name."""
+    """Return the ref for the state of a fleet's environment; raise `UsageError` if Git allows no such name."""
     if str(owner).endswith(".lock"):
         raise UsageError(
             f"no ref of Git can be called refs/reconciler/{owner}",
@@ -37,18 +37,18 @@ def ref_of(owner: Owner) -> str:
 
 
 def lease_ref_of(owner: Owner) -> str:
-    """The ref that says who is writing that state; no fetch of the states brings it along."""
+    """Return the ref for the lease on that state; a fetch of the states does not include it."""
     return f"refs/reconciler-lease/{owner}"
 
 
 def latest(directory: Path, ref: str) -> Snapshot:
-    """The state at the tip of the ref. `UsageError` where this checkout has no such ref, `StateError` where it is none."""
+    """Return the state at the tip of the ref. Raises `UsageError` without such a ref, `StateError` if it is damaged."""
     git = Git(directory)
     return _read(git, ref, _tip(git, ref))
 
 
 def at(directory: Path, ref: str, commit: str) -> Snapshot:
-    """The state at a commit. `UsageError` where it is none in the history of the ref, as far as this checkout has it."""
+    """Return the state at a commit. Raises `UsageError` if this checkout does not have it in the history of the ref."""
     git = Git(directory)
     tip = _tip(git, ref)
     if (

@@ -1,7 +1,7 @@
-"""The state as a log in a drawer: `state.blocking.BlockingStore`, for whatever can make a key once.
+"""The state as a log in a drawer: a `state.blocking.BlockingStore` for any storage that can make a key once.
 
-A commit makes the key of the next serial; where it is there already, its nonce says whose commit it is. The lease saves
-work; what must not be lost is protected by the keys.
+A commit makes the key of the next serial; if that key exists already, its nonce shows whose commit it is. The lease
+only saves conflicts; the keys alone protect the state from lost writes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_KEY = (
 
 
 class LogLease(Protocol):
-    """The exclusive right to write a log, as `state.lease.FileLease` says what each call does."""
+    """The exclusive right to write a log; `state.lease.FileLease` documents the methods."""
 
     @property
     def seconds(self) -> float: ...
@@ -48,7 +48,7 @@ class LogLease(Protocol):
 
 
 class LogStore:
-    """The state that a log makes, for one caller at a time. `name` is what people call the place; `key` is the digests'."""
+    """The state of a log, for one caller at a time. `name` is shown to the user; `key` is for digests of secrets."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class LogStore:
         probe: Callable[[], None] = lambda: None,
         controllers: LogLease | None = None,
     ) -> None:
-        # Raises `StateError` where the place would take no commit.
+        # Raises `StateError` where the storage would refuse a commit.
         self.probe = probe
         self.name = name
         self.controllers = controllers
@@ -77,17 +77,17 @@ class LogStore:
         return self.lease.seconds
 
     def exposures(self) -> list[str]:
-        """What is open to others and should not be: whoever can read the place can read the state, by design."""
+        """Return no messages: all who can read the storage can read the state, by design."""
         return []
 
     def holder(self) -> str | None:
-        """Who holds the right to write now; None where nobody does. Nothing is taken."""
+        """Return the process that has the right to write now, or None. Nothing is taken."""
         return self.lease.holder()
 
     # --- reading
 
     def read(self) -> State:
-        """The state as it stands; an empty one without a lineage where nothing was stored yet."""
+        """Return the present state; an empty one without a lineage where nothing was stored yet."""
         return self._guarded(self._read)
 
     def _read(self) -> State:
@@ -97,7 +97,7 @@ class LogStore:
         return state
 
     def _check_seen(self, now: Seen) -> None:
-        """Refuse a state that is another, or older, than this machine has seen here; also where there is none any more."""
+        """Refuse a state that is another, older or missing one, compared with what this machine has seen here."""
         before = self._seen.read() if self._seen is not None else None
         if before is None or (before.lineage == now.lineage and before.serial <= now.serial):
             return
@@ -113,7 +113,7 @@ class LogStore:
         )
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
-        """The latest entries, newest first, of one address or of all."""
+        """Return the latest entries, newest first, of one address or of all."""
         return self._guarded(lambda: tuple(islice(self._history(address), limit)))
 
     def _history(self, address: Address | None) -> Iterator[Entry]:
@@ -121,30 +121,30 @@ class LogStore:
         for serial in range(self._replay.serial, 0, -1):
             data = self.drawer.get(entry_key(serial))
             if data is None:
-                return  # what lies before it was cleared away
+                return  # earlier entries were deleted
             for line in reversed(decoded(data, entry_key(serial), self.name).history()):
                 if address in (None, line.address):
                     yield line
 
     def version(self) -> Version:
-        """The latest commit: its serial, and the nonce of its writer."""
+        """Return the latest commit: its serial, and the nonce of its writer."""
         self._guarded(lambda: self._replay.catch_up(self.drawer))
         return Version(self._replay.serial, self._replay.nonce)
 
     # --- writing
 
     def prepare(self) -> str:
-        """Give a new state its lineage, which its first commit stores; returns what people are to be told."""
+        """Give a new state its lineage, which its first commit stores; return a message for the user, mostly empty."""
         self._guarded(self._read)
         if not self._replay.view.lineage:
             self._replay.view.lineage = str(uuid.uuid4())
         return "" if self._key else _NO_KEY
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
-        """Make writes durable, all or none, if the serial is still `expected`; returns the new serial.
+        """Make writes durable, all or none, if the serial is still `expected`; return the new serial.
 
-        Raises `StateLocked` when another writer has moved the state on or taken it over: nothing was written. After a
-        `StateError` nobody knows whether it was: `version` tells by the nonce.
+        Raises `StateLocked` when another writer has committed or taken the lease over: nothing was written. After a
+        `StateError` it is unknown whether it was written: the nonce of `version` decides.
         """
         return self._guarded(lambda: self._commit(tuple(writes), expected, nonce or uuid.uuid4().hex))
 
@@ -158,27 +158,29 @@ class LogStore:
         key = entry_key(header.serial)
         if (
             self._replay.serial > expected
-        ):  # it may be ours, of an attempt that nobody answered, with others on top
+        ):  # it may be ours, of an attempt without an answer, with others on top
             self._settle(key, header, Creation.EXISTS)
             return header.serial
         data, texts = self._replay.entry(header, writes)
         outcome = self.drawer.create(key, data)
         if outcome is not Creation.MADE:
+            # The key exists, or there was no answer: the nonce in the entry shows whether it is ours.
             self._settle(key, header, outcome)
+        # Only after the key is made, so that the replay never holds what the log may not have.
         self._replay.advance(header, writes, texts)
         self._keep_short()
         return header.serial
 
     def _lineage(self, writes: Sequence[Write]) -> str:
-        """The lineage of the next entry: that of the one before it, also where another state goes on from here."""
+        """Return the lineage of the next entry: that of the entry before it, even if another state goes on here."""
         other = next((each.lineage for each in writes if isinstance(each, GoOnAs)), None)
         if other is not None and self._seen is not None:
-            self._seen.forget()  # or this machine would refuse it as one that it has never seen here
+            self._seen.forget()  # else this machine would refuse the new lineage
         is_first = not self._replay.serial
         return (other if is_first else None) or self._replay.view.lineage or str(uuid.uuid4())
 
     def _settle(self, key: str, header: Header, outcome: Creation) -> None:
-        """Find out by the nonce whether it is our commit that is there; else raise what `commit` does."""
+        """Find out by the nonce whether the entry at a key is our commit; raise as `commit` does if it is not."""
         found = self.drawer.get(key)
         if found is None:
             raise StateError(
@@ -199,7 +201,7 @@ class LogStore:
         )
 
     def _keep_short(self) -> None:
-        """Make a snapshot once there are many entries. It is a copy: where it fails the next commit makes it."""
+        """Make a snapshot every hundred entries. It only saves reads: if it fails, the next commit makes it."""
         serial = self._replay.serial
         if serial - self._replay.snapshot < SNAPSHOT_EVERY:
             return
@@ -216,11 +218,11 @@ class LogStore:
         self._writer = holder
 
     def renew(self) -> None:
-        """Give a sign of life, if the right is held; raises `StateLocked` when somebody has taken over."""
+        """Give a sign of life, if the right is held; raise `StateLocked` when another process has taken over."""
         self.lease.renew()
 
     def release(self) -> None:
-        """Give the right back; harmless when it is not held."""
+        """Release the right to write; without effect when it is not held."""
         if not self.lease.is_held:
             return
         if self._seen is not None and self._replay.serial:
@@ -228,14 +230,14 @@ class LogStore:
         self.lease.release()
 
     def close(self) -> None:
-        """Give the right back; nothing is open."""
+        """Release the right to write; no file is open."""
         self.release()
 
     def create_key(self) -> None:
-        """The key is the environment's: nothing can be made."""
+        """Do nothing: the key comes from the environment."""
 
     def read_key(self) -> bytes:
-        """The key for digests of secrets; empty where there is none."""
+        """Return the key for digests of secrets; empty where there is none."""
         return self._key
 
     def _guarded(self, action: Callable[[], T]) -> T:
