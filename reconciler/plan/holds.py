@@ -66,12 +66,18 @@ def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
 def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
     """The join, or its hold where the service keeps refusing it, or somebody has ended the address's agents more than `heals` times within an hour.
 
-    What somebody does on purpose is not undone for ever. An apply joins: a person has asked for it (`heals` is None).
+    What somebody does on purpose is not undone for ever. An apply joins: a person has asked for it (`heals` is None). An
+    agent that has come to another end is joined again, whatever became of those before it.
     """
     if heals is None:
         return change
     record, change = facts.record, unless_refused_before(facts, change)
-    if not isinstance(change, Join) or facts.forced or record is None:
+    if (
+        not isinstance(change, Join)
+        or facts.forced
+        or record is None
+        or record.stopped_agent != record.agent_id
+    ):
         return change
     if len(record.stops) <= heals or body_digest(record.body) != body_digest(change.spec.body):
         return change
