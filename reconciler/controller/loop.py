@@ -39,6 +39,9 @@ _LOCKED = 1.0
 _BROKEN = 10.0
 # How many transcripts are brought up to date at a time: a repair waits no longer than those take.
 _TRANSCRIPTS = 20
+# An agent with less than this left is rotated whatever `max_unavailable` says. A run by hand allows for the hours until the
+# next one; here the next turn comes within seconds, and goes on with those that wait.
+_LAST_CALL = 1800.0
 # How long a service that refuses us is left alone at most.
 _REFUSED = 300.0
 
@@ -179,7 +182,7 @@ class Standing:
         return here + (self.provider.clock_skew or 0.0)
 
     def _turn(self) -> Steps[None]:
-        job = self.job
+        job = replace(self.job, policy=replace(self.job.policy, last_call=_LAST_CALL))
         if not self._files_are_good:
             only = WITHOUT_FILES if job.policy.only is None else job.policy.only & WITHOUT_FILES
             job = replace(job, policy=replace(job.policy, only=only))

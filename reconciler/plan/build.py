@@ -208,7 +208,9 @@ def build_plan(
             first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
             decided.append((facts, first))
             more[facts.address] = tuple(others)
-    postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able)
+    postponed = postponed_rotations(
+        (each for _, each in decided), fleet.limits, basis, able, policy.last_call
+    )
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []
