@@ -39,6 +39,9 @@ _LOCKED = 1.0
 _BROKEN = 10.0
 # How many transcripts are updated at a time: a turn that is due waits until they are done.
 _TRANSCRIPTS = 20
+# An agent with less than this left (seconds) is rotated whatever `max_unavailable` says. The next run after one by hand may
+# be hours away; here the next turn comes within seconds, and rotates those that wait.
+_LAST_CALL = 1800.0
 # The longest pause, seconds, after the service refused our credentials.
 _REFUSED = 300.0
 
@@ -180,7 +183,7 @@ class Standing:
         return here + (self.provider.clock_skew or 0.0)
 
     def _turn(self) -> Steps[None]:
-        job = self.job
+        job = replace(self.job, policy=replace(self.job.policy, last_call=_LAST_CALL))
         if not self._files_are_good:
             only = WITHOUT_FILES if job.policy.only is None else job.policy.only & WITHOUT_FILES
             job = replace(job, policy=replace(job.policy, only=only))

@@ -207,7 +207,8 @@ def build_plan(
             decided.append((facts, first))
             more[facts.address] = tuple(others)
     # After the decisions, because the limit counts the rotations of the whole fleet.
-    postponed = postponed_rotations((each for _, each in decided), fleet.limits, basis, able)
+    rotations = (each for _, each in decided)
+    postponed = postponed_rotations(rotations, fleet.limits, basis, able, policy.last_call)
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []

@@ -30,6 +30,9 @@ from reconciler.plan.change import (
 )
 
 MINUTES_A_DAY = 1440
+# An agent with less than this left (seconds) is rotated whatever a freeze says, and whatever `max_unavailable` says in a run
+# that may be the last one before its end.
+LAST_CALL = 2 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Policy:
     What a `review` does not cover is held. From the team's policy are `secret_hosts`, all hosts that secrets may go to
     (None: not restricted), `protect`, selectors of addresses whose agents are neither replaced nor left, and
     `tightened`, the names of limits. `heal_stops` is how often within an hour an agent that was ended through the API
-    is joined again; None: without a limit.
+    is joined again; None: without a limit. An agent with less than `last_call` seconds left is rotated whatever
+    `max_unavailable` says: 2 h for a run after which the next one may come in an hour.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)
@@ -56,6 +60,7 @@ class Policy:
     protect: tuple[str, ...] = ()
     tightened: frozenset[str] = frozenset()
     heal_stops: int | None = None
+    last_call: float = LAST_CALL
     only_flag: str = "--only"
 
 
@@ -183,34 +188,33 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
 
 
 def postponed_rotations(
-    changes: Iterable[Change], limits: Limits, basis: Basis, able: Capabilities
+    changes: Iterable[Change], limits: Limits, basis: Basis, able: Capabilities, last_call: float
 ) -> frozenset[Address]:
     """Return the addresses whose rotation waits for a later run, so that at most `max_unavailable` agents are down.
 
-    The oldest agents rotate first. An agent that ends within 2 h never waits.
+    The oldest agents rotate first. An agent that ends within `last_call` seconds never waits.
     """
     due = sorted(
         (each for each in changes if isinstance(each, Rotate)),
         key=lambda each: (each.target.agent.started_at, each.address),
     )
-    urgent = [each for each in due if is_urgent(each, basis.now, able)]
-    # An agent that an earlier run rotated and did not join again is down, too.
+    urgent = [each for each in due if is_urgent(each, basis.now, able, last_call)]
+    # An agent that an earlier run rotated and did not join again is down, too. Addresses are counted, not agents: a successor
+    # beside its predecessor makes no fleet larger.
     live = {each.agent_id for each in basis.live if each.status.is_live}
-    down = sum(1 for each in basis.state.records.values() if each.replacing and each.agent_id not in live)
-    allowed = max(0, limits.max_unavailable.of(_running_ours(basis) + down) - len(urgent) - down)
+    records = basis.state.records.values()
+    down = sum(1 for each in records if each.replacing and each.agent_id not in live)
+    total = down + sum(1 for each in records if each.agent_id in live)
+    allowed = max(0, limits.max_unavailable.of(total) - len(urgent) - down)
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
 
 
-# An agent with less than this left (seconds) is rotated even against `max_unavailable` or a freeze.
-LAST_CALL = 2 * HOUR
-
-
-def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
-    """Return whether a change is a rotation that cannot wait, because the service ends its agent within 2 h."""
+def is_urgent(change: Change, now: float, able: Capabilities, last_call: float = LAST_CALL) -> bool:
+    """Return whether a change is a rotation that cannot wait: its agent ends within `last_call` seconds."""
     if not isinstance(change, Rotate):
         return False
     body = change.target.record.body if change.target.record is not None else change.spec.body
-    return now - change.target.agent.started_at > able.lifetime(body.properties) - LAST_CALL
+    return now - change.target.agent.started_at > able.lifetime(body.properties) - last_call
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

@@ -67,12 +67,18 @@ def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
     """Return the join, held in a controller if it is refused again and again, or its agents are ended again and again.
 
     `heals` is how many ends through the API within an hour are answered with a new join: what an operator does on
-    purpose is not undone for ever. It is None in an apply, which joins because a person has asked for it.
+    purpose is not undone for ever. It is None in an apply, which joins because a person has asked for it. An agent that
+    has come to another end is joined again, whatever became of those before it.
     """
     if heals is None:
         return change
     record, change = facts.record, unless_refused_before(facts, change)
-    if not isinstance(change, Join) or facts.forced or record is None:
+    if (
+        not isinstance(change, Join)
+        or facts.forced
+        or record is None
+        or record.stopped_agent != record.agent_id
+    ):
         return change
     if len(record.stops) <= heals or body_digest(record.body) != body_digest(change.spec.body):
         return change

@@ -28,6 +28,12 @@ def main() -> int:
             total = campaign.run(campaign.everything(), workers=arguments.workers)
         case "life" | "seed":
             return _life(arguments.command, arguments.number, trace=arguments.trace)
+        case "ages":
+            total = campaign.ages(arguments.first, arguments.count)
+            print("\n".join(total.failures) or f"{arguments.count} fleets of 59 to 71 hours: it holds")
+            return 1 if total.failures else 0
+        case "days":
+            return _days(arguments)
         case "crash" | "fate" | "row" | "saved":
             words = " ".join([arguments.command, f'"{arguments.name}"', *arguments.rest])
             total = campaign.replay(words)
@@ -62,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=what)
         one.add_argument("number", type=int)
         one.add_argument("--trace", action="store_true", help="print its history")
+    days = commands.add_parser("days", help="controllers keep a fleet for some days")
+    days.add_argument("--days", type=float, default=30.0)
+    days.add_argument("--agents", type=int, default=1000)
+    days.add_argument("--controllers", type=int, default=3)
+    days.add_argument("--interval", type=float, default=600.0, help="between two rolls, seconds")
+    days.add_argument("--seed", type=int, default=1)
+    days.add_argument("--report", type=Path)
+    days.add_argument("--trace", action="store_true", help="print its history")
+    ages = commands.add_parser("ages", help="fleets of 59 to 71 hours when the controllers start")
+    ages.add_argument("first", type=int)
+    ages.add_argument("count", type=int, nargs="?", default=1)
     for name in ("crash", "fate", "row", "saved"):
         one = commands.add_parser(name, help=f"one {name} again, as a failure prints it")
         one.add_argument("name")
@@ -79,6 +96,24 @@ def _life(kind: str, number: int, *, trace: bool) -> int:
     verdict = outcome.problem or "it holds"
     print(f"{kind} {number}: {verdict} ({outcome.runs} runs, history {outcome.fingerprint})")
     return 1 if outcome.problem else 0
+
+
+def _days(arguments: argparse.Namespace) -> int:
+    from .days import Shape, live, report
+
+    shape = Shape(arguments.days, arguments.agents, arguments.controllers, arguments.interval)
+    lived, world = live(
+        arguments.seed,
+        shape,
+        trace=arguments.trace,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    sys.stdout.writelines(world.history or ())
+    text = report(lived, world)
+    if arguments.report is not None:
+        arguments.report.write_text(text)
+    print(text)
+    return 1 if lived.problem else 0
 
 
 def _mutant(key: str) -> int:

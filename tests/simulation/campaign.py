@@ -21,6 +21,7 @@ from pathlib import Path
 
 from reconciler.simulator import Fate, ServiceCall
 
+from . import days as standing
 from . import mutants
 from .driver import Crash, Point
 from .faults import KINDS
@@ -97,6 +98,40 @@ def seeds(first: int, count: int) -> Tally:
         if outcome.problem is not None:
             tally.failed(f"seed {seed}", outcome.problem, f"seed {seed} --trace")
     return tally
+
+
+def days(seed: int, shape: standing.Shape = standing.SHORT) -> Tally:
+    """Days in which controllers keep a fleet standing."""
+    words = (
+        f"days --seed {seed} --days {shape.days:g} --agents {shape.agents} --controllers {shape.controllers}"
+    )
+    return _stood(seed, shape, "days of controllers", f"{words} --interval {shape.interval:g}")
+
+
+def ages(first: int, count: int) -> Tally:
+    """Fleets whose agents are 59 to 71 hours old when the controllers start."""
+    tally = Tally()
+    for seed in range(first, first + count):
+        tally.add(_stood(seed, standing.of_ages(seed), "fleets of 59 to 71 hours", f"ages {seed}"))
+    return tally
+
+
+def _stood(seed: int, shape: standing.Shape, kind: str, words: str) -> Tally:
+    tally = Tally()
+    lived, world = standing.live(seed, shape)
+    tally.seen.update(world.seen)
+    tally.done.update({kind: 1, "events": lived.events})
+    tally.done.update(
+        {f"{kind}: {name}": count for name, count in lived.counts.items() if name in _TOLD_OF_DAYS}
+    )
+    if lived.problem is not None:
+        tally.failed(words, lived.problem, words)
+    return tally
+
+
+_TOLD_OF_DAYS = frozenset(
+    {*(f"ended: {each}" for each in standing.WAYS), "ended: rotated", "controllers started"}
+)
 
 
 def _attempt(tally: Tally, kind: str, what: str, replay: str, run: Callable[[], Universe]) -> None:
@@ -230,7 +265,7 @@ def regressions() -> Tally:
 
 
 def replay(words: str) -> Tally:
-    """One line of the regression list: `life N`, `seed N`, `crash "scenario" 3:torn`, `fate "scenario" 4 late`, `row "name"`."""
+    """One line of the regression list: `life N`, `seed N`, `days N` (short ones), `ages N`, `crash "scenario" 3:torn`, `fate "scenario" 4 late`, `row "name"`."""
     import shlex
 
     verb, *rest = shlex.split(words)
@@ -240,6 +275,10 @@ def replay(words: str) -> Tally:
             return lives(int(rest[0]), 1)
         case "seed":
             return seeds(int(rest[0]), 1)
+        case "ages":
+            return ages(int(rest[0]), 1)
+        case "days":
+            return days(int(rest[0]))
         case "crash":
             both = tuple(parse_crash(each) for each in rest[1:])
             _attempt(tally, "crash points", words, words, lambda: crashed(BY_NAME[rest[0]], both))
@@ -276,6 +315,10 @@ def pull_request(life_count: int = 3000, seed_count: int = 1000, pair_count: int
     """The numbers of a pull request."""
     yield regressions, ()
     yield all_rows, ()
+    for seed in range(2):
+        yield days, (seed,)
+    for first in range(0, 12, 3):
+        yield ages, (first, 3)
     for mutant in mutants.MUTANTS:
         yield planted, (mutant.key,)
     for scenario in SCENARIOS:

@@ -25,7 +25,7 @@ from reconciler.state.log.git_objects import made_commit
 from reconciler.state.log.git_ref import push
 from reconciler.state.log.ref_lease import RefLease
 
-from . import disk, logs
+from . import days, disk, logs
 from .rows import BY_ROW
 
 
@@ -122,12 +122,24 @@ def _is_taken(lease: RefLease, looks: int) -> bool:
     return False
 
 
+def controllers() -> str | None:
+    """Some short lives of controllers, until one of them goes wrong."""
+    for seed in range(_LIVES_OF_CONTROLLERS):
+        problem = days.live(seed, days.SHORT)[0].problem
+        if problem is not None:
+            return f"days {seed}: {problem}"
+    return None
+
+
+_LIVES_OF_CONTROLLERS = 8
+
 CHECKS: dict[str, Callable[[], str | None]] = {
     "disk": disk.check,
     "lease": lease,
     "log": logs.check,
     "ref lease": ref_lease,
     "redirect": redirect,
+    "controllers": controllers,
     "echoed secret": _row("secrets: the service echoes them"),
     "digests": _row("secrets: digests are keyed"),
     "empty fleet": _row("plan: empty fleet"),

@@ -27,6 +27,7 @@ from reconciler.ports import (
     HttpFailure,
     HttpReply,
     HttpTrouble,
+    Knocked,
     Lock,
     Now,
     Random,
@@ -130,8 +131,8 @@ class Process:
     # --- life
 
     def start(self, steps: Steps[Any]) -> None:
-        """Begin to run a verb."""
-        self.started = self.world.time.now
+        """Begin to run a verb; a run within a controller goes on with its controller's clock."""
+        self.started = self.started or self.world.time.now
         self._resume(Fiber(steps, self._ended), None, None)
 
     def kill(self) -> None:
@@ -211,6 +212,8 @@ class Process:
                     value = self.world.chance.random()
                 case Stopping():
                     value = self.stopping
+                case Knocked():
+                    value = self.world.locks.is_knocked_by_other(self)
                 case Emit(event):
                     self._said(event)
                 case Gather(tasks, limit):
@@ -271,9 +274,13 @@ class Process:
             case ReadState():
                 self._read(fiber, token)
             case _:
-                raise TypeError(f"{effect} is not an outward effect")
+                self._perform_standing(fiber, effect, token)
         if point is Point.TORN and self.alive:
             self.kill()
+
+    def _perform_standing(self, fiber: Fiber, effect: Effect, token: list[bool]) -> None:
+        """What only a controller asks for."""
+        raise TypeError(f"{effect} is not an outward effect of a run")
 
     def _is_fenced(self) -> bool:
         """As the production driver asks before each call: whether somebody has taken the lease over meanwhile."""
@@ -402,6 +409,9 @@ class Locks:
         self._world = world
         self._holders: list[Process] = []
         self._silent_since: dict[Process, float] = {}
+        self._held_since: dict[Process, float] = {}
+        # Since when each run waits that has found the lock taken.
+        self._waiting: dict[Process, float] = {}
         self.broken = False
 
     def paused(self, process: Process, now: float) -> None:
@@ -432,22 +442,47 @@ class Locks:
                 return
             self._take_over()
             if not self._holders or self.broken:
+                self._waiting.pop(process, None)
                 self._holders.append(process)
+                self._held_since[process] = self._world.time.now
                 self._world.checker.locked(process)
                 answer(None)
             elif self._world.time.now >= ends:
+                self._waiting.pop(process, None)
                 answer(StateLocked(f"the state is held by {self._holders[0].label}; waited {timeout:.0f} s"))
             else:
+                self._waiting.setdefault(process, self._world.time.now)
                 self._world.time.after(0.5, look)
 
         self._world.time.after(0.001, look)
 
     def release(self, process: Process) -> None:
+        """Give the lock back."""
+        if process in self._holders:
+            self._world.checker.held(process, self._held_since[process])
+        self.died(process)
+
+    def died(self, process: Process) -> None:
+        """What a process held, and waited for, ends with it."""
         self._silent_since.pop(process, None)
+        self._held_since.pop(process, None)
+        self._waiting.pop(process, None)
         if process in self._holders:
             self._holders.remove(process)
 
-    died = release
+    def is_knocked_by_other(self, process: Process) -> bool:
+        """Whether a run other than this one waits for the lock."""
+        return any(each is not process for each in self._waiting)
+
+    @property
+    def waited(self) -> float:
+        """For how long somebody has waited for the lock, seconds; 0.0 where nobody does."""
+        return max((self._world.time.now - since for since in self._waiting.values()), default=0.0)
+
+    @property
+    def holder(self) -> Process | None:
+        """Who has the lock."""
+        return self._holders[0] if self._holders else None
 
     def holds(self, process: Process) -> bool:
         return process in self._holders

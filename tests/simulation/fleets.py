@@ -98,14 +98,16 @@ def _some(agents: dict[Address, AgentSpec], chance: random.Random) -> AgentSpec 
     return agents[chance.choice(sorted(agents))] if agents else None
 
 
-def _prompt(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
+def prompt(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
+    """Somebody changes a prompt: an update in place."""
     if (spec := _some(agents, chance)) is not None:
         voice = str(spec.body.properties["tts"]["params"]["voice_name"])  # type: ignore[index,call-overload]
         new = body(f"prompt {chance.randrange(1000)}", voice, spec.body.uid, chance.choice((0.2, 0.5, 0.9)))
         agents[spec.address] = replace(spec, body=new)
 
 
-def _voice(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
+def voice(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
+    """Somebody changes a voice: its agent is replaced."""
     if (spec := _some(agents, chance)) is not None:
         prompt = str(spec.body.properties["llm"]["system_messages"][0]["content"])  # type: ignore[index,call-overload]
         agents[spec.address] = replace(
@@ -143,7 +145,8 @@ def _rename(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
     agents[new] = replace(spec, address=new, previously=(spec.address, *spec.previously))
 
 
-def _remove(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
+def remove(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
+    """Somebody takes an agent out."""
     if len(agents) > 1 and (spec := _some(agents, chance)) is not None:
         del agents[spec.address]
 
@@ -178,6 +181,6 @@ def _lifecycle(agents: dict[Address, AgentSpec], chance: random.Random) -> None:
     agents[spec.address] = replace(spec, lifecycle=life)
 
 
-_EDITS = (_prompt, _prompt, _voice, _voice, _swap_uids, _rename, _remove, _add, _lifecycle)
+_EDITS = (prompt, prompt, voice, voice, _swap_uids, _rename, remove, _add, _lifecycle)
 # What people do most: others' prompts, voices, and agents that go.
-COMMON = (_prompt, _prompt, _voice, _remove, _remove, _add)
+COMMON = (prompt, prompt, voice, remove, remove, _add)

@@ -1,4 +1,4 @@
-"""The planted bugs B1 to B30, and L1 to L4 of the log: what the simulation must turn red on, or its green proves nothing.
+"""The planted bugs B1 to B30, L1 to L4 of the log, and C1 to C3 of a controller: what the simulation must turn red on, or its green proves nothing.
 
 A mutant is a rewriting of the sources as they are imported, in a process of its own: nothing of it is in the package,
 and a snippet that is not found any more fails the run, so that no mutant quietly dies. Some bugs live where no random
@@ -434,6 +434,43 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         check="ref lease",
+    ),
+    # What only a controller does, and lives of single runs do not meet (`days.py`).
+    Mutant(
+        "C1",
+        "a turn waits while it holds the lock",
+        (
+            Edit(
+                "reconciler.controller.turn",
+                "wait=0.0, farewell=0.0, attempts=1, turn=SECONDS",
+                "wait=120.0, farewell=150.0",
+            ),
+        ),
+        check="controllers",
+    ),
+    Mutant(
+        "C2",
+        "a knock is ignored",
+        (
+            Edit(
+                "reconciler.apply.context",
+                "        elif (yield Knocked()):\n",
+                "        elif (yield Knocked()) and False:\n",
+            ),
+        ),
+        check="controllers",
+    ),
+    Mutant(
+        "C3",
+        "a restart resets the counters",
+        (
+            Edit(
+                "reconciler.controller.loop",
+                "replace(self.job.policy, last_call=_LAST_CALL)",
+                "replace(self.job.policy, last_call=_LAST_CALL, heal_stops=1 if self.roll.made > 2 else None)",
+            ),
+        ),
+        check="controllers",
     ),
 )
 BY_KEY = {each.key: each for each in MUTANTS}

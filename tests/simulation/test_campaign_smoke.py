@@ -10,6 +10,7 @@ import pytest
 
 from . import campaign, disk, logs, mutants
 from .checks import CHECKS
+from .days import Shape
 from .scenarios import SCENARIOS, crash_points, crashed
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,14 @@ def test_short_lives() -> None:
     assert campaign.seeds(0, 60).failures == []
 
 
+def test_fleets_of_59_to_71_hours() -> None:
+    assert campaign.ages(0, 2).failures == []
+
+
+def test_half_a_day_of_controllers() -> None:
+    assert campaign.days(0, Shape(days=0.5, agents=16)).failures == []
+
+
 def test_every_row_of_the_fault_matrix() -> None:
     assert campaign.all_rows().failures == []
 
@@ -37,7 +46,7 @@ def test_crash_points(scenario: object) -> None:
         crashed(scenario, (crash,))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [name for name in CHECKS if name not in ("disk", "log")])
+@pytest.mark.parametrize("name", [name for name in CHECKS if name not in ("controllers", "disk", "log")])
 def test_directed_checks(name: str) -> None:
     assert CHECKS[name]() is None
 
@@ -82,6 +91,6 @@ def test_the_log_holds_whatever_befalls_its_drawer() -> None:
     assert {name: seen[name] for name in (*logs.FATES, *logs.PATHS) if seen[name] < 10} == {}
 
 
-@pytest.mark.parametrize("key", ["B7", "B29", "L1", "L2", "L3", "L4"])
+@pytest.mark.parametrize("key", ["B7", "B29", "L1", "L2", "L3", "L4", "C3"])
 def test_a_planted_bug_is_caught(key: str) -> None:
     assert campaign.planted(key).done["planted bugs caught"] == 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.apply.events import Ledger, Result
+from reconciler.controller.turn import Turned, TurnResult
 from reconciler.errors import ReconcilerError, Refused, StalePlan, StateError, StateLocked
 from reconciler.model.fleet import DesiredFleet, Limit
 from reconciler.model.record import Record
@@ -110,10 +111,21 @@ def outcome_of(result: Any, error: BaseException | None) -> Outcome:
         kinds: Mapping[type, str] = {StateLocked: "locked", StalePlan: "stale", Refused: "refused"}
         kind = next((word for each, word in kinds.items() if isinstance(error, each)), "other")
         return Outcome(kind, repr(error))
+    if isinstance(result, Turned):
+        return _outcome_of_turn(result)
     if not isinstance(result, Ledger):
         return Outcome("other")
     pending = frozenset(str(row.address) for row in result.finished if row.result is not Result.DONE)
     return Outcome("ledger", "", result.is_complete, pending)
+
+
+def _outcome_of_turn(turned: Turned) -> Outcome:
+    """A turn says of no fleet that it is complete: what is not done is done by the next one."""
+    text = repr(turned.problem) if turned.problem is not None else ""
+    if turned.result is TurnResult.FAILED and turned.changes:
+        return Outcome("ledger", text)
+    done = (TurnResult.DONE, TurnResult.INCOMPLETE)
+    return Outcome("ledger" if turned.result in done else str(turned.result), text)
 
 
 def writes_of(writes: Sequence[Write]) -> tuple[Wrote, ...]:

@@ -59,7 +59,7 @@ from .witness.words import Approval, Known
 APP_ID = "0123456789abcdef0123456789abcdef"
 CERTIFICATE = "fedcba9876543210fedcba9876543210"
 CUSTOMER = ("customer", "canary-customer-secret")
-_SETTINGS = AgoraSettings(
+SETTINGS = AgoraSettings(
     app_id=APP_ID,
     certificate=Secret(CERTIFICATE),
     customer_id=Secret(CUSTOMER[0]),
@@ -104,8 +104,9 @@ class Universe:
         self.chance = random.Random(seed)
         self.time = Timeline(self.chance)
         self.nonces = 0
+        self.agents = WorldStore(seed="simulation", log_length=1)
         self.simulator = Simulator(
-            WorldStore(seed="simulation", log_length=1),
+            self.agents,
             clock=lambda: self.time.now,
             credentials=_CREDENTIALS,
             switches=Switches().with_settings(switches or {}),
@@ -146,6 +147,16 @@ class Universe:
         """The value behind a reference; unmistakable wherever it turns up, and another one once it was renewed."""
         name = reference.rsplit("/", 1)[-1]
         return f"canary-{name}~{self.renewed[name]}" if self.renewed[name] else f"canary-{name}"
+
+    def forget_before(self, instant: float) -> None:
+        """What ended before an instant is forgotten by the service, and our history by the state: lives of weeks go on."""
+        for table in ("bodies", "notes"):
+            column = "number" if table == "bodies" else "agent_id"
+            ended = f"SELECT {column} FROM agents WHERE end_at < ?"
+            self.agents._db.execute(f"DELETE FROM {table} WHERE {column} IN ({ended})", (instant,))
+        self.agents._db.execute("DELETE FROM agents WHERE end_at < ?", (instant,))
+        self.agents._forget_agents()
+        self.store.forget_history()
 
     def lose_state(self) -> None:
         """The state is lost, and the checker knows.
@@ -212,7 +223,7 @@ class Universe:
         """Start a run of a verb on a machine of its own: nothing is shared with other runs but what is durable."""
         process = Process(self, f"{verb}{len(self.processes)}", clocks or Clocks(), crash, crash_rate, poor)
         self.processes.append(process)
-        provider = AgoraProvider(_SETTINGS)
+        provider = AgoraProvider(SETTINGS)
         self.note(f"{process.label} started")
         self.checker.began(process, verb, terms_of(job, approval=approval, about=about, beside=beside))
         match verb:
@@ -333,6 +344,10 @@ class Durable(MemoryStore):
         """The state file is gone."""
         super().__init__()
         self._known = (-1, {}, {})
+
+    def forget_history(self) -> None:
+        """Drop the lines of the history, which nothing reads here."""
+        self._view.history.clear()
 
     def rekey(self, key: bytes) -> None:
         """Start an empty state under another key for digests."""

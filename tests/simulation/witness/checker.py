@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import Call, Universe
 
 MUTATING = frozenset({ServiceCall.JOIN, ServiceCall.LEAVE, ServiceCall.UPDATE})
+# The verbs that may change something: an apply, and a turn of a controller.
+_CHANGING = frozenset({"apply", "turn"})
 _DAY = 86_400
 _HOUR = 3_600.0
 # The service ends an agent at this age; with less than two hours left it is rotated whatever the limits say.
@@ -89,6 +91,8 @@ class Checker:
         self._files: list[Files] = []
         self._protected: dict[str, bool] = {}
         self._serial = 0
+        # Which version of the state was last searched for secrets.
+        self._looked_at = -1
         self._doomed_until = 0.0
 
     # --- runs
@@ -131,9 +135,11 @@ class Checker:
             return
         self._honest_end(process, run, outcome)
         self.asked["I9"] += 1
-        stored = self.world.store.bytes()
-        if b"canary" in stored or b"007eJ" in stored:
-            raise Violation("I9", "a secret or a token is in the state")
+        if self._looked_at != self.world.store.serial:
+            self._looked_at = self.world.store.serial
+            stored = self.world.store.bytes()
+            if b"canary" in stored or b"007eJ" in stored:
+                raise Violation("I9", "a secret or a token is in the state")
 
     def _honest_end(self, process: Process, run: Run, outcome: Outcome) -> None:
         seen = self.world.seen
@@ -213,6 +219,9 @@ class Checker:
         if seconds > _LONGEST_PAUSE:
             raise Violation("I23", f"a run that holds the lock pauses for {seconds:.0f} s")
 
+    def held(self, process: Process, since: float) -> None:
+        """A run gives the lock back that it has held since then."""
+
     # --- what runs say
 
     def shown(self, process: Process, plan: Sequence[Shown]) -> None:
@@ -256,7 +265,8 @@ class Checker:
             raise Violation("I13", f"{len(run.calls)} calls in flight, {run.terms.in_flight} are allowed")
         if now < run.hold_until:
             raise Violation("I13", f"a call left {run.hold_until - now:.2f} s before Retry-After was over")
-        if run.failed_reads.pop(id(fiber), None) == call.url:
+        # Who stands by lists again and again: that is no retry.
+        if run.failed_reads.pop(id(fiber), None) == call.url and run.verb != "stand":
             run.retries += 1
             if run.retries > 11 + 0.2 * run.requests:
                 raise Violation("I13", f"{run.retries} retries in {run.requests} calls")
@@ -271,7 +281,7 @@ class Checker:
         run.mutations += 1
         call.process.mutations += 1
         world.seen.sent(call.operation)
-        if run.verb != "apply":
+        if run.verb not in _CHANGING:
             raise Violation("I10", f"{run.verb} made a call of {call.operation}")
         if run.plan is None:
             raise Violation("I11", f"{call.operation} before a plan was made")
@@ -504,14 +514,18 @@ class Checker:
     def live(self) -> tuple[Agent, ...]:
         return self.world.simulator.world.live()
 
+    def doomed(self, seconds: float) -> None:
+        """An agent ends within so many seconds of its start, and no run can know of that."""
+        self._doomed_until = self.world.time.now + seconds
+        self.disturb()
+
     def arrived(self, call: Call, fate: str) -> None:
         """A request has reached the service, or is executed late: the world may have changed."""
         if call.operation in MUTATING:
             is_known = fate != "executed late" and call.process in self._runs
             self.disturb(call.process if is_known else None)
         if fate == "dies_at_once":
-            self._doomed_until = self.world.time.now + 21.0
-            self.disturb()
+            self.doomed(21.0)
         if call.operation is ServiceCall.JOIN:
             self.check_world()
 
@@ -615,4 +629,5 @@ class Checker:
         self.excused |= self.world.network.sent_names
         self._protected.clear()
         self._serial = self.world.store.serial
+        self._looked_at = -1
         self.world.seen.hit("state: lost")

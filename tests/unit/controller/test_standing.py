@@ -200,6 +200,21 @@ def test_an_apply_of_a_person_joins_what_was_held_and_other_files_do_too(world: 
     world.assert_all_stand()
 
 
+def test_what_somebody_ended_twice_and_a_person_joined_is_healed_when_it_fails_later(world: World) -> None:
+    from reconciler import workflow
+
+    for at in (700, 1400):
+        world.at(at, lambda: stops(world, "lobby-desk-1"))
+    world.stand(1450)
+    world.ends_at = float("inf")
+    world.run(workflow.apply(world.job(fleet(*DESKS)), world.provider()))
+    world.at(
+        900, lambda: world.service.end(next(e for e in world.live() if ".lobby-desk-1." in e.name).agent_id)
+    )
+    world.stand(960)
+    world.assert_all_stand()
+
+
 def test_a_join_that_the_service_refuses_is_tried_a_few_times_an_hour_restarts_included(world: World) -> None:
     world.stand(20)
     world.service.set_script([{"on": "join", "fate": "refuse", "status": 400, "count": 0}])
@@ -257,6 +272,45 @@ def test_a_limit_on_joins_lets_no_token_run_out(world: World) -> None:
     assert len(world.live()) == 3
     assert world.sent["update"] == 3
     assert "limits.join allows 1" in world.turns[-1].turned.refused[0]
+
+
+def test_a_fleet_that_ends_within_two_hours_rotates_a_few_at_a_time(world: World) -> None:
+    wanted = fleet(
+        *(agent(f"lobby/desk-{number:02}") for number in range(20)),
+        limits=Limits(max_unavailable=Limit(percent=10.0), hang_ups=Limit(percent=100)),
+    )
+    world.service.set_switches(token_expiry="ignored", stop_seconds=5)
+    world.stand(20, wanted)
+    world.now += 70.5 * HOUR
+    away: list[int] = []
+    world.on_request = lambda _: away.append(20 - len([e for e in world.live() if e.left_at is None]))
+    world.stand(600, wanted)
+    world.assert_all_stand(20)
+    assert max(world.now - each.created_at for each in world.live()) <= 600
+    assert max(away) == 2
+
+
+def test_a_successor_that_runs_beside_its_predecessor_makes_no_fleet_larger(world: World) -> None:
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST, rotate_spread=0.0)
+    plain = replace(first, replace=ReplaceOrder.LEAVE_FIRST)
+    wanted = fleet(
+        *(agent(f"lobby/desk-{number:02}", lifecycle=plain if number % 2 else first) for number in range(20)),
+        limits=Limits(max_unavailable=Limit(percent=10.0), hang_ups=Limit(percent=100)),
+    )
+    world.service.set_switches(token_expiry="ignored", stop_seconds=30, start_seconds=8)
+    world.stand(20, wanted)
+    world.now += 61 * HOUR
+    away: list[int] = []
+
+    def look(_: HttpRequest) -> None:
+        up = {each.name.split(".")[3] for each in world.live() if each.left_at is None}
+        away.append(20 - len(up))
+
+    world.on_request = look
+    world.stand(3600, wanted)
+    world.assert_all_stand(20)
+    assert max(world.now - each.created_at for each in world.live()) <= 3600
+    assert max(away) == 2
 
 
 # --- lock, knock, lead ------------------------------------------------------------------------------------------
