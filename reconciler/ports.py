@@ -115,7 +115,7 @@ class Knocked:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntilWoken:
-    """Wait for some seconds, less where somebody wakes the controller; the result is the set of who did."""
+    """Wait for some seconds, less where somebody wakes the controller; the result says how often each of them did."""
 
     seconds: float
 

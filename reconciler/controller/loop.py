@@ -6,12 +6,14 @@ somebody wakes it; as the leader, or standing by.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reconciler import workflow
 from reconciler.apply.events import Notice
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import WITHOUT_FILES, Turned, TurnResult, turn
+from reconciler.controller.wakeups import OVER, answer_at
 from reconciler.errors import AuthenticationFailed, IncompleteRead, ReconcilerError, ServiceError, UsageError
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
@@ -24,6 +26,7 @@ from reconciler.ports import (
     Provider,
     ReadFiles,
     Run,
+    Sleep,
     Steps,
     Stopping,
     WaitUntilWoken,
@@ -68,9 +71,10 @@ class Led:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Somebody has woken the loop; an event."""
+    """Somebody has woken the loop, `count` times since it was asked last; an event."""
 
     source: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,9 @@ class Standing:
         self._files_are_good = True
         self._leads: bool | None = None
         self._is_woken = True
+        # How often somebody has woken the loop lately, by the monotonic clock, and when that was last answered.
+        self._woken: dict[float, int] = {}
+        self._answered_at = 0.0
         self._roll_seen = -1
         self._not_before = 0.0
         self._due: Due | None = None
@@ -120,12 +127,22 @@ class Standing:
             elif not self._leads and now >= max(self.roll.next_at, self.roll.blocked_until):
                 yield from self._stand_by()
             yield Emit(CameRound(self._due, self._is_ready))
-            woken: frozenset[str] = yield WaitUntilWoken((yield from self._pause()))
-            for source in sorted(woken):
-                yield Emit(Woken(source))
+            woken: Mapping[str, int] = yield WaitUntilWoken((yield from self._pause()))
             if woken:
-                self._is_woken = True
-                self.roll.next_at = 0.0
+                yield from self._answer(woken)
+
+    def _answer(self, woken: Mapping[str, int]) -> Steps[None]:
+        """Let the next round look at everything anew, in a flood a moment later."""
+        for source, count in sorted(woken.items()):
+            yield Emit(Woken(source, count))
+        now: float = yield Elapsed()
+        lately = {at: count for at, count in self._woken.items() if now - at < OVER}
+        self._woken = {**lately, now: lately.get(now, 0) + sum(woken.values())}
+        self._answered_at = answer_at(self._woken, self._answered_at)
+        if self._answered_at > now:
+            yield Sleep(self._answered_at - now)
+        self._is_woken = True
+        self.roll.next_at = 0.0
 
     def _read_files(self) -> Steps[None]:
         try:
