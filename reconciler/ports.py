@@ -350,7 +350,8 @@ class DigestKey(Protocol):
 class StateStore:
     """Where we remember: the three ports of one backend, and what controllers need besides where it offers that.
 
-    `controllers` is the lease of whoever leads among several controllers of this state.
+    `controllers` is the lease of whoever leads among several controllers of this state. `abandon` ends all calls that wait for
+    another machine, and whatever is begun from then on.
     """
 
     ledger: StateLedger
@@ -358,6 +359,7 @@ class StateStore:
     key: DigestKey
     door: Door | None = None
     controllers: Lease | None = None
+    abandon: Callable[[], None] = lambda: None
 
 
 class TranscriptArchive(Protocol):

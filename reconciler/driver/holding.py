@@ -72,7 +72,7 @@ class Holding:
     async def knock(self) -> None:
         """Say that this run waits for the lease, until `leave_door`."""
         if self._store.door is not None:
-            with suppress(OSError):  # a courtesy: who waits is served without it, too
+            with suppress(OSError, StateError):  # a courtesy: who waits is served without it, too
                 await self._store.door.knock()
 
     async def leave_door(self) -> None:

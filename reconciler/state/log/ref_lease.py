@@ -14,15 +14,14 @@ from typing import Final
 import orjson
 
 from reconciler.errors import StateError, StateLocked
-from reconciler.git import Git
-from reconciler.state.log.git_objects import ask, last_line, made_commit, need, shown
+from reconciler.git import Git, shown
+from reconciler.state.log.git_objects import ask, free_commit, made_commit, need, tip_of
 from reconciler.state.log.git_ref import Pushed, push
 
 # Less than the default of --lock-timeout: who waits sees the end of a run that was killed. A sign may take a sixth of it.
 LEASE_SECONDS: Final = 45.0
 # How often the remote is asked while somebody else has it.
 _LOOK_SECONDS: Final = 1.0
-_EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
 class RefLease:
@@ -119,28 +118,17 @@ class RefLease:
 
     def _sign(self) -> str:
         told = {"holder": self._holder, "run": self._run, "signs": len(self._signs)}
-        sign = self._commit(orjson.dumps(told).decode())
+        sign = made_commit(self._git, need(self._git, "mktree"), None, orjson.dumps(told).decode())
         self._signs.append(sign)
         return sign
 
     def _free_commit(self) -> str:
         if self._free is None:
-            self._free = self._commit("free", GIT_AUTHOR_DATE=_EPOCH, GIT_COMMITTER_DATE=_EPOCH)
+            self._free = free_commit(self._git)
         return self._free
 
-    def _commit(self, message: str, **when: str) -> str:
-        return made_commit(self._git, need(self._git, "mktree"), None, message, **when)
-
     def _look(self) -> str | None:
-        ran = ask(self._git, "ls-remote", "--quiet", "--", self._remote, self._ref)
-        if ran.code != 0:
-            raise StateError(
-                f"the lease {self._ref} of {shown(self._remote)} cannot be read: {last_line(ran.err)}",
-                hint=f"no further call was made; `git ls-remote {shown(self._remote)}` in {self._git.directory} has to work",
-            )
-        return next(
-            (line.split("\t")[0] for line in ran.text.splitlines() if line.endswith(f"\t{self._ref}")), None
-        )
+        return tip_of(self._git, self._remote, self._ref)
 
     def _holder_of(self, commit: str) -> str:
         """Who a commit says has it; its text is fetched, and no ref of this checkout is made for it."""

@@ -41,6 +41,11 @@ def lease_ref_of(owner: Owner) -> str:
     return f"refs/reconciler-lease/{owner}"
 
 
+def knock_ref_of(owner: Owner) -> str:
+    """The ref at which those knock who wait to write that state."""
+    return f"refs/reconciler-knock/{owner}"
+
+
 def latest(directory: Path, ref: str) -> Snapshot:
     """The state at the tip of the ref. `UsageError` where this checkout has no such ref, `StateError` where it is none."""
     git = Git(directory)
