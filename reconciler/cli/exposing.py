@@ -63,17 +63,22 @@ class Exposed:
         """Takes what came of each notification."""
         return (lambda _result: None) if self._metrics is None else self._metrics.notified
 
-    def begin(self, fleet: DesiredFleet) -> None:
-        """A fleet is kept from now on."""
+    @property
+    def fetched(self) -> Callable[[str], None]:
+        """Takes what came of each fetch of `--git`."""
+        return (lambda _result: None) if self._metrics is None else self._metrics.fetched
+
+    def begin(self, fleet: DesiredFleet, commit: str) -> None:
+        """A fleet is kept from now on; `commit` is that of its files under `--git`."""
         self.health.begin(str(fleet.owner), time.monotonic())
         if self._metrics is not None:
-            self._metrics.begin(fleet)
+            self._metrics.begin(fleet, commit)
 
-    def take(self, fleet: DesiredFleet, event: Any, now: float) -> None:
-        """Take note of an event of a fleet's loop."""
+    def take(self, fleet: DesiredFleet, event: Any, now: float, commit: str) -> None:
+        """Take note of an event of a fleet's loop; `commit` is that of its last good files."""
         self.health.note(str(fleet.owner), event, time.monotonic())
         if self._metrics is not None:
-            self._metrics.take(fleet.owner, event, now)
+            self._metrics.take(fleet.owner, event, now, commit)
 
     def counting(self, sender: Sender) -> Sender:
         """A sender whose requests are counted."""
@@ -83,6 +88,11 @@ class Exposed:
         """Serve until `stop`; returns at once where nothing is served."""
         if self._server is not None:
             await self._server.serve(sockets=[self._socket])
+
+    def close(self) -> None:
+        """Give the port back; harmless where it was given back already."""
+        if self._socket is not None:
+            self._socket.close()
 
     def stop(self) -> None:
         """Serve no more."""

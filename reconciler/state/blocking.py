@@ -68,7 +68,7 @@ class BlockingLease(Protocol):
 
 
 @runtime_checkable
-class Shared(Protocol):
+class Attended(Protocol):
     """A store with a door, and with a lease for the one that leads among its controllers, where it has them."""
 
     @property
@@ -95,9 +95,9 @@ def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
     """The ports of a store, its calls made in threads, or as `run` makes them."""
     ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
     ports = StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
-    if isinstance(store, Shared) and store.door is not None:
+    if isinstance(store, Attended) and store.door is not None:
         ports = replace(ports, door=_Door(store.door, run or in_thread("door")))
-    if isinstance(store, Shared) and store.controllers is not None:
+    if isinstance(store, Attended) and store.controllers is not None:
         ports = replace(ports, controllers=_ControllerLease(store.controllers, lease))
     if isinstance(store, Distant):
         ports = replace(ports, abandon=store.abandon)
