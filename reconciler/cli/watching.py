@@ -89,7 +89,7 @@ def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
         stack.callback(exposed.close)
         shared = _Surroundings(_checkouts(fleets.directories, flags.pinned, output, exposed), exposed)
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
-        _check_apart([session for _, session in chosen])
+        _check_begin([session for _, session in chosen])
         # What was read until here stays: the collector looks at what the loops make, for as long as they run.
         gc.collect()
         gc.freeze()
@@ -124,10 +124,15 @@ def _project_of(session: Session) -> tuple[str, ...]:
     return (kind, session.provider.host, session.connection.project, *place)
 
 
-def _check_apart(sessions: Iterable[Session]) -> None:
-    """Raise `UsageError` for two fleets that would take each other's agents for their own."""
+def _check_begin(sessions: Iterable[Session]) -> None:
+    """Raise `UsageError` for an empty fleet, and for two that would take each other's agents for their own."""
     seen: dict[tuple[object, ...], Session] = {}
     for each in sessions:
+        if not each.fleet.agents:
+            raise UsageError(
+                f"the files of {each.fleet.owner} declare no agent at all",
+                hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
+            )
         key = (_project_of(each), each.fleet.owner)
         if key in seen:
             raise UsageError(
