@@ -14,7 +14,7 @@ from reconciler.apply.events import Notice
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import WITHOUT_FILES, Turned, TurnResult, turn
 from reconciler.controller.wakeups import OVER, answer_at
-from reconciler.errors import AuthenticationFailed, IncompleteRead, ReconcilerError, ServiceError, UsageError
+from reconciler.errors import ReconcilerError, ServiceError, UsageError
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.due import Due
@@ -42,8 +42,6 @@ _LOCKED = 1.0
 _BROKEN = 10.0
 # How many transcripts are brought up to date at a time: a repair waits no longer than those take.
 _TRANSCRIPTS = 20
-# How long a service that refuses us is left alone at most.
-_REFUSED = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +214,8 @@ class Standing:
             case TurnResult.LOCKED:
                 self._is_woken = True
                 self._not_before = now + _LOCKED
-            case TurnResult.FAILED if isinstance(turned.problem, AuthenticationFailed):
-                yield from self.roll.fail(longest=_REFUSED)
-            case TurnResult.FAILED if isinstance(turned.problem, (ServiceError, IncompleteRead)):
-                yield from self.roll.fail(longest=self.roll.interval)
+            case TurnResult.FAILED if isinstance(turned.problem, ServiceError):
+                yield from self.roll.fail(turned.problem)
             case TurnResult.FAILED:
                 self._not_before = now + _BROKEN  # the state, a secret: the other fleets of the App ID go on
             case _:
@@ -251,7 +247,7 @@ class Standing:
             self._is_ready = True
             self.roll.succeed()
         except ReconcilerError as problem:
-            yield from self.roll.fail(longest=self.roll.interval)
+            yield from self.roll.fail(problem)
             yield Emit(TurnEnded(Turned(TurnResult.FAILED, problem=problem), 0.0))
 
     def _pause(self) -> Steps[float]:

@@ -85,6 +85,8 @@ class Virtual:
     files: list[DesiredFleet | ReconcilerError] = field(default_factory=list)
     leads: bool = True
     knocked: bool = False
+    # What chance gives each time.
+    share: float = 0.5
     woken: Counter[str] = field(default_factory=Counter)
     # For how long the lock was held each time.
     locked_for: list[float] = field(default_factory=list)
@@ -132,7 +134,7 @@ class Virtual:
             case Sleep(seconds):
                 self._pass(max(seconds, 0.01))
             case Random():
-                return 0.5
+                return self.share
             case Stopping():
                 return self.now >= self.ends_at
             case Knocked():
