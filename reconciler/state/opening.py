@@ -73,7 +73,7 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
     from reconciler.state.log.git_ref import GitDrawer
     from reconciler.state.log.ref_door import RefDoor
     from reconciler.state.log.ref_lease import RefLease
-    from reconciler.state.log.snapshots import knock_ref_of, lease_ref_of, ref_of
+    from reconciler.state.log.snapshots import knock_ref_of, lead_ref_of, lease_ref_of, ref_of
     from reconciler.state.log.store import LogStore
 
     git = Git(directory)
@@ -102,7 +102,7 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
         key=key,
         seen=None if seen is None else SeenFile(seen, place),
         probe=drawer.probe,
-        controllers=RefLease(git, remote, f"{lease_ref_of(owner)}-controller"),
+        controllers=RefLease(git, remote, lead_ref_of(owner)),
         door=RefDoor(git, remote, knock_ref_of(owner)),
         abandon=git.stop,
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.examples.harness import SERVICE, VENDORS, control, environment, served
 from tests.real.git_server import GitHost, serving
@@ -61,6 +65,12 @@ class Place:
             self.command(*words), env=self.environment, capture_output=True, text=True, check=False
         )
 
+    def metrics(self) -> str:
+        """What the first controller shows to Prometheus."""
+        (address,) = re.findall(r"health and metrics at (\S+)", self.log())
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=10) as reply:
+            return str(reply.read().decode())
+
     def live(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = control(self.url, "world?live=1")["agents"]
         return found
@@ -103,10 +113,19 @@ def ended(place: Place) -> Iterator[Place]:
 
 
 def test_a_controller_heals_goes_on_without_its_files_and_ends_by_a_signal(place: Place) -> None:
-    watch = place.watch()
+    watch = place.watch("--listen", "0")
     until(place.all_stand, "the first turn joins all")
     gone = place.end_one()
     until(lambda: place.all_stand() and gone not in str(place.live()), "what has ended is joined again")
+    until(lambda: 'reconciler_gone_total{class="never_started"' in place.metrics(), "and counted")
+    names = {each.name for each in text_string_to_metric_families(place.metrics())}
+    assert {"reconciler_agents", "reconciler_revision", "reconciler_service_requests"} <= {
+        each.removesuffix("_info") for each in names
+    }
+    if promtool := shutil.which("promtool"):
+        text = place.metrics().encode()
+        done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
     ids = sorted(each["agent_id"] for each in place.live())
     (place.directory / "fleet.yaml").write_text("fleet: [", encoding="utf-8")
     until(lambda: "the last good ones go on" in place.log(), "a file that does not load is told of")

@@ -311,6 +311,21 @@ def test_a_sign_of_life_whose_answer_was_lost_is_no_take_over(team: Team, first:
         assert lease(team, first).holder() == "we"
 
 
+def test_no_environment_has_the_refs_of_another_one(team: Team, first: Path) -> None:
+    """An environment may be called like another one and `-controller`."""
+    places: list[str] = []
+    for environment in ("prod", "prod-controller", "prod-knock"):
+        store = open_state("git:origin", first, None, Owner("kill-nine", environment), {})
+        assert isinstance(store, LogStore)
+        store.take("a run")
+        assert isinstance(store.controllers, RefLease)
+        store.controllers.take("a controller")
+        assert isinstance(store.door, RefDoor)
+        store.door.knock()
+    places = git(team.remote, "for-each-ref", "--format=%(refname)").splitlines()
+    assert len([each for each in places if "kill-nine" in each]) == 9
+
+
 # --- the door -------------------------------------------------------------------------------------------------
 
 
