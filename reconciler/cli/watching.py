@@ -40,7 +40,7 @@ ReadFiles = Callable[[], Awaitable[DesiredFleet | None]]
 
 SHORTEST_INTERVAL = 1.0
 # What waits for the host of a state in Git is ended so many seconds after a signal: its end is not ours to wait for.
-_LAST_WAIT = 3.0
+_LAST_WAIT = 2.5
 # A loop that a bug of ours has ended begins anew after so many seconds.
 _AFTER_A_BUG = 5.0
 
@@ -105,7 +105,7 @@ def _checkouts(
     if pinned is None:
         return {}
     tops = {each: top_of(Path(each)) for each in directories}
-    found = {top: Checkout(top, pinned, output, exposed.fetched) for top in set(tops.values())}
+    found = {top: Checkout(top, pinned, output, exposed.fetched) for top in sorted(set(tops.values()))}
     for each in found.values():
         each.look()
     return {each: found[top] for each, top in tops.items()}
