@@ -78,9 +78,10 @@ class InvalidConfig(ReconcilerError):
 
 
 class ServiceError(ReconcilerError):
-    """The service refused, failed or could not be reached."""
+    """The service refused, failed or could not be reached; `again_in` seconds nothing is sent to it, where that is so."""
 
     rule = "service"
+    again_in = 0.0
 
 
 class AuthenticationFailed(ServiceError):

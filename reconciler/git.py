@@ -6,9 +6,13 @@ Nothing that a checkout contains is executed, and no identity needs to be config
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.errors import UsageError
@@ -41,6 +45,19 @@ class Ran:
     def text(self) -> str:
         return self.out.decode("utf-8", "surrogateescape").strip()
 
+    @property
+    def reason(self) -> str:
+        """What git complained of, in one line, without credentials."""
+        lines = [each.strip() for each in self.err.splitlines() if each.strip()]
+        last = lines[-1] if lines else ""
+        told = next((each for each in lines if each.startswith(("fatal:", "error:"))), last)
+        return shown(told.removeprefix("fatal:").removeprefix("error:").strip()[:300]) or "it gave no reason"
+
+
+def shown(text: str) -> str:
+    """A remote, or a text that quotes one, without what a URL holds before its `@`."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
 
 @dataclass(frozen=True, slots=True)
 class Git:
@@ -48,6 +65,8 @@ class Git:
 
     directory: Path
     seconds: float = 60.0
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set, init=False, compare=False, repr=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, init=False, compare=False, repr=False)
 
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> Ran:
         """Run a command with `data` as its input.
@@ -55,31 +74,72 @@ class Git:
         Raises `UsageError` if git or the directory is missing, if git takes too long, or if its output is too large.
         """
         try:
-            done = subprocess.run(  # noqa: S603  # a fixed program, no shell
+            child = subprocess.Popen(  # noqa: S603  # a fixed program, no shell
                 ["git", *_SAFE, *arguments],  # noqa: S607  # git from PATH, as users expect
                 cwd=self.directory,
-                input=data,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env={**_inherited(), **_ENVIRONMENT, **(environment or {})},
-                capture_output=True,
-                timeout=self.seconds,
                 # Keeps Ctrl-C away from git: a push that is interrupted would have an unknown outcome.
                 start_new_session=True,
-                check=False,
             )
         except FileNotFoundError:
             raise UsageError(
                 "git is needed for this and is not installed, or there is no such directory"
             ) from None
-        except subprocess.TimeoutExpired:
-            raise UsageError(f"git did not answer within {self.seconds:.0f} s: git {arguments[0]}") from None
-        if len(done.stdout) > _LARGEST:
+        self._running.add(child)
+        with child:
+            try:
+                if self._stopped.is_set():
+                    _end(child)
+                out, err = child.communicate(data, self.seconds)
+            except subprocess.TimeoutExpired:
+                raise UsageError(
+                    f"git did not answer within {self.seconds:.0f} s: git {arguments[0]}"
+                ) from None
+            finally:
+                self._running.discard(child)
+                _end(child)
+        if len(out) > _LARGEST:
             raise UsageError(f"git answered with more than {_LARGEST >> 20} MiB: git {arguments[0]}")
-        return Ran(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip())
+        return Ran(child.returncode, out, err.decode("utf-8", "replace").strip())
+
+    def stop(self) -> None:
+        """End what runs now, and whatever is begun from now on; for commands whose outcome is of no use any more."""
+        self._stopped.set()
+        for child in list(self._running):
+            _end(child)
 
     def read(self, *arguments: str) -> bytes | None:
         """Return the output of a command; None if it fails."""
         done = self.run(*arguments)
         return done.out if done.code == 0 else None
+
+    def without_filters(self) -> dict[str, str]:
+        """The environment in which a command runs no filter, whatever attributes a checkout brings."""
+        names = self.read("config", "--null", "--name-only", "--get-regexp", r"^filter\.") or b""
+        drivers = {name.rsplit(".", 1)[0] for name in os.fsdecode(names).split("\0") if name}
+        off = [
+            (f"{each}.{key}", value)
+            for each in sorted(drivers)
+            for key, value in (("smudge", ""), ("clean", ""), ("process", ""), ("required", "false"))
+        ]
+        variables = {"GIT_CONFIG_COUNT": str(len(off))}
+        for number, (key, value) in enumerate(off):
+            variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return variables
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a command that still runs, with what it has started: the program that talks to a remote waits as long as that."""
+    if child.poll() is not None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)
+        else:  # Windows
+            child.kill()
 
 
 # Variables that a git hook sets for its children; they point to another repository than `directory`.

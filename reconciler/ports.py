@@ -114,7 +114,7 @@ class Knocked:
 
 @dataclass(frozen=True, slots=True)
 class WaitUntilWoken:
-    """Wait for some seconds, or until a waker wakes the controller; the result is the set of the names that woke it."""
+    """Wait for some seconds, or until a waker wakes the controller; the result says how often each waker did."""
 
     seconds: float
 
@@ -349,7 +349,8 @@ class DigestKey(Protocol):
 class StateStore:
     """The ports of one state backend. `door` and `controllers` are for controllers, in backends that offer them.
 
-    `controllers` is the lease of the leader among several controllers of this state.
+    `controllers` is the lease of the leader among several controllers of this state. `abandon` ends all calls that wait for
+    another machine, and every call that begins after it.
     """
 
     ledger: StateLedger
@@ -357,6 +358,7 @@ class StateStore:
     key: DigestKey
     door: Door | None = None
     controllers: Lease | None = None
+    abandon: Callable[[], None] = lambda: None
 
 
 class TranscriptArchive(Protocol):

@@ -63,17 +63,22 @@ class Exposed:
         """The function that counts a notification, given its result."""
         return (lambda _result: None) if self._metrics is None else self._metrics.notified
 
-    def begin(self, fleet: DesiredFleet) -> None:
-        """Register a fleet from whose loop events will come."""
+    @property
+    def fetched(self) -> Callable[[str], None]:
+        """The function that counts a fetch of `--git`, given its result."""
+        return (lambda _result: None) if self._metrics is None else self._metrics.fetched
+
+    def begin(self, fleet: DesiredFleet, commit: str) -> None:
+        """Register a fleet from whose loop events will come; `commit` is that of its files under `--git`."""
         self.health.begin(str(fleet.owner), time.monotonic())
         if self._metrics is not None:
-            self._metrics.begin(fleet)
+            self._metrics.begin(fleet, commit)
 
-    def take(self, fleet: DesiredFleet, event: Any, now: float) -> None:
-        """Record an event of a fleet's loop."""
+    def take(self, fleet: DesiredFleet, event: Any, now: float, commit: str) -> None:
+        """Record an event of a fleet's loop; `commit` is that of its last good files."""
         self.health.note(str(fleet.owner), event, time.monotonic())
         if self._metrics is not None:
-            self._metrics.take(fleet.owner, event, now)
+            self._metrics.take(fleet.owner, event, now, commit)
 
     def counting(self, sender: Sender) -> Sender:
         """Return a sender that counts requests; the same sender if there are no metrics."""
@@ -83,6 +88,11 @@ class Exposed:
         """Serve until `stop` is called; return at once if there is nothing to serve."""
         if self._server is not None:
             await self._server.serve(sockets=[self._socket])
+
+    def close(self) -> None:
+        """Give the port back; harmless where it was given back already."""
+        if self._socket is not None:
+            self._socket.close()
 
     def stop(self) -> None:
         """Stop serving."""

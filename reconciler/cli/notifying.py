@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from reconciler.apply.events import Result
 from reconciler.cli.output import MASKER, Output
@@ -48,8 +49,10 @@ class Notifier:
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MOST_WAITING)
         self._is_in_trouble = False
         if url is not None:
-            _check(url)
-            MASKER.learn_all([Secret(url)])
+            parts = _checked(url)
+            # The host alone is no secret: it may be ours.
+            secrets = (parts.password or "", f"{parts.path}?{parts.query}".rstrip("?"))
+            MASKER.learn_all(Secret(each) for each in secrets if each.strip("/"))
 
     def take(self, fleet: DesiredFleet, event: Any) -> None:
         """Queue the new notifications of an event; `run` sends them."""
@@ -102,16 +105,15 @@ class Notifier:
         self._is_in_trouble = bool(trouble)
 
 
-def _check(url: str) -> None:
-    try:
+def _checked(url: str) -> SplitResult:
+    """A webhook's address in its parts; `UsageError` where it is none."""
+    with suppress(ValueError):
         parts = urlsplit(url)
-        well = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        well = False
-    if not well:
-        raise UsageError(
-            "--notify wants an http or https URL", hint="write https://HOST/PATH, a webhook's address"
-        )
+        if parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0:
+            return parts
+    raise UsageError(
+        "--notify wants an http or https URL", hint="write https://HOST/PATH, a webhook's address"
+    )
 
 
 def _notices(fleet: DesiredFleet, event: Any) -> Iterator[Message]:

@@ -21,19 +21,22 @@ def tree_of(directory: Path) -> str | None:
     return found.decode().strip() if found else None
 
 
-def uncommitted(directory: Path, tree: str, files: Mapping[str, str]) -> str | None:
+def uncommitted(
+    directory: Path, tree: str, files: Mapping[str, str], environment: Mapping[str, str] | None = None
+) -> str | None:
     """Return in words how a directory differs from its tree in the last commit; None if it does not.
 
     `files` are the digests of the files that were read. An untracked file matters only if it was read; a tracked one
-    always does, even if Git was told to ignore its changes.
+    always does, even if Git was told to ignore its changes. `environment` is for the git command that compares.
     """
     git = Git(directory)
-    changed = git.read("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", ".")
+    command = ("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", ".")
+    changed = git.run(*command, environment=environment)
     listed = git.read("ls-tree", "-r", "-z", "--name-only", "HEAD", "./")
-    if changed is None or listed is None:
+    if changed.code != 0 or listed is None:
         return "git cannot compare the work tree with its commit"
-    if changed:
-        first = changed.split(b"\0")[0][3:]
+    if changed.out:
+        first = changed.out.split(b"\0")[0][3:]
         return f"{_named(first)} differs from its commit"
     for each in listed.split(b"\0"):
         if each and not os.path.lexists(directory / os.fsdecode(each)):

@@ -9,7 +9,7 @@ from reconciler.cli.output import Output, show_error
 from reconciler.cli.progress import log_watcher
 from reconciler.controller.loop import FilesRead, Led, TurnEnded, Woken
 from reconciler.controller.turn import AgentEnd, Turned, TurnResult
-from reconciler.errors import InvalidConfig
+from reconciler.errors import InvalidConfig, ServiceError
 from reconciler.model.address import Address, Owner
 from reconciler.plan.change import Because, Hold
 from reconciler.report.escape import visible
@@ -69,7 +69,9 @@ class StandingLog:
         if turned.result is TurnResult.LOCKED:
             self._output.detail(f"{self._owner}: {text}")
             return
-        if text and text != self._trouble:
+        # What a service that is away says differs from call to call, and is one trouble.
+        trouble = type(problem).__name__ if isinstance(problem, ServiceError) else text
+        if trouble and trouble != self._trouble:
             hint = f" ({problem.hint})" if problem is not None and problem.hint else ""
             self._say(
                 f"turn {turned.result}: {visible(text)}{hint}",
@@ -77,9 +79,9 @@ class StandingLog:
                 type="turn",
                 result=turned.result.value,
             )
-        elif self._trouble and not text:
+        elif self._trouble and not trouble:
             self._say("all is well again", type="turn", result=turned.result.value)
-        self._trouble = text
+        self._trouble = trouble
         self._output.detail(f"{self._owner}: turn {turned.result} in {seconds:.2f} s")
 
     def _end(self, end: AgentEnd) -> None:
@@ -114,7 +116,8 @@ class StandingLog:
         if isinstance(event.problem, InvalidConfig):
             show_error(event.problem)
         else:
-            self._say(event.problem.message, level="error")
+            hint = f" ({event.problem.hint})" if event.problem.hint else ""
+            self._say(f"{event.problem.message}{hint}", level="error")
         self._say(
             "the files cannot be used; the last good ones go on, with renewals, rotations and joins only",
             level="error",

@@ -21,6 +21,7 @@ from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import StateError, StateLocked, UsageError
+from reconciler.git import shown
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
 from reconciler.model.writes import PutMoved
@@ -37,7 +38,6 @@ from reconciler.report.records import StateReport, record_tree
 from reconciler.report.sentences import plural
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.local import LocalStore
-from reconciler.state.log.git_objects import shown
 from reconciler.state.opening import LOCAL
 from reconciler.state.whole import of_document, to_document
 from reconciler.workflow import Job

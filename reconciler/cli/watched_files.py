@@ -32,14 +32,19 @@ class WatchedFiles:
         self._check = check
         self._output = output
         self._read = self._seen = self._signature()
+        self._is_settled = False
+
+    def again(self) -> None:
+        """Let the next `read` read the files whatever it sees: somebody knows that they are others, and written."""
+        self._read, self._is_settled = (), True
 
     async def read(self) -> DesiredFleet | None:
         """Return the fleet if its files have changed and are complete; else None. Raises what a load raises."""
         found = await asyncio.to_thread(self._signature)
         before, self._seen = self._seen, found
-        if found == self._read or found != before:
+        if found == self._read or (found != before and not self._is_settled):
             return None
-        self._read = found
+        self._read, self._is_settled = found, False
         try:
             fleet = await asyncio.to_thread(wiring.load_fleet, self._flags, self._output)
         except OSError as problem:
@@ -49,7 +54,7 @@ class WatchedFiles:
         if await asyncio.to_thread(self._signature) != found:
             self._read = ()  # the files changed during the load, so its result does not count
             return None
-        self._check(fleet)
+        await asyncio.to_thread(self._check, fleet)
         return fleet
 
     def _signature(self) -> tuple[tuple[str, int, int, int], ...]:

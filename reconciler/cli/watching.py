@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from reconciler.cli import wiring
 from reconciler.cli.exposing import Exposed
+from reconciler.cli.following import Checkout, FollowedFiles, top_of
 from reconciler.cli.many import fleets_of
 from reconciler.cli.meter import Meter
 from reconciler.cli.notifying import Notifier
@@ -26,6 +28,7 @@ from reconciler.controller.loop import Standing
 from reconciler.controller.roll import Roll
 from reconciler.driver.standing import StandingDriver
 from reconciler.errors import UsageError
+from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import StateStore
 from reconciler.providers import Purpose
 from reconciler.services import entry_of
@@ -33,19 +36,24 @@ from reconciler.state.blocking import behind_ports
 from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadOnce, SeenLease
 
+ReadFiles = Callable[[], Awaitable[DesiredFleet | None]]
+
 SHORTEST_INTERVAL = 1.0
+# Seconds after a signal until calls that wait for the host of a state in Git are ended.
+_LAST_WAIT = 2.5
 # Seconds after which a fleet's loop that a bug of ours has ended is started again.
 _AFTER_A_BUG = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchFlags:
-    """The settings of a controller. `interval` is the number of seconds between two rolls of an App ID."""
+    """The settings of a controller. `interval` is the number of seconds between two rolls; `pinned` is the value of `--git`."""
 
     interval: float
     standing: StandingFlags
     listen: str | None = None
     notify: str | None = None
+    pinned: str | None = None
 
     def __post_init__(self) -> None:
         if self.interval < SHORTEST_INTERVAL:
@@ -62,21 +70,45 @@ class Kept:
     session: Session
     standing: Standing
     driver: StandingDriver
+    store: StateStore
     log: StandingLog
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What the fleets of one process share: each directory's checkout under `--git`, and what is shown to machines."""
+
+    checkouts: Mapping[str, Checkout]
+    exposed: Exposed
 
 
 def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
     """Keep fleets standing until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
-        chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
-        _check_apart([session for _, session in chosen])
-        # Objects made until here live as long as the process; from now on only what the loops allocate is collected.
         exposed = Exposed(flags.listen)
+        stack.callback(exposed.close)
+        shared = _Surroundings(_checkouts(fleets.directories, flags.pinned, output, exposed), exposed)
+        chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
+        _check_begin([session for _, session in chosen])
+        # What was read until here stays: the collector looks at what the loops make, for as long as they run.
         gc.collect()
         gc.freeze()
         gc.enable()
-        asyncio.run(_Controller(chosen, flags, output, exposed).run())
+        asyncio.run(_Controller(chosen, flags, output, shared).run())
     return 0
+
+
+def _checkouts(
+    directories: Iterable[str], pinned: str | None, output: Output, exposed: Exposed
+) -> dict[str, Checkout]:
+    """The checkout of each directory, at the tip of the branch where its remote has answered."""
+    if pinned is None:
+        return {}
+    tops = {each: top_of(Path(each)) for each in directories}
+    found = {top: Checkout(top, pinned, output, exposed.fetched) for top in sorted(set(tops.values()))}
+    for each in found.values():
+        each.look()
+    return {each: found[top] for each, top in tops.items()}
 
 
 def _opened(flags: FleetFlags, output: Output, stack: ExitStack) -> Session:
@@ -92,10 +124,15 @@ def _project_of(session: Session) -> tuple[str, ...]:
     return (kind, session.provider.host, session.connection.project, *place)
 
 
-def _check_apart(sessions: Iterable[Session]) -> None:
-    """Raise `UsageError` if two fleets have one owner mark under one App ID: each would act on the other's agents."""
+def _check_begin(sessions: Iterable[Session]) -> None:
+    """Raise `UsageError` for an empty fleet, and if two fleets have one owner mark under one App ID."""
     seen: dict[tuple[object, ...], Session] = {}
     for each in sessions:
+        if not each.fleet.agents:
+            raise UsageError(
+                f"the files of {each.fleet.owner} declare no agent at all",
+                hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
+            )
         key = (_project_of(each), each.fleet.owner)
         if key in seen:
             raise UsageError(
@@ -110,13 +147,19 @@ class _Controller:
     """The loops of all fleets, on one event loop."""
 
     def __init__(
-        self, chosen: list[tuple[FleetFlags, Session]], flags: WatchFlags, output: Output, exposed: Exposed
+        self,
+        chosen: list[tuple[FleetFlags, Session]],
+        flags: WatchFlags,
+        output: Output,
+        shared: _Surroundings,
     ) -> None:
         self._chosen = chosen
         self._flags = flags
         self._output = output
-        self._exposed = exposed
-        self._notifier = Notifier(flags.notify, output, exposed.notified)
+        self._exposed = shared.exposed
+        self._checkouts = shared.checkouts
+        self._notifier = Notifier(flags.notify, output, shared.exposed.notified)
+        self._beside: list[asyncio.Task[None]] = []
         self._kept: list[Kept] = []
         self._senders: dict[tuple[str, ...], Meter] = {}
         self._rolls: dict[tuple[str, ...], tuple[Session, Roll]] = {}
@@ -130,16 +173,18 @@ class _Controller:
         for number in (signal.SIGTERM, signal.SIGINT):
             on_signal(loop, number, self._stop)
         if hasattr(signal, "SIGHUP"):
-            on_signal(loop, signal.SIGHUP, self._wake)
+            on_signal(loop, signal.SIGHUP, lambda _: self._wake("signal"))
         if self._exposed.address is not None:
             self._output.say(f"health and metrics at {self._exposed.address}/metrics")
         try:
-            notifying = asyncio.ensure_future(self._notifier.run())
+            self._beside = [asyncio.ensure_future(self._notifier.run())]
+            for checkout in set(self._checkouts.values()):
+                self._beside.append(asyncio.ensure_future(self._follow(checkout)))
             loops = asyncio.gather(*(self._stand(each) for each in self._kept))
             loops.add_done_callback(lambda _: self._exposed.stop())
             await asyncio.gather(loops, self._exposed.serve())
         finally:
-            notifying.cancel()
+            self._end_beside()
             for each in self._kept:
                 await each.driver.close()
             for key, (session, roll) in self._rolls.items():
@@ -153,12 +198,29 @@ class _Controller:
         if all(each.driver.stopped for each in self._kept):
             return
         self._output.acknowledge("stopping: nothing new is started; the agents run on")
+        self._end_beside()
         for each in self._kept:
             each.driver.stop()
+            asyncio.get_running_loop().call_later(_LAST_WAIT, each.store.abandon)
 
-    def _wake(self, number: int) -> None:
+    def _end_beside(self) -> None:
+        """End what is no part of any loop: notifications, and the fetch that may be waiting for its remote."""
+        for task in self._beside:
+            task.cancel()
+        for checkout in self._checkouts.values():
+            checkout.stop()
+
+    def _wake(self, source: str) -> None:
         for each in self._kept:
-            each.driver.wake("signal")
+            each.driver.wake(source)
+
+    async def _follow(self, checkout: Checkout) -> None:
+        """Keep a checkout up to date; a bug of ours in that ends no loop, and is told."""
+        while True:
+            try:
+                await checkout.follow(self._flags.interval, lambda: self._wake("fetch"))
+            except Exception as problem:  # noqa: BLE001
+                show_error(problem)
 
     def _keep(self, flags: FleetFlags, session: Session) -> Kept:
         key = _project_of(session)
@@ -169,26 +231,42 @@ class _Controller:
             self._senders[key] = Meter(sender, session.provider.host, log.tell, self._output.trace)
         first, roll = self._rolls[key]
         job = self._flags.standing.job(session)
-        self._exposed.begin(session.fleet)
+        read, commit = self._files(flags, session)
+        self._exposed.begin(session.fleet, commit())
 
         def take(event: Any) -> None:
             log.take(event)
             now = session.clock() + (first.provider.clock_skew or 0.0)
-            self._exposed.take(session.fleet, event, now)
+            self._exposed.take(session.fleet, event, now, commit())
             self._notifier.take(standing.job.fleet, event)
 
+        store = _store(session, self._exposed)
         standing = Standing(job, first.provider, roll)
         driver = StandingDriver(
             self._senders[key],
-            store=_store(session, self._exposed),
+            store=store,
             holder=holder_of(session.fleet),
             secrets=session.secrets,
             archive=session.archive,
             on_event=take,
             clock=session.clock,
-            read_files=WatchedFiles(flags, self._output, self._flags.standing.check).read,
+            read_files=read,
         )
-        return Kept(session, standing, driver, log)
+        return Kept(session, standing, driver, store, log)
+
+    def _files(self, flags: FleetFlags, session: Session) -> tuple[ReadFiles, Callable[[], str]]:
+        """How the files of a fleet are read again, and what tells the commit of its last good ones."""
+        checkout, check = self._checkouts.get(flags.directory), self._flags.standing.check
+        if checkout is None:
+            return WatchedFiles(flags, self._output, check).read, lambda: ""
+
+        def check_commit(fleet: DesiredFleet) -> None:
+            checkout.check(session.directory, fleet)
+            check(fleet)
+
+        files = WatchedFiles(flags, self._output, check_commit)
+        followed = FollowedFiles(files, checkout, session.fleet, check_commit)
+        return followed.read, lambda: followed.commit
 
     async def _stand(self, kept: Kept) -> None:
         """Run the loop of one fleet; a bug of ours in it does not end the others."""

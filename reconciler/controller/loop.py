@@ -6,13 +6,15 @@ plan, from a new look at state and service.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reconciler import workflow
 from reconciler.apply.events import Notice
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import WITHOUT_FILES, Turned, TurnResult, turn
-from reconciler.errors import AuthenticationFailed, IncompleteRead, ReconcilerError, ServiceError, UsageError
+from reconciler.controller.wakeups import OVER, answer_at
+from reconciler.errors import ReconcilerError, ServiceError, UsageError
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.due import Due
@@ -24,6 +26,7 @@ from reconciler.ports import (
     Provider,
     ReadFiles,
     Run,
+    Sleep,
     Steps,
     Stopping,
     WaitUntilWoken,
@@ -42,8 +45,6 @@ _TRANSCRIPTS = 20
 # An agent with less than this left (seconds) is rotated whatever `max_unavailable` says. The next run after one by hand may
 # be hours away; here the next turn comes within seconds, and rotates those that wait.
 _LAST_CALL = 1800.0
-# The longest pause, seconds, after the service refused our credentials.
-_REFUSED = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,10 @@ class Led:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """The loop was woken before its pause ended; an event. `source` says by what."""
+    """The loop was woken before its pause ended, `count` times by `source`; an event."""
 
     source: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,9 @@ class Standing:
         self._files_are_good = True
         self._leads: bool | None = None
         self._is_woken = True
+        # How often somebody has woken the loop lately, by the monotonic clock, and when that was last answered.
+        self._woken: dict[float, int] = {}
+        self._answered_at = 0.0
         self._roll_seen = -1
         self._not_before = 0.0
         self._due: Due | None = None
@@ -123,13 +128,22 @@ class Standing:
             elif not self._leads and now >= max(self.roll.next_at, self.roll.blocked_until):
                 yield from self._stand_by()
             yield Emit(CameRound(self._due, self._is_ready))
-            woken: frozenset[str] = yield WaitUntilWoken((yield from self._pause()))
-            for source in sorted(woken):
-                yield Emit(Woken(source))
+            woken: Mapping[str, int] = yield WaitUntilWoken((yield from self._pause()))
             if woken:
-                self._is_woken = True
-                # A wake-up asks for a fresh listing too.
-                self.roll.next_at = 0.0
+                yield from self._answer(woken)
+
+    def _answer(self, woken: Mapping[str, int]) -> Steps[None]:
+        """Let the next round make a fresh listing: now, or a moment later in a flood of wake-ups."""
+        for source, count in sorted(woken.items()):
+            yield Emit(Woken(source, count))
+        now: float = yield Elapsed()
+        lately = {at: count for at, count in self._woken.items() if now - at < OVER}
+        self._woken = {**lately, now: lately.get(now, 0) + sum(woken.values())}
+        self._answered_at = answer_at(self._woken, self._answered_at)
+        if self._answered_at > now:
+            yield Sleep(self._answered_at - now)
+        self._is_woken = True
+        self.roll.next_at = 0.0
 
     def _read_files(self) -> Steps[None]:
         try:
@@ -203,10 +217,8 @@ class Standing:
             case TurnResult.LOCKED:
                 self._is_woken = True
                 self._not_before = now + _LOCKED
-            case TurnResult.FAILED if isinstance(turned.problem, AuthenticationFailed):
-                yield from self.roll.fail(longest=_REFUSED)
-            case TurnResult.FAILED if isinstance(turned.problem, (ServiceError, IncompleteRead)):
-                yield from self.roll.fail(longest=self.roll.interval)
+            case TurnResult.FAILED if isinstance(turned.problem, ServiceError):
+                yield from self.roll.fail(turned.problem)
             case TurnResult.FAILED:
                 self._not_before = now + _BROKEN  # only this fleet waits: the service is not at fault
             case _:
@@ -238,7 +250,7 @@ class Standing:
             self._is_ready = True
             self.roll.succeed()
         except ReconcilerError as problem:
-            yield from self.roll.fail(longest=self.roll.interval)
+            yield from self.roll.fail(problem)
             yield Emit(TurnEnded(Turned(TurnResult.FAILED, problem=problem), 0.0))
 
     def _pause(self) -> Steps[float]:

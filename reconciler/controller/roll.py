@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import AuthenticationFailed, ReconcilerError, ServiceError
 from reconciler.model.ability import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.observe import ForeignMemory
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 # The greatest age of a roll that a turn may act on, seconds.
 FRESH = 20.0
+# How long a service that refuses us is left alone at most.
+_REFUSED = 300.0
 _PAUSE = 0.05
 
 
@@ -70,12 +72,18 @@ class Roll:
             self._is_under_way = False
         return self._rows
 
-    def fail(self, *, longest: float) -> Steps[None]:
-        """Stop calls for a random time of 1 s or more; its bound doubles with each failure, up to `longest` seconds."""
+    def fail(self, problem: ReconcilerError) -> Steps[None]:
+        """Stop calls for a random time of 1 s or more; its bound doubles with each failure, up to the interval.
+
+        After refused credentials the bound goes up to minutes. A pause that the service's adapter names is kept as it is.
+        """
         now: float = yield Elapsed()
-        share: float = yield Random()
-        self._failures += 1
-        pause = 1.0 + share * (min(longest, 2.0 ** min(self._failures, 10)) - 1.0)
+        longest = _REFUSED if isinstance(problem, AuthenticationFailed) else self.interval
+        pause = problem.again_in if isinstance(problem, ServiceError) else 0.0
+        if not pause:
+            share: float = yield Random()
+            self._failures += 1
+            pause = 1.0 + share * (min(longest, 2.0 ** min(self._failures, 10)) - 1.0)
         self.blocked_until = self.next_at = now + max(1.0, pause)
 
     def succeed(self) -> None:

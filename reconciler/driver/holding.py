@@ -72,7 +72,9 @@ class Holding:
     async def knock(self) -> None:
         """Note that this run waits for the lease, until `leave_door`."""
         if self._store.door is not None:
-            with suppress(OSError):  # it only shortens the wait: the lease is taken without it, too
+            with suppress(
+                OSError, StateError
+            ):  # it only shortens the wait: the lease is taken without it, too
                 await self._store.door.knock()
 
     async def leave_door(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -62,12 +63,12 @@ class StandingDriver(Driver):
             None if store.controllers is None else Leading(store.controllers, holder, self._end_run)
         )
         self._current: Driver | None = None
-        self._wakers: set[str] = set()
+        self._wakers: Counter[str] = Counter()
         self._woken = asyncio.Event()
 
     def wake(self, source: str) -> None:
         """Let the loop continue now; `source` names what woke it."""
-        self._wakers.add(source)
+        self._wakers[source] += 1
         self._woken.set()
 
     def stop(self) -> None:
@@ -98,11 +99,11 @@ class StandingDriver(Driver):
             case Run(steps):
                 return await self._run_one(steps)
 
-    async def _wait(self, seconds: float) -> frozenset[str]:
+    async def _wait(self, seconds: float) -> Mapping[str, int]:
         if not self.stopped:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds)
-        woken = frozenset(self._wakers)
+        woken = dict(self._wakers)
         self._wakers.clear()
         if not self.stopped:
             self._woken.clear()

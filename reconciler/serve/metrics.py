@@ -70,17 +70,20 @@ class Metrics:
         self._commit_seconds = histogram(
             "state_commit_duration_seconds", "How long a commit takes.", _COMMITS
         )
+        self._fetches = counter(
+            "git_fetches", "Fetches of the branch that is followed, by what came of them.", "result"
+        )
         self._notices = counter("notifications", "Notifications, by what came of them.", "result")
 
-    def begin(self, fleet: DesiredFleet) -> None:
-        """Set the metrics of a fleet that the controller begins to keep."""
+    def begin(self, fleet: DesiredFleet, commit: str = "") -> None:
+        """Set the metrics of a fleet that the controller begins to keep; `commit` is that of its files under `--git`."""
         whose = labels_of(fleet.owner)
         self._reload.labels(*whose).set(1)
         self._leader.labels(*whose).set(0)
-        self._files(whose, fleet)
+        self._files(whose, fleet, commit)
 
-    def take(self, owner: Owner, event: Any, now: float) -> None:
-        """Count an event of a fleet's loop; `now` in epoch seconds, by the service's clock."""
+    def take(self, owner: Owner, event: Any, now: float, commit: str = "") -> None:
+        """Count an event of a fleet's loop; `now` is the service's epoch seconds, `commit` that of the last good files."""
         whose = labels_of(owner)
         match event:
             case Finished():
@@ -91,12 +94,12 @@ class Metrics:
                 self._turn(whose, turned, now)
             case FilesRead(fleet, problem):
                 self._reload.labels(*whose).set(0 if problem is not None else 1)
-                self._files(whose, fleet)
+                self._files(whose, fleet, commit)
             case Led(leads):
                 self._leader.labels(*whose).set(1 if leads else 0)
                 self._transitions.labels(*whose).inc()
-            case Woken(source):
-                self._wakeups.labels(*whose, source).inc()
+            case Woken(source, count):
+                self._wakeups.labels(*whose, source).inc(count)
             case CameRound(due, _):
                 self._due_oldest.labels(*whose).set(max(0.0, now - due.at) if due is not None else 0.0)
             case _:
@@ -112,14 +115,18 @@ class Metrics:
         self._commits.labels(backend, result).inc()
         self._commit_seconds.observe(seconds)
 
+    def fetched(self, result: str) -> None:
+        """The branch that is followed was fetched: `unchanged`, `moved` or `refused`, or it `failed`."""
+        self._fetches.labels(result).inc()
+
     def notified(self, result: str) -> None:
         """Count a notification, sent or failed."""
         self._notices.labels(result).inc()
 
-    def _files(self, whose: tuple[str, str], fleet: DesiredFleet) -> None:
+    def _files(self, whose: tuple[str, str], fleet: DesiredFleet, commit: str) -> None:
         wanted = sum(not each.lifecycle.paused for each in fleet.agents.values())
         self._desired.labels(*whose).set(wanted)
-        self._revision.labels(*whose).info({"digest": fleet.digest})
+        self._revision.labels(*whose).info({"commit": commit, "digest": fleet.digest})
 
     def _turn(self, whose: tuple[str, str], turned: Turned, now: float) -> None:
         for end in turned.ends:

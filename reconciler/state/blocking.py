@@ -20,6 +20,9 @@ from reconciler.ports import CommitOutcome, CommitUnknown, Made, MovedOn, StateS
 
 T = TypeVar("T")
 
+# For so long somebody who asks whether anybody knocks waits for the answer, seconds.
+_LISTENING = 0.05
+
 
 class BlockingStore(Protocol):
     """The methods of a backend of blocking calls, which `LocalStore`, `LogStore` and `MemoryStore` document."""
@@ -65,18 +68,20 @@ class BlockingLease(Protocol):
 
 @runtime_checkable
 class Attended(Protocol):
-    """A store with a door."""
+    """A store with a door, and with a lease for the one that leads among its controllers, where it has them."""
 
     @property
-    def door(self) -> BlockingDoor: ...
+    def door(self) -> BlockingDoor | None: ...
+    @property
+    def controllers(self) -> BlockingLease | None: ...
 
 
 @runtime_checkable
-class LedByOne(Protocol):
-    """A store with a lease for the leader among its controllers."""
+class Distant(Protocol):
+    """A store whose calls may wait for another machine: `abandon` ends them, and every call that begins after it."""
 
     @property
-    def controllers(self) -> BlockingLease | None: ...
+    def abandon(self) -> Callable[[], None]: ...
 
 
 class Runner(Protocol):
@@ -89,10 +94,12 @@ def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
     """Return the ports of a store; its calls are made in threads, or by `run`."""
     ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
     ports = StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
-    if isinstance(store, Attended):
-        ports = replace(ports, door=_Door(store.door, lease))
-    if isinstance(store, LedByOne) and store.controllers is not None:
+    if isinstance(store, Attended) and store.door is not None:
+        ports = replace(ports, door=_Door(store.door, run or in_thread("door")))
+    if isinstance(store, Attended) and store.controllers is not None:
         ports = replace(ports, controllers=_ControllerLease(store.controllers, lease))
+    if isinstance(store, Distant):
+        ports = replace(ports, abandon=store.abandon)
     return ports
 
 
@@ -163,10 +170,12 @@ class _Key:
         return await self.run(self.store.read_key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Door:
     door: BlockingDoor
     run: Runner
+    _listening: asyncio.Task[bool] | None = None
+    _is_knocked: bool = False
 
     async def knock(self) -> None:
         await self.run(self.door.knock)
@@ -175,7 +184,18 @@ class _Door:
         await self.run(self.door.leave)
 
     async def is_knocked(self) -> bool:
-        return await self.run(self.door.is_knocked)
+        """What the door says; of one that takes its time, what it said before: no call waits for it."""
+        if self._listening is None:
+            self._listening = asyncio.ensure_future(self._listen())
+        await asyncio.wait({self._listening}, timeout=_LISTENING)
+        return self._is_knocked
+
+    async def _listen(self) -> bool:
+        try:
+            self._is_knocked = await self.run(self.door.is_knocked)
+        finally:
+            self._listening = None
+        return self._is_knocked
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import StateError, UsageError
-from reconciler.git import Git
+from reconciler.git import Git, shown
 from reconciler.model.address import Owner
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.local import LocalStore
@@ -69,10 +69,11 @@ def open_state(
 
 
 def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: bytes) -> BlockingStore:
-    from reconciler.state.log.git_objects import ask, last_line, need, shown
+    from reconciler.state.log.git_objects import ask, need
     from reconciler.state.log.git_ref import GitDrawer
+    from reconciler.state.log.ref_door import RefDoor
     from reconciler.state.log.ref_lease import RefLease
-    from reconciler.state.log.snapshots import lease_ref_of, ref_of
+    from reconciler.state.log.snapshots import knock_ref_of, lead_ref_of, lease_ref_of, ref_of
     from reconciler.state.log.store import LogStore
 
     git = Git(directory)
@@ -81,7 +82,7 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
     ran = ask(git, "rev-parse", "--git-common-dir")
     if ran.code != 0:
         raise StateError(
-            f"{directory} is in no Git checkout, and the state {_GIT}{shown(remote)} is a ref of one: {last_line(ran.err)}",
+            f"{directory} is in no Git checkout, and the state {_GIT}{shown(remote)} is a ref of one: {ran.reason}",
             hint="run this in a clone of the fleet's repository; or keep the state in a file, without --state",
         )
     remotes = need(git, "remote").split()
@@ -101,7 +102,9 @@ def _in_git(remote: str, directory: Path, owner: Owner, seen: Path | None, key: 
         key=key,
         seen=None if seen is None else SeenFile(seen, place),
         probe=drawer.probe,
-        controllers=RefLease(git, remote, f"{lease_ref_of(owner)}-controller"),
+        controllers=RefLease(git, remote, lead_ref_of(owner)),
+        door=RefDoor(git, remote, knock_ref_of(owner)),
+        abandon=git.stop,
     )
 
 

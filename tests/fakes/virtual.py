@@ -6,6 +6,7 @@ For tests that assert the world after a verb. Faults, crashes and interleavings 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -85,7 +86,9 @@ class Virtual:
     files: list[DesiredFleet | ReconcilerError] = field(default_factory=list)
     leads: bool = True
     knocked: bool = False
-    woken: set[str] = field(default_factory=set)
+    # What chance gives each time.
+    share: float = 0.5
+    woken: Counter[str] = field(default_factory=Counter)
     # For how long the lock was held each time.
     locked_for: list[float] = field(default_factory=list)
 
@@ -132,14 +135,14 @@ class Virtual:
             case Sleep(seconds):
                 self._pass(max(seconds, 0.01))
             case Random():
-                return 0.5
+                return self.share
             case Stopping():
                 return self.now >= self.ends_at
             case Knocked():
                 return self.knocked
             case WaitUntilWoken(seconds):
-                self._pass(max(seconds, 0.01))
-                woken, self.woken = frozenset(self.woken), set()
+                self._pass_until_woken(max(seconds, 0.01))
+                woken, self.woken = dict(self.woken), Counter()
                 return woken
             case ReadFiles():
                 found = self.files.pop(0) if self.files else None
@@ -171,6 +174,12 @@ class Virtual:
             self.now = max(self.now, due[0][0])
             due[0][1]()
         self.now = until
+
+    def _pass_until_woken(self, seconds: float) -> None:
+        until = self.now + seconds
+        while not self.woken and self.now < until:
+            first = min((each[0] for each in self.happens), default=until)
+            self._pass(min(until, max(first, self.now)) - self.now)
 
     def at(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen so many seconds from now."""

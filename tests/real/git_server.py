@@ -1,4 +1,4 @@
-"""A Git host on loopback: `git http-backend` behind a small server, which can lose the answer to a push."""
+"""A Git host on loopback: `git http-backend` behind a small server, which can lose the answer to a push, or say nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,22 @@ _PUSH = "/git-receive-pack"
 
 @dataclass
 class GitHost:
-    """What the server does to its clients: how many answers to pushes it loses next, and how many pushes it saw."""
+    """What the server does to its clients: how many answers to pushes it loses next, and what it saw.
+
+    While `is_silent` it answers nobody.
+    """
 
     url: str = ""
     losing: int = 0
     pushes: int = 0
+    requests: int = 0
+    is_silent: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
 def serving(root: Path) -> Iterator[GitHost]:
     """Serve the bare repositories below a directory."""
-    host, lock = GitHost(), threading.Lock()
+    host, lock, over = GitHost(), threading.Lock(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -39,6 +44,12 @@ def serving(root: Path) -> Iterator[GitHost]:
             self._answer(self._body())
 
         def _answer(self, body: bytes) -> None:
+            with lock:
+                host.requests += 1
+            if host.is_silent.is_set():
+                over.wait()
+                self.close_connection = True
+                return
             path, _, query = self.path.partition("?")
             is_push = path.endswith(_PUSH) and self.command == "POST" and len(body) > 4
             done = subprocess.run(
@@ -100,6 +111,7 @@ def serving(root: Path) -> Iterator[GitHost]:
     try:
         yield host
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
         thread.join()

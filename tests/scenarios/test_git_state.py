@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +18,24 @@ import pytest
 from reconciler.cli.many import report_each
 from reconciler.cli.options import ManyFlags
 from reconciler.cli.output import Output
+from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.git import Git
 from reconciler.model.address import Owner
 from reconciler.model.record import Pins
 from reconciler.model.writes import PutGeneration, PutPins
+from reconciler.ports import Lock, Steps, Unlock
 from reconciler.report.formats import ReportKind, named
 from reconciler.simulator import Credentials, Simulator, run_in_thread
+from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import troubles
 from reconciler.state.log.drawer import Creation
 from reconciler.state.log.git_ref import GitDrawer
+from reconciler.state.log.ref_door import RefDoor
 from reconciler.state.log.ref_lease import RefLease
 from reconciler.state.log.snapshots import at, latest, ref_of
 from reconciler.state.log.store import LogStore
+from reconciler.state.memory import MemoryStore
 from reconciler.state.opening import open_state
 from tests.contracts.state_store import ADDRESS
 from tests.fakes.stores import acquire
@@ -302,6 +310,121 @@ def test_a_sign_of_life_whose_answer_was_lost_is_no_take_over(team: Team, first:
         mine.renew()
         mine.check()
         assert lease(team, first).holder() == "we"
+
+
+def test_no_environment_has_the_refs_of_another_one(team: Team, first: Path) -> None:
+    """An environment may be called like another one and `-controller`."""
+    places: list[str] = []
+    for environment in ("prod", "prod-controller", "prod-knock"):
+        store = open_state("git:origin", first, None, Owner("kill-nine", environment), {})
+        assert isinstance(store, LogStore)
+        store.take("a run")
+        assert isinstance(store.controllers, RefLease)
+        store.controllers.take("a controller")
+        assert isinstance(store.door, RefDoor)
+        store.door.knock()
+    places = git(team.remote, "for-each-ref", "--format=%(refname)").splitlines()
+    assert len([each for each in places if "kill-nine" in each]) == 9
+
+
+# --- the door -------------------------------------------------------------------------------------------------
+
+
+KNOCK = "refs/reconciler-knock/x.-"
+
+
+def door(team: Team, checkout: Path, heard: float = 60.0) -> RefDoor:
+    return RefDoor(Git(checkout), str(team.remote), KNOCK, look=0.0, heard=heard)
+
+
+def test_who_knocks_is_heard_until_the_last_one_leaves(team: Team, first: Path) -> None:
+    listening, one, other = door(team, first), door(team, team.clone("one")), door(team, team.clone("other"))
+    assert not listening.is_knocked()
+    one.knock()
+    one.knock()
+    assert listening.is_knocked()
+    other.knock()
+    one.leave()
+    assert listening.is_knocked(), "the other one still waits"
+    other.leave()
+    other.leave()
+    assert not listening.is_knocked()
+
+
+def test_a_knock_of_one_who_died_is_heard_no_longer_by_ones_own_clock(team: Team, first: Path) -> None:
+    door(team, team.clone("dead")).knock()
+    listening = door(team, first, heard=0.5)
+    assert listening.is_knocked()
+    deadline = time.monotonic() + 30
+    while listening.is_knocked():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_listening_costs_one_question_however_often_one_asks_and_a_remote_that_is_away_is_no_knock(
+    team: Team, first: Path
+) -> None:
+    door(team, first).knock()
+    with serving(team.place) as host:
+        listening = RefDoor(Git(first), f"{host.url}/remote.git", KNOCK, look=600.0)
+        assert all(listening.is_knocked() for _ in range(50))
+        once = host.requests
+        assert once <= 2, "the protocol asks what the server can do, and then for the ref"
+    away = RefDoor(Git(first), f"{host.url}/remote.git", KNOCK, look=0.0)
+    assert not away.is_knocked()
+    with pytest.raises(StateError):
+        away.knock()
+    away.leave()
+
+
+def test_a_remote_that_takes_no_knock_keeps_nobody_from_waiting(team: Team, first: Path) -> None:
+    hook = team.remote / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/reconciler-knock/*) exit 1;; esac\n', encoding="utf-8")
+    hook.chmod(0o755)
+    holder = team.open(team.clone("holder"))
+    holder.take("the holder")
+    waiting = Driver(NoService(), store=behind_ports(team.open(first)), holder="the next one")
+
+    def steps() -> Steps[str]:
+        yield Lock(60.0)
+        yield Unlock()
+        return "had it"
+
+    async def both() -> str:
+        waits = asyncio.ensure_future(waiting.run(steps()))
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(holder.release)
+        return await waits
+
+    assert asyncio.run(both()) == "had it"
+
+
+def test_a_door_that_answers_slowly_holds_up_nobody_and_is_asked_once_at_a_time() -> None:
+    answers = threading.Event()
+    asked: list[float] = []
+
+    class Slow:
+        def knock(self) -> None: ...
+        def leave(self) -> None: ...
+        def is_knocked(self) -> bool:
+            asked.append(time.monotonic())
+            answers.wait(60)
+            return True
+
+    class Store(MemoryStore):
+        door, controllers = Slow(), None
+
+    async def ask() -> tuple[list[bool], bool]:
+        found = behind_ports(Store()).door
+        assert found is not None
+        before = [await found.is_knocked() for _ in range(5)]
+        answers.set()
+        while not await found.is_knocked():
+            await asyncio.sleep(0.01)
+        return before, await found.is_knocked()
+
+    assert asyncio.run(ask()) == ([False] * 5, True)
+    assert len(asked) < 10
 
 
 # --- refs that cannot be trusted ------------------------------------------------------------------------------

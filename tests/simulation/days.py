@@ -26,7 +26,7 @@ from reconciler.model.spec import AgentSpec, Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.providers.agora.provider import AgoraProvider
-from reconciler.simulator import Agent, ServiceCall, Request, fate
+from reconciler.simulator import Agent, Request, ServiceCall, fate
 from reconciler.workflow import Job
 
 from . import fleets

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     metavar="URL",
     help="Post what a person should know to this webhook, once. [env: RECONCILER_NOTIFY]",
 )
+@click.option(
+    "--git",
+    "pinned",
+    metavar="REMOTE/BRANCH",
+    help="Keep the checkout at the tip of this branch: fetch in each interval, fast-forward only.",
+)
 @options.standing_options
 @options.parallelism_option
 @options.rate_option
@@ -43,20 +49,24 @@ def command(
     interval: float,
     listen: str | None,
     notify: str | None,
+    pinned: str | None,
     **flags: Any,
 ) -> int:
     """Keep fleets standing: join what has ended, renew tokens, rotate before 72 hours, until SIGTERM (then exit 0).
 
     Stopping it touches no agent, and neither does its death: another one goes on from the state. It reads the files again
     when they change. Files that do not load stop nothing: the last good ones go on, and nothing of them is ever left.
+    With --git only commits of that branch count. A rewritten branch and changes made here are refused in the same way;
+    a remote that does not answer changes nothing.
 
     \b
     reconciler watch my-fleet                         heals within half a minute
     reconciler watch hotels support -e prod --interval 5s
     reconciler watch my-fleet --listen 127.0.0.1:9464 with metrics for Prometheus
-    reconciler watch my-fleet --allow-kinds all       a merge is the approval
+    reconciler watch my-fleet --git origin/main --allow-kinds all
+                                                      a merge is the approval
     """
     from reconciler.cli.turning import StandingFlags
     from reconciler.cli.watching import WatchFlags, run_watch
 
-    return run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify), output)
+    return run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned), output)

@@ -180,9 +180,12 @@ def call_failed(
             text += "; it may have been executed, and is not sent again"
         if not mutating and result.trouble is HttpTrouble.TOO_LARGE:
             return IncompleteRead(text, hint=_LATER)
-    return ServiceError(
+    problem = ServiceError(
         text, hint=_LATER.replace("the service", f"the service at {host}") if host else _LATER
     )
+    if isinstance(result, Withheld):
+        problem.again_in = result.again_in
+    return problem
 
 
 def _is_cut_short(result: Result) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.errors import StateError, UsageError
-from reconciler.git import Git, Ran
+from reconciler.git import Git, Ran, shown
 from reconciler.state.damage import damaged
 from reconciler.state.log.drawer import serial_of
 
 _WHO: Final = "reconciler"
+_EPOCH: Final = "1970-01-01T00:00:00Z"
 _MAIL: Final = "reconciler@localhost"
 _IDENTITY: Final = {
     "GIT_AUTHOR_NAME": _WHO,
@@ -41,22 +41,10 @@ def need(git: Git, *arguments: str, data: bytes = b"", environment: Mapping[str,
     ran = ask(git, *arguments, data=data, environment=environment)
     if ran.code != 0:
         raise StateError(
-            f"git {arguments[0]} failed in {git.directory}: {last_line(ran.err)}",
+            f"git {arguments[0]} failed in {git.directory}: {ran.reason}",
             hint="no further call was made; is this a checkout of the fleet's repository?",
         )
     return ran.text
-
-
-def last_line(text: str) -> str:
-    """Return git's error message as one line."""
-    lines = [each.strip() for each in text.splitlines() if each.strip()]
-    told = next((each for each in lines if each.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-    return shown(told.removeprefix("fatal:").removeprefix("error:").strip()[:300]) or "it gave no reason"
-
-
-def shown(text: str) -> str:
-    """Return a remote, or a text that quotes one, without the credentials in a URL (the part before `@`)."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def commit_of(git: Git, name: str) -> str | None:
@@ -85,6 +73,23 @@ def made_commit(git: Git, tree: str, parent: str | None, message: str, **when: s
     )
 
 
+def free_commit(git: Git) -> str:
+    """The id of the one commit that says of a ref that nobody has it: some hosts let nobody delete a ref."""
+    when = {"GIT_AUTHOR_DATE": _EPOCH, "GIT_COMMITTER_DATE": _EPOCH}
+    return made_commit(git, need(git, "mktree"), None, "free", **when)
+
+
+def tip_of(git: Git, remote: str, ref: str) -> str | None:
+    """The id of what a ref of a remote is at now; None where it is not there. Nothing is fetched."""
+    ran = ask(git, "ls-remote", "--quiet", "--", remote, ref)
+    if ran.code != 0:
+        raise StateError(
+            f"the ref {ref} of {shown(remote)} cannot be read: {ran.reason}",
+            hint=f"no further call was made; `git ls-remote {shown(remote)}` in {git.directory} has to work",
+        )
+    return next((line.split("\t")[0] for line in ran.text.splitlines() if line.endswith(f"\t{ref}")), None)
+
+
 def _reach(is_offline: bool) -> Sequence[str]:
     return _NO_REMOTE if is_offline else ()
 
@@ -111,7 +116,7 @@ class KeyTree:
         if commit is not None:
             ran = ask(git, *_reach(is_offline), "ls-tree", "-r", "-z", "--full-tree", commit)
             if ran.code != 0:
-                raise damaged(f"the tree of {commit[:12]} cannot be read ({last_line(ran.err)})")
+                raise damaged(f"the tree of {commit[:12]} cannot be read ({ran.reason})")
             for line in ran.out.decode("utf-8", "replace").split("\0")[:-1]:
                 about, _, path = line.partition("\t")
                 kind, _, blob = about.rpartition(" ")
@@ -171,7 +176,7 @@ def blobs(git: Git, names: Sequence[str], *, is_offline: bool = False) -> dict[s
     if ran.code != 0 and is_offline:
         return {}  # a partial clone, which is not allowed to fetch here
     if ran.code != 0:
-        raise damaged(f"its objects cannot be read ({last_line(ran.err)})")
+        raise damaged(f"its objects cannot be read ({ran.reason})")
     found: dict[str, bytes] = {}
     at = 0
     for name in names:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from reconciler.errors import StateError
-from reconciler.git import Git
+from reconciler.git import Git, shown
 from reconciler.state.log.drawer import Creation, entry_key, is_entry, serial_of
 from reconciler.state.log.git_objects import (
     KeyTree,
@@ -22,10 +22,8 @@ from reconciler.state.log.git_objects import (
     blobs,
     commit_of,
     is_ancestor,
-    last_line,
     made_commit,
     need,
-    shown,
 )
 
 _TRIES: Final = 6
@@ -153,7 +151,7 @@ class GitDrawer:
         )
         if ran.code != 0:
             raise StateError(
-                f"the state {self.name} cannot be written: {last_line(ran.err)}",
+                f"the state {self.name} cannot be written: {ran.reason}",
                 hint="nothing was done; allow this user or job to push that ref (contents: write)",
             )
 
@@ -177,7 +175,7 @@ class GitDrawer:
             if "[rejected]" in ran.err or "non-fast-forward" in ran.err:
                 raise self._rewound(before)
             raise StateError(
-                f"the state {self.name} cannot be read: {last_line(ran.err)}",
+                f"the state {self.name} cannot be read: {ran.reason}",
                 hint=f"no further call was made; `git ls-remote {shown(self._remote)}` in {self._git.directory} has to work",
             )
         tip = None if is_missing else commit_of(self._git, self.ref)

@@ -14,8 +14,8 @@ from typing import Final
 import orjson
 
 from reconciler.errors import StateError, StateLocked
-from reconciler.git import Git
-from reconciler.state.log.git_objects import ask, last_line, made_commit, need, shown
+from reconciler.git import Git, shown
+from reconciler.state.log.git_objects import ask, free_commit, made_commit, need, tip_of
 from reconciler.state.log.git_ref import Pushed, push
 
 # Less than the default of --lock-timeout, so that a waiting run sees the end of one that was killed. A sign of life may
@@ -23,7 +23,6 @@ from reconciler.state.log.git_ref import Pushed, push
 LEASE_SECONDS: Final = 45.0
 # The seconds between two looks at the remote while another process has the lease.
 _LOOK_SECONDS: Final = 1.0
-_EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
 class RefLease:
@@ -121,28 +120,17 @@ class RefLease:
 
     def _sign(self) -> str:
         told = {"holder": self._holder, "run": self._run, "signs": len(self._signs)}
-        sign = self._commit(orjson.dumps(told).decode())
+        sign = made_commit(self._git, need(self._git, "mktree"), None, orjson.dumps(told).decode())
         self._signs.append(sign)
         return sign
 
     def _free_commit(self) -> str:
         if self._free is None:
-            self._free = self._commit("free", GIT_AUTHOR_DATE=_EPOCH, GIT_COMMITTER_DATE=_EPOCH)
+            self._free = free_commit(self._git)
         return self._free
 
-    def _commit(self, message: str, **when: str) -> str:
-        return made_commit(self._git, need(self._git, "mktree"), None, message, **when)
-
     def _look(self) -> str | None:
-        ran = ask(self._git, "ls-remote", "--quiet", "--", self._remote, self._ref)
-        if ran.code != 0:
-            raise StateError(
-                f"the lease {self._ref} of {shown(self._remote)} cannot be read: {last_line(ran.err)}",
-                hint=f"no further call was made; `git ls-remote {shown(self._remote)}` in {self._git.directory} has to work",
-            )
-        return next(
-            (line.split("\t")[0] for line in ran.text.splitlines() if line.endswith(f"\t{self._ref}")), None
-        )
+        return tip_of(self._git, self._remote, self._ref)
 
     def _holder_of(self, commit: str) -> str:
         """Return the holder that a commit names; the commit is fetched without making a ref in this checkout."""

@@ -41,6 +41,16 @@ def lease_ref_of(owner: Owner) -> str:
     return f"refs/reconciler-lease/{owner}"
 
 
+def lead_ref_of(owner: Owner) -> str:
+    """The ref that says which controller of that state leads."""
+    return f"refs/reconciler-lead/{owner}"
+
+
+def knock_ref_of(owner: Owner) -> str:
+    """The ref at which those knock who wait to write that state."""
+    return f"refs/reconciler-knock/{owner}"
+
+
 def latest(directory: Path, ref: str) -> Snapshot:
     """Return the state at the tip of the ref. Raises `UsageError` without such a ref, `StateError` if it is damaged."""
     git = Git(directory)

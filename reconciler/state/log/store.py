@@ -17,6 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
 from reconciler.model.writes import GoOnAs, Write
 from reconciler.ports import Version
+from reconciler.state.blocking import BlockingDoor
 from reconciler.state.damage import Damaged
 from reconciler.state.log.drawer import Creation, Drawer, entry_key, snapshot_key
 from reconciler.state.log.entries import Header, decoded
@@ -60,9 +61,14 @@ class LogStore:
         seen: SeenFile | None = None,
         probe: Callable[[], None] = lambda: None,
         controllers: LogLease | None = None,
+        door: BlockingDoor | None = None,
+        abandon: Callable[[], None] = lambda: None,
     ) -> None:
         # Raises `StateError` where the storage would refuse a commit.
         self.probe = probe
+        # Ends what waits for the place, and whatever is begun from then on.
+        self.abandon = abandon
+        self.door = door
         self.name = name
         self.controllers = controllers
         self.drawer = drawer

@@ -114,6 +114,14 @@ def test_what_waits_for_a_webhook_that_never_answers_is_bounded() -> None:
     assert len(told) <= 1
 
 
+def test_the_place_of_a_webhook_is_no_secret_and_its_path_is(capsys: pytest.CaptureFixture[str]) -> None:
+    Notifier("http://127.0.0.1:1234/services/a-secret-path", Output(), lambda _: None)
+    Output().say("metrics at http://127.0.0.1:9464/metrics, and http://127.0.0.1:1234/services/a-secret-path")
+    said = capsys.readouterr().err
+    assert "http://127.0.0.1:9464/metrics" in said
+    assert "a-secret-path" not in said
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host/path", "http://", "http://host:port/"])
 def test_what_is_no_webhook(url: str) -> None:
     with pytest.raises(UsageError, match="--notify wants an http or https URL"):

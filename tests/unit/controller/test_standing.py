@@ -384,8 +384,13 @@ def test_who_stands_by_looks_and_does_nothing(world: World) -> None:
 # --- the service ------------------------------------------------------------------------------------------------
 
 
-def test_a_service_that_is_away_for_two_minutes_is_met_again_within_an_interval(world: World) -> None:
+@pytest.mark.parametrize("away_for", range(116, 131, 2))
+@pytest.mark.parametrize(("interval", "bound"), [(5.0, 10.5), (30.0, 30.5)])
+def test_a_service_that_is_away_for_two_minutes_is_met_again_within_an_interval_or_ten_seconds(
+    world: World, interval: float, bound: float, away_for: int
+) -> None:
     world.stand(700)
+    world.share = 0.99
     away: list[bool] = [False]
     send = world._send
 
@@ -409,10 +414,10 @@ def test_a_service_that_is_away_for_two_minutes_is_met_again_within_an_interval(
         world.on_request = lambda request: back.append(world.now) if request.url.endswith("/join") else None
 
     world.at(10, leave)
-    world.at(130, returns)
-    world.stand(200, interval=30)
+    world.at(10 + away_for, returns)
+    world.stand(200, interval=interval)
     world.assert_all_stand()
-    assert back[1] - back[0] <= 36
+    assert back[1] - back[0] <= bound
 
 
 def test_six_days_without_an_end_by_the_service_or_a_token(world: World) -> None:

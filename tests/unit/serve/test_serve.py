@@ -48,11 +48,12 @@ def test_a_life_as_prometheus_reads_it() -> None:
     world.at(1400, lambda: stops(world, "lobby-desk-1"))
     world.stand(1500)
     health, metrics = Health(), Metrics("1.2.3")
-    metrics.begin(fleet(*DESKS))
+    metrics.begin(fleet(*DESKS), "c0ffee")
     health.begin("demo", 0.0)
     for each in world.events:
-        metrics.take(fleet(*DESKS).owner, each, world.now)
+        metrics.take(fleet(*DESKS).owner, each, world.now, "c0ffee")
         health.note("demo", each, 0.0)
+    metrics.fetched("refused")
     found = samples(get(health, metrics, "/metrics"))
     assert found["reconciler_build_info{1.2.3}"] == 1
     assert found["reconciler_agents_desired{}"] == 3
@@ -64,6 +65,8 @@ def test_a_life_as_prometheus_reads_it() -> None:
     assert found["reconciler_out_of_sync{hold}"] == 1
     assert found["reconciler_config_last_reload_successful{}"] == 0
     assert found["reconciler_leader{}"] == 1
+    assert found[f"reconciler_revision_info{{c0ffee,{fleet(*DESKS).digest}}}"] == 1
+    assert found["reconciler_git_fetches_total{refused}"] == 1
     assert found["reconciler_turns_total{unchanged}"] > 100
     assert found["reconciler_due_addresses{}"] == 0
     assert 1300 < found["reconciler_oldest_agent_age_seconds{}"] < 1500
