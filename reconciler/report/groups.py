@@ -40,8 +40,9 @@ from reconciler.plan.diff import ABSENT, Absent, FieldDiff
 from reconciler.plan.steps import overlaps
 from reconciler.report.shown import UNKNOWN, Side
 
-# Words that name one agent: ids of the service, names of ours, digests.
-_ID = re.compile(r"\b(?=[\w.-]*\d)[\w.-]{8,}")
+# Words that name one agent: ids of the service, names of ours, digests. Each run of such characters is looked at once,
+# from its beginning: from every place in it the time would grow as the square of its length.
+_ID = re.compile(r"(?<![\w.-])([.-]*+)(?=[\w.-]*\d)\w[\w.-]{7,}")
 
 # Reasons whose texts speak of one agent alone: of another one, of an earlier address, of a count.
 _OF_ONE = frozenset({Because.RENAMED, Because.BESIDE, Because.BACKING_OFF})
@@ -131,7 +132,7 @@ def nameless(text: str, *own: str) -> str:
     """A text without what names one agent: `own` words, ids and names of the service."""
     for word in own:
         text = text.replace(word, "\0") if word else text
-    return _ID.sub("\0", text)
+    return _ID.sub(lambda found: f"{found[1]}\0", text)
 
 
 def _kind(change: Change, act: Act | Keep) -> Hashable:
