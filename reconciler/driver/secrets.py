@@ -1,7 +1,8 @@
 """Reads the values behind secret references: from the environment, from files, and with the `vals` command.
 
 Values are read at the moment of a call and not kept. Messages name references, never values. `secrets.sources` refuses
-references by their text; this module also refuses files to which links lead.
+references by their text; this module also refuses files to which links lead: a path without links is judged, and then
+opened without following any, so that none can be put in its way meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import orjson
 
+from reconciler.directory import Directory
 from reconciler.errors import SecretUnavailable
 from reconciler.ports import SecretSource
 from reconciler.secrets import Secret, SecretRef, written_path
@@ -142,18 +144,14 @@ class SecretSources:
         }
 
 
-# Of a link at the end nothing is read; opening a FIFO must not wait for a writer before fstat can refuse it.
-_CAREFUL = sum(getattr(os, each, 0) for each in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))  # Windows has none
-
-
 def _value(text: str) -> Secret | None:
     """The secret that a source gives; None for a blank text, with which an agent would join and fail."""
     return Secret(text) if text.strip() else None
 
 
 def _content(path: Path) -> Secret | str | None:
-    """The text of a regular file, None for a blank one; `path` has no links left to follow."""
-    descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
+    """The text of a regular file, None for a blank one. Raises OSError where a part of `path` has become a link."""
+    descriptor = Directory(Path(path.anchor)).plain(path.relative_to(path.anchor).as_posix())
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return "it is not a regular file"

@@ -45,7 +45,7 @@ from reconciler.secrets import Secret
 from reconciler.secrets.endpoints import taken_apart
 from reconciler.serve.metrics import Metrics
 from reconciler.state import place
-from reconciler.state.archive import TranscriptFiles, file_name, read_session
+from reconciler.state.archive import TranscriptFiles, file_name
 from reconciler.state.document import RowReader
 from reconciler.state.log.entries import Header, decoded, encoded
 from reconciler.workflow import Drift
@@ -126,17 +126,16 @@ def _transcript(text: str) -> Transcript:
 def _archived(text: str) -> object:
     """Half of a session is archived, then all of it, as the service's window slides; then it is read."""
     with tempfile.TemporaryDirectory() as folder:
-        files, whole = TranscriptFiles(Path(folder)), _transcript(text)
+        files, whole = TranscriptFiles(Path(folder), "kept"), _transcript(text)
         files.preserve(replace(whole, said=whole.said[: len(whole.said) // 2], turns=(), end=None))
         files.preserve(replace(whole, said=whole.said[len(whole.said) // 4 :]))
-        return [read_session(each) for each in files.sessions(LOBBY)]
+        return [files.read(each) for each in files.sessions(LOBBY)]
 
 
 def _damaged_archive(text: str) -> object:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.jsonl"
-        path.write_bytes(text.encode("utf-8", "replace"))
-        return read_session(path)
+        (Path(folder) / "a.jsonl").write_bytes(text.encode("utf-8", "replace"))
+        return TranscriptFiles(Path(folder), ".").read("a.jsonl")
 
 
 def _said(text: str) -> HttpReply:
@@ -286,7 +285,7 @@ OUTSIDE: dict[str, Run] = {
     "providers.agora.conversation.history": lambda text: _performed(conversation.history(AgoraClient(GLOBAL), "A1"), _said(text)),
     "secrets.endpoints.taken_apart": taken_apart,
     "state.archive.TranscriptFiles": _archived,
-    "state.archive.read_session": _damaged_archive,
+    "state.archive.TranscriptFiles.read": _damaged_archive,
     "state.archive.file_name": file_name,
     "state.place.has_conflict": lambda text: place.has_conflict(text.encode("utf-8", "replace")),
     "state.log.entries of a commit": _entry,
