@@ -16,7 +16,7 @@ from reconciler.model.transcript import ArchivedSession, Line, Transcript, new_l
 from reconciler.ports import Emit, Historian, Now, Sleep, Steps, Stopping
 from reconciler.report.escape import visible
 from reconciler.report.formats import Format, RenderOptions, ReportKind
-from reconciler.state.archive import TranscriptFiles, read_session
+from reconciler.state.archive import TranscriptFiles
 
 # Seconds between two reads of `--follow`.
 _PAUSE = 2.0
@@ -32,18 +32,18 @@ def show_archived(
             "this fleet keeps no transcripts",
             hint="`archive: {directory: transcripts}` in fleet.yaml keeps those of agents that end from then on",
         )
-    files = TranscriptFiles(Path(fleet.directory) / declared.archive.directory)
-    found: Sequence[Path]
+    files = TranscriptFiles(Path(fleet.directory), declared.archive.directory)
+    found: Sequence[str]
     if agent_id is not None:
         found = [each for each in (files.session(agent_id),) if each is not None]
     else:
         found = files.sessions(parse_address(address or ""))
     if not found:
         raise UsageError(
-            f"the archive {files.directory} has no session of {agent_id or address}",
+            f"the archive {files.place} has no session of {agent_id or address}",
             hint="a session is archived before its agent is told to leave, and by `watch` while it runs",
         )
-    sessions = [_session_tree(read_session(each)) for each in found]
+    sessions = [_session_tree(files.read(each)) for each in found]
     output.report(form, ReportKind.TREE, sessions[0] if agent_id is not None else {"sessions": sessions})
     return 0
 

@@ -78,7 +78,7 @@ class Session:
     def archive(self) -> TranscriptFiles | None:
         """The archive of the fleet's transcripts; None if the fleet keeps none."""
         kept = self.fleet.archive
-        return TranscriptFiles(self.directory / kept.directory) if kept is not None else None
+        return TranscriptFiles(self.directory, kept.directory) if kept is not None else None
 
     @property
     def memory(self) -> ForeignMemory:

@@ -111,7 +111,9 @@ class Driver:
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let running calls end within a moment."""
         if not self._stop.is_set():
-            self._last_moment = asyncio.get_running_loop().time() + _LAST_CALL
+            # What a run that has changed nothing still reads is of no use to it.
+            room = _LAST_CALL if self._has_changed else 0.0
+            self._last_moment = asyncio.get_running_loop().time() + room
             for limit in self._limits:
                 limit.reschedule(self._last_moment)
         self._stop.set()

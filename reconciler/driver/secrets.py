@@ -1,7 +1,8 @@
 """Read the values behind secret references: from the environment, from files, and with the `vals` command.
 
 Values are read for one call and not kept. Messages name references, never values. `secrets.sources` refuses references
-by their text; this module also refuses files to which links lead.
+by their text; this module also refuses files to which links lead. A path without links is checked, and then opened
+without following any, so that a link that takes its place meanwhile is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import orjson
 
+from reconciler.directory import Directory
 from reconciler.errors import SecretUnavailable
 from reconciler.ports import SecretSource
 from reconciler.secrets import Secret, SecretRef, written_path
@@ -142,18 +144,17 @@ class SecretSources:
         }
 
 
-# A last link is not followed; and opening a FIFO must not wait for a writer before fstat can refuse it.
-_CAREFUL = sum(getattr(os, each, 0) for each in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))  # Windows has none
-
-
 def _value(text: str) -> Secret | None:
     """Return a source's text as a secret; None for a blank text, with which an agent would join and fail."""
     return Secret(text) if text.strip() else None
 
 
 def _content(path: Path) -> Secret | str | None:
-    """Return the text of a regular file, None for a blank one, or why it is refused; `path` has no links left."""
-    descriptor = os.open(path, os.O_RDONLY | _CAREFUL)
+    """Return the text of a regular file, None for a blank one, or why it is refused.
+
+    Raises OSError where a part of `path` has become a link.
+    """
+    descriptor = Directory(Path(path.anchor)).plain(path.relative_to(path.anchor).as_posix())
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return "it is not a regular file"

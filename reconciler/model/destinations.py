@@ -32,7 +32,13 @@ _PERHAPS_KEY: Final = re.compile(r"(?<![a-z])(?:domain|address|base|target|site)
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEGINNING: Final = r"[A-Za-z][A-Za-z0-9+.-]*://|(?:https?|wss?):"
 _BEGINS_AS_ADDRESS: Final = re.compile(rf"\s*(?:{_BEGINNING}|//)", re.IGNORECASE)
-_ADDRESS: Final = re.compile(rf"(?:{_BEGINNING})[^\s\"'<>]*", re.IGNORECASE)
+# A scheme is looked for where a run of its characters begins, and at no later place of the run: else the time for a
+# long word would grow as its square.
+_ADDRESS: Final = re.compile(
+    r"(?:(?<![A-Za-z0-9+.-])[0-9+.-]*+(?P<any>[A-Za-z][A-Za-z0-9+.-]*+://[^\s\"'<>]*)"
+    r"|(?P<known>(?:https?|wss?):[^\s\"'<>]*))",
+    re.IGNORECASE,
+)
 _ASIDE: Final = re.compile(r"\0(\d+)\0")
 # A path without a host: joined to a URL in any way, it does not change the URL's host.
 _ONLY_A_PATH: Final = re.compile(r"(?:/(?:[^/\\\s].*)?)?", re.DOTALL)
@@ -125,7 +131,8 @@ def _addresses_in(text: str) -> tuple[str, ...]:
         written += [piece] if is_reference else []
     if _BEGINS_AS_ADDRESS.match(plain):
         return (text,)
-    return tuple(_ASIDE.sub(lambda at: written[int(at[1])], each) for each in _ADDRESS.findall(plain))
+    found = [each["any"] or each["known"] for each in _ADDRESS.finditer(plain)]
+    return tuple(_ASIDE.sub(lambda at: written[int(at[1])], each) for each in found)
 
 
 @lru_cache(4096)

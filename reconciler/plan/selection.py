@@ -18,7 +18,10 @@ def matching(selector: str, addresses: Collection[Address]) -> frozenset[Address
     `room[1]/a` as a pattern matches `room1/a`, and another agent would be hung up on.
     """
     exact = frozenset(each for each in addresses if str(each) == selector)
-    return exact or frozenset(each for each in addresses if fnmatchcase(str(each), selector))
+    if exact:
+        return exact
+    pattern = _literal_brackets(selector)
+    return frozenset(each for each in addresses if fnmatchcase(str(each), pattern))
 
 
 def matching_any(selectors: Iterable[str], addresses: Collection[Address]) -> frozenset[Address]:
@@ -67,3 +70,19 @@ def check_selectors(flag: str, selectors: Iterable[str], addresses: Collection[A
                 f'{flag} "{selector}" matches no agent; nothing was done',
                 hint=f"an address is <channel>/<agent>; this fleet has {', '.join(near)}{rest}",
             )
+
+
+def _literal_brackets(pattern: str) -> str:
+    """The same pattern, with each `[` that no `]` closes written as `[[]`.
+
+    fnmatch reads such a `[` as itself too, but looks for its end up to the end of the text, for each one anew.
+    """
+    at = 0
+    while (begin := pattern.find("[", at)) >= 0:
+        first = begin + 2 if pattern.startswith("!", begin + 1) else begin + 1
+        # A `]` that comes first is a member of the set and does not close it.
+        end = pattern.find("]", first + 1)
+        if end < 0:
+            return pattern[:begin] + pattern[begin:].replace("[", "[[]")
+        at = end + 1
+    return pattern

@@ -29,16 +29,16 @@ def _line(line: str, width: int) -> str:
     indent = min(len(line) - len(line.lstrip(" ")) + 4, _DEEPEST, width // 3)
     head = " " * indent + _AGAIN
     lines: list[str] = []
-    rest, opened = line, ""
+    at, opened = 0, ""
     room, most = width, LONGEST
-    while (end := _end(rest[:_WINDOW], room, most)) < len(rest):
-        piece, rest = rest[:end], rest[end:]
-        before = opened
+    while at + (end := _end(line[at : at + _WINDOW], room, most)) < len(line):
+        piece, before = line[at : at + end], opened
+        at += end
         for code in _CODE.findall(piece):
             opened = "" if code == _RESET else opened + code
         lines.append(before + piece.rstrip(" ") + (_RESET if opened else ""))
         room, most = width - len(head), LONGEST - len(head)
-    lines.append(opened + rest)
+    lines.append(opened + line[at:])
     return f"\n{head}".join(lines)
 
 

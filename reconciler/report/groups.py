@@ -40,8 +40,9 @@ from reconciler.plan.diff import ABSENT, Absent, FieldDiff
 from reconciler.plan.steps import overlaps
 from reconciler.report.shown import UNKNOWN, Side
 
-# Words that identify one agent: ids of the service, names, digests.
-_ID = re.compile(r"\b(?=[\w.-]*\d)[\w.-]{8,}")
+# Words that identify one agent: ids of the service, names, digests. Each run of such characters is searched once, from its
+# beginning: a search from every place in it would take the square of its length.
+_ID = re.compile(r"(?<![\w.-])([.-]*+)(?=[\w.-]*\d)\w[\w.-]{7,}")
 
 # Reasons whose texts hold details of one agent: another agent, an earlier address, a count.
 _OF_ONE = frozenset({Because.RENAMED, Because.BESIDE, Because.BACKING_OFF})
@@ -131,7 +132,7 @@ def nameless(text: str, *own: str) -> str:
     """Return a text without the words that identify one agent: `own` words, ids and names of the service."""
     for word in own:
         text = text.replace(word, "\0") if word else text
-    return _ID.sub("\0", text)
+    return _ID.sub(lambda found: f"{found[1]}\0", text)
 
 
 def _kind(change: Change, act: Act | Keep) -> Hashable:

@@ -6,6 +6,7 @@ Changed text is never cut; long unchanged text is cut, with a mark.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal[" ", "-", "+"]
 Mark: TypeAlias = Literal[" ", "-", "+", "~", "@"]
+# As those of difflib: what becomes of `old[i:j]`, and which `new[k:m]` comes for it.
+Opcode: TypeAlias = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class Line:
 # would take time quadratic in the text's length.
 _MOST_PAIRS = 20_000
 _PAIRS_EACH = 10
+# With more pairs of places than these the texts are aligned in parts, because difflib searches all that is left after each
+# run of equal items.
+_MOST_PLACES = 1_000_000
 # Lines less similar than this are an old and a new line, not one that changed.
 _ALIKE = 0.4
 # How many new lines are searched for a changed one; to search all would take quadratic time.
@@ -61,8 +67,23 @@ def _lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
             yield from _changed(old[a:b], new[c:d])
 
 
-def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
-    """Return the operations that turn one sequence into the other: exact ones, or a coarse one if that takes long."""
+def opcodes(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
+    """Return the operations that turn one sequence into the other: exact ones, or coarse ones if that takes long."""
+    if len(old) * len(new) <= _MOST_PLACES:
+        return _aligned(old, new)
+    found: list[Opcode] = []
+    a = c = 0
+    for b, d in [*_anchors(old, new), (len(old), len(new))]:
+        for tag, i, j, k, m in _aligned(old[a:b], new[c:d]):
+            moved = (tag, i + a, j + a, k + c, m + c)
+            if found and found[-1][0] == tag == "equal":
+                moved = (tag, found[-1][1], j + a, found.pop()[3], m + c)
+            found.append(moved)
+        a, c = b, d
+    return found
+
+
+def _aligned(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
     shorter = min(len(old), len(new))
     start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     room = shorter - start
@@ -70,7 +91,9 @@ def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int,
     a, b = old[start : len(old) - end], new[start : len(new) - end]
     left, right = Counter(a), Counter(b)
     most = _MOST_PAIRS + _PAIRS_EACH * (len(a) + len(b))
-    if sum(count * right[item] for item, count in left.items()) > most:
+    if not a and not b:
+        inner: list[Opcode] = []
+    elif len(a) * len(b) > _MOST_PLACES or sum(count * right[item] for item, count in left.items()) > most:
         inner = [("replace", 0, len(a), 0, len(b))]
     else:
         inner = list(SequenceMatcher(None, a, b, autojunk=False).get_opcodes())
@@ -78,6 +101,29 @@ def opcodes(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int,
     head = [("equal", 0, start, 0, start)] if start else []
     tail = [("equal", len(old) - end, len(old), len(new) - end, len(new))] if end else []
     return [*head, *moved, *tail]
+
+
+def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+    """The places, in both, where a run of items begins that each side has once: as many runs as stand in one order."""
+    left, right = Counter(old), Counter(new)
+    places = {item: at for at, item in enumerate(new) if left[item] == right[item] == 1}
+    pairs = [(at, places[item]) for at, item in enumerate(old) if item in places]
+    # The longest rising sequence: for each length the pair that ends it with the lowest place, and what is before each.
+    tops: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for index, (_, at) in enumerate(pairs):
+        length = bisect_left(tops, at)
+        before.append(ends[length - 1] if length else -1)
+        tops[length : length + 1] = [at]
+        ends[length : length + 1] = [index]
+    chain: list[tuple[int, int]] = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        chain.append(pairs[index])
+        index = before[index]
+    known = set(chain)
+    return [(a, c) for a, c in reversed(chain) if (a - 1, c - 1) not in known]
 
 
 def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:

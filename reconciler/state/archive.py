@@ -1,11 +1,13 @@
 """The archive of transcripts: one file of JSON lines for each session, to which lines are only added.
 
 Files are readable by their user only, and durable when `preserve` returns. Transcripts are personal data, so the
-directory has a `.gitignore` that keeps them out of Git.
+directory has a `.gitignore` that keeps them out of Git. No part of a file's name below the fleet's directory may be a
+link: the transcripts would be written to where it leads.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,26 +17,28 @@ from urllib.parse import quote
 
 import orjson
 
+from reconciler.directory import Directory, LeadsOut
 from reconciler.errors import ArchiveFailed
 from reconciler.model.address import Address
 from reconciler.model.transcript import Line, Transcript, new_lines
-from reconciler.state import files
 
 _LARGEST = 512 * 1024 * 1024
 
 
 class TranscriptFiles:
-    """A `ports.TranscriptArchive` in a directory, with files `<channel>/<name>/<start>-<agent id>.jsonl`."""
+    """A `ports.TranscriptArchive` in a folder below a directory: `<channel>/<name>/<start>-<agent id>.jsonl`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, root: Path, folder: str) -> None:
+        self.place = root / folder
+        self._below = Directory(root)
+        self._folder = folder
 
     def preserve(self, transcript: Transcript) -> None:
         """Add the lines of a transcript that its file lacks. Raises `ArchiveFailed` if they cannot be made durable."""
-        path = self._path(transcript)
+        name = self._name(transcript)
         try:
-            self._prepare(path.parent)
-            with _opened(path) as file:
+            self._tell_git()
+            with os.fdopen(self._below.plain(name, os.O_RDWR, make=True), "r+b") as file:
                 archived, whole = _lines(file.read())
                 added = [orjson.dumps(each) + b"\n" for each in new_lines(archived, transcript)]
                 if not added:
@@ -45,52 +49,58 @@ class TranscriptFiles:
                 file.write(b"".join(added))
                 file.flush()
                 os.fsync(file.fileno())
-            files.sync_directory(path.parent)
-        except OSError as problem:
+            self._below.make_durable(name.rpartition("/")[0])
+        except (OSError, LeadsOut) as problem:
             raise ArchiveFailed(
-                f"{path} cannot be written: {problem.strerror or problem}",
+                f"{self._below.root / name} cannot be written: {_why(problem)}",
                 hint="make room, or give the directory back to this user; `archive` in fleet.yaml names it",
             ) from None
 
-    def sessions(self, address: Address) -> tuple[Path, ...]:
-        """Return the files of an address, the oldest session first."""
-        return tuple(sorted(self._place(address).glob("*.jsonl")))
+    def sessions(self, address: Address) -> tuple[str, ...]:
+        """Return the names of the files of an address, the oldest session first."""
+        return tuple(sorted(name for name in self._names(self._of(address)) if name.endswith(".jsonl")))
 
-    def session(self, agent_id: str) -> Path | None:
-        """Return the file of one agent, in any channel, or None."""
-        return next(iter(self.directory.glob(f"*/*/*-{quote(agent_id, safe='')}.jsonl")), None)
+    def session(self, agent_id: str) -> str | None:
+        """Return the name of the file of one agent, in any channel, or None."""
+        ending = f"-{quote(agent_id, safe='')}.jsonl"
+        agents = (agent for channel in self._names(self._folder) for agent in self._names(channel))
+        found = (name for agent in agents for name in self._names(agent) if name.endswith(ending))
+        return next(found, None)
 
-    def _place(self, address: Address) -> Path:
-        return self.directory / file_name(address.channel) / file_name(address.name)
+    def read(self, name: str) -> tuple[Line, ...]:
+        """The lines of one file. Raises `ArchiveFailed` where it cannot be read."""
+        try:
+            with os.fdopen(self._below.plain(name), "rb") as file:
+                data = file.read(_LARGEST + 1)
+        except (OSError, LeadsOut) as problem:
+            raise ArchiveFailed(f"{self._below.root / name} cannot be read: {_why(problem)}") from None
+        return tuple(_lines(data)[0])
 
-    def _path(self, transcript: Transcript) -> Path:
+    def _of(self, address: Address) -> str:
+        return f"{self._folder}/{file_name(address.channel)}/{file_name(address.name)}"
+
+    def _name(self, transcript: Transcript) -> str:
         session = transcript.session
-        place, ending = self._place(session.address), f"-{quote(session.agent_id, safe='')}.jsonl"
-        with suppress(OSError):
-            for each in place.iterdir():
-                if each.name.endswith(ending):
-                    return each  # also if the service gave another start when the file was created
+        place, ending = self._of(session.address), f"-{quote(session.agent_id, safe='')}.jsonl"
+        for each in self._names(place):
+            if each.endswith(ending):
+                return each  # also if the service gave another start when the file was created
         began = datetime.fromtimestamp(session.started_at, UTC).strftime("%Y%m%dT%H%M%SZ")
-        return place / f"{began}{ending}"
+        return f"{place}/{began}{ending}"
 
-    def _prepare(self, place: Path) -> None:
-        is_new = not self.directory.exists()
-        for each in (self.directory, place.parent, place):
-            if each.is_symlink():
-                raise OSError(None, f"{each} is a link")
-            each.mkdir(mode=0o700, parents=each == self.directory, exist_ok=True)
-        if is_new:
-            (self.directory / ".gitignore").write_text("*\n", encoding="ascii")
+    def _names(self, folder: str) -> list[str]:
+        """What is in a folder, by name below the root; nothing where it cannot be read."""
+        with suppress(OSError, LeadsOut), self._below.entries(folder) as found:
+            return [f"{folder}/{each.name}" for each in found]
+        return []
 
-
-def read_session(path: Path) -> tuple[Line, ...]:
-    """Return the lines of one file. Raises `ArchiveFailed` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as problem:
-        raise ArchiveFailed(f"{path} cannot be read: {problem.strerror or problem}") from None
-    return tuple(_lines(data)[0])
+    def _tell_git(self) -> None:
+        """Create the `.gitignore` of a new archive."""
+        if not self._below.exists(self._folder):
+            with os.fdopen(
+                self._below.plain(f"{self._folder}/.gitignore", os.O_WRONLY, make=True), "wb"
+            ) as file:
+                file.write(b"*\n")
 
 
 def file_name(text: str) -> str:
@@ -111,8 +121,12 @@ _RESERVED = frozenset(
 )
 
 
-def _opened(path: Path):  # type: ignore[no-untyped-def]  # an open binary file
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | files.NO_LINK, 0o600), "r+b")
+def _why(problem: OSError | LeadsOut) -> str:
+    if isinstance(problem, LeadsOut):
+        return "it leads out of the fleet's directory"
+    if problem.errno in (errno.ELOOP, errno.ENOTDIR):
+        return "a part of it is a link, or no directory"
+    return problem.strerror or str(problem)
 
 
 def _lines(data: bytes) -> tuple[list[Line], int]:

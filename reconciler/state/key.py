@@ -22,7 +22,7 @@ class KeyFile:
         """Return the key; empty where there is none yet. Raises `StateError` when the file does not hold a key."""
         if not self.path.exists():
             return b""
-        with self.path.open("rb") as file:
+        with os.fdopen(os.open(self.path, os.O_RDONLY | files.NO_LINK), "rb") as file:
             key = file.read(_LARGEST + 1)
         if not _SHORTEST <= len(key) <= _LARGEST:
             raise StateError(

@@ -24,7 +24,7 @@ from reconciler.state.document import FORMAT, RowReader
 from reconciler.state.door import FileDoor
 from reconciler.state.key import KeyFile
 from reconciler.state.lease import CONTROLLER_SECONDS, LEASE_SECONDS, FileLease
-from reconciler.state.place import check_place, check_writable, exposures
+from reconciler.state.place import check_links, check_place, check_writable, exposures
 from reconciler.state.seen import Seen, SeenFile
 from reconciler.state.statements import read_offset, read_pins, statement
 from reconciler.state.tables import entry, foreign, generation, read_meta, text
@@ -47,7 +47,14 @@ class _ControllersLease(FileLease):
 class LocalStore:
     """The state in one SQLite file, for one caller at a time. Reading never creates or converts anything."""
 
-    def __init__(self, path: Path, *, seen: Path | None = None, lease: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        seen: Path | None = None,
+        lease: float = LEASE_SECONDS,
+        is_beside_fleet: bool = False,
+    ) -> None:
         self.path = path
         # The file in which this machine notes the highest serial that it has seen here; None if it keeps none.
         self._seen = SeenFile(seen, path) if seen is not None else None
@@ -56,6 +63,7 @@ class LocalStore:
         self.door = FileDoor(path.with_suffix(".knock"))
         self.controllers = _ControllersLease(path.with_suffix(".controller"), CONTROLLER_SECONDS)
         self.key = KeyFile(path.parent / "secret.key")
+        self._no_links = (path.parent, path, self.key.path) if is_beside_fleet else ()
         # The copy that was made before a commit of this store put another state in place of the whole state; else None.
         self.backup: Path | None = None
         self._connection: sqlite3.Connection | None = None
@@ -314,4 +322,7 @@ class LocalStore:
         return self._connection
 
     def _guarded(self, action: Callable[[], T]) -> T:
-        return database.guarded(self.path, action)
+        check_links(*self._no_links)
+        done = database.guarded(self.path, action)
+        check_links(*self._no_links)
+        return done

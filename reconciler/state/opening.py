@@ -56,7 +56,7 @@ def open_state(
     """
     seen = seen_directory(variables)
     if url in (None, LOCAL):
-        return LocalStore(state_path(directory, environment), seen=seen)
+        return LocalStore(state_path(directory, environment), seen=seen, is_beside_fleet=True)
     if not url.startswith(_GIT):
         scheme = _SCHEME.match(url)
         if not url or scheme is not None:

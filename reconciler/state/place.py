@@ -47,6 +47,20 @@ def check_place(path: Path) -> None:
             )
 
 
+def check_links(*places: Path) -> None:
+    """Refuse a link in the place of a state's directory or of one of its files.
+
+    Beside a fleet, whoever changes its files can put one there, and the state would be read and written wherever it leads.
+    SQLite opens files by their path alone, so whoever uses a state asks before and after.
+    """
+    led = next((each for each in places if each.is_symlink()), None)
+    if led is not None:
+        raise StateError(
+            f"{led} is a link, and the state beside a fleet is not looked for where links lead",
+            hint="remove the link; `--state PATH` names a state that lies elsewhere",
+        )
+
+
 def is_private(group: int) -> bool:
     """Return whether a group has only this user as a member, as most systems create one for each user."""
     import grp  # neither module exists on Windows

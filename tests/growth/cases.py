@@ -65,6 +65,7 @@ from reconciler.report.view import Field, Value
 from reconciler.secrets import Secret, SecretRef, foreign_text, forms, masker, sources, visible
 from reconciler.secrets.references import pieces, references, substitute, written_path
 from reconciler.state import document
+from tests.growth.outside_cases import OUTSIDE
 from tests.growth.texts import SECRET
 
 Run = Callable[[str], object]
@@ -401,6 +402,7 @@ CASES: dict[str, Run] = {
     "config.load.load of a shared prompt": _shared,
     "cli.output.write": _written,
     "cli.resume_command.resume": lambda text: resume_command.resume(["apply", "--target", text], Ledger(interrupted=True)),
+    **OUTSIDE,
 }  # fmt: skip
 
 # What does much with each character: measured on shorter texts.
@@ -413,6 +415,10 @@ SLOW = (
     "contract.check",
     "report.documents.to_yaml",
     "report.groups",
+    "report.formats",
+    "serve.metrics",
+    "cli.notifying",
+    "report.turned",
     "config.load",
     "config.files.documents.Files.matching",
 )
@@ -426,7 +432,7 @@ MODULES = tuple(
     "contract.literals contract.places diagnostics durations model.address model.destinations model.fingerprint "
     "model.tree plan.diff plan.selection plan.planfile state.document report.escape report.credentials "
     "report.documents report.wording report.fieldlines report.shown report.sentences report.problems "
-    "report.problem_formats cli.output cli.resume_command".split()
+    "report.problem_formats report.markers cli.output cli.resume_command importing.shell secrets.endpoints".split()
 )
 # Functions of these modules whose text is bounded, and by what.
 BOUNDED: dict[str, str] = {
@@ -442,6 +448,7 @@ BOUNDED: dict[str, str] = {
     "providers.agora.wire.join_body": "calls fill",
     "state.document.validated": "pydantic's own work, on text that checksum has read",
     "report.sentences.plural": "two words of ours",
+    "report.markers.marker": "a word and an owner",
     "report.sentences.refusal_rule": "a limit's name, which is ours",
     "cli.resume_command.apply_saved": "calls resume",
     "cli.resume_command.on_directory": "a path of the operator",

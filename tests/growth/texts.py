@@ -121,5 +121,8 @@ def texts() -> dict[str, Callable[[int], str]]:
 
 
 def repeated(unit: str, length: int) -> str:
-    """A text of about a length, made of whole units: one that ends within a unit may take another path than its double."""
-    return unit * (length // len(unit))
+    """A text of about a length, made of an odd number of whole units.
+
+    One that ends within a unit may take another path than its double, and so may one that is cut in half between units.
+    """
+    return unit * (length // len(unit) - 1 | 1)

@@ -1,4 +1,4 @@
-"""Whoever can change a fleet's files exchanges them for links while they are read: nothing from outside gets in."""
+"""Whoever can change a fleet's files exchanges them for links while they are used: nothing gets in from outside, or out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from pathlib import Path
 import pytest
 
 from reconciler.config.files.documents import Files, Unreadable
+from reconciler.config.templates.worker import CONFINES, Worker, WorkerLimits
+from reconciler.driver.secrets import SecretSources
+from reconciler.errors import ArchiveFailed, SecretUnavailable
+from reconciler.model.address import Address, Owner
+from reconciler.model.transcript import ArchivedSession, Transcript
+from reconciler.secrets import SecretRef
+from reconciler.state.archive import TranscriptFiles
 
 READS = 10_000
 MOST_SECONDS = 6.0
@@ -38,10 +45,25 @@ while True:
     os.unlink("link")
 """
 
+# Exchanges a directory that is made anew where it is missing for a link that leads out.
+SWAPS_OF_WHAT_IS_MADE = """
+import itertools, os, sys
+from contextlib import suppress
+fleet, outside = sys.argv[1:]
+os.chdir(fleet)
+print("on", flush=True)
+for number in itertools.count():
+    with suppress(FileNotFoundError):
+        os.rename("data", f"kept-{number}")
+    with suppress(FileExistsError):
+        os.symlink(outside + "/data", "data")
+        os.unlink("data")
+"""
+
 
 @contextmanager
-def exchanged(fleet: Path, outside: Path) -> Iterator[None]:
-    swapping = subprocess.Popen([sys.executable, "-c", SWAPS, fleet, outside], stdout=subprocess.PIPE)
+def exchanged(fleet: Path, outside: Path, swaps: str = SWAPS) -> Iterator[None]:
+    swapping = subprocess.Popen([sys.executable, "-c", swaps, fleet, outside], stdout=subprocess.PIPE)
     try:
         assert swapping.stdout is not None
         assert swapping.stdout.readline() == b"on\n"
@@ -86,6 +108,66 @@ def test_no_byte_from_outside_is_read_while_links_are_exchanged(fleet: Path) -> 
                 break
     assert read["inside"] > 100, read
     assert read["refused"] > 100, read
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no descriptors of directories")
+def test_no_secret_from_outside_is_read_while_links_are_exchanged(fleet: Path) -> None:
+    (fleet / "ring").unlink()
+    wanted = SecretRef("ref+file://data/hotels.yaml")
+    read = {"inside": 0, "refused": 0}
+    end = time.monotonic() + MOST_SECONDS
+    with exchanged(fleet, fleet.parent / "outside"):
+        for _ in range(READS):
+            try:
+                value = SecretSources({}, fleet).resolve(frozenset({wanted}))[wanted].reveal()
+                assert "canary" not in value
+                read["inside"] += 1
+            except SecretUnavailable:
+                read["refused"] += 1
+            if time.monotonic() > end:
+                break
+    assert read["inside"] > 100, read
+    assert read["refused"] > 100, read
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no descriptors of directories")
+def test_nothing_is_archived_outside_while_links_are_exchanged(fleet: Path) -> None:
+    outside = fleet.parent / "outside"
+    written = {"inside": 0, "refused": 0}
+    end = time.monotonic() + MOST_SECONDS
+    with exchanged(fleet, outside, SWAPS_OF_WHAT_IS_MADE):
+        for number in range(READS):
+            address = Address("lobby", f"desk-{number % 50}")
+            session = ArchivedSession(Owner("f", None), address, f"A{number}", "n", 1.0)
+            try:
+                TranscriptFiles(fleet, "data").preserve(Transcript(session, 1.0))
+                written["inside"] += 1
+            except ArchiveFailed:
+                written["refused"] += 1
+            if time.monotonic() > end:
+                break
+    assert sorted(each.name for each in (outside / "data").iterdir()) == ["hotels.yaml", "only-there.yaml"]
+    assert written["inside"] > 10, written
+    assert written["refused"] > 10, written
+
+
+@pytest.mark.skipif(not CONFINES, reason="no process of its own")
+def test_templates_do_not_read_from_what_was_put_in_the_place_of_the_fleet(fleet: Path) -> None:
+    files = Files(fleet)
+    assert "inside" in files.text("data/hotels.yaml")
+    fleet.rename(fleet.parent / "kept")
+    (fleet.parent / "outside").rename(fleet)
+
+    def work() -> Iterator[str]:
+        try:
+            yield files.text("data/only-there.yaml")
+        except Unreadable as refused:
+            yield refused.problem.rule
+
+    assert [*Worker(WorkerLimits(), ()).run(work)] == ["file-outside"]
+    fleet.rename(fleet.parent / "outside")
+    fleet.symlink_to(fleet.parent / "outside")
+    assert [*Worker(WorkerLimits(), ()).run(work)] == ["file-unreadable"]
 
 
 def test_links_inside_the_directory_are_followed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from reconciler.errors import ReconcilerError, StateError
 from reconciler.model.address import Address, Owner
 from reconciler.model.record import Entry, Intent, Operation, Record, State
 from reconciler.model.spec import Body
-from reconciler.model.writes import Append, PutGeneration, PutRecord
+from reconciler.model.writes import Append, PutApplying, PutGeneration, PutRecord
 from reconciler.state import document, statements
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
@@ -363,6 +363,38 @@ def test_a_link_in_the_place_of_the_lock_does_not_lead_us_to_another_file(path: 
     with pytest.raises(StateError):
         acquire(LocalStore(path), "we", 0)
     assert precious.read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("link", [".reconciler", ".reconciler/default.state", ".reconciler/secret.key"])
+def test_a_state_beside_a_fleet_is_not_looked_for_where_a_link_leads(tmp_path: Path, link: str) -> None:
+    (tmp_path / "fleet").mkdir()
+    outside = tmp_path / "outside" / "default.state"
+    run(outside, None)
+    before = {each.name: each.read_bytes() for each in outside.parent.iterdir()}
+    store = LocalStore(tmp_path / "fleet" / ".reconciler" / "default.state", is_beside_fleet=True)
+    place = tmp_path / "fleet" / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(tmp_path / "outside" / Path(link).name if "/" in link else tmp_path / "outside")
+    for action in (store.read, store.read_key, lambda: store.acquire("we", 0)):
+        with pytest.raises(StateError, match=f"{link} is a link"):
+            action()
+    assert {each.name: each.read_bytes() for each in outside.parent.iterdir()} == before
+
+
+def test_a_link_that_is_put_there_while_the_state_is_held_ends_the_run(tmp_path: Path) -> None:
+    here = tmp_path / "fleet" / ".reconciler"
+    outside = tmp_path / "outside" / "default.state"
+    run(outside, None)
+    before = {each.name: each.read_bytes() for each in outside.parent.iterdir()}
+    store = LocalStore(here / "default.state", is_beside_fleet=True)
+    store.acquire("we", 0)
+    store.commit([PutApplying("d")], expected=0)
+    here.rename(tmp_path / "fleet" / "kept")
+    here.symlink_to(outside.parent)
+    with pytest.raises(StateError, match="is a link"):
+        store.commit([PutApplying("e")], expected=1)
+    assert {each.name: each.read_bytes() for each in outside.parent.iterdir()} == before
+    store.close()
 
 
 def test_a_lock_that_was_taken_for_a_bad_state_is_given_back(path: Path) -> None:

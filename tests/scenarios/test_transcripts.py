@@ -19,14 +19,14 @@ from reconciler.model.fleet import Archive, DesiredFleet
 from reconciler.model.spec import AgentSpec
 from reconciler.model.transcript import Transcript
 from reconciler.ports import HttpRequest
-from reconciler.state.archive import TranscriptFiles, file_name, read_session
+from reconciler.state.archive import TranscriptFiles, file_name
 from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 
 
 @pytest.fixture
 def virtual(tmp_path: Path) -> Virtual:
-    return Virtual(archive=TranscriptFiles(tmp_path / "transcripts"))
+    return Virtual(archive=TranscriptFiles(tmp_path, "transcripts"))
 
 
 def kept(*agents: AgentSpec, required: bool = False) -> DesiredFleet:
@@ -56,7 +56,7 @@ def voice(name: str) -> dict[str, object]:
 def archives(virtual: Virtual) -> dict[str, list[dict[str, Any]]]:
     assert isinstance(virtual.archive, TranscriptFiles)
     found = {}
-    for path in virtual.archive.directory.glob("*/*/*.jsonl"):
+    for path in virtual.archive.place.glob("*/*/*.jsonl"):
         lines = [orjson.loads(each) for each in path.read_bytes().splitlines()]
         found[lines[0]["agent_id"]] = lines
     return found
@@ -263,4 +263,4 @@ def test_a_torn_last_line_is_written_again_and_a_link_is_not_followed(
     keep_running(virtual)
     assert target.read_bytes() == b""
     with pytest.raises(ArchiveFailed):
-        read_session(tmp_path / "nothing.jsonl")
+        TranscriptFiles(tmp_path, "transcripts").read("transcripts/nothing.jsonl")

@@ -18,12 +18,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from reconciler.config.files.directory import Directory, Hidden, LeadsOut
 from reconciler.config.files.patterns import parts_of, walk
 from reconciler.config.yaml.errors import in_text
 from reconciler.config.yaml.reader import parse_yaml
 from reconciler.config.yaml.tree import Parsed, YamlLimits
 from reconciler.diagnostics import Problem, ProblemError, Problems, Span, nearest
+from reconciler.directory import Directory, Hidden, LeadsOut
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.secrets.sources import is_hidden
 
@@ -70,7 +70,7 @@ class Files:
 
     def __init__(self, directory: Path, limits: FileLimits | None = None) -> None:
         self.directory = directory
-        self._directory = Directory(directory)
+        self._directory = Directory(directory, is_hidden=is_hidden)
         self.limits = limits or FileLimits()
         self.texts: dict[str, str] = {}
         self.digests: dict[str, str] = {}

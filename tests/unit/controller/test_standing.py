@@ -20,7 +20,7 @@ from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.ports import Checker, Historian, HttpFailure, HttpRequest, HttpTrouble
-from reconciler.state.archive import TranscriptFiles, read_session
+from reconciler.state.archive import TranscriptFiles
 from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 
@@ -445,7 +445,8 @@ def test_six_days_without_an_end_by_the_service_or_a_token(world: World) -> None
 
 
 def test_transcripts_are_kept_while_agents_live_and_an_end_loses_at_most_one_interval(tmp_path: Path) -> None:
-    world = World(archive=TranscriptFiles(tmp_path))
+    files = TranscriptFiles(tmp_path, "transcripts")
+    world = World(archive=files)
     wanted = replace(fleet(*DESKS), archive=Archive("transcripts", every=60.0))
     spoken: list[float] = []
 
@@ -461,7 +462,7 @@ def test_transcripts_are_kept_while_agents_live_and_an_end_loses_at_most_one_int
     world.at(610, lambda: world.service.end(world.live()[0].agent_id))
     world.stand(700, wanted)
     world.assert_all_stand()
-    archives = [read_session(each) for each in sorted(tmp_path.glob("*/*/*.jsonl"))]
+    archives = [files.read(name) for each in wanted.agents for name in files.sessions(each)]
     ended = [each for each in archives if each[-1]["type"] == "end"]
     assert len(ended) == 1
     for lines in archives:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import time
 
-from reconciler.report.wording import Line, text_diff
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.report import wording
+from reconciler.report.wording import Line, Piece, text_diff
 
 
 def drawn(before: str, after: str) -> list[str]:
@@ -72,3 +77,21 @@ def test_what_cannot_be_aligned_in_time_is_shown_whole() -> None:
     lines = text_diff("a\nb\n" * 20_000, "b\nb\na\n" * 20_000)
     assert time.process_time() - started < 20
     assert {line.mark for line in lines} >= {"~"} or {line.mark for line in lines} >= {"-", "+"}
+
+
+def test_a_long_text_is_aligned_in_parts_and_shows_each_change_at_its_place() -> None:
+    before = [f"{number} is a line of its own" for number in range(3_000)]
+    after = [f"{line}, and longer" if number % 5 == 0 else line for number, line in enumerate(before)]
+    lines = text_diff("\n".join(before), "\n".join([*after[:1_500], "This is new.", *after[1_500:]]))
+    assert [line.mark for line in lines].count("~") == 600
+    assert [line for line in lines if line.mark in "-+"] == [Line("+", (Piece("+", "This is new."),))]
+
+
+@given(st.lists(st.sampled_from("abcd")), st.lists(st.sampled_from("abcd")), st.integers(0, 20))
+def test_what_is_aligned_in_parts_turns_one_into_the_other(old: list[str], new: list[str], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wording, "_MOST_PLACES", most)
+        found = wording.opcodes(old, new)
+    assert [each for _, i, j, _, _ in found for each in old[i:j]] == old
+    assert [each for _, _, _, k, m in found for each in new[k:m]] == new
+    assert all(old[i:j] == new[k:m] for tag, i, j, k, m in found if tag == "equal")

@@ -10,18 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from reconciler.secrets.sources import is_hidden
-
 # Where the system cannot open relative to a descriptor (Windows), paths are resolved and then opened.
-_BY_DESCRIPTOR = hasattr(os, "O_NOFOLLOW") and {os.open, os.stat, os.readlink} <= os.supports_dir_fd
+_BY_DESCRIPTOR = hasattr(os, "O_NOFOLLOW") and {os.open, os.stat, os.readlink, os.mkdir} <= os.supports_dir_fd
 # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK = _FLAGS | getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = _FLAGS | getattr(os, "O_DIRECTORY", 0)
+# For a folder that is only passed through: O_PATH needs no right to list it.
+_ON_THE_WAY = _FOLDER | _NO_LINK | getattr(os, "O_PATH", 0)
 # The errors with which systems refuse to open a link.
 _IS_LINK = frozenset({errno.ELOOP, errno.EMLINK, getattr(errno, "EFTYPE", errno.ELOOP)})
 _MOST_LINKS = 40
@@ -32,14 +32,19 @@ class LeadsOut(Exception):
 
 
 class Hidden(Exception):
-    """A name leads to something hidden: Git's files, the state, or credentials."""
+    """A name leads to something that the directory does not show: Git's files, the state, or credentials."""
+
+
+def _all_shown(part: str) -> bool:
+    return False
 
 
 class Directory:
-    """The directory, held open by each process that uses it."""
+    """The directory, held open by each process that uses it. `is_hidden` says which parts of a name it does not show."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_hidden: Callable[[str], bool] = _all_shown) -> None:
         self.root = path.resolve()
+        self._is_hidden = is_hidden
         self._held: int | None = None
         self._process = 0
         self._identity: tuple[int, int] | None = None
@@ -60,7 +65,7 @@ class Directory:
                         raise LeadsOut
                     os.close(folders.pop())
                     continue
-                if is_hidden(part):
+                if self._is_hidden(part):
                     raise Hidden
                 try:
                     folders.append(os.open(part, _NO_LINK, dir_fd=folders[-1]))
@@ -77,6 +82,43 @@ class Directory:
             return folders.pop() if len(folders) > 1 else os.dup(folders[0])
         finally:
             _close(folders[1:])
+
+    def plain(self, name: str, flags: int = os.O_RDONLY, *, make: bool = False) -> int:
+        """Return a descriptor of a file or folder by a relative name, no part of which may be a link.
+
+        With `make`, missing folders and the file are created, readable by their user only. Raises OSError, and
+        `LeadsOut` for a name with `..`.
+        """
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if not parts or ".." in parts:
+            raise LeadsOut
+        flags |= _NO_LINK | (os.O_CREAT if make else 0)
+        if not _BY_DESCRIPTOR:
+            path = self.root.joinpath(*parts)
+            if make:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(path, flags, 0o600)
+        folder = os.dup(self._root())
+        try:
+            for part in parts[:-1]:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o700, dir_fd=folder)
+                below = os.open(part, _ON_THE_WAY, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            return os.open(parts[-1], flags, 0o600, dir_fd=folder)
+        finally:
+            os.close(folder)
+
+    def make_durable(self, folder: str) -> None:
+        """Sync a folder, so that files created in it survive a crash; no part of its name may be a link."""
+        if _BY_DESCRIPTOR:
+            descriptor = self.plain(folder)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def exists(self, name: str) -> bool:
         """Return whether the name exists, also as a link that leads nowhere or outside."""
@@ -130,7 +172,7 @@ class Directory:
     def _root(self) -> int:
         """Return the held descriptor; a forked process opens the directory again and closes only its own."""
         if self._held is None or self._process != os.getpid():
-            held = os.open(self.root, _FOLDER)
+            held = os.open(self.root, _FOLDER | _NO_LINK)
             found = os.fstat(held)
             identity = (found.st_dev, found.st_ino)
             if self._identity not in (None, identity):
@@ -144,7 +186,7 @@ class Directory:
         real = (self.root / name).resolve()
         if not real.is_relative_to(self.root):
             raise LeadsOut
-        if is_hidden(real.relative_to(self.root).as_posix()):
+        if any(map(self._is_hidden, real.relative_to(self.root).parts)):
             raise Hidden
         return os.open(real, _FLAGS)
 
