@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from urllib.parse import quote, urlencode
 
 import httpx
 import orjson
 
 from reconciler import __version__
+from reconciler.driver.connection import OneConnection
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.secrets import Secret
@@ -32,12 +31,6 @@ _HEADERS = {
     "accept-encoding": "identity",
 }
 _MOST_URLS = 100
-# httpx says this to whoever traces, just before the first byte of a request goes out.
-_FIRST_BYTE = "http11.send_request_headers.started"
-
-
-# The deadline of the whole is kept outside; these bound its parts, the connecting above all.
-_TIMEOUT = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS).as_dict()
 
 
 class HttpxSender:
@@ -49,7 +42,7 @@ class HttpxSender:
     """
 
     def __init__(self) -> None:
-        self._transports: dict[int, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[int, OneConnection] = {}
         self._urls: dict[str, httpx.URL] = {}
         self._ssl: ssl.SSLContext | None = None
 
@@ -60,7 +53,7 @@ class HttpxSender:
         """
         try:
             prepared = self._prepare(request)
-            transport = self._transport(worker, request.url)
+            transport = self._transport(worker)
         except (
             httpx.InvalidURL,
             httpx.UnsupportedProtocol,
@@ -70,23 +63,17 @@ class HttpxSender:
         ) as error:
             # The text of such an error may quote what it complains about, a secret among it.
             return HttpFailure(HttpTrouble.CONNECT, sent=False, detail=f"unsendable: {type(error).__name__}")
-        started = False
-
-        async def trace(event: str, _: object) -> None:
-            nonlocal started
-            started = started or event == _FIRST_BYTE
-
-        prepared.extensions = {"timeout": _TIMEOUT, "trace": trace}
         try:
             async with asyncio.timeout(request.deadline):
                 return await self._exchange(transport, prepared, request.max_body)
         except TimeoutError:
+            started = transport.has_begun
             waited = f"{spelled(request.deadline)}"
             return HttpFailure(
                 HttpTrouble.TIMEOUT if started else HttpTrouble.CONNECT, started, f"after {waited}"
             )
         except Exception as error:  # noqa: BLE001  what lies below httpx lets exceptions of its own through
-            return _failure(error, started=started)
+            return _failure(error, started=transport.has_begun)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -114,30 +101,24 @@ class HttpxSender:
                 raise httpx.UnsupportedProtocol("neither http nor https")
         return parsed
 
-    def _transport(self, worker: int, url: str) -> httpx.AsyncHTTPTransport:
+    def _transport(self, worker: int) -> OneConnection:
         transport = self._transports.get(worker)
         if transport is None:
-            _remember_what_is_absent()
-            transport = self._transports[worker] = httpx.AsyncHTTPTransport(
-                verify=self._context(url),
-                trust_env=False,
-                limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS
-                ),
+            transport = self._transports[worker] = OneConnection(
+                self._context, connect_seconds=CONNECT_SECONDS, idle_seconds=IDLE_SECONDS
             )
         return transport
 
-    def _context(self, url: str) -> ssl.SSLContext | bool:
-        """One TLS context for all clients, and only if it is needed: reading the certificates is slow."""
-        if not url.startswith("https:"):
-            return False
+    def _context(self) -> ssl.SSLContext:
+        """One TLS context for all connections, made when it is needed: reading the certificates is slow."""
         if self._ssl is None:
             self._ssl = httpx.create_ssl_context(trust_env=False)
+            self._ssl.set_alpn_protocols(["http/1.1"])
         return self._ssl
 
     @staticmethod
     async def _exchange(
-        transport: httpx.AsyncHTTPTransport, prepared: httpx.Request, max_body: int
+        transport: OneConnection, prepared: httpx.Request, max_body: int
     ) -> HttpReply | HttpFailure:
         reply = await transport.handle_async_request(prepared)
         try:
@@ -157,12 +138,6 @@ class HttpxSender:
             return HttpReply(reply.status_code, {k.lower(): v for k, v in reply.headers.items()}, bytes(body))
         finally:
             await reply.aclose()
-
-
-def _remember_what_is_absent() -> None:
-    """Say once that sniffio is not installed: httpcore tries to import it at each lock, and a search costs as much as a call."""
-    if find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]  # what Python keeps for a module that cannot be imported
 
 
 def _failure(error: Exception, *, started: bool) -> HttpFailure:
