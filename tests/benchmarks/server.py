@@ -1,6 +1,6 @@
 """The least of a service that an apply can work with: canned replies over HTTP/1.1, so that it is never the limit.
 
-    python -m tests.benchmarks.server 0.05        prints its port, and answers after 50 ms
+    python -m tests.benchmarks.server 0.05 20      prints its port, answers after 50 ms, and refuses more than 20 calls a second
 
 It joins whatever is posted, lists what was joined as running, and checks nothing. One process, no framework.
 """
@@ -22,22 +22,32 @@ _PAGE = 100
 
 
 class _Service:
-    """What was joined; `calls` counts requests."""
+    """What was joined; `calls` counts requests, `refused` those that came faster than `rate` a second (0: any may)."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        # A leaky bucket of one second: the time to which the allowance is used up.
+        self._used_until = 0.0
         self.started: list[int] = []
-        self.calls = 0
+        self.calls = self.refused = 0
 
     def answer(self, line: str) -> bytes:
         """The reply to a request line."""
         method, target, _ = line.split(" ", 2)
         path, _, query = target.partition("?")
         if path == "/calls":
-            return _reply({"calls": self.calls})
+            return _reply({"calls": self.calls, "refused": self.refused})
         if path == "/reset":
-            self.started, self.calls = [], 0
+            self.started, self.calls, self.refused = [], 0, 0
             return _reply({})
+        if "/v2/" not in path:
+            return _reply({}, b"404 Not Found")
         self.calls += 1
+        if self._is_refused():
+            self.refused += 1
+            return _reply(
+                {"detail": "too many requests", "reason": "TooManyRequests"}, b"429 Too Many Requests"
+            )
         if method == "POST":
             self.started.append(int(time.time()))
             return _reply(
@@ -49,6 +59,16 @@ class _Service:
         return _reply(
             {"agent_id": _id(number), "status": "RUNNING", "start_ts": self.started[number], "name": "-"}
         )
+
+    def _is_refused(self) -> bool:
+        if not self._rate:
+            return False
+        now = time.monotonic()
+        used_until = max(self._used_until, now) + 1 / self._rate
+        if used_until - now > 1:
+            return True
+        self._used_until = used_until
+        return False
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
         first = int(query.get("cursor", ["0"])[0])
@@ -66,9 +86,10 @@ def _id(number: int) -> str:
     return f"1NT29X10YHxxxxxWJOXLYHNYBA{number:06d}"
 
 
-def _reply(content: object) -> bytes:
+def _reply(content: object, status: bytes = b"200 OK") -> bytes:
     body = json.dumps(content).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    return b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        status,
         len(body),
         body,
     )
@@ -103,8 +124,8 @@ class _Connection(asyncio.Protocol):
             self._transport.write(self._service.answer(line))
 
 
-async def _serve(latency: float) -> None:
-    service = _Service()
+async def _serve(latency: float, rate: float) -> None:
+    service = _Service(rate)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(service, latency), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -112,9 +133,9 @@ async def _serve(latency: float) -> None:
 
 
 @contextmanager
-def running(latency: float = 0.0) -> Iterator[int]:
+def running(latency: float = 0.0, rate: float = 0.0) -> Iterator[int]:
     """A server in a process of its own, for as long as the block; its port."""
-    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency)]
+    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency), str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -124,4 +145,4 @@ def running(latency: float = 0.0) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    asyncio.run(_serve(float(sys.argv[1]), float(sys.argv[2])))
