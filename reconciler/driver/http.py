@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -41,7 +41,9 @@ class HttpxSender:
     add cookies, redirects and authentication, none of which we want.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, learn: Callable[[Secret], None] = lambda _: None) -> None:
+        """`learn` is called with each secret before it goes out."""
+        self._learn = learn
         self._transports: dict[int, OneConnection] = {}
         self._urls: dict[str, httpx.URL] = {}
         self._ssl: ssl.SSLContext | None = None
@@ -83,12 +85,28 @@ class HttpxSender:
             await each.aclose()
 
     def _prepare(self, request: HttpRequest) -> httpx.Request:
-        headers = _HEADERS | {name: _header(value) for name, value in request.headers.items()}
+        headers = _HEADERS | {name: self._header(value) for name, value in request.headers.items()}
         url = request.url
         if request.query:
             url += "?" + urlencode(request.query, quote_via=quote, safe="")
-        content = None if request.body is None else orjson.dumps(request.body, default=_reveal)
+        content = None if request.body is None else orjson.dumps(request.body, default=self._revealed)
         return httpx.Request(request.method, self._url(url), headers=headers, content=content)
+
+    def _header(self, value: str | Secret) -> str:
+        """A header's value; ValueError for one that would end its line, which httpx finds out only later."""
+        text = str(self._revealed(value)) if isinstance(value, Secret) else value
+        if not text.isprintable():
+            raise ValueError("a header's value has control characters")
+        return text
+
+    def _revealed(self, value: object) -> object:
+        """What orjson does not know: the place where a secret becomes bytes."""
+        if isinstance(value, Secret):
+            self._learn(value)
+            return value.reveal()
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise TypeError(f"cannot be sent as JSON: {type(value).__name__}")
 
     def _url(self, url: str) -> httpx.URL:
         """An address taken apart; most calls go to the same few."""
@@ -152,20 +170,3 @@ def _failure(error: Exception, *, started: bool) -> HttpFailure:
         return HttpFailure(HttpTrouble.BROKEN, started, str(error) or type(error).__name__)
     # The text of any other may quote what was sent: that of a LocalProtocolError quotes a header.
     return HttpFailure(HttpTrouble.BROKEN if started else HttpTrouble.CONNECT, started, type(error).__name__)
-
-
-def _header(value: str | Secret) -> str:
-    """A header's value; ValueError for one that would end its line, which httpx finds out only later."""
-    text = value.reveal() if isinstance(value, Secret) else value
-    if not text.isprintable():
-        raise ValueError("a header's value has control characters")
-    return text
-
-
-def _reveal(value: object) -> object:
-    """What orjson does not know: the place where a secret becomes bytes."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"cannot be sent as JSON: {type(value).__name__}")

@@ -44,6 +44,8 @@ class SecretMasker:
 
     def learn(self, value: str) -> None:
         """Mask this value from now on."""
+        if value in self._values:
+            return
         for part in parts(value):
             if len(part) >= self._shortest and part not in self._values and self._is_learnt(part):
                 self._values.add(part)
