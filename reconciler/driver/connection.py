@@ -154,10 +154,11 @@ class _Stream(asyncio.Protocol):
 
     async def head(self) -> h11.Response:
         """The head of the reply."""
-        while True:
-            event = await self.event()
-            if isinstance(event, h11.Response):
-                return event
+        while isinstance(event := await self.event(), h11.InformationalResponse):
+            pass
+        if not isinstance(event, h11.Response):
+            raise httpx.RemoteProtocolError("there is no reply")
+        return event
 
     async def event(self) -> h11.Event:
         """The next part of the reply."""
