@@ -75,14 +75,13 @@ def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> S
     target = target_of(change)
     held_at = target.record.address if target and target.record else spec.address
     note = context.journal.late_copy(spec.address) or context.journal.late_copy(held_at)
-    now = yield from context.journal.now()
     if note is None or context.journal.is_superseded(note):
         return None
     replaces = isinstance(change, (Replace, Rotate))
     if replaces and target is not None and target.name == note.name:
         return None  # its bearer was seen: freeing its name is what has to wait, and has waited
     until = another_name_from(note, context.settings.grace)
-    if now >= until:
+    if (yield from context.journal.now()) >= until:
         return None
     if not replaces and is_name_of(note, spec.address) and (yield from _seat_holder(context, note)) is None:
         return note.as_join()

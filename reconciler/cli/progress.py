@@ -73,6 +73,8 @@ def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, 
 
 def _tell(output: Output, event: Any, say: Callable[..., None]) -> None:
     """Hand an event to the log, or to whoever reads standard error, as a line and as fields."""
+    if say == output.note and output.log is None:
+        return
     line = None if isinstance(event, Planned) else progress.line(event)
     if line is not None:
         fields = progress.event_tree(event)

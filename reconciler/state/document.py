@@ -22,6 +22,7 @@ from reconciler.state.damage import address_of, damaged
 FORMAT: Final = 2
 _LONG_TEXT = 160
 _TEXT = "$text"
+_NUMBERS = frozenset({int, float, bool, type(None)})
 # In the JSON of whatever holds a reference to a text, or a key that must not be taken for one.
 _MARKED = f'{_TEXT}":'
 # A template's value has at most 50 levels, and stands at most 50 deep; a row has a few of its own around it.
@@ -71,8 +72,11 @@ def _without_texts(body: Body, texts: dict[str, str]) -> Body:
             digest = text_digest(value)
             texts[digest] = value
             return {_TEXT: digest}
-        if isinstance(value, Mapping):
-            return {_escaped(key): out(each) for key, each in value.items()}
+        if isinstance(value, (dict, Mapping)):
+            return {
+                _escaped(key) if key.startswith("$") else key: each if type(each) in _NUMBERS else out(each)
+                for key, each in value.items()
+            }
         if isinstance(value, (list, tuple)):
             return [out(each) for each in value]
         return value

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from tests.benchmarks.measure import ROOT
@@ -28,11 +29,11 @@ class _Service:
         self._rate = rate
         # A leaky bucket of one second: the time to which the allowance is used up.
         self._used_until = 0.0
-        self.started: list[int] = []
+        self.started: list[_Agent] = []
         self.calls = self.refused = 0
 
-    def answer(self, line: str) -> bytes:
-        """The reply to a request line."""
+    def answer(self, line: str, body: bytes) -> bytes:
+        """The reply to a request line and the body of the request."""
         method, target, _ = line.split(" ", 2)
         path, _, query = target.partition("?")
         if path == "/calls":
@@ -49,16 +50,13 @@ class _Service:
                 {"detail": "too many requests", "reason": "TooManyRequests"}, b"429 Too Many Requests"
             )
         if method == "POST":
-            self.started.append(int(time.time()))
-            return _reply(
-                {"agent_id": _id(len(self.started) - 1), "create_ts": self.started[-1], "status": "RUNNING"}
-            )
+            agent = _Agent(len(self.started), _text(body, b"name"), _text(body, b"channel"), int(time.time()))
+            self.started.append(agent)
+            return _reply({"agent_id": agent.id, "create_ts": agent.since, "status": "RUNNING"})
         if path.endswith("/agents"):
             return self._page(parse_qs(query))
-        number = int(path.rpartition("A")[2])
-        return _reply(
-            {"agent_id": _id(number), "status": "RUNNING", "start_ts": self.started[number], "name": "-"}
-        )
+        agent = self.started[int(path.rpartition("A")[2])]
+        return _reply({**agent.row, "name": agent.name})
 
     def _is_refused(self) -> bool:
         if not self._rate:
@@ -71,19 +69,36 @@ class _Service:
         return False
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
+        channel = query.get("channel", [""])[0]
+        found = [each for each in self.started if each.channel == channel] if channel else self.started
         first = int(query.get("cursor", ["0"])[0])
-        shown = range(first, min(first + _PAGE, len(self.started)))
-        rows = [
-            {"agent_id": _id(each), "status": "RUNNING", "start_ts": self.started[each]} for each in shown
-        ]
-        rest = str(shown.stop) if shown.stop < len(self.started) else ""
+        rows = [each.row for each in found[first : first + _PAGE]]
+        rest = str(first + _PAGE) if first + _PAGE < len(found) else ""
         return _reply(
-            {"data": {"count": len(rows), "list": rows}, "meta": {"cursor": rest, "total": len(self.started)}}
+            {"data": {"count": len(rows), "list": rows}, "meta": {"cursor": rest, "total": len(found)}}
         )
 
 
-def _id(number: int) -> str:
-    return f"1NT29X10YHxxxxxWJOXLYHNYBA{number:06d}"
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    number: int
+    name: str
+    channel: str
+    since: int
+
+    @property
+    def id(self) -> str:
+        return f"1NT29X10YHxxxxxWJOXLYHNYBA{self.number:06d}"
+
+    @property
+    def row(self) -> dict[str, object]:
+        return {"agent_id": self.id, "status": "RUNNING", "start_ts": self.since}
+
+
+def _text(body: bytes, key: bytes) -> str:
+    """The first text under a key of a body in JSON; "-" where there is none."""
+    _, _, rest = body.partition(b'"%b":"' % key)
+    return rest.partition(b'"')[0].decode() or "-"
 
 
 def _reply(content: object, status: bytes = b"200 OK") -> bytes:
@@ -116,12 +131,13 @@ class _Connection(asyncio.Protocol):
             if len(self._received) < end + 4 + length:
                 return
             line = self._received[: self._received.find(b"\r\n")].decode()
+            body = self._received[end + 4 : end + 4 + length]
             self._received = self._received[end + 4 + length :]
-            asyncio.get_running_loop().call_later(self._latency, self._answer, line)
+            asyncio.get_running_loop().call_later(self._latency, self._answer, line, body)
 
-    def _answer(self, line: str) -> None:
+    def _answer(self, line: str, body: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(self._service.answer(line))
+            self._transport.write(self._service.answer(line, body))
 
 
 async def _serve(latency: float, rate: float) -> None:
