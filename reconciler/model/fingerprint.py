@@ -39,7 +39,7 @@ def keyed_digest(key: bytes, value: str) -> str:
 
     Keyed, so that whoever reads the state cannot guess low-entropy secrets by hashing candidates.
     """
-    return hmac.digest(key, value.encode(), "sha256").hex()
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
 def share_of(text: str) -> float:
