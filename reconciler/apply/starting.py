@@ -144,8 +144,10 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | No
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record
-    for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
-        if (other.address.channel, other.uid) != seat or context.journal.is_superseded(other):
+    intents = context.journal.view.intents.values()
+    here = [each for each in intents if (each.address.channel, each.uid) == seat]
+    for other in sorted(here, key=lambda each: each.key):
+        if context.journal.is_superseded(other):
             continue
         if other.operation is Operation.LEAVE:
             agent = yield from context.provider.query(other.agent_id)

@@ -144,7 +144,7 @@ class _Forms:
         insort(same, form)
         self._sizes.add(len(window))
         self._step = min(self._step, len(window) - self._gram + 1)
-        self._grams.update(window[at : at + self._gram] for at in range(len(window) - self._gram + 1))
+        self._grams.update([window[at : at + self._gram] for at in range(len(window) - self._gram + 1)])
 
     def spans(self, text: str, *, ends: bool = True) -> Iterator[Span]:
         """The pieces of a text that are a form, or agree with its beginning or end for a window or more."""
