@@ -21,8 +21,9 @@ SHORTEST = 10
 TELLING = 12
 # Of shorter forms, such as a piece of base64, nobody could tell whose they are.
 _SHORTEST_FORM = 6
-# So many tokens are known by value; all of them are known by their looks, which only digests of them have not.
-_MOST_TOKENS = 256
+# So many tokens are known by value; all of them are known by their looks, which only digests of them have not. To learn one
+# costs as much as a request, and a reply is masked with the token of its own request before (`foreign_text`).
+_MOST_TOKENS = 64
 # Longer forms, those of a whole file, are found piece by piece: what a place of the text costs is bounded by this.
 _LONGEST_PIECE = 1024
 _TOKEN = re.compile(r"007e[A-Z](?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){20,}+(?:=|%3[Dd]){0,2}")
