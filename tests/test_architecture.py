@@ -305,7 +305,8 @@ def imported(*arguments: str, cwd: Path = ROOT) -> set[str]:
     program = (
         "import contextlib, io, json, sys; from reconciler.cli.main import run\n"
         "with contextlib.redirect_stdout(io.StringIO()): code = run(sys.argv[1:])\n"
-        "print(json.dumps([code, sorted({name.partition('.')[0] for name in sys.modules})]))"
+        "names = [name for name, module in sys.modules.items() if module is not None]  # None: it cannot be imported\n"
+        "print(json.dumps([code, sorted({name.partition('.')[0] for name in names})]))"
     )
     code, names = json.loads(run_python(program, *arguments, cwd=cwd))
     assert code == 0, arguments

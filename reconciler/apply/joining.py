@@ -137,30 +137,28 @@ def _joined(
         secrets=context.journal.secret_digests(prepared.secrets),
         earlier=earlier,
     )
-    predecessor = yield from _leave_of_predecessor(context, record)
+    now = yield from context.journal.now()
     # With the record in one commit: the name must not be forgotten while a late copy is possible.
-    late_copy = yield from _late_copy(context, intent)
     yield from context.journal.conclude(
         intent,
         PutRecord(record),
-        *predecessor,
-        *late_copy,
+        *_leave_of_predecessor(context, record, now),
+        *_late_copy(context, intent, now),
         change="join",
         result="done",
         agent_id=record.agent_id,
+        now=now,
     )
     return record
 
 
-def _late_copy(context: Context, intent: Intent) -> Steps[list[Write]]:
+def _late_copy(context: Context, intent: Intent, now: float) -> list[Write]:
     """Return the late-copy note of a join if an unanswered attempt may still be executed once the name is free."""
-    now = yield from context.journal.now()
     is_late = intent.may_turn_up_late(now, context.settings.grace)
     return late_copy_note(intent, intent.in_doubt_since) if is_late else []
 
 
-def _leave_of_predecessor(context: Context, record: Record) -> Steps[list[Write]]:
-    now = yield from context.journal.now()
+def _leave_of_predecessor(context: Context, record: Record, now: float) -> list[Write]:
     old = context.journal.record(record.address)
     return leave_intent_for(None if old is None or old.agent_id in context.gone else old, record, now)
 
@@ -207,16 +205,18 @@ def _take_back(context: Context, intent: Intent, agent: ObservedAgent) -> Steps[
         sent=False,
         earlier=context.journal.record(intent.address),
     )
-    predecessor = yield from _leave_of_predecessor(context, record)
+    now = yield from context.journal.now()
+    # With the record in one commit: the name must not be forgotten while a late copy is possible.
     yield from context.journal.conclude(
         intent,
         PutRecord(record),
-        *predecessor,
+        *_leave_of_predecessor(context, record, now),
         *late_copy_of_repeated(intent),
         change="join",
         result="done",
         agent_id=record.agent_id,
         detail="found by its name",
+        now=now,
     )
     return record
 
@@ -332,12 +332,12 @@ def _give_up_name(context: Context, intent: Intent) -> Steps[None]:
     beyond = max(
         context.journal.next_generation(intent.address, intent.generation), int((now - _FIRST_HOUR) // 3600)
     )
-    late_copy = yield from _late_copy(context, intent)
     yield from context.journal.conclude(
         intent,
         PutGeneration(intent.address, beyond),
-        *late_copy,
+        *_late_copy(context, intent, now),
         change="join",
         result="dropped",
         detail=f"the name {intent.name} is used up",
+        now=now,
     )

@@ -142,10 +142,21 @@ class Journal:
         return marked
 
     def conclude(
-        self, intent: Intent, *outcome: Write, change: str, result: str, agent_id: str = "", detail: str = ""
+        self,
+        intent: Intent,
+        *outcome: Write,
+        change: str,
+        result: str,
+        agent_id: str = "",
+        detail: str = "",
+        now: float | None = None,
     ) -> Steps[None]:
-        """Write the outcome of a call and drop its intent, in one commit."""
-        now = yield from self.now()
+        """Write the outcome of a call and drop its intent, in one commit.
+
+        `now` is given by those who have asked for the time already.
+        """
+        if now is None:
+            now = yield from self.now()
         entry = Entry(now, intent.address, change, result, agent_id, detail)
         yield from self.write(*outcome, DropIntent(intent.key), Append(entry))
 

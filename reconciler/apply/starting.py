@@ -76,14 +76,13 @@ def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> S
     target = target_of(change)
     held_at = target.record.address if target and target.record else spec.address
     note = context.journal.late_copy(spec.address) or context.journal.late_copy(held_at)
-    now = yield from context.journal.now()
     if note is None or context.journal.is_superseded(note):
         return None
     replaces = isinstance(change, (Replace, Rotate))
     if replaces and target is not None and target.name == note.name:
         return None  # the bearer of the name runs; that its leave must wait is checked before the leave
     until = another_name_from(note, context.settings.grace)
-    if now >= until:
+    if (yield from context.journal.now()) >= until:
         return None
     if not replaces and is_name_of(note, spec.address) and (yield from _seat_holder(context, note)) is None:
         return note.as_join()
@@ -147,8 +146,10 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | No
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record
-    for other in sorted(context.journal.view.intents.values(), key=lambda each: each.key):
-        if (other.address.channel, other.uid) != seat or context.journal.is_superseded(other):
+    intents = context.journal.view.intents.values()
+    here = [each for each in intents if (each.address.channel, each.uid) == seat]
+    for other in sorted(here, key=lambda each: each.key):
+        if context.journal.is_superseded(other):
             continue
         if other.operation is Operation.LEAVE:
             agent = yield from context.provider.query(other.agent_id)

@@ -73,6 +73,8 @@ def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, 
 
 def _tell(output: Output, event: Any, say: Callable[..., None]) -> None:
     """Pass an event to `say` as a line and as log fields."""
+    if say == output.note and output.log is None:
+        return
     line = None if isinstance(event, Planned) else progress.line(event)
     if line is not None:
         fields = progress.event_tree(event)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from reconciler.cli.output import MASKER
-from reconciler.driver.loop import Sender
-from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
-from reconciler.providers import secrets_in
+from reconciler.ports import SecretSource
 from reconciler.secrets import Secret, SecretRef
+
+if TYPE_CHECKING:
+    from reconciler.driver.http import HttpxSender
 
 
 class Remembering:
@@ -23,15 +25,8 @@ class Remembering:
         return values
 
 
-class Attentive:
-    """`driver.loop.Sender` that teaches the masker every secret in a request, minted tokens too, before sending it."""
+def http_sender() -> HttpxSender:
+    """Return a sender that teaches the masker every secret in a request, minted tokens too, before sending it."""
+    from reconciler.driver.http import HttpxSender
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-        MASKER.learn_all(secrets_in(request))
-        return await self._sender.send(request, worker)
-
-    async def aclose(self) -> None:
-        await self._sender.aclose()
+    return HttpxSender(lambda secret: MASKER.learn(secret.reveal()))

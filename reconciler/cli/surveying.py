@@ -10,7 +10,7 @@ from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
-from reconciler.cli.remembering import Attentive
+from reconciler.cli.remembering import http_sender
 from reconciler.cli.session import Session
 from reconciler.driver.secrets import SecretSources
 from reconciler.errors import UsageError
@@ -66,8 +66,6 @@ def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism:
 
 def _without_fleet(service: Service, output: Output) -> Session:
     """Return a session that only reads, for use without a fleet; its state is in memory."""
-    from reconciler.driver.http import HttpxSender
-
     wiring.leave_no_core()
     connector = connector_of(entry_of(service.kind))
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
@@ -76,7 +74,7 @@ def _without_fleet(service: Service, output: Output) -> Session:
         Path(),
         DesiredFleet(Owner("none"), {}, service),
         connection,
-        lambda: Attentive(HttpxSender()),
+        http_sender,
         MemoryStore(),
         SecretSources(os.environ, Path()),
         output,

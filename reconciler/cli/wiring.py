@@ -12,7 +12,7 @@ from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
-from reconciler.cli.remembering import Attentive, Remembering
+from reconciler.cli.remembering import Remembering, http_sender
 from reconciler.cli.session import Session
 from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import SecretSources, StandIns
@@ -131,7 +131,6 @@ def session_with(
             make_ignored(path / STATE_DIRECTORY)
         sender = embedded(path / STATE_DIRECTORY, fleet, purpose)
         return Session(path, fleet, connection, sender, store, StandIns(sources), output)
-    from reconciler.driver.http import HttpxSender
     from reconciler.driver.rehearsal import WithoutDate, fast_clock
 
     host = connection.provider.host
@@ -140,13 +139,11 @@ def session_with(
         connection.provider.start_at(cache.pace)
     clock = fast_clock(host) if _is_of_this_machine(fleet) else None
     if clock is None:
-        return Session(
-            path, fleet, connection, lambda: Attentive(HttpxSender()), store, sources, output, cache=cache
-        )
+        return Session(path, fleet, connection, http_sender, store, sources, output, cache=cache)
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
 
     def rehearsing() -> Sender:
-        return Attentive(WithoutDate(HttpxSender()))
+        return WithoutDate(http_sender())
 
     return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
 

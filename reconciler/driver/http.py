@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlencode
 
 import httpx
 import orjson
 
 from reconciler import __version__
+from reconciler.driver.connection import OneConnection
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.secrets import Secret
@@ -32,12 +31,6 @@ _HEADERS = {
     "accept-encoding": "identity",
 }
 _MOST_URLS = 100
-# The event of httpx's trace just before the first byte of a request is sent.
-_FIRST_BYTE = "http11.send_request_headers.started"
-
-
-# Timeouts of single steps, above all of connecting; the deadline of the whole request is kept in `send`.
-_TIMEOUT = httpx.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS).as_dict()
 
 
 class HttpxSender:
@@ -48,8 +41,10 @@ class HttpxSender:
     redirects and authentication, which are not wanted.
     """
 
-    def __init__(self) -> None:
-        self._transports: dict[int, httpx.AsyncHTTPTransport] = {}
+    def __init__(self, learn: Callable[[Secret], None] = lambda _: None) -> None:
+        """`learn` is called with each secret before it goes out."""
+        self._learn = learn
+        self._transports: dict[int, OneConnection] = {}
         self._urls: dict[str, httpx.URL] = {}
         self._ssl: ssl.SSLContext | None = None
 
@@ -60,7 +55,7 @@ class HttpxSender:
         """
         try:
             prepared = self._prepare(request)
-            transport = self._transport(worker, request.url)
+            transport = self._transport(worker)
         except (
             httpx.InvalidURL,
             httpx.UnsupportedProtocol,
@@ -70,23 +65,17 @@ class HttpxSender:
         ) as error:
             # The text of such an error may quote its input, and a secret in it.
             return HttpFailure(HttpTrouble.CONNECT, sent=False, detail=f"unsendable: {type(error).__name__}")
-        started = False
-
-        async def trace(event: str, _: object) -> None:
-            nonlocal started
-            started = started or event == _FIRST_BYTE
-
-        prepared.extensions = {"timeout": _TIMEOUT, "trace": trace}
         try:
             async with asyncio.timeout(request.deadline):
                 return await self._exchange(transport, prepared, request.max_body)
         except TimeoutError:
+            started = transport.has_begun
             waited = f"{spelled(request.deadline)}"
             return HttpFailure(
                 HttpTrouble.TIMEOUT if started else HttpTrouble.CONNECT, started, f"after {waited}"
             )
         except Exception as error:  # noqa: BLE001  layers below httpx raise exceptions of their own
-            return _failure(error, started=started)
+            return _failure(error, started=transport.has_begun)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -96,12 +85,28 @@ class HttpxSender:
             await each.aclose()
 
     def _prepare(self, request: HttpRequest) -> httpx.Request:
-        headers = _HEADERS | {name: _header(value) for name, value in request.headers.items()}
+        headers = _HEADERS | {name: self._header(value) for name, value in request.headers.items()}
         url = request.url
         if request.query:
             url += "?" + urlencode(request.query, quote_via=quote, safe="")
-        content = None if request.body is None else orjson.dumps(request.body, default=_reveal)
+        content = None if request.body is None else orjson.dumps(request.body, default=self._revealed)
         return httpx.Request(request.method, self._url(url), headers=headers, content=content)
+
+    def _header(self, value: str | Secret) -> str:
+        """A header's value; ValueError for one that would end its line, which httpx finds out only later."""
+        text = str(self._revealed(value)) if isinstance(value, Secret) else value
+        if not text.isprintable():
+            raise ValueError("a header's value has control characters")
+        return text
+
+    def _revealed(self, value: object) -> object:
+        """What orjson does not know: the place where a secret becomes bytes."""
+        if isinstance(value, Secret):
+            self._learn(value)
+            return value.reveal()
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise TypeError(f"cannot be sent as JSON: {type(value).__name__}")
 
     def _url(self, url: str) -> httpx.URL:
         """Return a parsed URL; URLs are cached, since most calls go to the same few."""
@@ -114,30 +119,24 @@ class HttpxSender:
                 raise httpx.UnsupportedProtocol("neither http nor https")
         return parsed
 
-    def _transport(self, worker: int, url: str) -> httpx.AsyncHTTPTransport:
+    def _transport(self, worker: int) -> OneConnection:
         transport = self._transports.get(worker)
         if transport is None:
-            _remember_what_is_absent()
-            transport = self._transports[worker] = httpx.AsyncHTTPTransport(
-                verify=self._context(url),
-                trust_env=False,
-                limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS
-                ),
+            transport = self._transports[worker] = OneConnection(
+                self._context, connect_seconds=CONNECT_SECONDS, idle_seconds=IDLE_SECONDS
             )
         return transport
 
-    def _context(self, url: str) -> ssl.SSLContext | bool:
-        """Return one TLS context for all transports, created only when needed: reading the certificates is slow."""
-        if not url.startswith("https:"):
-            return False
+    def _context(self) -> ssl.SSLContext:
+        """Return one TLS context for all connections, created only when needed: reading the certificates is slow."""
         if self._ssl is None:
             self._ssl = httpx.create_ssl_context(trust_env=False)
+            self._ssl.set_alpn_protocols(["http/1.1"])
         return self._ssl
 
     @staticmethod
     async def _exchange(
-        transport: httpx.AsyncHTTPTransport, prepared: httpx.Request, max_body: int
+        transport: OneConnection, prepared: httpx.Request, max_body: int
     ) -> HttpReply | HttpFailure:
         reply = await transport.handle_async_request(prepared)
         try:
@@ -159,12 +158,6 @@ class HttpxSender:
             await reply.aclose()
 
 
-def _remember_what_is_absent() -> None:
-    """Mark sniffio as absent, if it is: httpcore tries to import it at each lock, and the search is slow."""
-    if find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]  # what Python keeps for a module that cannot be imported
-
-
 def _failure(error: Exception, *, started: bool) -> HttpFailure:
     """Return the failure for an exception of sending; `started` is whether a byte had been sent by then."""
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
@@ -177,20 +170,3 @@ def _failure(error: Exception, *, started: bool) -> HttpFailure:
         return HttpFailure(HttpTrouble.BROKEN, started, str(error) or type(error).__name__)
     # The text of any other error may quote what was sent: that of a LocalProtocolError quotes a header.
     return HttpFailure(HttpTrouble.BROKEN if started else HttpTrouble.CONNECT, started, type(error).__name__)
-
-
-def _header(value: str | Secret) -> str:
-    """Return a header's value; raise ValueError for control characters, which httpx would find only later."""
-    text = value.reveal() if isinstance(value, Secret) else value
-    if not text.isprintable():
-        raise ValueError("a header's value has control characters")
-    return text
-
-
-def _reveal(value: object) -> object:
-    """Encode what orjson does not know: this is where a secret becomes bytes."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"cannot be sent as JSON: {type(value).__name__}")

@@ -14,10 +14,12 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from reconciler.apply.events import Notice
+from reconciler.driver.borrowing import Borrower, ConnectionNumbers
 from reconciler.driver.holding import Holding
 from reconciler.durations import spelled
 from reconciler.errors import ArchiveFailed, ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.transcript import Transcript
+from reconciler.model.writes import Write
 from reconciler.ports import (
     Commit,
     Effect,
@@ -59,6 +61,9 @@ _LOCK_PAUSE = 0.1
 # The seconds that one transcript may take to become durable.
 _ARCHIVE_SECONDS = 20.0
 _READS = frozenset({"GET", "HEAD"})
+_WORKERS_PER_CONNECTION = 2
+# Stands for the result of an effect that something has to be waited for.
+_LATER = object()
 
 
 class Sender(Protocol):
@@ -127,8 +132,12 @@ class Driver:
         """Whether any mutating call or commit was sent so far, with any outcome."""
         return self._has_changed
 
-    async def run(self, steps: Steps[T], *, worker: int = 0) -> T:
-        """Perform every effect of some steps until they return; return their value, or raise what they raise."""
+    async def run(self, steps: Steps[T], borrower: Borrower | None = None) -> T:
+        """Perform every effect of some steps until they return; return their value, or raise what they raise.
+
+        `borrower` has the connection that the steps use, where other tasks share it.
+        """
+        borrower = borrower or Borrower()
         value: Any = None
         problem: ReconcilerError | None = None
         while True:
@@ -138,33 +147,40 @@ class Driver:
                 return end.value  # type: ignore[no-any-return]  # typed by the generator
             value, problem = None, None
             try:
-                value = await self._perform(effect, worker)
+                value = self._at_once(effect)
+                if value is _LATER:
+                    value = await self._perform(effect, borrower)
             except ReconcilerError as raised:
                 problem = raised
 
-    async def _perform(self, effect: Effect, worker: int) -> Any:
+    def _at_once(self, effect: Effect) -> Any:
+        """The result of an effect that nothing is waited for, which are most; `_LATER` for the others."""
         match effect:
-            case Http(request):
-                return await self._send(request, worker)
-            case Commit(writes):
-                self._has_changed = True
-                return await self._held_state().commit(writes)
             case Now():
                 return self._clock()
             case Elapsed():
                 return time.monotonic()
-            case Sleep(seconds):
-                return await self._sleep(seconds)
-            case Random():
-                return self._random.random()
             case Stopping():
                 return self._stop.is_set()
-            case Knocked() | WaitUntilWoken() | ReadFiles() | Lead() | Run():
-                return await self._perform_standing(effect)
+            case Random():
+                return self._random.random()
             case Emit(event):
                 if self._on_event is not None:
                     self._on_event(event)
                 return None
+            case _:
+                return _LATER
+
+    async def _perform(self, effect: Effect, borrower: Borrower) -> Any:
+        match effect:
+            case Http(request):
+                return await self._send(request, borrower.number)
+            case Commit(writes):
+                return await self._commit(writes, borrower)
+            case Sleep(seconds):
+                return await self._sleep(seconds)
+            case Knocked() | WaitUntilWoken() | ReadFiles() | Lead() | Run():
+                return await self._perform_standing(effect)
             case Resolve(references):
                 return await self._resolve(references)
             case Preserve(transcript):
@@ -177,6 +193,17 @@ class Driver:
                 return await self._lock(timeout)
             case Unlock():
                 return await self._held_state().release()
+            case Now() | Elapsed() | Stopping() | Random() | Emit():
+                raise AssertionError(f"{type(effect).__name__} is performed at once")
+
+    async def _commit(self, writes: tuple[Write, ...], borrower: Borrower) -> None:
+        """Make writes durable. Meanwhile another task may use the connection: a commit may take longer than a call."""
+        self._has_changed = True
+        borrower.give_back()
+        try:
+            await self._held_state().commit(writes)
+        finally:
+            await borrower.borrow()
 
     async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
         """Perform an effect of the controller; in other runs no process knocks, and the rest is an error."""
@@ -233,21 +260,29 @@ class Driver:
             raise ArchiveFailed(f"the archive gave no answer in {_ARCHIVE_SECONDS:.0f} s") from None
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
-        """Run tasks in order with up to `limit` workers, each with its own connection; return the results."""
+        """Run tasks in order, each with one of `limit` connections; return the results.
+
+        There are more workers than connections: while the commits of some tasks are being written, others send calls.
+        """
         results: list[Any] = [None] * len(tasks)
         places = iter(range(len(tasks)))
+        connections = ConnectionNumbers(limit)
 
-        async def work(worker: int) -> None:
+        async def work() -> None:
             for place in places:
+                borrower = Borrower(connections)
+                await borrower.borrow()
                 self._working += 1
                 try:
-                    results[place] = await self.run(tasks[place](), worker=worker)
+                    results[place] = await self.run(tasks[place](), borrower)
                 except Exception as raised:  # noqa: BLE001  it becomes the result of its task
                     results[place] = raised
                 finally:
                     self._working -= 1
+                    borrower.give_back()
 
-        await asyncio.gather(*(work(worker) for worker in range(min(limit, len(tasks)))))
+        workers = limit * _WORKERS_PER_CONNECTION if limit > 1 else 1
+        await asyncio.gather(*(work() for _ in range(min(workers, len(tasks)))))
         return results
 
     # --- the state

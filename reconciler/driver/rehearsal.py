@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from typing import Final
+
+import orjson
 
 from reconciler.driver.loop import Sender
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest
 
 _SECONDS: Final = 2.0
+_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,27 @@ class FastClock:
 
 def fast_clock(host: str) -> FastClock | None:
     """Return the clock of the simulator at a loopback `host`; None if there is none, or it is no faster than ours."""
-    import httpx
-
-    try:
-        reply = httpx.get(f"http://{host}/simulator/clock", timeout=_SECONDS, trust_env=False)
-        # Read after the reply, so that this clock is a little behind the service's, never ahead of it.
-        heard, clock = time.monotonic(), reply.json()
-        speed, told = float(clock["speed"]), float(clock["now"])
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
+    reply = asyncio.run(_asked(HttpRequest("GET", f"http://{host}/simulator/clock", deadline=_SECONDS)))
+    # Read after the reply, so that this clock is a little behind the service's, never ahead of it.
+    heard = time.monotonic()
+    if isinstance(reply, HttpFailure) or reply.status != _OK:
         return None
-    return FastClock(speed, told, heard) if reply.status_code == httpx.codes.OK and speed > 1 else None
+    try:
+        clock = orjson.loads(reply.body)
+        speed, told = float(clock["speed"]), float(clock["now"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return FastClock(speed, told, heard) if speed > 1 else None
+
+
+async def _asked(request: HttpRequest) -> HttpReply | HttpFailure:
+    from reconciler.driver.http import HttpxSender
+
+    sender = HttpxSender()
+    try:
+        return await sender.send(request, 0)
+    finally:
+        await sender.aclose()
 
 
 class WithoutDate:

@@ -92,8 +92,9 @@ class AgentName:
     @classmethod
     def make(cls, owner: Owner, address: Address, revision: str, generation: int) -> AgentName:
         """Return the name of one generation of an agent; at most 64 characters."""
-        fixed = len(f"{owner}...g{generation}") + len(address.digest) + len(revision) + 1
-        return cls(owner, _readable(address, NAME_LIMIT - fixed), address.digest, revision, generation)
+        digest = address.digest
+        fixed = len(f"{owner}...g{generation}") + len(digest) + len(revision) + 1
+        return cls(owner, _readable(address, NAME_LIMIT - fixed), digest, revision, generation)
 
     @classmethod
     def parse(cls, text: str) -> AgentName | None:

@@ -119,6 +119,28 @@ def parse_dotted(text: str) -> Path:
     return tuple(path)
 
 
+def texts_with_references(tree: Tree) -> Iterator[str]:
+    """Every text in a tree that may hold a reference to a secret, in any order. An explicit stack: it runs for each agent."""
+    stack: list[Iterable[Tree]] = [(tree,)]
+    while stack:
+        for node in stack.pop():
+            if isinstance(node, str):
+                if MARK in node:
+                    yield node
+            elif isinstance(node, dict):
+                stack.append(node.values())
+            elif isinstance(node, (list, tuple)):
+                stack.append(node)
+            elif isinstance(node, Mapping):
+                stack.append(node.values())
+
+
+def references_in(*trees: Tree) -> frozenset[SecretRef]:
+    """Every secret to which some trees refer."""
+    texts = (text for tree in trees for text in texts_with_references(tree))
+    return frozenset(reference for text in texts for reference in references(text))
+
+
 def tree_references(tree: Tree) -> Iterator[tuple[Path, SecretRef]]:
     """Yield every reference to a secret in a tree with its path, in the tree's order."""
     for path, value in leaves(tree):

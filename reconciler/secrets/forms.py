@@ -48,6 +48,9 @@ def forms(value: str) -> Iterator[str]:
 
 def without_gaps(text: str) -> str:
     """Return the text without what may stand between the characters of a broken form."""
+    # Every gap has a space, a backslash, or a character that cannot be printed; most forms have none of these.
+    if text.isprintable() and " " not in text and "\\" not in text:
+        return text
     return GAP.sub("", text)
 
 

@@ -21,8 +21,9 @@ SHORTEST = 10
 TELLING = 12
 # The shortest form that is masked: shorter ones, such as a piece of base64, also occur by chance.
 _SHORTEST_FORM = 6
-# The number of tokens that are masked by value; all are masked by their looks, which their digests do not have.
-_MOST_TOKENS = 256
+# The number of tokens that are masked by value; all are masked by their looks, which their digests do not have. To learn one
+# costs as much as a request, and a reply is masked with the token of its own request first (`foreign_text`).
+_MOST_TOKENS = 64
 # Longer forms, such as a whole file, are searched for in pieces, which bounds the work at each place of the text.
 _LONGEST_PIECE = 1024
 _TOKEN = re.compile(r"007e[A-Z](?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){20,}+(?:=|%3[Dd]){0,2}")
@@ -44,6 +45,8 @@ class SecretMasker:
 
     def learn(self, value: str) -> None:
         """Mask this value from now on."""
+        if value in self._values:
+            return
         for part in parts(value):
             if len(part) >= self._shortest and part not in self._values and self._is_learnt(part):
                 self._values.add(part)
@@ -142,7 +145,7 @@ class _Forms:
         insort(same, form)
         self._sizes.add(len(window))
         self._step = min(self._step, len(window) - self._gram + 1)
-        self._grams.update(window[at : at + self._gram] for at in range(len(window) - self._gram + 1))
+        self._grams.update([window[at : at + self._gram] for at in range(len(window) - self._gram + 1)])
 
     def spans(self, text: str, *, ends: bool = True) -> Iterator[Span]:
         """Yield the pieces of a text that are a form, or agree with its beginning or end for a window or more."""

@@ -22,6 +22,7 @@ from reconciler.state.damage import address_of, damaged
 FORMAT: Final = 2
 _LONG_TEXT = 160
 _TEXT = "$text"
+_NUMBERS = frozenset({int, float, bool, type(None)})
 # Found in the JSON of a value that holds a reference to a text, or a user's key that looks like one.
 _MARKED = f'{_TEXT}":'
 # A template's value has at most 50 levels, at most 50 deep in a body; a row adds a few levels around it.
@@ -71,8 +72,11 @@ def _without_texts(body: Body, texts: dict[str, str]) -> Body:
             digest = text_digest(value)
             texts[digest] = value
             return {_TEXT: digest}
-        if isinstance(value, Mapping):
-            return {_escaped(key): out(each) for key, each in value.items()}
+        if isinstance(value, (dict, Mapping)):
+            return {
+                _escaped(key) if key.startswith("$") else key: each if type(each) in _NUMBERS else out(each)
+                for key, each in value.items()
+            }
         if isinstance(value, (list, tuple)):
             return [out(each) for each in value]
         return value

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from reconciler.apply.events import Notice
 from reconciler.diagnostics import Problem
 from reconciler.errors import NotReady, SecretUnavailable
-from reconciler.model.tree import Tree, tree_references
+from reconciler.model.tree import Tree, references_in
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Adopt, Change, Join, Renew, Replace, Rotate, Update
 from reconciler.ports import Checker, Emit, Observer, Resolve, Steps
@@ -98,7 +98,7 @@ def _needed(sent: Iterable[Iterable[Tree]]) -> Counter[SecretRef]:
         for tree in trees:
             for part in tree.values() if isinstance(tree, Mapping) else (tree,):
                 if id(part) not in known:
-                    known[id(part)] = frozenset(reference for _, reference in tree_references(part))
+                    known[id(part)] = references_in(part)
                 found |= known[id(part)]
         needed.update(found)
     return needed

@@ -84,6 +84,15 @@ def join_body(spec: AgentSpec) -> bytes:
     return orjson.dumps({"name": "n" * 60, "properties": properties})
 
 
+def whole_body(spec: AgentSpec, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """The body of an agent's join with the values of its secrets, and everything but a token."""
+    text = orjson.dumps(dict(spec.body.properties)).decode()
+    for name, value in secrets.items():
+        text = text.replace(f"ref+env://{name}", value)
+    channel = spec.address.channel
+    return {"name": f"by-hand-{channel}", "properties": {"channel": channel, **orjson.loads(text)}}
+
+
 async def post(url: str, bodies: Sequence[bytes], parallelism: int) -> None:
     """Post every body once, with one client and one connection for each worker."""
     waiting = iter(bodies)

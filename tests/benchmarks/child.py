@@ -9,30 +9,22 @@ import asyncio
 import gc
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from reconciler import config, workflow
-from reconciler.apply.context import Settings
-from reconciler.apply.events import Finished
 from reconciler.cli.output import Output
 from reconciler.cli.session import Session
-from reconciler.driver.http import HttpxSender
-from reconciler.driver.secrets import SecretSources, StandIns
+from reconciler.driver.secrets import SecretSources
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Keep
-from reconciler.plan.guard import Policy
 from reconciler.providers import Connection
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.state.local import LocalStore
-from reconciler.workflow import Planned
 from tests.benchmarks import by_hand
 from tests.benchmarks.measure import cpu_time, peak_bytes
 from tests.benchmarks.settled import ABLE, ACCOUNT, CannedService, store_of
@@ -132,50 +124,16 @@ def _rendered_bytes(fleet: DesiredFleet, plan: Plan) -> int:
     return size
 
 
-def _apply(directory: Path) -> dict[str, Any]:
-    """Join every agent of a fleet at a port, from an empty state; `changes` until the last change was recorded."""
-    port, parallelism = sys.argv[3:5]
-    fleet = config.load(directory)
-    provider = AgoraProvider(replace(ACCOUNT, base_url=f"http://127.0.0.1:{port}"), UNHURRIED)
-    marks: dict[str, float] = {}
-
-    def note(event: object) -> None:
-        if isinstance(event, (Planned, Finished)):
-            marks[type(event).__name__] = time.perf_counter()
-
-    with TemporaryDirectory() as state:
-        session = Session(
-            directory,
-            fleet,
-            Connection(provider, ACCOUNT.app_id),
-            HttpxSender,
-            store_of(Path(state)),
-            StandIns(SecretSources({}, directory)),
-            Output(),
-        )
-        settings = Settings(parallelism=int(parallelism))
-        job = workflow.Job(fleet, ACCOUNT.app_id, policy=Policy(allow={"join": 1e9}), settings=settings)
-        ledger = session.run(workflow.apply(job, provider), on_event=note)
-        ended = time.perf_counter()
-        session.store.close()
-    assert ledger.is_complete, ledger.finished[:3]
-    return {
-        "agents": len(fleet.agents),
-        "changes": marks["Finished"] - marks["Planned"],
-        "whole": ended - marks["Planned"],
-    }
-
-
 def _post_by_hand(directory: Path) -> dict[str, Any]:
     """Post the same bodies with the bare client: one connection for each worker, nothing else."""
     port, parallelism = sys.argv[3:5]
     fleet = config.load(directory)
     bodies = [by_hand.join_body(spec) for spec in fleet.agents.values()]
-    began = time.perf_counter()
+    began = cpu_time()
     asyncio.run(
         by_hand.post(f"http://127.0.0.1:{port}/v2/projects/{ACCOUNT.app_id}/join", bodies, int(parallelism))
     )
-    return {"agents": len(bodies), "changes": time.perf_counter() - began}
+    return {"agents": len(bodies), "cpu": cpu_time() - began}
 
 
 TASKS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
@@ -183,7 +141,6 @@ TASKS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "load-by-hand": _load_by_hand,
     "events-by-hand": _events_by_hand,
     "plan": _plan,
-    "apply": _apply,
     "post-by-hand": _post_by_hand,
 }
 

@@ -1,6 +1,6 @@
 """The least of a service that an apply can work with: canned replies over HTTP/1.1, so that it is never the limit.
 
-    python -m tests.benchmarks.server 0.05        prints its port, and answers after 50 ms
+    python -m tests.benchmarks.server 0.05 20      prints its port, answers after 50 ms, and refuses more than 20 calls a second
 
 It joins whatever is posted, lists what was joined as running, and checks nothing. One process, no framework.
 """
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from tests.benchmarks.measure import ROOT
@@ -22,53 +23,88 @@ _PAGE = 100
 
 
 class _Service:
-    """What was joined; `calls` counts requests."""
+    """What was joined; `calls` counts requests, `refused` those that came faster than `rate` a second (0: any may)."""
 
-    def __init__(self) -> None:
-        self.started: list[int] = []
-        self.calls = 0
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        # A leaky bucket of one second: the time to which the allowance is used up.
+        self._used_until = 0.0
+        self.started: list[_Agent] = []
+        self.calls = self.refused = 0
 
-    def answer(self, line: str) -> bytes:
-        """The reply to a request line."""
+    def answer(self, line: str, body: bytes) -> bytes:
+        """The reply to a request line and the body of the request."""
         method, target, _ = line.split(" ", 2)
         path, _, query = target.partition("?")
         if path == "/calls":
-            return _reply({"calls": self.calls})
+            return _reply({"calls": self.calls, "refused": self.refused})
         if path == "/reset":
-            self.started, self.calls = [], 0
+            self.started, self.calls, self.refused = [], 0, 0
             return _reply({})
+        if "/v2/" not in path:
+            return _reply({}, b"404 Not Found")
         self.calls += 1
-        if method == "POST":
-            self.started.append(int(time.time()))
+        if self._is_refused():
+            self.refused += 1
             return _reply(
-                {"agent_id": _id(len(self.started) - 1), "create_ts": self.started[-1], "status": "RUNNING"}
+                {"detail": "too many requests", "reason": "TooManyRequests"}, b"429 Too Many Requests"
             )
+        if method == "POST":
+            agent = _Agent(len(self.started), _text(body, b"name"), _text(body, b"channel"), int(time.time()))
+            self.started.append(agent)
+            return _reply({"agent_id": agent.id, "create_ts": agent.since, "status": "RUNNING"})
         if path.endswith("/agents"):
             return self._page(parse_qs(query))
-        number = int(path.rpartition("A")[2])
-        return _reply(
-            {"agent_id": _id(number), "status": "RUNNING", "start_ts": self.started[number], "name": "-"}
-        )
+        agent = self.started[int(path.rpartition("A")[2])]
+        return _reply({**agent.row, "name": agent.name})
+
+    def _is_refused(self) -> bool:
+        if not self._rate:
+            return False
+        now = time.monotonic()
+        used_until = max(self._used_until, now) + 1 / self._rate
+        if used_until - now > 1:
+            return True
+        self._used_until = used_until
+        return False
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
+        channel = query.get("channel", [""])[0]
+        found = [each for each in self.started if each.channel == channel] if channel else self.started
         first = int(query.get("cursor", ["0"])[0])
-        shown = range(first, min(first + _PAGE, len(self.started)))
-        rows = [
-            {"agent_id": _id(each), "status": "RUNNING", "start_ts": self.started[each]} for each in shown
-        ]
-        rest = str(shown.stop) if shown.stop < len(self.started) else ""
+        rows = [each.row for each in found[first : first + _PAGE]]
+        rest = str(first + _PAGE) if first + _PAGE < len(found) else ""
         return _reply(
-            {"data": {"count": len(rows), "list": rows}, "meta": {"cursor": rest, "total": len(self.started)}}
+            {"data": {"count": len(rows), "list": rows}, "meta": {"cursor": rest, "total": len(found)}}
         )
 
 
-def _id(number: int) -> str:
-    return f"1NT29X10YHxxxxxWJOXLYHNYBA{number:06d}"
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    number: int
+    name: str
+    channel: str
+    since: int
+
+    @property
+    def id(self) -> str:
+        return f"1NT29X10YHxxxxxWJOXLYHNYBA{self.number:06d}"
+
+    @property
+    def row(self) -> dict[str, object]:
+        return {"agent_id": self.id, "status": "RUNNING", "start_ts": self.since}
 
 
-def _reply(content: object) -> bytes:
+def _text(body: bytes, key: bytes) -> str:
+    """The first text under a key of a body in JSON; "-" where there is none."""
+    _, _, rest = body.partition(b'"%b":"' % key)
+    return rest.partition(b'"')[0].decode() or "-"
+
+
+def _reply(content: object, status: bytes = b"200 OK") -> bytes:
     body = json.dumps(content).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    return b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        status,
         len(body),
         body,
     )
@@ -95,16 +131,17 @@ class _Connection(asyncio.Protocol):
             if len(self._received) < end + 4 + length:
                 return
             line = self._received[: self._received.find(b"\r\n")].decode()
+            body = self._received[end + 4 : end + 4 + length]
             self._received = self._received[end + 4 + length :]
-            asyncio.get_running_loop().call_later(self._latency, self._answer, line)
+            asyncio.get_running_loop().call_later(self._latency, self._answer, line, body)
 
-    def _answer(self, line: str) -> None:
+    def _answer(self, line: str, body: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(self._service.answer(line))
+            self._transport.write(self._service.answer(line, body))
 
 
-async def _serve(latency: float) -> None:
-    service = _Service()
+async def _serve(latency: float, rate: float) -> None:
+    service = _Service(rate)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(service, latency), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -112,9 +149,9 @@ async def _serve(latency: float) -> None:
 
 
 @contextmanager
-def running(latency: float = 0.0) -> Iterator[int]:
+def running(latency: float = 0.0, rate: float = 0.0) -> Iterator[int]:
     """A server in a process of its own, for as long as the block; its port."""
-    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency)]
+    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency), str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -124,4 +161,4 @@ def running(latency: float = 0.0) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1])))
+    asyncio.run(_serve(float(sys.argv[1]), float(sys.argv[2])))

@@ -266,7 +266,8 @@ MUTANTS: tuple[Mutant, ...] = (
                 "reconciler.providers.agora.wire",
                 "        node[str(path[-1])] = fill(order.values[path], values)\n",
                 "        whole = fill(order.values[path], values)\n"
-                "        if isinstance(whole, dict):\n            whole.pop('model', None)\n"
+                "        if isinstance(whole, dict):\n"
+                "            whole = {key: each for key, each in whole.items() if key != 'model'}\n"
                 "        node[str(path[-1])] = whole\n",
             ),
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.cli.output import MASKER
-from reconciler.cli.remembering import Attentive
+from reconciler.cli.remembering import http_sender
 from reconciler.codehosts.settings import CodeHostJob, from_environment
 from reconciler.errors import UsageError
 from reconciler.git import Git
@@ -28,11 +28,10 @@ def this_job() -> CodeHostJob:
 
 def perform(steps: Steps[T]) -> T:
     """Perform steps that need neither state nor secrets: HTTP calls, times and pauses."""
-    from reconciler.driver.http import HttpxSender
     from reconciler.driver.loop import Driver
 
     async def run() -> T:
-        sender = Attentive(HttpxSender())
+        sender = http_sender()
         try:
             return await Driver(sender).run(steps)
         finally:

@@ -13,6 +13,7 @@ from reconciler.errors import IncompleteRead
 from reconciler.model.ability import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.model.transcript import History, Turns
+from reconciler.model.tree import references_in
 from reconciler.ports import (
     JoinOrder,
     JoinOutcome,
@@ -129,7 +130,7 @@ class AgoraProvider:
         Raises `SecretUnavailable` for a secret or the certificate, `UsageError` for an order that no service would
         accept, `ServiceError` when this machine's clock differs too much to mint a token.
         """
-        values = yield from self._client.resolve(wire.find_references(order.body.properties))
+        values = yield from self._client.resolve(references_in(order.body.properties))
         token, expires_at = yield from self._client.mint(
             order.channel, order.uid, order.token_ttl, rtm=wire.wants_rtm(order)
         )
@@ -161,7 +162,7 @@ class AgoraProvider:
         """Resolve an update's secrets and mint its token if it sends one; raises as `prepare_join` does."""
         path = self._client.agent_path(order.agent_id, "update")
         self._client.remember(order.agent_id, order.channel, order.uid)
-        values = yield from self._client.resolve(wire.find_references(*order.values.values()))
+        values = yield from self._client.resolve(references_in(*order.values.values()))
         token: Secret | None = None
         expires_at: float | None = None
         if order.token_ttl is not None:

@@ -6,7 +6,7 @@ names and their meaning: v2 API reference, "join" and "update" (OpenAPI v2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from reconciler.errors import UsageError
 from reconciler.model.ability import Capabilities, EndKind, EndMeaning
 from reconciler.model.tree import Tree, dotted, value_at
 from reconciler.ports import JoinOrder, UpdateOrder
-from reconciler.secrets import MARK, Secret, SecretRef, references, substitute
+from reconciler.secrets import MARK, Secret, SecretRef, substitute
 
 HOUR = 3600.0
 _NO_VALUES: Mapping[SecretRef, Secret] = MappingProxyType({})
@@ -59,15 +59,6 @@ def capabilities(*, mainland_china: bool) -> Capabilities:
     )
 
 
-def find_references(*trees: Tree) -> frozenset[SecretRef]:
-    """Return every reference that must be resolved before these trees can be sent."""
-    found: set[SecretRef] = set()
-    for tree in trees:
-        for text in _marked(tree):
-            found.update(references(text))
-    return frozenset(found)
-
-
 def join_body(
     order: JoinOrder,
     token: Secret | str,
@@ -84,7 +75,7 @@ def join_body(
         assert isinstance(part, dict)  # else it would have no params to add to
         params = part["params"]
         assert isinstance(params, dict)
-        part["params"] = {**params, **avatar}
+        properties["avatar"] = {**part, "params": {**params, **avatar}}
     body: dict[str, Filled] = {"name": order.name}
     if order.body.preset is not None:
         body["preset"] = order.body.preset
@@ -121,11 +112,15 @@ def update_body(
 
 
 def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
-    """Return a copy of a tree in which each text with references is one `Secret`."""
+    """Return a tree in which each text with references is one `Secret`; parts without any are shared, not copied."""
     if isinstance(tree, str):
         return substitute(tree, values) if MARK in tree else tree
     if isinstance(tree, dict):
-        return {key: fill(value, values) for key, value in tree.items()}
+        changed: dict[str, Filled] = {}
+        for key, value in tree.items():
+            if isinstance(value, (str, dict, list)) and (filled := fill(value, values)) is not value:
+                changed[key] = filled
+        return {**tree, **changed} if changed else tree
     if isinstance(tree, list):
         return [fill(value, values) for value in tree]
     if tree is None or isinstance(tree, (int, float)):
@@ -138,17 +133,3 @@ def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
 def wants_rtm(order: JoinOrder) -> bool:
     """Return whether the agent also uses the messaging service, for which its token must then be valid."""
     return value_at(order.body.properties, ("advanced_features", "enable_rtm")) is True
-
-
-def _marked(tree: Tree) -> Iterator[str]:
-    """Yield every text that may hold a reference. An explicit stack is faster; this runs for each agent of a fleet."""
-    stack: list[Tree] = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, str):
-            if MARK in node:
-                yield node
-        elif isinstance(node, Mapping):
-            stack.extend(node.values())
-        elif isinstance(node, (list, tuple)):
-            stack.extend(node)

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.errors import UsageError
 from reconciler.model.spec import Body
-from reconciler.model.tree import Path, Tree
+from reconciler.model.tree import Path, Tree, references_in
 from reconciler.ports import HttpRequest, JoinOrder, UpdateOrder
 from reconciler.providers import secrets_in
 from reconciler.providers.agora import wire
@@ -59,7 +59,7 @@ def test_references_are_filled_in_anywhere_and_stay_invisible() -> None:
         "llm": {"api_key": "ref+env://KEY", "headers": {"authorization": "Bearer ref+env://KEY+ x"}},
         "mcp": [{"headers": {"t": "ref+file:///run/token"}}],
     }
-    assert wire.find_references(properties) == {REF, OTHER}
+    assert references_in(properties) == {REF, OTHER}
     body = wire.join_body(order(properties), "", VALUES)
     assert "sk-canary" not in repr(body)
     assert sent(body)["properties"]["llm"] == {

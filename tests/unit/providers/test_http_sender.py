@@ -299,6 +299,57 @@ def test_a_sender_goes_on_after_a_failure() -> None:
     assert asyncio.run(run()) == ["HttpFailure"] * 3 + ["HttpReply"]
 
 
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
+    async def run() -> list[Result]:
+        async with listening(says(ok(b"{}"), close=True)) as listener:
+            sender = HttpxSender()
+            found = []
+            for _ in range(3):
+                found.append(await send(listener.url, sender=sender, method="POST", body={}))
+                time.sleep(0.05)  # the loop has not heard of the end when the next request comes
+            await sender.aclose()
+            assert (listener.connections, len(listener.requests)) == (3, 3)
+            return found
+
+    assert all(isinstance(each, HttpReply) for each in asyncio.run(run()))
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_bytes_that_nobody_asked_for_answer_no_request(pause: float) -> None:
+    async def run() -> list[Result]:
+        answers = iter([says(ok(b"1"), ok(b"2"), pause=pause), says(ok(b"3"))])
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await next(answers)(reader, writer)
+
+        async with listening(talk) as listener:
+            sender = HttpxSender()
+            first = await send(listener.url, sender=sender)
+            await asyncio.sleep(0.2)
+            second = await send(listener.url, sender=sender)
+            await sender.aclose()
+            return [first, second]
+
+    assert [each.body for each in asyncio.run(run()) if isinstance(each, HttpReply)] == [b"1", b"3"]
+
+
+def test_an_interim_reply_is_not_the_answer() -> None:
+    result, _, _ = talk_once(says(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", ok(b"{}")))
+    assert result == HttpReply(200, {"content-length": "2"}, b"{}")
+
+
+def test_a_reply_that_changes_the_protocol_leaves_a_doubt() -> None:
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
+    assert trouble(talk_once(says(answer), deadline=2.0)[0]) == (HttpTrouble.BROKEN, True)
+
+
+def test_a_large_request_goes_out_whole() -> None:
+    body = {"prompt": "x" * 4_000_000}
+    result, listener, _ = talk_once(says(ok(b"{}")), method="POST", body=body)
+    assert isinstance(result, HttpReply)
+    assert json.loads(listener.requests[0].partition(b"\r\n\r\n")[2]) == body
+
+
 def test_nothing_of_the_environment_changes_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

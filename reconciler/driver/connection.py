@@ -1,0 +1,212 @@
+"""One kept-alive HTTP/1.1 connection as a transport of httpx: asyncio carries the bytes, h11 says what they mean.
+
+httpx's own transport keeps a pool. A worker has one connection and makes one request at a time; for that, the pool's
+bookkeeping costs more than the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+import h11
+import httpx
+
+# The longest head of a reply, and the longest line between two chunks of its body, bytes.
+_LONGEST_HEAD = 100 * 1024
+# How long the first address of a host is tried before the next one is tried beside it, seconds (RFC 8305).
+_NEXT_ADDRESS = 0.25
+
+
+class OneConnection(httpx.AsyncBaseTransport):
+    """A transport for one request at a time, with its content in memory.
+
+    It connects when there is no usable connection. An attempt to connect ends after `connect_seconds`; a connection that was
+    idle for `idle_seconds` is not used again. `context` gives the one for https.
+    """
+
+    def __init__(
+        self, context: Callable[[], ssl.SSLContext], *, connect_seconds: float, idle_seconds: float
+    ) -> None:
+        self._context = context
+        self._connect_seconds = connect_seconds
+        self._idle_seconds = idle_seconds
+        self._stream: _Stream | None = None
+        self._origin: tuple[str, str, int | None] | None = None
+        # Whether a byte of the latest request was handed to a connection.
+        self.has_begun = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request once, and wait for the head of its reply. Raises the exceptions of httpx."""
+        self.has_begun = False
+        stream = await self._usable(request.url)
+        with stream.exchanging():
+            data = stream.prepare(request)
+            self.has_begun = True
+            stream.write(data)
+            head = await stream.head()
+        return httpx.Response(
+            head.status_code, headers=head.headers.raw_items(), stream=_Content(stream), request=request
+        )
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    async def _usable(self, url: httpx.URL) -> _Stream:
+        """The connection that is there, if it can be used again, else a new one."""
+        origin = (url.scheme, url.host, url.port)
+        if self._stream is not None and self._origin == origin and self._stream.is_usable(self._idle_seconds):
+            return self._stream
+        await self.aclose()
+        is_secure = url.scheme == "https"
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                _, self._stream = await asyncio.get_running_loop().create_connection(
+                    _Stream,
+                    url.host,
+                    url.port or (443 if is_secure else 80),
+                    ssl=self._context() if is_secure else None,
+                    happy_eyeballs_delay=_NEXT_ADDRESS,
+                )
+        except TimeoutError:
+            raise httpx.ConnectTimeout("") from None
+        except OSError as problem:  # a failed handshake is one, too
+            raise httpx.ConnectError(str(problem)) from problem
+        self._origin = origin
+        return self._stream
+
+
+class _Stream(asyncio.Protocol):
+    """One connection: what was received, as events of HTTP."""
+
+    def __init__(self) -> None:
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._arrival: asyncio.Future[None] | None = None
+        self._is_lost = False
+        self._idle_since = 0.0
+
+    # --- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = transport.get_extra_info("socket").fileno()
+
+    def data_received(self, data: bytes) -> None:
+        if self._http.our_state is h11.IDLE:
+            self.close()  # nobody has asked: it would be taken for the answer to the next request
+            return
+        self._http.receive_data(data)
+        self._wake()
+
+    def eof_received(self) -> None:
+        self._http.receive_data(b"")
+        self._wake()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._is_lost = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    # --- one exchange
+
+    def is_usable(self, idle_seconds: float) -> bool:
+        """Whether another request can be sent: the last reply was read, and its end is not long ago."""
+        if self._is_lost or self._transport.is_closing() or self._http.our_state is not h11.IDLE:
+            return False
+        is_fresh = self._loop.time() - self._idle_since < idle_seconds
+        return is_fresh and not _has_input(self._descriptor)
+
+    @contextmanager
+    def exchanging(self) -> Iterator[None]:
+        """Close the connection where the block fails, and raise what h11 says as an exception of httpx."""
+        try:
+            yield
+        except BaseException as problem:
+            self.close()
+            if isinstance(problem, h11.RemoteProtocolError):
+                raise httpx.RemoteProtocolError(str(problem)) from problem
+            if isinstance(problem, h11.LocalProtocolError):
+                raise httpx.LocalProtocolError(str(problem)) from problem
+            raise
+
+    def prepare(self, request: httpx.Request) -> bytes:
+        """The bytes of a request."""
+        target, headers = request.url.raw_path, request.headers.raw
+        head = self._http.send(h11.Request(method=request.method, target=target, headers=headers))
+        content = self._http.send(h11.Data(data=request.content)) if request.content else b""
+        end = self._http.send(h11.EndOfMessage())
+        return b"".join(filter(None, (head, content, end)))
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the connection."""
+        self._transport.write(data)
+
+    async def head(self) -> h11.Response:
+        """The head of the reply."""
+        while isinstance(event := await self.event(), h11.InformationalResponse):
+            pass
+        if not isinstance(event, h11.Response):
+            raise httpx.RemoteProtocolError("there is no reply")
+        return event
+
+    async def event(self) -> h11.Event:
+        """The next part of the reply."""
+        while True:
+            event = self._http.next_event()
+            if event is h11.PAUSED:
+                raise httpx.RemoteProtocolError("the reply changes to another protocol")
+            if event is not h11.NEED_DATA:
+                return event  # type: ignore[return-value]  # the other two were looked at
+            if self._is_lost:
+                raise httpx.ReadError("the connection was lost")
+            self._arrival = self._loop.create_future()
+            await self._arrival
+
+    def finish(self) -> None:
+        """End an exchange: the connection is kept where the reply was read to its end and allows that."""
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            self._idle_since = self._loop.time()
+            if self._http.trailing_data[0]:
+                self.close()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection, whatever is under way."""
+        self._transport.abort()
+
+
+class _Content(httpx.AsyncByteStream):
+    """The content of a reply, as it arrives."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with self._stream.exchanging():
+            while isinstance(event := await self._stream.event(), h11.Data):
+                yield event.data
+
+    async def aclose(self) -> None:
+        self._stream.finish()
+
+
+def _has_input(descriptor: int) -> bool:
+    """Whether an idle connection has something to read: most often its end, of which the loop has not heard yet."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])  # Windows
