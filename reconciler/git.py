@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import UsageError
+from reconciler.values import dataclass
 
 # What git itself may not do on our behalf, whatever a configuration says.
 _SAFE = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from reconciler.plan.planfile import FORMAT, LARGEST, load
 from reconciler.report.formats import Format, ReportKind, formats_for
 from reconciler.report.json_plan import change_tree
 from reconciler.report.moved import Moved, Row
+from reconciler.values import dataclass
 
 # What falls due by the clock is no matter of a review.
 _BY_TIME = frozenset({"renew", "rotate"})

@@ -6,11 +6,12 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
+from reconciler.values import dataclass
 
 # After so many seconds without a good answer whoever waits is told for whom: a read is tried for half a minute.
 PATIENCE = 3.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.change import Because, Hold
 from reconciler.report.escape import visible
 from reconciler.secrets import Secret
+from reconciler.values import dataclass
 
 _SECONDS = 5.0
 # So many may wait for a slow webhook; those beyond are counted as failed, and not sent.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from reconciler.cli.plan_options import Against
 from reconciler.plan.build import Plan
 from reconciler.plan.planfile import save
 from reconciler.report.escape import visible
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import gc
 import signal
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadOnce, SeenLease
+from reconciler.values import dataclass
 
 SHORTEST_INTERVAL = 1.0
 # A loop that a bug of ours has ended begins anew after so many seconds.

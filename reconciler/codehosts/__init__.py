@@ -6,10 +6,10 @@ What is written there is one comment or one issue for a fleet and environment, f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.ports import Steps
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ Alive says nothing about the service: an outage of the service must not restart 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.controller.loop import BeganRound, CameRound
+from reconciler.values import dataclass
 
 # A loop that sleeps wakes up every five seconds; one that does not, for so long, is stuck.
 _ASLEEP = 10.0

@@ -6,7 +6,7 @@ somebody wakes it; as the leader, or standing by.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler import workflow
 from reconciler.apply.events import Notice
@@ -28,6 +28,7 @@ from reconciler.ports import (
     Stopping,
     WaitUntilWoken,
 )
+from reconciler.values import dataclass
 from reconciler.workflow.job import Job
 
 # How long the loop sleeps at most, seconds: so often the files are looked at, and a sign of life is given.

@@ -6,12 +6,12 @@ agents are ours is decided here too, since the name alone proves it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
 from reconciler.model.address import AgentName, Owner
+from reconciler.values import dataclass
 
 # What every id must match before it is put into a path. The service says no more than "string"; all ids seen fit.
 AGENT_ID: Final = "[A-Za-z0-9_-]{1,128}"

@@ -7,10 +7,10 @@ differ reach deepdiff, which aligns them as people would and costs milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from reconciler.model.fingerprint import digest
 from reconciler.model.tree import MISSING, Path, Tree, value_at
+from reconciler.values import dataclass
 
 # Longer texts are compared by digest: deepdiff would run a line diff that nobody looks at.
 _LONG_TEXT = 120

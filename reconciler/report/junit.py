@@ -7,7 +7,6 @@ case says it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.diagnostics import Problem
@@ -19,6 +18,7 @@ from reconciler.report.alike import same
 from reconciler.report.escape import xml
 from reconciler.report.problems import Checked
 from reconciler.report.view import location_of
+from reconciler.values import dataclass
 
 
 class Outcome(StrEnum):

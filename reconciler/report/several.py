@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import InvalidConfig, ReconcilerError
@@ -20,6 +19,7 @@ from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
 from reconciler.report.problem_formats import joined_annotations
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
+from reconciler.values import dataclass
 
 # An error hides what else there may be, so it is worse than a change.
 _BADNESS = (0, 2, 1)

@@ -7,11 +7,13 @@ are epoch seconds of the world's clock.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import orjson
+
+from reconciler.values import dataclass
 
 
 class Status(IntEnum):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import RLock
 
 import orjson
@@ -24,6 +24,7 @@ from reconciler.simulator.store import Settings, Store
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import World
 from reconciler.simulator.world_view import WorldView
+from reconciler.values import dataclass
 
 Clock = Callable[[], float]
 """Epoch seconds. The world adds the offset by which it is ahead; it never runs backwards on its own."""

@@ -15,9 +15,10 @@ import re
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.simulator.messages import Reason, Refused
+from reconciler.values import dataclass
 
 RTC, RTM = 1, 2
 _JOIN_CHANNEL = 1  # RTC's first privilege

@@ -8,11 +8,12 @@ parameters beside it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
 
 from reconciler.simulator.faults import PARAMETERS, Fate, FaultError, Operation, fate
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

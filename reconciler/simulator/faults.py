@@ -6,10 +6,12 @@ Which call meets which fate is said in `fault_script.py`; what comes of it, in `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from reconciler.values import dataclass
 
 
 class FaultError(ValueError):

@@ -7,11 +7,13 @@ drives the simulator (a server, a simulation in virtual time) acts it out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
 
 import orjson
+
+from reconciler.values import dataclass
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from reconciler.simulator.messages import (
     Response,
     json_response,
 )
+from reconciler.values import dataclass
 
 Outcome = Response | Outage
 

@@ -7,7 +7,6 @@ is `world.py`'s business, and faults are `app.py`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +24,7 @@ from reconciler.simulator.join_body import refuse_join, warnings
 from reconciler.simulator.listing import list_agents, query_fields
 from reconciler.simulator.messages import Headers, Reason, Refused, Request, Response, json_response
 from reconciler.simulator.world import Place, World
+from reconciler.values import dataclass
 
 GLOBAL_BASE = "/api/conversational-ai-agent"
 CN_BASE = "/cn/api/conversational-ai-agent"

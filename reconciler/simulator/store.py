@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from os import PathLike, fspath
 
 import orjson
@@ -29,6 +29,7 @@ from reconciler.simulator.tables import (
     agent_of,
     agent_row,
 )
+from reconciler.values import dataclass
 
 FORMAT = 1
 """The version of the file's layout; a file of another one is refused."""

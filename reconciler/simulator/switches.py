@@ -8,9 +8,11 @@ module holds no behaviour: the modules that do read their switches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from reconciler.values import dataclass
 
 
 class SwitchError(ValueError):

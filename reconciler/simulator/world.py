@@ -7,7 +7,7 @@ leave something open, a switch decides.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,6 +21,7 @@ from reconciler.simulator.messages import Reason, Refused
 from reconciler.simulator.store import Store
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.updating import dump, fold
+from reconciler.values import dataclass
 
 
 class Place(NamedTuple):

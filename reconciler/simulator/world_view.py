@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +16,7 @@ import orjson
 from reconciler.simulator.agent import Agent, Status
 from reconciler.simulator.history import Note
 from reconciler.simulator.world import World
+from reconciler.values import dataclass
 
 Enter = Callable[[], AbstractContextManager[World]]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -22,6 +21,7 @@ from reconciler.state.damage import Damaged, address_of, damaged
 from reconciler.state.document import FORMAT, RowReader, intent_json, loads, record_json
 from reconciler.state.place import has_conflict
 from reconciler.state.tables import generation
+from reconciler.values import dataclass
 
 # What a document says of the key that its digests were made with.
 _KEY_MARK: Final = "the key of a state"

@@ -8,11 +8,12 @@ in between leaves a state that refuses to be worked with and says where it was g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.errors import StateError
 from reconciler.model.record import Entry, Pins, State
 from reconciler.model.writes import Append, GoOnAs, PutMoved, Write, changes
+from reconciler.values import dataclass
 from reconciler.workflow.job import check_pins, moved
 
 

@@ -5,7 +5,7 @@ A command's file has its name (`import_` for `import`, which Python keeps) and d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ in a `worker` that may be killed, and hands over what it has as it goes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
@@ -19,6 +18,7 @@ from reconciler.config.templates.sandbox import Missing
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Tree
+from reconciler.values import dataclass
 
 # How many agents are handed over together: what they share is sent once.
 BATCH = 256

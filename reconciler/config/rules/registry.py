@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from reconciler.config.rules.texts import TextTrait, examine
@@ -13,6 +13,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Area
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
+from reconciler.values import dataclass
 
 AgentRule = Callable[["Subject"], Iterable[Problem]]
 TextRule = Callable[["Subject", Path, str], Iterable[Problem]]

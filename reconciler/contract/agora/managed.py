@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from reconciler.values import dataclass
 
 # The old way to managed credentials: a preset's slot and vendor.
 PRESETS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from reconciler.errors import StateError, UsageError
 from reconciler.git import Git, Ran
 from reconciler.state.damage import damaged
 from reconciler.state.log.drawer import serial_of
+from reconciler.values import dataclass
 
 _WHO: Final = "reconciler"
 _MAIL: Final = "reconciler@localhost"
