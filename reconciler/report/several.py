@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import InvalidConfig, ReconcilerError
-from reconciler.report import junit
 from reconciler.report.documents import as_json, as_json_line
 from reconciler.report.escape import code, prose, visible
 from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
-from reconciler.report.problem_formats import joined_annotations
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
@@ -116,11 +114,15 @@ def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
 
 def as_annotations(parts: Sequence[FleetPart], **_: object) -> str:
     """The annotations of all parts."""
+    from reconciler.report.problem_formats import joined_annotations
+
     return joined_annotations(each.text for each in parts)
 
 
 def as_junit(parts: Sequence[FleetPart], **_: object) -> str:
     """The suites of all parts; one that could not be reported is an error."""
+    from reconciler.report import junit
+
     return junit.joined(each.text or junit.broken(each.label, _message(each)) for each in parts)
 
 

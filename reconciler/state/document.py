@@ -1,7 +1,7 @@
 """The stored form of records and intents: JSON text with a checksum, and each long text stored once under its digest.
 
 A thousand agents with one prompt store it once. What a record or an intent consists of stands in `model.record` and
-nowhere else: one pydantic adapter for each writes and reads it.
+nowhere else: one adapter for each writes and reads it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.model.record import Intent, Record
 from reconciler.model.spec import Body
 from reconciler.model.tree import Tree, is_deeper
+from reconciler.state.adapter import Adapter
 from reconciler.state.damage import address_of, damaged
 
 FORMAT: Final = 2
@@ -29,11 +30,8 @@ _DEEPEST = 120
 # The text of one row: no body that a fleet's files may hold comes near.
 _LARGEST = 64 * 1024 * 1024
 
-RECORD: Final = TypeAdapter(Record)
-INTENT: Final = TypeAdapter(Intent)
-for _adapter in (RECORD, INTENT):
-    # The service's own properties are whatever JSON they are; `loads` has looked at them.
-    _adapter.rebuild(_types_namespace={"Tree": Any})
+RECORD: Final = Adapter(Record)
+INTENT: Final = Adapter(Intent)
 
 T = TypeVar("T", Record, Intent)
 
@@ -54,13 +52,13 @@ def checksum(key: str, text: str) -> str:
 def record_json(record: Record, texts: dict[str, str]) -> str:
     """The JSON of a record; the long texts that it refers to are added to `texts`, by digest."""
     stored = replace(record, body=_without_texts(record.body, texts))
-    return RECORD.dump_json(stored, exclude_defaults=True).decode()
+    return RECORD.write(stored, exclude_defaults=True)
 
 
 def intent_json(intent: Intent, texts: dict[str, str]) -> str:
     """The JSON of an intent; the long texts that it refers to are added to `texts`, by digest."""
     stored = intent if intent.body is None else replace(intent, body=_without_texts(intent.body, texts))
-    return INTENT.dump_json(stored, exclude_defaults=True).decode()
+    return INTENT.write(stored, exclude_defaults=True)
 
 
 def _without_texts(body: Body, texts: dict[str, str]) -> Body:
@@ -113,7 +111,7 @@ class RowReader:
         """The intent of a row; `StateError` when the row is damaged."""
         return self._read(INTENT, key, text, check)
 
-    def _read(self, kind: TypeAdapter[T], key: object, text: object, check: object) -> T:
+    def _read(self, kind: Adapter[T], key: object, text: object, check: object) -> T:
         if not isinstance(key, str) or not isinstance(text, str):  # SQLite keeps any type in any column
             raise damaged("a row is not of this format")
         if check != checksum(key, text):
@@ -121,7 +119,7 @@ class RowReader:
         loads(text, f"the row of {key}")
         return self.parsed(kind, key, text)
 
-    def parsed(self, kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
+    def parsed(self, kind: Adapter[T], key: str | None, text: str | bytes) -> T:
         """The record or intent in JSON of a sound size and depth, its texts in their places; as `validated`."""
         return self._followed(validated(kind, key, text))
 
@@ -162,13 +160,13 @@ class RowReader:
         return text
 
 
-def validated(kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
+def validated(kind: Adapter[T], key: str | None, text: str | bytes) -> T:
     """The record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else.
 
     An entry of a log has no key beside its JSON.
     """
     try:
-        found = kind.validate_json(text, strict=True, extra="forbid")
+        found = kind.read(text)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         if first["type"] == "enum":

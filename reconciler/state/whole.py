@@ -7,15 +7,16 @@ digests of secret values is not in it, only the mark of that key: digests that a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.errors import StateError
 from reconciler.model.fingerprint import digest, keyed_digest
 from reconciler.model.record import Foreign, Intent, Pins, Record, State
+from reconciler.state.adapter import Adapter
 from reconciler.state.checks import check
 from reconciler.state.damage import Damaged, address_of, damaged
 from reconciler.state.document import FORMAT, RowReader, intent_json, loads, record_json
@@ -44,14 +45,13 @@ class StateDocument:
     records: Mapping[str, Record]
     intents: Mapping[str, Intent]
     generations: Mapping[str, int]
-    foreign_agents: Sequence[Foreign]
-    released: Sequence[str]
+    foreign_agents: tuple[Foreign, ...]
+    released: tuple[str, ...]
     texts: Mapping[str, str]
     checksum: str | None = None
 
 
-_WHOLE: Final = TypeAdapter(StateDocument)
-_WHOLE.rebuild(_types_namespace={"Tree": Any})
+_WHOLE: Final = Adapter(StateDocument)
 
 
 def key_mark(key: bytes) -> str:
@@ -143,7 +143,7 @@ def _state(data: bytes, key: bytes) -> State:
 
 def _validated(data: bytes) -> StateDocument:
     try:
-        return _WHOLE.validate_json(data, strict=True, extra="forbid")
+        return _WHOLE.read(data)
     except ValidationError as problem:
         place = ".".join(map(str, problem.errors(include_url=False)[0]["loc"]))
         raise damaged(f"it is not of this format, at {place[:200]}") from None
@@ -164,7 +164,11 @@ def _refuse_doubles(data: bytes) -> None:
 
 def state_schema() -> dict[str, Any]:
     """The JSON Schema of such a document; what it says of records and intents also goes for a local state's rows."""
-    found = _WHOLE.json_schema(ref_template="#/$defs/{model}")
+    from pydantic import TypeAdapter  # only for whoever asks for the schema
+
+    whole = TypeAdapter(StateDocument)
+    whole.rebuild(_types_namespace={"Tree": Any})
+    found = whole.json_schema(ref_template="#/$defs/{model}")
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "reconciler state",
