@@ -14,7 +14,6 @@ from typing import Any
 from reconciler.errors import InvalidConfig, ReconcilerError
 from reconciler.report.documents import as_json, as_json_line
 from reconciler.report.escape import code, prose, visible
-from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
@@ -199,6 +198,8 @@ def _markdown_error(part: FleetPart) -> str:
 
 def _error_tree(part: FleetPart) -> dict[str, Any]:
     """The document of a part that could not be reported."""
+    from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
+
     problem = part.error
     tree: dict[str, Any] = {
         "rule": problem.rule if isinstance(problem, ReconcilerError) else "system",

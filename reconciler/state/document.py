@@ -186,6 +186,13 @@ def _belonging(key: str | None, found: T) -> T:
     return found
 
 
+def _brackets(data: str | bytes) -> int:
+    """How many containers a text has at most, which is quickly counted."""
+    if isinstance(data, str):
+        return data.count("{") + data.count("[")
+    return data.count(b"{") + data.count(b"[")
+
+
 def loads(data: str | bytes, what: str) -> Any:
     """JSON of a size and depth that files can have; `StateError` for anything else, also for NaN and infinity."""
     if len(data) > _LARGEST:
@@ -194,6 +201,6 @@ def loads(data: str | bytes, what: str) -> Any:
         tree = orjson.loads(data)
     except orjson.JSONDecodeError as problem:
         raise damaged(f"{what} is not JSON") from problem
-    if is_deeper(tree, _DEEPEST):
+    if _brackets(data) > _DEEPEST and is_deeper(tree, _DEEPEST):
         raise damaged(f"{what} is nested deeper than {_DEEPEST} levels")
     return tree
