@@ -12,10 +12,11 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from reconciler.errors import UsageError
+from reconciler.values import dataclass
 
 # Settings that override every configuration: no file monitor, no hooks, no automatic maintenance.
 _SAFE = (

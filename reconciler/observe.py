@@ -9,7 +9,7 @@ the next run need not query them again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.address import Address, Owner
 from reconciler.model.observed import ListedAgent, ObservedAgent
@@ -17,6 +17,7 @@ from reconciler.model.record import Foreign, Operation, State
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis
 from reconciler.ports import Emit, Gather, Now, Observer, Steps
+from reconciler.values import dataclass
 
 # Finding the channels of foreign agents only in order to list them costs one filtered list per channel of ours; with
 # more channels than this it is not done.

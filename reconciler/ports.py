@@ -8,7 +8,7 @@ effects through ports: those of the state, and `SecretSource`. Only declarations
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -23,6 +23,7 @@ from reconciler.model.transcript import History, Transcript, Turns
 from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import Write
 from reconciler.secrets import Secret, SecretRef
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ what the object behind `connector` must be.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler import workflow
@@ -26,6 +26,7 @@ from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
 from reconciler.state.condition import require_writable
+from reconciler.values import dataclass
 from reconciler.workflow import Approved, Job
 
 

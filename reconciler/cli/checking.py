@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from reconciler.plan.planfile import FORMAT, LARGEST, load
 from reconciler.report.formats import Format, ReportKind, formats_for
 from reconciler.report.json_plan import change_tree
 from reconciler.report.moved import Moved, Row
+from reconciler.values import dataclass
 
 # Changes that fall due by the clock alone; a review does not cover them.
 _BY_TIME = frozenset({"renew", "rotate"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import click
 
@@ -17,6 +16,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.ports import Pace
 from reconciler.providers import Paced
+from reconciler.values import dataclass
 from reconciler.workflow import Job
 
 KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))

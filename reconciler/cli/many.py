@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from reconciler.cli.output import Output, show_error
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError, Refused, UsageError
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.report.several import JOINS, FleetPart, worst
+from reconciler.values import dataclass
 
 ALL = "all"
 

@@ -6,11 +6,12 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
+from reconciler.values import dataclass
 
 # Seconds without a good answer after which the run says what it waits for; a read is retried for half a minute.
 PATIENCE = 3.0

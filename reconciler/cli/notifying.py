@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +17,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.change import Because, Hold
 from reconciler.report.escape import visible
 from reconciler.secrets import Secret
+from reconciler.values import dataclass
 
 _SECONDS = 5.0
 # How many messages may wait for a slow webhook; further ones are counted as failed and not sent.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ import click
 
 from reconciler.cli import completing
 from reconciler.report.formats import ReportKind, formats_for, named
+from reconciler.values import dataclass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

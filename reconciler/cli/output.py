@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
@@ -24,6 +24,7 @@ from reconciler.diagnostics import Problem
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
 from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
+from reconciler.values import dataclass
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 

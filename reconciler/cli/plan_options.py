@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import click
 
 from reconciler.cli import completing
 from reconciler.cli.options import Pair, gathered, stacked
+from reconciler.values import dataclass
 
 
 class Allowance(Pair):

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from reconciler import workflow
-from reconciler.cli import resume_command, wiring
+from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
-from reconciler.cli.offline import plan_offline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.plan_options import Against
 from reconciler.plan.build import Plan
-from reconciler.plan.planfile import save
-from reconciler.report.escape import visible
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +39,25 @@ class Planning:
     def plan_of(self, fleet: FleetFlags) -> Plan:
         """Return the plan of a fleet; save it if `--out` was given."""
         if self.asks_nobody:
+            from reconciler.cli.offline import plan_offline
+
             return plan_offline(fleet, self.output, self.flags, base=self.against.base)
         with wiring.open_session(fleet, self.output, reads_secrets=self.check_secrets) as session:
             job = make_job(session, self.flags)
             steps = workflow.plan(job, session.provider, check_secrets=self.check_secrets)
             plan = session.run(steps)
         if self.out is not None:
-            Path(self.out).write_bytes(save(plan, job.selection, job.policy))
-            command = resume_command.apply_saved(fleet, self.out, self.flags.allows)
-            self.output.say(f"saved the plan to {visible(self.out)}; `{command}` applies it or refuses")
+            self._save(fleet, plan, job, self.out)
         return plan
+
+    def _save(self, fleet: FleetFlags, plan: Plan, job: workflow.Job, out: str) -> None:
+        from reconciler.cli import resume_command
+        from reconciler.plan.planfile import save
+        from reconciler.report.escape import visible
+
+        Path(out).write_bytes(save(plan, job.selection, job.policy))
+        command = resume_command.apply_saved(fleet, out, self.flags.allows)
+        self.output.say(f"saved the plan to {visible(out)}; `{command}` applies it or refuses")
 
     @staticmethod
     def is_fine(plan: Plan) -> bool:

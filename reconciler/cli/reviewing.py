@@ -6,7 +6,7 @@ again from both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +25,7 @@ from reconciler.plan.guard import Policy
 from reconciler.providers import capabilities_of
 from reconciler.state.log.snapshots import Snapshot, at, ref_of
 from reconciler.state.opening import is_in_git
+from reconciler.values import dataclass
 from reconciler.workflow import Job
 
 _AGAIN = "check out the commit that was reviewed; or plan this one, and have that reviewed"

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -34,6 +34,7 @@ from reconciler.providers import (
 from reconciler.state.archive import TranscriptFiles
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.service_cache import ServiceCache
+from reconciler.values import dataclass
 from reconciler.workflow import Planned
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.local import LocalStore
 from reconciler.state.opening import LOCAL
 from reconciler.state.whole import of_document, to_document
+from reconciler.values import dataclass
 from reconciler.workflow import Job
 
 T = TypeVar("T")

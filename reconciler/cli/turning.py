@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.cli import wiring
 from reconciler.cli.jobs import KINDS, Flags, make_job, read_kinds
@@ -17,6 +17,7 @@ from reconciler.model.fleet import DesiredFleet, Limits
 from reconciler.plan.change import Action
 from reconciler.providers import Purpose
 from reconciler.report.turned import turn_json, turn_text
+from reconciler.values import dataclass
 from reconciler.workflow import Job
 
 ALL = "all"

@@ -6,7 +6,7 @@ A fleet may need an environment: if every environment is valid, errors without o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler import config
@@ -17,6 +17,7 @@ from reconciler.model.address import Address
 from reconciler.report.escape import visible
 from reconciler.report.problems import Checked
 from reconciler.report.sentences import plural
+from reconciler.values import dataclass
 
 
 def check(directory: Path, environment: str | None, variables: Mapping[str, str]) -> Checked:

@@ -7,7 +7,7 @@ import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadOnce, SeenLease
+from reconciler.values import dataclass
 
 ReadFiles = Callable[[], Awaitable[DesiredFleet | None]]
 

@@ -6,10 +6,10 @@ What is read from there is untrusted data: numbers and texts, never instructions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.ports import Steps
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

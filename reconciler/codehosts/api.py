@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +17,7 @@ from reconciler.errors import AuthenticationFailed, ServiceError
 from reconciler.ports import Elapsed, Http, HttpFailure, HttpReply, HttpRequest, Now, Sleep, Steps
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import clean
+from reconciler.values import dataclass
 
 # Seconds: for a command, one call, repetitions of a failing call, and one pause that the code host asks for.
 TOTAL = 300.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.codehosts import Head, Posted, Unanswered
 from reconciler.codehosts.api import Api, Query
 from reconciler.ports import Steps
 from reconciler.secrets import Secret
+from reconciler.values import dataclass
 
 VERSION = "2022-11-28"
 # The author of comments that a job's own token posts.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ from reconciler.codehosts import Head, Posted, Unanswered
 from reconciler.codehosts.api import Api, Query
 from reconciler.ports import Steps
 from reconciler.secrets import Secret
+from reconciler.values import dataclass
 
 PERMISSIONS = (
     "GITLAB_TOKEN wants the scope `api` and at least the role Reporter, such as a project access token; "

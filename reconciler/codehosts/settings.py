@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.codehosts import CodeHost, github, gitlab
 from reconciler.errors import UsageError
 from reconciler.secrets import Secret
 from reconciler.secrets.endpoints import ALLOWED, taken_apart
+from reconciler.values import dataclass
 
 GITHUB_TOKEN = "GITHUB_TOKEN"
 GITLAB_TOKEN = "GITLAB_TOKEN"

@@ -6,11 +6,11 @@ Errors cannot be ignored: an entry for an error accepts nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from reconciler.config.expand.layout import Section
 from reconciler.config.rules.catalogue import RULES
 from reconciler.diagnostics import Problem, Problems, Severity, Span, did_you_mean
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ tables of examples/FLEET.md. A key of `lifecycle`, `service` or `limits` is also
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from reconciler.config.value_types import (
@@ -41,6 +40,7 @@ from reconciler.model.fleet import Area
 from reconciler.model.spec import HOUR, Beside, ReplaceOrder
 from reconciler.plan.freeze import FREEZABLE
 from reconciler.services import SERVICES, kinds
+from reconciler.values import dataclass
 
 REQUIRED: Final = "required"
 MINUTE: Final = 60.0

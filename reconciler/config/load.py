@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -37,6 +37,7 @@ from reconciler.model.address import ENVIRONMENT, FLEET, Address, Owner
 from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import FLEET_FILE, DesiredFleet
 from reconciler.model.spec import AgentSpec
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

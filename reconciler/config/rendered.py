@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import cast
 
@@ -19,6 +18,7 @@ from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import AgentSpec, Lifecycle
 from reconciler.model.tree import Path, Tree, leaves
+from reconciler.values import dataclass
 
 RENDERED_VERSION = 1
 

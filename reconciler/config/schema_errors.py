@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.config.words import number_help, shown, switch_help
 from reconciler.contract.agora.history import DISPUTED_KEYS, REMOVED_PATHS

@@ -7,7 +7,6 @@ The `shape` is checked before templates are rendered; `read` converts the final 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from reconciler.config.words import (
 from reconciler.config.words import one_of as known_word
 from reconciler.model.observed import AGENT_ID
 from reconciler.model.tree import Path, Tree, dotted, parse_dotted
+from reconciler.values import dataclass
 
 Schema = dict[str, Any]
 

@@ -8,9 +8,11 @@ is not imported here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
+
+from reconciler.values import dataclass
 
 # As pydantic-core names them.
 Shape = Literal["str", "int", "float", "bool", "any", "literal", "list", "dict", "typed-dict", "tagged-union"]

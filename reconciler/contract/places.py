@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from reconciler.contract.agora.properties import PROPERTIES, SLOTS
 from reconciler.contract.kinds import FieldType, Holds, Path
@@ -111,7 +112,7 @@ _KNOWN_IDS: Final = Places(_IDS)
 
 def credential_paths(tree: Any) -> Iterator[Path]:
     """Yield the paths of credentials and headers in a tree, in its own order: by type, by name and by characters."""
-    return (path for path, value, named in _leaves(tree, (), False) if _is_credential(path, value, named))
+    return (path for path, value, named in _leaves(tree) if _is_credential(path, value, named))
 
 
 def holds_credential(path: Path, value: Any) -> bool:
@@ -125,7 +126,7 @@ def holds_credential(path: Path, value: Any) -> bool:
 
 def url_paths(tree: Any) -> Iterator[Path]:
     """Yield the paths of URLs that the service will contact, in the tree's own order."""
-    return (path for path, _, _ in _leaves(tree, (), False) if path in _URLS)
+    return (path for path, _, _ in _leaves(tree) if _judged(path).is_url)
 
 
 # Keys of other values than the credential, in a mapping that has the name of a credential.
@@ -135,29 +136,53 @@ _BESIDE: Final = word_set(
 )
 
 
-def _leaves(value: Any, path: Path, named: bool) -> Iterator[tuple[Path, Any, bool]]:
-    """Yield every leaf with its path, and whether the name of a key above it means a credential."""
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            is_named = isinstance(key, str) and names_a_credential(key)
-            yield from _leaves(below, (*path, key), is_named or (named and key not in _BESIDE))
-    elif isinstance(value, list):
-        for index, below in enumerate(value):
-            yield from _leaves(below, (*path, index), named)
-    else:
-        yield path, value, named
+def _leaves(tree: Any) -> list[tuple[Path, Any, bool]]:
+    """Return every leaf with its path, and whether the name of a key above it means a credential."""
+    found: list[tuple[Path, Any, bool]] = []
+
+    def walk(value: Any, path: Path, named: bool) -> None:
+        if isinstance(value, (dict, Mapping)):  # a test for dict first is quick, and nearly all are dicts
+            for key, below in value.items():
+                is_named = isinstance(key, str) and names_a_credential(key)
+                walk(below, (*path, key), is_named or (named and key not in _BESIDE))
+        elif isinstance(value, list):
+            for index, below in enumerate(value):
+                walk(below, (*path, index), named)
+        else:
+            found.append((path, value, named))
+
+    walk(tree, (), False)
+    return found
+
+
+class _Judged(NamedTuple):
+    """The traits of the text at a path."""
+
+    is_credential: bool
+    is_prose: bool
+    is_url: bool
+    may_be_named: bool
+    may_look_random: bool
+
+
+@lru_cache(8192)
+def _judged(path: Path) -> _Judged:
+    """Return the traits of a path; cached, because the agents of a fleet have the same paths."""
+    is_credential, is_url = path in _CREDENTIALS, path in _URLS
+    return _Judged(is_credential, is_prose(path), is_url, may_be_named(path), may_look_random(path))
 
 
 def _is_credential(path: Path, value: Any, named: bool) -> bool:
-    if path in _CREDENTIALS:
+    place = _judged(path)
+    if place.is_credential:
         return True
-    if not isinstance(value, str) or is_prose(path):
+    if not isinstance(value, str) or place.is_prose:
         return False
-    if named and may_be_named(path) and is_literal(value):
+    if named and place.may_be_named and is_literal(value):
         return True
-    if KEY_LIKE.search(value) is not None or (path not in _URLS and url_credential(value) is not None):
+    if KEY_LIKE.search(value) is not None or (not place.is_url and url_credential(value) is not None):
         return True
-    return may_look_random(path) and looks_random(value)
+    return place.may_look_random and looks_random(value)
 
 
 def named_literals(path: Path, value: Any) -> Iterator[Path]:

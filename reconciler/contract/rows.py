@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal
 
 from reconciler.contract.kinds import Fields, FieldType, group, required, settings, words
+from reconciler.values import dataclass
 
 # The ways to meet one requirement, each a path below the slot; any one is enough.
 Need = tuple[tuple[str, ...], ...]

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.controller.loop import BeganRound, CameRound
+from reconciler.values import dataclass
 
 # Seconds after which a sleeping loop counts as stuck; it wakes up at least every five seconds.
 _ASLEEP = 10.0

@@ -7,7 +7,7 @@ plan, from a new look at state and service.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler import workflow
 from reconciler.apply.events import Notice
@@ -31,6 +31,7 @@ from reconciler.ports import (
     Stopping,
     WaitUntilWoken,
 )
+from reconciler.values import dataclass
 from reconciler.workflow.job import Job
 
 # The longest sleep of the loop, seconds: so often it looks at the files and gives a sign of life.

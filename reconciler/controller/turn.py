@@ -7,7 +7,7 @@ goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from reconciler import workflow
@@ -23,6 +23,7 @@ from reconciler.plan.due import Due, due
 from reconciler.plan.facts import gather_facts
 from reconciler.plan.gone import EndClass, class_of_record
 from reconciler.ports import Knocked, Provider, Steps
+from reconciler.values import dataclass
 from reconciler.workflow.job import Job, plan_for
 
 # The kinds of change made for the last good fleet while the files do not load: none of them ends an agent for good.

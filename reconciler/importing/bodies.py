@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from reconciler.config.yaml.scalars import CONTROL, INTEGERS
@@ -13,6 +13,7 @@ from reconciler.importing.curl import ReadFile, join_call
 from reconciler.importing.problems import SourceLine, Unimportable, raise_all
 from reconciler.importing.shell import curl_commands, filled
 from reconciler.model.tree import is_deeper
+from reconciler.values import dataclass
 
 # The deepest nesting of a body: that of a fleet's file, less the levels above `properties`.
 _DEPTH = 40

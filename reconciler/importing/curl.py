@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from reconciler.contract.literals import word_set
 from reconciler.importing.problems import SourceLine, Unimportable
 from reconciler.importing.shell import MARK, ShellCommand, Word, filled
 from reconciler.model.fleet import Area
+from reconciler.values import dataclass
 
 # Short options that take a value: `-dVALUE`, `-sd VALUE`.
 _TAKE_A_VALUE = frozenset("AbcCdDeEFhHKmoPQrtTuUwxXyYz")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.config.expand.composer import declared_names, protection
@@ -20,6 +19,7 @@ from reconciler.importing.shell import MARK, filled
 from reconciler.model.address import AGENT, CHANNEL, AgentName
 from reconciler.model.spec import Lifecycle
 from reconciler.model.tree import Path, dotted
+from reconciler.values import dataclass
 
 _TAKEN_OUT: Final = ("channel", "token")
 _TOP: Final = ("preset", "pipeline_id")

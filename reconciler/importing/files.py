@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from textwrap import indent
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from reconciler.importing.references import Names
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.documents import to_yaml
 from reconciler.report.escape import visible
+from reconciler.values import dataclass
 
 AGENTS_FILE: Final = "agents/imported.yaml"
 PROFILE: Final = "shared"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.errors import ReconcilerError
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from reconciler.model.tree import Path, is_deeper, leaves, value_at
 from reconciler.secrets import MARK as REFERENCE
 from reconciler.secrets import references
 from reconciler.services import own_prefixes
+from reconciler.values import dataclass
 
 # The rules of `validate` that report a credential that is written out.
 _WRITTEN_OUT: Final = frozenset({"literal-secret", "secret-like", "url-userinfo"})

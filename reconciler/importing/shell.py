@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.importing.problems import SourceLine, Unimportable
+from reconciler.values import dataclass
 
 # Unicode noncharacters, which valid text does not hold; they enclose a variable in a word.
 OPEN, SHUT = "\ufdd0", "\ufdd1"

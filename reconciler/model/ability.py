@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model.tree import Path, Tree, starts_with
+from reconciler.values import dataclass
 
 
 class EndKind(StrEnum):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 
 from reconciler.model.fingerprint import short_digest
+from reconciler.values import dataclass
 
 FLEET = re.compile(r"[a-z][a-z0-9-]{0,19}")
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,7}")

@@ -6,10 +6,10 @@ The same files and the same state give the same offline plan, so the token stand
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Self
 
 from reconciler.errors import UsageError
+from reconciler.values import dataclass
 
 _TOKEN: Final = re.compile(r"([0-9a-f]{40})\.([0-9a-f]{40})")
 

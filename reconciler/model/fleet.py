@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +13,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
 from reconciler.services import DEFAULT_KIND
+from reconciler.values import dataclass
 
 # A directory with this file is a fleet.
 FLEET_FILE: Final = "fleet.yaml"

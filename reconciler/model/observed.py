@@ -6,12 +6,12 @@ an agent bears an owner mark is decided here too, by its name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
 from reconciler.model.address import AgentName, Owner
+from reconciler.values import dataclass
 
 # The form that every id must have before it is put into a path. The service documents only "string"; all ids seen fit.
 AGENT_ID: Final = "[A-Za-z0-9_-]{1,128}"

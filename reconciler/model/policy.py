@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 from reconciler.model.fleet import DesiredFleet, Freeze, Limit
+from reconciler.values import dataclass
 
 _PLAIN: Final = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?|vendor:[a-z0-9_.-]+")
 

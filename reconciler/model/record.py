@@ -6,12 +6,13 @@ How they are stored is decided in `state`. No secret value and no token is ever 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import share_of
 from reconciler.model.spec import Body
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ No default of the service is added to `properties`: digests and diffs cover exac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner, default_uid, revision_of
 from reconciler.model.fingerprint import canonical, digest
 from reconciler.model.tree import Path, Tree, dotted, without
+from reconciler.values import dataclass
 
 HOUR = 3600.0
 

@@ -7,11 +7,12 @@ the turns of ended sessions for seven days (v2 API reference: "history", "turns"
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from reconciler.instants import timestamp
 from reconciler.model.address import Address, Owner
+from reconciler.values import dataclass
 
 ARCHIVE_FORMAT = 1
 Line = Mapping[str, Any]

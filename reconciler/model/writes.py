@@ -7,11 +7,12 @@ cannot disagree about what a write means.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias, assert_never
 
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, Foreign, Intent, Pins, Record, State
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ were taken back, so some kinds of change may be added to it. Every other change 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.address import Address
 from reconciler.model.tree import Path
@@ -29,6 +29,7 @@ from reconciler.plan.change import (
     action_of,
     diffs_of,
 )
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

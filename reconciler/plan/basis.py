@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.address import Owner
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import State
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
 from reconciler.diagnostics import Problem, Severity
@@ -59,6 +59,7 @@ from reconciler.plan.guard import (
 )
 from reconciler.plan.holds import unless_braked
 from reconciler.plan.selection import Selection, check_selectors, matching_any
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from reconciler.model.record import Record
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
 from reconciler.plan.diff import FieldDiff
+from reconciler.values import dataclass
 
 
 class Because(StrEnum):

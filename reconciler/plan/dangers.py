@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.contract.offers import VENDOR_HOSTS
@@ -30,6 +30,7 @@ from reconciler.plan.change import (
     act_of,
 )
 from reconciler.plan.guard import Policy, Refusal
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ are given to deepdiff, which aligns their items and takes milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from reconciler.model.fingerprint import digest
 from reconciler.model.tree import MISSING, Path, Tree, value_at
+from reconciler.values import dataclass
 
 # Longer texts are compared by their digest: deepdiff would compute a line diff that is not used.
 _LONG_TEXT = 120

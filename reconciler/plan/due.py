@@ -7,7 +7,6 @@ So everything that is decided by a time has its line in `_moments`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reconciler.model.address import Address
 from reconciler.model.record import Intent, Record
@@ -17,6 +16,7 @@ from reconciler.plan.decide import NEAR_THE_END
 from reconciler.plan.facts import Facts
 from reconciler.plan.guard import LAST_CALL
 from reconciler.plan.intents import WELL, refused_until
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

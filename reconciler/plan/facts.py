@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 
 from reconciler.model.ability import Capabilities
@@ -19,6 +18,7 @@ from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
 from reconciler.plan.basis import Basis, ours
 from reconciler.plan.intents import is_superseded
+from reconciler.values import dataclass
 
 UNKNOWN_CHANNEL = "?"
 

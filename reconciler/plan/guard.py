@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
@@ -28,6 +28,7 @@ from reconciler.plan.change import (
     Rotate,
     action_of,
 )
+from reconciler.values import dataclass
 
 MINUTES_A_DAY = 1440
 # An agent with less than this left (seconds) is rotated whatever a freeze says, and whatever `max_unavailable` says in a run

@@ -7,7 +7,6 @@ careless edits. Raised limits are not in it: `apply` must be given them again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import orjson
@@ -20,6 +19,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
+from reconciler.values import dataclass
 
 FORMAT: Literal["reconciler-plan-1"] = "reconciler-plan-1"
 LARGEST = 64 * 1024 * 1024

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from reconciler.diagnostics import nearby
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
+from reconciler.values import dataclass
 
 
 def matching(selector: str, addresses: Collection[Address]) -> frozenset[Address]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from reconciler.model.spec import UID, ReplaceOrder
@@ -28,6 +27,7 @@ from reconciler.plan.change import (
     Target,
     Update,
 )
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

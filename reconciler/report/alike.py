@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from reconciler.report.wording import WORD, opcodes
 from reconciler.secrets.visible import visible
+from reconciler.values import dataclass
 
 # Private-use characters, each for one place at which words differ.
 _FIRST, _LAST = 0x100000, 0x10FFFD

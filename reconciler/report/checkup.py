@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.diagnostics import Problem
@@ -15,6 +14,7 @@ from reconciler.report.json_plan import diagnostic_tree
 from reconciler.report.problems import render_text as render_problems
 from reconciler.report.sentences import plural
 from reconciler.report.style import Style
+from reconciler.values import dataclass
 from reconciler.workflow import Checkup
 
 FORMAT_VERSION = "1.0"

@@ -76,6 +76,24 @@ def as_json(value: object) -> str:
     return json_text(text)
 
 
+# A number as only orjson writes it, at the end of a line: texts end with a quote.
+_EXPONENT = re.compile(r"[0-9]e-?[0-9]+,?$", re.MULTILINE)
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def as_ascii_json(value: object) -> str:
+    """Any plain value as indented JSON of ASCII alone, as the standard library writes it."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    except (orjson.JSONEncodeError, TypeError):  # half a character, or a number beyond 64 bit
+        text = json.dumps(value, indent=2)
+    if _EXPONENT.search(text) is not None:
+        text = json.dumps(value, indent=2)
+    if not text.isascii():
+        text = _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return json_text(text)
+
+
 def as_json_line(value: object) -> str:
     """Return a plain value as JSON on one line."""
     try:

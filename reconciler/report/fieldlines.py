@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import steps_of
@@ -19,6 +18,7 @@ from reconciler.report.shown import Side, in_line, is_long, is_text
 from reconciler.report.style import Style
 from reconciler.report.view import FEW, ChangeRow, Field, Value
 from reconciler.report.wording import Piece, text_diff
+from reconciler.values import dataclass
 
 # Braces that would read as our marks around added, removed or varying words, inside a text and at its edges.
 _MARK = re.compile(r"\{(?=[-+~])|(?<=[-+~])\}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -39,6 +38,7 @@ from reconciler.plan.dangers import sent_to
 from reconciler.plan.diff import ABSENT, Absent, FieldDiff
 from reconciler.plan.steps import overlaps
 from reconciler.report.shown import UNKNOWN, Side
+from reconciler.values import dataclass
 
 # Words that identify one agent: ids of the service, names, digests. Each run of such characters is searched once, from its
 # beginning: a search from every place in it would take the square of its length.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 
 from reconciler.model.address import Address
@@ -28,6 +27,7 @@ from reconciler.report.fieldlines import (
 from reconciler.report.markdown import CONVERSATIONS, RANK
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
+from reconciler.values import dataclass
 from reconciler.workflow import Drift
 
 _CSS = """

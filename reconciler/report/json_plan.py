@@ -25,7 +25,7 @@ from reconciler.plan.change import (
     spec_of,
     target_of,
 )
-from reconciler.report.documents import as_json
+from reconciler.report.documents import as_ascii_json
 from reconciler.report.plan_document import (
     BodyChange,
     CostTree,
@@ -63,12 +63,26 @@ TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
 
 def render_plan(plan: Plan) -> str:
     """Return a plan as JSON text; equal plans give equal bytes."""
-    return as_json(plan_tree(plan)) + "\n"
+    whole = as_ascii_json(_document(plan, []))
+    if not plan.changes:
+        return f"{whole}\n"
+    # One change after the other: the tree of all of them takes several times the memory of their text.
+    texts = (as_ascii_json(change_tree(plan, each)) for each in sorted(plan.changes, key=order_of))
+    changes = ",\n".join(f"    {each}".replace("\n", "\n    ") for each in texts)
+    before, after = whole.split(_NO_CHANGES)
+    return f"{before}{_NO_CHANGES[:-1]}\n{changes}\n  ]{after}\n"
+
+
+# A line of the document; no text in it can hold a line break.
+_NO_CHANGES = '\n  "resource_changes": []'
 
 
 def plan_tree(plan: Plan) -> PlanDocument:
     """Return a plan as a plain tree."""
-    changes = sorted(plan.changes, key=order_of)
+    return _document(plan, [change_tree(plan, each) for each in sorted(plan.changes, key=order_of)])
+
+
+def _document(plan: Plan, changes: list[ResourceChange]) -> PlanDocument:
     return {
         "format_version": FORMAT_VERSION,
         "fleet": plan.owner.fleet,
@@ -103,7 +117,7 @@ def plan_tree(plan: Plan) -> PlanDocument:
             for each in plan.ignored
         ],
         "new_secrets": [{"reference": reference, "agents": count} for reference, count in plan.new_secrets],
-        "resource_changes": [change_tree(plan, each) for each in changes],
+        "resource_changes": changes,
         "unmanaged": [unmanaged_tree(each) for each in plan.unmanaged],
         "unmanaged_elsewhere": plan.elsewhere,
         "warnings": [diagnostic_tree(each) for each in sorted(plan.warnings, key=Problem.sort_key)],

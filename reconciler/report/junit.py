@@ -6,7 +6,6 @@ Follows Jenkins' `junit-10.xsd` and GitLab's parser. Neither knows a place in a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.diagnostics import Problem
@@ -18,6 +17,7 @@ from reconciler.report.alike import same
 from reconciler.report.escape import xml
 from reconciler.report.problems import Checked
 from reconciler.report.view import location_of
+from reconciler.values import dataclass
 
 
 class Outcome(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler.apply.events import Finished, Ledger, Result
@@ -25,6 +25,7 @@ from reconciler.report.markdown import BUDGET
 from reconciler.report.problems import render_error
 from reconciler.report.progress import DONE, finished_tree, outcome
 from reconciler.report.style import Style
+from reconciler.values import dataclass
 
 # The order of the sections: what needs a person comes first.
 _OPEN = (Result.FAILED, Result.UNKNOWN, Result.HELD, Result.DEFERRED, Result.SKIPPED)

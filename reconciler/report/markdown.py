@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
@@ -36,6 +36,7 @@ from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
+from reconciler.values import dataclass
 
 # GitHub refuses comments beyond 65,536 characters; text that a bot adds around ours needs room as well.
 BUDGET = 60_000

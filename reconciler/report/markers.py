@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from reconciler.model.approval import Approval
+from reconciler.values import dataclass
 
 PLAN: Final = "plan"
 DRIFT: Final = "drift"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model.address import Owner
@@ -12,6 +11,7 @@ from reconciler.report.escape import fenced, visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
 from reconciler.report.style import Style
+from reconciler.values import dataclass
 
 Row = tuple[str, str]
 

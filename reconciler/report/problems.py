@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.diagnostics import Problem, Span
@@ -20,6 +20,7 @@ from reconciler.report.folding import folded
 from reconciler.report.formats import ReadSource
 from reconciler.report.sentences import plural
 from reconciler.report.style import Style
+from reconciler.values import dataclass
 
 LinesOf: TypeAlias = Callable[[str], "list[str] | None"]
 

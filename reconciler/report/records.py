@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.instants import moment, timestamp
@@ -13,6 +12,7 @@ from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
 from reconciler.report.shown import masked
 from reconciler.report.table import Column, table
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

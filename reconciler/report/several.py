@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import InvalidConfig, ReconcilerError
-from reconciler.report import junit
 from reconciler.report.documents import as_json, as_json_line
 from reconciler.report.escape import code, prose, visible
-from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
-from reconciler.report.problem_formats import joined_annotations
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
+from reconciler.values import dataclass
 
 # From best to worst exit code: an error is worse than a change, because it may hide changes.
 _BADNESS = (0, 2, 1)
@@ -116,11 +113,15 @@ def as_json_list(parts: Sequence[FleetPart], **_: object) -> str:
 
 def as_annotations(parts: Sequence[FleetPart], **_: object) -> str:
     """Return the annotations of all parts."""
+    from reconciler.report.problem_formats import joined_annotations
+
     return joined_annotations(each.text for each in parts)
 
 
 def as_junit(parts: Sequence[FleetPart], **_: object) -> str:
     """Return the suites of all parts; a part that could not be reported is an error."""
+    from reconciler.report import junit
+
     return junit.joined(each.text or junit.broken(each.label, _message(each)) for each in parts)
 
 
@@ -197,6 +198,8 @@ def _markdown_error(part: FleetPart) -> str:
 
 def _error_tree(part: FleetPart) -> dict[str, Any]:
     """Return the document of a part that could not be reported."""
+    from reconciler.report.json_plan import FORMAT_VERSION, diagnostic_tree
+
     problem = part.error
     tree: dict[str, Any] = {
         "rule": problem.rule if isinstance(problem, ReconcilerError) else "system",

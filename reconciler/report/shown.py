@@ -74,11 +74,11 @@ def leaf(path: Path, value: Side) -> Side:
 
 def plain(tree: Tree) -> Tree:
     """Return the tree for JSON: keys sorted, literal credentials as null."""
-    if isinstance(tree, Masked):
-        return None
-    if isinstance(tree, Mapping):
+    if isinstance(tree, str):
+        return None if isinstance(tree, Masked) else tree
+    if isinstance(tree, (dict, Mapping)):
         return {key: plain(tree[key]) for key in sorted(tree)}
-    if isinstance(tree, Sequence) and not isinstance(tree, str):
+    if isinstance(tree, Sequence):
         return [plain(each) for each in tree]
     return tree
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from reconciler.durations import rounded
@@ -12,6 +12,7 @@ from reconciler.report.escape import visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
 from reconciler.report.table import Column, table
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.plan.change import Action
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from reconciler.durations import rounded
@@ -11,6 +11,7 @@ from reconciler.report.escape import visible
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.sentences import plural
 from reconciler.report.status import StatusReport
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.report.escape import visible
+from reconciler.values import dataclass
 
 _GAP = "  "
 _BELOW = "    "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -40,6 +39,7 @@ from reconciler.report.groups import Group, grouped
 from reconciler.report.sentences import headline
 from reconciler.report.shown import Side, UnknownValue, is_long, leaf, masked
 from reconciler.report.style import SYMBOLS
+from reconciler.values import dataclass
 
 # How many values of a varying field are shown; of long texts all are kept, to be merged.
 FEW = 3

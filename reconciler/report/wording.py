@@ -9,10 +9,11 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Literal, TypeAlias
+
+from reconciler.values import dataclass
 
 Kind: TypeAlias = Literal[" ", "-", "+"]
 Mark: TypeAlias = Literal[" ", "-", "+", "~", "@"]

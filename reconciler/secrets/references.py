@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from posixpath import normpath
+
+from reconciler.values import dataclass
 
 # A reference ends at a closing '+', at white space, at a quote or at the end of the text.
 _REFERENCE = re.compile(r"ref\+(?P<scheme>[a-z][a-z0-9]*)://(?P<path>[^\s+\"'<>]*)(?P<close>\+?)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 from reconciler.errors import StateError, StateLocked
@@ -17,6 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
 from reconciler.model.writes import Write
 from reconciler.ports import CommitOutcome, CommitUnknown, Made, MovedOn, StateStore, Version
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.model.record import Intent, Record
 from reconciler.model.spec import Body
 from reconciler.model.tree import Tree, is_deeper
+from reconciler.state.adapter import Adapter
 from reconciler.state.damage import address_of, damaged
 
 FORMAT: Final = 2
@@ -30,11 +31,8 @@ _DEEPEST = 120
 # The largest text of one row; no body that a fleet's files may hold comes near.
 _LARGEST = 64 * 1024 * 1024
 
-RECORD: Final = TypeAdapter(Record)
-INTENT: Final = TypeAdapter(Intent)
-for _adapter in (RECORD, INTENT):
-    # The service's own properties may be any JSON; `loads` has limited their size and depth.
-    _adapter.rebuild(_types_namespace={"Tree": Any})
+RECORD: Final = Adapter(Record)
+INTENT: Final = Adapter(Intent)
 
 T = TypeVar("T", Record, Intent)
 
@@ -55,13 +53,13 @@ def checksum(key: str, text: str) -> str:
 def record_json(record: Record, texts: dict[str, str]) -> str:
     """Return the JSON of a record; the long texts that it refers to are added to `texts`, by digest."""
     stored = replace(record, body=_without_texts(record.body, texts))
-    return RECORD.dump_json(stored, exclude_defaults=True).decode()
+    return RECORD.write(stored, exclude_defaults=True)
 
 
 def intent_json(intent: Intent, texts: dict[str, str]) -> str:
     """Return the JSON of an intent; the long texts that it refers to are added to `texts`, by digest."""
     stored = intent if intent.body is None else replace(intent, body=_without_texts(intent.body, texts))
-    return INTENT.dump_json(stored, exclude_defaults=True).decode()
+    return INTENT.write(stored, exclude_defaults=True)
 
 
 def _without_texts(body: Body, texts: dict[str, str]) -> Body:
@@ -117,7 +115,7 @@ class RowReader:
         """Return the intent of a row; raise `StateError` when the row is damaged."""
         return self._read(INTENT, key, text, check)
 
-    def _read(self, kind: TypeAdapter[T], key: object, text: object, check: object) -> T:
+    def _read(self, kind: Adapter[T], key: object, text: object, check: object) -> T:
         if not isinstance(key, str) or not isinstance(text, str):  # SQLite keeps any type in any column
             raise damaged("a row is not of this format")
         if check != checksum(key, text):
@@ -125,7 +123,7 @@ class RowReader:
         loads(text, f"the row of {key}")
         return self.parsed(kind, key, text)
 
-    def parsed(self, kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
+    def parsed(self, kind: Adapter[T], key: str | None, text: str | bytes) -> T:
         """Return the record or intent in JSON of checked size and depth, with its texts; raises as `validated` does."""
         return self._followed(validated(kind, key, text))
 
@@ -166,13 +164,13 @@ class RowReader:
         return text
 
 
-def validated(kind: TypeAdapter[T], key: str | None, text: str | bytes) -> T:
+def validated(kind: Adapter[T], key: str | None, text: str | bytes) -> T:
     """Return the record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else.
 
     `key` is None for an entry of a log, which has no key beside its JSON.
     """
     try:
-        found = kind.validate_json(text, strict=True, extra="forbid")
+        found = kind.read(text)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         if first["type"] == "enum":
@@ -192,6 +190,13 @@ def _belonging(key: str | None, found: T) -> T:
     return found
 
 
+def _brackets(data: str | bytes) -> int:
+    """How many containers a text has at most, which is quickly counted."""
+    if isinstance(data, str):
+        return data.count("{") + data.count("[")
+    return data.count(b"{") + data.count(b"[")
+
+
 def loads(data: str | bytes, what: str) -> Any:
     """Parse JSON of a size and depth that files can have; raise `StateError` for all else, also NaN and infinity."""
     if len(data) > _LARGEST:
@@ -200,6 +205,6 @@ def loads(data: str | bytes, what: str) -> Any:
         tree = orjson.loads(data)
     except orjson.JSONDecodeError as problem:
         raise damaged(f"{what} is not JSON") from problem
-    if is_deeper(tree, _DEEPEST):
+    if _brackets(data) > _DEEPEST and is_deeper(tree, _DEEPEST):
         raise damaged(f"{what} is nested deeper than {_DEEPEST} levels")
     return tree

@@ -15,9 +15,9 @@ from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import TypeAdapter
 
 from reconciler.model.record import Intent, Pins, Record
+from reconciler.state.adapter import Adapter
 from reconciler.state.damage import address_of, damaged
 from reconciler.state.document import INTENT, RECORD, loads, validated
 
@@ -84,7 +84,7 @@ def read_pins(text: str | None) -> Pins | None:
     return Pins(fleet, environment, service, app_id)
 
 
-def _value(kind: TypeAdapter[T], key: object, row: object, parts: _Parts) -> T:
+def _value(kind: Adapter[T], key: object, row: object, parts: _Parts) -> T:
     if not isinstance(key, str) or not isinstance(row, bytes):
         raise damaged("a row is not of this format")
     packed = row[_CHECK_SIZE:]

@@ -17,7 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
 from reconciler.model.writes import Append, GoOnAs, Write, all_of
 from reconciler.ports import Version
-from reconciler.state import database, format1
+from reconciler.state import database
 from reconciler.state.checks import check, older, other_lineage
 from reconciler.state.damage import address_of
 from reconciler.state.document import FORMAT, RowReader
@@ -114,6 +114,8 @@ class LocalStore:
             pins = read_pins(meta.get("pins"))
             self._stored, self._unused = set(texts), reader.unused
         else:
+            from reconciler.state import format1
+
             records, intents = format1.read_rows(connection)
             pins = format1.read_pins(meta.get("pins"))
         numbers = connection.execute("select address, generation from generations")

@@ -10,12 +10,12 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
 from reconciler.state import files
+from reconciler.values import dataclass
 
 _LARGEST = 4096
 

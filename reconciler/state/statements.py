@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.model.record import Intent, Pins, Record
 from reconciler.model.writes import (
@@ -25,10 +25,11 @@ from reconciler.model.writes import (
     PutReleased,
     Write,
 )
+from reconciler.state.adapter import Adapter
 from reconciler.state.damage import damaged
 from reconciler.state.document import checksum, intent_json, record_json
 
-_PINS = TypeAdapter(Pins)
+_PINS = Adapter(Pins)
 
 
 def record_row(record: Record, texts: dict[str, str]) -> list[str]:
@@ -78,7 +79,7 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
         case DropReleased(agent_id):
             return "delete from released where agent_id = ?", [agent_id]
         case PutPins(pins):
-            return "insert or replace into meta values ('pins', ?)", [_PINS.dump_json(pins).decode()]
+            return "insert or replace into meta values ('pins', ?)", [_PINS.write(pins)]
         case PutApplying(digest):
             return "insert or replace into meta values ('applying', ?)", [digest or ""]
         case PutMoved(place):
@@ -110,6 +111,6 @@ def read_offset(text: str) -> int:
 def read_pins(text: str | None) -> Pins | None:
     """Return the pins as stored; raise `StateError` for anything else."""
     try:
-        return None if text is None else _PINS.validate_json(text, strict=True, extra="forbid")
+        return None if text is None else _PINS.read(text)
     except ValidationError:
         raise damaged("its pins are not of this format") from None

@@ -17,7 +17,6 @@ from functools import cache
 
 from reconciler.errors import StateError
 from reconciler.model.record import Entry, Foreign
-from reconciler.state import format1
 from reconciler.state.checks import MOST_GENERATIONS, is_time
 from reconciler.state.damage import address_of, damaged
 from reconciler.state.document import FORMAT
@@ -73,10 +72,16 @@ def read_meta(connection: sqlite3.Connection, path: object) -> dict[str, str]:
     return meta
 
 
+def _of_format1() -> str:
+    from reconciler.state import format1
+
+    return format1.TABLES
+
+
 @cache
 def _of_format(number: int) -> frozenset[tuple[object, ...]]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(TABLES if number == FORMAT else format1.TABLES)
+        connection.executescript(TABLES if number == FORMAT else _of_format1())
         return _schema(connection)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
 from reconciler.model.writes import Write
 from reconciler.ports import CommitOutcome, CommitUnknown, Lease, Made, MovedOn, StateLedger, Version
+from reconciler.values import dataclass
 
 
 @dataclass(slots=True)

@@ -8,21 +8,22 @@ cannot be compared.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.errors import StateError
 from reconciler.model.fingerprint import digest, keyed_digest
 from reconciler.model.record import Foreign, Intent, Pins, Record, State
+from reconciler.state.adapter import Adapter
 from reconciler.state.checks import check
 from reconciler.state.damage import Damaged, address_of, damaged
 from reconciler.state.document import FORMAT, RowReader, intent_json, loads, record_json
 from reconciler.state.place import has_conflict
 from reconciler.state.tables import generation
+from reconciler.values import dataclass
 
 # The text whose digest identifies the key that a document's digests were made with.
 _KEY_MARK: Final = "the key of a state"
@@ -45,14 +46,13 @@ class StateDocument:
     records: Mapping[str, Record]
     intents: Mapping[str, Intent]
     generations: Mapping[str, int]
-    foreign_agents: Sequence[Foreign]
-    released: Sequence[str]
+    foreign_agents: tuple[Foreign, ...]
+    released: tuple[str, ...]
     texts: Mapping[str, str]
     checksum: str | None = None
 
 
-_WHOLE: Final = TypeAdapter(StateDocument)
-_WHOLE.rebuild(_types_namespace={"Tree": Any})
+_WHOLE: Final = Adapter(StateDocument)
 
 
 def key_mark(key: bytes) -> str:
@@ -144,7 +144,7 @@ def _state(data: bytes, key: bytes) -> State:
 
 def _validated(data: bytes) -> StateDocument:
     try:
-        return _WHOLE.validate_json(data, strict=True, extra="forbid")
+        return _WHOLE.read(data)
     except ValidationError as problem:
         place = ".".join(map(str, problem.errors(include_url=False)[0]["loc"]))
         raise damaged(f"it is not of this format, at {place[:200]}") from None
@@ -165,7 +165,11 @@ def _refuse_doubles(data: bytes) -> None:
 
 def state_schema() -> dict[str, Any]:
     """Return the JSON Schema of such a document; its records and intents are those of a local state's rows."""
-    found = _WHOLE.json_schema(ref_template="#/$defs/{model}")
+    from pydantic import TypeAdapter  # its import takes long, and only the schema needs it
+
+    whole = TypeAdapter(StateDocument)
+    whole.rebuild(_types_namespace={"Tree": Any})
+    found = whole.json_schema(ref_template="#/$defs/{model}")
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "reconciler state",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
 from reconciler.apply.archiving import archive_ended
@@ -30,6 +29,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.plan.guard import MINUTES_A_DAY
 from reconciler.ports import Emit, Provider, Steps, Stopping
+from reconciler.values import dataclass
 from reconciler.workflow.job import Job, exclusive, look, plan_for
 from reconciler.workflow.readiness import require_ready
 

@@ -7,7 +7,6 @@ one failed, is not reported as passed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from reconciler.diagnostics import Problem, Severity
@@ -18,6 +17,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.dangers import hosts_of
 from reconciler.ports import Checker, Effect, Elapsed, Gather, Http, Observer, Passed, ReadState, Steps
 from reconciler.services import entry_of
+from reconciler.values import dataclass
 from reconciler.workflow.job import Job, check_pins, look, plan_for
 from reconciler.workflow.readiness import missing_secrets
 

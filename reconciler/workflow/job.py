@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from reconciler.apply.context import Settings
@@ -20,6 +20,7 @@ from reconciler.plan.intents import settle
 from reconciler.plan.selection import Selection
 from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
 from reconciler.services import entry_of
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
@@ -20,6 +20,7 @@ from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update,
 from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import Observer, Resolve, Steps
 from reconciler.secrets import Secret, SecretRef
+from reconciler.values import dataclass
 from reconciler.workflow.job import Job, look, plan_for
 
 

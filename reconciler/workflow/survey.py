@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from reconciler.errors import AuthenticationFailed, CutShort, ReconcilerError
 from reconciler.model.observed import ObservedAgent
 from reconciler.ports import Gather, Now, Observer, Steps
+from reconciler.values import dataclass
 
 
 class SessionReader(Observer, Protocol):

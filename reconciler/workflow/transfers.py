@@ -8,11 +8,12 @@ between, the source refuses to be used and says where the state was going; the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.errors import StateError
 from reconciler.model.record import Entry, Pins, State
 from reconciler.model.writes import Append, GoOnAs, PutMoved, Write, changes
+from reconciler.values import dataclass
 from reconciler.workflow.job import check_pins, moved
 
 

@@ -41,8 +41,9 @@ BENCHMARKS: Mapping[str, Callable[[Scale], Iterator[Figure]]] = {
     "size": remembering.size_row,
     "diff": planning.diff_row,
     "calm": planning.calm_row,
+    "watch": planning.watch_rows,
     "strangers": strangers.stranger_rows,
-    "octodns": peers.octodns_row,
+    "octodns": peers.octodns_rows,
 }
 _HEAVY = frozenset({"growth"})
 _ASKED_FOR = frozenset({"octodns"})
@@ -104,7 +105,8 @@ def _page(figures: list[Figure], options: argparse.Namespace) -> str:
         "# What it costs\n\n"
         f"{kind} of `python -m tests.benchmarks` on {datetime.now(UTC):%Y-%m-%d}: Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, {options.agents:,} agents where nothing else is said. Medians of turns; the ratios "
-        "hold between machines, the figures do not. Work on the CPU is in CPU seconds, everything else by the clock.\n\n"
+        "hold between machines, the figures do not. Starts are counted in instructions where valgrind is installed, other "
+        "work on the CPU in CPU seconds, everything else by the clock.\n\n"
         f"{table(figures)}"
     )
 

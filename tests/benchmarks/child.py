@@ -10,12 +10,18 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from reconciler import config, workflow
 from reconciler.cli.output import Output
 from reconciler.cli.session import Session
+from reconciler.cli.talking import status_steps
+from reconciler.controller.roll import Roll
+from reconciler.controller.turn import turn
+from reconciler.driver.loop import Driver
 from reconciler.driver.secrets import SecretSources
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
@@ -24,7 +30,9 @@ from reconciler.plan.change import Keep
 from reconciler.providers import Connection
 from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
+from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
+from reconciler.state.unchanged import ReadOnce, SeenLease
 from tests.benchmarks import by_hand
 from tests.benchmarks.measure import cpu_time, peak_bytes
 from tests.benchmarks.settled import ABLE, ACCOUNT, CannedService, store_of
@@ -81,31 +89,76 @@ def _plan(directory: Path) -> dict[str, Any]:
     began = cpu_time()
     fleet = config.load(directory)
     loaded = cpu_time() - began
-    store, service = _Timed(directory), CannedService(directory)
-    provider = AgoraProvider(ACCOUNT, UNHURRIED)
-    session = Session(
-        directory,
-        fleet,
-        Connection(provider, ACCOUNT.app_id),
-        lambda: service,
-        store,
-        SecretSources({}, directory),
-        Output(),  # type: ignore[arg-type]  # reads only
-    )
-    plan = session.run(workflow.plan(workflow.Job(fleet, ACCOUNT.app_id), provider))
+    session = _session(directory, fleet)
+    plan = session.run(workflow.plan(workflow.Job(fleet, ACCOUNT.app_id), session.provider))
     seconds = cpu_time() - began
+    assert isinstance(session.store, _Timed)
     return {
         "seconds": seconds,
         "load": loaded,
-        "state": store.seconds,
+        "state": session.store.seconds,
         "agents": len(fleet.agents),
         "pending": sum(1 for each in plan.changes if not isinstance(each, Keep)),
-        "calls": service.calls,
         "peak": peak_bytes(),
         "idle": idle,
         "rendered": _rendered_bytes(fleet, plan) if "--size" in sys.argv else 0,
         "deepdiff": "deepdiff" in sys.modules,
     }
+
+
+def _session(directory: Path, fleet: DesiredFleet) -> Session:
+    """A session of the settled fleet, against a service whose list lies ready."""
+    return Session(
+        directory,
+        fleet,
+        Connection(AgoraProvider(ACCOUNT, UNHURRIED), ACCOUNT.app_id),
+        lambda: CannedService(directory),
+        _Timed(directory),
+        SecretSources({}, directory),
+        Output(),  # type: ignore[arg-type]  # reads only
+    )
+
+
+def _status(directory: Path) -> dict[str, Any]:
+    """Load and find what `status` reports of an unchanged fleet."""
+    fleet = config.load(directory)
+    session = _session(directory, fleet)
+    job = workflow.Job(fleet, ACCOUNT.app_id)
+    _, report = session.run(status_steps(job, session.provider, conversation=False))
+    return {"rows": len(report.rows)}
+
+
+def _drift(directory: Path) -> dict[str, Any]:
+    """Load and find the drift of an unchanged fleet."""
+    fleet = config.load(directory)
+    session = _session(directory, fleet)
+    found = session.run(workflow.drift(workflow.Job(fleet, ACCOUNT.app_id), session.provider))
+    return {"pending": len(found.plan.pending)}
+
+
+def _watch(directory: Path) -> dict[str, Any]:
+    """The later turns of a controller whose fleet is as it should be, the median; each makes the list anew."""
+    fleet = config.load(directory)
+    session = _session(directory, fleet)
+    ports = behind_ports(session.store)
+    lease = SeenLease(ports.lease)
+    store = replace(ports, ledger=ReadOnce(ports.ledger, lease), lease=lease)
+    driver = Driver(CannedService(directory), store=store, secrets=session.secrets, holder="benchmark")
+    roll = Roll(interval=0.0)
+    job = workflow.Job(fleet, ACCOUNT.app_id)
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+    async def turns() -> dict[str, Any]:
+        spent = []
+        for _ in range(6):
+            began = cpu_time()
+            turned = await driver.run(turn(job, session.provider, roll))
+            spent.append(cpu_time() - began)
+        return {"seconds": median(spent[1:]), "result": turned.result, "peak": peak_bytes()}
+
+    return asyncio.run(turns())
 
 
 def _rendered_bytes(fleet: DesiredFleet, plan: Plan) -> int:
@@ -141,6 +194,9 @@ TASKS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "load-by-hand": _load_by_hand,
     "events-by-hand": _events_by_hand,
     "plan": _plan,
+    "status": _status,
+    "drift": _drift,
+    "watch": _watch,
     "post-by-hand": _post_by_hand,
 }
 

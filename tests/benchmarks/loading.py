@@ -9,20 +9,18 @@ from tests.benchmarks.goals import Figure
 from tests.benchmarks.measure import in_child, in_turns
 from tests.benchmarks.scale import Scale
 
-_MOST = 1.5
-
 
 def for_each_row(scale: Scale) -> Iterator[Figure]:
     """All agents from one block."""
-    yield _figure("for-each", scale.for_each(scale.agents), "load-by-hand", scale)
+    yield _figure("for-each", scale.for_each(scale.agents), "load-by-hand", scale, 1.6)
 
 
 def spelled_row(scale: Scale) -> Iterator[Figure]:
     """Every agent written out."""
-    yield _figure("spelled", scale.spelled(scale.agents), "events-by-hand", scale)
+    yield _figure("spelled", scale.spelled(scale.agents), "events-by-hand", scale, 2.25)
 
 
-def _figure(key: str, directory: Path, floor: str, scale: Scale) -> Figure:
+def _figure(key: str, directory: Path, floor: str, scale: Scale, most: float) -> Figure:
     pair = in_turns(
         lambda: in_child("load", directory)["seconds"],
         lambda: in_child(floor, directory)["seconds"],
@@ -33,6 +31,6 @@ def _figure(key: str, directory: Path, floor: str, scale: Scale) -> Figure:
         f"{pair.work:.2f} s",
         f"{pair.floor:.2f} s",
         pair.ratio,
-        pair.ratio <= _MOST,
+        pair.ratio <= most,
         case=f"{scale.agents:,} agents",
     )

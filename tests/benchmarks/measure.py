@@ -1,7 +1,8 @@
 """Measuring in pairs: our work and its floor in turns, medians of both, and of their ratios.
 
 CPU-bound work is measured in CPU seconds of a process of its own, which other jobs on the machine disturb least;
-what waits for sockets or disks is measured by the clock.
+what waits for sockets or disks is measured by the clock. What is short is counted in instructions, which are the same
+on a busy machine, where valgrind is installed.
 """
 
 from __future__ import annotations
@@ -9,16 +10,22 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+# Whether instructions can be counted here.
+COUNTS = shutil.which("valgrind") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +70,58 @@ def clock_seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def command_seconds(*command: str) -> float:
-    """The time of a whole process, with its start and its end. It must succeed."""
-    return clock_seconds(
-        lambda: subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=_environment())
-    )
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a whole process and its children used: CPU seconds, the peak of the largest in bytes, bytes printed."""
+
+    cpu: float
+    peak: int
+    printed: int
 
 
-def command_cpu(*command: str) -> tuple[float, int]:
-    """The CPU time of a whole process, and how many bytes it printed. It must succeed."""
-    began = os.times()
-    done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=_environment())
-    ended = os.times()
-    seconds = ended.children_user + ended.children_system - began.children_user - began.children_system
-    return seconds, len(done.stdout)
+# Runs a command from a small process, since a child's peak counts what its parent had when it began.
+_SMALL_PARENT = """
+import json, resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], capture_output=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss, len(done.stdout)]))
+"""
+
+
+def command_use(*command: str) -> Used:
+    """What a whole command used. It must succeed."""
+    parent = [sys.executable, "-I", "-S", "-c", _SMALL_PARENT, *command]
+    done = subprocess.run(parent, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=_environment())
+    code, cpu, peak, printed = json.loads(done.stdout)
+    assert code == 0, command
+    return Used(cpu, peak * (1 if sys.platform == "darwin" else 1024), printed)
+
+
+def start_cost(*command: str) -> float:
+    """What a short command costs, in instructions, its children included; in CPU seconds without valgrind."""
+    if not COUNTS:
+        return command_use(*command).cpu
+    environment = {**_environment(), "PYTHONHASHSEED": "0"}
+    with TemporaryDirectory() as parts:
+        counting = ("valgrind", "--tool=callgrind", "--trace-children=yes", "--dump-before=fork")
+        out = f"--callgrind-out-file={parts}/%p"
+        done = subprocess.run(
+            [*counting, out, *command], check=True, capture_output=True, cwd=ROOT, env=environment
+        )
+        whole = sum(int(each) for each in re.findall(rb"Collected : (\d+)", done.stderr))
+        # A child's count begins with its parent's until the fork, which is in it twice then.
+        until_fork = list(accumulate(map(_counted, sorted(Path(parts).glob("*.*")))))
+        return float(whole - sum(until_fork))
+
+
+def _counted(part: Path) -> int:
+    with part.open(encoding="utf-8", errors="replace") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("summary:"))
+
+
+def start_text(cost: float) -> str:
+    """A cost of `start_cost` for people."""
+    return f"{cost / 1e6:,.0f} M instructions" if cost > 1e6 else f"{cost * 1000:.0f} ms"
 
 
 def in_child(task: str, *arguments: object) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from reconciler.simulator import Simulator, Switches
 from reconciler.state.blocking import behind_ports
 from reconciler.state.memory import MemoryStore
 from tests.benchmarks.goals import Figure
-from tests.benchmarks.measure import command_cpu, cpu_seconds, in_child, in_turns, ours
+from tests.benchmarks.measure import command_use, cpu_seconds, in_child, ours
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.settled import ACCOUNT, PAGE, otherwise, settle
 
@@ -38,10 +38,10 @@ _UNHURRIED = CallLimits(calls_per_second=1e9, burst=1e9)
 def plan_rows(scale: Scale) -> Iterator[Figure]:
     """The plan of a fleet of which 1 % was edited; the load is part of the same process, and its floor."""
     found = [_planned(scale, scale.agents) for _ in range(scale.turns)]
-    ratio = median((each["seconds"] - each["state"]) / each["load"] for each in found)
+    ratio = median(each["seconds"] / each["load"] for each in found)
     seconds, load, state = (median(each[key] for each in found) for key in ("seconds", "load", "state"))
-    case = f"{scale.agents:,} agents, {found[0]['pending']} changed; reading the state besides: {state:.2f} s"
-    yield Figure("plan", f"{seconds - state:.2f} s", f"{load:.2f} s", ratio, ratio <= 1.3, case)
+    case = f"{scale.agents:,} agents, {found[0]['pending']} changed; reading the state: {state:.2f} s of it"
+    yield Figure("plan", f"{seconds:.2f} s", f"{load:.2f} s", ratio, ratio <= 1.4, case)
     yield _memory(scale.agents, found[0])
 
 
@@ -51,18 +51,38 @@ def read_rows(scale: Scale) -> Iterator[Figure]:
     state = directory / ".reconciler"
     if state.exists():
         shutil.rmtree(state)
-    for name in ("text", "markdown", "html"):
-        size = 0
-
-        def work(form: str = name) -> float:
-            nonlocal size
-            seconds, size = command_cpu(ours(), "plan", str(directory), "--format", form)
-            return seconds
-
-        pair = in_turns(work, lambda: command_cpu(ours(), "validate", str(directory))[0], scale.turns)
-        met = pair.ratio <= 1.3 and size <= 1_000_000
+    for name, most, most_bytes in (
+        ("text", 1.3, 1e6),
+        ("markdown", 1.3, 1e6),
+        ("html", 1.3, 1e6),
+        ("json", 1.6, math.inf),
+    ):
+        plan = (ours(), "plan", str(directory), "--format", name)
+        found = [
+            (command_use(*plan), command_use(ours(), "validate", str(directory))) for _ in range(scale.turns)
+        ]
+        size = found[0][0].printed
         case = f"{scale.agents:,} agents, {name}, {size / 1000:,.0f} KB"
-        yield Figure("read", f"{pair.work:.2f} s", f"{pair.floor:.2f} s", pair.ratio, met, case)
+        work, floor = (median(each[at].cpu for each in found) for at in (0, 1))
+        ratio = median(plan.cpu / check.cpu for plan, check in found)
+        yield Figure(
+            "read",
+            f"{work:.2f} s",
+            f"{floor:.2f} s",
+            ratio,
+            ratio <= most and size <= most_bytes,
+            case,
+        )
+        peak, least = (median(each[at].peak for each in found) for at in (0, 1))
+        limit = 1.6 if name == "json" else 1.2
+        yield Figure(
+            "read-memory",
+            f"{peak / MIB:,.0f} MiB",
+            f"{least / MIB:,.0f} MiB",
+            peak / least,
+            peak <= limit * least,
+            case,
+        )
 
 
 def growth_rows(scale: Scale) -> Iterator[Figure]:
@@ -82,6 +102,17 @@ def growth_rows(scale: Scale) -> Iterator[Figure]:
         many["peak"] <= 2560 * MIB,
         f"{large:,} agents",
     )
+
+
+def watch_rows(scale: Scale) -> Iterator[Figure]:
+    """What the controller does over and over: the list, the state's version, and the plan in which nothing changed."""
+    agents = min(scale.agents, 1000)
+    told = in_child("watch", _settled(scale, agents, changed=0.0))
+    seconds, peak = told["seconds"], told["peak"]
+    assert told["result"] == "unchanged", told
+    case = f"{agents:,} agents"
+    yield Figure("watch", f"{seconds:.2f} s", "–", None, seconds <= 0.15, case)
+    yield Figure("watch-memory", f"{peak / 1e6:,.0f} MB", "–", None, peak <= 120e6, case)
 
 
 def calm_row(scale: Scale) -> Iterator[Figure]:
@@ -178,5 +209,5 @@ def _memory(agents: int, told: dict[str, Any]) -> Figure:
     ratio = used / told["rendered"]
     case = f"{agents:,} agents, beside the {told['idle'] / MIB:.0f} MiB of the empty process"
     return Figure(
-        "memory", f"{used / MIB:,.0f} MiB", f"{told['rendered'] / MIB:,.0f} MiB", ratio, ratio <= 4, case
+        "memory", f"{used / MIB:,.0f} MiB", f"{told['rendered'] / MIB:,.0f} MiB", ratio, ratio <= 4.5, case
     )

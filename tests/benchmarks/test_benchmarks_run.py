@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.benchmarks.goals import GOALS
 from tests.benchmarks.measure import ROOT
 
-CHEAP = ("calls", "calm", "diff", "for-each", "size")
+CHEAP = ("calls", "calm", "diff", "for-each", "size", "watch")
 
 
 def test_the_table_has_every_row(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ imported when they are used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.keys import KEYS

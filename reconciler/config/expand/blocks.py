@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from reconciler.config.expand.layers import Layer, Place, deciding
@@ -11,6 +11,7 @@ from reconciler.config.expand.layout import Section
 from reconciler.config.expand.programs import Program
 from reconciler.config.expand.variables import Level
 from reconciler.model.tree import Path
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ not carry their origin: the layers are kept, and searched when a place is needed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from reconciler.config.files.documents import Document
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenMap
 from reconciler.diagnostics import Span
 from reconciler.model.tree import Path, Tree, value_at
+from reconciler.values import dataclass
 
 
 class Stack(tuple[Tree, ...]):

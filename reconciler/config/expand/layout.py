@@ -6,7 +6,7 @@ Only our own keys are known here; `properties` are the service's. All values are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.config.expand.layers import Layer, Place
 from reconciler.config.files.documents import Document
@@ -14,6 +14,7 @@ from reconciler.config.keys import IGNORED, KEYS, MAY_IGNORE, MEANT
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems, did_you_mean
 from reconciler.model.tree import Path, Tree
+from reconciler.values import dataclass
 
 PRICE = "usd_per_minute"
 

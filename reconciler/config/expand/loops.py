@@ -7,7 +7,6 @@ killed, and yields agents as they are rendered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
@@ -19,6 +18,7 @@ from reconciler.config.templates.sandbox import Missing
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Tree
+from reconciler.values import dataclass
 
 # The number of agents in one batch; data that they share is sent once.
 BATCH = 256

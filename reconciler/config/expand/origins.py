@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.config.expand.blocks import CompiledAgent
 from reconciler.config.expand.composer import Composer
@@ -13,6 +13,7 @@ from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import describe
 from reconciler.model.tree import Path
+from reconciler.values import dataclass
 
 
 @dataclass(slots=True)

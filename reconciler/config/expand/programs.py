@@ -7,7 +7,7 @@ its own output again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
 from jinja2.runtime import Context
@@ -18,6 +18,7 @@ from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.yaml.scalars import Templated
 from reconciler.config.yaml.tree import OpenList, OpenMap
 from reconciler.model.tree import Path, Tree
+from reconciler.values import dataclass
 
 # Equal texts longer than this are kept once: this concerns prompts, not names.
 _SHARED_FROM = 64

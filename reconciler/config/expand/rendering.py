@@ -7,7 +7,7 @@ template runs in this process itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.config.expand.blocks import CompiledFile, agent_blocks
@@ -20,6 +20,7 @@ from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
 from reconciler.config.templates.worker import Ended, Worker, WorkerLimits
 from reconciler.diagnostics import Problem, Problems, Severity, Span
 from reconciler.model.fleet import FLEET_FILE
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

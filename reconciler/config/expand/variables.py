@@ -7,7 +7,7 @@ levels around it. A loop's item, the channel's and the agent's name are names of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from jinja2.runtime import Context
@@ -17,6 +17,7 @@ from reconciler.config.templates.compiler import Template, Templates
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.sandbox import Missing
 from reconciler.model.tree import Path
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

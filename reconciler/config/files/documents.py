@@ -13,7 +13,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from reconciler.diagnostics import Problem, ProblemError, Problems, Span, neares
 from reconciler.directory import Directory, Hidden, LeadsOut
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.secrets.sources import is_hidden
+from reconciler.values import dataclass
 
 DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
 TEMPLATE_SUFFIX = ".j2"

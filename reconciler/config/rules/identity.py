@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.config.rules.models import is_gap
@@ -14,6 +13,7 @@ from reconciler.diagnostics import Problem, warning
 from reconciler.model.address import Address
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, dotted
+from reconciler.values import dataclass
 
 MAX_UID = 2**32 - 1
 _UID: Path = ("properties", "agent_rtc_uid")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from reconciler.config.rules.texts import TextTrait, examine
@@ -13,6 +13,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Area
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
+from reconciler.values import dataclass
 
 AgentRule = Callable[["Subject"], Iterable[Problem]]
 TextRule = Callable[["Subject", Path, str], Iterable[Problem]]
@@ -62,12 +63,17 @@ class _Watch:
         return self.any
 
 
+# A key or index of a container, what watches below it, and the rules for what stands there.
+_Watched = tuple[str | int, _Watch | None, tuple[ValueRule, ...]]
+
+# Agents that share a container come one after the other: those of some hundreds are enough to know.
+_MOST_IDLE = 4096
+
 _AGENT: list[tuple[frozenset[str], AgentRule]] = []
 _FLEET: list[FleetRule] = []
 _TEXT: list[tuple[int, TextRule]] = []
 _NAMED: list[ValueRule] = []
 _WATCHED = _Watch()
-_NOTHING: dict[str | int, _Watch] = {}
 
 
 def agent_rule(*parts: str) -> Callable[[AgentRule], AgentRule]:
@@ -125,6 +131,9 @@ class Rules:
         self._more_schemes = more_schemes
         self._texts: dict[str, int] = {}
         self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
+        self._watchers_of: dict[tuple[int, tuple[str, ...] | range], tuple[_Watched, ...]] = {}
+        # By the identities of a container and of what watches it; the container is kept, so that its identity is.
+        self._idle: dict[tuple[int, int], Any] = {}
 
     def agent(self, spec: AgentSpec) -> list[Problem]:
         """Return the problems of one agent."""
@@ -153,26 +162,48 @@ class Rules:
 
     def _walk(
         self, subject: Subject, path: Path, node: Any, watch: _Watch | None, found: list[Problem]
-    ) -> None:
-        """Visit every value below a container once: apply the rules for its path, and those for its text's traits."""
-        texts = self._texts
-        below, any_key = (watch.below, watch.any) if watch is not None else (_NOTHING, None)
-        for key, value in node.items() if node.__class__ is dict else enumerate(node):
-            here = below.get(key, any_key)
-            if here is not None and here.rules:
-                for rule in here.rules:
-                    found.extend(rule(subject, (*path, key), value))
-            if key.__class__ is str and names_a_credential(key):
-                for named_rule in _NAMED:
-                    found.extend(named_rule(subject, (*path, key), value))
+    ) -> bool:
+        """Visit every value below a container once: apply the rules for its path, and those for its text's traits.
+
+        Return True if no rule was applied. Agents of one block share what does not vary, and a shared container to which no
+        rule applied is not walked again.
+        """
+        texts, idle, is_idle = self._texts, self._idle, True
+        values = node.values() if node.__class__ is dict else node
+        for (key, here, rules), value in zip(self._watchers(node, watch), values, strict=True):
+            for rule in rules:
+                is_idle = False
+                found.extend(rule(subject, (*path, key), value))
             kind = value.__class__
             if kind is str:
                 holds = texts.get(value)
                 if holds is None:
                     holds = texts[value] = examine(value, self._more_schemes)
                 if holds:
+                    is_idle = False
                     for concerns, text_rule in _TEXT:
                         if concerns & holds:
                             found.extend(text_rule(subject, (*path, key), value))
-            elif kind is dict or kind is list:
-                self._walk(subject, (*path, key), value, here, found)
+            elif (kind is dict or kind is list) and (place := (id(value), id(here))) not in idle:
+                if self._walk(subject, (*path, key), value, here, found):
+                    if len(idle) == _MOST_IDLE:
+                        idle.clear()
+                    idle[place] = value
+                else:
+                    is_idle = False
+        return is_idle
+
+    def _watchers(self, node: Any, watch: _Watch | None) -> tuple[_Watched, ...]:
+        """What watches each key or index of a container; most have the same keys as one before."""
+        keys = tuple(node) if node.__class__ is dict else range(len(node))
+        known = self._watchers_of.get((id(watch), keys))
+        if known is None:
+            known = self._watchers_of[id(watch), keys] = tuple(_watched(watch, key) for key in keys)
+        return known
+
+
+def _watched(watch: _Watch | None, key: str | int) -> _Watched:
+    here = None if watch is None else watch.below.get(key, watch.any)
+    rules = () if here is None else tuple(here.rules)
+    named = tuple(_NAMED) if isinstance(key, str) and names_a_credential(key) else ()
+    return key, here, rules + named

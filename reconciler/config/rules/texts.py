@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import IntFlag
+from functools import lru_cache
 from typing import Final
 
 from reconciler.contract.literals import KEY_LIKE, KEY_PREFIXES, looks_random, url_credential
@@ -14,6 +15,9 @@ LOOKS_LIKE_REFERENCE: Final = re.compile(r"ref\+[A-Za-z0-9]*:")
 _WHOLE: Final = re.compile(r"ref\+[a-z][a-z0-9]*://[^\s+\"'<>]+\+?")
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_KEY: Final = 20
+# Of what `KEY_LIKE` finds; a run that looks random is longer. What begins with this holds spaces.
+_SHORTEST_WORD: Final = 15
+_PEM: Final = "-----BEGIN"
 
 
 class TextTrait(IntFlag):
@@ -36,10 +40,13 @@ def examine(text: str, more_schemes: frozenset[str]) -> int:
     holds: int = NOTHING
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
         holds = TextTrait.REFERENCE | _judged(text, more_schemes)
-    if len(text) >= _SHORTEST_KEY and _has_key_prefix(text) and KEY_LIKE.search(text):
-        holds |= TextTrait.KEY
-    if looks_random(text):
-        holds |= TextTrait.RANDOM
+    if len(text) >= _SHORTEST_KEY:
+        # Nothing that is looked for goes over a space, the words of most texts are short, and prompts share their lines.
+        words = [each for line in text.split("\n") for each in _long_words(line)]
+        if _has_key_prefix(" ".join(words) if _PEM not in text else text) and KEY_LIKE.search(text):
+            holds |= TextTrait.KEY
+        if words and looks_random(text):
+            holds |= TextTrait.RANDOM
     if ("=" in text or "@" in text) and url_credential(text) is not None:
         holds |= TextTrait.URL_CREDENTIAL
     return int(holds if text.isascii() else holds | TextTrait.BEYOND_ASCII)
@@ -64,6 +71,11 @@ def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRe
         if found is not None:
             return reference, found
     return None
+
+
+@lru_cache(4096)
+def _long_words(line: str) -> tuple[str, ...]:
+    return tuple(each for each in line.split() if len(each) >= _SHORTEST_WORD)
 
 
 def _has_key_prefix(text: str) -> bool:

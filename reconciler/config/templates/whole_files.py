@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -26,6 +25,7 @@ from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
 from reconciler.config.yaml.events import event_source
 from reconciler.config.yaml.scalars import scalar
+from reconciler.values import dataclass
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 # Marks around a text that YAML would read as a number, a boolean or null, if it is a whole scalar.

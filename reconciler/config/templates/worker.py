@@ -20,12 +20,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from reconciler.config.templates.child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, be_child
 from reconciler.config.templates.progress import SHARED_SIZE, WorkProgress
 from reconciler.diagnostics import Problem, ProblemError
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

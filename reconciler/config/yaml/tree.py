@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from reconciler.diagnostics import Problem
+from reconciler.values import dataclass
 
 # One place packed into an integer: the lower bits are the column, the rest the line (both from 0).
 COLUMN_BITS: Final = 24

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from reconciler.values import dataclass
 
 # Presets, an older way to managed credentials, each with its slot and vendor.
 PRESETS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from reconciler.values import dataclass
 
 # Path of a file of the fleet -> its text, or None if it cannot be shown.
 ReadSource: TypeAlias = Callable[[str], "str | None"]

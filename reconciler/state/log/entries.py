@@ -6,7 +6,7 @@ Both have one form: an entry holds the writes of a commit, a snapshot those that
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, Final, assert_never
 
 import orjson
@@ -34,6 +34,7 @@ from reconciler.state.damage import address_of, damaged
 from reconciler.state.document import FORMAT, INTENT, RECORD, RowReader, intent_json, loads, record_json
 from reconciler.state.statements import read_pins
 from reconciler.state.tables import entry, foreign, generation, text
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from reconciler.errors import StateError, UsageError
 from reconciler.git import Git, Ran, shown
 from reconciler.state.damage import damaged
 from reconciler.state.log.drawer import serial_of
+from reconciler.values import dataclass
 
 _WHO: Final = "reconciler"
 _EPOCH: Final = "1970-01-01T00:00:00Z"

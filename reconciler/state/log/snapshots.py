@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import StateError, UsageError
@@ -13,6 +12,7 @@ from reconciler.model.record import State
 from reconciler.state.damage import Damaged
 from reconciler.state.log.git_objects import KeyTree, commit_of, is_ancestor
 from reconciler.state.log.replay import Replay
+from reconciler.values import dataclass
 
 _FETCH = "git fetch origin '+refs/reconciler/*:refs/reconciler/*'"
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")

@@ -6,8 +6,11 @@ import json
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconciler.report.documents import as_json, as_json_line, to_json, to_yaml
+from reconciler.report.documents import as_ascii_json, as_json, as_json_line, to_json, to_yaml
+from reconciler.report.escape import json_text
 
 
 def test_prompts_are_blocks_in_the_order_of_the_tree() -> None:
@@ -65,3 +68,17 @@ def test_json_survives_what_fast_encoders_refuse() -> None:
     assert json.loads(as_json({"half": "\ud800", "big": 2**70})) == {"half": "\ud800", "big": 2**70}
     assert as_json_line(["\u202e\u2028"]) == '["\\u202e\\u2028"]'
     assert to_json({"b": 1, "a": 2}) == '{\n  "b": 1,\n  "a": 2\n}\n'
+
+
+_PLAIN = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+
+
+@given(
+    st.recursive(
+        _PLAIN, lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(), inside, max_size=4)
+    )
+)
+def test_ascii_json_is_what_the_standard_library_writes(tree: object) -> None:
+    assert as_ascii_json(tree) == json_text(json.dumps(tree, indent=2))
