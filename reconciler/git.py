@@ -71,8 +71,10 @@ class Git:
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> Ran:
         """Run a command with `data` as its input.
 
-        Raises `UsageError` where there is no git, no such directory, no answer in time, or too much of one.
+        Raises `UsageError` where there is no git, no such directory, no answer in time, too much of one, or after `stop`.
         """
+        if self._stopped.is_set():
+            raise UsageError("git was ended, and is not begun again")
         try:
             child = subprocess.Popen(  # noqa: S603  # a fixed program, no shell
                 ["git", *_SAFE, *arguments],  # noqa: S607  # the one in PATH, as its users expect
@@ -106,7 +108,7 @@ class Git:
         return Ran(child.returncode, out, err.decode("utf-8", "replace").strip())
 
     def stop(self) -> None:
-        """End what runs now, and whatever is begun from now on; for commands whose outcome is of no use any more."""
+        """End what runs now, and begin nothing more; for commands whose outcome is of no use any more."""
         self._stopped.set()
         for child in list(self._running):
             _end(child)

@@ -351,7 +351,7 @@ class StateStore:
     """Where we remember: the three ports of one backend, and what controllers need besides where it offers that.
 
     `controllers` is the lease of whoever leads among several controllers of this state. `abandon` ends all calls that wait for
-    another machine, and whatever is begun from then on.
+    another machine, and lets none begin from then on.
     """
 
     ledger: StateLedger

@@ -40,7 +40,7 @@ ReadFiles = Callable[[], Awaitable[DesiredFleet | None]]
 
 SHORTEST_INTERVAL = 1.0
 # What waits for the host of a state in Git is ended so many seconds after a signal: its end is not ours to wait for.
-_LAST_WAIT = 2.5
+_LAST_WAIT = 2.0
 # A loop that a bug of ours has ended begins anew after so many seconds.
 _AFTER_A_BUG = 5.0
 

@@ -79,7 +79,7 @@ class Attended(Protocol):
 
 @runtime_checkable
 class Distant(Protocol):
-    """A store whose calls may wait for another machine: `abandon` ends them, and whatever is begun from then on."""
+    """A store whose calls may wait for another machine: `abandon` ends them, and lets none begin from then on."""
 
     @property
     def abandon(self) -> Callable[[], None]: ...
