@@ -72,8 +72,11 @@ class Git:
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> Ran:
         """Run a command with `data` as its input.
 
-        Raises `UsageError` if git or the directory is missing, if git takes too long, or if its output is too large.
+        Raises `UsageError` if git or the directory is missing, if git takes too long, if its output is too large, or after
+        `stop`.
         """
+        if self._stopped.is_set():
+            raise UsageError("git was ended, and is not begun again")
         try:
             child = subprocess.Popen(  # noqa: S603  # a fixed program, no shell
                 ["git", *_SAFE, *arguments],  # noqa: S607  # git from PATH, as users expect
@@ -107,7 +110,7 @@ class Git:
         return Ran(child.returncode, out, err.decode("utf-8", "replace").strip())
 
     def stop(self) -> None:
-        """End what runs now, and whatever is begun from now on; for commands whose outcome is of no use any more."""
+        """End what runs now, and begin nothing more; for commands whose outcome is of no use any more."""
         self._stopped.set()
         for child in list(self._running):
             _end(child)

@@ -351,7 +351,7 @@ class StateStore:
     """The ports of one state backend. `door` and `controllers` are for controllers, in backends that offer them.
 
     `controllers` is the lease of the leader among several controllers of this state. `abandon` ends all calls that wait for
-    another machine, and every call that begins after it.
+    another machine, and lets none begin after it.
     """
 
     ledger: StateLedger

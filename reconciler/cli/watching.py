@@ -41,7 +41,7 @@ ReadFiles = Callable[[], Awaitable[DesiredFleet | None]]
 
 SHORTEST_INTERVAL = 1.0
 # Seconds after a signal until calls that wait for the host of a state in Git are ended.
-_LAST_WAIT = 2.5
+_LAST_WAIT = 2.0
 # Seconds after which a fleet's loop that a bug of ours has ended is started again.
 _AFTER_A_BUG = 5.0
 

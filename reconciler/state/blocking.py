@@ -79,7 +79,7 @@ class Attended(Protocol):
 
 @runtime_checkable
 class Distant(Protocol):
-    """A store whose calls may wait for another machine: `abandon` ends them, and every call that begins after it."""
+    """A store whose calls may wait for another machine: `abandon` ends them, and lets none begin after it."""
 
     @property
     def abandon(self) -> Callable[[], None]: ...

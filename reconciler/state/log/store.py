@@ -66,7 +66,7 @@ class LogStore:
     ) -> None:
         # Raises `StateError` where the storage would refuse a commit.
         self.probe = probe
-        # Ends what waits for the place, and whatever is begun from then on.
+        # Ends what waits for the place, and lets nothing begin from then on.
         self.abandon = abandon
         self.door = door
         self.name = name
