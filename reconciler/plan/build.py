@@ -52,6 +52,7 @@ from reconciler.plan.guard import (
     cost_of,
     ends_conversation,
     hold_by_policy,
+    hold_for_uids,
     is_urgent,
     postpone,
     postponed_rotations,
@@ -225,9 +226,9 @@ def build_plan(
     decided = [(facts, frozen(change)) for facts, change in decided]
     pending = [change for _, change in decided if not isinstance(change, Keep)]
     risky = dangers(pending, basis, policy) if pending else ()
+    safe = [hold_dangerous(change, risky, policy) for _, change in decided]
     changes: list[Change] = []
-    for facts, change in decided:
-        held = hold_dangerous(change, risky, policy)
+    for (facts, _), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
         renewal = renewal_while_held(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
         changes += map(frozen, more[facts.address])
