@@ -52,6 +52,7 @@ from reconciler.plan.guard import (
     cost_of,
     ends_conversation,
     hold_by_policy,
+    hold_for_uids,
     is_urgent,
     postpone,
     postponed_rotations,
@@ -227,9 +228,9 @@ def build_plan(
     pending = [change for _, change in decided if not isinstance(change, Keep)]
     # Over the whole plan: whether a host is new for a secret depends on all other agents.
     risky = dangers(pending, basis, policy) if pending else ()
+    safe = [hold_dangerous(change, risky, policy) for _, change in decided]
     changes: list[Change] = []
-    for facts, change in decided:
-        held = hold_dangerous(change, risky, policy)
+    for (facts, _), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
         renewal = renewal_while_held(held, facts)
         changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
         changes += map(frozen, more[facts.address])

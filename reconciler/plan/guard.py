@@ -7,11 +7,11 @@ secrets go to are checked in `dangers`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
 from reconciler.model.ability import Capabilities
-from reconciler.model.address import Address
+from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import HOUR
 from reconciler.plan.approval import Review
@@ -208,6 +208,37 @@ def postponed_rotations(
     total = down + sum(1 for each in records if each.agent_id in live)
     allowed = max(0, limits.max_unavailable.of(total) - len(urgent) - down)
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
+
+
+def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list[Change]:
+    """Return the changes, with each replacement held whose uid belongs to an agent of ours that stays in the channel.
+
+    The replacement would end a conversation and then could not join. An agent that is held stays too, and its uid with it.
+    """
+    done = list(changes)
+    waiting = {
+        (each.address.channel, each.spec.uid(owner)): (place, each)
+        for place, each in enumerate(done)
+        if isinstance(each, Replace)
+    }
+    going = {each.target.agent_id for each in done if isinstance(each, (Replace, Leave))}
+    stay = {each.agent_id for each in basis.live if each.agent_id not in going}
+    records = basis.state.records
+    staying = [each for each in records.values() if each.agent_id in stay] if waiting else []
+    while staying:
+        holder = staying.pop()
+        found = waiting.pop((holder.address.channel, holder.uid), None)
+        if found is None or found[1].address == holder.address:
+            continue
+        place, change = found
+        text = (
+            f"uid {holder.uid} of channel {holder.address.channel} is that of {holder.address}, whose agent stays in this run; "
+            "the replacement follows once that agent has another uid, or has left"
+        )
+        done[place] = Hold(change, Reason(Because.SEAT_TAKEN, text))
+        if change.address in records:
+            staying.append(records[change.address])
+    return done
 
 
 def is_urgent(change: Change, now: float, able: Capabilities, last_call: float = LAST_CALL) -> bool:

@@ -32,10 +32,12 @@ def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     if not facts.strangers:
         return change
     other = facts.strangers[0]
+    # Without it the command would refuse: no read tells the uid of an agent.
+    first = "" if want.body.uid is not None else "declare its agent_rtc_uid, then "
     also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
     text = (
         f"agent {other.agent_id} ({other.name}){also} runs in channel {facts.address.channel} and is not this fleet's; "
-        f"take it over (`reconciler adopt {facts.address.argument} {other.agent_id}`), share the channel on purpose "
+        f"take it over ({first}`reconciler adopt {facts.address.argument} {other.agent_id}`), share the channel on purpose "
         f"(`lifecycle: {{beside: allow}}`), or allow it once (`--allow beside={facts.address.quoted}`)"
     )
     return Hold(change, Reason(Because.BESIDE, text))

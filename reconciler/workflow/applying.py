@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
@@ -220,10 +221,8 @@ def _say_quota(context: Context, intended: Plan) -> Steps[None]:
     """Emit how many agents run and what they cost, if the service refused a join because the quota is used up."""
     if not context.joins_halted:
         return
-    rows = context.ledger.finished
-    running = intended.cost.before + sum(
-        row.result is Result.DONE and row.action is Action.JOIN for row in rows
-    )
+    done = Counter(row.action for row in context.ledger.finished if row.result is Result.DONE)
+    running = intended.cost.before + done[Action.JOIN] - done[Action.LEAVE]
     a_day = running * intended.cost.usd_per_minute * MINUTES_A_DAY
     text = f"{context.joins_halted}; no more joins were started: {running} agents run, about {a_day:,.2f} USD a day"
     yield from context.say(Notice(text))

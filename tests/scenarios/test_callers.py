@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler import workflow
-from reconciler.apply.events import Result
+from reconciler.apply.events import Ledger, Result
 from reconciler.errors import Refused, UsageError
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Limit, Limits
@@ -19,10 +19,14 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold, Renew, Rotate
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
+from reconciler.report.formats import ReportKind, named
 from tests.fakes.fleets import UNLIMITED, agent, fleet
 from tests.fakes.virtual import Virtual
 
 STRANGER = Owner("other")
+NO_QUOTA = replace(UNLIMITED, quota=None)
+# How many changes are made at once.
+PARALLEL = 10
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def virtual() -> Virtual:
     return Virtual()
 
 
-def apply(virtual: Virtual, wanted: object, policy: Policy = Policy()) -> object:
+def apply(virtual: Virtual, wanted: object, policy: Policy = Policy()) -> Ledger:
     return virtual.run(workflow.apply(virtual.job(wanted, policy=policy), virtual.provider()))
 
 
@@ -311,3 +315,37 @@ def test_a_500_that_refuses_the_properties_is_a_refusal_with_advice(virtual: Vir
     assert "the service's engine refused the properties" in row.detail
     assert virtual.sent == {"join": 1}, "the same body would get the same answer"
     assert virtual.state.read().intents == ()
+
+
+# --- a limit that is known beforehand ---------------------------------------------------------------------------
+
+
+def rooms(*numbers: int) -> list[AgentSpec]:
+    return [agent(f"room-{number}/desk") for number in numbers]
+
+
+def test_a_plan_says_that_the_service_would_refuse_what_is_beyond_its_default_quota(virtual: Virtual) -> None:
+    said = "21 agents would run, and the service allows 20 by default"
+    for form in ("text", "markdown", "html"):
+        many, declared, few = (
+            named(form).render(ReportKind.PLAN, plan(virtual, fleet(*rooms(*range(number)), limits=limits)))
+            for number, limits in ((21, NO_QUOTA), (21, replace(NO_QUOTA, quota=30)), (20, NO_QUOTA))
+        )
+        assert said in many
+        assert "by default: it refuses" not in declared + few
+
+
+def test_after_the_first_refusal_no_join_is_started_and_what_runs_and_costs_is_said(virtual: Virtual) -> None:
+    virtual.service.set_switches(quota=20)
+    first = rooms(*range(5))
+    apply(virtual, fleet(*first, limits=NO_QUOTA))
+    virtual.sent["join"] = 0
+    ledger = apply(virtual, fleet(*first[:2], *rooms(*range(10, 60)), limits=NO_QUOTA))
+    running = len(virtual.live())
+    assert running <= 20
+    assert (
+        f"no more joins were started: {running} agents run, about {running * 144:,}.00 USD a day"
+        in " ".join(ledger.notices)
+    )
+    assert virtual.sent["join"] <= 18 + PARALLEL
+    assert {each.result for each in ledger.finished} >= {Result.DONE, Result.FAILED, Result.SKIPPED}

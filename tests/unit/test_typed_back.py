@@ -23,7 +23,7 @@ from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import save
 from reconciler.plan.selection import Selection, nearest_addresses
-from tests.unit.report.plans import World
+from tests.unit.report.plans import World, properties
 
 addresses = st.builds(
     Address,
@@ -109,6 +109,10 @@ def test_the_advice_of_a_held_join(address: Address) -> None:
     [hold] = world.plan().changes
     commands = re.findall(r"`((?:reconciler adopt|--allow beside=)[^`]*)`", hold.reason.text)
     assert len(commands) == 2
+    assert "declare its agent_rtc_uid, then" in hold.reason.text
+    world.agents.clear()
+    [hold] = world.wants(str(address), properties(agent_rtc_uid="5")).plan().changes
+    assert "declare its agent_rtc_uid" not in hold.reason.text
     adopt, allow = map(shlex.split, commands)
     assert parsed(adopt)["address"] == str(address)
     assert parsed(["reconciler", "apply", *allow])["allows"] == (("beside", str(address)),)
