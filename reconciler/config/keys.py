@@ -260,7 +260,7 @@ KEYS: Final[Mapping[str, Keys]] = {
         ),
         "max_unavailable": Key(
             SHARE,
-            "how many agents one apply may rotate; one with less than 2h left is rotated all the same",
+            "how many agents one apply may rotate; one with less than 2h left (`watch`: 30m) is rotated all the same",
             "`10%`",
         ),
         "leave": Key(SHARE, "how many agents one apply may end", "`30%`"),

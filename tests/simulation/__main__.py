@@ -99,7 +99,8 @@ def _life(kind: str, number: int, *, trace: bool) -> int:
 
 
 def _days(arguments: argparse.Namespace) -> int:
-    from .days import Shape, live, report
+    from .days import Shape, live
+    from .days_report import report
 
     shape = Shape(arguments.days, arguments.agents, arguments.controllers, arguments.interval)
     lived, world = live(

@@ -7,10 +7,8 @@ is away, processes are killed, paused and started anew, clocks step, files do no
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
-import types
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
@@ -35,6 +33,7 @@ from .controllers import Controller, Site, launch
 from .driver import LEASE, Clocks
 from .faults import KINDS, LATEST, Weather
 from .fleets import HOUR
+from .memory import footprint, resident
 from .translate import files_of, terms_of
 from .witness import goal, names
 from .witness.judgement import Violation
@@ -63,7 +62,7 @@ class Shape:
 
 
 # What a pull request lives.
-SHORT = Shape(days=1.5, agents=30)
+SHORT = Shape(days=0.8, agents=20, interval=120.0)
 
 
 def of_ages(seed: int) -> Shape:
@@ -436,10 +435,7 @@ class _Days:
         """For minutes nobody answers, or everybody is told to come later."""
         self._count("the service was away")
         kind = self.chance.choice(("unreachable", "5xx", "429", "request_lost"))
-        self._weather(
-            Weather({each: (0.98, [kind], [1.0]) for each in ServiceCall if each in KINDS}),
-            self.chance.uniform(60.0, 600.0),
-        )
+        self._weather(_all_calls(kind), self.chance.uniform(60.0, 600.0))
 
     # --- the processes
 
@@ -485,25 +481,39 @@ class _Days:
     # --- people
 
     def _files_break(self) -> None:
-        """Somebody writes files that do not load, some hours long at most; what they asked before, goes on."""
+        """Somebody writes files that do not load, for an hour at most; what they asked before goes on.
+
+        At times the last thing before them was an edit that takes an agent out, and the service was away when it was read.
+        """
         assert self.site is not None
         if self.site.broken_since is not None:
             return
         self._count("files did not load")
-        good = self.site.fleet
-        if self.chance.random() < 0.5:
-            self._edited()  # the last thing before them was an edit that takes some agents out
-            good = self.site.fleet
-        self.site.write(InvalidConfig([]))
-        self.world.time.after(self.chance.uniform(60.0, 3600.0), partial(self._mended, good))
+        pause = 0.0
+        if self.chance.random() < 0.7:
+            agents = dict(self.site.fleet.agents)
+            fleets.remove(agents, self.chance)
+            self._weather(_all_calls("unreachable"), 120.0)
+            self._write(self._of(agents))
+            self._woken()
+            pause = 100.0
+        self.world.time.after(pause, self._break)
 
-    def _mended(self, good: DesiredFleet) -> None:
+    def _break(self) -> None:
         assert self.site is not None
-        self._write(good)
+        if self.site.broken_since is None:
+            self.site.write(InvalidConfig([]))
+            self.checker.broken_since = self.world.time.now
+            self.world.time.after(self.chance.uniform(300.0, 3600.0), self._mended)
+
+    def _mended(self) -> None:
+        assert self.site is not None
+        self._write(self.site.fleet)
 
     def _write(self, fleet: DesiredFleet) -> None:
         assert self.site is not None
         self.site.write(fleet)
+        self.checker.broken_since = None
         self.applied_at = self.world.time.now
         self.checker.keeps_ending.clear()
         self.checker.files = files_of(fleet)
@@ -604,7 +614,7 @@ class _Days:
         self.doomed.clear()
         self._fair()
         if self.site.broken_since is not None:
-            self._mended(self.site.fleet)
+            self._mended()
         for each in self._standing():
             each.crash_rate = 0.0
         world.time.run_for(_AFTER_A_STORM)
@@ -622,75 +632,6 @@ class _Days:
             )
 
 
-def report(lived: Lived, world: Universe) -> str:
-    """What came of some days, as Markdown."""
-    shape, heals = lived.shape, sorted(lived.heals)
-    lines = [
-        f"# {shape.days:g} days, {shape.agents} agents, {shape.controllers} controllers",
-        "",
-        f"Seed {lived.seed}, a roll every {shape.interval:g} s, {lived.events:,} events, history {lived.fingerprint}.",
-        f"The agents were {AGES[0]:g} to {AGES[1]:g} hours old at the start.",
-        "",
-        f"- verdict: {lived.problem or 'every invariant held'}",
-        f"- away for their rotation at once, at most: {lived.most_away}",
-        f"- oldest agent seen: {lived.oldest / HOUR:.1f} h",
-    ]
-    if heals:
-        lines.append(
-            f"- healed: {len(heals):,}; median {heals[len(heals) // 2]:.0f} s, longest {heals[-1]:.0f} s, "
-            "what the weather, a back-off or a person forbade included"
-        )
-    if lived.kept:
-        days = f"after day 1, in the middle and at the end: {_thrice(lived.kept)} MB"
-        lines += [
-            f"- a controller keeps, {days}",
-            f"- this process, simulated service and checker included: {_thrice(lived.resident)} MB",
-        ]
-    lines += ["", "| what | how often |", "|---|---:|"]
-    lines += [f"| {name} | {count:,} |" for name, count in sorted(lived.counts.items())]
-    calls = [(each, *world.seen.calls(each)) for each in ServiceCall]
-    lines += ["", "| call | sent | met a fault |", "|---|---:|---:|"]
-    lines += [f"| {each} | {sent:,} | {hurt:,} |" for each, sent, hurt in calls if sent]
-    asked = {
-        name.removeprefix("asked: "): count
-        for name, count in world.seen.items()
-        if name.startswith("asked: ")
-    }
-    lines += ["", "| invariant | evaluated |", "|---|---:|"]
-    lines += [f"| {each} | {asked[each]:,} |" for each in sorted(asked, key=lambda name: int(name[1:]))]
-    return "\n".join([*lines, ""])
-
-
-def _thrice(values: list[int]) -> str:
-    return ", ".join(f"{each / 1e6:.2f}" for each in (values[0], values[len(values) // 2], values[-1]))
-
-
-def footprint(root: object) -> int:
-    """The bytes of all that is reachable from an object, code and classes apart."""
-    apart = (
-        type,
-        types.ModuleType,
-        types.FunctionType,
-        types.BuiltinFunctionType,
-        types.CodeType,
-        types.FrameType,
-    )
-    seen: set[int] = set()
-    waiting, total = [root], 0
-    while waiting:
-        each = waiting.pop()
-        if id(each) in seen or isinstance(each, apart):
-            continue
-        seen.add(id(each))
-        total += sys.getsizeof(each)
-        waiting += gc.get_referents(each)
-    return total
-
-
-def resident() -> int:
-    """The bytes of memory that this process has in use, where the system says it."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as text:
-            return int(text.read().split()[1]) * 4096
-    except OSError:
-        return 0
+def _all_calls(kind: str) -> Weather:
+    """Nearly all calls meet one fate."""
+    return Weather({each: (0.98, [kind], [1.0]) for each in KINDS})

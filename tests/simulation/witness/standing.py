@@ -52,6 +52,8 @@ class StandingChecker(Checker):
         self._failing: dict[str, float] = {}
         self._tried: defaultdict[str, list[float]] = defaultdict(list)
         self._looked_until = world.time.now
+        # Since when the files do not load, None where they do.
+        self.broken_since: float | None = None
         # The places whose agents somebody has ended again and again.
         self.keeps_ending: set[str] = set()
 
@@ -71,9 +73,10 @@ class StandingChecker(Checker):
 
     # --- runs
 
-    def began(self, process: Process, verb: str, terms: Terms, *, without_files: bool = False) -> None:
+    def began(self, process: Process, verb: str, terms: Terms) -> None:
         super().began(process, verb, terms)
-        if without_files:
+        # A round reads the files, and begins its turn a moment later.
+        if verb == "turn" and self.broken_since is not None and self.world.time.now - self.broken_since > 1.0:
             self._without_files.add(process)
 
     def ended(self, process: Process, outcome: Outcome | None) -> None:
