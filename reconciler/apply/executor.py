@@ -52,7 +52,7 @@ from reconciler.plan.steps import (
     steps_of,
     waves,
 )
-from reconciler.ports import Gather, Now, Steps
+from reconciler.ports import Gather, Steps
 
 
 def execute(context: Context, plan: Plan) -> Steps[None]:
@@ -246,7 +246,7 @@ def _earlier(context: Context, change: Change) -> Record | None:
 
 def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:
     """After an agent of an earlier attempt was taken back: it has that attempt's spec, so decide anew."""
-    now: float = yield Now()
+    now = yield from context.journal.now()
     agent = ObservedAgent(record.agent_id, AgentStatus.RUNNING, record.started_at, record.name)
     facts = Facts(
         context.owner, spec.address, context.provider.capabilities, now, spec, record, running=(agent,)
@@ -266,7 +266,7 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
     """Send in-place values. An agent that is gone meanwhile is started again: that ends no conversation."""
     spec = _spec(change)
     record = yield from _settled_record(context, change)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     with_token = token or record.unsent or token_is_due(record, spec.lifecycle, now)
     renewing = isinstance(change, Renew)  # only the token is sent: the other differences may be held
     done = yield from calls.update(
@@ -331,7 +331,7 @@ def _renew_if_due(context: Context, change: Change) -> Steps[None]:
     record = context.journal.record(spec.address)
     if target is None or target.record is None or record is None:
         return  # what was just taken over gets a token in any case
-    now: float = yield Now()
+    now = yield from context.journal.now()
     if token_is_due(record, spec.lifecycle, now):
         yield from _update(context, change, {}, token=True)
 
