@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from .guards import ROOMS, guards_of
 from .operators import Mutant, mutants_of
 from .plant import MODULE, SOURCE
 
@@ -24,46 +26,9 @@ ROOT = Path(__file__).parents[2]
 VERDICTS = Path(__file__).with_name("verdicts.yaml")
 # A share that leaves room for mutants that change nothing (an equal bound, a wait that is longer).
 GOAL = 0.85
-# How many of a room's folders and files come before the simulation.
-_FIRST = 3
-# A mutant that takes this long has been noticed: something never ends.
-SECONDS = 900
-
-_ENGINE = (
-    "tests/unit/plan",
-    "tests/unit/apply",
-    "tests/scenarios/test_verbs.py",
-    "tests/scenarios/test_callers.py",
-    "tests/scenarios/test_foreign_agents.py",
-    "tests/contracts",
-    "tests/hostile/test_guards.py",
-    "tests/scenarios",
-    "tests/unit/report",
-)
-# Room -> the tests that know it, the quick ones first.
-TESTS: dict[str, tuple[str, ...]] = {
-    "apply": _ENGINE,
-    "plan": _ENGINE,
-    "workflow": _ENGINE,
-    "observe.py": _ENGINE,
-    "state": (
-        "tests/unit/state",
-        "tests/contracts",
-        "tests/hostile/test_states.py",
-        "tests/numbered/test_state.py",
-    ),
-    "providers": (
-        "tests/unit/providers",
-        "tests/contracts",
-        "tests/numbered/test_replies.py",
-        "tests/scenarios",
-    ),
-    "driver": (
-        "tests/unit/providers/test_http_sender.py",
-        "tests/scenarios",
-        "tests/hostile/test_interruption.py",
-    ),
-}
+# A mutant that takes this long has been noticed: something never ends. Unharmed, the quick tests and the simulation take
+# a minute or two each on a busy machine.
+SECONDS = {"quick tests": 400, "simulation": 500, "slow tests": 1200}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +48,7 @@ def main() -> int:
     chosen = random.Random(arguments.seed).sample(every, min(arguments.sample, len(every)))
     if arguments.survivors:
         chosen = [each for each in every if each.key in verdicts]
-    print(f"{len(chosen)} of {len(every):,} mutants of {', '.join(arguments.only or TESTS)}", flush=True)
+    print(f"{len(chosen)} of {len(every):,} mutants of {', '.join(arguments.only or ROOMS)}", flush=True)
     ends = time.monotonic() + 60 * arguments.minutes if arguments.minutes else None
     found: list[Judged] = []
     with ThreadPoolExecutor(arguments.workers) as pool:
@@ -106,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="begin no other one after this time")
     parser.add_argument("--quick", action="store_true", help="without the slow tests")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
-    parser.add_argument("--only", nargs="*", choices=[*TESTS], help="rooms")
+    parser.add_argument("--only", nargs="*", choices=ROOMS, help="rooms")
     parser.add_argument("--survivors", action="store_true", help="those of verdicts.yaml instead of a sample")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--report", type=Path)
@@ -121,12 +86,12 @@ def read_verdicts() -> dict[str, str]:
 
 def _modules(only: Sequence[str] | None) -> list[Path]:
     package = ROOT / "reconciler"
-    rooms = [package / each for each in only or TESTS]
+    rooms = [package / each for each in only or ROOMS]
     return sorted(path for room in rooms for path in (room.rglob("*.py") if room.is_dir() else [room]))
 
 
 def _of(path: Path) -> list[Mutant]:
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     return list(mutants_of(module, path.read_text(encoding="utf-8")))
 
 
@@ -140,33 +105,42 @@ def judged(mutant: Mutant, ends: float | None, *, quick: bool = False) -> Judged
         return None
     with TemporaryDirectory() as directory:
         source = Path(directory) / "mutant.py"
-        source.write_text(mutant.source, encoding="utf-8")
+        source.write_text(mutant.source(), encoding="utf-8")
+        # Every process that a test starts plants the mutant as it begins.
+        shutil.copy(Path(__file__).with_name("plant.py"), Path(directory) / "sitecustomize.py")
         environment = {
             **os.environ,
             MODULE: mutant.module,
             SOURCE: str(source),
+            "PYTHONPATH": os.pathsep.join([directory, str(ROOT)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "XDG_STATE_HOME": directory,
         }
-        room = mutant.module.split(".")[1]
-        tests = TESTS.get(room) or TESTS[f"{room}.py"]
-        pytest = ["-m", "pytest", "-x", "-q", "-p", "tests.mutation.plant"]
+        quick_tests, slow_tests = guards_of(_path(mutant.module))
+        pytest = ["-m", "pytest", "-x", "-q", "-p", "no:xdist"]
         ways = {
-            "quick tests": [*pytest, *tests[:_FIRST]],
+            "quick tests": [*pytest, *quick_tests],
             "simulation": ["-m", "tests.mutation.simulate"],
         }
         if not quick:
-            ways["slow tests"] = [*pytest, *tests[_FIRST:]]
+            ways["slow tests"] = [*pytest, *slow_tests]
         noticed = ""
         for name, words in ways.items():
-            noticed = noticed or (name if not _passes([sys.executable, *words], environment) else "")
+            if not noticed and not _passes([sys.executable, *words], environment, SECONDS[name]):
+                noticed = name
     return Judged(mutant, noticed, time.monotonic() - started)
 
 
-def _passes(command: list[str], environment: dict[str, str]) -> bool:
+def _path(module: str) -> Path:
+    """The path of a module below the package; a package's is its folder."""
+    path = ROOT.joinpath(*module.split("."))
+    return (path if path.is_dir() else path.with_suffix(".py")).relative_to(ROOT / "reconciler")
+
+
+def _passes(command: list[str], environment: dict[str, str], seconds: float) -> bool:
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, timeout=SECONDS, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
         return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.spec import Lifecycle, ReplaceOrder
+from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
 from reconciler.ports import HttpRequest
 from tests.unit.apply.scene import DESK, GRACE, LATE_COPY, Operation, Result, Scene, desk
 
@@ -121,6 +123,25 @@ def test_an_agent_that_ends_late_by_an_earlier_leave_is_not_called_done(scene: S
     scene.on_request = None
     assert scene.apply(desk()).is_complete
     assert scene.running().agent_id != agent
+
+
+def test_an_agent_that_ends_by_a_leave_that_is_now_held_takes_its_record_along(scene: Scene) -> None:
+    """Nobody wants the agent; the run does not leave, and its last look sees that the earlier leave was executed."""
+    scene.dies_before("leave", PAUSED)
+    agent = scene.running().agent_id
+    asked: list[str] = []
+
+    def ends_after_it_was_seen(request: HttpRequest) -> None:
+        if request.method == "GET" and agent in request.url:
+            if asked:
+                scene.service.end(agent)
+            asked.append(request.url)
+
+    scene.on_request = ends_after_it_was_seen
+    ledger = scene.apply(PAUSED, policy=Policy(only=frozenset({Action.JOIN})))
+    assert scene.live() == []
+    assert (scene.record(), scene.intents()) == (None, {})
+    assert {each.result for each in ledger.finished} <= {Result.HELD}, "nothing is to be joined again"
 
 
 # --- join-first -----------------------------------------------------------------------------------------------
