@@ -21,6 +21,7 @@ import yaml
 from .guards import ROOMS, guards_of
 from .operators import Mutant, mutants_of
 from .plant import MODULE, SOURCE
+from .reach import Reach, learn
 
 ROOT = Path(__file__).parents[2]
 VERDICTS = Path(__file__).with_name("verdicts.yaml")
@@ -29,6 +30,8 @@ GOAL = 0.85
 # A mutant that takes this long has been noticed: something never ends. Unharmed, the quick tests and the simulation take
 # a minute or two each on a busy machine.
 SECONDS = {"quick tests": 400, "simulation": 500, "slow tests": 1200}
+# pytest's exit code for a test that is not there, among others: what was learned is of other tests.
+_NO_SUCH_TEST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Judged:
 def main() -> int:
     """Judge a sample; 0 when at least the goal's share of it was noticed."""
     arguments = _parser().parse_args()
+    if arguments.learn is not None:
+        return learn(arguments.learn)
+    reach = Reach(*arguments.reach) if arguments.reach else None
     verdicts = read_verdicts()
     every = [mutant for path in _modules(arguments.only) for mutant in _of(path)]
     chosen = random.Random(arguments.seed).sample(every, min(arguments.sample, len(every)))
@@ -52,7 +58,7 @@ def main() -> int:
     ends = time.monotonic() + 60 * arguments.minutes if arguments.minutes else None
     found: list[Judged] = []
     with ThreadPoolExecutor(arguments.workers) as pool:
-        for judgement in pool.map(lambda each: judged(each, ends, quick=arguments.quick), chosen):
+        for judgement in pool.map(lambda each: judged(each, ends, reach, quick=arguments.quick), chosen):
             if judgement is None:
                 continue  # the time was up
             found.append(judgement)
@@ -75,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--survivors", action="store_true", help="those of verdicts.yaml instead of a sample")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--learn", type=Path, metavar="FILE", help="only learn which tests run which lines")
+    parser.add_argument(
+        "--reach", type=Path, nargs="+", metavar="FILE", help="what was learned: much quicker"
+    )
     return parser
 
 
@@ -95,10 +105,12 @@ def _of(path: Path) -> list[Mutant]:
     return list(mutants_of(module, path.read_text(encoding="utf-8")))
 
 
-def judged(mutant: Mutant, ends: float | None, *, quick: bool = False) -> Judged | None:
+def judged(
+    mutant: Mutant, ends: float | None, reach: Reach | None = None, *, quick: bool = False
+) -> Judged | None:
     """Give a mutant to the quickest tests, to the simulation, and to the other tests of its room, until one notices it.
 
-    None where the time is up.
+    Of the quickest tests only those that run its line, where that is known. None where the time is up.
     """
     started = time.monotonic()
     if ends is not None and started > ends:
@@ -116,19 +128,30 @@ def judged(mutant: Mutant, ends: float | None, *, quick: bool = False) -> Judged
             "PYTHONDONTWRITEBYTECODE": "1",
             "XDG_STATE_HOME": directory,
         }
-        quick_tests, slow_tests = guards_of(_path(mutant.module))
-        pytest = ["-m", "pytest", "-x", "-q", "-p", "no:xdist"]
-        ways = {
-            "quick tests": [*pytest, *quick_tests],
-            "simulation": ["-m", "tests.mutation.simulate"],
-        }
-        if not quick:
-            ways["slow tests"] = [*pytest, *slow_tests]
-        noticed = ""
-        for name, words in ways.items():
-            if not noticed and not _passes([sys.executable, *words], environment, SECONDS[name]):
-                noticed = name
+        path = _path(mutant.module)
+        reached = Path(directory) / "tests"
+        reached.write_text("\n".join(reach.tests(path, mutant.line) if reach else ()), encoding="utf-8")
+        noticed = _noticed_by(environment, path, reached, quick=quick)
     return Judged(mutant, noticed, time.monotonic() - started)
+
+
+def _noticed_by(environment: dict[str, str], path: Path, reached: Path, *, quick: bool) -> str:
+    """The first way that notices the planted mutant of a module; empty where none does.
+
+    `reached` lists the quick tests that run the mutant's line; where it lists none, all of the module are run.
+    """
+    quick_tests, slow_tests = guards_of(path)
+    pytest = ["-m", "pytest", "-x", "-q", "-p", "no:xdist"]
+    ways = [("quick tests", [*pytest, *quick_tests]), ("simulation", ["-m", "tests.mutation.simulate"])]
+    if not quick:
+        ways.append(("slow tests", [*pytest, *slow_tests]))
+    if reached.stat().st_size:
+        code = _exit_code([*pytest, f"@{reached}"], environment, SECONDS["quick tests"])
+        if code not in (0, _NO_SUCH_TEST):
+            return "quick tests"
+        if code == 0:
+            del ways[0]
+    return next((name for name, words in ways if _exit_code(words, environment, SECONDS[name])), "")
 
 
 def _path(module: str) -> Path:
@@ -137,14 +160,16 @@ def _path(module: str) -> Path:
     return (path if path.is_dir() else path.with_suffix(".py")).relative_to(ROOT / "reconciler")
 
 
-def _passes(command: list[str], environment: dict[str, str], seconds: float) -> bool:
+def _exit_code(words: list[str], environment: dict[str, str], seconds: float) -> int:
+    """What a process of Python ends with; -1 where it does not end."""
     try:
+        command = [sys.executable, *words]
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        return -1
+    return done.returncode
 
 
 def report(found: Sequence[Judged], verdicts: Mapping[str, str]) -> str:

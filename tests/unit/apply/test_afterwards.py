@@ -111,6 +111,31 @@ def test_an_agent_that_does_not_get_to_run_is_waited_for_and_no_longer_than_that
     assert record.agent_id == unknown.agent_id
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("Connecting for too long", "Connecting for too long (it could not come up in time: see the status"),
+        ("out of cheese", "out of cheese"),
+    ],
+)
+def test_an_agent_that_ends_at_once_is_told_with_the_services_words(message: str, told: str) -> None:
+    scene = Scene()
+    scene.script({"on": "join", "count": 0, "fate": "doom", "seconds": 0.0, "message": message})
+    (failed,) = scene.apply(desk()).finished
+    assert failed.detail.startswith(f"its agent ended at once: {told}")
+    record = scene.record()
+    assert record is not None
+    assert (record.failures, record.failed_cause) == (1, message)
+
+
+def test_an_agent_that_the_service_forgets_at_once_has_failed() -> None:
+    scene = Scene()
+    scene.service.set_switches(get_exited="404")
+    scene.script({"on": "join", "count": 0, "fate": "doom", "seconds": 0.0})
+    (failed,) = scene.apply(desk()).finished
+    assert failed.detail == "its agent ended at once: the service does not know it any more"
+
+
 @pytest.mark.parametrize("ahead", [0.0, 60.0])
 def test_the_youngest_of_what_was_started_is_seen_to_run_for_a_while(ahead: float) -> None:
     scene = Scene()
