@@ -211,8 +211,9 @@ def is_urgent(change: Change, now: float, able: Capabilities) -> bool:
     """Whether a change is a rotation that cannot wait: its agent ends within 2 h, with an avatar earlier. Times in seconds."""
     if not isinstance(change, Rotate):
         return False
-    body = change.target.record.body if change.target.record is not None else change.spec.body
-    return now - change.target.agent.started_at > able.lifetime(body.properties) - LAST_CALL
+    record = change.target.record
+    assert record is not None, "only recorded agents rotate"
+    return now - change.target.agent.started_at > able.lifetime(record.body.properties) - LAST_CALL
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

@@ -58,7 +58,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     ),
     "workflow/applying.py": ("tests/unit/apply", "tests/unit/plan", "tests/scenarios/test_approval.py"),
     "workflow/claiming.py": _CLAIMS,
-    "workflow/doctor.py": ("tests/scenarios/test_doctor.py",),
+    "workflow/doctor.py": ("tests/unit/workflow", "tests/scenarios/test_doctor.py"),
     "workflow/looking.py": ("tests/scenarios/test_verbs.py", "tests/scenarios/test_reading.py"),
     "workflow/offline.py": ("tests/scenarios/test_offline_plan.py",),
     "workflow/readiness.py": ("tests/scenarios/test_doctor.py",),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.model.spec import Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.ports import HttpRequest
+from tests.fakes.fleets import agent, fleet
 from tests.unit.apply.scene import DESK, GRACE, LATE_COPY, Operation, Result, Scene, desk
 
 PAUSED = desk(lifecycle=Lifecycle(paused=True))
@@ -40,6 +43,20 @@ def test_a_replacement_whose_leave_is_refused_starts_nothing(scene: Scene) -> No
     assert scene.sent["join"] == 1
     assert scene.record() == before, "nor is the agent marked as one that makes room"
     assert scene.running().properties["idle_timeout"] == 0
+
+
+def test_a_service_that_knows_nobody_any_more_in_the_middle_ends_the_run_and_not_one_agent() -> None:
+    scene, three = Scene(), [agent(f"room-{number}/desk") for number in range(3)]
+    scene.apply(fleet(*three))
+    scene.script({"on": "query", "count": 0, "fate": "refuse", "status": 401})
+    paused = Lifecycle(paused=True)
+    ledger = scene.apply(fleet(*(replace(each, lifecycle=paused) for each in three)))
+    assert sorted(each.result for each in ledger.finished) == [
+        Result.FAILED,
+        Result.SKIPPED,
+        Result.SKIPPED,
+    ]
+    assert len(scene.live()) == 3
 
 
 @pytest.mark.parametrize("fate", ["drop_request", "lose_response"])

@@ -22,7 +22,7 @@ def service() -> Virtual:
 
 
 def surveyed(service: Virtual, **channels: str) -> list[Surveyed]:
-    return list(service.run(workflow.survey(service.provider(), parallelism=2, channels=channels)))
+    return list(service.run(workflow.survey(service.provider(), parallelism=2, channels=channels or None)))
 
 
 def test_the_turns_tell_the_channels_and_ages_are_the_services(service: Virtual) -> None:
@@ -39,6 +39,11 @@ def test_a_service_that_names_nobody_in_a_query_names_them_in_their_turns(servic
     assert {each.agent.name for each in surveyed(service)} == {each.name for each in service.live()}
 
 
+def test_where_neither_tells_a_name_there_is_none(service: Virtual) -> None:
+    service.service.set_switches(get_returns_name="no", turns_of_live="404")
+    assert [(each.agent.name, each.channel) for each in surveyed(service)] == [(None, None)] * 2
+
+
 def test_turns_that_cannot_be_read_leave_a_channel_unknown_unless_it_is_told(service: Virtual) -> None:
     lobby, yard = service.live()
     service.service.set_script([{"on": "turns", "count": 0, "fate": "refuse", "status": 404}])
@@ -46,7 +51,9 @@ def test_turns_that_cannot_be_read_leave_a_channel_unknown_unless_it_is_told(ser
     assert found == {lobby.agent_id: None, yard.agent_id: "yard"}
 
 
-def test_an_agent_that_has_ended_since_the_list_is_none_that_runs(service: Virtual) -> None:
+@pytest.mark.parametrize("told", ["stopped", "404"])
+def test_an_agent_that_has_ended_since_the_list_is_none_that_runs(service: Virtual, told: str) -> None:
+    service.service.set_switches(get_exited=told)
     lobby, yard = service.live()
 
     def ends(request: object) -> None:
