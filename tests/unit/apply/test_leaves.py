@@ -97,6 +97,21 @@ def test_an_agent_of_a_leave_that_nobody_wants_any_more_stays_where_it_has_not_l
     assert record.agent_id == agent
 
 
+def test_a_leave_that_nobody_wants_any_more_is_remembered_until_no_copy_of_it_can_be_executed(
+    scene: Scene,
+) -> None:
+    scene.dies_before("leave", PAUSED)
+    agent, sent_at = scene.running().agent_id, scene.intents()[Operation.LEAVE].created_at
+    for at, remembered in ((sent_at + GRACE - 20, {Operation.LEAVE}), (sent_at + GRACE + 20, set())):
+        scene.now = at
+        assert scene.apply(desk()).is_complete
+        assert scene.intents().keys() == remembered
+    assert scene.running().agent_id == agent
+    record = scene.record()
+    assert record is not None
+    assert record.agent_id == agent
+
+
 # --- a list that lags behind ----------------------------------------------------------------------------------
 
 

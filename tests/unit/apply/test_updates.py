@@ -87,6 +87,21 @@ def test_a_renewal_sends_a_token_and_nothing_of_an_edit_that_is_held(scene: Scen
     assert after.token_expires_at == pytest.approx(scene.now + 24 * 3600, abs=60)
 
 
+@pytest.mark.parametrize("protect", [True, False])
+def test_an_update_records_the_protection_that_the_files_ask_for_now_and_a_renewal_does_not(
+    protect: bool,
+) -> None:
+    scene = Scene()
+    scene.apply(desk(lifecycle=Lifecycle(protect=not protect)))
+    edited = desk(lifecycle=Lifecycle(protect=protect), llm=BRIEF)
+    scene.now += 13 * 3600
+    for only, expected in ((frozenset({Action.RENEW}), not protect), (None, protect)):
+        scene.apply(edited, policy=Policy(only=only))
+        record = scene.record()
+        assert record is not None
+        assert record.protect is expected
+
+
 def test_an_ignored_value_is_recorded_as_it_was_applied(scene: Scene) -> None:
     ignored = Lifecycle(ignore_changes=(("llm", "system_messages"),))
     edited = desk(lifecycle=ignored, llm={**BRIEF, "params": {"temperature": 0.9}})
