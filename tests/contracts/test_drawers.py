@@ -57,6 +57,7 @@ def test_what_one_has_made_another_one_gets_and_lists_in_order(opening: Opening)
     assert (bob.get(KEYS[0]), bob.list("")) == (None, [])
     for writer, key in ((ada, KEYS[1]), (bob, KEYS[0]), (ada, KEYS[2])):
         assert writer.create(key, key.encode()) is Creation.MADE
+        assert (ada.get(key), bob.get(key)) == (key.encode(), key.encode()), "also to whoever looked before"
     assert list(bob.list("")) == KEYS
     assert list(bob.list(KEYS[0])) == KEYS[1:]
     assert list(bob.list(KEYS[2])) == []

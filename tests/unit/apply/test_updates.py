@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.apply.context import Settings
 from reconciler.model.spec import Lifecycle
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
@@ -36,6 +37,17 @@ def test_one_lost_answer_is_sent_again_by_the_same_run(scene: Scene) -> None:
     assert scene.apply(PROMPT).is_complete
     assert scene.prompt() == "Be brief."
     assert scene.sent["update"] == 2
+
+
+def test_an_agent_that_starts_is_waited_for_before_an_update_is_sent_again() -> None:
+    scene = Scene()
+    scene.service.set_switches(start_seconds=20.0, join_status="STARTING")
+    began = scene.now
+    scene.apply(desk(), settings=Settings(wait=0.0))
+    scene.script({"on": "update", "fate": "drop_request"})
+    assert scene.apply(PROMPT).is_complete
+    assert (scene.prompt(), scene.sent["update"]) == ("Be brief.", 2)
+    assert began + 20 <= scene.now <= began + 30
 
 
 def test_refused_at_once_the_record_says_what_the_agent_still_has(scene: Scene) -> None:
