@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import StateError
 from reconciler.git import Git
 from reconciler.state.log.directory import DirectoryDrawer
 from reconciler.state.log.drawer import Creation, Drawer, entry_key
@@ -62,3 +63,18 @@ def test_what_one_has_made_another_one_gets_and_lists_in_order(opening: Opening)
     assert list(bob.list(KEYS[0])) == KEYS[1:]
     assert list(bob.list(KEYS[2])) == []
     assert [opening("carol").get(each) for each in KEYS] == [each.encode() for each in KEYS]
+
+
+def test_what_could_not_be_pushed_is_not_made(tmp_path: Path) -> None:
+    opened = _clones(tmp_path)
+    ada = opened("ada")
+    assert ada.create(KEYS[0], b"first") is Creation.MADE
+    remote = tmp_path / "remote.git"
+    remote.rename(tmp_path / "gone.git")
+    try:
+        assert ada.create(KEYS[1], b"second") is Creation.UNKNOWN
+    except StateError:
+        pass  # it may also say at once that the remote cannot be used
+    (tmp_path / "gone.git").rename(remote)
+    assert list(opened("bob").list("")) == KEYS[:1]
+    assert ada.create(KEYS[1], b"second") is Creation.MADE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.apply.context import Settings
+from reconciler.apply.events import Progress
 from reconciler.model.spec import Lifecycle
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
@@ -82,6 +83,7 @@ def test_an_agent_that_is_gone_meanwhile_is_joined_anew(scene: Scene) -> None:
     )
     assert scene.apply(PROMPT).is_complete
     scene.on_request = None
+    assert "its agent is gone; starting another" in [e.text for e in scene.events if isinstance(e, Progress)]
     assert scene.running().agent_id != first
     assert scene.prompt() == "Be brief."
     assert not scene.plan(PROMPT).pending
