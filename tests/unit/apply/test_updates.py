@@ -46,9 +46,13 @@ def test_an_agent_that_starts_is_waited_for_before_an_update_is_sent_again() -> 
     began = scene.now
     scene.apply(desk(), settings=Settings(wait=0.0))
     scene.script({"on": "update", "fate": "drop_request"})
+    asked: list[str] = []
+    scene.on_request = lambda request: asked.append(request.url)
     assert scene.apply(PROMPT).is_complete
+    scene.on_request = None
     assert (scene.prompt(), scene.sent["update"]) == ("Be brief.", 2)
     assert began + 20 <= scene.now <= began + 30
+    assert len(asked) < 40, "it is asked now and then"
 
 
 def test_refused_at_once_the_record_says_what_the_agent_still_has(scene: Scene) -> None:
