@@ -22,6 +22,7 @@ GOLDEN = TESTS / "golden"
 QUICK = (
     "unit/plan/",
     "unit/apply/",
+    "unit/workflow/",
     "scenarios/test_verbs.py",
     "unit/state/test_stores.py",
     "unit/config/test_load.py",

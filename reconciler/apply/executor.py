@@ -52,7 +52,7 @@ from reconciler.plan.steps import (
     steps_of,
     waves,
 )
-from reconciler.ports import Gather, Now, Steps
+from reconciler.ports import Gather, Steps
 
 
 def execute(context: Context, plan: Plan) -> Steps[None]:
@@ -250,7 +250,7 @@ def _earlier(context: Context, change: Change) -> Record | None:
 
 def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Steps[None]:
     """Decide again for an agent that was taken back: it was started with the spec of an earlier attempt."""
-    now: float = yield Now()
+    now = yield from context.journal.now()
     agent = ObservedAgent(record.agent_id, AgentStatus.RUNNING, record.started_at, record.name)
     facts = Facts(
         context.owner, spec.address, context.provider.capabilities, now, spec, record, running=(agent,)
@@ -270,7 +270,7 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
     """Send values that change in place. If the agent is gone, start another one: that ends no conversation."""
     spec = _spec(change)
     record = yield from _settled_record(context, change)
-    now: float = yield Now()
+    now = yield from context.journal.now()
     with_token = token or record.unsent or token_is_due(record, spec.lifecycle, now)
     renewing = isinstance(change, Renew)  # only the token is sent: the other differences may be held
     done = yield from calls.update(
@@ -336,7 +336,7 @@ def _renew_if_due(context: Context, change: Change) -> Steps[None]:
     record = context.journal.record(spec.address)
     if target is None or target.record is None or record is None:
         return  # an agent that was just recorded gets a token in any case
-    now: float = yield Now()
+    now = yield from context.journal.now()
     if token_is_due(record, spec.lifecycle, now):
         yield from _update(context, change, {}, token=True)
 

@@ -10,7 +10,7 @@ from reconciler.model.record import Entry, Intent, Operation, Record
 from reconciler.model.writes import Append, DropIntent, DropRecord, PutGeneration, PutRecord, Write
 from reconciler.plan.change import Change, target_of
 from reconciler.plan.intents import failed_again
-from reconciler.ports import Elapsed, Now, Sleep, Steps
+from reconciler.ports import Elapsed, Sleep, Steps
 
 
 def await_running(context: Context, change: Change) -> Steps[None]:
@@ -42,7 +42,7 @@ def _put_back(context: Context, change: Change, failed: Record, cause: str) -> S
     target = target_of(change)
     if target is None or target.record is None:
         return
-    now: float = yield Now()
+    now = yield from context.journal.now()
     # The failures of the new body are counted in the record of the predecessor, which is the one that stays.
     judged = failed_again(failed, now, cause)
     kept = replace(

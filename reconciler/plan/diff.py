@@ -7,6 +7,7 @@ are given to deepdiff, which aligns their items and takes milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 
 from reconciler.model.fingerprint import digest
 from reconciler.model.tree import MISSING, Path, Tree, value_at
@@ -40,7 +41,8 @@ class FieldDiff:
 
 def field_diffs(before: Tree, after: Tree) -> tuple[FieldDiff, ...]:
     """Return every difference of two trees, in the order of their paths; empty when they are equal."""
-    return tuple(sorted(_rows((), before, after), key=_order))
+    # Parts at one depth are of one kind: where a list and a mapping meet, the difference is one row above.
+    return tuple(sorted(_rows((), before, after), key=attrgetter("path")))
 
 
 def _rows(path: Path, before: Tree, after: Tree) -> Iterator[FieldDiff]:
@@ -88,7 +90,3 @@ def _shorten(value: Tree) -> Tree:
     if isinstance(value, (list, tuple)):
         return [_shorten(each) for each in value]
     return value
-
-
-def _order(row: FieldDiff) -> tuple[tuple[int, str], ...]:
-    return tuple((part if isinstance(part, int) else -1, str(part)) for part in row.path)

@@ -245,8 +245,9 @@ def is_urgent(change: Change, now: float, able: Capabilities, last_call: float =
     """Return whether a change is a rotation that cannot wait: its agent ends within `last_call` seconds."""
     if not isinstance(change, Rotate):
         return False
-    body = change.target.record.body if change.target.record is not None else change.spec.body
-    return now - change.target.agent.started_at > able.lifetime(body.properties) - last_call
+    record = change.target.record
+    assert record is not None, "only recorded agents rotate"
+    return now - change.target.agent.started_at > able.lifetime(record.body.properties) - last_call
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

@@ -38,7 +38,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
         raise UsageError(f"the files do not declare {address}", hint=_undeclared(job, address))
     yield from _refuse_frozen(job, address, Action.ADOPT)
     basis, settled = yield from look(job, observer)
-    journal = Journal(StateView.of(basis.state))
+    journal = Journal(StateView.of(basis.state), lambda: observer.clock_skew)
     # Settle an interrupted join first: if its agent runs, the address has an agent and must not adopt another one.
     pins: tuple[Write, ...] = () if basis.state.pins is not None else (PutPins(job.pins),)
     yield from journal.write(*settled, *pins)
@@ -65,7 +65,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
             f"agent {other.agent_id} of {other.address} runs in {address.channel} with the same uid {uid}; nothing was recorded",
             hint="apply first: it ends what the files do not want any more; or declare the uid that each was joined with",
         )
-    now: float = yield Now()
+    now = yield from journal.now()
     yield from journal.write(*adopted_writes(journal.view, spec, agent, uid, now))
     return journal.view.records[address]
 

@@ -79,6 +79,8 @@ class Virtual:
     on_request: Callable[[HttpRequest], None] | None = None
     settings: AgoraSettings = SETTINGS
     archive: TranscriptArchive | None = None
+    # By how many seconds this machine's clock is ahead of the service's.
+    ahead: float = 0.0
     # A controller runs until `ends_at`; what `happens` to the world has a time each. `files` are what a change of the
     # files gives: a fleet, or the error of its load.
     ends_at: float = math.inf
@@ -130,7 +132,9 @@ class Virtual:
             case Unlock():
                 self.state.release()
                 self.locked_for.append(self.now - self._locked_at)
-            case Now() | Elapsed():
+            case Now():
+                return self.now + self.ahead
+            case Elapsed():
                 return self.now
             case Sleep(seconds):
                 self._pass(max(seconds, 0.01))

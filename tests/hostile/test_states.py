@@ -375,7 +375,7 @@ def test_a_state_beside_a_fleet_is_not_looked_for_where_a_link_leads(tmp_path: P
     place = tmp_path / "fleet" / link
     place.parent.mkdir(exist_ok=True)
     place.symlink_to(tmp_path / "outside" / Path(link).name if "/" in link else tmp_path / "outside")
-    for action in (store.read, store.read_key, lambda: store.acquire("we", 0)):
+    for action in (store.read, store.read_key, lambda: acquire(store, "we", 0)):
         with pytest.raises(StateError, match=f"{link} is a link"):
             action()
     assert {each.name: each.read_bytes() for each in outside.parent.iterdir()} == before
@@ -387,7 +387,7 @@ def test_a_link_that_is_put_there_while_the_state_is_held_ends_the_run(tmp_path:
     run(outside, None)
     before = {each.name: each.read_bytes() for each in outside.parent.iterdir()}
     store = LocalStore(here / "default.state", is_beside_fleet=True)
-    store.acquire("we", 0)
+    acquire(store, "we", 0)
     store.commit([PutApplying("d")], expected=0)
     here.rename(tmp_path / "fleet" / "kept")
     here.symlink_to(outside.parent)

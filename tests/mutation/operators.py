@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 _SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -27,12 +27,13 @@ _OTHER: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
 }
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+Change = Callable[[ast.AST], None]
 _NOT_RUN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: in which module and function, at which line, what it does, and the whole source that it gives.
+    """One change: in which module and function, at which line, what it does, and what makes the whole source of it.
 
     `key` names it as long as its function stays as it is, whatever moves its line; `number` tells equal ones apart.
     """
@@ -42,11 +43,7 @@ class Mutant:
     line: int
     what: str
     number: int
-    source: str
-
-    @property
-    def label(self) -> str:
-        return f"{self.module}:{self.line}: {self.what}"
+    source: Callable[[], str]
 
     @property
     def key(self) -> str:
@@ -62,11 +59,15 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
     for position, node in enumerate(_code(tree)):
         function = functions.get(node, "")
         for what, change in _changes(node):
-            copy = deepcopy(tree)
-            change(next(each for index, each in enumerate(_code(copy)) if index == position))
-            told = ast.unparse(ast.fix_missing_locations(copy))
-            yield Mutant(module, function, getattr(node, "lineno", 0), what, seen[function, what], told)
+            made = partial(_changed, source, position, change)
+            yield Mutant(module, function, getattr(node, "lineno", 0), what, seen[function, what], made)
             seen[function, what] += 1
+
+
+def _changed(source: str, position: int, change: Change) -> str:
+    tree = ast.parse(source)
+    change(next(each for index, each in enumerate(_code(tree)) if index == position))
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def _functions(tree: ast.AST, name: str = "") -> Iterator[tuple[ast.AST, str]]:
@@ -78,19 +79,31 @@ def _functions(tree: ast.AST, name: str = "") -> Iterator[tuple[ast.AST, str]]:
 
 
 def _code(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run, in a fixed order: no annotations, decorators, defaults, docstrings or assertions."""
+    """The nodes that run, in a fixed order: no annotations, decorators, defaults, docstrings or assertions.
+
+    `zip(…, strict=True)` asserts that lengths agree, and what type checkers alone read does not run.
+    """
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list", "args", "type_params") and isinstance(
             tree, (*_NOT_RUN, ast.AnnAssign, ast.arg)
         ):
             continue
         for node in value if isinstance(value, list) else [value]:
-            if isinstance(node, ast.AST) and not isinstance(node, (ast.Assert, ast.JoinedStr)):
+            if isinstance(node, ast.AST) and not _is_left_alone(node):
                 yield node
                 yield from _code(node)
 
 
-Change = Callable[[ast.AST], None]
+def _is_left_alone(node: ast.AST) -> bool:
+    match node:
+        case (
+            ast.Assert()
+            | ast.JoinedStr()
+            | ast.keyword(arg="strict")
+            | ast.If(test=ast.Name("TYPE_CHECKING"))
+        ):
+            return True
+    return False
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:

@@ -1,4 +1,4 @@
-"""Puts a mutant in the place of a module: `-p tests.mutation.plant` for pytest, `plant()` for everything else.
+"""Puts a mutant in the place of a module: a copy of this file is the `sitecustomize` of every process of a judgement.
 
 The mutant comes as a file, named in the environment. This module imports nothing of the package.
 """

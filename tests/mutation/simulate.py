@@ -1,10 +1,11 @@
-"""The simulation's short way with one mutant, in a process of its own: exit 1 when an invariant speaks up."""
+"""The simulation's short way, in a process that has a mutant planted: exit 1 when an invariant speaks up."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.mutation import plant  # noqa: F401  # first: it puts the mutant in place
+from tests.simulation.campaign import Tally, all_rows, lives, regressions
+from tests.simulation.checks import CHECKS
 
 # Most bugs are noticed at once; a campaign is for the rest.
 FEW = 40
@@ -12,8 +13,6 @@ FEW = 40
 
 def main() -> int:
     """Rows of the fault matrix, random lives, directed checks, and what has failed before."""
-    from tests.simulation.campaign import Tally, all_rows, lives, regressions
-    from tests.simulation.checks import CHECKS
 
     def checks() -> Tally:
         tally = Tally()

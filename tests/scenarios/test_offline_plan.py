@@ -15,7 +15,7 @@ import pytest
 from reconciler import workflow
 from reconciler.cli.revisions import files_at
 from reconciler.errors import StateError, UsageError
-from reconciler.model.address import Owner
+from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import HOUR
 from reconciler.plan.build import Plan
@@ -50,6 +50,21 @@ def test_it_goes_by_no_clock() -> None:
     virtual.run(workflow.apply(virtual.job(wanted), virtual.provider()))
     virtual.now += 65 * HOUR
     assert rows(offline(virtual, wanted)) == []
+
+
+def test_a_pause_after_failed_joins_is_over_by_the_time_of_the_latest_start() -> None:
+    virtual = Virtual()
+    virtual.run(workflow.apply(virtual.job(fleet(agent("a/x"))), virtual.provider()))
+    virtual.now += 1000
+    virtual.run(workflow.apply(virtual.job(fleet(agent("a/x"), agent("b/x"))), virtual.provider()))
+    state = virtual.state.read()
+    first = state.records[Address("a", "x")]
+    edited = fleet(agent("a/x", idle_timeout=60), agent("b/x"))
+    for pause, planned in ((120.0, "replace"), (2000.0, "hold")):
+        failed = replace(first, failures=3, retry_at=first.started_at + pause)
+        held = replace(state, records={**state.records, first.address: failed})
+        plan = workflow.offline_plan(virtual.job(edited), held, ABLE, against="the state")
+        assert rows(plan) == [(planned, "a/x")]
 
 
 def test_the_state_of_another_fleet_is_refused_and_that_of_another_project_is_not() -> None:

@@ -54,7 +54,13 @@ def fleet(*agents: AgentSpec, limits: Limits = _ALL) -> DesiredFleet:
     """A fleet of these agents."""
     ordered = {each.address: each for each in sorted(agents, key=lambda each: each.address)}
     rows = [
-        [str(each.address), each.body.tree(), repr(each.lifecycle), list(map(str, each.previously))]
+        [
+            str(each.address),
+            each.body.tree(),
+            repr(each.lifecycle),
+            list(map(str, each.previously)),
+            *([each.adopt] if each.adopt else ()),
+        ]
         for each in ordered.values()
     ]
     return DesiredFleet(OWNER, ordered, limits=limits, digest=digest(rows))

@@ -18,8 +18,6 @@ from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from reconciler.state.log.directory import DirectoryDrawer
-
 from reconciler import workflow
 from reconciler.apply.context import Settings
 from reconciler.model.address import Address, Owner
@@ -33,6 +31,7 @@ from reconciler.state.lease import FileLease
 from reconciler.state.local import LocalStore
 from reconciler.state.log.store import LogStore
 from reconciler.workflow import Approved, Job
+from tests.fakes.directory_drawer import DirectoryDrawer
 from tests.fakes.fleets import UNLIMITED
 from tests.fakes.stores import acquire
 
@@ -116,6 +115,11 @@ class _Life:
         self.runs = 0
         self.settings = Settings(parallelism=chance.choice((1, 3, 10)))
         self.crash_rate = chance.choice((0.0, 0.0, 0.003, 0.02))
+        # What few lives have goes by dice of its own, so that the other lives stay as they are.
+        self.few = random.Random(f"{seed} few")
+        self.adopts = self.few.random() < 0.15
+        self.is_sick = self.few.random() < 0.06
+        self.is_down = self.few.random() < 0.06
         self.sides = [self._side(self.world, OWNER)]
         if chance.random() < 0.12:
             owner = chance.choice((Owner("sim", "prod"), Owner("sim"), Owner("cousin", "test")))
@@ -171,7 +175,13 @@ class _Life:
                     self._edit(side)
             if number:
                 self._trouble()
+            if self.adopts:
+                self._declare_adoption(self.few.choice(self.sides))
+            usual = self.world.weather
+            if self.is_sick or self.is_down:
+                self.world.weather = self._worse(usual)
             self._round()
+            self.world.weather = usual
             self.world.time.run_for(self.chance.choice(_GAPS))
             for side in self.sides:
                 side.world.checker.check_world()
@@ -196,6 +206,45 @@ class _Life:
         if chance.random() < 0.1:
             self.world.renewed[chance.choice(("TTS_KEY", "LLM_KEY"))] += 1
             self.world.seen.hit("edit: a reference was renewed")
+
+    def _declare_adoption(self, side: _Side) -> None:
+        """Somebody writes `adopt: ID` to an address: mostly of an agent that sits where the files say, at times of another."""
+        chance, fleet = self.few, side.fleet
+        specs = [each for each in fleet.agents.values() if each.body.uid is not None and each.adopt is None]
+        if not specs:
+            return
+        free = [each for each in specs if str(each.address) not in side.world.store.used()]
+        spec = chance.choice(free if free and chance.random() < 0.8 else specs)
+        channel = spec.address.channel if chance.random() < 0.8 else chance.choice(fleets.CHANNELS)
+        self._disturb()
+        found = self.world.invited(f"front-desk-bot{chance.randrange(1000)}", channel, str(spec.body.uid))
+        if not found:
+            return
+        self.world.note(f"the files adopt {found} of {channel} as {spec.address}")
+        agents = {**fleet.agents, spec.address: replace(spec, adopt=found)}
+        side.fleet = replace(fleets.fleet(*agents.values(), limits=fleet.limits), owner=fleet.owner)
+        side.earlier.append(side.fleet)
+
+    def _corrected(self, side: _Side) -> DesiredFleet:
+        """The fleet once people have removed each `adopt` that cannot be followed, or may turn out not to be."""
+        agents = {
+            address: spec
+            if spec.adopt is None or self._is_followed(side, spec)
+            else replace(spec, adopt=None)
+            for address, spec in side.fleet.agents.items()
+        }
+        return replace(fleets.fleet(*agents.values(), limits=side.fleet.limits), owner=side.fleet.owner)
+
+    def _is_followed(self, side: _Side, spec: AgentSpec) -> bool:
+        store, address = side.world.store, str(spec.address)
+        known = store.at(address)
+        if known is not None:
+            return known.agent_id == spec.adopt
+        is_there = any(
+            (each.agent_id, each.channel, each.uid) == (spec.adopt, spec.address.channel, spec.body.uid)
+            for each in side.world.checker.live()
+        )
+        return is_there and not self.lost and address not in store.used() and spec.adopt not in store.by_id()
 
     # --- runs
 
@@ -359,6 +408,17 @@ class _Life:
 
     # --- what happens meanwhile
 
+    def _worse(self, usual: Weather) -> Weather:
+        """Nearly every agent ends as soon as it has started, as with a refused vendor key; or the service is down, as good as."""
+        rates = dict(usual.rates)
+        if self.is_down and self.few.random() < 0.6:
+            kinds = ["5xx", "unreachable", "request_lost"]
+            for operation in KINDS:
+                rates[operation] = (0.3 if operation is ServiceCall.LIST else 0.95, kinds, [2.0, 3.0, 4.0])
+        if self.is_sick:
+            rates[ServiceCall.JOIN] = (0.9, ["dies_at_once"], [1.0])
+        return Weather(rates)
+
     def _happening(self) -> None:
         happenings: tuple[Callable[[], None], ...] = (
             self._stranger_comes,
@@ -463,11 +523,13 @@ class _Life:
         # the grace after the first.
         pause = self.settings.grace + 1.0 if self.lost or self.spent else 0.0
         for number, side in enumerate(self.sides):
+            side.fleet = self._corrected(side) if self.adopts else side.fleet
             job = replace(self._job(side.fleet), policy=Policy(allow=_ALLOWED))
             if self.chance.random() < 0.5:
                 side.world.run("apply", job)  # while late calls may still be executed
                 self.runs += 1
-            self.runs += settle(side.world, job, pause=pause, approve=self.chance.random() < 0.3)
+            approve, retold = self.chance.random() < 0.3, self.few.random() < 0.5
+            self.runs += settle(side.world, job, pause=pause, approve=approve, retold=retold)
             if not number and len(self.sides) == 1 and self.chance.random() < 0.06:
                 self.runs += vigil(side.world, job)
 

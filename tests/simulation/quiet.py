@@ -6,7 +6,8 @@ the state's bytes as they are; and two plans of the same inputs are the same.
 
 from __future__ import annotations
 
-from reconciler.apply.events import Ledger, Result
+from reconciler.apply.events import Finished, Ledger, Result
+from reconciler.plan.build import Plan
 from reconciler.plan.change import Hold, Keep, Renew, action_of
 from reconciler.workflow import Approved, Job
 
@@ -34,12 +35,17 @@ def calm(world: Universe) -> None:
     world.simulator.set_switches(quota=100, requests_per_second=0.0)
 
 
-def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = False) -> int:
-    """Two passes that must bring the fleet home, and a third that must do nothing; returns how many runs it took."""
+def settle(
+    world: Universe, job: Job, *, pause: float = 0.0, approve: bool = False, retold: bool = False
+) -> int:
+    """Two passes that must bring the fleet home, and a third that must do nothing; returns how many runs it took.
+
+    With `retold`, what is held is asked of one more apply.
+    """
     world.time.run_for(SETTLING)
     world.checker.check_world()
     first = run_through(world, job, approve=approve)
-    _one_story(world, job, first)
+    more = _one_story(world, job, first, retold=retold)
     world.time.run_for(pause)
     _outwait(world, first)
     second = run_through(world, job)
@@ -55,7 +61,7 @@ def settle(world: Universe, job: Job, *, pause: float = 0.0, approve: bool = Fal
     if problem is not None:
         raise Violation("I5", f"after two passes in the quiet {problem} ({_told(first, second)})")
     _idle(world, job, since=second.started)
-    return 6 + approve
+    return 6 + approve + more
 
 
 def vigil(world: Universe, job: Job) -> int:
@@ -96,19 +102,49 @@ def run_through(world: Universe, job: Job, *, approve: bool = False) -> Process:
     return process
 
 
-def _one_story(world: Universe, job: Job, process: Process) -> None:
-    """I22: what an apply has held, deferred or failed, a plan by another process says of the same address, and until when.
+def _one_story(world: Universe, job: Job, process: Process, *, retold: bool) -> int:
+    """I22: a plan by another process says what an apply has held, deferred or failed, and the next apply what the plan holds.
+
+    Returns how many more applies that took.
+    """
+    rows = _pending(job, process)
+    if not rows:
+        return 0
+    began = world.time.now
+    plan = world.run("plan", job).result
+    _agree(world, rows, plan)
+    if not retold:
+        return 0
+    again = run_through(world, job)
+    if world.checker.anybody_ended(began):
+        return 1  # a plan does not know what comes after its look
+    rows = _pending(job, again)
+    _agree(world, rows, plan)
+    for change in plan.changes:
+        if not isinstance(change, Hold) or change.address not in job.fleet.agents:
+            continue
+        if change.until is not None and change.until <= world.time.now:
+            continue
+        world.checker.asked["I22"] += 1
+        said = [str(each.result) for each in rows if each.address == change.address]
+        world.seen.hit(f"story: held by the plan, and the next apply says {' and '.join(said) or 'nothing'}")
+        if not {"held", "deferred"} & set(said):
+            raise Violation(
+                "I22", f"the plan holds {change.address} ({change.reason.text}); the next apply says {said}"
+            )
+    return 1
+
+
+def _pending(job: Job, process: Process) -> list[Finished]:
+    rows = process.result.finished if isinstance(process.result, Ledger) else ()
+    return [row for row in rows if row.result in _PENDING and row.address in job.fleet.agents]
+
+
+def _agree(world: Universe, rows: list[Finished], plan: Plan) -> None:
+    """A plan tells each of an apply's rows, as held where it was held, and until the same time.
 
     The plan knows the state and the service alone: an apply that had more to go by may defer what the plan would try.
     """
-    if not isinstance(process.result, Ledger):
-        return
-    rows = [
-        row for row in process.result.finished if row.result in _PENDING and row.address in job.fleet.agents
-    ]
-    if not rows:
-        return
-    plan = world.run("plan", job).result
     told = {each.address: each for each in plan.changes if not isinstance(each, Keep | Renew)}
     for row in rows:
         world.checker.asked["I22"] += 1

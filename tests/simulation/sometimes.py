@@ -55,6 +55,9 @@ TELLTALES = {
     "the new agent did not start": "join-first: the old one was kept",
     "its agent ended at once": "join: failed at once",
     "clock is": "clock: too far off to mint",
+    "times in a row": "brake: a join waits after failed ones",
+    "correct or remove `adopt`": "adopt in the files: refused, another agent than meant",
+    "has a running agent already": "adopt in the files: refused, the address has an agent",
 }
 
 REQUIRED: frozenset[str] = frozenset(
@@ -66,6 +69,7 @@ REQUIRED: frozenset[str] = frozenset(
     }
     | {
         "adopt on 409",
+        "adopt in the files: taken over",
         "next generation",
         "breaker: half-open",
         "breaker: open",

@@ -600,7 +600,10 @@ class Checker:
         self._protected |= store.protected_names()
         if run is not None and not problem:
             self._recorded(run, writes)
-            if run.verb in ("adopt", "forget"):
+            if run.verb == "apply" and kinds >= {"PutRecord", "DropForeign", "DropReleased"}:
+                self.world.seen.hit("adopt in the files: taken over")
+            # Where two hold the lock, what the other one has looked at may not be recorded any more.
+            if run.verb in ("adopt", "forget") or ("DropRecord" in kinds and self.world.locks.broken):
                 self.disturb(process)
         told = ",".join(each.kind for each in writes)
         self.world.note(f"{process.label} commit {told} -> {problem or 'made'} {store.serial}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from reconciler import workflow
 from reconciler.apply.context import Settings
 from reconciler.model.address import AgentName, Owner
 from reconciler.model.fleet import DesiredFleet
+from reconciler.model.record import Intent
 from reconciler.model.spec import Beside, Lifecycle, ReplaceOrder
+from reconciler.model.writes import PutIntent
 from reconciler.plan.change import Action, Because
-from reconciler.plan.intents import with_failures_of
+from reconciler.plan.intents import refused_again, refused_until, with_failures_of
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
@@ -348,6 +351,32 @@ def test_the_pauses_after_failed_starts() -> None:
         pauses.append(record.retry_at - now if record.retry_at else 0.0)
     assert pauses == [0, 0, 120, 240, 480, 960, 1920, 3600, 3600]
     assert record.failures == 9
+
+
+def test_the_pauses_after_refused_joins() -> None:
+    now, note, pauses = 1000.0, None, []
+    body = record_of(agent("lobby/desk")).body
+    intent = Intent(Operation.JOIN, DESK, "a name", now, generation=1, uid="7", body=body)
+    for _ in range(9):
+        written = refused_again(intent, note, now)
+        assert isinstance(written, PutIntent)
+        note = written.intent
+        pauses.append(refused_until(note) - now)
+    assert pauses == [0, 0, 120, 240, 480, 960, 1920, 3600, 3600]
+    other = replace(intent, body=record_of(agent("lobby/desk", idle_timeout=60)).body)
+    written = refused_again(other, note, now)
+    assert isinstance(written, PutIntent)
+    assert written.intent.attempt == 1, "another body is tried at once"
+
+
+def test_between_attempts_of_one_run_there_is_a_pause_that_doubles() -> None:
+    scene, sent_at = Scene(), list[float]()
+    scene.script({"on": "join", "count": 0, "fate": "refuse", "status": 500, "reason": "InternalServerError"})
+    scene.on_request = lambda request: sent_at.append(scene.now) if request.url.endswith("/join") else None
+    scene.apply(desk())
+    gaps = [after - before for before, after in pairwise(sent_at)]
+    # The dice say one half here: three quarters of a half and of a whole second.
+    assert gaps == pytest.approx([0.375, 0.75], abs=0.1)
 
 
 def test_a_used_up_quota_ends_joins_alone() -> None:

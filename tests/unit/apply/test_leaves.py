@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.model.spec import Lifecycle, ReplaceOrder
+from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
 from reconciler.ports import HttpRequest
+from tests.fakes.fleets import agent, fleet
 from tests.unit.apply.scene import DESK, GRACE, LATE_COPY, Operation, Result, Scene, desk
 
 PAUSED = desk(lifecycle=Lifecycle(paused=True))
@@ -40,6 +45,20 @@ def test_a_replacement_whose_leave_is_refused_starts_nothing(scene: Scene) -> No
     assert scene.running().properties["idle_timeout"] == 0
 
 
+def test_a_service_that_knows_nobody_any_more_in_the_middle_ends_the_run_and_not_one_agent() -> None:
+    scene, three = Scene(), [agent(f"room-{number}/desk") for number in range(3)]
+    scene.apply(fleet(*three))
+    scene.script({"on": "query", "count": 0, "fate": "refuse", "status": 401})
+    paused = Lifecycle(paused=True)
+    ledger = scene.apply(fleet(*(replace(each, lifecycle=paused) for each in three)))
+    assert sorted(each.result for each in ledger.finished) == [
+        Result.FAILED,
+        Result.SKIPPED,
+        Result.SKIPPED,
+    ]
+    assert len(scene.live()) == 3
+
+
 @pytest.mark.parametrize("fate", ["drop_request", "lose_response"])
 def test_without_an_answer_a_query_decides(scene: Scene, fate: str) -> None:
     scene.script({"on": "leave", "fate": fate})
@@ -72,6 +91,21 @@ def test_an_agent_of_a_leave_that_nobody_wants_any_more_stays_where_it_has_not_l
     scene.dies_before("leave", PAUSED)
     agent = scene.running().agent_id
     assert scene.apply(desk()).is_complete
+    assert scene.running().agent_id == agent
+    record = scene.record()
+    assert record is not None
+    assert record.agent_id == agent
+
+
+def test_a_leave_that_nobody_wants_any_more_is_remembered_until_no_copy_of_it_can_be_executed(
+    scene: Scene,
+) -> None:
+    scene.dies_before("leave", PAUSED)
+    agent, sent_at = scene.running().agent_id, scene.intents()[Operation.LEAVE].created_at
+    for at, remembered in ((sent_at + GRACE - 20, {Operation.LEAVE}), (sent_at + GRACE + 20, set())):
+        scene.now = at
+        assert scene.apply(desk()).is_complete
+        assert scene.intents().keys() == remembered
     assert scene.running().agent_id == agent
     record = scene.record()
     assert record is not None
@@ -121,6 +155,25 @@ def test_an_agent_that_ends_late_by_an_earlier_leave_is_not_called_done(scene: S
     scene.on_request = None
     assert scene.apply(desk()).is_complete
     assert scene.running().agent_id != agent
+
+
+def test_an_agent_that_ends_by_a_leave_that_is_now_held_takes_its_record_along(scene: Scene) -> None:
+    """Nobody wants the agent; the run does not leave, and its last look sees that the earlier leave was executed."""
+    scene.dies_before("leave", PAUSED)
+    agent = scene.running().agent_id
+    asked: list[str] = []
+
+    def ends_after_it_was_seen(request: HttpRequest) -> None:
+        if request.method == "GET" and agent in request.url:
+            if asked:
+                scene.service.end(agent)
+            asked.append(request.url)
+
+    scene.on_request = ends_after_it_was_seen
+    ledger = scene.apply(PAUSED, policy=Policy(only=frozenset({Action.JOIN})))
+    assert scene.live() == []
+    assert (scene.record(), scene.intents()) == (None, {})
+    assert {each.result for each in ledger.finished} <= {Result.HELD}, "nothing is to be joined again"
 
 
 # --- join-first -----------------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def _record(tree: Mapping[str, Any]) -> Record:
 
 
 def _open_join(tree: Mapping[str, Any], spec: AgentSpec | None, record: Record | None) -> Intent:
-    _known(tree, {"sent", "late_copy", "refused", "answered", "at", "uid"})
+    _known(tree, {"sent", "again", "late_copy", "refused", "answered", "at", "uid"})
     assert spec is not None, "a case with an open join wants an agent"
     started = replace(spec, address=Address.parse(tree.get("at", str(spec.address))))
     return Intent(
@@ -223,6 +223,7 @@ def _open_join(tree: Mapping[str, Any], spec: AgentSpec | None, record: Record |
         body=started.body,
         answered=1 if tree.get("answered") else 0,
         refused_since=NOW - seconds(tree["refused"]) if "refused" in tree else None,
+        sent_at=NOW - seconds(tree["again"]) if "again" in tree else None,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reconciler.plan.change import Action, Because
-from tests.unit.plan.cases import paths, read, told
+from reconciler.plan.change import Action, Because, Hold, act_of, action_of
+from tests.unit.plan.cases import NOW, paths, read, told
 
 PATHS = paths()
 
@@ -22,6 +23,16 @@ def test_the_plan_of_a_case_is_what_its_file_says(path: Path) -> None:
         {key: row.get(key, "(none)") for key in wish} for row, wish in zip(found, case.expected, strict=False)
     ]
     assert spoken + found[len(spoken) :] == case.expected
+
+
+def test_what_each_case_says(golden: Callable[[str, str], None]) -> None:
+    lines: list[str] = []
+    for path in PATHS:
+        for each in read(path).plan().changes:
+            inner = f" [{act_of(each).reason.text}]" if isinstance(each, Hold) else ""
+            until = f" ({each.until - NOW:.0f} s from now)" if isinstance(each, Hold) and each.until else ""
+            lines.append(f"{path.stem}: {action_of(each)}: {each.reason.text}{until}{inner}\n")
+    golden("plan/reasons.txt", "".join(lines))
 
 
 def test_each_reason_occurs_in_some_case() -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from reconciler.model.fleet import Limit
 from reconciler.model.observed import AgentStatus
+from reconciler.model.spec import HOUR, Lifecycle
 from reconciler.plan.build import Plan, build_plan
-from reconciler.plan.change import Action
-from reconciler.plan.guard import Policy
+from reconciler.plan.change import Action, Rotate
+from reconciler.plan.guard import Cost, Policy
 from tests.fakes.fleets import OWNER, UNLIMITED, agent, fleet
-from tests.unit.plan.parts import ABLE, basis, fleet_of, record, running
+from tests.unit.plan.parts import ABLE, NOW, basis, fleet_of, record, running
 
 FREE = Limit(percent=100)
 
@@ -161,3 +162,132 @@ def test_what_is_held_counts_against_no_limit() -> None:
     plan = build_plan(wanted, basis(records, live), ABLE, allow_empty=True)
     assert (plan.count(Action.LEAVE), plan.count(Action.HOLD)) == (1, 3)
     assert not plan.refusals
+
+
+# --- what a refusal says ----------------------------------------------------------------------------------------
+
+
+BOTH = Policy(tightened=frozenset({"leave"}))
+
+
+@pytest.mark.parametrize(
+    ("limit", "policy", "allowed", "where"),
+    [
+        (Limit(percent=30), Policy(), "3 (30% of 10)", "in the fleet"),
+        (Limit(number=2), Policy(tightened=frozenset({"replace"})), "2", "in the fleet"),
+        (Limit(number=3, own=Limit(percent=80)), BOTH, "3", "in the team's policy"),
+        (Limit(number=3, own=Limit(percent=20)), BOTH, "2 (20% of 10)", "in the fleet"),
+    ],
+)
+def test_a_refusal_says_what_is_allowed_and_where_that_stands(
+    limit: Limit, policy: Policy, allowed: str, where: str
+) -> None:
+    (refusal,) = leaving(10, 4, limit, policy).refusals
+    assert refusal.text == (
+        f"4 agents to leave but limits.leave allows {allowed}; raise it once with --allow leave=4, "
+        f"or change limits.leave {where}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "share"),
+    [(Limit(percent=30), " allows 3 (30% of 10 running);"), (Limit(number=2), " allows 2;")],
+)
+def test_the_hang_up_budget_says_what_its_share_is_of(limit: Limit, share: str) -> None:
+    everything = fleet_of(10)
+    standing = basis(
+        [record(each, f"A{number}") for number, each in enumerate(everything)],
+        [running(each, f"A{number}") for number, each in enumerate(everything)],
+    )
+    wanted = fleet(*everything[4:], limits=replace(UNLIMITED, hang_ups=limit))
+    (refusal,) = build_plan(wanted, standing, ABLE).refusals
+    assert refusal.text == (
+        f"4 conversations would end (leaves and replacements) but limits.hang_ups{share} "
+        "raise it once with --allow hang_ups=4, or change limits.hang_ups in the fleet"
+    )
+
+
+def test_a_quota_or_a_cost_is_raised_once_by_its_name() -> None:
+    limits = replace(UNLIMITED, quota=1, usd_per_day=100.5)
+    wanted = fleet(*fleet_of(2), limits=limits)
+    quota, cost = build_plan(wanted, basis(), ABLE).refusals
+    assert quota.text == (
+        "2 live agents after apply but limits.quota allows 1; "
+        "raise it once with --allow quota=2, or change limits.quota in the fleet"
+    )
+    assert cost.text == (
+        "288 USD a day after apply but limits.usd_per_day allows 100.5; "
+        "raise it once with --allow usd_per_day=288, or change limits.usd_per_day in the fleet"
+    )
+    once = Policy(allow={"quota": 2, "usd_per_day": 288})
+    assert not build_plan(wanted, basis(), ABLE, policy=once).refusals
+    assert build_plan(wanted, basis(), ABLE, policy=Policy(allow={"quota": 1})).refusals
+
+
+@pytest.mark.parametrize(("own", "usd"), [(None, 288.0), (0.2, 576.0)])
+def test_a_fleet_may_say_what_a_minute_costs(own: float | None, usd: float) -> None:
+    wanted = fleet(*fleet_of(2), limits=replace(UNLIMITED, usd_per_minute=own))
+    plan = build_plan(wanted, basis(), ABLE)
+    assert plan.cost.usd_per_day == plan.cost.usd_change == pytest.approx(usd)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "quota", "default", "passes"),
+    [
+        (0, 21, None, 20, True),
+        (0, 20, None, 20, False),
+        (30, 30, None, 20, False),
+        (30, 31, None, 20, True),
+        (0, 21, 50, 20, False),
+        (0, 21, None, None, False),
+    ],
+)
+def test_more_than_the_services_default_quota_is_noticed_where_none_is_declared(
+    before: int, after: int, quota: int | None, default: int | None, passes: bool
+) -> None:
+    assert Cost(before, after, 0.1, quota, default).passes_default_quota is passes
+
+
+# --- rotations ----------------------------------------------------------------------------------------------------
+
+
+# Due at 60 h, each of them.
+AT_ONCE = Lifecycle(rotate_spread=0.0)
+
+
+def rotated(ages: dict[str, float], limit: Limit, **of_records: bool) -> list[str]:
+    """The agents that rotate in one run, of agents of such ages in hours; `of_records` are those that are being replaced."""
+    specs = {name: agent(f"lobby/{name}", lifecycle=AT_ONCE) for name in sorted({*ages, *of_records})}
+    records = [
+        record(each, name, replacing=of_records.get(name, False), token_expires_at=NOW + 20 * HOUR)
+        for name, each in specs.items()
+    ]
+    live = [running(specs[name], name, started_at=NOW - age * HOUR) for name, age in ages.items()]
+    plan = build_plan(
+        fleet(*specs.values(), limits=replace(UNLIMITED, max_unavailable=limit)),
+        basis(records, live, ended=dict.fromkeys(set(specs) - set(ages))),
+        ABLE,
+    )
+    return [each.address.name for each in plan.changes if isinstance(each, Rotate)]
+
+
+def test_the_oldest_rotate_first_and_the_others_wait() -> None:
+    ages = {"a": 62.0, "b": 64.0, "c": 63.0, "d": 1.0}
+    assert rotated(ages, Limit(number=2)) == ["b", "c"]
+    assert rotated(ages, Limit(number=0)) == []
+    assert rotated(ages, Limit(percent=25)) == ["b"]
+
+
+def test_an_agent_that_ends_within_two_hours_never_waits_and_takes_the_others_places() -> None:
+    assert rotated({"a": 70.5, "b": 64.0}, Limit(number=0)) == ["a"]
+    assert rotated({"a": 70.5, "b": 64.0}, Limit(number=1)) == ["a"]
+    assert rotated({"a": 70.5, "b": 64.0}, Limit(number=2)) == ["a", "b"]
+    assert rotated({"a": 69.5, "b": 64.0}, Limit(number=1)) == ["a"]
+    assert rotated({"a": 69.5, "b": 64.0}, Limit(number=0)) == []
+
+
+def test_what_an_earlier_run_has_rotated_and_not_joined_again_takes_a_place() -> None:
+    ages = {"a": 62.0, "b": 64.0, "c": 63.0}
+    assert rotated(ages, Limit(number=2), off=True) == ["b"]
+    assert rotated(ages, Limit(number=2), off=False) == ["b", "c"]
+    assert rotated({**ages, "off": 1.0}, Limit(number=2), off=True) == ["b", "c"], "it still runs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,40 @@ def test_one_holder_at_a_time_and_the_message_says_who_and_until_when(tmp_path: 
     one.release()
     other.take("bob")
     assert other.is_in_place
+
+
+@pytest.mark.parametrize(
+    ("told", "holder"),
+    [
+        (b'{"holder":"ada"}', "ada"),
+        (b'{"holder":""}', "another process"),
+        (b'{"holder":7}', "another process"),
+        (b'["ada"]', "another process"),
+        (b"ada (pid 7)\n", "ada (pid 7)"),
+        (b"", "another process"),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_a_lock_file_that_is_half_written_or_of_an_older_version_still_names_somebody(
+    tmp_path: Path, told: bytes, holder: str
+) -> None:
+    one, other = FileLease(tmp_path / "x.lock"), FileLease(tmp_path / "x.lock")
+    one.take("ada")
+    (tmp_path / "x.lock").write_bytes(told)
+    with pytest.raises(StateLocked, match=f"held by {re.escape(holder)};"):
+        other.take("bob")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_who_waits_for_it_leaves_no_file_open(tmp_path: Path) -> None:
+    one, other = FileLease(tmp_path / "x.lock"), FileLease(tmp_path / "x.lock")
+    one.take("ada")
+    opened = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with pytest.raises(StateLocked):
+            other.take("bob")
+        assert other.holder() == "ada"
+    assert len(os.listdir("/proc/self/fd")) <= opened + 1
 
 
 def test_who_gives_signs_of_life_keeps_it(tmp_path: Path) -> None:
