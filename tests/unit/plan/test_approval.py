@@ -179,6 +179,12 @@ def test_what_was_shown_may_take_less_and_what_is_in_place_must_have_been_shown_
     assert told(plan_of(fleet(prompt(OLD, "Be brief.")), found, only)) == [f"hold update {HELD}"]
 
 
+def test_values_that_are_sent_once_more_take_no_edit_along_that_nobody_has_reviewed() -> None:
+    unsent = basis([record(OLD, unsent=True)], [running(OLD)])
+    assert told(plan_of(fleet(OLD), unsent, Review())) == ["update"]
+    assert told(plan_of(fleet(prompt(OLD, "Be brief.")), unsent, Review())) == [f"hold update {HELD}"]
+
+
 def test_to_force_a_replacement_is_not_to_have_it_reviewed() -> None:
     review = review_of(plan_of(fleet(NEW), RUNS).changes)
     forced = Selection(replaces=("*",))
