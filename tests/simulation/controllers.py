@@ -197,7 +197,7 @@ class Controller(Process):
         if not self.alive or not token[0] or self._waits(partial(self._end_wait, fiber, token)):
             return
         self._waits_for = None
-        woken, self._wakers = frozenset(self._wakers), set()
+        woken, self._wakers = dict.fromkeys(self._wakers, 1), set()
         self._answer_once(fiber, token, woken)
 
     def _run(self, steps: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:

@@ -51,16 +51,17 @@ def test_a_listing_that_fails_is_none(world: Virtual) -> None:
 
 def test_a_service_that_fails_is_left_alone_for_longer_and_longer(world: Virtual) -> None:
     """The dice say one half here: half of the way from a second to the longest pause."""
-    roll, pauses = Roll(), []
+    roll, pauses, away = Roll(interval=20.0), [], ServiceError("away")
     for _ in range(6):
-        world.run(roll.fail(longest=20.0))
+        world.run(roll.fail(away))
         assert roll.blocked_until == roll.next_at
         pauses.append(roll.blocked_until - world.now)
     assert pauses == pytest.approx([1.5, 2.5, 4.5, 8.5, 10.5, 10.5])
     roll.succeed()
-    world.run(roll.fail(longest=20.0))
+    world.run(roll.fail(away))
     assert roll.blocked_until - world.now == pytest.approx(1.5)
-    world.run(roll.fail(longest=0.1))
+    away.again_in = 0.1
+    world.run(roll.fail(away))
     assert roll.blocked_until - world.now == pytest.approx(1.0), "never less than a second"
 
 
