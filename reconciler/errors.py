@@ -96,7 +96,7 @@ class IncompleteRead(ServiceError):
     rule = "incomplete-read"
 
 
-class CutShort(ServiceError):
+class ReadAbandoned(ServiceError):
     """A read that was not waited for, because the run was told to stop: it says nothing about the service."""
 
     rule = "interrupted"
@@ -129,7 +129,7 @@ class StateError(ReconcilerError):
     rule = "state"
 
 
-def put_back(copy: str) -> str:
+def restore_hint(copy: str) -> str:
     """Return the hint for a state that cannot be used; `copy` names the copy to restore."""
     return f"put {copy} back, or move the file away: the next plan finds every agent again by its name"
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from reconciler.diagnostics import Problem
 from reconciler.errors import StateError, StateLocked
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.record import Entry, State
 from reconciler.model.spec import Body

@@ -108,7 +108,7 @@ def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
     )
 
 
-def taken_back(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
+def record_found_by_name(spec: AgentSpec, agent: ObservedAgent, uid: str) -> Record:
     """Return the record of an agent found by its name: its digest agrees, its in-place values are unknown."""
     parsed = agent.parsed
     assert agent.name is not None and parsed is not None, "found by its name"

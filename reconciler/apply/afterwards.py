@@ -175,7 +175,7 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
 
 def _drop_or_defer(context: Context, intent: Intent) -> Steps[None]:
     """Drop an unwanted join whose agent is not found, or keep a late-copy note while a late copy is possible."""
-    if (yield from joining.is_over(context, intent)):
+    if (yield from joining.would_be_listed(context, intent)):
         yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
         return
     if intent.operation is Operation.JOIN:

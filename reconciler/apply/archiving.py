@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Sequence
 
 from reconciler.apply.context import ChangeHeld, Context
 from reconciler.apply.events import Notice
-from reconciler.errors import ArchiveFailed, CutShort, ReconcilerError, ServiceError
+from reconciler.errors import ArchiveFailed, ReadAbandoned, ReconcilerError, ServiceError
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.transcript import ArchivedSession, EndOfSession, Transcript
@@ -27,7 +27,7 @@ def archive_before_leave(context: Context, agent: ObservedAgent, address: Addres
         return
     try:
         yield from _keep(context, agent, address)
-    except CutShort:
+    except ReadAbandoned:
         raise
     except (ArchiveFailed, ServiceError) as problem:
         if context.archive.required:
@@ -60,7 +60,7 @@ def archive_end(
                 end=EndOfSession(at or now, said or cause),
             )
         )
-    except CutShort:
+    except ReadAbandoned:
         raise
     except (ArchiveFailed, ServiceError) as problem:
         yield from context.say(Notice(f"the archive of {address} was not closed: {problem.message}"))
@@ -97,7 +97,7 @@ def archive_running(context: Context, basis: Basis, addresses: Container[Address
 
     problems = yield from _all(context, [keep(each.agent_id, each.address) for each in records])
     for record, problem in zip(records, problems, strict=True):
-        if problem is not None and not isinstance(problem, CutShort):
+        if problem is not None and not isinstance(problem, ReadAbandoned):
             text = f"the transcript of {record.address} is not up to date: {problem.message}"
             yield from context.say(Notice(text))
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.apply import calls, join_first, joining, starting
-from reconciler.apply.adopting import adopt, taken_back
+from reconciler.apply.adopting import adopt, record_found_by_name
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, ChangeSkipped, Context
 from reconciler.apply.events import Finished, Progress, Result, Started
-from reconciler.errors import AuthenticationFailed, CutShort, ReconcilerError, StateError, StateLocked
+from reconciler.errors import AuthenticationFailed, ReadAbandoned, ReconcilerError, StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
@@ -123,7 +123,7 @@ def _run_task(context: Context, task: Task, *, last: bool) -> Steps[Finished | N
     except AuthenticationFailed as problem:
         context.halted = context.halted or problem.message
         return _finished(context, change, Result.FAILED, _with_hint(problem))
-    except CutShort as problem:
+    except ReadAbandoned as problem:
         return _finished(context, change, Result.UNKNOWN, problem.message)
     except ReconcilerError as problem:
         return _finished(context, change, Result.FAILED, _with_hint(problem))
@@ -157,7 +157,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
                 yield from joining.defer_late_copy(context, late_copy)
             # The next join is prepared before the leave: what fails now ends no conversation.
             if leaves_first:
-                yield from starting.rehearse(context, change, _spec(change))
+                yield from starting.prepare_next_join(context, change, _spec(change))
             yield from context.say(Progress(change.address, f"asking agent {target.agent_id} to leave"))
             yield from calls.leave(
                 context,
@@ -179,7 +179,7 @@ def _perform(context: Context, change: Change, step: Step) -> Steps[None]:
         case CallUpdate(values, token):
             yield from _update(context, change, dict(values), token=token)
         case Remember():
-            yield from _remember(context, change)
+            yield from _record_running_agent(context, change)
             yield from _renew_if_due(context, change)
         case DropMemory():
             yield from _drop(context, change.address)
@@ -210,7 +210,7 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
     if context.joins_halted and (other_uid or not isinstance(change, (Replace, Rotate))):
         raise ChangeSkipped(context.joins_halted)
     spec = _spec(change)
-    record, resumed = yield from _started(context, change, spec, other_uid=other_uid)
+    record, resumed = yield from _join_under_next_free_name(context, change, spec, other_uid=other_uid)
     context.joined[record.agent_id] = (spec.address, action_of(change))
     if isinstance(change, Join) and change.formerly is not None:
         yield from _drop(context, change.formerly)
@@ -218,7 +218,7 @@ def _join(context: Context, change: Change, *, other_uid: bool) -> Steps[None]:
         yield from _bring_up_to_date(context, spec, record)
 
 
-def _started(
+def _join_under_next_free_name(
     context: Context, change: Change, spec: AgentSpec, *, other_uid: bool
 ) -> Steps[tuple[Record, bool]]:
     """Join, and return the record of the agent and whether an earlier attempt may have started that agent.
@@ -300,13 +300,13 @@ def _settled_record(context: Context, change: Change) -> Steps[Record]:
     target = target_of(change)
     if record is not None and target is not None and record.agent_id == target.agent_id:
         return record
-    yield from _remember(context, change)
+    yield from _record_running_agent(context, change)
     record = context.journal.record(change.address)
     assert record is not None, "remembering puts the record there"
     return record
 
 
-def _remember(context: Context, change: Change) -> Steps[None]:
+def _record_running_agent(context: Context, change: Change) -> Steps[None]:
     """Record the running agent of a change: adopted, found by its name, renamed, or with a new protection."""
     spec, target = _spec(change), target_of(change)
     assert target is not None, "only running agents are remembered"
@@ -318,7 +318,7 @@ def _remember(context: Context, change: Change) -> Steps[None]:
         agent = yield from calls.prove_ours(context, target.agent_id, spec.address)
         if agent is None:
             raise ChangeFailed("its agent ended meanwhile", hint="the next apply joins it anew")
-        yield from context.journal.write(PutRecord(taken_back(spec, agent, target.uid)))
+        yield from context.journal.write(PutRecord(record_found_by_name(spec, agent, target.uid)))
         return
     writes: list[Write] = [
         PutRecord(replace(known, address=spec.address, protect=bool(spec.lifecycle.protect)))

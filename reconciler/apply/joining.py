@@ -45,8 +45,8 @@ def join(
     files declare now. `earlier` is the record whose failure count goes on. Raises `ChangeFailed`, `ChangeHeld` or
     `ChangeDeferred`; where the outcome stays unknown the intent stays open for the next run.
     """
-    if intent.is_refused_late(context.settings.grace) or (yield from _is_spent(context, intent)):
-        return (yield from _look_once_more(context, intent))
+    if intent.is_refused_late(context.settings.grace) or (yield from _name_is_used_up(context, intent)):
+        return (yield from _look_then_give_up_name(context, intent))
     why = ""
     for attempt in range(context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
@@ -69,7 +69,7 @@ def join(
                 return (yield from _resolve_conflict(context, intent, outcome))
             case Declined(scope, detail):
                 if intent.attempt > 1:
-                    yield from _keep_in_doubt(context, intent, detail)
+                    yield from _keep_open_after_refusal(context, intent, detail)
                 else:
                     noted = yield from _refusal(context, intent, scope)
                     yield from context.journal.conclude(
@@ -108,14 +108,14 @@ def _refusal(context: Context, intent: Intent, scope: Scope) -> Steps[list[Write
     return [refused_again(intent, earlier, now)]
 
 
-def _keep_in_doubt(context: Context, intent: Intent, detail: str) -> Steps[None]:
+def _keep_open_after_refusal(context: Context, intent: Intent, detail: str) -> Steps[None]:
     """Keep the intent open after a refusal, because the refusal answers one attempt only.
 
     An earlier attempt may still be executed, or its agent is not listed yet. The intent is closed once neither is
     possible.
     """
     yield from context.journal.write(PutIntent(intent))
-    if (yield from is_over(context, intent)) and (yield from find_joined(context, intent)) is None:
+    if (yield from would_be_listed(context, intent)) and (yield from find_joined(context, intent)) is None:
         yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
 
 
@@ -163,15 +163,18 @@ def _leave_of_predecessor(context: Context, record: Record, now: float) -> list[
     return leave_intent_for(None if old is None or old.agent_id in context.gone else old, record, now)
 
 
-def is_given_up(context: Context, intent: Intent) -> Steps[bool]:
+def close_if_never_executed(context: Context, intent: Intent) -> Steps[bool]:
     """Close a join that must not be sent again, if no agent has its name or can still get it; return True if closed."""
-    if not (yield from is_over(context, intent)) or (yield from find_joined(context, intent)) is not None:
+    if (
+        not (yield from would_be_listed(context, intent))
+        or (yield from find_joined(context, intent)) is not None
+    ):
         return False
     yield from context.journal.conclude(intent, change="join", result="dropped", detail="never executed")
     return True
 
 
-def is_over(context: Context, intent: Intent) -> Steps[bool]:
+def would_be_listed(context: Context, intent: Intent) -> Steps[bool]:
     """Return whether the agent of a join would be listed by now, even if the join was executed late."""
     now = yield from context.journal.now()
     return now >= intent.certain_at(context.settings.grace)
@@ -260,7 +263,7 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     A foreign agent in the channel may have the uid: then the address is held, and joined in the first run after that
     agent has gone. Where no agent is seen, the name may be taken by an agent of this very call that no list shows yet.
     After a second refusal, later than the first by at least the list lag, nothing is sent until such an agent would be
-    listed; then the name is given up (`_look_once_more`).
+    listed; then the name is given up (`_look_then_give_up_name`).
     """
     ended = False
     if conflict.agent_id is not None:
@@ -290,18 +293,18 @@ def _resolve_conflict(context: Context, intent: Intent, conflict: Conflict) -> S
     raise _refused(context, intent, f"the service reports a conflict ({conflict.detail})", now)
 
 
-def _is_spent(context: Context, intent: Intent) -> Steps[bool]:
+def _name_is_used_up(context: Context, intent: Intent) -> Steps[bool]:
     """Return whether an ended agent used up a refused name, and a late copy of its join would be listed by now.
 
     Before that the answer is no: the network may deliver one call twice; then the refusal answers the second copy,
     while no list shows the agent of the first yet.
     """
-    if intent.refused_since is None or not (yield from is_over(context, intent)):
+    if intent.refused_since is None or not (yield from would_be_listed(context, intent)):
         return False
     return (yield from context.provider.has_ended(intent.name, channel=intent.address.channel))
 
 
-def _look_once_more(context: Context, intent: Intent) -> Steps[Record | None]:
+def _look_then_give_up_name(context: Context, intent: Intent) -> Steps[Record | None]:
     """Return the record of a twice refused name's agent; without one, give the name up once it would be listed."""
     record = yield from find_joined(context, intent)
     if record is not None:

@@ -28,14 +28,14 @@ def join_of(
     intent = context.journal.join_intent(spec.address)
     if intent is not None and (holder := (yield from _seat_holder(context, intent))) is not None:
         # The files have given its (channel, uid) to another address since, so it cannot be sent again.
-        if not (yield from joining.is_given_up(context, intent)):
+        if not (yield from joining.close_if_never_executed(context, intent)):
             raise _seat_taken(context, intent, holder)
         intent = None
     if (
         intent is not None
         and intent.body != spec.body
         and intent.unanswered == 0
-        and (yield from joining.is_given_up(context, intent))
+        and (yield from joining.close_if_never_executed(context, intent))
     ):
         intent = None  # the files ask for another body now, and no late copy of this join is possible
     for earlier in spec.previously:
@@ -43,7 +43,7 @@ def join_of(
             continue  # not renamed: that address is in the files too, and its open join belongs to it
         # Renamed while a join was under way: the agent may yet turn up at the earlier address.
         open_join = context.journal.join_intent(earlier)
-        if open_join is not None and not (yield from joining.is_given_up(context, open_join)):
+        if open_join is not None and not (yield from joining.close_if_never_executed(context, open_join)):
             until = open_join.certain_at(context.settings.grace)
             raise ChangeDeferred(late_copy_text(open_join.name, until), until)
     # A new name is chosen only if no late copy of an older name is possible.
@@ -54,7 +54,7 @@ def join_of(
     return (yield from _new_join(context, change, spec, other_uid=other_uid)), False
 
 
-def rehearse(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
+def prepare_next_join(context: Context, change: Change, spec: AgentSpec) -> Steps[None]:
     """Prepare the join that will follow a leave, and send nothing, so that an error here ends no conversation.
 
     It finds a secret without a value, a token that cannot be minted, and a quota that is known to be used up.
@@ -155,7 +155,9 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | No
             agent = yield from context.provider.query(other.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return other
-        elif other.address != intent.address and not (yield from joining.is_given_up(context, other)):
+        elif other.address != intent.address and not (
+            yield from joining.close_if_never_executed(context, other)
+        ):
             return other
     return None
 

@@ -15,7 +15,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.guard import Policy
 
 
-def under_policy(
+def with_team_policy(
     fleet: DesiredFleet, flags: Flags, directory: str, output: Output
 ) -> tuple[DesiredFleet, Policy]:
     """Return the fleet and the run's policy, both restricted by the policy of the commit that `--policy-from` names.
@@ -52,6 +52,6 @@ def under_policy(
     return under, policy
 
 
-def of_team(policy: Policy) -> Policy:
+def team_part(policy: Policy) -> Policy:
     """Return the team's part of a policy: secret hosts and protection, without what the flags of this run allow."""
     return Policy(secret_hosts=policy.secret_hosts, protect=policy.protect)

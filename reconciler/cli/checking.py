@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from reconciler.cli import many, reviewing
-from reconciler.cli.base_policy import of_team, under_policy
+from reconciler.cli import reviewing, several_fleets
+from reconciler.cli.base_policy import team_part, with_team_policy
 from reconciler.cli.options import FleetFlags, ManyFlags
 from reconciler.cli.planning import Planning
 from reconciler.errors import ExitCode, UsageError
@@ -22,7 +22,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import FORMAT, LARGEST, load
 from reconciler.report.formats import Format, ReportKind, formats_for
 from reconciler.report.json_plan import change_tree
-from reconciler.report.moved import Moved, Row
+from reconciler.report.moved import ReviewDifference, Row
 from reconciler.values import dataclass
 
 # Changes that fall due by the clock alone; a review does not cover them.
@@ -58,7 +58,7 @@ class _Seen:
 
 def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format) -> int:
     """Compare the plan of one fleet with the reviewed one, and report the difference; return 0 if none, else 2."""
-    many.only_one(fleets, "--check")
+    several_fleets.only_one(fleets, "--check")
     if planning.out is not None or planning.against.base is not None or planning.flags.shaping():
         raise UsageError(
             "--check compares the whole plan; it goes with --offline and with no other choice of what is planned"
@@ -66,16 +66,16 @@ def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format
     if ReportKind.MOVED not in form.kinds:
         known = ", ".join(each.name for each in formats_for(ReportKind.MOVED))
         raise UsageError(f"--check is shown in {known}; not in {form.name}")
-    (flags,) = many.fleets_of(fleets)
+    (flags,) = several_fleets.fleets_of(fleets)
     plan = planning.plan_of(flags)
     assert plan.fleet is not None, "a plan that was just made has its fleet"
-    _, policy = under_policy(plan.fleet, planning.flags, flags.directory, planning.output)
-    moved = moved_since(reviewed, plan, flags, of_team(policy))
+    _, policy = with_team_policy(plan.fleet, planning.flags, flags.directory, planning.output)
+    moved = moved_since(reviewed, plan, flags, team_part(policy))
     planning.output.report(form, ReportKind.MOVED, moved)
     return int(ExitCode.CHANGES if moved else ExitCode.DONE)
 
 
-def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> Moved:
+def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> ReviewDifference:
     """Return how a plan differs from the reviewed one, which is a token or a file written by `plan`.
 
     Raises `UsageError` if it is neither, and for the plan of another fleet.
@@ -85,7 +85,7 @@ def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> M
     now = _rows(plan)
     both = now.keys() & seen.rows.keys()
     changed = {row for row in both if seen.rows[row] is not None and seen.rows[row] != now[row]}
-    return Moved(
+    return ReviewDifference(
         plan.owner,
         tuple(sorted(now.keys() - seen.rows.keys())),
         tuple(sorted(seen.rows.keys() - now.keys())),

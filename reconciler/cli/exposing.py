@@ -23,7 +23,7 @@ def _nothing(_first: str, _second: str, _seconds: float) -> None:
     """Ignore a measurement; used if no metrics are served."""
 
 
-class Exposed:
+class MetricsServer:
     """The HTTP server of `--listen`. Without an address it accepts events and serves nothing."""
 
     def __init__(self, listen: str | None) -> None:

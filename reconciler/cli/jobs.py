@@ -81,9 +81,9 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
         session.provider.start_at(Pace(flags.rate))
     usual, connection = Settings(), session.connection
     graces = (flags.grace, connection.grace, usual.grace)
-    from reconciler.cli.base_policy import under_policy
+    from reconciler.cli.base_policy import with_team_policy
 
-    fleet, policy = under_policy(session.fleet, flags, str(session.directory), session.output)
+    fleet, policy = with_team_policy(session.fleet, flags, str(session.directory), session.output)
     return Job(
         fleet=fleet,
         app_id=session.connection.project,

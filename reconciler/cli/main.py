@@ -87,7 +87,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.excepthook = _last_words
+    sys.excepthook = _report_uncaught
     # A command allocates much and frees little, so garbage collection costs more than it gains. A run that changes
     # the world lives longer, and collects again once its plan is complete (`Session._heard`).
     gc.disable()
@@ -108,8 +108,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.ClickException as problem:
         shown = io.StringIO()
-        _in_our_words(problem).show(shown)
-        return _say(_harmless(shown.getvalue()), 1)
+        _unknown_option_error(problem).show(shown)
+        return _say(_controls_visible(shown.getvalue()), 1)
     except click.Abort:
         return _interrupted()
     except KeyboardInterrupt:
@@ -145,7 +145,7 @@ def _help_width() -> int:
     return max(min(width or 80, _WIDEST_HELP) - 2, 50)
 
 
-def _in_our_words(problem: click.ClickException) -> click.ClickException:
+def _unknown_option_error(problem: click.ClickException) -> click.ClickException:
     """Return the error for an unknown option in our own words, because click's differ between releases."""
     if not isinstance(problem, click.NoSuchOption):
         return problem
@@ -177,7 +177,7 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _harmless(text: str) -> str:
+def _controls_visible(text: str) -> str:
     """Return a text with control characters made visible, because arguments may hold some that move the cursor."""
     from reconciler.report.escape import visible
 
@@ -206,6 +206,6 @@ def _cause(lost: OSError | ValueError) -> str:
     return (isinstance(lost, OSError) and lost.strerror) or type(lost).__name__
 
 
-def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+def _report_uncaught(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
     """Report an uncaught exception. Python's own traceback would be printed without masking secrets."""
     _report(problem)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reconciler import config, workflow
 from reconciler.cli import reviewing, wiring
-from reconciler.cli.base_policy import under_policy
+from reconciler.cli.base_policy import with_team_policy
 from reconciler.cli.jobs import Flags
 from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
@@ -27,7 +27,7 @@ def plan_offline(flags: FleetFlags, output: Output, chosen: Flags, *, base: str 
     """Return the plan of the files against the state, or against the files of the commit `base`."""
     fleet = wiring.load_fleet(flags, output)
     able = capabilities_of(fleet.service)
-    fleet, policy = under_policy(fleet, chosen, flags.directory, output)
+    fleet, policy = with_team_policy(fleet, chosen, flags.directory, output)
     job = Job(fleet, selection=chosen.selection(), policy=policy)
     if base is not None:
         return workflow.offline_plan(job, _state_at(flags, base), able, against=f"the files of {base}")

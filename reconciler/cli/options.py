@@ -180,7 +180,7 @@ _environment_options = stacked(
 # The fleet, as the command's argument `fleet`: its directory is an argument, or -C in commands with other arguments.
 fleet_options = stacked(directory_argument, _environment_options)
 fleet_options_with_c = stacked(_directory_option, _environment_options)
-# Several fleets and environments, as the command's argument `fleets`; `cli.many` looks at each.
+# Several fleets and environments, as the command's argument `fleets`; `cli.several_fleets` looks at each.
 many_fleets_options = stacked(
     click.argument(
         "directories", metavar="[DIR]...", nargs=-1, type=click.Path(exists=False, file_okay=False)

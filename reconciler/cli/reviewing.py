@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from reconciler import config, workflow
-from reconciler.cli.base_policy import of_team
+from reconciler.cli.base_policy import team_part
 from reconciler.cli.jobs import Flags
 from reconciler.cli.limits import load_limits
 from reconciler.cli.options import FleetFlags
@@ -146,5 +146,5 @@ class Reviewed:
         snapshot = at(Path(self.flags.directory), ref_of(job.fleet.owner), self.approval.snapshot)
         if self.allows_unreviewed:
             return None
-        plan = _offline(Job(job.fleet, policy=of_team(job.policy)), snapshot)
+        plan = _offline(Job(job.fleet, policy=team_part(job.policy)), snapshot)
         return review_of(plan.changes, ((each.reference, each.host) for each in plan.dangers))

@@ -231,7 +231,7 @@ def on_signal(loop: asyncio.AbstractEventLoop, number: int, interrupt: Callable[
         signal.signal(number, pass_on)
 
 
-def whoever() -> str:
+def user_and_host() -> str:
     """Return the present user and machine as `user@host`."""
     user = "somebody"
     with suppress(ImportError, KeyError, OSError):
@@ -242,7 +242,7 @@ def whoever() -> str:
 def holder_of(fleet: DesiredFleet) -> str:
     """Return the name under which this process holds a lock: user, machine, process id, fleet and start time."""
     started = _timestamp()
-    return f"{whoever()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
+    return f"{user_and_host()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
 
 
 def _timestamp() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.apply.events import Finished, Notice, Progress, Result, Started
 from reconciler.cli.output import Output, show_error
 from reconciler.cli.progress import log_watcher
-from reconciler.controller.loop import FilesRead, Led, TurnEnded, Woken
+from reconciler.controller.loop import FilesRead, LeadChanged, TurnEnded, Woken
 from reconciler.controller.turn import AgentEnd, Turned, TurnResult
 from reconciler.errors import InvalidConfig, ServiceError
 from reconciler.model.address import Address, Owner
@@ -47,7 +47,7 @@ class StandingLog:
                 self._turn(turned, seconds)
             case FilesRead():
                 self._files(event)
-            case Led(leads):
+            case LeadChanged(leads):
                 self._say(
                     "this controller leads" if leads else "another controller leads; this one stands by"
                 )

@@ -8,9 +8,9 @@ from pathlib import Path
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.masking_adapters import http_sender
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
-from reconciler.cli.remembering import http_sender
 from reconciler.cli.session import Session
 from reconciler.driver.secrets import SecretSources
 from reconciler.errors import UsageError

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli import wiring
-from reconciler.cli.exposing import Exposed
+from reconciler.cli.exposing import MetricsServer
 from reconciler.cli.following import Checkout, FollowedFiles, top_of
-from reconciler.cli.many import fleets_of
 from reconciler.cli.meter import Meter
 from reconciler.cli.notifying import Notifier
 from reconciler.cli.options import FleetFlags, ManyFlags
 from reconciler.cli.output import Output, show_error
 from reconciler.cli.session import Session, holder_of, on_signal
+from reconciler.cli.several_fleets import fleets_of
 from reconciler.cli.standing_log import StandingLog
 from reconciler.cli.turning import StandingFlags
 from reconciler.cli.watched_files import WatchedFiles
-from reconciler.controller.loop import Standing
+from reconciler.controller.loop import FleetLoop
 from reconciler.controller.roll import Roll
-from reconciler.driver.standing import StandingDriver
+from reconciler.driver.controller import ControllerDriver
 from reconciler.errors import UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import StateStore
@@ -34,7 +34,7 @@ from reconciler.providers import Purpose
 from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.opening import for_a_controller
-from reconciler.state.unchanged import ReadOnce, SeenLease
+from reconciler.state.unchanged import ReadIfChanged, SeenLease
 from reconciler.values import dataclass
 
 ReadFiles = Callable[[], Awaitable[DesiredFleet | None]]
@@ -69,8 +69,8 @@ class Kept:
     """One fleet that this process keeps, with what its loop uses."""
 
     session: Session
-    standing: Standing
-    driver: StandingDriver
+    standing: FleetLoop
+    driver: ControllerDriver
     store: StateStore
     log: StandingLog
 
@@ -80,13 +80,13 @@ class _Surroundings:
     """What the fleets of one process share: each directory's checkout under `--git`, and what is shown to machines."""
 
     checkouts: Mapping[str, Checkout]
-    exposed: Exposed
+    exposed: MetricsServer
 
 
 def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
     """Keep fleets standing until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
-        exposed = Exposed(flags.listen)
+        exposed = MetricsServer(flags.listen)
         stack.callback(exposed.close)
         shared = _Surroundings(_checkouts(fleets.directories, flags.pinned, output, exposed), exposed)
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
@@ -100,7 +100,7 @@ def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
 
 
 def _checkouts(
-    directories: Iterable[str], pinned: str | None, output: Output, exposed: Exposed
+    directories: Iterable[str], pinned: str | None, output: Output, exposed: MetricsServer
 ) -> dict[str, Checkout]:
     """The checkout of each directory, at the tip of the branch where its remote has answered."""
     if pinned is None:
@@ -242,8 +242,8 @@ class _Controller:
             self._notifier.take(standing.job.fleet, event)
 
         store = _store(session, self._exposed)
-        standing = Standing(job, first.provider, roll)
-        driver = StandingDriver(
+        standing = FleetLoop(job, first.provider, roll)
+        driver = ControllerDriver(
             self._senders[key],
             store=store,
             holder=holder_of(session.fleet),
@@ -288,8 +288,8 @@ async def _unless(kept: Kept, seconds: float) -> None:
         seconds -= step
 
 
-def _store(session: Session, exposed: Exposed) -> StateStore:
+def _store(session: Session, exposed: MetricsServer) -> StateStore:
     ports = behind_ports(session.store)
     lease = SeenLease(ports.lease)
-    ledger = ReadOnce(ports.ledger, lease, partial(exposed.committed, type(session.store).__name__))
+    ledger = ReadIfChanged(ports.ledger, lease, partial(exposed.committed, type(session.store).__name__))
     return replace(ports, ledger=ledger, lease=lease)

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from reconciler.cli.limits import load_limits
+from reconciler.cli.masking_adapters import MaskingSecretSource, http_sender
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
-from reconciler.cli.remembering import Remembering, http_sender
 from reconciler.cli.session import Session
 from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import SecretSources, StandIns
@@ -97,7 +97,9 @@ def connector_for(fleet: DesiredFleet) -> Connector:
 
 def local_parts(flags: FleetFlags, owner: Owner, output: Output) -> tuple[BlockingStore, SecretSource]:
     """Return a run's state and its sources of secrets."""
-    return open_store(flags, owner, output), Remembering(SecretSources(os.environ, Path(flags.directory)))
+    return open_store(flags, owner, output), MaskingSecretSource(
+        SecretSources(os.environ, Path(flags.directory))
+    )
 
 
 def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore:

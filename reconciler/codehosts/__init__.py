@@ -13,7 +13,7 @@ from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
+class UnknownOutcome:
     """A call that creates something got no answer, so its outcome is unknown; `why` is the cause."""
 
     why: str
@@ -33,15 +33,15 @@ class Posted:
         return self.body.lstrip("\ufeff \t\r\n").split("\n", 1)[0].rstrip() == marker
 
 
-class Shelf(Protocol):
+class PostedTexts(Protocol):
     """A place for texts: the comments of one pull request, or the issues of a repository."""
 
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         """Return all texts of an author, and possibly others."""
         ...
 
-    def post(self, body: str) -> Steps[Unanswered | None]:
-        """Post a text, once; return `Unanswered` if the outcome is unknown."""
+    def post(self, body: str) -> Steps[UnknownOutcome | None]:
+        """Post a text, once; return `UnknownOutcome` if the outcome is unknown."""
         ...
 
     def rewrite(self, old: Posted, body: str, *, is_open: bool) -> Steps[None]:
@@ -74,9 +74,9 @@ class CodeHost(Protocol):
         """Return the login of the token's user, who is the author of what it posts."""
         ...
 
-    def comments(self, number: int) -> Shelf: ...
+    def comments(self, number: int) -> PostedTexts: ...
 
-    def issues(self, title: str) -> Shelf:
+    def issues(self, title: str) -> PostedTexts:
         """Return the issues, closed ones too; a new one gets the title."""
         ...
 

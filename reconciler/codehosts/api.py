@@ -12,7 +12,7 @@ from dataclasses import field
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from reconciler.codehosts import Unanswered
+from reconciler.codehosts import UnknownOutcome
 from reconciler.errors import AuthenticationFailed, ServiceError
 from reconciler.ports import Elapsed, Http, HttpFailure, HttpReply, HttpRequest, Now, Sleep, Steps
 from reconciler.secrets import Secret
@@ -49,9 +49,9 @@ class Api:
     def text(self, path: str, key: str) -> Steps[str]:
         """Return the text under `key` in the reply to a GET. Raises `ServiceError`."""
         tree = self._tree((yield from self._repeated(HttpRequest("GET", self.base + path))))
-        return self.shaped(lambda each: str(each[key]), [tree])[0]
+        return self.converted(lambda each: str(each[key]), [tree])[0]
 
-    def shaped(self, make: Callable[[Any], T | None], items: Iterable[Any]) -> tuple[T, ...]:
+    def converted(self, make: Callable[[Any], T | None], items: Iterable[Any]) -> tuple[T, ...]:
         """Return the items that `make` converts to a value. Raises `ServiceError` for one that is not as documented."""
         try:
             return tuple(made for each in items if (made := make(each)) is not None)
@@ -65,12 +65,12 @@ class Api:
         fine = frozenset({404}) if method == "DELETE" else NOTHING
         yield from self._repeated(HttpRequest(method, self.base + path, body=body), fine)
 
-    def granted(self, method: str, address: str, body: object | None = None) -> Steps[Any]:
+    def get_if_allowed(self, method: str, address: str, body: object | None = None) -> Steps[Any]:
         """Return the reply to a read as a tree; None if this token may not make it, or the path does not exist."""
         reply = yield from self._repeated(HttpRequest(method, address, body=body), frozenset({403, 404}))
         return self._tree(reply) if reply.status < 300 else None
 
-    def make(self, path: str, body: object) -> Steps[Unanswered | None]:
+    def make(self, path: str, body: object) -> Steps[UnknownOutcome | None]:
         """Create something by a POST, sent again only if it was certainly not executed."""
         request = HttpRequest("POST", self.base + path, body=body)
         started = yield Elapsed()
@@ -84,10 +84,10 @@ class Api:
                     yield from self._waited(result, request)
                     started = yield Elapsed()
                     continue
-                return Unanswered(f"it answered {result.status}")
+                return UnknownOutcome(f"it answered {result.status}")
             # Sent without an answer: it may have been executed, so it is not sent again here.
             if result.sent:
-                return Unanswered(_why(result))
+                return UnknownOutcome(_why(result))
             pause = yield from self._again(request, _why(result), started, pause)
 
     def pages(
@@ -182,7 +182,7 @@ class Api:
 
     def _refuse(self, reply: HttpReply, request: HttpRequest) -> NoReturn:
         path = urlsplit(request.url).path
-        said = self.said(reply)
+        said = self.error_text(reply)
         if reply.status == 401:
             raise AuthenticationFailed(f"{self.name} refuses the token (401){said}", hint=self.hint)
         if reply.status == 403:
@@ -198,7 +198,7 @@ class Api:
             hint=hint if reply.status == 404 else None,
         )
 
-    def said(self, reply: HttpReply) -> str:
+    def error_text(self, reply: HttpReply) -> str:
         """Return the message in the body of a refusal, for people."""
         try:
             tree = json.loads(reply.body)

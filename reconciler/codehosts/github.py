@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.codehosts import Head, Posted, Unanswered
+from reconciler.codehosts import Head, Posted, UnknownOutcome
 from reconciler.codehosts.api import Api, Query
 from reconciler.ports import Steps
 from reconciler.secrets import Secret
@@ -46,11 +46,11 @@ class GitHub:
 
     def login(self) -> Steps[str]:
         """Return the login of the token's user. An app's token, such as a job's, has no user: GraphQL names its bot."""
-        user = yield from self.api.granted("GET", f"{self.api.base}/user")
+        user = yield from self.api.get_if_allowed("GET", f"{self.api.base}/user")
         if user is not None:
-            return self.api.shaped(_login, [user])[0]
+            return self.api.converted(_login, [user])[0]
         base = self.api.base.removesuffix("/v3")  # GitHub Enterprise Server has /api/v3 and /api/graphql
-        answer = yield from self.api.granted("POST", f"{base}/graphql", {"query": "{viewer{login}}"})
+        answer = yield from self.api.get_if_allowed("POST", f"{base}/graphql", {"query": "{viewer{login}}"})
         try:
             login = str(answer["data"]["viewer"]["login"])
         except (KeyError, TypeError):
@@ -72,7 +72,7 @@ class GitHub:
             (f"{commits}/{head.commit}/pulls", ()),
         ):  # the branch may be renamed
             found = yield from self.api.pages(path, wanted, absent=_UNKNOWN)
-            numbers = self.api.shaped(lambda each: _number_if_head(each, head), found)
+            numbers = self.api.converted(lambda each: _number_if_head(each, head), found)
             if numbers:
                 return numbers
         return ()
@@ -80,7 +80,7 @@ class GitHub:
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
         pulls = f"/repos/{self.repository}/commits/{commit}/pulls"
         found = yield from self.api.pages(pulls, absent=_NO_COMMIT)
-        merged = self.api.shaped(
+        merged = self.api.converted(
             lambda each: (each["number"], each["base"]["ref"]) if each.get("merged_at") else None, found
         )
         if not merged:
@@ -99,9 +99,11 @@ class GitHubComments:
 
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         found = yield from self.api.pages(f"{self.issues}/{self.number}/comments")
-        return self.api.shaped(lambda each: Posted(int(each["id"]), _login(each["user"]), _body(each)), found)
+        return self.api.converted(
+            lambda each: Posted(int(each["id"]), _login(each["user"]), _body(each)), found
+        )
 
-    def post(self, body: str) -> Steps[Unanswered | None]:
+    def post(self, body: str) -> Steps[UnknownOutcome | None]:
         return (yield from self.api.make(f"{self.issues}/{self.number}/comments", {"body": body}))
 
     def rewrite(self, old: Posted, body: str, *, is_open: bool) -> Steps[None]:
@@ -122,9 +124,9 @@ class GitHubIssues:
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         query: Query = (("state", "all"), ("creator", author))
         found = yield from self.api.pages(self.path, query)
-        return self.api.shaped(_issue, found)
+        return self.api.converted(_issue, found)
 
-    def post(self, body: str) -> Steps[Unanswered | None]:
+    def post(self, body: str) -> Steps[UnknownOutcome | None]:
         return (yield from self.api.make(self.path, {"title": self.title, "body": body}))
 
     def rewrite(self, old: Posted, body: str, *, is_open: bool) -> Steps[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.codehosts import Head, Posted, Unanswered
+from reconciler.codehosts import Head, Posted, UnknownOutcome
 from reconciler.codehosts.api import Api, Query
 from reconciler.ports import Steps
 from reconciler.secrets import Secret
@@ -49,7 +49,7 @@ class GitLab:
     def open_pull_requests(self, head: Head) -> Steps[tuple[int, ...]]:
         query: Query = (("state", "opened"), ("source_branch", head.branch))
         found = yield from self.api.pages(f"{self.path}/merge_requests", query)
-        return self.api.shaped(
+        return self.api.converted(
             lambda each: (
                 int(each["iid"]) if each["sha"] == head.commit and each["state"] == "opened" else None
             ),
@@ -58,7 +58,7 @@ class GitLab:
 
     def merged_pull_requests(self, commit: str) -> Steps[tuple[int, ...]]:
         found = yield from self.api.pages(f"{self.path}/repository/commits/{commit}/merge_requests")
-        merged = self.api.shaped(
+        merged = self.api.converted(
             lambda each: (
                 (int(each["iid"]), each["target_branch"])
                 if each["state"] == "merged" and self._is_here(each)
@@ -86,9 +86,9 @@ class GitLabNotes:
 
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         found = yield from self.api.pages(self.path, (("sort", "asc"), ("order_by", "created_at")))
-        return self.api.shaped(_note, found)
+        return self.api.converted(_note, found)
 
-    def post(self, body: str) -> Steps[Unanswered | None]:
+    def post(self, body: str) -> Steps[UnknownOutcome | None]:
         return (yield from self.api.make(self.path, {"body": body}))
 
     def rewrite(self, old: Posted, body: str, *, is_open: bool) -> Steps[None]:
@@ -109,9 +109,9 @@ class GitLabIssues:
     def posted(self, author: str) -> Steps[tuple[Posted, ...]]:
         query: Query = (("scope", "all"), ("author_username", author))
         found = yield from self.api.pages(self.path, query)
-        return self.api.shaped(_issue, found)
+        return self.api.converted(_issue, found)
 
-    def post(self, body: str) -> Steps[Unanswered | None]:
+    def post(self, body: str) -> Steps[UnknownOutcome | None]:
         return (yield from self.api.make(self.path, {"title": self.title, "description": body}))
 
     def rewrite(self, old: Posted, body: str, *, is_open: bool) -> Steps[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from reconciler.codehosts import Posted, Shelf
+from reconciler.codehosts import Posted, PostedTexts
 from reconciler.errors import ServiceError
 from reconciler.ports import Sleep, Steps
 
@@ -18,7 +18,7 @@ _TRIES = 4
 _SETTLES = 0.5
 
 
-class Did(StrEnum):
+class PostResult(StrEnum):
     """What was done with a text, in words for messages."""
 
     MADE = "posted"
@@ -29,21 +29,28 @@ class Did(StrEnum):
     NOTHING = "not needed"
 
 
-def own(shelf: Shelf, author: str, marker: str) -> Steps[tuple[Posted, ...]]:
+def own(shelf: PostedTexts, author: str, marker: str) -> Steps[tuple[Posted, ...]]:
     """Return the texts of an author that begin with a marker, oldest first."""
     found = yield from shelf.posted(author)
     mine = [each for each in found if each.author.lower() == author.lower() and each.bears(marker)]
     return tuple(sorted(mine, key=lambda each: each.key))
 
 
-def put(shelf: Shelf, author: str, marker: str, body: str, *, is_open: bool = True) -> Steps[Did]:
+def put(
+    shelf: PostedTexts, author: str, marker: str, body: str, *, is_open: bool = True
+) -> Steps[PostResult]:
     """Make the one text with the marker be `body`, open or closed; if it is to be closed, none is posted for it."""
     return (yield from put_with(shelf, author, marker, lambda _: body, is_open=is_open))
 
 
 def put_with(
-    shelf: Shelf, author: str, marker: str, body: Callable[[Posted | None], str], *, is_open: bool | None
-) -> Steps[Did]:
+    shelf: PostedTexts,
+    author: str,
+    marker: str,
+    body: Callable[[Posted | None], str],
+    *,
+    is_open: bool | None,
+) -> Steps[PostResult]:
     """Do as `put`, with a body computed from the present text. `is_open` None keeps its state, and posts no new one."""
     why = ""
     for _ in range(_TRIES):
@@ -51,14 +58,14 @@ def put_with(
         if mine:
             return (yield from _settle(shelf, mine, body(mine[0]), is_open, is_new=bool(why)))
         if not is_open:
-            return Did.NOTHING
+            return PostResult.NOTHING
         unanswered = yield from shelf.post(body(None))
         if unanswered is None:
             # Another run may have posted one at the same time.
             mine = yield from own(shelf, author, marker)
             if len(mine) > 1:
                 yield from _settle(shelf, mine, body(mine[0]), is_open, is_new=True)
-            return Did.MADE
+            return PostResult.MADE
         # The call may have been executed, so the next round looks for its text before it posts again.
         why = unanswered.why
         yield Sleep(_SETTLES)
@@ -69,16 +76,16 @@ def put_with(
 
 
 def _settle(
-    shelf: Shelf, mine: tuple[Posted, ...], body: str, is_open: bool | None, *, is_new: bool
-) -> Steps[Did]:
+    shelf: PostedTexts, mine: tuple[Posted, ...], body: str, is_open: bool | None, *, is_new: bool
+) -> Steps[PostResult]:
     kept, *extras = mine
     for each in extras:
         if each.is_open:
             yield from shelf.discard(each)
     wanted = kept.is_open if is_open is None else is_open
     if kept.body.replace("\r\n", "\n").rstrip() == body.rstrip() and kept.is_open == wanted:
-        return Did.MADE if is_new else Did.UNCHANGED
+        return PostResult.MADE if is_new else PostResult.UNCHANGED
     yield from shelf.rewrite(kept, body, is_open=wanted)
     if wanted != kept.is_open:
-        return Did.REOPENED if wanted else Did.CLOSED
-    return Did.REWRITTEN
+        return PostResult.REOPENED if wanted else PostResult.CLOSED
+    return PostResult.REWRITTEN

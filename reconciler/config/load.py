@@ -16,9 +16,9 @@ from typing import Any
 
 from reconciler.config.expand.agents import read_agent
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
+from reconciler.config.expand.command_line_variables import read_given
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.fleet_files import FleetReader
-from reconciler.config.expand.given import read_given
 from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import FleetFile, Section, read_agents
 from reconciler.config.expand.loops import Expansion, RenderedAgent

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from reconciler.controller.loop import BeganRound, CameRound
+from reconciler.controller.loop import RoundBegan, RoundEnded
 from reconciler.values import dataclass
 
 # Seconds after which a sleeping loop counts as stuck; it wakes up at least every five seconds.
@@ -37,9 +37,9 @@ class Health:
         """Record an event of a loop."""
         loop = self._loops[name]
         match event:
-            case BeganRound():
+            case RoundBegan():
                 loop.seen_at, loop.is_at_work = now, True
-            case CameRound(_, ready):
+            case RoundEnded(_, ready):
                 loop.seen_at, loop.is_at_work = now, False
                 loop.is_ready = loop.is_ready or ready
             case _:

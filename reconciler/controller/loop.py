@@ -65,7 +65,7 @@ class FilesRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Led:
+class LeadChanged:
     """This controller has won or lost the lead; an event."""
 
     leads: bool
@@ -80,19 +80,19 @@ class Woken:
 
 
 @dataclass(frozen=True, slots=True)
-class BeganRound:
+class RoundBegan:
     """A round of the loop begins; an event."""
 
 
 @dataclass(frozen=True, slots=True)
-class CameRound:
+class RoundEnded:
     """A round of the loop has ended; an event. `due` is when the clock next makes an address due, if it is known."""
 
     due: Due | None
     ready: bool
 
 
-class Standing:
+class FleetLoop:
     """One fleet as the controller keeps it; `job` is that of its last good files. Nothing here outlives the process."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Standing:
     def stand(self) -> Steps[None]:
         """Keep the fleet until the run is told to stop."""
         while not (yield Stopping()):
-            yield Emit(BeganRound())
+            yield Emit(RoundBegan())
             yield from self._read_files()
             yield from self._campaign()
             now: float = yield Elapsed()
@@ -128,7 +128,7 @@ class Standing:
                 yield from self._keep_transcripts(waiting, now)
             elif not self._leads and now >= max(self.roll.next_at, self.roll.blocked_until):
                 yield from self._stand_by()
-            yield Emit(CameRound(self._due, self._is_ready))
+            yield Emit(RoundEnded(self._due, self._is_ready))
             woken: Mapping[str, int] = yield WaitUntilWoken((yield from self._pause()))
             if woken:
                 yield from self._answer(woken)
@@ -183,7 +183,7 @@ class Standing:
             yield Emit(TurnEnded(Turned(TurnResult.FAILED, problem=problem), 0.0))
         if leads is not self._leads:
             self._leads = self._is_woken = leads
-            yield Emit(Led(leads))
+            yield Emit(LeadChanged(leads))
 
     def _is_due(self, now: float) -> Steps[bool]:
         if now < max(self._not_before, self.roll.blocked_until):

@@ -10,7 +10,7 @@ import math
 from typing import TypeVar
 
 from reconciler.errors import AuthenticationFailed, ReconcilerError, ServiceError
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.observe import ForeignMemory
 from reconciler.ports import (

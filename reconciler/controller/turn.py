@@ -20,8 +20,8 @@ from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold, Join, action_of
 from reconciler.plan.due import Due, due
+from reconciler.plan.end_classes import EndClass, class_of_record
 from reconciler.plan.facts import gather_facts
-from reconciler.plan.gone import EndClass, class_of_record
 from reconciler.ports import Knocked, Provider, Steps
 from reconciler.values import dataclass
 from reconciler.workflow.job import Job, plan_for

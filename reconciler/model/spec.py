@@ -11,8 +11,8 @@ from dataclasses import field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner, default_uid, revision_of
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fingerprint import canonical, digest
 from reconciler.model.tree import Path, Tree, dotted, without
 from reconciler.values import dataclass

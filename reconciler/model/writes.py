@@ -101,7 +101,7 @@ class PutMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class GoOnAs:
+class SetLineage:
     """Set lineage and offset: from this commit on another state's history goes on here."""
 
     lineage: str
@@ -128,7 +128,7 @@ Write: TypeAlias = (
     | PutPins
     | PutApplying
     | PutMoved
-    | GoOnAs
+    | SetLineage
     | Append
 )
 
@@ -147,7 +147,7 @@ def all_of(state: State) -> Iterator[Write]:
     if state.moved_to is not None:
         yield PutMoved(state.moved_to)
     if state.offset:
-        yield GoOnAs(state.lineage, state.offset)
+        yield SetLineage(state.lineage, state.offset)
 
 
 def changes(before: State, after: State) -> Iterator[Write]:
@@ -245,7 +245,7 @@ class StateView:
                     self.applying = digest
                 case PutMoved(place):
                     self.moved_to = place
-                case GoOnAs(lineage, offset):
+                case SetLineage(lineage, offset):
                     self.lineage, self.offset = lineage, offset
                 case Append(entry):
                     self.history.append(entry)

@@ -8,9 +8,9 @@ from functools import partial
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
 from reconciler.model.approval import Approval
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fingerprint import digest
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import ObservedAgent
@@ -37,9 +37,9 @@ from reconciler.plan.dangers import (
     Danger,
     allowed_dangers,
     dangers,
+    dangers_that_refuse,
     forbidden_dangers,
     hold_dangerous,
-    refusing,
 )
 from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
@@ -58,7 +58,7 @@ from reconciler.plan.guard import (
     postponed_rotations,
     refusals,
 )
-from reconciler.plan.holds import unless_braked
+from reconciler.plan.holds import held_if_ended_repeatedly
 from reconciler.plan.selection import Selection, check_selectors, matching_any
 from reconciler.values import dataclass
 
@@ -200,7 +200,7 @@ def build_plan(
     for facts in chosen:
         change = decide(facts)
         if change is not None:
-            braked = unless_braked(facts, change, policy.heal_stops)
+            braked = held_if_ended_repeatedly(facts, change, policy.heal_stops)
             all_of_it = (
                 each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
                 for each in (braked, *duplicates(facts))
@@ -289,7 +289,7 @@ def _assemble(
 ) -> Plan:
     cost = cost_of(changes, basis, fleet.limits, able)
     refused = list(refusals(changes, fleet.limits, policy, basis, cost))
-    risks = refusing(risky, policy)
+    risks = dangers_that_refuse(risky, policy)
     refused += (each for each in (allowed_dangers(risks), forbidden_dangers(risks)) if each is not None)
     channels = {address.channel for address in fleet.agents}
     # An agent that the files adopt is listed as that change, not as an unmanaged agent.

@@ -180,7 +180,7 @@ def hold_dangerous(change: Change, found: Sequence[Danger], policy: Policy) -> C
     was not in the review must not stop the changes that were.
     """
     open_ones = {(each.reference, each.host) for each in found if each.is_open}
-    pairs = open_ones - {(each.reference, each.host) for each in refusing(found, policy)}
+    pairs = open_ones - {(each.reference, each.host) for each in dangers_that_refuse(found, policy)}
     if not pairs or isinstance(change, (Hold, Keep)):
         return change
     hosts = sorted({host for _, host in sent_to(change) & pairs})
@@ -199,7 +199,7 @@ def sent_to(change: Change) -> frozenset[tuple[str, str]]:
     return frozenset((name, host) for name, hosts in found.items() for host in hosts)
 
 
-def refusing(found: Iterable[Danger], policy: Policy) -> tuple[Danger, ...]:
+def dangers_that_refuse(found: Iterable[Danger], policy: Policy) -> tuple[Danger, ...]:
     """Return the dangers that refuse the whole run: all of them; with a review only its own; under `only` none."""
     if policy.only is not None:
         return ()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.durations import spelled
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import REVISION_VERSION, Address
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Record
 from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
@@ -32,16 +32,16 @@ from reconciler.plan.change import (
     Update,
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
-from reconciler.plan.ends import why_absent
 from reconciler.plan.facts import Adoptee, Facts
 from reconciler.plan.holds import (
-    unless_adoption_refused,
-    unless_backing_off,
-    unless_beside,
-    unless_deferred,
-    unless_protected,
-    unless_uid_taken,
+    held_if_adoption_refused,
+    held_if_backing_off,
+    held_if_beside,
+    held_if_deferred,
+    held_if_protected,
+    held_if_uid_taken,
 )
+from reconciler.plan.join_reasons import why_absent
 
 CHANNEL: Path = ("channel",)
 
@@ -92,7 +92,7 @@ def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
 def _wanted(facts: Facts, want: AgentSpec) -> Change:
     if facts.adoptee is not None:
         return _adoption(facts, want, facts.adoptee)
-    return unless_deferred(facts, _started_or_changed(facts, want))
+    return held_if_deferred(facts, _started_or_changed(facts, want))
 
 
 def _started_or_changed(facts: Facts, want: AgentSpec) -> Change:
@@ -111,7 +111,7 @@ def _adoption(facts: Facts, want: AgentSpec, adoptee: Adoptee) -> Change:
     values = _sendable(want, facts.able)
     reason = Reason(Because.ADOPT_DECLARED, f"the files adopt it (adopt: {agent.agent_id})")
     adopt = Adopt(facts.address, want, reason, Target(agent, None, want.body.uid or ""), values)
-    return unless_adoption_refused(facts, adoptee, adopt)
+    return held_if_adoption_refused(facts, adoptee, adopt)
 
 
 def _uid_by_name(facts: Facts, want: AgentSpec, agent: ObservedAgent) -> str:
@@ -128,7 +128,7 @@ def _absent(facts: Facts, want: AgentSpec) -> Change:
     formerly = record.address if record and record.address != facts.address else None
     awaits = tuple(each.agent_id for each in facts.stopping)
     join = Join(facts.address, want, why_absent(facts), awaits, failures, formerly)
-    return unless_uid_taken(facts, unless_beside(facts, want, unless_backing_off(facts, want, join)))
+    return held_if_uid_taken(facts, held_if_beside(facts, want, held_if_backing_off(facts, want, join)))
 
 
 def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
@@ -136,7 +136,7 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
     parsed = target.agent.parsed
     revision = parsed.revision if parsed else ""
     if facts.forced:
-        return unless_protected(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
+        return held_if_protected(Replace(facts.address, want, _FORCED, target), want.lifecycle.protect)
     # Digests of different versions cannot be compared, so it is not known whether a replacement is needed.
     if revision[:1] != REVISION_VERSION:
         text = "it was started by another version of reconciler, whose digest cannot be compared"
@@ -147,7 +147,7 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
         values = _sendable(want, facts.able)
         return Adopt(facts.address, want, Reason(Because.STATE_LOST, text), target, values)
     text = "it runs, is not in the state, and was started with other join-only fields"
-    return unless_protected(
+    return held_if_protected(
         Replace(facts.address, want, Reason(Because.OTHER_REVISION, text), target), want.lifecycle.protect
     )
 
@@ -166,17 +166,17 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or age >= life - NEAR_THE_END)
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
-        return unless_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
+        return held_if_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
     if is_due:
         text = f"it is older than {spelled(want.lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
-        return unless_backing_off(
+        return held_if_backing_off(
             facts, want, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
         )
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
-        held = unless_protected(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
-        return unless_uid_taken(facts, unless_backing_off(facts, want, held))
+        held = held_if_protected(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
+        return held_if_uid_taken(facts, held_if_backing_off(facts, want, held))
     return _in_place(facts, want, record, target, diffs)
 
 
@@ -309,7 +309,7 @@ def _unwanted(facts: Facts) -> Change | None:
     target = Target(agent, known, known.uid if known else "")
     if facts.want is not None:
         reason = _DESTROYED if facts.destroying else Reason(Because.PAUSED, "it is paused (lifecycle.paused)")
-        return unless_protected(Leave(facts.address, reason, target), facts.want.lifecycle.protect)
+        return held_if_protected(Leave(facts.address, reason, target), facts.want.lifecycle.protect)
     removed = Reason(Because.REMOVED, "the files do not want it any more")
     leave = Leave(facts.address, _DESTROYED if facts.destroying else removed, target)
     if known is None:

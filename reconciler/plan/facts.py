@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record

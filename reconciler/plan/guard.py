@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, Owner
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import HOUR
 from reconciler.plan.approval import Review

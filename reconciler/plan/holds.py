@@ -22,7 +22,7 @@ from reconciler.plan.intents import (
 )
 
 
-def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
+def held_if_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     """Return the join, held while it would be the address's first one beside an agent that is not this fleet's.
 
     A user in that channel would hear two voices.
@@ -43,7 +43,7 @@ def unless_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     return Hold(change, Reason(Because.BESIDE, text))
 
 
-def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
+def held_if_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
     """Return the change, held while joins of its address fail one after the other and the next try must wait.
 
     Only failures of the body that the files declare now count.
@@ -65,7 +65,7 @@ def unless_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change:
     return Hold(change, Reason(Because.BACKING_OFF, text), record.retry_at)
 
 
-def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
+def held_if_ended_repeatedly(facts: Facts, change: Change, heals: int | None) -> Change:
     """Return the join, held in a controller if it is refused again and again, or its agents are ended again and again.
 
     `heals` is how many ends through the API within an hour are answered with a new join: what an operator does on
@@ -74,7 +74,7 @@ def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
     """
     if heals is None:
         return change
-    record, change = facts.record, unless_refused_before(facts, change)
+    record, change = facts.record, held_if_refused_before(facts, change)
     if (
         not isinstance(change, Join)
         or facts.forced
@@ -92,7 +92,7 @@ def unless_braked(facts: Facts, change: Change, heals: int | None) -> Change:
     return Hold(change, Reason(Because.KEPT_ENDING, text))
 
 
-def unless_refused_before(facts: Facts, change: Change) -> Change:
+def held_if_refused_before(facts: Facts, change: Change) -> Change:
     """Return the join, held while the service has refused it several times and the next try must wait."""
     note = facts.refused
     if note is None or not isinstance(change, Join) or facts.forced or note.body != change.spec.body:
@@ -106,7 +106,7 @@ def unless_refused_before(facts: Facts, change: Change) -> Change:
     return Hold(change, Reason(Because.BACKING_OFF, text), until)
 
 
-def unless_deferred(facts: Facts, change: Change) -> Change:
+def held_if_deferred(facts: Facts, change: Change) -> Change:
     """Return the change, held while a late copy of an interrupted join may be executed and makes the change unsafe.
 
     Unsafe are two acts: ending the bearer of that name in order to replace it, and joining under another name.
@@ -142,7 +142,7 @@ def _takes_another_name(facts: Facts, change: Change, note: Intent) -> bool:
     return isinstance(change, (Replace, Rotate))
 
 
-def unless_uid_taken(facts: Facts, change: Change) -> Change:
+def held_if_uid_taken(facts: Facts, change: Change) -> Change:
     """Return the join or replacement, held while its join is refused and a foreign agent runs in the channel.
 
     The foreign agent may have the uid. A replacement is held too: it would hang up, and its successor could not join.
@@ -160,14 +160,14 @@ def unless_uid_taken(facts: Facts, change: Change) -> Change:
     return Hold(change, Reason(Because.SEAT_TAKEN, uid_taken(intent, facts.foreign[0])))
 
 
-def unless_protected(change: Act, protect: bool | None) -> Change:
+def held_if_protected(change: Act, protect: bool | None) -> Change:
     """Return the change, held where the address is protected."""
     if not protect:
         return change
     return Hold(change, Reason(Because.PROTECTED, "it is protected (lifecycle.protect)"))
 
 
-def unless_adoption_refused(facts: Facts, adoptee: Adoptee, adopt: Adopt) -> Change:
+def held_if_adoption_refused(facts: Facts, adoptee: Adoptee, adopt: Adopt) -> Change:
     """Return the adoption that the files ask for, held while this address may not adopt that agent."""
     refused = _adoption_refused(facts, adoptee)
     return adopt if refused is None else Hold(adopt, Reason(Because.ADOPT_REFUSED, refused))

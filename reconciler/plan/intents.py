@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.instants import clock
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import body_digest
 from reconciler.model.writes import DropIntent, DropRecord, PutIntent, PutRecord, Write
 from reconciler.plan.basis import Basis
-from reconciler.plan.gone import EndClass, end_class, lived
+from reconciler.plan.end_classes import EndClass, end_class, lived
 
 
 def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:

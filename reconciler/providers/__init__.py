@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Service
 from reconciler.ports import HttpRequest, Pace, Provider, Steps
 from reconciler.secrets import Secret

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from reconciler.report.wording import WORD, opcodes
+from reconciler.report.line_diff import WORD, opcodes
 from reconciler.secrets.visible import visible
 from reconciler.values import dataclass
 
@@ -49,7 +49,7 @@ _T = TypeVar("_T")
 _Lines = list[str]
 
 
-def same(rows: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[tuple[_T, ...], ...]:
+def grouped_by(rows: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[tuple[_T, ...], ...]:
     """Return the rows in groups of equal keys, in the order of their first rows."""
     found: dict[Hashable, list[_T]] = {}
     for row in rows:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from reconciler.model.address import Address
 from reconciler.report.addresses import in_order
-from reconciler.report.alike import same
+from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.folding import LONGEST
 
@@ -129,7 +129,7 @@ def _choices(values: frozenset[str]) -> list[str]:
         # A range that begins with a zero pads all of it; 0 is for numbers without a width.
         return len(number) if len(number) in padded else 0
 
-    rows = same(sorted(values, key=lambda each: (width(each), int(each))), width)
+    rows = grouped_by(sorted(values, key=lambda each: (width(each), int(each))), width)
     items = [each for row in rows for each in _ranges(row)]
     return [each for alike in groupby(items, _head) for each in _shared(*alike)]
 

@@ -13,11 +13,11 @@ from reconciler.plan.diff import Absent
 from reconciler.plan.steps import steps_of
 from reconciler.report.alike import HOLES, Hole, Merged, merge
 from reconciler.report.escape import visible
+from reconciler.report.line_diff import Piece, text_diff
+from reconciler.report.masked_values import Side, in_line, is_long, is_text
 from reconciler.report.sentences import plural, step_words
-from reconciler.report.shown import Side, in_line, is_long, is_text
 from reconciler.report.style import Style
 from reconciler.report.view import FEW, ChangeRow, Field, Value
-from reconciler.report.wording import Piece, text_diff
 from reconciler.values import dataclass
 
 # Braces that would read as our marks around added, removed or varying words, inside a text and at its edges.

@@ -37,7 +37,7 @@ from reconciler.plan.change import (
 from reconciler.plan.dangers import sent_to
 from reconciler.plan.diff import ABSENT, Absent, FieldDiff
 from reconciler.plan.steps import overlaps
-from reconciler.report.shown import UNKNOWN, Side
+from reconciler.report.masked_values import UNKNOWN, Side
 from reconciler.values import dataclass
 
 # Words that identify one agent: ids of the service, names, digests. Each run of such characters is searched once, from its

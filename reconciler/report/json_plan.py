@@ -26,6 +26,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.report.documents import as_ascii_json
+from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
     BodyChange,
     CostTree,
@@ -39,7 +40,6 @@ from reconciler.report.plan_document import (
     Why,
     plan_schema,
 )
-from reconciler.report.shown import masked, plain, sensitivity
 from reconciler.report.view import location_of
 
 __all__ = ["FORMAT_VERSION", "plan_schema", "plan_tree", "render_plan"]

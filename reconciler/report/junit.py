@@ -13,7 +13,7 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Change, Hold, Keep, act_of
 from reconciler.report import findings, sentences
-from reconciler.report.alike import same
+from reconciler.report.alike import grouped_by
 from reconciler.report.escape import xml
 from reconciler.report.problems import Checked
 from reconciler.report.view import location_of
@@ -107,7 +107,7 @@ def _problem(found: Problem) -> Case:
 
 def _addresses(plan: Plan, pending: Outcome) -> Iterator[Case]:
     """Yield one case for each address; `pending` is the outcome of a change that is not made yet."""
-    for changes in same(plan.changes, lambda each: each.address):
+    for changes in grouped_by(plan.changes, lambda each: each.address):
         open_ones = [each for each in changes if not isinstance(each, Keep)]
         if not open_ones:
             yield Case(str(changes[0].address))

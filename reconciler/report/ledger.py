@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.apply.events import Finished, Ledger, Result
-from reconciler.errors import CutShort
+from reconciler.errors import ReadAbandoned
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
 from reconciler.report.addresses import WIDEST, every, shortened
-from reconciler.report.alike import same
+from reconciler.report.alike import grouped_by
 from reconciler.report.compact import RULE as BRACES
 from reconciler.report.compact import braced, lines_of
 from reconciler.report.escape import code, fenced, prose, visible
@@ -201,7 +201,7 @@ def verdict(ledger: Ledger, ending: Ending) -> str:
 
 def is_cut_short(ledger: Ledger) -> bool:
     """Return whether the run only ended because it was told to stop, which is reported elsewhere."""
-    return ledger.interrupted and isinstance(ledger.broken, CutShort)
+    return ledger.interrupted and isinstance(ledger.broken, ReadAbandoned)
 
 
 def afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
@@ -253,7 +253,7 @@ def _alike(rows: list[Finished], full: bool) -> tuple[tuple[Finished, ...], ...]
     """Return the rows in groups whose texts differ only in agents' names and ids."""
     if full:
         return tuple((row,) for row in rows)
-    return same(rows, lambda row: (row.action, nameless(row.detail, str(row.address), row.agent_id)))
+    return grouped_by(rows, lambda row: (row.action, nameless(row.detail, str(row.address), row.agent_id)))
 
 
 def _outcomes(group: Sequence[Finished]) -> list[str]:
@@ -268,7 +268,9 @@ def _outcomes(group: Sequence[Finished]) -> list[str]:
 def done_by_kind(ledger: Ledger) -> list[tuple[Action, list[Address]]]:
     """Return the addresses of the changes that were made, by kind."""
     done = [row for row in ledger.finished if row.result is Result.DONE]
-    return [(rows[0].action, [row.address for row in rows]) for rows in same(done, lambda row: row.action)]
+    return [
+        (rows[0].action, [row.address for row in rows]) for rows in grouped_by(done, lambda row: row.action)
+    ]
 
 
 def _named(word: str, addresses: Sequence[Address], style: Style) -> Iterator[str]:

@@ -18,7 +18,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import sentences
 from reconciler.report.addresses import WIDEST, every
-from reconciler.report.alike import same
+from reconciler.report.alike import grouped_by
 from reconciler.report.compact import RULE as BRACES
 from reconciler.report.compact import braced, lines_of
 from reconciler.report.ended import conversations
@@ -248,7 +248,7 @@ def _details(blocks: Sequence[_Block], room: int) -> _Details:
 
 def _by_kind(blocks: Sequence[_Block]) -> list[_Block]:
     """Return the blocks of each action as one block that names all their addresses."""
-    found = same(blocks, lambda each: (each.row.action, each.row.symbol))
+    found = grouped_by(blocks, lambda each: (each.row.action, each.row.symbol))
     return [_together(alike) if len(alike) > 1 else alike[0] for alike in found]
 
 

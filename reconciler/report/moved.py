@@ -17,7 +17,7 @@ Row = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ReviewDifference:
     """Rows as (action, address): added since the review, not needed any more, and changed in other fields.
 
     `files` says in words how the files differ from the reviewed ones; `same` counts the rows that are as reviewed.
@@ -34,20 +34,20 @@ class Moved:
         return bool(self.added or self.gone or self.changed or self.files)
 
 
-def render_text(moved: Moved, *, colour: bool) -> str:
+def render_text(moved: ReviewDifference, *, colour: bool) -> str:
     """Return a line for each row that differs, and a verdict."""
     style = Style(colour)
     return "\n".join([*_lines(moved), style.bold(_verdict(moved))]) + "\n"
 
 
-def render_markdown(moved: Moved) -> str:
+def render_markdown(moved: ReviewDifference) -> str:
     """Return the same for a comment; a bot can find it by its hidden first line."""
     lines = list(_lines(moved))
     shown = [markers.marker(markers.CHECK, moved.owner), f"### {_verdict(moved)}"]
     return "\n\n".join([*shown, *([fenced(lines, "diff")] if lines else [])]) + "\n"
 
 
-def tree(moved: Moved) -> dict[str, Any]:
+def tree(moved: ReviewDifference) -> dict[str, Any]:
     """Return the same as a plain tree."""
     kinds = (("added", moved.added), ("gone", moved.gone), ("changed", moved.changed))
     rows = {
@@ -63,7 +63,7 @@ def tree(moved: Moved) -> dict[str, Any]:
     }
 
 
-def _lines(moved: Moved) -> Iterator[str]:
+def _lines(moved: ReviewDifference) -> Iterator[str]:
     if moved.files:
         yield f"! {visible(moved.files)}"
     for sign, rows, note in (
@@ -75,7 +75,7 @@ def _lines(moved: Moved) -> Iterator[str]:
             yield visible(f"{sign} {action} {address}: {note}")
 
 
-def _verdict(moved: Moved) -> str:
+def _verdict(moved: ReviewDifference) -> str:
     if not moved:
         return f"As reviewed: {plural(moved.same, 'change', 'changes')}."
     count = len(moved.added) + len(moved.gone) + len(moved.changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ObservedAgent
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan

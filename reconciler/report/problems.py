@@ -14,7 +14,7 @@ from typing import TypeAlias
 from reconciler.diagnostics import Problem, Span
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
-from reconciler.report.alike import same
+from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.folding import folded
 from reconciler.report.formats import ReadSource
@@ -81,7 +81,7 @@ def blocks(
     found = sorted(diagnostics, key=Problem.sort_key)
     sources: dict[str, list[str] | None] = {}
     lines_of = _cached(sources, read_source, _hidden(found))
-    merged = ((_one(each), len(each)) for each in same(found, _kind))
+    merged = ((_one(each), len(each)) for each in grouped_by(found, _kind))
     return [Block(each, list(_below(each, style, lines_of, times))) for each, times in merged]
 
 

@@ -9,8 +9,8 @@ from reconciler.instants import moment, timestamp
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, Record, State
 from reconciler.report.json_plan import FORMAT_VERSION
+from reconciler.report.masked_values import masked
 from reconciler.report.sentences import plural
-from reconciler.report.shown import masked
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
 

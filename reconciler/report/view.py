@@ -34,10 +34,10 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
-from reconciler.report.alike import same
+from reconciler.report.alike import grouped_by
 from reconciler.report.groups import Group, grouped
+from reconciler.report.masked_values import Side, UnknownValue, is_long, leaf, masked
 from reconciler.report.sentences import headline
-from reconciler.report.shown import Side, UnknownValue, is_long, leaf, masked
 from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass
 
@@ -115,7 +115,7 @@ def change_rows(
 
 def _by_place(plan: Plan, group: Group) -> Iterator[Group]:
     rows = zip(group.changes, group.parts, strict=True)
-    for alike in same(rows, lambda row: location_of(plan, row[0])):
+    for alike in grouped_by(rows, lambda row: location_of(plan, row[0])):
         yield Group(*map(tuple, zip(*alike, strict=True)))
 
 

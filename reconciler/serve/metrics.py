@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from reconciler.apply.events import Finished, Result
-from reconciler.controller.loop import CameRound, FilesRead, Led, TurnEnded, Woken
+from reconciler.controller.loop import FilesRead, LeadChanged, RoundEnded, TurnEnded, Woken
 from reconciler.controller.turn import Turned, TurnResult
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
@@ -95,12 +95,12 @@ class Metrics:
             case FilesRead(fleet, problem):
                 self._reload.labels(*whose).set(0 if problem is not None else 1)
                 self._files(whose, fleet, commit)
-            case Led(leads):
+            case LeadChanged(leads):
                 self._leader.labels(*whose).set(1 if leads else 0)
                 self._transitions.labels(*whose).inc()
             case Woken(source, count):
                 self._wakeups.labels(*whose, source).inc(count)
-            case CameRound(due, _):
+            case RoundEnded(due, _):
                 self._due_oldest.labels(*whose).set(max(0.0, now - due.at) if due is not None else 0.0)
             case _:
                 pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from reconciler.errors import StateError, put_back
+from reconciler.errors import StateError, restore_hint
 from reconciler.model.address import Address, AgentName
 from reconciler.model.observed import AGENT_ID
 from reconciler.model.record import Intent, Operation, State
@@ -74,7 +74,7 @@ def older(path: object, serial: int, seen: int) -> StateError:
     return StateError(
         f"the state {path} is older than it was: its serial is {serial}, and this machine has seen {seen}; "
         "nothing was done",
-        hint=put_back("the latest copy"),
+        hint=restore_hint("the latest copy"),
     )
 
 
@@ -82,5 +82,5 @@ def other_lineage(path: object) -> StateError:
     """Return the error for a state whose lineage differs from the one that this machine has seen at this place."""
     return StateError(
         f"the state {path} is not the one that this machine has seen at this place; nothing was done",
-        hint=put_back("the right copy"),
+        hint=restore_hint("the right copy"),
     )

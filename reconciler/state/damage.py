@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.errors import StateError, put_back
+from reconciler.errors import StateError, restore_hint
 from reconciler.model.address import Address
 
 
@@ -13,7 +13,7 @@ class Damaged(StateError):
         self.what = what
         super().__init__(
             f"the state{'' if path is None else f' {path}'} is damaged: {what}",
-            hint=f"nothing was changed; {put_back('a good copy')}",
+            hint=f"nothing was changed; {restore_hint('a good copy')}",
         )
 
 

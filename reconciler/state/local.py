@@ -15,7 +15,7 @@ from typing import TypeVar
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
-from reconciler.model.writes import Append, GoOnAs, Write, all_of
+from reconciler.model.writes import Append, SetLineage, Write, all_of
 from reconciler.ports import Version
 from reconciler.state import database
 from reconciler.state.checks import check, older, other_lineage
@@ -192,7 +192,7 @@ class LocalStore:
                     hint="nothing more was done; run the same command again",
                 )
             # In the transaction that writes, so that of two writers with the same serial only one can commit.
-            if any(isinstance(each, GoOnAs) for each in writes):
+            if any(isinstance(each, SetLineage) for each in writes):
                 self._make_way(connection, serial)
             fresh = self._write(connection, writes, texts)
             connection.executemany(
@@ -203,7 +203,9 @@ class LocalStore:
         self._stored.update(fresh)
         self._stored -= swept
         if self._latest is not None:
-            became = next((each.lineage for each in writes if isinstance(each, GoOnAs)), self._latest.lineage)
+            became = next(
+                (each.lineage for each in writes if isinstance(each, SetLineage)), self._latest.lineage
+            )
             self._latest = Seen(became, serial + 1)
         return serial + 1
 

@@ -14,7 +14,6 @@ from reconciler.model.writes import (
     DropIntent,
     DropRecord,
     DropReleased,
-    GoOnAs,
     PutApplying,
     PutForeign,
     PutGeneration,
@@ -23,6 +22,7 @@ from reconciler.model.writes import (
     PutPins,
     PutRecord,
     PutReleased,
+    SetLineage,
     Write,
 )
 from reconciler.state.adapter import Adapter
@@ -84,7 +84,7 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
             return "insert or replace into meta values ('applying', ?)", [digest or ""]
         case PutMoved(place):
             return "insert or replace into meta values ('moved', ?)", [place or ""]
-        case GoOnAs(lineage, offset):
+        case SetLineage(lineage, offset):
             sql = "insert or replace into meta values ('lineage', ?), ('offset', ?)"
             return sql, [lineage, str(offset)]
         case Append(entry):

@@ -37,7 +37,7 @@ class SeenLease:
 
 
 @dataclass(slots=True)
-class ReadOnce:
+class ReadIfChanged:
     """A `ports.StateLedger` that returns the state of the last read again while its version is the same.
 
     While this process has the lease, every read goes to the ledger. `told` is called with the result of each commit and

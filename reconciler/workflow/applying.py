@@ -66,7 +66,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     intended = plan_for(job, basis, provider)
     yield Emit(Planned(intended))
     confirm(
-        intended, approved, is_begun=approved is not None and basis.state.applying == _mark(job, approved)
+        intended, approved, is_begun=approved is not None and basis.state.applying == _apply_id(job, approved)
     )
     yield from require_ready(job, provider, intended)
     journal = Journal(StateView.of(basis.state), lambda: provider.clock_skew)
@@ -82,7 +82,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
     )
     try:
         begun, ended = _marks(job, approved)
-        thawed = _thawed(intended, job.policy.override_freeze, basis.now)
+        thawed = _freeze_override_entries(intended, job.policy.override_freeze, basis.now)
         # One commit before the first call. `begun` lets an interrupted apply of a saved plan be resumed.
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *thawed, *begun)
         yield from archive_ended(context, basis)
@@ -169,10 +169,10 @@ def _marks(job: Job, approved: Approved | None) -> tuple[tuple[Write, ...], tupl
     """Return the writes that mark in the state that a saved plan's apply has begun, and that it has ended."""
     if approved is None or approved.files is None:
         return (), ()
-    return (PutApplying(_mark(job, approved)),), (PutApplying(None),)
+    return (PutApplying(_apply_id(job, approved)),), (PutApplying(None),)
 
 
-def _mark(job: Job, approved: Approved) -> str:
+def _apply_id(job: Job, approved: Approved) -> str:
     """Return the digest that identifies the apply of a saved plan; a plan file edited meanwhile has another one."""
     policy = job.policy
     return digest(
@@ -190,7 +190,7 @@ def _mark(job: Job, approved: Approved) -> str:
     )
 
 
-def _thawed(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
+def _freeze_override_entries(intended: Plan, reason: str, now: float) -> tuple[Write, ...]:
     """Return history entries for the freezes that this run overrides, with the reason."""
     return tuple(
         Append(Entry(now, each.address, "override-freeze", "done", detail=f"{reason} ({each.reason.text})"))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from reconciler.apply.context import Settings
 from reconciler.durations import spelled
-from reconciler.errors import ReconcilerError, StateError, put_back
+from reconciler.errors import ReconcilerError, StateError, restore_hint
 from reconciler.model.address import AgentName, Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Pins, State
@@ -74,7 +74,7 @@ def _check_times(basis: Basis) -> None:
             raise StateError(
                 f"the state means to {intent.operation} {intent.address} since a time {spelled(round(ahead / 3600) * 3600)} in the future: "
                 "somebody has edited it, or a clock was wrong; nothing was done",
-                hint=put_back("a good copy"),
+                hint=restore_hint("a good copy"),
             )
 
 
@@ -92,7 +92,7 @@ def check_pins(state: State, pins: Pins) -> None:
         if intent.is_of_a_join and (claimed is None or claimed.owner != mark):
             raise StateError(
                 f"the state means to join {intent.address} as {intent.name!r}, which is no name of {mark}; nothing was done",
-                hint=f"somebody has edited it: {put_back('a good copy')}",
+                hint=f"somebody has edited it: {restore_hint('a good copy')}",
             )
     if state.pins is None:
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record, State

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from reconciler.errors import AuthenticationFailed, CutShort, ReconcilerError
+from reconciler.errors import AuthenticationFailed, ReadAbandoned, ReconcilerError
 from reconciler.model.observed import ObservedAgent
 from reconciler.ports import Gather, Now, Observer, Steps
 from reconciler.values import dataclass
@@ -57,7 +57,7 @@ def survey(
 def _turns(reader: SessionReader, agent_id: str) -> Steps[Any]:
     try:
         return (yield from reader.turns(agent_id))
-    except (AuthenticationFailed, CutShort):
+    except (AuthenticationFailed, ReadAbandoned):
         raise
     except ReconcilerError:
         return None

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from reconciler.errors import StateError
 from reconciler.model.record import Entry, Pins, State
-from reconciler.model.writes import Append, GoOnAs, PutMoved, Write, changes
+from reconciler.model.writes import Append, PutMoved, SetLineage, Write, changes
 from reconciler.values import dataclass
 from reconciler.workflow.job import check_pins, moved
 
@@ -31,7 +31,7 @@ def pushed_writes(current: State, pushed: State, pins: Pins, *, force: bool) -> 
 def goes_on(current: State, other: State) -> list[Write]:
     """Return the writes that replace the current state by another one, with a version later than both."""
     version = max(other.version, current.version + 1)
-    return [GoOnAs(other.lineage, version - current.serial - 1), *changes(current, other)]
+    return [SetLineage(other.lineage, version - current.serial - 1), *changes(current, other)]
 
 
 def _check_pushed_pins(current: State, pushed: State, pins: Pins) -> None:
@@ -121,7 +121,7 @@ class Move:
 
     def taken_back(self) -> list[Write]:
         """Return writes that mark the empty source as moved to the target, so that a late commit to it is refused."""
-        return [GoOnAs(self.arriving.lineage, 0), PutMoved(self.target)]
+        return [SetLineage(self.arriving.lineage, 0), PutMoved(self.target)]
 
     def writes(self, version: int, history: Sequence[Entry]) -> list[Write]:
         """Return the writes that make the target the state, after the source was marked at `version`.

@@ -28,11 +28,11 @@ from reconciler.model.record import State
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Keep
 from reconciler.providers import Connection
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
-from reconciler.state.unchanged import ReadOnce, SeenLease
+from reconciler.state.unchanged import ReadIfChanged, SeenLease
 from tests.benchmarks import by_hand
 from tests.benchmarks.measure import cpu_time, peak_bytes
 from tests.benchmarks.settled import ABLE, ACCOUNT, CannedService, store_of
@@ -142,7 +142,7 @@ def _watch(directory: Path) -> dict[str, Any]:
     session = _session(directory, fleet)
     ports = behind_ports(session.store)
     lease = SeenLease(ports.lease)
-    store = replace(ports, ledger=ReadOnce(ports.ledger, lease), lease=lease)
+    store = replace(ports, ledger=ReadIfChanged(ports.ledger, lease), lease=lease)
     driver = Driver(CannedService(directory), store=store, secrets=session.secrets, holder="benchmark")
     roll = Roll(interval=0.0)
     job = workflow.Job(fleet, ACCOUNT.app_id)

@@ -21,7 +21,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.diff import field_diffs
 from reconciler.plan.guard import Policy
 from reconciler.ports import Steps
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator import Simulator, Switches
 from reconciler.state.blocking import behind_ports

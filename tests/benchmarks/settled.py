@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from reconciler import config
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Entry, Pins, Record
 from reconciler.model.spec import AgentSpec, Body

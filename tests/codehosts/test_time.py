@@ -125,7 +125,7 @@ def test_an_effect_that_comes_late_is_settled() -> None:
         return reply(200, f"[{','.join(rows)}]")
 
     did, _ = put(answer)
-    assert did is sticky.Did.MADE
+    assert did is sticky.PostResult.MADE
     assert removed == ["2"]
 
 
@@ -153,7 +153,7 @@ def test_a_pause_is_as_long_as_it_was_asked_for(refusal: HttpReply, seconds: flo
         return reply(201, "{}") if request.method == "POST" else next(answers, reply(200))
 
     did, took = put(answer)
-    assert did is sticky.Did.MADE
+    assert did is sticky.PostResult.MADE
     assert took == pytest.approx(seconds + 0.4, abs=0.1)
 
 

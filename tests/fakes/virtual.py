@@ -44,7 +44,7 @@ from reconciler.ports import (
     Unlock,
     WaitUntilWoken,
 )
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef

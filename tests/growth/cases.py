@@ -51,12 +51,12 @@ from reconciler.report import (
     folding,
     groups,
     junit,
+    line_diff,
+    masked_values,
     packing,
     problem_formats,
     problems,
     sentences,
-    shown,
-    wording,
 )
 from reconciler.report import documents as printed
 from reconciler.report.fieldlines import Shown
@@ -198,7 +198,7 @@ def _several(text: str) -> object:
 
 
 def _diff(change: Callable[[str], str]) -> Run:
-    return lambda text: wording.text_diff(text, change(text))
+    return lambda text: line_diff.text_diff(text, change(text))
 
 
 def _fields(text: str) -> object:
@@ -358,24 +358,24 @@ CASES: dict[str, Run] = {
     "report.documents.to_json": lambda text: printed.to_json({"a": text}),
     "report.documents.as_json": lambda text: printed.as_json({"a": text}),
     "report.documents.as_json_line": lambda text: printed.as_json_line({"a": text}),
-    "report.wording.text_diff of one letter": _diff(lambda text: f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"),
-    "report.wording.text_diff of both ends": _diff(lambda text: f"!{text[1:-1]}?"),
-    "report.wording.text_diff of halves": _diff(lambda text: text[len(text) // 2 :] + text[: len(text) // 2]),
-    "report.wording.text_diff of every tenth": _diff(lambda text: "".join(
+    "report.line_diff.text_diff of one letter": _diff(lambda text: f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"),
+    "report.line_diff.text_diff of both ends": _diff(lambda text: f"!{text[1:-1]}?"),
+    "report.line_diff.text_diff of halves": _diff(lambda text: text[len(text) // 2 :] + text[: len(text) // 2]),
+    "report.line_diff.text_diff of every tenth": _diff(lambda text: "".join(
         "\n" if index % 10 == 0 else each for index, each in enumerate(text)
     )),
-    "report.wording.text_diff of every hundredth": _diff(lambda text: "".join(
+    "report.line_diff.text_diff of every hundredth": _diff(lambda text: "".join(
         f" w{index}\n" if index % 100 == 0 else each for index, each in enumerate(text)
     )),
-    "report.wording.text_diff backwards": _diff(lambda text: text[::-1]),
-    "report.wording.text_diff of other words": _diff(lambda text: "".join(f"w{at} " for at in range(len(text) // 8))),
-    "report.wording.text_diff of other lines": _diff(lambda text: "".join(f"w{at} b\n" for at in range(len(text) // 8)) + "end"),
+    "report.line_diff.text_diff backwards": _diff(lambda text: text[::-1]),
+    "report.line_diff.text_diff of other words": _diff(lambda text: "".join(f"w{at} " for at in range(len(text) // 8))),
+    "report.line_diff.text_diff of other lines": _diff(lambda text: "".join(f"w{at} b\n" for at in range(len(text) // 8)) + "end"),
     "report.fieldlines.FieldLines.of": _fields,
-    "report.shown.masked": lambda text: shown.masked(_places(text)),
-    "report.shown.plain": lambda text: shown.plain(_places(text)),
-    "report.shown.in_line": shown.in_line,
-    "report.shown.parts": lambda text: [*shown.parts((), _places(text))],
-    "report.shown.sensitivity": lambda text: shown.sensitivity(_places(text), [("llm", "api_key")]),
+    "report.masked_values.masked": lambda text: masked_values.masked(_places(text)),
+    "report.masked_values.plain": lambda text: masked_values.plain(_places(text)),
+    "report.masked_values.in_line": masked_values.in_line,
+    "report.masked_values.parts": lambda text: [*masked_values.parts((), _places(text))],
+    "report.masked_values.sensitivity": lambda text: masked_values.sensitivity(_places(text), [("llm", "api_key")]),
     "report.sentences.shortened": lambda text: sentences.shortened(text, 80),
     "report.problems.render_text": lambda text: problems.render_text(
         [_problem(text)] * 2, lambda file: f"a: 1\nb: {text}\nc: 2\n", colour=True
@@ -420,7 +420,7 @@ SLOW = (
     *(f"report.formats.{each.name}" for each in FORMATS if each.name != "markdown"),
     "serve.metrics",
     "cli.notifying",
-    "report.turned",
+    "report.turn_report",
     "config.load",
     "config.files.documents.Files.matching",
 )

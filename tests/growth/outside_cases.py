@@ -34,9 +34,9 @@ from reconciler.model.writes import Append, PutMoved
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.ports import Elapsed, Http, HttpReply, Now, Steps
-from reconciler.providers.agora import conversation, pressure
+from reconciler.providers.agora import call_sender, conversation
 from reconciler.providers.agora.client import AgoraClient
-from reconciler.report import alike, markers, table, turned
+from reconciler.report import alike, markers, table, turn_report
 from reconciler.report.formats import FORMATS, RenderOptions, ReportKind
 from reconciler.report.ledger import Ending, Finish
 from reconciler.report.problems import Checked
@@ -281,7 +281,7 @@ OUTSIDE: dict[str, Run] = {
         {"llm": {"api_key": text, "url": text, "greeting_message": text}}, {"A": text}, Names(), "a.sh"
     ),
     "importing.references.Names.sweep": _swept,
-    "providers.agora.pressure.retry_after": lambda text: pressure.retry_after({"retry-after": text, "date": text}),
+    "providers.agora.call_sender.retry_after": lambda text: call_sender.retry_after({"retry-after": text, "date": text}),
     "providers.agora.conversation.history": lambda text: _performed(conversation.history(AgoraClient(GLOBAL), "A1"), _said(text)),
     "secrets.endpoints.taken_apart": taken_apart,
     "state.archive.TranscriptFiles": _archived,
@@ -292,8 +292,8 @@ OUTSIDE: dict[str, Run] = {
     "state.log.entries.decoded": lambda text: decoded(text.encode("utf-8", "replace"), "entries/1", "state"),
     "report.table.table": lambda text: table.table([table.Column("A"), table.Column("B", wraps=True)], [["a", text]], 80),
     "report.alike.without_holes": alike.without_holes,
-    "report.turned.turn_text": lambda text: turned.turn_text(_turned(text)),
-    "report.turned.turn_json": lambda text: turned.turn_json(_turned(text)),
+    "report.turn_report.turn_text": lambda text: turn_report.turn_text(_turned(text)),
+    "report.turn_report.turn_json": lambda text: turn_report.turn_json(_turned(text)),
     "cli.notifying.Notifier": _notified,
     "serve.metrics.Metrics": _measured,
     **{

@@ -28,7 +28,7 @@ from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
 from reconciler.providers import Purpose, secrets_in
 from reconciler.providers.agora import connectors
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.secrets import Secret, SecretRef
 from reconciler.secrets.masker import SecretMasker
 from reconciler.simulator import Outage, Request, Response, Simulator, run_in_thread
@@ -553,7 +553,7 @@ def test_the_masker_stays_quick_with_ten_thousand_tokens() -> None:
 
 
 def test_the_last_exception_is_masked(bench: Bench) -> None:
-    from reconciler.cli.main import _last_words
+    from reconciler.cli.main import _report_uncaught
     from reconciler.cli.output import MASKER
 
     value = canaries.ENVIRONMENT["CANARY_TTS"]
@@ -562,5 +562,5 @@ def test_the_last_exception_is_masked(bench: Bench) -> None:
     try:
         raise RuntimeError(f"quoting {value}")
     except RuntimeError as problem:
-        _last_words(type(problem), problem, problem.__traceback__)
+        _report_uncaught(type(problem), problem, problem.__traceback__)
     assert value not in bench.capture.readouterr().err

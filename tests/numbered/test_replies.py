@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.driver.loop import Driver
 from reconciler.providers.agora import connectors
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.simulator.messages import JSON_HEADERS, Response
 from tests.hostile.bench import mutating

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.many import report_each
 from reconciler.cli.options import ManyFlags
 from reconciler.cli.output import Output
+from reconciler.cli.several_fleets import report_each
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.git import Git

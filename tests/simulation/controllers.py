@@ -1,6 +1,6 @@
 """The simulated driver of a controller: its loop, its turns, the files that it reads, and who leads.
 
-The generators of `reconciler.controller` run as they are. What `driver.standing` and `driver.leading` do around them is
+The generators of `reconciler.controller` run as they are. What `driver.controller` and `driver.leading` do around them is
 done here in virtual time: a turn is a run of its own, which ends with its controller.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from reconciler.controller.loop import Led, Standing, TurnEnded
+from reconciler.controller.loop import FleetLoop, LeadChanged, TurnEnded
 from reconciler.controller.roll import Roll
 from reconciler.errors import ReconcilerError
 from reconciler.model.fleet import DesiredFleet
@@ -106,7 +106,7 @@ class Controller(Process):
     """A process of `reconciler watch` for one fleet."""
 
     site: Site | None = None
-    standing: Standing | None = None
+    standing: FleetLoop | None = None
     turn: Turn | None = None
     turns: int = 0
     _files_read: int = 0
@@ -224,7 +224,7 @@ class Controller(Process):
             case TurnEnded(turned):
                 self.site.told[f"turns: {turned.result}"] += 1
                 self.site.told.update(f"ends told of: {each.kind}" for each in turned.ends)
-            case Led(leads):
+            case LeadChanged(leads):
                 self.site.told["leads" if leads else "stands by"] += 1
             case _:
                 pass
@@ -247,7 +247,7 @@ def launch(
     """A controller that is started now, with the files as they are."""
     world = site.world
     sleep = min(60.0, max(5.0, interval / 10))
-    standing = Standing(site.job, provider, Roll(interval=interval), longest_sleep=sleep)
+    standing = FleetLoop(site.job, provider, Roll(interval=interval), longest_sleep=sleep)
     controller = Controller(
         world, label, clocks or Clocks(), crash_rate=crash_rate, site=site, standing=standing
     )

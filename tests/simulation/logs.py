@@ -19,7 +19,7 @@ from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address, AgentName
 from reconciler.model.record import Entry, Record, State
 from reconciler.model.spec import Body
-from reconciler.model.writes import Append, DropRecord, GoOnAs, PutGeneration, PutRecord, StateView, Write
+from reconciler.model.writes import Append, DropRecord, PutGeneration, PutRecord, SetLineage, StateView, Write
 from reconciler.ports import StateStore
 from reconciler.state.blocking import behind_ports
 from reconciler.state.document import RowReader
@@ -270,7 +270,7 @@ class Life:
         if self.chance.random() < 0.05:
             self.seen["goes on as another"] += 1
             lineage = state.lineage if self.chance.random() < 0.5 else f"lineage-{self._nonces}"
-            return GoOnAs(lineage, self.chance.randrange(50)), put
+            return SetLineage(lineage, self.chance.randrange(50)), put
         other: Write = self.chance.choice(
             (DropRecord(self.chance.choice(_ROOMS)), PutGeneration(address, number))
         )

@@ -277,7 +277,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "retry without a budget",
         (
             Edit(
-                "reconciler.providers.agora.pressure",
+                "reconciler.providers.agora.call_sender",
                 "            if not again or not self._budget.take():\n",
                 "            if not again:\n",
             ),
@@ -289,7 +289,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "ignore Retry-After",
         (
             Edit(
-                "reconciler.providers.agora.pressure",
+                "reconciler.providers.agora.call_sender",
                 "        asked = retry_after(reply.headers)\n        if asked",
                 "        asked = None\n        if asked",
             ),

@@ -35,7 +35,7 @@ def post_comments(file: str, number: int | None, output: Output, *, is_applied: 
         for report, text in zip(reports, texts, strict=True)
     ]
 
-    def steps() -> Steps[tuple[int, list[sticky.Did]]]:
+    def steps() -> Steps[tuple[int, list[sticky.PostResult]]]:
         request = yield from request_of(settings, number)
         login = yield from settings.host.login()
         comments = settings.host.comments(request)

@@ -42,7 +42,7 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
         return 0
     checked = _checked(settings)
 
-    def steps() -> Steps[list[sticky.Did]]:
+    def steps() -> Steps[list[sticky.PostResult]]:
         login = yield from settings.host.login()
         did = []
         for each in reports:

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from reconciler.cli.masking_adapters import http_sender
 from reconciler.cli.output import MASKER
-from reconciler.cli.remembering import http_sender
 from reconciler.codehosts.settings import CodeHostJob, from_environment
 from reconciler.errors import UsageError
 from reconciler.git import Git

@@ -30,17 +30,19 @@ def command(fleets: options.ManyFlags, output: Output, form: Format, full: bool,
     reconciler drift fleets/* -e all -q          for cron: what drifted, and one line
     """
     from reconciler import workflow
-    from reconciler.cli import many, wiring
+    from reconciler.cli import several_fleets, wiring
     from reconciler.cli.jobs import Flags, make_job
     from reconciler.report.sentences import short_counts
 
     chosen = Flags(**flags)
 
-    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+    def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
         with wiring.open_session(fleet, output) as session:
             found = session.run(workflow.drift(make_job(session, chosen), session.provider))
         drifted = bool(found.plan.pending)
         verdict = f"drift: {short_counts(found.plan)}" if drifted else "no drift"
-        return many.FleetSeen(found, verdict, 2 if drifted else 0, not drifted, RenderOptions(full=full))
+        return several_fleets.FleetSeen(
+            found, verdict, 2 if drifted else 0, not drifted, RenderOptions(full=full)
+        )
 
-    return many.report_each(fleets, output, form, ReportKind.DRIFT, look)
+    return several_fleets.report_each(fleets, output, form, ReportKind.DRIFT, look)

@@ -56,23 +56,25 @@ def command(
     reconciler plan --check TOKEN --offline      in a merge queue: 0 still what was reviewed, 2 not any more
     reconciler plan --target 'paris-*/*'         some addresses only
     """
-    from reconciler.cli import many
+    from reconciler.cli import several_fleets
     from reconciler.cli.jobs import Flags
     from reconciler.cli.planning import Planning
     from reconciler.report.sentences import short_counts
 
     planning = Planning(output, Flags(**flags), against, out=out, check_secrets=check_secrets)
     if out is not None:
-        many.only_one(fleets, "--out")
+        several_fleets.only_one(fleets, "--out")
     if against.check is not None:
         from reconciler.cli.checking import run_check
 
         return run_check(against.check, fleets, planning, form)
     shown = RenderOptions(explain=explain, full=full)
 
-    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+    def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
         plan = planning.plan_of(fleet)
         code = 2 if detailed_exitcode and plan.pending else 0
-        return many.FleetSeen(plan, short_counts(plan), code, is_fine=planning.is_fine(plan), options=shown)
+        return several_fleets.FleetSeen(
+            plan, short_counts(plan), code, is_fine=planning.is_fine(plan), options=shown
+        )
 
-    return many.report_each(fleets, output, form, ReportKind.PLAN, look)
+    return several_fleets.report_each(fleets, output, form, ReportKind.PLAN, look)

@@ -47,15 +47,15 @@ def command(
     reconciler status --conversation             two more reads an agent
     reconciler status --all                      what runs already, with the line that adopts each
     """
-    from reconciler.cli import many, wiring
+    from reconciler.cli import several_fleets, wiring
 
     if everything:
         from reconciler.cli.surveying import report_all
 
-        many.only_one(fleets, "--all")
+        several_fleets.only_one(fleets, "--all")
         if watch:
             raise click.UsageError("--watch is for the agents of a fleet, and --all looks once")
-        one = next(many.fleets_of(fleets))
+        one = next(several_fleets.fleets_of(fleets))
         output.report(form, ReportKind.SURVEY, report_all(one, area, output, parallelism))
         return 0
     if area is not None:
@@ -66,13 +66,13 @@ def command(
 
     chosen = Flags(parallelism=parallelism)
 
-    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+    def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
         with wiring.open_session(fleet, output) as session:
             steps = status_steps(make_job(session, chosen), session.provider, conversation=conversation)
             plan, found = session.run(steps, is_watch=watch)
-        return many.FleetSeen(found, counts(found), is_fine=not plan.pending)
+        return several_fleets.FleetSeen(found, counts(found), is_fine=not plan.pending)
 
     def report() -> int:
-        return many.report_each(fleets, output, form, ReportKind.STATUS, look)
+        return several_fleets.report_each(fleets, output, form, ReportKind.STATUS, look)
 
-    return many.repeated(report, interval, output) if watch else report()
+    return several_fleets.report_repeatedly(report, interval, output) if watch else report()

@@ -31,21 +31,21 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     reconciler validate --format codequality > gl-code-quality-report.json
     reconciler explain uid-clash                 what the word in brackets at the end of a message means
     """
-    from reconciler.cli import many
+    from reconciler.cli import several_fleets
     from reconciler.cli.output import source_reader
     from reconciler.cli.validating import check, explain_rule
     from reconciler.report.problems import summary
 
-    def look(fleet: options.FleetFlags) -> many.FleetSeen:
+    def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
         directory = Path(fleet.directory)
         found = check(directory, fleet.environment, dict(fleet.variables))
         head = (("directory", fleet.directory), ("environment", fleet.environment))
         shown = RenderOptions(
             read_source=source_reader(directory),
             explain_rule=explain_rule,
-            head=head if many.are_several(fleets) else (),
+            head=head if several_fleets.are_several(fleets) else (),
         )
         verdict = summary(found.diagnostics) if found.diagnostics else "valid"
-        return many.FleetSeen(found, verdict, int(found.has_errors), not found.diagnostics, shown)
+        return several_fleets.FleetSeen(found, verdict, int(found.has_errors), not found.diagnostics, shown)
 
-    return many.report_each(fleets, output, form, ReportKind.PROBLEMS, look)
+    return several_fleets.report_each(fleets, output, form, ReportKind.PROBLEMS, look)

@@ -21,7 +21,7 @@ HEADER = struct.Struct("<BQ")
 PART, DONE, OUT_OF_MEMORY, BROKEN = range(4)
 
 
-def be_child(
+def run_child(
     descriptor: int, work: Callable[[], Iterator[Any]], memory_bytes: int, progress: WorkProgress
 ) -> NoReturn:
     """Do the work, send its results, and exit; never return."""

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from reconciler.config.templates.child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, be_child
+from reconciler.config.templates.child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, run_child
 from reconciler.config.templates.progress import SHARED_SIZE, WorkProgress
 from reconciler.diagnostics import Problem, ProblemError
 from reconciler.values import dataclass
@@ -97,7 +97,7 @@ class Worker:
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
-            be_child(writing, work, self.limits.memory_bytes, self.progress)
+            run_child(writing, work, self.limits.memory_bytes, self.progress)
         os.close(writing)
         return child, reading
 

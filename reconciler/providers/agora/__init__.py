@@ -6,7 +6,7 @@ them, with their source.
 
 from __future__ import annotations
 
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings, from_environment
 

@@ -12,9 +12,9 @@ from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import ServiceError
 from reconciler.ports import HttpReply, Passed, Steps
 from reconciler.providers.agora import errors, settings
+from reconciler.providers.agora.call_sender import Result
 from reconciler.providers.agora.client import AgoraClient, Way
 from reconciler.providers.agora.clock import REFUSE_BEYOND, WARN_BEYOND
-from reconciler.providers.agora.pressure import Result
 
 _CONSOLE = "in Agora's console"
 # Statuses of the list, besides 401 and 403, that say nothing about the credentials (v2 API reference: "Errors").

@@ -16,9 +16,9 @@ from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
 from reconciler.ports import HttpReply, HttpRequest, Now, Random, Resolve, Steps
 from reconciler.providers import secrets_in
 from reconciler.providers.agora import errors, replies, settings, tokens
+from reconciler.providers.agora.call_limits import CallLimits
+from reconciler.providers.agora.call_sender import Pressure, Result
 from reconciler.providers.agora.clock import ServiceClock
-from reconciler.providers.agora.gates import CallLimits
-from reconciler.providers.agora.pressure import Pressure, Result
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Area, Service
 from reconciler.providers import Connection, Purpose
-from reconciler.providers.agora.gates import CallLimits
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import (
     APP_CERTIFICATE,

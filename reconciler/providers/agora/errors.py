@@ -15,7 +15,7 @@ from types import MappingProxyType
 import orjson
 
 from reconciler.durations import spelled
-from reconciler.errors import AuthenticationFailed, CutShort, IncompleteRead, ServiceError
+from reconciler.errors import AuthenticationFailed, IncompleteRead, ReadAbandoned, ServiceError
 from reconciler.ports import (
     Conflict,
     Declined,
@@ -31,7 +31,7 @@ from reconciler.ports import (
     UpdateOutcome,
 )
 from reconciler.providers.agora import replies
-from reconciler.providers.agora.pressure import STOPPING, TOO_MANY, Result, Withheld, retry_after
+from reconciler.providers.agora.call_sender import STOPPING, TOO_MANY, Result, Withheld, retry_after
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import LONGEST, clean
 
@@ -158,7 +158,7 @@ def call_failed(
     `host` is named where it gave no answer, and `credentials` (names of variables) where they were refused.
     """
     if not mutating and _is_cut_short(result):
-        return CutShort(f"interrupted while {what}", hint=_RECORDED)
+        return ReadAbandoned(f"interrupted while {what}", hint=_RECORDED)
     text = f"{what} failed: {_words(result, secrets, advise=False)}"
     if isinstance(result, HttpReply):
         hint = _advice(result.status, read_error(result.body)) or _LATER

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from reconciler.contract.agora.avatar import TOKEN_LIFE, avatar_uid, session_params
 from reconciler.diagnostics import Problem
 from reconciler.errors import IncompleteRead
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.model.transcript import History, Turns
 from reconciler.model.tree import references_in
@@ -26,8 +26,8 @@ from reconciler.ports import (
     UpdateOutcome,
 )
 from reconciler.providers.agora import checks, conversation, errors, listing, replies, wire
+from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.client import AgoraClient
-from reconciler.providers.agora.gates import CallLimits
 from reconciler.providers.agora.listing import Lister
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret

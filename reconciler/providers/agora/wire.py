@@ -13,7 +13,7 @@ from typing import TypeAlias
 from reconciler.contract.agora.avatar import TOKEN_LIFE, UID_PATH
 from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
-from reconciler.model.ability import Capabilities, EndKind, EndMeaning
+from reconciler.model.capabilities import Capabilities, EndKind, EndMeaning
 from reconciler.model.tree import Tree, dotted, value_at
 from reconciler.ports import JoinOrder, UpdateOrder
 from reconciler.secrets import MARK, Secret, SecretRef, substitute

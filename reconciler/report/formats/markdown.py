@@ -9,7 +9,7 @@ from reconciler.report.formats import RenderOptions
 if TYPE_CHECKING:
     from reconciler.plan.build import Plan
     from reconciler.report.ledger import Finish
-    from reconciler.report.moved import Moved
+    from reconciler.report.moved import ReviewDifference
     from reconciler.report.problems import Checked
     from reconciler.workflow import Drift
 
@@ -22,7 +22,7 @@ def plan(value: Plan, options: RenderOptions) -> str:
     return render_plan(value, full=options.full, budget=budget, explain=options.explain)
 
 
-def moved(value: Moved, options: RenderOptions) -> str:
+def moved(value: ReviewDifference, options: RenderOptions) -> str:
     """Return the difference from a reviewed plan, one line a row."""
     from reconciler.report.moved import render_markdown
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.plan.build import Plan
     from reconciler.report.checkup import Examined
     from reconciler.report.ledger import Finish
-    from reconciler.report.moved import Moved
+    from reconciler.report.moved import ReviewDifference
     from reconciler.report.problems import Checked
     from reconciler.report.records import StateReport
     from reconciler.report.status import StatusReport
@@ -32,7 +32,7 @@ def plan(value: Plan, options: RenderOptions) -> str:
     return render_plan(value, colour=options.colour, explain=options.explain, full=options.full, width=width)
 
 
-def moved(value: Moved, options: RenderOptions) -> str:
+def moved(value: ReviewDifference, options: RenderOptions) -> str:
     """Return the difference from a reviewed plan, one line a row."""
     from reconciler.report.moved import render_text
 

@@ -19,7 +19,6 @@ from reconciler.model.writes import (
     DropIntent,
     DropRecord,
     DropReleased,
-    GoOnAs,
     PutApplying,
     PutForeign,
     PutGeneration,
@@ -28,6 +27,7 @@ from reconciler.model.writes import (
     PutPins,
     PutRecord,
     PutReleased,
+    SetLineage,
     Write,
 )
 from reconciler.state.damage import address_of, damaged
@@ -102,7 +102,7 @@ def _tree(write: Write, texts: dict[str, str]) -> dict[str, object]:
             return {"put_applying": digest}
         case PutMoved(place):
             return {"put_moved": place}
-        case GoOnAs(lineage, offset):
+        case SetLineage(lineage, offset):
             return {"go_on_as": [lineage, offset]}
         case Append(line):
             return {"append": {**asdict(line), "address": str(line.address)}}
@@ -177,11 +177,11 @@ def _generation(value: Any) -> PutGeneration:
     return PutGeneration(address_of(address), generation(address, number))
 
 
-def _go_on_as(value: Any) -> GoOnAs:
+def _go_on_as(value: Any) -> SetLineage:
     lineage, offset = value
     if not isinstance(offset, int):
         raise damaged("its offset is no number")
-    return GoOnAs(text(lineage), offset)
+    return SetLineage(text(lineage), offset)
 
 
 def _foreign(value: Any) -> Foreign:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
-from reconciler.model.writes import GoOnAs, Write
+from reconciler.model.writes import SetLineage, Write
 from reconciler.ports import Version
 from reconciler.state.blocking import BlockingDoor
 from reconciler.state.damage import Damaged
@@ -179,7 +179,7 @@ class LogStore:
 
     def _lineage(self, writes: Sequence[Write]) -> str:
         """Return the lineage of the next entry: that of the entry before it, even if another state goes on here."""
-        other = next((each.lineage for each in writes if isinstance(each, GoOnAs)), None)
+        other = next((each.lineage for each in writes if isinstance(each, SetLineage)), None)
         if other is not None and self._seen is not None:
             self._seen.forget()  # else this machine would refuse the new lineage
         is_first = not self._replay.serial

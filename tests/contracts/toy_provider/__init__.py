@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from reconciler.errors import AuthenticationFailed, IncompleteRead, ServiceError, UsageError
-from reconciler.model.ability import Capabilities
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Service
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.tree import Path, Tree, leaves

@@ -15,7 +15,7 @@ from reconciler.contract.literals import names_a_credential
 from reconciler.contract.offers import VENDORS
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec, Body, Lifecycle
-from reconciler.report.shown import masked
+from reconciler.report.masked_values import masked
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler import workflow
 from reconciler.controller.health import Health
-from reconciler.controller.loop import BeganRound, CameRound, Led
+from reconciler.controller.loop import LeadChanged, RoundBegan, RoundEnded
 from reconciler.controller.roll import Roll
 from reconciler.errors import ReconcilerError, ServiceError
 from reconciler.observe import ForeignMemory
@@ -90,13 +90,13 @@ def test_a_loop_that_sleeps_or_works_for_too_long_is_stuck_and_is_ready_once_and
     health.begin("b", 0.0)
     health.begin("a", 0.0)
     assert (health.stuck(180.0), health.stuck(180.1)) == ([], ["a", "b"])
-    health.note("a", CameRound(None, ready=False), 100.0)
-    health.note("b", Led(leads=True), 100.0)
+    health.note("a", RoundEnded(None, ready=False), 100.0)
+    health.note("b", LeadChanged(leads=True), 100.0)
     assert (health.stuck(110.0), health.stuck(110.1)) == ([], ["a"])
     assert health.unready() == ["a", "b"]
-    health.note("a", CameRound(None, ready=True), 120.0)
+    health.note("a", RoundEnded(None, ready=True), 120.0)
     assert health.unready() == ["b"]
-    health.note("a", BeganRound(), 125.0)
+    health.note("a", RoundBegan(), 125.0)
     assert (health.stuck(140.0), health.stuck(305.1)) == ([], ["a", "b"])
-    health.note("a", CameRound(None, ready=False), 130.0)
+    health.note("a", RoundEnded(None, ready=False), 130.0)
     assert health.unready() == ["b"]

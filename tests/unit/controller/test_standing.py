@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.apply.events import Result
-from reconciler.controller.loop import FilesRead, Standing, TurnEnded
+from reconciler.controller.loop import FilesRead, FleetLoop, TurnEnded
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import AgentEnd, TurnResult
 from reconciler.errors import InvalidConfig, StateLocked
@@ -41,7 +41,7 @@ class World(Virtual):
         job = self.job(fleet(*DESKS) if wanted is None else wanted, policy=allowed)
         roll = Roll(interval=interval)
         # A life of days has no use for looking at the files every five seconds of it.
-        standing = Standing(job, self.provider(), roll, longest_sleep=5.0 if seconds < HOUR else interval)
+        standing = FleetLoop(job, self.provider(), roll, longest_sleep=5.0 if seconds < HOUR else interval)
         self.run(standing.stand())
 
     def of(self, kind: type[Any]) -> list[Any]:

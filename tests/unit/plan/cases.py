@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from reconciler.model.ability import Capabilities, EndKind, EndMeaning
 from reconciler.model.address import Address, AgentName, Owner
+from reconciler.model.capabilities import Capabilities, EndKind, EndMeaning
 from reconciler.model.fleet import DesiredFleet, Freeze, Limit
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State

@@ -15,7 +15,7 @@ from reconciler.plan.change import Because
 from reconciler.plan.decide import decide, renewal_while_held
 from reconciler.plan.due import Due, due
 from reconciler.plan.facts import Facts, gather_facts
-from reconciler.plan.holds import unless_braked
+from reconciler.plan.holds import held_if_ended_repeatedly
 from tests.fakes.fleets import OWNER, agent
 from tests.unit.plan import cases
 from tests.unit.plan.parts import ABLE, GRACE, NOW, name_of, record
@@ -27,7 +27,7 @@ def decision(facts: Facts, at: float) -> object:
     then = replace(facts, now=at)
     change = decide(then)
     if change is not None:
-        change = unless_braked(then, change, 1)
+        change = held_if_ended_repeatedly(then, change, 1)
     return change, None if change is None else renewal_while_held(change, then)
 
 

@@ -23,6 +23,7 @@ from reconciler.ports import (
     Scope,
     Unknown,
 )
+from reconciler.providers.agora.call_sender import Result, Withheld
 from reconciler.providers.agora.errors import (
     call_failed,
     join_outcome,
@@ -30,7 +31,6 @@ from reconciler.providers.agora.errors import (
     read_error,
     update_outcome,
 )
-from reconciler.providers.agora.pressure import Result, Withheld
 from tests.unit.providers.hand import START, failure, reply
 
 AGENT = "A42KB20JB10CG53VV33ML62CL46UT72C"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Pace, Steps
-from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate, RetryBudget
-from reconciler.providers.agora.pressure import Pressure, Result, Withheld, retry_after
+from reconciler.providers.agora.call_limits import Breaker, CallLimits, Latency, Rate, RetryBudget
+from reconciler.providers.agora.call_sender import Pressure, Result, Withheld, retry_after
 from tests.unit.providers.hand import LATENCY, Answer, Hand, failure, reply, script
 
 GET = HttpRequest("GET", "https://x.example/agents")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.diagnostics import Problem, Severity, Span
-from reconciler.model.ability import Capabilities
 from reconciler.model.address import Address, AgentName, Owner
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import DesiredFleet, Limits
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record, State

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from reconciler.cli import many
+from reconciler.cli import several_fleets
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
@@ -244,10 +244,10 @@ def test_paths_count_from_the_checkout(name: str, tmp_path: Path, monkeypatch: p
     for each in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
         monkeypatch.delenv(each, raising=False)
     monkeypatch.chdir(tmp_path / "deep")
-    assert many.root_of("fleet") == "fleet"
-    assert many.root_of(".") == many.root_of(str(fleet)) == ""
+    assert several_fleets.root_of("fleet") == "fleet"
+    assert several_fleets.root_of(".") == several_fleets.root_of(str(fleet)) == ""
     monkeypatch.setenv(name, str(tmp_path))
-    assert many.root_of("fleet") == many.root_of(str(fleet)) == "deep/fleet"
-    assert many.root_of(".") == "deep"
+    assert several_fleets.root_of("fleet") == several_fleets.root_of(str(fleet)) == "deep/fleet"
+    assert several_fleets.root_of(".") == "deep"
     monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
-    assert many.root_of("fleet") == "fleet"
+    assert several_fleets.root_of("fleet") == "fleet"

@@ -18,7 +18,7 @@ from reconciler.model.observed import AgentStatus
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import documents, escape, json_plan, ledger, markdown, progress, text
-from reconciler.report.wording import text_diff
+from reconciler.report.line_diff import text_diff
 from tests.unit.report.plans import NOW, World, properties
 
 NASTY = [

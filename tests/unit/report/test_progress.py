@@ -9,7 +9,7 @@ from io import StringIO
 from rich.console import Console
 
 from reconciler.apply.events import Event, Finished, Ledger, Notice, Progress, Result, Started
-from reconciler.errors import CutShort, ServiceError
+from reconciler.errors import ReadAbandoned, ServiceError
 from reconciler.model.address import Address
 from reconciler.plan.change import Action, Because
 from reconciler.report import ledger, live, progress
@@ -149,7 +149,7 @@ def test_a_read_that_was_cut_short_is_no_outage() -> None:
     found = folded(
         Finished(PARIS, Action.JOIN, Result.DONE), Notice("stopped: interrupted while listing (…)")
     )
-    found.interrupted, found.broken = True, CutShort("interrupted while listing", hint="…")
+    found.interrupted, found.broken = True, ReadAbandoned("interrupted while listing", hint="…")
     for text in (ledger.render(found, Ending(), colour=False), ledger.render_markdown(found, Ending())):
         assert "error:" not in text
         assert "WARNING" not in text

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from reconciler.cli.exposing import Exposed
+from reconciler.cli.exposing import MetricsServer
 from reconciler.controller.health import Health
-from reconciler.controller.loop import BeganRound, CameRound
+from reconciler.controller.loop import RoundBegan, RoundEnded
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.ports import HttpReply, HttpRequest
 from reconciler.serve.http import application, bind
@@ -77,7 +77,7 @@ def test_a_life_as_prometheus_reads_it() -> None:
 
 
 def test_requests_are_counted_by_operation_and_code() -> None:
-    exposed = Exposed("127.0.0.1:0")
+    exposed = MetricsServer("127.0.0.1:0")
 
     class Answers:
         async def send(self, request: HttpRequest, worker: int) -> HttpReply:
@@ -121,13 +121,13 @@ def test_alive_is_who_comes_round_and_ready_who_has_seen_all() -> None:
     health.begin("b", 0.0)
     assert health.unready() == ["a", "b"]
     assert get(health, metrics, "/readyz").text == "not ready yet: a, b\n"
-    health.note("a", BeganRound(), 1.0)
-    health.note("a", CameRound(None, ready=True), 2.0)
+    health.note("a", RoundBegan(), 1.0)
+    health.note("a", RoundEnded(None, ready=True), 2.0)
     assert health.unready() == ["b"]
-    health.note("b", CameRound(None, ready=False), 2.0)
+    health.note("b", RoundEnded(None, ready=False), 2.0)
     assert health.stuck(11.0) == []
     assert health.stuck(12.5) == ["a", "b"], "asleep for longer than it sleeps"
-    health.note("b", BeganRound(), 12.0)
+    health.note("b", RoundBegan(), 12.0)
     assert health.stuck(60.0) == ["a"], "a listing and a turn take their time"
     assert health.stuck(300.0) == ["a", "b"]
     assert get(health, metrics, "/livez").status_code == 503

@@ -11,7 +11,7 @@ import pytest
 from reconciler.driver.committing import make_durable
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
-from reconciler.model.writes import GoOnAs, PutGeneration, PutMoved
+from reconciler.model.writes import PutGeneration, PutMoved, SetLineage
 from reconciler.state.blocking import behind_ports
 from reconciler.state.lease import FileLease
 from reconciler.state.log.drawer import Creation, entry_key
@@ -93,7 +93,7 @@ def test_another_state_goes_on_in_the_same_log(tmp_path: Path) -> None:
     reader, writer = opened(tmp_path), opened(tmp_path)
     writer.commit([generation(1)], expected=0)
     first = reader.read()
-    writer.commit([GoOnAs("another lineage", 41), generation(2), PutMoved("elsewhere")], expected=1)
+    writer.commit([SetLineage("another lineage", 41), generation(2), PutMoved("elsewhere")], expected=1)
     for number in range(2, 110):  # past a snapshot
         writer.commit([generation(number + 1)], expected=number)
     for each in (reader, opened(tmp_path)):
@@ -106,7 +106,7 @@ def test_another_state_goes_on_in_the_same_log(tmp_path: Path) -> None:
 def test_the_first_entry_bears_the_lineage_that_goes_on(tmp_path: Path) -> None:
     writer = opened(tmp_path)
     acquire(writer, "a test", 0)
-    writer.commit([GoOnAs("a lineage from elsewhere", 7), generation(1)], expected=0)
+    writer.commit([SetLineage("a lineage from elsewhere", 7), generation(1)], expected=0)
     writer.close()
     assert b'"lineage":"a lineage from elsewhere","nonce"' in (tmp_path / "state" / entry_key(1)).read_bytes()
     assert (opened(tmp_path).read().version, opened(tmp_path).read().serial) == (8, 1)

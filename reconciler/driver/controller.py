@@ -24,7 +24,7 @@ from reconciler.ports import (
 )
 
 
-class StandingDriver(Driver):
+class ControllerDriver(Driver):
     """A driver for one fleet of a controller. `read_files` returns the fleet if its files have changed, else None."""
 
     def __init__(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.report import wording
-from reconciler.report.wording import Line, Piece, text_diff
+from reconciler.report import line_diff
+from reconciler.report.line_diff import Line, Piece, text_diff
 
 
 def drawn(before: str, after: str) -> list[str]:
@@ -90,8 +90,8 @@ def test_a_long_text_is_aligned_in_parts_and_shows_each_change_at_its_place() ->
 @given(st.lists(st.sampled_from("abcd")), st.lists(st.sampled_from("abcd")), st.integers(0, 20))
 def test_what_is_aligned_in_parts_turns_one_into_the_other(old: list[str], new: list[str], most: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(wording, "_MOST_PLACES", most)
-        found = wording.opcodes(old, new)
+        patched.setattr(line_diff, "_MOST_PLACES", most)
+        found = line_diff.opcodes(old, new)
     assert [each for _, i, j, _, _ in found for each in old[i:j]] == old
     assert [each for _, _, _, k, m in found for each in new[k:m]] == new
     assert all(old[i:j] == new[k:m] for tag, i, j, k, m in found if tag == "equal")

@@ -82,7 +82,7 @@ def _refuse_one_file(fleets: ManyFlags) -> None:
         )
 
 
-def repeated(report: Callable[[], int], interval: float, output: Output) -> int:
+def report_repeatedly(report: Callable[[], int], interval: float, output: Output) -> int:
     """Report every `interval` seconds until interrupted; errors are printed, except invalid files, which are raised."""
     while True:
         try:

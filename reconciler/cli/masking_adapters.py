@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.driver.http import HttpxSender
 
 
-class Remembering:
+class MaskingSecretSource:
     """`ports.SecretSource` that teaches the masker every value it returns."""
 
     def __init__(self, sources: SecretSource) -> None:

@@ -27,8 +27,8 @@ from reconciler.ports import (
     Steps,
     Stopping,
 )
+from reconciler.providers.agora.call_limits import Breaker, CallLimits, Latency, Rate, RetryBudget
 from reconciler.providers.agora.clock import parse_date
-from reconciler.providers.agora.gates import Breaker, CallLimits, Latency, Rate, RetryBudget
 
 TOO_MANY = 429
 UNAVAILABLE = 503

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from reconciler.model.ability import Capabilities, EndKind
+from reconciler.model.capabilities import Capabilities, EndKind
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model.ability import Capabilities, EndKind
+from reconciler.model.capabilities import Capabilities, EndKind
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.plan.change import Because, Reason
 from reconciler.plan.facts import Facts
