@@ -8,7 +8,7 @@ The tree:
     ├── ServiceError               1  the service refused, failed or could not be reached
     │   ├── AuthenticationFailed   1  401/403: the credentials or the project are refused
     │   ├── IncompleteRead         1  a list or reply that cannot be trusted as a whole
-    │   └── CutShort               1  a read that was not waited for, because the run is stopping
+    │   └── ReadAbandoned          1  a read that was not waited for, because the run is stopping
     ├── SecretUnavailable          1  a secret reference has no value here
     ├── NotReady                   1  something that the whole apply needs is missing; nothing was done
     ├── ArchiveFailed              1  a transcript cannot be archived
