@@ -2,7 +2,7 @@
 
 The tree:
 
-    ReconcilerError                1  anything that ends a command with a message instead of a traceback
+    ReconcilerError                1  any error that ends a command with a message instead of a traceback
     ├── UsageError                 1  flags or arguments that make no sense together
     ├── InvalidConfig              1  problems in the user's files; carries every diagnostic
     ├── ServiceError               1  the service refused, failed or could not be reached
@@ -78,7 +78,7 @@ class InvalidConfig(ReconcilerError):
 
 
 class ServiceError(ReconcilerError):
-    """The service refused, failed or could not be reached; `again_in` seconds nothing is sent to it, where that is so."""
+    """The service refused, failed or could not be reached; no call is made for `again_in` seconds."""
 
     rule = "service"
     again_in = 0.0
@@ -97,7 +97,7 @@ class IncompleteRead(ServiceError):
 
 
 class ReadAbandoned(ServiceError):
-    """A read that was not waited for, because the run was told to stop: it says nothing about the service."""
+    """A read that was not waited for, because the run is stopping: it says nothing about the service."""
 
     rule = "interrupted"
 

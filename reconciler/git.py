@@ -48,7 +48,7 @@ class Ran:
 
     @property
     def reason(self) -> str:
-        """What git complained of, in one line, without credentials."""
+        """The reason that git gave for a failure, in one line, without credentials."""
         lines = [each.strip() for each in self.err.splitlines() if each.strip()]
         last = lines[-1] if lines else ""
         told = next((each for each in lines if each.startswith(("fatal:", "error:"))), last)
@@ -56,7 +56,7 @@ class Ran:
 
 
 def shown(text: str) -> str:
-    """A remote, or a text that quotes one, without what a URL holds before its `@`."""
+    """Return a text without the user name and password of URLs, for example a remote's URL in an error message."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
@@ -110,7 +110,7 @@ class Git:
         return Ran(child.returncode, out, err.decode("utf-8", "replace").strip())
 
     def stop(self) -> None:
-        """End what runs now, and begin nothing more; for commands whose outcome is of no use any more."""
+        """End running commands and refuse new ones; for commands whose outcome is not needed any more."""
         self._stopped.set()
         for child in list(self._running):
             _end(child)
@@ -121,7 +121,7 @@ class Git:
         return done.out if done.code == 0 else None
 
     def without_filters(self) -> dict[str, str]:
-        """The environment in which a command runs no filter, whatever attributes a checkout brings."""
+        """Return environment variables that disable every configured filter, so that no attribute of a checkout starts one."""
         names = self.read("config", "--null", "--name-only", "--get-regexp", r"^filter\.") or b""
         drivers = {name.rsplit(".", 1)[0] for name in os.fsdecode(names).split("\0") if name}
         off = [
@@ -136,7 +136,7 @@ class Git:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a command that still runs, with what it has started: the program that talks to a remote waits as long as that."""
+    """Kill a running command with its child processes: the one that talks to a remote would wait for it further."""
     if child.poll() is not None:
         return
     with suppress(ProcessLookupError, PermissionError):

@@ -1,7 +1,7 @@
-"""`dataclass` of the standard library, whose methods are compiled when they are first called.
+"""The decorator `dataclass` of the standard library, but methods are compiled when they are first called.
 
-Six functions a class, compiled when a module is imported, are a quarter of what a command takes to start, and most of
-them are never called by it.
+To compile six methods of each class at import takes a quarter of a command's start, and most of them are never
+called.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ else:
     _COMPARISONS = {"__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="}
 
     def dataclass(*, frozen=False, slots=False, order=False):
-        """What `dataclasses.dataclass` makes with the same flags; methods that a class writes itself stay."""
+        """Return a decorator like `dataclasses.dataclass` with these flags; methods of the class itself are kept."""
 
         def make(cls):
             cls = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
@@ -46,7 +46,7 @@ else:
         return make
 
     def _compiled_later(cls, name, write):
-        """A method that compiles itself when it is called, from what `write` gives: its text, and names in it."""
+        """Return a method that is compiled at its first call, from the source and the globals that `write` returns."""
 
         def method(self, *positional, **named):
             text, names = write(cls)

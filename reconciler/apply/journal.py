@@ -153,7 +153,7 @@ class Journal:
     ) -> Steps[None]:
         """Write the outcome of a call and drop its intent, in one commit.
 
-        `now` is given by those who have asked for the time already.
+        `now` saves a reading of the clock, for a caller that has the time already.
         """
         if now is None:
             now = yield from self.now()

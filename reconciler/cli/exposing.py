@@ -90,7 +90,7 @@ class MetricsServer:
             await self._server.serve(sockets=[self._socket])
 
     def close(self) -> None:
-        """Give the port back; harmless where it was given back already."""
+        """Close the server's socket; without effect if there is none, or if it is closed already."""
         if self._socket is not None:
             self._socket.close()
 

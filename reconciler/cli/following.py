@@ -1,7 +1,7 @@
-"""`watch --git`: a checkout that is kept at the tip of one branch of its remote, by fast-forward and nothing else.
+"""`watch --git`: keeps a checkout at the tip of one branch of its remote, by fast-forward only.
 
-A remote that does not answer changes nothing in what is kept. A branch that does not continue what is checked out, or files
-that are not those of their commit, are refused, and the last good fleet goes on without them.
+While the remote does not answer, the present fleet is kept. If the branch does not continue the commit that is checked
+out, or files differ from that commit, they are refused, and the last good fleet is kept.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from reconciler.git import Git, shown
 from reconciler.model.fleet import DesiredFleet
 from reconciler.secrets import Secret
 
-# How long one fetch may take, seconds.
+# The seconds that one git command may take, so also a fetch.
 _SECONDS = 20.0
-# A user name in a URL that is longer may be a token.
+# A longer user name in a URL may be a token, so it is masked.
 _LONGEST_USER = 8
 _SHORT = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Where a checkout stands; `problem` says why what is checked out is not what the branch says."""
+    """The commit that is checked out; `problem` is the reason why it must not be used, for example a rewritten branch."""
 
     commit: str
     problem: UsageError | None = None
@@ -41,16 +41,16 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What came of one look, in the word of the metric, and in words where that is new."""
+    """The result of one fetch: `result` is the metric's word, `text` a message for the log, empty if nothing is new."""
 
     result: str
     text: str = ""
 
 
 class Checkout:
-    """One checkout, and the branch `REMOTE/BRANCH` that it follows. `told` takes what came of each fetch.
+    """A checkout that follows the branch `pinned`, as `REMOTE/BRANCH`. `told` is called with the result of each fetch.
 
-    Raises `UsageError` where the directory is in no checkout, or there is no such remote.
+    Raises `UsageError` if the directory is in no checkout, or if there is no such remote.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Checkout:
         _learn_credentials(self._git, self._remote)
 
     def is_moving(self) -> bool:
-        """Whether files are being written in this instant."""
+        """Return whether a fast-forward is writing files at this moment."""
         return self._moving.locked()
 
     async def follow(self, interval: float, moved: Callable[[], None]) -> None:
-        """Fetch and fast-forward again and again, until cancelled; `moved` is called after each fast-forward."""
+        """Fetch and fast-forward every `interval` seconds, varied by 20 %; call `moved` after each fast-forward."""
         while True:
             await asyncio.sleep(interval * (0.8 + 0.4 * random.random()))  # noqa: S311  # keeps replicas apart
             looked = await asyncio.to_thread(self._look)
@@ -88,11 +88,11 @@ class Checkout:
                 moved()
 
     def look(self) -> None:
-        """Fetch once, and fast-forward where that is all there is to do. Blocks for as long as the remote takes."""
+        """Fetch once, and fast-forward if the branch allows it. Blocks until the remote has answered."""
         self._tell(self._look())
 
     def stop(self) -> None:
-        """End the fetch that is under way."""
+        """End the git command that is running, and start no other one."""
         self._git.stop()
 
     def _tell(self, looked: _Looked) -> None:
@@ -120,7 +120,7 @@ class Checkout:
     def _failed(self, trouble: str) -> _Looked:
         commit = self.revision.commit
         if not self._is_answered:
-            # What lies here may be a day old: somebody has perhaps applied a newer commit since.
+            # The checkout may be a day old, and a newer commit may have been applied since then.
             text = f"{self._pinned} was not fetched since the start"
             self.revision = Revision(commit, UsageError(text, hint="it is tried again in each interval"))
         if self._is_failing:
@@ -131,7 +131,7 @@ class Checkout:
         )
 
     def check(self, directory: Path, fleet: DesiredFleet) -> None:
-        """Raise `UsageError` where a fleet was read of files that are not those of the commit."""
+        """Raise `UsageError` if the files from which a fleet was read differ from the commit that is checked out."""
         tree = tree_of(directory)
         reason = (
             "the fleet's directory is in no commit"
@@ -147,7 +147,7 @@ class Checkout:
     # --- the steps
 
     def _fetch(self) -> None:
-        """Bring the copy of the branch up to date."""
+        """Update the remote-tracking ref of the branch; raise `UsageError` if the fetch fails."""
         ran = self._git.run(
             *("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head"),
             *("--no-auto-maintenance", "--recurse-submodules=no", "--", self._remote),
@@ -157,7 +157,10 @@ class Checkout:
             raise UsageError(ran.reason)
 
     def _fast_forwarded(self) -> str:
-        """Check out the fetched commit where it continues what is checked out; returns its id."""
+        """Check out the fetched commit if it continues the one that is checked out, and return its id.
+
+        Raises `UsageError` if that is impossible.
+        """
         head, tip = self._commit("HEAD"), self._commit(self._tracking)
         if head == tip:
             return head
@@ -178,7 +181,7 @@ class Checkout:
                     f"{self._pinned} is at {tip[:_SHORT]}, and this checkout cannot go there: {ran.reason}",
                     hint="changes that were made here are in the way: commit and push them, or `git restore` them",
                 )
-            # Ended in between, the next look finds the files there already, and only moves the branch.
+            # If the process ends before this line, the next fetch finds the files in place and only moves the branch.
             if self._git.run("update-ref", "-m", "reconciler watch", "HEAD", tip, head).code != 0:
                 raise UsageError(f"the branch that is checked out in {self.directory} cannot be moved")
         return tip
@@ -195,7 +198,7 @@ class Checkout:
 
 
 class FollowedFiles:
-    """The files of a fleet in a checkout that is followed: `fleet` was read at the start. `read` as `WatchedFiles.read`."""
+    """The files of a fleet in a checkout that follows a branch; `fleet` was read from them at the start."""
 
     def __init__(
         self,
@@ -208,13 +211,13 @@ class FollowedFiles:
         self._checkout = checkout
         self._check = check
         self._begun_with: DesiredFleet | None = fleet
-        # Of the files that were last read, and of the last good ones.
+        # The commit of the files that were read last, and the commit of the last good files.
         self._seen = self.commit = checkout.revision.commit
-        # The refusal that was told, until it is lifted.
+        # The message of the refusal that was raised last; empty once the files are accepted again.
         self._refusal = ""
 
     async def read(self) -> DesiredFleet | None:
-        """The fleet where another commit, or other files of this one, are good, else None; raises why they are refused."""
+        """Return the fleet if its files or their commit have changed, else None; raise the reason to refuse them."""
         revision = self._checkout.revision
         if self._checkout.is_moving():
             return None
@@ -231,7 +234,7 @@ class FollowedFiles:
             await asyncio.to_thread(self._check, begun)
         fleet = await self._files.read()
         if self._checkout.is_moving() or self._checkout.revision != revision:
-            self._files.again()  # files of two commits are those of none
+            self._files.again()  # some of the files may be from the old commit, some from the new one
             return None
         if fleet is not None:
             self.commit = revision.commit
@@ -239,7 +242,7 @@ class FollowedFiles:
 
 
 def top_of(directory: Path) -> Path:
-    """The top of the checkout that a directory is in; `UsageError` where it is in none."""
+    """Return the top directory of the checkout that a directory is in; raise `UsageError` if it is in none."""
     if not directory.is_dir():
         raise UsageError(f"there is no directory {directory}")
     ran = Git(directory).run("rev-parse", "--show-toplevel")
@@ -251,7 +254,7 @@ def top_of(directory: Path) -> Path:
 
 
 def _parsed(git: Git, pinned: str) -> tuple[str, str]:
-    """The remote and the branch that `REMOTE/BRANCH` names; `UsageError` where there is no such remote."""
+    """Return remote and branch of `REMOTE/BRANCH`; raise `UsageError` without such a remote or a valid branch name."""
     remotes = git.run("remote").text.split()
     for remote in sorted(remotes, key=len, reverse=True):
         branch = pinned.removeprefix(f"{remote}/")
@@ -266,7 +269,7 @@ def _parsed(git: Git, pinned: str) -> tuple[str, str]:
 
 
 def _learn_credentials(git: Git, remote: str) -> None:
-    """Let the masker know what the URLs of a remote hold besides the place."""
+    """Make the masker learn the passwords, and user names that may be tokens, in the URLs of a remote."""
     for url in git.run("remote", "get-url", "--all", remote).text.splitlines():
         with suppress(ValueError):
             parts = urlsplit(url)

@@ -50,7 +50,7 @@ class Notifier:
         self._is_in_trouble = False
         if url is not None:
             parts = _checked(url)
-            # The host alone is no secret: it may be ours.
+            # The host alone is not masked: it may also be the host of the service.
             secrets = (parts.password or "", f"{parts.path}?{parts.query}".rstrip("?"))
             MASKER.learn_all(Secret(each) for each in secrets if each.strip("/"))
 
@@ -106,7 +106,7 @@ class Notifier:
 
 
 def _checked(url: str) -> SplitResult:
-    """A webhook's address in its parts; `UsageError` where it is none."""
+    """Return the parts of a webhook's URL; raise `UsageError` if it is not an http or https URL."""
     with suppress(ValueError):
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0:

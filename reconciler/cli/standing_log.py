@@ -69,7 +69,7 @@ class StandingLog:
         if turned.result is TurnResult.LOCKED:
             self._output.detail(f"{self._owner}: {text}")
             return
-        # What a service that is away says differs from call to call, and is one trouble.
+        # The messages of a service that does not answer differ between calls, so the class of the error is compared.
         trouble = type(problem).__name__ if isinstance(problem, ServiceError) else text
         if trouble and trouble != self._trouble:
             hint = f" ({problem.hint})" if problem is not None and problem.hint else ""

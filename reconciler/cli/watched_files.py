@@ -35,7 +35,7 @@ class WatchedFiles:
         self._is_settled = False
 
     def again(self) -> None:
-        """Let the next `read` read the files whatever it sees: somebody knows that they are others, and written."""
+        """Make the next `read` load the files at once: the caller knows that they have changed and are complete."""
         self._read, self._is_settled = (), True
 
     async def read(self) -> DesiredFleet | None:

@@ -77,7 +77,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """What the fleets of one process share: each directory's checkout under `--git`, and what is shown to machines."""
+    """The objects that the fleets of one process share: each directory's checkout under `--git`, and the metrics server."""
 
     checkouts: Mapping[str, Checkout]
     exposed: MetricsServer
@@ -91,7 +91,7 @@ def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
         shared = _Surroundings(_checkouts(fleets.directories, flags.pinned, output, exposed), exposed)
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
         _check_begin([session for _, session in chosen])
-        # What was read until here stays: the collector looks at what the loops make, for as long as they run.
+        # The objects made until here live as long as the process: the garbage collector need not examine them again.
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -102,7 +102,7 @@ def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
 def _checkouts(
     directories: Iterable[str], pinned: str | None, output: Output, exposed: MetricsServer
 ) -> dict[str, Checkout]:
-    """The checkout of each directory, at the tip of the branch where its remote has answered."""
+    """Return the checkout of each directory, after one fetch; empty without `--git`."""
     if pinned is None:
         return {}
     tops = {each: top_of(Path(each)) for each in directories}
@@ -205,7 +205,7 @@ class _Controller:
             asyncio.get_running_loop().call_later(_LAST_WAIT, each.store.abandon)
 
     def _end_beside(self) -> None:
-        """End what is no part of any loop: notifications, and the fetch that may be waiting for its remote."""
+        """End the tasks besides the loops: notifications, and fetches, which may be waiting for their remote."""
         for task in self._beside:
             task.cancel()
         for checkout in self._checkouts.values():
@@ -216,7 +216,7 @@ class _Controller:
             each.driver.wake(source)
 
     async def _follow(self, checkout: Checkout) -> None:
-        """Keep a checkout up to date; a bug of ours in that ends no loop, and is told."""
+        """Keep a checkout up to date; a bug of ours in that is reported and does not end the loops."""
         while True:
             try:
                 await checkout.follow(self._flags.interval, lambda: self._wake("fetch"))
@@ -256,7 +256,7 @@ class _Controller:
         return Kept(session, standing, driver, store, log)
 
     def _files(self, flags: FleetFlags, session: Session) -> tuple[ReadFiles, Callable[[], str]]:
-        """How the files of a fleet are read again, and what tells the commit of its last good ones."""
+        """Return a function that reads a fleet's files again, and one for the commit of its last good files."""
         checkout, check = self._checkouts.get(flags.directory), self._flags.standing.check
         if checkout is None:
             return WatchedFiles(flags, self._output, check).read, lambda: ""
@@ -281,7 +281,7 @@ class _Controller:
 
 
 async def _unless(kept: Kept, seconds: float) -> None:
-    """Wait some seconds, or until the loop is told to stop."""
+    """Wait some seconds, or until the loop is stopped."""
     step = 0.1
     while seconds > 0 and not kept.driver.stopped:
         await asyncio.sleep(step)

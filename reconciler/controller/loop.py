@@ -105,7 +105,7 @@ class FleetLoop:
         self._files_are_good = True
         self._leads: bool | None = None
         self._is_woken = True
-        # How often somebody has woken the loop lately, by the monotonic clock, and when that was last answered.
+        # The latest wake-ups, counted by their time, and the time of the last answer, by the monotonic clock.
         self._woken: dict[float, int] = {}
         self._answered_at = 0.0
         self._roll_seen = -1
@@ -116,7 +116,7 @@ class FleetLoop:
         self._kept: dict[Address, float] = {}
 
     def stand(self) -> Steps[None]:
-        """Keep the fleet until the run is told to stop."""
+        """Keep the fleet until the run is stopped."""
         while not (yield Stopping()):
             yield Emit(RoundBegan())
             yield from self._read_files()
@@ -134,7 +134,7 @@ class FleetLoop:
                 yield from self._answer(woken)
 
     def _answer(self, woken: Mapping[str, int]) -> Steps[None]:
-        """Let the next round make a fresh listing: now, or a moment later in a flood of wake-ups."""
+        """Let the next round make a fresh listing: now, or up to a second later in a flood of wake-ups."""
         for source, count in sorted(woken.items()):
             yield Emit(Woken(source, count))
         now: float = yield Elapsed()

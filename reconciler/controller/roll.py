@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 # The greatest age of a roll that a turn may act on, seconds.
 FRESH = 20.0
-# How long a service that refuses us is left alone at most.
+# The longest pause after refused credentials, seconds.
 _REFUSED = 300.0
 _PAUSE = 0.05
 

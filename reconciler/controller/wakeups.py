@@ -1,18 +1,18 @@
-"""When those who wake a loop are answered: at once, and a flood of them by some looks that are spread. Pure."""
+"""The time at which wake-ups of a loop are answered: at once, or in a flood by one look a second. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# More wake-ups than this within a second are a flood: it is answered by as many looks in so many seconds.
+# More than FLOOD wake-ups within a second are a flood. It is answered by at most FLOOD looks in OVER seconds.
 FLOOD = 10
 OVER = 10.0
 
 
 def answer_at(woken: Mapping[float, int], answered_at: float) -> float:
-    """When wake-ups, of which so many came at each time, are answered by one look; the last look was at `answered_at`.
+    """Return when one look answers the wake-ups; `woken` counts them by their time, the last look was at `answered_at`.
 
-    Whoever wakes the loop until then is answered by the same look: it sees the whole world.
+    The same look also answers the wake-ups that come until then, since each look observes everything.
     """
     newest = max(woken)
     if sum(count for at, count in woken.items() if newest - at < 1.0) <= FLOOD:

@@ -1,4 +1,4 @@
-"""The tasks of one gathering borrow its connections: there may be more tasks than connections."""
+"""The connections that tasks of one `Gather` borrow in turn: there may be more tasks than connections."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import deque
 
 
 class ConnectionNumbers:
-    """The numbers of some connections; each is lent to one task at a time, in the order in which the tasks ask."""
+    """The numbers of the connections; each is lent to one task at a time, in the order in which the tasks ask."""
 
     def __init__(self, count: int) -> None:
         self._free = list(reversed(range(count)))
         self._waiting: deque[asyncio.Future[int]] = deque()
 
     async def borrow(self) -> int:
-        """A number that nobody else has until it is given back."""
+        """Wait for a free number and return it; no other task gets it until it is given back."""
         if self._free:
             return self._free.pop()
         loan: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -22,7 +22,7 @@ class ConnectionNumbers:
         return await loan
 
     def give_back(self, number: int) -> None:
-        """Lend a number to whoever waits."""
+        """Lend a number to the task that waits longest, or note that it is free."""
         while self._waiting:
             loan = self._waiting.popleft()
             if not loan.done():
@@ -32,7 +32,7 @@ class ConnectionNumbers:
 
 
 class Borrower:
-    """One task, and the number of its connection; without `numbers` it has the first one, and shares it with nobody."""
+    """A task and the number of the connection that it has borrowed; without `numbers` it always has the first one."""
 
     __slots__ = ("_has_one", "_numbers", "number")
 
@@ -42,13 +42,13 @@ class Borrower:
         self.number = 0
 
     async def borrow(self) -> None:
-        """Wait for a connection."""
+        """Wait for a connection; without effect without `numbers`."""
         if self._numbers is not None:
             self.number = await self._numbers.borrow()
             self._has_one = True
 
     def give_back(self) -> None:
-        """Let another task have the connection; harmless without one."""
+        """Give the connection back for other tasks; without effect if none is borrowed."""
         if self._numbers is not None and self._has_one:
             self._has_one = False
             self._numbers.give_back(self.number)

@@ -1,4 +1,4 @@
-"""One kept-alive HTTP/1.1 connection as a transport of httpx: asyncio carries the bytes, h11 says what they mean.
+"""One kept-alive HTTP/1.1 connection as a transport of httpx: asyncio carries the bytes, h11 parses them.
 
 httpx's own transport keeps a pool. A worker has one connection and makes one request at a time; for that, the pool's
 bookkeeping costs more than the request.
@@ -17,15 +17,15 @@ import httpx
 
 # The longest head of a reply, and the longest line between two chunks of its body, bytes.
 _LONGEST_HEAD = 100 * 1024
-# How long the first address of a host is tried before the next one is tried beside it, seconds (RFC 8305).
+# The seconds after which a host's next address is tried as well, while the first has not connected (RFC 8305).
 _NEXT_ADDRESS = 0.25
 
 
 class OneConnection(httpx.AsyncBaseTransport):
-    """A transport for one request at a time, with its content in memory.
+    """A transport for one request at a time, whose content is in memory.
 
     It connects when there is no usable connection. An attempt to connect ends after `connect_seconds`; a connection that was
-    idle for `idle_seconds` is not used again. `context` gives the one for https.
+    idle for `idle_seconds` is not used again. `context` returns the TLS context for https.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class OneConnection(httpx.AsyncBaseTransport):
         self._idle_seconds = idle_seconds
         self._stream: _Stream | None = None
         self._origin: tuple[str, str, int | None] | None = None
-        # Whether a byte of the latest request was handed to a connection.
+        # Whether the latest request was handed to a connection.
         self.has_begun = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request once, and wait for the head of its reply. Raises the exceptions of httpx."""
+        """Send a request once; return its reply, whose content is read later. Raises the exceptions of httpx."""
         self.has_begun = False
         stream = await self._usable(request.url)
         with stream.exchanging():
@@ -59,7 +59,7 @@ class OneConnection(httpx.AsyncBaseTransport):
             self._stream = None
 
     async def _usable(self, url: httpx.URL) -> _Stream:
-        """The connection that is there, if it can be used again, else a new one."""
+        """Return the present connection if it can be used again, else a new one."""
         origin = (url.scheme, url.host, url.port)
         if self._stream is not None and self._origin == origin and self._stream.is_usable(self._idle_seconds):
             return self._stream
@@ -76,14 +76,14 @@ class OneConnection(httpx.AsyncBaseTransport):
                 )
         except TimeoutError:
             raise httpx.ConnectTimeout("") from None
-        except OSError as problem:  # a failed handshake is one, too
+        except OSError as problem:  # also a failed TLS handshake
             raise httpx.ConnectError(str(problem)) from problem
         self._origin = origin
         return self._stream
 
 
 class _Stream(asyncio.Protocol):
-    """One connection: what was received, as events of HTTP."""
+    """A connection that parses the received bytes into events of HTTP."""
 
     def __init__(self) -> None:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
@@ -101,7 +101,7 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._http.our_state is h11.IDLE:
-            self.close()  # nobody has asked: it would be taken for the answer to the next request
+            self.close()  # without a request; the bytes would be taken for the reply to the next one
             return
         self._http.receive_data(data)
         self._wake()
@@ -121,7 +121,7 @@ class _Stream(asyncio.Protocol):
     # --- one exchange
 
     def is_usable(self, idle_seconds: float) -> bool:
-        """Whether another request can be sent: the last reply was read, and its end is not long ago."""
+        """Return whether the connection is open and its last reply was read less than `idle_seconds` ago."""
         if self._is_lost or self._transport.is_closing() or self._http.our_state is not h11.IDLE:
             return False
         is_fresh = self._loop.time() - self._idle_since < idle_seconds
@@ -129,7 +129,7 @@ class _Stream(asyncio.Protocol):
 
     @contextmanager
     def exchanging(self) -> Iterator[None]:
-        """Close the connection where the block fails, and raise what h11 says as an exception of httpx."""
+        """Close the connection if the block fails; turn exceptions of h11 into those of httpx."""
         try:
             yield
         except BaseException as problem:
@@ -141,7 +141,7 @@ class _Stream(asyncio.Protocol):
             raise
 
     def prepare(self, request: httpx.Request) -> bytes:
-        """The bytes of a request."""
+        """Return the bytes of a request."""
         target, headers = request.url.raw_path, request.headers.raw
         head = self._http.send(h11.Request(method=request.method, target=target, headers=headers))
         content = self._http.send(h11.Data(data=request.content)) if request.content else b""
@@ -149,11 +149,11 @@ class _Stream(asyncio.Protocol):
         return b"".join(filter(None, (head, content, end)))
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the connection."""
+        """Hand bytes to the transport of asyncio."""
         self._transport.write(data)
 
     async def head(self) -> h11.Response:
-        """The head of the reply."""
+        """Return the head of the reply; informational replies before it are skipped."""
         while isinstance(event := await self.event(), h11.InformationalResponse):
             pass
         if not isinstance(event, h11.Response):
@@ -161,20 +161,20 @@ class _Stream(asyncio.Protocol):
         return event
 
     async def event(self) -> h11.Event:
-        """The next part of the reply."""
+        """Wait for the next event of the reply and return it. Raises `httpx.ReadError` if the connection is lost."""
         while True:
             event = self._http.next_event()
             if event is h11.PAUSED:
                 raise httpx.RemoteProtocolError("the reply changes to another protocol")
             if event is not h11.NEED_DATA:
-                return event  # type: ignore[return-value]  # the other two were looked at
+                return event  # type: ignore[return-value]  # the other two were excluded above
             if self._is_lost:
                 raise httpx.ReadError("the connection was lost")
             self._arrival = self._loop.create_future()
             await self._arrival
 
     def finish(self) -> None:
-        """End an exchange: the connection is kept where the reply was read to its end and allows that."""
+        """End an exchange: keep the connection if the reply was read to its end and allows that, else close it."""
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             self._idle_since = self._loop.time()
@@ -184,12 +184,12 @@ class _Stream(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close the connection, whatever is under way."""
+        """Close the connection at once, also during an exchange."""
         self._transport.abort()
 
 
 class _Content(httpx.AsyncByteStream):
-    """The content of a reply, as it arrives."""
+    """The content of a reply, in parts as they arrive."""
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
@@ -204,7 +204,7 @@ class _Content(httpx.AsyncByteStream):
 
 
 def _has_input(descriptor: int) -> bool:
-    """Whether an idle connection has something to read: most often its end, of which the loop has not heard yet."""
+    """Return whether an idle connection has input: usually its end, which the event loop has not reported yet."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)

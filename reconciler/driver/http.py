@@ -42,7 +42,7 @@ class HttpxSender:
     """
 
     def __init__(self, learn: Callable[[Secret], None] = lambda _: None) -> None:
-        """`learn` is called with each secret before it goes out."""
+        """Create the sender; `learn` is called with each secret before it is sent."""
         self._learn = learn
         self._transports: dict[int, OneConnection] = {}
         self._urls: dict[str, httpx.URL] = {}
@@ -93,14 +93,14 @@ class HttpxSender:
         return httpx.Request(request.method, self._url(url), headers=headers, content=content)
 
     def _header(self, value: str | Secret) -> str:
-        """A header's value; ValueError for one that would end its line, which httpx finds out only later."""
+        """Return a header's value as text; raise ValueError for control characters, which httpx checks only later."""
         text = str(self._revealed(value)) if isinstance(value, Secret) else value
         if not text.isprintable():
             raise ValueError("a header's value has control characters")
         return text
 
     def _revealed(self, value: object) -> object:
-        """What orjson does not know: the place where a secret becomes bytes."""
+        """Return the plain value of an object that orjson does not know; secrets are revealed here, and learned."""
         if isinstance(value, Secret):
             self._learn(value)
             return value.reveal()

@@ -53,7 +53,7 @@ from reconciler.ports import (
 
 T = TypeVar("T")
 
-# The seconds that all running calls together may take after the run was told to stop: the state must be durable within
+# The seconds that all running calls together may take after the run was stopped: the state must be durable within
 # two seconds.
 _LAST_CALL = 1.2
 # The seconds between two tries to take the state's lock while another process has it.
@@ -62,7 +62,7 @@ _LOCK_PAUSE = 0.1
 _ARCHIVE_SECONDS = 20.0
 _READS = frozenset({"GET", "HEAD"})
 _WORKERS_PER_CONNECTION = 2
-# Stands for the result of an effect that something has to be waited for.
+# The answer of `_at_once` to an effect that has to wait.
 _LATER = object()
 
 
@@ -116,7 +116,7 @@ class Driver:
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let running calls end within a moment."""
         if not self._stop.is_set():
-            # What a run that has changed nothing still reads is of no use to it.
+            # A run that has changed nothing needs no result of its running reads.
             room = _LAST_CALL if self._has_changed else 0.0
             self._last_moment = asyncio.get_running_loop().time() + room
             for limit in self._limits:
@@ -135,7 +135,7 @@ class Driver:
     async def run(self, steps: Steps[T], borrower: Borrower | None = None) -> T:
         """Perform every effect of some steps until they return; return their value, or raise what they raise.
 
-        `borrower` has the connection that the steps use, where other tasks share it.
+        `borrower` holds the connection of the steps, if other tasks share it.
         """
         borrower = borrower or Borrower()
         value: Any = None
@@ -154,7 +154,7 @@ class Driver:
                 problem = raised
 
     def _at_once(self, effect: Effect) -> Any:
-        """The result of an effect that nothing is waited for, which are most; `_LATER` for the others."""
+        """Return the result of an effect that needs no waiting, as most do; `_LATER` for any other."""
         match effect:
             case Now():
                 return self._clock()
@@ -197,7 +197,7 @@ class Driver:
                 raise AssertionError(f"{type(effect).__name__} is performed at once")
 
     async def _commit(self, writes: tuple[Write, ...], borrower: Borrower) -> None:
-        """Make writes durable. Meanwhile another task may use the connection: a commit may take longer than a call."""
+        """Make writes durable; meanwhile other tasks may use the connection: a commit may take longer than a call."""
         self._has_changed = True
         borrower.give_back()
         try:

@@ -32,8 +32,8 @@ _PERHAPS_KEY: Final = re.compile(r"(?<![a-z])(?:domain|address|base|target|site)
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _BEGINNING: Final = r"[A-Za-z][A-Za-z0-9+.-]*://|(?:https?|wss?):"
 _BEGINS_AS_ADDRESS: Final = re.compile(rf"\s*(?:{_BEGINNING}|//)", re.IGNORECASE)
-# A scheme is looked for where a run of its characters begins, and at no later place of the run: else the time for a
-# long word would grow as its square.
+# A scheme is searched only at the beginning of a run of its characters. A search at each place of the run would take
+# time quadratic in the length of a word.
 _ADDRESS: Final = re.compile(
     r"(?:(?<![A-Za-z0-9+.-])[0-9+.-]*+(?P<any>[A-Za-z][A-Za-z0-9+.-]*+://[^\s\"'<>]*)"
     r"|(?P<known>(?:https?|wss?):[^\s\"'<>]*))",

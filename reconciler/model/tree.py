@@ -120,7 +120,7 @@ def parse_dotted(text: str) -> Path:
 
 
 def texts_with_references(tree: Tree) -> Iterator[str]:
-    """Every text in a tree that may hold a reference to a secret, in any order. An explicit stack: it runs for each agent."""
+    """Yield every text in a tree that may hold a reference to a secret, in any order; with a stack, for speed."""
     stack: list[Iterable[Tree]] = [(tree,)]
     while stack:
         for node in stack.pop():
@@ -136,7 +136,7 @@ def texts_with_references(tree: Tree) -> Iterator[str]:
 
 
 def references_in(*trees: Tree) -> frozenset[SecretRef]:
-    """Every secret to which some trees refer."""
+    """Return every reference to a secret in some trees."""
     texts = (text for tree in trees for text in texts_with_references(tree))
     return frozenset(reference for text in texts for reference in references(text))
 

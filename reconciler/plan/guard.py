@@ -31,8 +31,8 @@ from reconciler.plan.change import (
 from reconciler.values import dataclass
 
 MINUTES_A_DAY = 1440
-# An agent with less than this left (seconds) is rotated whatever a freeze says, and whatever `max_unavailable` says in a run
-# that may be the last one before its end.
+# An agent with less than this left (seconds) is rotated even in a freeze. It is rotated even beyond `max_unavailable` in
+# a run that may be the last one before the agent's end.
 LAST_CALL = 2 * HOUR
 
 
@@ -213,7 +213,7 @@ def postponed_rotations(
 def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list[Change]:
     """Return the changes, with each replacement held whose uid belongs to an agent of ours that stays in the channel.
 
-    The replacement would end a conversation and then could not join. An agent that is held stays too, and its uid with it.
+    Otherwise it would end a conversation and then could not join. An agent whose replacement is held keeps its uid.
     """
     done = list(changes)
     waiting = {

@@ -32,7 +32,7 @@ def held_if_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     if not facts.strangers:
         return change
     other = facts.strangers[0]
-    # Without it the command would refuse: no read tells the uid of an agent.
+    # `adopt` refuses without a declared uid, because no read of the service returns it.
     first = "" if want.body.uid is not None else "declare its agent_rtc_uid, then "
     also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
     text = (
@@ -70,7 +70,7 @@ def held_if_ended_repeatedly(facts: Facts, change: Change, heals: int | None) ->
 
     `heals` is how many ends through the API within an hour are answered with a new join: what an operator does on
     purpose is not undone for ever. It is None in an apply, which joins because a person has asked for it. An agent that
-    has come to another end is joined again, whatever became of those before it.
+    has come to another end is joined again, independently of how earlier ones ended.
     """
     if heals is None:
         return change

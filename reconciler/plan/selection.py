@@ -73,14 +73,14 @@ def check_selectors(flag: str, selectors: Iterable[str], addresses: Collection[A
 
 
 def _literal_brackets(pattern: str) -> str:
-    """The same pattern, with each `[` that no `]` closes written as `[[]`.
+    """Return the same pattern, with each `[` that no `]` closes written as `[[]`.
 
-    fnmatch reads such a `[` as itself too, but looks for its end up to the end of the text, for each one anew.
+    fnmatch means the same, but for each such `[` it searches the rest of the pattern for a `]`, which is quadratic.
     """
     at = 0
     while (begin := pattern.find("[", at)) >= 0:
         first = begin + 2 if pattern.startswith("!", begin + 1) else begin + 1
-        # A `]` that comes first is a member of the set and does not close it.
+        # A `]` at the first place of a set is a member of the set and does not close it.
         end = pattern.find("]", first + 1)
         if end < 0:
             return pattern[:begin] + pattern[begin:].replace("[", "[[]")

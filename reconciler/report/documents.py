@@ -76,16 +76,16 @@ def as_json(value: object) -> str:
     return json_text(text)
 
 
-# A number as only orjson writes it, at the end of a line: texts end with a quote.
+# A number with an exponent at the end of a line, which the standard library writes differently; texts end with a quote.
 _EXPONENT = re.compile(r"[0-9]e-?[0-9]+,?$", re.MULTILINE)
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def as_ascii_json(value: object) -> str:
-    """Any plain value as indented JSON of ASCII alone, as the standard library writes it."""
+    """Return a plain value as indented JSON in ASCII, exactly as the standard library writes it."""
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
-    except (orjson.JSONEncodeError, TypeError):  # half a character, or a number beyond 64 bit
+    except (orjson.JSONEncodeError, TypeError):  # a lone surrogate, or a number beyond 64 bits
         text = json.dumps(value, indent=2)
     if _EXPONENT.search(text) is not None:
         text = json.dumps(value, indent=2)

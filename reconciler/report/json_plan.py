@@ -66,14 +66,14 @@ def render_plan(plan: Plan) -> str:
     whole = as_ascii_json(_document(plan, []))
     if not plan.changes:
         return f"{whole}\n"
-    # One change after the other: the tree of all of them takes several times the memory of their text.
+    # Rendered one change at a time, because one tree of all changes takes several times the memory of their text.
     texts = (as_ascii_json(change_tree(plan, each)) for each in sorted(plan.changes, key=order_of))
     changes = ",\n".join(f"    {each}".replace("\n", "\n    ") for each in texts)
     before, after = whole.split(_NO_CHANGES)
     return f"{before}{_NO_CHANGES[:-1]}\n{changes}\n  ]{after}\n"
 
 
-# A line of the document; no text in it can hold a line break.
+# The line of an empty list, where the changes are put in; texts of JSON contain no line break, so it is there once.
 _NO_CHANGES = '\n  "resource_changes": []'
 
 

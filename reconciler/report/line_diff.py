@@ -17,7 +17,7 @@ from reconciler.values import dataclass
 
 Kind: TypeAlias = Literal[" ", "-", "+"]
 Mark: TypeAlias = Literal[" ", "-", "+", "~", "@"]
-# As those of difflib: what becomes of `old[i:j]`, and which `new[k:m]` comes for it.
+# (tag, i, j, k, m) as in difflib: how `old[i:j]` becomes `new[k:m]`.
 Opcode: TypeAlias = tuple[str, int, int, int, int]
 
 
@@ -105,11 +105,11 @@ def _aligned(old: Sequence[str], new: Sequence[str]) -> list[Opcode]:
 
 
 def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """The places, in both, where a run of items begins that each side has once: as many runs as stand in one order."""
+    """Return the places in both where runs of items begin that are unique in each, for the most items in one order."""
     left, right = Counter(old), Counter(new)
     places = {item: at for at, item in enumerate(new) if left[item] == right[item] == 1}
     pairs = [(at, places[item]) for at, item in enumerate(old) if item in places]
-    # The longest rising sequence: for each length the pair that ends it with the lowest place, and what is before each.
+    # The longest increasing subsequence: for each length the lowest last place and its pair; for each pair its predecessor.
     tops: list[int] = []
     ends: list[int] = []
     before: list[int] = []

@@ -48,7 +48,7 @@ def forms(value: str) -> Iterator[str]:
 
 def without_gaps(text: str) -> str:
     """Return the text without what may stand between the characters of a broken form."""
-    # Every gap has a space, a backslash, or a character that cannot be printed; most forms have none of these.
+    # Every gap contains a space, a backslash or an unprintable character; most texts have none of them.
     if text.isprintable() and " " not in text and "\\" not in text:
         return text
     return GAP.sub("", text)

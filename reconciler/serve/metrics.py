@@ -116,7 +116,7 @@ class Metrics:
         self._commit_seconds.observe(seconds)
 
     def fetched(self, result: str) -> None:
-        """The branch that is followed was fetched: `unchanged`, `moved` or `refused`, or it `failed`."""
+        """Count a fetch of a followed branch by its result: `unchanged`, `moved`, `refused` or `failed`."""
         self._fetches.labels(result).inc()
 
     def notified(self, result: str) -> None:

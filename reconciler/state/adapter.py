@@ -1,4 +1,4 @@
-"""A dataclass as JSON, and back: pydantic-core alone, from the fields, since all of pydantic costs more than a small plan."""
+"""Read and write dataclasses as JSON with pydantic-core alone: to import pydantic takes longer than a small plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Adapter(Generic[T]):
-    """Reads and writes the JSON of a dataclass; made of its fields when it is first used."""
+    """Reads and writes the JSON of a dataclass, by a schema of its fields that is built at the first use."""
 
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
@@ -33,17 +33,17 @@ class Adapter(Generic[T]):
         return SchemaSerializer(self._schema)
 
     def read(self, text: str | bytes) -> T:
-        """The value in a JSON text: nothing is coerced, no key is unknown; pydantic's `ValidationError` otherwise."""
+        """Return the value of a JSON text; raise pydantic's `ValidationError` for a wrong type or an unknown key."""
         found: T = self._validator.validate_json(text, strict=True, extra="forbid")
         return found
 
     def write(self, value: T, *, exclude_defaults: bool = False) -> str:
-        """The JSON text of a value."""
+        """Return a value as JSON text."""
         return self._serializer.to_json(value, exclude_defaults=exclude_defaults).decode()
 
 
 def _of_class(kind: type[Any]) -> core_schema.CoreSchema:
-    # The service's own properties are whatever JSON they are; whoever reads them has looked at them.
+    # The service's properties are any JSON; size and depth of the text were checked before (`document.loads`).
     hints = get_type_hints(kind, localns={"Tree": Any})
     arguments = [
         core_schema.dataclass_field(each.name, _with_default(_of(hints[each.name]), each))

@@ -68,7 +68,7 @@ class TranscriptFiles:
         return next(found, None)
 
     def read(self, name: str) -> tuple[Line, ...]:
-        """The lines of one file. Raises `ArchiveFailed` where it cannot be read."""
+        """Return the lines of one file. Raises `ArchiveFailed` if it cannot be read."""
         try:
             with os.fdopen(self._below.plain(name), "rb") as file:
                 data = file.read(_LARGEST + 1)
@@ -89,7 +89,7 @@ class TranscriptFiles:
         return f"{place}/{began}{ending}"
 
     def _names(self, folder: str) -> list[str]:
-        """What is in a folder, by name below the root; nothing where it cannot be read."""
+        """Return the names below the root of a folder's entries; empty if the folder cannot be read."""
         with suppress(OSError, LeadsOut), self._below.entries(folder) as found:
             return [f"{folder}/{each.name}" for each in found]
         return []

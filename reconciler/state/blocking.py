@@ -21,7 +21,7 @@ from reconciler.values import dataclass
 
 T = TypeVar("T")
 
-# For so long somebody who asks whether anybody knocks waits for the answer, seconds.
+# The longest wait for a door's answer whether a process knocks, seconds.
 _LISTENING = 0.05
 
 
@@ -69,7 +69,7 @@ class BlockingLease(Protocol):
 
 @runtime_checkable
 class Attended(Protocol):
-    """A store with a door, and with a lease for the one that leads among its controllers, where it has them."""
+    """A store that may have a door, and a lease for its leading controller."""
 
     @property
     def door(self) -> BlockingDoor | None: ...
@@ -79,7 +79,7 @@ class Attended(Protocol):
 
 @runtime_checkable
 class Distant(Protocol):
-    """A store whose calls may wait for another machine: `abandon` ends them, and lets none begin after it."""
+    """A store whose calls may wait for another machine: `abandon` ends them and refuses later ones."""
 
     @property
     def abandon(self) -> Callable[[], None]: ...
@@ -185,7 +185,7 @@ class _Door:
         await self.run(self.door.leave)
 
     async def is_knocked(self) -> bool:
-        """What the door says; of one that takes its time, what it said before: no call waits for it."""
+        """Return the door's answer, or its answer before that if it takes longer than `_LISTENING`."""
         if self._listening is None:
             self._listening = asyncio.ensure_future(self._listen())
         await asyncio.wait({self._listening}, timeout=_LISTENING)

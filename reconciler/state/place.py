@@ -48,10 +48,10 @@ def check_place(path: Path) -> None:
 
 
 def check_links(*places: Path) -> None:
-    """Refuse a link in the place of a state's directory or of one of its files.
+    """Raise `StateError` if one of the paths, a state's directory and its files, is a symbolic link.
 
-    Beside a fleet, whoever changes its files can put one there, and the state would be read and written wherever it leads.
-    SQLite opens files by their path alone, so whoever uses a state asks before and after.
+    A person who can change the fleet's files could put a link there; the state would be read and written at its target.
+    SQLite opens files by path, so this is checked before and after each use of a state.
     """
     led = next((each for each in places if each.is_symlink()), None)
     if led is not None:

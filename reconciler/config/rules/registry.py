@@ -63,10 +63,10 @@ class _Watch:
         return self.any
 
 
-# A key or index of a container, what watches below it, and the rules for what stands there.
+# A key or index of a container, the node of the watched paths below it (None: none), and the rules for its value.
 _Watched = tuple[str | int, _Watch | None, tuple[ValueRule, ...]]
 
-# Agents that share a container come one after the other: those of some hundreds are enough to know.
+# The most containers without a rule that are remembered. Agents that share one are checked one after the other.
 _MOST_IDLE = 4096
 
 _AGENT: list[tuple[frozenset[str], AgentRule]] = []
@@ -132,7 +132,7 @@ class Rules:
         self._texts: dict[str, int] = {}
         self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
         self._watchers_of: dict[tuple[int, tuple[str, ...] | range], tuple[_Watched, ...]] = {}
-        # By the identities of a container and of what watches it; the container is kept, so that its identity is.
+        # Containers to which no rule applied, by the ids of container and node; kept, so that no other gets the id.
         self._idle: dict[tuple[int, int], Any] = {}
 
     def agent(self, spec: AgentSpec) -> list[Problem]:
@@ -194,7 +194,7 @@ class Rules:
         return is_idle
 
     def _watchers(self, node: Any, watch: _Watch | None) -> tuple[_Watched, ...]:
-        """What watches each key or index of a container; most have the same keys as one before."""
+        """Return node and rules for each key or index of a container; cached, since most have the same keys."""
         keys = tuple(node) if node.__class__ is dict else range(len(node))
         known = self._watchers_of.get((id(watch), keys))
         if known is None:

@@ -15,7 +15,7 @@ LOOKS_LIKE_REFERENCE: Final = re.compile(r"ref\+[A-Za-z0-9]*:")
 _WHOLE: Final = re.compile(r"ref\+[a-z][a-z0-9]*://[^\s+\"'<>]+\+?")
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHORTEST_KEY: Final = 20
-# Of what `KEY_LIKE` finds; a run that looks random is longer. What begins with this holds spaces.
+# The fewest characters of a match of `KEY_LIKE`; a run that looks random is longer. A PEM key alone contains spaces.
 _SHORTEST_WORD: Final = 15
 _PEM: Final = "-----BEGIN"
 
@@ -41,7 +41,7 @@ def examine(text: str, more_schemes: frozenset[str]) -> int:
     if MARK in text and LOOKS_LIKE_REFERENCE.search(text):
         holds = TextTrait.REFERENCE | _judged(text, more_schemes)
     if len(text) >= _SHORTEST_KEY:
-        # Nothing that is looked for goes over a space, the words of most texts are short, and prompts share their lines.
+        # Only a PEM key contains spaces. The long words of each line are cached: they are few, and prompts share lines.
         words = [each for line in text.split("\n") for each in _long_words(line)]
         if _has_key_prefix(" ".join(words) if _PEM not in text else text) and KEY_LIKE.search(text):
             holds |= TextTrait.KEY

@@ -75,13 +75,13 @@ def made_commit(git: Git, tree: str, parent: str | None, message: str, **when: s
 
 
 def free_commit(git: Git) -> str:
-    """The id of the one commit that says of a ref that nobody has it: some hosts let nobody delete a ref."""
+    """Return the id of the fixed commit that marks a ref as free, since some hosts do not allow a ref to be deleted."""
     when = {"GIT_AUTHOR_DATE": _EPOCH, "GIT_COMMITTER_DATE": _EPOCH}
     return made_commit(git, need(git, "mktree"), None, "free", **when)
 
 
 def tip_of(git: Git, remote: str, ref: str) -> str | None:
-    """The id of what a ref of a remote is at now; None where it is not there. Nothing is fetched."""
+    """Return the commit id at which a ref of a remote is now; None if it does not exist. Nothing is fetched."""
     ran = ask(git, "ls-remote", "--quiet", "--", remote, ref)
     if ran.code != 0:
         raise StateError(

@@ -1,7 +1,7 @@
-"""The door of a state in Git: a ref of the remote, of which whoever waits makes another commit every few seconds.
+"""The door of a state in Git: a ref of the remote, to which a waiting process pushes a new commit every few seconds.
 
-Whoever listens hears a knock for a while after it has changed, by a clock of its own: so it ends with its process. Listening
-costs one question to the remote every other second, however often it is asked for.
+A knock counts for some seconds after the ref has changed, by the clock of the process that asks, so it ends with the
+process that waits. The remote is asked at most every two seconds.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from reconciler.git import Git
 from reconciler.state.log.git_objects import free_commit, made_commit, need, tip_of
 from reconciler.state.log.git_ref import Pushed, push
 
-# How often whoever waits knocks again, and for how long one knock is heard.
+# The seconds after which a waiting process knocks again, and for which one knock counts.
 _AGAIN: Final = 5.0
 _HEARD: Final = 15.0
-# How often the remote is asked.
+# The shortest time between two questions to the remote, seconds.
 _LOOK: Final = 2.0
 
 
 class RefDoor:
-    """The door `ref` of a remote, for one who knocks or one who listens."""
+    """The door at `ref` of a remote, for a process that knocks or one that asks whether any knocks."""
 
     def __init__(
         self, git: Git, remote: str, ref: str, *, look: float = _LOOK, heard: float = _HEARD
@@ -37,25 +37,25 @@ class RefDoor:
         self._heard = heard
         self._mine: str | None = None
         self._knocked_at = self._looked_at = -math.inf
-        # What the remote says, since when this process has seen that, and whether it is that nobody waits.
+        # The ref's commit at the last look, since when it is unchanged, and whether it says that no process waits.
         self._seen: str | None = None
         self._seen_at = 0.0
         self._is_open = True
 
     def knock(self) -> None:
-        """Say that somebody waits, until `leave`; harmless where that was said a moment ago. Raises `StateError`."""
+        """Push a knock, unless the last one was a moment ago; `leave` takes it back. Raises `StateError`."""
         now = time.monotonic()
         if now - self._knocked_at < _AGAIN:
             return
         self._knocked_at = now
         there = tip_of(self._git, self._remote, self._ref)
         knock = made_commit(self._git, need(self._git, "mktree"), None, f"knock {uuid.uuid4().hex}")
-        # Where somebody else was first, one knock is there, and enough.
+        # If another process was first, the ref has a knock already, and one is enough.
         if push(self._git, self._remote, self._ref, knock, there) is Pushed.DONE:
             self._mine = knock
 
     def leave(self) -> None:
-        """Wait no more; harmless for one who does not. What cannot be taken back is heard for a while."""
+        """Take our knock back; without effect if there is none. If the push fails, the knock ends by itself."""
         mine, self._mine = self._mine, None
         self._knocked_at = -math.inf
         if mine is not None:
@@ -63,7 +63,7 @@ class RefDoor:
                 push(self._git, self._remote, self._ref, free_commit(self._git), mine)
 
     def is_knocked(self) -> bool:
-        """Whether anybody waits, as of the last two seconds; False also where that cannot be told."""
+        """Return whether a process waits, as of the last two seconds; False if the remote cannot be read."""
         now = time.monotonic()
         if now - self._looked_at >= self._look:
             self._looked_at = now

@@ -42,12 +42,12 @@ def lease_ref_of(owner: Owner) -> str:
 
 
 def lead_ref_of(owner: Owner) -> str:
-    """The ref that says which controller of that state leads."""
+    """Return the ref of the lease of the leading controller of that state."""
     return f"refs/reconciler-lead/{owner}"
 
 
 def knock_ref_of(owner: Owner) -> str:
-    """The ref at which those knock who wait to write that state."""
+    """Return the ref of the door of that state, at which processes knock that wait to write it."""
     return f"refs/reconciler-knock/{owner}"
 
 

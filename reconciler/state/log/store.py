@@ -66,7 +66,7 @@ class LogStore:
     ) -> None:
         # Raises `StateError` where the storage would refuse a commit.
         self.probe = probe
-        # Ends what waits for the place, and lets nothing begin from then on.
+        # Ends calls that wait for the storage, and refuses later ones.
         self.abandon = abandon
         self.door = door
         self.name = name
