@@ -80,10 +80,22 @@ def test_imports_point_downwards() -> None:
     ("module", "statement", "contract"),
     [
         ("plan/diff.py", "import time", "The core does no I/O"),
-        ("plan/decide.py", "from reconciler.state import local", "A module imports only from the layers below"),
+        (
+            "plan/decide.py",
+            "from reconciler.state import local",
+            "A module imports only from the layers below",
+        ),
         ("model/fleet.py", "import reconciler.ports", "A module imports only from the layers below"),
-        ("contract/rows.py", "from reconciler.model import tree", "A module imports only from the layers below"),
-        ("report/text.py", "from reconciler.providers.agora import wire", "A module imports only from the layers below"),
+        (
+            "contract/rows.py",
+            "from reconciler.model import tree",
+            "A module imports only from the layers below",
+        ),
+        (
+            "report/text.py",
+            "from reconciler.providers.agora import wire",
+            "A module imports only from the layers below",
+        ),
         ("providers/agora/client.py", "import httpx", "The client is sans-I/O"),
         (
             "cli/wiring.py",

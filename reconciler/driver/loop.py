@@ -14,12 +14,10 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from reconciler.apply.events import Notice
-from reconciler.driver.borrowing import Borrower, ConnectionNumbers
 from reconciler.driver.holding import Holding
 from reconciler.durations import spelled
 from reconciler.errors import ArchiveFailed, ReconcilerError, SecretUnavailable, StateLocked
 from reconciler.model.transcript import Transcript
-from reconciler.model.writes import Write
 from reconciler.ports import (
     Commit,
     Effect,
@@ -61,7 +59,6 @@ _LOCK_PAUSE = 0.1
 # The seconds that one transcript may take to become durable.
 _ARCHIVE_SECONDS = 20.0
 _READS = frozenset({"GET", "HEAD"})
-_WORKERS_PER_CONNECTION = 2
 # The answer of `_at_once` to an effect that has to wait.
 _LATER = object()
 
@@ -132,12 +129,8 @@ class Driver:
         """Whether any mutating call or commit was sent so far, with any outcome."""
         return self._has_changed
 
-    async def run(self, steps: Steps[T], borrower: Borrower | None = None) -> T:
-        """Perform every effect of some steps until they return; return their value, or raise what they raise.
-
-        `borrower` holds the connection of the steps, if other tasks share it.
-        """
-        borrower = borrower or Borrower()
+    async def run(self, steps: Steps[T], *, worker: int = 0) -> T:
+        """Perform every effect of some steps until they return; return their value, or raise what they raise."""
         value: Any = None
         problem: ReconcilerError | None = None
         while True:
@@ -149,7 +142,7 @@ class Driver:
             try:
                 value = self._at_once(effect)
                 if value is _LATER:
-                    value = await self._perform(effect, borrower)
+                    value = await self._perform(effect, worker)
             except ReconcilerError as raised:
                 problem = raised
 
@@ -171,12 +164,13 @@ class Driver:
             case _:
                 return _LATER
 
-    async def _perform(self, effect: Effect, borrower: Borrower) -> Any:
+    async def _perform(self, effect: Effect, worker: int) -> Any:
         match effect:
             case Http(request):
-                return await self._send(request, borrower.number)
+                return await self._send(request, worker)
             case Commit(writes):
-                return await self._commit(writes, borrower)
+                self._has_changed = True
+                return await self._held_state().commit(writes)
             case Sleep(seconds):
                 return await self._sleep(seconds)
             case Knocked() | WaitUntilWoken() | ReadFiles() | Lead() | Run():
@@ -195,15 +189,6 @@ class Driver:
                 return await self._held_state().release()
             case Now() | Elapsed() | Stopping() | Random() | Emit():
                 raise AssertionError(f"{type(effect).__name__} is performed at once")
-
-    async def _commit(self, writes: tuple[Write, ...], borrower: Borrower) -> None:
-        """Make writes durable; meanwhile other tasks may use the connection: a commit may take longer than a call."""
-        self._has_changed = True
-        borrower.give_back()
-        try:
-            await self._held_state().commit(writes)
-        finally:
-            await borrower.borrow()
 
     async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
         """Perform an effect of the controller; in other runs no process knocks, and the rest is an error."""
@@ -260,29 +245,21 @@ class Driver:
             raise ArchiveFailed(f"the archive gave no answer in {_ARCHIVE_SECONDS:.0f} s") from None
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
-        """Run tasks in order, each with one of `limit` connections; return the results.
-
-        There are more workers than connections: while the commits of some tasks are being written, others send calls.
-        """
+        """Run tasks in order with up to `limit` workers, each with its own connection; return the results."""
         results: list[Any] = [None] * len(tasks)
         places = iter(range(len(tasks)))
-        connections = ConnectionNumbers(limit)
 
-        async def work() -> None:
+        async def work(worker: int) -> None:
             for place in places:
-                borrower = Borrower(connections)
-                await borrower.borrow()
                 self._working += 1
                 try:
-                    results[place] = await self.run(tasks[place](), borrower)
+                    results[place] = await self.run(tasks[place](), worker=worker)
                 except Exception as raised:  # noqa: BLE001  it becomes the result of its task
                     results[place] = raised
                 finally:
                     self._working -= 1
-                    borrower.give_back()
 
-        workers = limit * _WORKERS_PER_CONNECTION if limit > 1 else 1
-        await asyncio.gather(*(work() for _ in range(min(workers, len(tasks)))))
+        await asyncio.gather(*(work(worker) for worker in range(min(limit, len(tasks)))))
         return results
 
     # --- the state

@@ -328,6 +328,7 @@ CASES: dict[str, Run] = {
     "model.tree.leaves": lambda text: [*tree.leaves(_places(text))],
     "model.tree.without": lambda text: tree.without(_places(text), ("llm", "url")),
     "model.tree.is_deeper": lambda text: tree.is_deeper(_places(text), 3),
+    "model.tree.texts_with_references": lambda text: [*tree.texts_with_references(_places(text))],
     "model.tree.tree_references": lambda text: [*tree.tree_references(_places(text))],
     "plan.diff.field_diffs": lambda text: [*diff.field_diffs(_places(text), _places(f"{text}!"))],
     "plan.selection.matching": lambda text: selection.matching(text, [ADDRESS, Address("a" * 63, "b" * 64)]),
@@ -357,6 +358,7 @@ CASES: dict[str, Run] = {
     "report.documents.to_yaml": lambda text: printed.to_yaml({"a": text}),
     "report.documents.to_json": lambda text: printed.to_json({"a": text}),
     "report.documents.as_json": lambda text: printed.as_json({"a": text}),
+    "report.documents.as_ascii_json": lambda text: printed.as_ascii_json({"a": text}),
     "report.documents.as_json_line": lambda text: printed.as_json_line({"a": text}),
     "report.line_diff.text_diff of one letter": _diff(lambda text: f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"),
     "report.line_diff.text_diff of both ends": _diff(lambda text: f"!{text[1:-1]}?"),
@@ -433,7 +435,7 @@ MODULES = tuple(
     "config.templates.plain_values config.templates.sandbox config.words config.rules.texts contract.check "
     "contract.literals contract.places diagnostics durations model.address model.destinations model.fingerprint "
     "model.tree plan.diff plan.selection plan.planfile state.document report.escape report.credentials "
-    "report.documents report.wording report.fieldlines report.shown report.sentences report.problems "
+    "report.documents report.line_diff report.fieldlines report.masked_values report.sentences report.problems "
     "report.problem_formats report.markers cli.output cli.resume_command importing.shell secrets.endpoints".split()
 )
 # Functions of these modules whose text is bounded, and by what.

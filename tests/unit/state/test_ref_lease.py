@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import StateError, StateLocked
-from reconciler.git import Git
-from reconciler.state.log.git_objects import last_line
+from reconciler.git import Git, Ran
 from reconciler.state.log.ref_lease import RefLease
 
 REF = "refs/reconciler-lease/demo.-"
@@ -97,4 +96,4 @@ def test_a_remote_that_is_gone_is_an_error_and_no_free_lease(team: Team) -> None
     ],
 )
 def test_what_git_complains_of_is_one_line(told: str, line: str) -> None:
-    assert last_line(told) == line
+    assert Ran(1, b"", told).reason == line
