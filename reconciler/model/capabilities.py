@@ -58,7 +58,7 @@ class Capabilities:
         return min([self.max_lifetime, *(life for path, life in self.part_lives if _is_on(properties, path))])
 
     def updatable_prefix(self, path: Path) -> Path | None:
-        """Return the updatable path that `path` is or lies below, or None."""
+        """Return the updatable path that is `path` or a path above it; None if there is none."""
         return next((prefix for prefix in self.updatable if starts_with(path, prefix)), None)
 
     def in_place(self, properties: Tree) -> dict[Path, Tree]:
