@@ -19,7 +19,7 @@ _SETTLES = 0.5
 
 
 class PostResult(StrEnum):
-    """What was done with a text, in words for messages."""
+    """The result of posting or closing a text, in words for messages."""
 
     MADE = "posted"
     REWRITTEN = "updated"

@@ -1,4 +1,4 @@
-"""What a provider can do to a running agent, as data. Diff and plan use nothing else of a service."""
+"""The capabilities of a provider for running agents, as data. Diff and plan use nothing else of a service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EndKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndMeaning:
-    """What a message of the service about an agent's end means, with advice where there is some."""
+    """The meaning of a service's message about an agent's end, with advice where there is some."""
 
     words: str
     kind: EndKind

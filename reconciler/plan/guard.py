@@ -38,7 +38,7 @@ LAST_CALL = 2 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this run allows. `allow` raises limits once, by name; `only` holds every other kind, given by `only_flag`.
+    """The permissions of this run. `allow` raises limits once, by name; `only` (by `only_flag`) holds all other kinds.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
