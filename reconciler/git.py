@@ -121,7 +121,7 @@ class Git:
         return done.out if done.code == 0 else None
 
     def without_filters(self) -> dict[str, str]:
-        """Return environment variables that disable every configured filter, so that no attribute of a checkout starts one."""
+        """Return environment variables that disable every configured filter; an attribute could start one."""
         names = self.read("config", "--null", "--name-only", "--get-regexp", r"^filter\.") or b""
         drivers = {name.rsplit(".", 1)[0] for name in os.fsdecode(names).split("\0") if name}
         off = [

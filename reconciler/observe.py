@@ -26,7 +26,7 @@ _PLACED_CHANNELS = 50
 
 @dataclass(frozen=True, slots=True)
 class ForeignMemory:
-    """What earlier looks at an App ID learned of foreign agents, each with its start; also the event that says so.
+    """The facts about foreign agents from earlier looks at an App ID, each with its start; also the event of new ones.
 
     Neither the name nor the channel of an agent ever changes. `searched` are the channels that were listed and in which
     none of the agents without a known channel runs. It never makes an agent ours: a name with our owner mark is queried

@@ -383,7 +383,7 @@ class SecretSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JoinOrder:
-    """What a provider needs to start one agent; `token_ttl` in seconds."""
+    """An order to a provider to start one agent; `token_ttl` in seconds."""
 
     name: str
     channel: str
@@ -394,7 +394,7 @@ class JoinOrder:
 
 @dataclass(frozen=True, slots=True)
 class UpdateOrder:
-    """What a provider needs to change one running agent: whole values by path, and a token if one is to be sent.
+    """An order to a provider to change one running agent: whole values by path, and a token if one is to be sent.
 
     Paths are below `properties`, each one of the provider's updatable paths, each value complete.
     """
@@ -444,7 +444,7 @@ class Gone:
 
 
 class Scope(StrEnum):
-    """What a refusal of the service stops."""
+    """The part of a run that a refusal of the service stops."""
 
     ADDRESS = "address"  # this spec or agent is refused; the others go on
     JOINS = "joins"  # the quota is used up: no further join can succeed now

@@ -1,4 +1,4 @@
-"""What an apply does after the last change: wait for started agents, look for duplicates, close interrupted calls.
+"""The steps of an apply after its last change: wait for started agents, look for duplicates, close interrupted calls.
 
 One complete list serves all waiting agents and the search for duplicates, so waiting costs a few calls, not one an
 agent.

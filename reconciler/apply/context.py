@@ -1,4 +1,4 @@
-"""What all steps of an apply share: its settings, its provider and journal, and whether something new may start."""
+"""The data that all steps of an apply share: settings, provider, journal, and whether something new may start."""
 
 from __future__ import annotations
 

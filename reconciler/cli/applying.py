@@ -32,7 +32,7 @@ from reconciler.workflow import Approved, Job
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How an apply was consented to: in advance, by a saved plan, or by a review's token; else the user is asked.
+    """The consent to an apply: given in advance, by a saved plan, or by a review's token; else the user is asked.
 
     An empty `token` stands for "no review".
     """

@@ -33,7 +33,7 @@ _SHORT = 12
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The commit that is checked out; `problem` is the reason why it must not be used, for example a rewritten branch."""
+    """The commit that is checked out; `problem` says why it must not be used, for example a rewritten branch."""
 
     commit: str
     problem: UsageError | None = None

@@ -85,7 +85,7 @@ policy_options = stacked(
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What a plan is compared with instead of the service, and the reviewed plan for `--check`."""
+    """The flags for a plan without the service: its base of comparison, and the reviewed plan for `--check`."""
 
     offline: bool = False
     base: str | None = None

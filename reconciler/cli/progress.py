@@ -55,7 +55,7 @@ def watcher(
 
 
 def log_watcher(output: Output) -> Callable[[Any], None]:
-    """Return a function that prints events as log lines, whatever the terminal is."""
+    """Return a function that prints events as log lines, independently of the terminal."""
     return lambda event: _plain(output, event, TEXT, RenderOptions(), show_plan=False)
 
 

@@ -16,7 +16,7 @@ _LARGEST = 64 * 1024 * 1024
 
 
 class RefusedOnPullRequest(NamedTuple):
-    """What is refused for a pull request: the end of a sentence about its files, and what to do instead."""
+    """A refusal for a pull request: the end of a sentence about its files, and what to do instead."""
 
     refused: str
     instead: str

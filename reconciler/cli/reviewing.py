@@ -87,7 +87,7 @@ def reviewed_plan(approval: Approval, plan: Plan, flags: FleetFlags, team: Polic
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What `apply --approved` was given: the approval, if any, and whether unreviewed changes are allowed."""
+    """The input of `apply --approved`: the approval, if any, and whether unreviewed changes are allowed."""
 
     flags: FleetFlags
     approval: Approval | None

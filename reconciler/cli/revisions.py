@@ -27,7 +27,7 @@ def uncommitted(
     """Return in words how a directory differs from its tree in the last commit; None if it does not.
 
     `files` are the digests of the files that were read. An untracked file matters only if it was read; a tracked one
-    always does, even if Git was told to ignore its changes. `environment` is for the git command that compares.
+    always does, even if Git is configured to ignore its changes. `environment` is for the git command that compares.
     """
     git = Git(directory)
     command = ("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", ".")

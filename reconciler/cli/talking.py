@@ -25,7 +25,7 @@ from reconciler.workflow import Job
 
 # Reply keys that hold instants, each with the key shown instead and its units per second.
 _INSTANTS = {
-    "at": ("started", 1.0),  # the service tells the start of the agent, not of the call
+    "at": ("started", 1.0),  # the service returns the start of the agent, not of the call
     "started_at": ("started", 1.0),
     "began_at_ms": ("began_at", 1000.0),
     "ended_at_ms": ("ended_at", 1000.0),

@@ -33,7 +33,7 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class StandingFlags:
-    """What a controller may do without approval, and how fast, as click gives it."""
+    """The flags of a controller, as click gives them: which changes need no approval, and how fast calls are made."""
 
     allow_kinds: str
     heal_stops: int

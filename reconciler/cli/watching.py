@@ -77,14 +77,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """The objects that the fleets of one process share: each directory's checkout under `--git`, and the metrics server."""
+    """The objects that all fleets of a process share: checkouts under `--git`, by directory, and the metrics server."""
 
     checkouts: Mapping[str, Checkout]
     exposed: MetricsServer
 
 
 def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
-    """Keep fleets standing until SIGTERM or SIGINT; return the exit code."""
+    """Run the controller of some fleets until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
         exposed = MetricsServer(flags.listen)
         stack.callback(exposed.close)

@@ -1,7 +1,7 @@
 """Keeps exactly one text with a marker: found by the marker on its first line and by its author, posted if missing.
 
-Texts of other authors are never changed, whatever they quote. Of several (two runs at once, or a late effect of an
-unanswered call) the oldest stays.
+Texts of other authors are never changed, even if they quote the marker. Of several (two runs at once, or a late effect
+of an unanswered call) the oldest stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SETTLES = 0.5
 
 
 class PostResult(StrEnum):
-    """What was done with a text, in words for messages."""
+    """The result of posting or closing a text, in words for messages."""
 
     MADE = "posted"
     REWRITTEN = "updated"

@@ -1,7 +1,7 @@
 """The JSON Schemas of a fleet's files, for editors and for other tools.
 
 There are two. `fleet_schema` is for what users write: layers are partial, null removes a value, and a template may
-stand for any value. `rendered_schema` is for what `render` prints: whole agents, without templates. The service's part
+replace any value. `rendered_schema` is for what `render` prints: whole agents, without templates. The service's part
 comes from the types of `properties`, ours from `keys`.
 """
 

@@ -75,52 +75,52 @@ def _made(shape: Shape, says: str, more: Mapping[str, Any], **rest: Any) -> Fiel
 
 
 def text(says: str = "", **more: Any) -> FieldType:
-    """A text; `more` holds limits and what JSON Schema adds, here and below."""
+    """Return the type of a text; `more` holds limits and what JSON Schema adds, here and below."""
     return _made("str", says, more)
 
 
 def key(says: str) -> FieldType:
-    """A credential: masked, refused as a literal, compared by digest."""
+    """Return the type of a credential: masked, refused as a literal, compared by digest."""
     return _made("str", says, {}, holds=Holds.CREDENTIAL)
 
 
 def address(says: str, **more: Any) -> FieldType:
-    """A URL to which the service sends something: its host is a destination of the part's secrets."""
+    """Return the type of a URL to which the service sends data: its host is a destination of the part's secrets."""
     return _made("str", says, more, holds=Holds.ADDRESS)
 
 
 def fetched(says: str, **more: Any) -> FieldType:
-    """A URL from which the service fetches a recording or picture; no secrets are sent there."""
+    """Return the type of a URL from which the service fetches a recording or picture; no secrets are sent there."""
     return _made("str", says, more, holds=Holds.FETCHED)
 
 
 def identifier(says: str, **more: Any) -> FieldType:
-    """The vendor's id of a voice or model, for example; it may look random but is not a credential."""
+    """Return the type of a vendor's id, as of a voice or model; it may look random but is not a credential."""
     return _made("str", says, more, holds=Holds.ID)
 
 
 def prose(says: str = "", **more: Any) -> FieldType:
-    """A text for users or models."""
+    """Return the type of a text for users or models."""
     return _made("str", says, more, holds=Holds.PROSE)
 
 
 def whole(says: str = "", **more: Any) -> FieldType:
-    """A whole number."""
+    """Return the type of a whole number."""
     return _made("int", says, more)
 
 
 def number(says: str = "", **more: Any) -> FieldType:
-    """A number."""
+    """Return the type of a number."""
     return _made("float", says, more)
 
 
 def switch(says: str, **more: Any) -> FieldType:
-    """True or false, never a text."""
+    """Return the type of true or false, never a text."""
     return _made("bool", says, more)
 
 
 def words(says: str, *expected: str, means: tuple[str, ...] = (), **more: Any) -> FieldType:
-    """One word of a closed list; `means` explains each word, for editors."""
+    """Return the type of one word of a closed list; `means` explains each word, for editors."""
     if means:
         assert len(means) == len(expected), says
         more["enumDescriptions"] = list(means)
@@ -128,37 +128,37 @@ def words(says: str, *expected: str, means: tuple[str, ...] = (), **more: Any) -
 
 
 def anything(says: str = "") -> FieldType:
-    """A value that only the vendor can check."""
+    """Return the type of a value that only the vendor can check."""
     return _made("any", says, {})
 
 
 def many(inner: FieldType, says: str, **more: Any) -> FieldType:
-    """A list."""
+    """Return the type of a list."""
     return _made("list", says, more, inner=inner)
 
 
 def mapping(inner: FieldType, says: str, **more: Any) -> FieldType:
-    """A mapping with keys of the user's choice."""
+    """Return the type of a mapping with keys of the user's choice."""
     return _made("dict", says, more, inner=inner)
 
 
 def free(says: str) -> FieldType:
-    """A mapping with any keys and values."""
+    """Return the type of a mapping with any keys and values."""
     return mapping(anything(), says)
 
 
 def headers(says: str) -> FieldType:
-    """HTTP headers by name."""
+    """Return the type of HTTP headers by name."""
     return mapping(FieldType("str", Holds.HEADER), says)
 
 
 def headers_as_text(says: str) -> FieldType:
-    """HTTP headers as JSON in one text."""
+    """Return the type of HTTP headers as JSON in one text."""
     return _made("str", says, {}, holds=Holds.HEADER)
 
 
 def headers_either_way(says: str) -> FieldType:
-    """HTTP headers, by name or as JSON in one text."""
+    """Return the type of HTTP headers, by name or as JSON in one text."""
     return FieldType(
         "tagged-union",
         Holds.HEADER,
@@ -169,12 +169,12 @@ def headers_either_way(says: str) -> FieldType:
 
 
 def group(says: str, fields: Fields, *, name: str = "", passes_on: bool = False, **more: Any) -> FieldType:
-    """A mapping whose keys the service defines."""
+    """Return the type of a mapping whose keys the service defines."""
     return _made("typed-dict", says, more, fields=fields, name=name, passes_on=passes_on)
 
 
 def settings(says: str, fields: Fields) -> FieldType:
-    """A group that is passed on to a vendor: unknown keys are passed on too, with a warning."""
+    """Return the type of a group that is passed on to a vendor: unknown keys are passed on too, with a warning."""
     return group(says, fields, passes_on=True)
 
 

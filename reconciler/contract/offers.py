@@ -1,4 +1,4 @@
-"""Which vendors exist, where they are offered, and what each requires: functions that read the rows.
+"""The vendors, where each is offered, and what each requires: functions that read the rows.
 
 A param is required if no known source (page, guide, sample, SDK) works without it; what only some of them require is
 `disputed`. What managed credentials or a preset can supply is not required of those who use them, and nothing is

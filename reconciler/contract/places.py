@@ -247,7 +247,7 @@ _NAMES_A_THING: Final = re.compile(
 
 
 def _is_schema(path: Path) -> bool:
-    """Return whether a path lies in the JSON Schema of a tool's arguments, whose keys are names of arguments."""
+    """Return whether a path is in the JSON Schema of a tool's arguments, whose keys are names of arguments."""
     return "parameters" in path[1:] and ("function" in path or "tools" in path)
 
 

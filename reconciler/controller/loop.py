@@ -43,8 +43,8 @@ _LOCKED = 1.0
 _BROKEN = 10.0
 # How many transcripts are updated at a time: a turn that is due waits until they are done.
 _TRANSCRIPTS = 20
-# An agent with less than this left (seconds) is rotated whatever `max_unavailable` says. The next run after one by hand may
-# be hours away; here the next turn comes within seconds, and rotates those that wait.
+# An agent with less than this left (seconds) is rotated even beyond `max_unavailable`. An apply by hand needs a longer
+# time, since its next run may be hours away; here the next turn comes within seconds, and rotates those that wait.
 _LAST_CALL = 1800.0
 
 

@@ -1,7 +1,7 @@
 """The roll of one App ID: one complete listing, shared by all fleets that this process keeps there.
 
 A roll may be some seconds old. That is safe, because every look allows for a list that lags behind: agents that the
-list does not confirm, and agents that were told to leave, are queried by id.
+list does not confirm, and agents to which a leave was sent, are queried by id.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class ControllerDriver(Driver):
 
 
 class _TurnDriver(Driver):
-    """The driver of one turn: it can tell whether another process waits for the lock."""
+    """The driver of one turn: it can find out whether another process waits for the lock."""
 
     async def _perform_standing(self, effect: Knocked | WaitUntilWoken | ReadFiles | Lead | Run) -> Any:
         if isinstance(effect, Knocked):

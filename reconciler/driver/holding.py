@@ -74,7 +74,7 @@ class Holding:
         if self._store.door is not None:
             with suppress(
                 OSError, StateError
-            ):  # it only shortens the wait: the lease is taken without it, too
+            ):  # a knock only shortens the wait: the lease is taken without it, too
                 await self._store.door.knock()
 
     async def leave_door(self) -> None:

@@ -28,7 +28,7 @@ _LONGEST_NAME: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RunningAgent:
-    """What the service tells of a running agent; `channel` is None if it does not tell it."""
+    """The facts of a running agent that the service returns; `channel` is None if it is not among them."""
 
     agent_id: str
     name: str
@@ -37,7 +37,7 @@ class RunningAgent:
 
 @dataclass(slots=True)
 class ImportedAgent:
-    """One agent of the new fleet; `body` is None if the service does not tell it."""
+    """One agent of the new fleet; `body` is None if the service does not return it."""
 
     channel: str | None
     name: str

@@ -1,4 +1,4 @@
-"""What a provider can do to a running agent, as data. Diff and plan use nothing else of a service."""
+"""The capabilities of a provider for running agents, as data. Diff and plan use nothing else of a service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EndKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndMeaning:
-    """What a message of the service about an agent's end means, with advice where there is some."""
+    """The meaning of a service's message about an agent's end, with advice where there is some."""
 
     words: str
     kind: EndKind
@@ -58,7 +58,7 @@ class Capabilities:
         return min([self.max_lifetime, *(life for path, life in self.part_lives if _is_on(properties, path))])
 
     def updatable_prefix(self, path: Path) -> Path | None:
-        """Return the updatable path that `path` is or lies below, or None."""
+        """Return the updatable path that is `path` or a path above it; None if there is none."""
         return next((prefix for prefix in self.updatable if starts_with(path, prefix)), None)
 
     def in_place(self, properties: Tree) -> dict[Path, Tree]:

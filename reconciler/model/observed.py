@@ -18,7 +18,7 @@ AGENT_ID: Final = "[A-Za-z0-9_-]{1,128}"
 
 
 class AgentStatus(StrEnum):
-    """The service's states (v2 API reference: lifecycle); UNKNOWN stands for any other word."""
+    """The service's states (v2 API reference: lifecycle); UNKNOWN is any other word."""
 
     IDLE = "IDLE"
     STARTING = "STARTING"

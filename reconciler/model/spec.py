@@ -99,7 +99,7 @@ def body_digest(body: Body) -> str:
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """What the files ask of one address; `adopt` is the id of a running agent to adopt."""
+    """The declaration of one address in the files; `adopt` is the id of a running agent to adopt."""
 
     address: Address
     body: Body

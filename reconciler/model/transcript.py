@@ -36,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was said, oldest first: at most as many utterances as the agent keeps (`llm.max_history`)."""
+    """The utterances of a conversation, oldest first: at most as many as the agent keeps (`llm.max_history`)."""
 
     agent_id: str
     started_at: float
@@ -88,7 +88,7 @@ class ArchivedSession:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What is known of a session at one time (`at`, epoch seconds); `said` is the service's window."""
+    """The known part of a session at one time (`at`, epoch seconds); `said` is the service's window."""
 
     session: ArchivedSession
     at: float

@@ -102,7 +102,7 @@ def without(tree: Tree, path: Path) -> Tree:
 
 
 def starts_with(path: Path, prefix: Path) -> bool:
-    """Return whether `path` is `prefix` or lies below it."""
+    """Return whether `path` is `prefix` or a path below it."""
     return path[: len(prefix)] == prefix
 
 

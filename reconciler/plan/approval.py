@@ -1,4 +1,4 @@
-"""Which changes of a plan a review covers: the reviewed ones, what is left of them, and some that end no conversation.
+"""The changes of a plan that a review covers: reviewed ones, what is left of them, and some that end no conversation.
 
 A review is a plan of the same files, made without the service. By the time it is applied agents have ended, aged or
 were taken back, so some kinds of change may be added to it. Every other change is held, above all one that hangs up.

@@ -25,7 +25,7 @@ UNKNOWN_CHANNEL = "?"
 
 @dataclass(frozen=True, slots=True)
 class Adoptee:
-    """A running agent that the files tell an address to adopt: its channel and its record, as far as they are known."""
+    """A running agent that an address in the files declares to adopt, with its channel and record, as far as known."""
 
     agent: ObservedAgent
     channel: str | None = None
@@ -41,7 +41,7 @@ class Facts:
     those that are ending; `ended` is the recorded agent as the service last described it. `found_at` is the earlier
     address of the same agent under which it is recorded or named. `strangers` are the foreign agents that forbid a
     first join: those in its channel; where the address has run under this state before, only those that `forget`
-    released. `adoptee` is the running agent that the files tell this address to adopt, unless the address has it
+    released. `adoptee` is the running agent that the files declare for this address to adopt, unless it has it
     already. `foreign` are all foreign agents in its channel. `open_join` is an interrupted join of it, `late_copy` the
     note of one that may still be executed within `grace` seconds of its sending, `superseded` whether that name has had
     a successor since. `refused` notes joins of it that the service has refused.
@@ -134,7 +134,7 @@ def _open_joins(basis: Basis) -> tuple[dict[Address, Intent], dict[Address, Inte
 
 
 def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
-    """Return the running agents that the files tell addresses to adopt, by address."""
+    """Return the running agents that the files declare to adopt, by address."""
     wanted = {address: spec.adopt for address, spec in fleet.agents.items() if spec.adopt is not None}
     if not wanted:
         return {}

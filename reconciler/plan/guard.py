@@ -31,22 +31,22 @@ from reconciler.plan.change import (
 from reconciler.values import dataclass
 
 MINUTES_A_DAY = 1440
-# An agent with less than this left (seconds) is rotated even in a freeze. It is rotated even beyond `max_unavailable` in
-# a run that may be the last one before the agent's end.
+# An agent with less than this left (seconds) is rotated even in a freeze. It is rotated even beyond `max_unavailable`
+# in a run that may be the last one before the agent's end.
 LAST_CALL = 2 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What this run allows. `allow` raises limits once, by name; `only` holds every other kind, given by `only_flag`.
+    """The permissions of this run. `allow` raises limits once, by name; `only` (by `only_flag`) holds all other kinds.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
     What a `review` does not cover is held. From the team's policy are `secret_hosts`, all hosts that secrets may go to
     (None: not restricted), `protect`, selectors of addresses whose agents are neither replaced nor left, and
     `tightened`, the names of limits. `heal_stops` is how often within an hour an agent that was ended through the API
-    is joined again; None: without a limit. An agent with less than `last_call` seconds left is rotated whatever
-    `max_unavailable` says: 2 h for a run after which the next one may come in an hour.
+    is joined again; None: without a limit. An agent with less than `last_call` seconds left is rotated even
+    beyond `max_unavailable`: 2 h for a run after which the next one may come in an hour.
     """
 
     allow: Mapping[str, float] = field(default_factory=dict)

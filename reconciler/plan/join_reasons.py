@@ -1,4 +1,4 @@
-"""The reason why an address has no running agent, from the service's message and what it is known to mean."""
+"""The reason why an address has no running agent, from the service's message and its known meaning."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Shows a credential: references and parts that are no secret as they are, the rest as `(sensitive)`.
 
 What is hidden here is hidden from the reviewer too, so no more of a text is hidden than could be a secret: a reference,
-an address and a harmless header are always shown.
+an address and a header without a credential are always shown.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ _ENTITIES = {
 
 
 def code(text: str) -> str:
-    """Return a text as inline code of Markdown, whatever backticks it holds. Not for tables: a pipe ends cells."""
+    """Return a text as inline code of Markdown, also if it contains backticks. Not for tables: a pipe ends cells."""
     shown = visible(text)
     ticks = "`" * (longest_run(shown) + 1)
     pad = " " if shown.startswith("`") or shown.endswith("`") or not shown.strip() else ""

@@ -41,7 +41,7 @@ from reconciler.report.masked_values import UNKNOWN, Side
 from reconciler.values import dataclass
 
 # Words that identify one agent: ids of the service, names, digests. Each run of such characters is searched once, from its
-# beginning: a search from every place in it would take the square of its length.
+# beginning: a search from every place in it would take time quadratic in its length.
 _ID = re.compile(r"(?<![\w.-])([.-]*+)(?=[\w.-]*\d)\w[\w.-]{7,}")
 
 # Reasons whose texts hold details of one agent: another agent, an earlier address, a count.

@@ -31,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a diff; `~` holds words of both sides, `@` stands for lines that were left out."""
+    """One line of a diff; `~` holds words of both sides, `@` marks lines that were left out."""
 
     mark: Mark
     pieces: tuple[Piece, ...]
@@ -109,7 +109,7 @@ def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     left, right = Counter(old), Counter(new)
     places = {item: at for at, item in enumerate(new) if left[item] == right[item] == 1}
     pairs = [(at, places[item]) for at, item in enumerate(old) if item in places]
-    # The longest increasing subsequence: for each length the lowest last place and its pair; for each pair its predecessor.
+    # The longest increasing subsequence: for each length the lowest last place, for each pair its predecessor.
     tops: list[int] = []
     ends: list[int] = []
     before: list[int] = []

@@ -49,7 +49,7 @@ class UnmanagedRow:
 class Conversation:
     """The conversation of an agent: the number of turns, the last line with its speaker, and the seconds of silence.
 
-    None stands for what the service does not tell: it may not have the turns of a session that still runs.
+    A value is None if the service does not return it: it may not have the turns of a session that still runs.
     """
 
     turns: int | None = None

@@ -10,13 +10,13 @@ from typing import Final
 _LONGEST_DIGESTED = 200
 # What HTTP writes before a credential; the credential alone is secret, too.
 _HTTP_SCHEME = re.compile(r"(?i:Basic|Bearer|Token|agora token=) ?")
-# What may stand between two characters of a form that is broken over lines or is UTF-16. The alternatives exclude each
-# other and the repetition is possessive, so that matching never backtracks.
+# Matches the characters between two characters of a form that is broken over lines or is UTF-16. The alternatives
+# exclude each other and the repetition is possessive, so that matching never backtracks.
 GAP: Final = re.compile(r"(?:\s|\x00|\\u\{0\}|\\u0000|\\[nrt])++")
 
 
 def parts(value: str) -> frozenset[str]:
-    """Return a value and, if HTTP's scheme stands before a credential, also the credential alone."""
+    """Return a value and, if it begins with a scheme of HTTP authentication, also the credential alone."""
     return frozenset({value, _HTTP_SCHEME.sub("", value, count=1)})
 
 
@@ -47,7 +47,7 @@ def forms(value: str) -> Iterator[str]:
 
 
 def without_gaps(text: str) -> str:
-    """Return the text without what may stand between the characters of a broken form."""
+    """Return the text without the gaps that can be between the characters of a broken form."""
     # Every gap contains a space, a backslash or an unprintable character; most texts have none of them.
     if text.isprintable() and " " not in text and "\\" not in text:
         return text

@@ -21,8 +21,8 @@ SHORTEST = 10
 TELLING = 12
 # The shortest form that is masked: shorter ones, such as a piece of base64, also occur by chance.
 _SHORTEST_FORM = 6
-# The number of tokens that are masked by value; all are masked by their looks, which their digests do not have. To learn one
-# costs as much as a request, and a reply is masked with the token of its own request first (`foreign_text`).
+# The number of tokens that are masked by value; all are masked by their pattern, which their digests do not match. To
+# learn one costs as much as a request, and a reply is masked with the token of its own request first (`foreign_text`).
 _MOST_TOKENS = 64
 # Longer forms, such as a whole file, are searched for in pieces, which bounds the work at each place of the text.
 _LONGEST_PIECE = 1024

@@ -1,7 +1,7 @@
 """References to secrets, such as `ref+env://OPENAI_API_KEY`, and the type of the values behind them.
 
 References are found in texts and replaced here; `driver.secrets` reads the values (`ports.Resolve`). The syntax is that
-of the `vals` tool: `ref+scheme://path[?query][#fragment]`, closed by `+` where the reference stands inside other text
+of the `vals` tool: `ref+scheme://path[?query][#fragment]`, closed by `+` where the reference is inside other text
 (`Bearer ref+env://TOKEN+`).
 """
 

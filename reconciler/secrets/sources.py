@@ -1,6 +1,6 @@
 """Decide which references the files of a fleet may hold, by the text of the reference alone.
 
-Anybody who opens a pull request writes files, but references are resolved with the credentials of the person or job
+Any person who opens a pull request writes files, but references are resolved with the credentials of the person or job
 that runs apply. So this is a list of what is allowed; everything else is refused. Where the links in a path lead is
 checked in `driver.secrets`: it calls `of_machine` and `is_hidden` again on the path without links.
 """

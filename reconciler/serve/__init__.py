@@ -1,1 +1,1 @@
-"""What a controller serves to machines: health and metrics over HTTP. It changes nothing, and reveals no secret."""
+"""The HTTP server of a controller: health and metrics. It changes nothing, and reveals no secret."""

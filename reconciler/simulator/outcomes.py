@@ -40,7 +40,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a fate may do: execute the request now or later, and end the agent that it started at a set time."""
+    """The actions of a fate: execute the request now or later, and end the agent that it started at a set time."""
 
     perform: Callable[[], Response]
     postpone: Callable[[float], None]

@@ -264,7 +264,7 @@ class World:
         self.store.history.note(agent_id, Note(self.now, kind, dump(body)))
         return agent
 
-    # --- what happens to agents by itself, or because somebody outside says so
+    # --- changes of agents that no call of the API makes: ends, shown states, users who leave or join
 
     def doom(self, agent: Agent, end: End) -> None:
         """Set an end for a live agent, unless it ends sooner."""

@@ -80,7 +80,7 @@ class LocalStore:
 
     @property
     def lease_seconds(self) -> float:
-        """How many seconds after its holder's last sign of life the right to write ends."""
+        """The seconds from its holder's last sign of life to the end of the right to write."""
         return self.lease.seconds
 
     def exposures(self) -> list[str]:

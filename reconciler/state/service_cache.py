@@ -1,6 +1,6 @@
 """A cache of what runs learn of a service: its pace, and the names of foreign agents. One file per App ID.
 
-It lies beside the states of the fleets in that App ID. No plan depends on it, and a lost one is harmless: the pace is
+It is stored beside the states of the fleets in that App ID. No plan depends on it, so it may be lost: the pace is
 found again, and each foreign agent costs one more query. It holds no secret.
 """
 

@@ -110,7 +110,7 @@ def status(job: Job, observer: Observer) -> Steps[tuple[Plan, Basis]]:
 
 @dataclass(frozen=True, slots=True)
 class AddressReport:
-    """What files, state and service hold of one address."""
+    """The facts of one address in files, state and service."""
 
     address: Address
     spec: AgentSpec | None

@@ -1,4 +1,4 @@
-"""What an apply needs besides its plan, checked before the user is asked and before the first change.
+"""Checks of what an apply needs besides its plan, before the user is asked and before the first change.
 
 What the whole run lacks is reported once, not once for each address: a secret that 200 agents need is one line.
 """

@@ -20,7 +20,7 @@ class SessionReader(Observer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """A live agent with its age in seconds; `channel` is None if the service does not tell it."""
+    """A live agent with its age in seconds; `channel` is None if the service does not return it."""
 
     agent: ObservedAgent
     age: float

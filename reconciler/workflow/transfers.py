@@ -1,4 +1,4 @@
-"""What may replace a state: a pushed document, or the state of another backend.
+"""Replacing a state by a pushed document, or by the state of another backend.
 
 Pure: each function returns the writes, or raises `StateError` with both states unchanged. A state that moves is first
 marked in the source and then written to the target, so that two backends never hold it unmarked. After a crash in

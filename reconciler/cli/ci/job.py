@@ -1,4 +1,4 @@
-"""What every command of `ci` needs: the code host of this job, and a way to perform steps on it."""
+"""The data that every command of `ci` needs: the code host of this job, and a way to perform steps on it."""
 
 from __future__ import annotations
 

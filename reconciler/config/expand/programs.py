@@ -31,7 +31,7 @@ class Origin(Protocol):
 
 
 class RenderScope(Protocol):
-    """What rendering one agent needs: the names in scope, long texts seen before, and methods to report faults."""
+    """The data for rendering one agent: the names in scope, long texts seen before, and methods to report faults."""
 
     @property
     def context(self) -> Context: ...

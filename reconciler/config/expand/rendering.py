@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What rendering found in addition to its result: problems, digests of files, names used."""
+    """The findings of a rendering besides its result: problems, digests of files, names used."""
 
     problems: tuple[Problem, ...]
     digests: dict[str, str]

@@ -46,7 +46,7 @@ class TemplateFailure:
 
 @dataclass(slots=True)
 class Shared:
-    """What all scopes of one rendering share: faults, each once, and long texts, each once."""
+    """The data that all scopes of one rendering share: faults, each once, and long texts, each once."""
 
     templates: Templates
     faults: list[TemplateFailure] = field(default_factory=list)

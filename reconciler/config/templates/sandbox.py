@@ -1,4 +1,4 @@
-"""What a template may use: closed lists of names, methods, filters and tests, and bounds on operators.
+"""The limits of templates: closed lists of names, methods, filters and tests, and bounds on operators.
 
 A template is written by the author of a pull request, who need not be trusted. It can use plain data and what is in the
 tables below, and nothing else: no environment, clock, randomness, network, or file outside the fleet.

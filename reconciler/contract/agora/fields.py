@@ -24,7 +24,7 @@ ACCESS_ID = key("The public half of the vendor's key pair; write a reference, no
 ACCESS_SECRET = key("The secret half of the vendor's key pair; write a reference, not the value.")
 APP_ID = identifier("The application's id at the vendor.")
 URL = address("Where the vendor is reached, when not at its usual address.")
-# Vendors put the region into a host name, so nothing but a region may stand there.
+# Vendors put the region into a host name, so the pattern allows only the characters of a region.
 CLOUD_REGION = text("The vendor's cloud region, such as `eastus` or `us-east-1`.", pattern="^[A-Za-z0-9-]+$")
 MODEL = identifier("The vendor's model.")
 LANGUAGE = text("Language code in the vendor's spelling; goes before `asr.language`.")

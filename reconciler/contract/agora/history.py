@@ -73,7 +73,7 @@ DISPUTED_KEYS: Final[Mapping[Path, str]] = MappingProxyType(
 
 
 def is_template(path: Path, patterns: frozenset[Path] = RUNTIME_TEMPLATE_PATHS) -> bool:
-    """Return whether a text at `path` may hold the service's {{variables}}: a pattern matches it or lies above."""
+    """Return whether a text at `path` may hold the service's {{variables}}: a pattern matches it or a path above it."""
     return any(
         len(path) >= len(pattern) and all(p in ("*", part) for p, part in zip(pattern, path, strict=False))
         for pattern in patterns

@@ -1,4 +1,4 @@
-"""What Agora itself supplies: presets, managed credentials, and the defaults of mainland China."""
+"""The parts that Agora itself supplies: presets, managed credentials, and the defaults of mainland China."""
 
 from __future__ import annotations
 

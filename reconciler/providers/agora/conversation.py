@@ -35,7 +35,7 @@ class Priority(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What happens to a text for the model while the agent is busy."""
+    """The treatment of a text for the model while the agent is busy."""
 
     INJECT = "inject"
     INTERRUPT = "interrupt"

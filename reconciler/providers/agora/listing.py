@@ -27,7 +27,7 @@ RECOVERING = "5"
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What is listed: agents in some states, started within the last `window` seconds.
+    """A query for agents in some states, started within the last `window` seconds.
 
     States are in the order of a life, so that an agent that changes its state between two requests is listed twice
     rather than never.

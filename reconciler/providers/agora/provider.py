@@ -48,7 +48,7 @@ class AgoraProvider:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this service can do to a running agent (less in mainland China)."""
+        """The capabilities of this service (fewer in mainland China)."""
         return self._able
 
     @property

@@ -105,7 +105,7 @@ def update_body(
         node = properties
         for part in path[:-1]:
             below = node.setdefault(str(part), {})
-            assert isinstance(below, dict)  # no updatable path lies below another one
+            assert isinstance(below, dict)  # no updatable path is below another one
             node = below
         node[str(path[-1])] = fill(order.values[path], values)
     return {"properties": properties}

@@ -19,7 +19,7 @@ SNAPSHOT_EVERY: Final = 100
 
 
 class Replay:
-    """What was read of a log so far. `state` is its name in messages."""
+    """The part of a log that was read so far. `state` is its name in messages."""
 
     def __init__(self, state: object) -> None:
         self._name = state
