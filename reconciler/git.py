@@ -76,7 +76,7 @@ class Git:
         `stop`.
         """
         if self._stopped.is_set():
-            raise UsageError("git was ended, and is not begun again")
+            raise UsageError("git was stopped, and starts no further command")
         try:
             child = subprocess.Popen(  # noqa: S603  # a fixed program, no shell
                 ["git", *_SAFE, *arguments],  # noqa: S607  # git from PATH, as users expect
