@@ -335,7 +335,7 @@ def test_a_plan_imports_what_it_needs(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples" / "single-agent", fleet)
     imported("apply", str(fleet), "--auto-approve", "--quiet")
     unchanged = imported("plan", str(fleet), "--detailed-exitcode")
-    assert unchanged & {"deepdiff", "httpx", "rich", "uvicorn"} == set()
+    assert unchanged & {"deepdiff", "httpx", "pydantic", "rich", "uvicorn"} == set()
 
 
 def test_importing_has_no_effects() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reconciler.apply.events import Event, Ledger
 from reconciler.apply.journal import Journal
@@ -14,6 +14,7 @@ from reconciler.model.fleet import Archive
 from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
 from reconciler.ports import Elapsed, Emit, Knocked, Provider, Random, Scope, Sleep, Steps, Stopping
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

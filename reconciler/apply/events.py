@@ -6,13 +6,14 @@ Live progress, JSON lines, history and the final summary are all made from the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.plan.change import Action
+from reconciler.values import dataclass
 
 
 class Result(StrEnum):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import orjson
 
 from reconciler.driver.loop import Sender
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest
+from reconciler.values import dataclass
 
 _SECONDS: Final = 2.0
 _OK: Final = 200

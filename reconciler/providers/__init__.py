@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +15,7 @@ from reconciler.model.fleet import Service
 from reconciler.ports import HttpRequest, Pace, Provider, Steps
 from reconciler.secrets import Secret
 from reconciler.services import ServiceEntry, entry_of
+from reconciler.values import dataclass
 
 
 class Purpose(StrEnum):

@@ -9,7 +9,7 @@ from tests.benchmarks.measure import COUNTS, command_use, in_turns, interpreter,
 from tests.benchmarks.scale import Scale
 
 # What a plan needs of other people's code and of the heavier half of the standard library.
-NEEDED = ("asyncio", "click", "jinja2", "orjson", "pydantic", "sqlite3", "yaml")
+NEEDED = ("asyncio", "click", "jinja2", "orjson", "pydantic_core", "sqlite3", "yaml")
 # What a shell runs for one <TAB> after `reconciler pl`.
 _TAB = ("env", "_RECONCILER_COMPLETE=bash_complete", "COMP_WORDS=reconciler pl", "COMP_CWORD=1")
 

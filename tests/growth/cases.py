@@ -238,7 +238,7 @@ CASES: dict[str, Run] = {
     "providers.agora.errors.call_failed": lambda text: answers.call_failed(text[:100], _reply(text), _SECRETS),
     "providers.agora.errors.join_outcome": lambda text: answers.join_outcome(_reply(text), 1.0, _SECRETS),
     "providers.agora.errors.update_outcome": lambda text: answers.update_outcome(_reply(text), "A1", _SECRETS),
-    "providers.agora.replies.parse": lambda text: replies.parse(_AnyReply, text.encode("utf-8", "replace")),
+    "providers.agora.replies.parse": lambda text: replies.parse(_AnyReply.model_validate, text.encode("utf-8", "replace")),
     "providers.agora.replies.read_json": lambda text: replies.read_json(text.encode("utf-8", "replace")),
     "providers.agora.replies.agent": lambda text: replies.agent(
         orjson.dumps({"agent_id": "A1", "status": text, "name": text, "message": text, "start_ts": 1}), "A1", 2.0, _SECRETS

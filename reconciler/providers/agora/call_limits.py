@@ -7,9 +7,9 @@ one set per run; tasks can share them because they are switched only at effects.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from reconciler.ports import Pace
+from reconciler.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

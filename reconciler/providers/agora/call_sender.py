@@ -10,7 +10,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.durations import spelled
@@ -29,6 +29,7 @@ from reconciler.ports import (
 )
 from reconciler.providers.agora.call_limits import Breaker, CallLimits, Latency, Rate, RetryBudget
 from reconciler.providers.agora.clock import parse_date
+from reconciler.values import dataclass
 
 TOO_MANY = 429
 UNAVAILABLE = 503

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import NoReturn, TypeVar
 
@@ -21,6 +21,7 @@ from reconciler.providers.agora.call_sender import Pressure, Result
 from reconciler.providers.agora.clock import ServiceClock
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
+from reconciler.values import dataclass
 
 T = TypeVar("T")
 

@@ -7,17 +7,18 @@ that says so. Fields and limits: v2 API reference, "Endpoints" (OpenAPI v2).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from reconciler.errors import IncompleteRead, ServiceError, UsageError
 from reconciler.model.transcript import History, Turn, Turns, Utterance
 from reconciler.ports import HttpReply, Steps
 from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
-from reconciler.providers.agora.replies import AgentId, Count, Reply, Stamp
+from reconciler.values import dataclass
+
+if TYPE_CHECKING:
+    from reconciler.providers.agora import conversation_replies as models
 
 # v2 API reference: speak.
 MAX_SPOKEN_BYTES = 512
@@ -58,62 +59,6 @@ class Heard:
     agent_id: str
     channel: str
     at: float
-
-
-class _Heard(Reply):
-    agent_id: AgentId
-    channel: str = ""
-    start_ts: Stamp = 0
-
-
-class _Utterance(Reply):
-    role: str
-    content: str
-    speech_start_ms: Stamp | None = None
-    speech_end_ms: Stamp | None = None
-    turn_id: Stamp | None = None
-
-
-class _History(Reply):
-    agent_id: AgentId
-    start_ts: Stamp = 0
-    status: str = ""
-    contents: list[_Utterance] | None = None
-
-
-class _Begin(Reply):
-    type: str | None = None
-    start_at: Stamp | None = None
-
-
-class _End(Reply):
-    type: str | None = None
-    end_at: Stamp | None = None
-
-
-class _Metrics(Reply):
-    e2e_latency_ms: Stamp | None = None
-
-
-class _Turn(Reply):
-    turn_id: Stamp
-    start: _Begin | None = None
-    end: _End | None = None
-    metrics: _Metrics | None = None
-
-
-class _Pagination(Reply):
-    page_index: Count
-    is_last_page: bool
-
-
-class _Turns(Reply):
-    agent_id: AgentId
-    name: str | None = None
-    channel: str | None = None
-    total_turn_count: Count = 0
-    pagination: _Pagination
-    turns: list[_Turn] | None = Field(default=None)
 
 
 def speak(
@@ -169,10 +114,12 @@ def think(
 
 def history(client: AgoraClient, agent_id: str) -> Steps[History | None]:
     """Return what was said to and by a running agent; None when there is no such agent. Raises as reads do."""
+    from reconciler.providers.agora import conversation_replies as models
+
     request = yield from client.request("GET", client.agent_path(agent_id, "history"), agent_id=agent_id)
 
     def decode(body: bytes, _: float) -> History:
-        reply = replies.parse(_History, body)
+        reply = replies.parse(models.HistoryReply.model_validate, body)
         _require_same(agent_id, reply.agent_id)
         said = (
             Utterance(
@@ -195,13 +142,17 @@ def turns(client: AgoraClient, agent_id: str, page_size: int) -> Steps[Turns | N
         raise UsageError(
             f"a page cannot have {page_size} turns", hint=f"use {PAGE_SIZES.start} to {PAGE_SIZES.stop - 1}"
         )
+    from reconciler.providers.agora import conversation_replies as models
+
     what = f"reading the turns of agent {agent_id}"
     found: list[Turn] = []
     for index in range(1, MAX_PAGES + 1):
         query = (("page_index", str(index)), ("page_size", str(page_size)))
         path = client.agent_path(agent_id, "turns")
         request = yield from client.request("GET", path, query=query, agent_id=agent_id)
-        reply = yield from client.read(what, request, lambda body, _: replies.parse(_Turns, body))
+        reply = yield from client.read(
+            what, request, lambda body, _: replies.parse(models.TurnsReply.model_validate, body)
+        )
         if reply is None:
             return None
         _require_same(agent_id, reply.agent_id)
@@ -220,6 +171,8 @@ def turns(client: AgoraClient, agent_id: str, page_size: int) -> Steps[Turns | N
 def _tell(
     client: AgoraClient, agent_id: str, verb: str, body: Mapping[str, object] | None = None
 ) -> Steps[Heard]:
+    from reconciler.providers.agora import conversation_replies as models
+
     what = f"{verb} on agent {agent_id}"
     said = None if body is None else {key: value for key, value in body.items() if value is not None}
     request = yield from client.request(
@@ -233,7 +186,7 @@ def _tell(
     if not isinstance(result, HttpReply) or result.status != errors.OK:
         client.fail(what, result, request, mutating=True)
     try:
-        reply = replies.parse(_Heard, replies.content(result))
+        reply = replies.parse(models.HeardReply.model_validate, replies.content(result))
         _require_same(agent_id, reply.agent_id)
     except IncompleteRead as error:
         raise ServiceError(f"{what}: nobody knows whether it was heard ({error.message})") from None
@@ -245,13 +198,12 @@ def _require_same(asked: str, answered: str) -> None:
         raise IncompleteRead(f"asked about agent {asked}, the service answered about {answered}")
 
 
-def _turn(turn: _Turn) -> Turn:
-    begin, end = turn.start or _Begin(), turn.end or _End()
+def _turn(turn: models.TurnReply) -> Turn:
     return Turn(
         turn_id=int(turn.turn_id),
-        began_by=begin.type or "",
-        began_at_ms=begin.start_at,
-        ended_by=end.type or "",
-        ended_at_ms=end.end_at,
+        began_by=(turn.start and turn.start.type) or "",
+        began_at_ms=turn.start.start_at if turn.start else None,
+        ended_by=(turn.end and turn.end.type) or "",
+        ended_at_ms=turn.end.end_at if turn.end else None,
         latency_ms=turn.metrics.e2e_latency_ms if turn.metrics else None,
     )

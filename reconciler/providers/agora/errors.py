@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import orjson
@@ -34,6 +33,7 @@ from reconciler.providers.agora import replies
 from reconciler.providers.agora.call_sender import STOPPING, TOO_MANY, Result, Withheld, retry_after
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import LONGEST, clean
+from reconciler.values import dataclass
 
 OK = 200
 BAD_REQUEST = 400

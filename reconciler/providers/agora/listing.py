@@ -8,8 +8,6 @@ not prove that it is ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.durations import spelled
 from reconciler.errors import IncompleteRead, ServiceError
 from reconciler.model.observed import ListedAgent
@@ -17,6 +15,7 @@ from reconciler.ports import Elapsed, Emit, HttpReply, Reading, Steps
 from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.clock import WARN_BEYOND
+from reconciler.values import dataclass
 
 HOUR = 3600
 # The window ends a little in the future, so that an agent that was just started is not missed by a second.

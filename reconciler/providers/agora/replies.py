@@ -7,12 +7,12 @@ Strict about what is used (types, ids, times, depth); unknown keys are ignored. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from reconciler.errors import IncompleteRead
 from reconciler.model.observed import AGENT_ID, AgentStatus, ListedAgent, ObservedAgent
@@ -20,6 +20,7 @@ from reconciler.model.tree import is_deeper
 from reconciler.ports import HttpReply, Joined
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import clean
+from reconciler.values import dataclass
 
 MAX_DEPTH = 50
 # The hint for a reply that makes no sense.
@@ -38,6 +39,7 @@ _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _WRONG = {
     "missing": "it is missing",
     "model_type": "it is not an object",
+    "dict_type": "it is not an object",
     "list_type": "it is not a list",
     "string_type": "it is not a text",
     "string_pattern_mismatch": "it is not an id",
@@ -47,63 +49,65 @@ _WRONG = {
     "less_than": "it is beyond every calendar",
 }
 _ID = re.compile(AGENT_ID)
+T = TypeVar("T")
 
 
-class Reply(BaseModel):
-    """The base of every reply's model: no coercion, unknown keys pass."""
+class _Shape:
+    """The schema of a reply; its validator is built at first use, because a plan reads only some kinds of replies."""
 
-    # Built at first use: a plan reads lists and agents, but no conversation.
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
+    def __init__(self, schema: core_schema.CoreSchema) -> None:
+        self._schema = schema
 
+    @cached_property
+    def _validator(self) -> SchemaValidator:
+        return SchemaValidator(self._schema)
 
-AgentId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
-Stamp = Annotated[int | float, Field(ge=0, lt=2**53, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class _ListedRow(Reply):
-    agent_id: AgentId
-    status: str
-    start_ts: Stamp
+    def read(self, body: bytes) -> dict[str, Any]:
+        """Return a reply's bytes as an object of this schema. Raises `IncompleteRead`."""
+        return parse(self._validator.validate_python, body)
 
 
-class _Rows(Reply):
-    rows: list[_ListedRow] = Field(alias="list")
-    count: Count | None = None
+def _object(**fields: core_schema.TypedDictField) -> core_schema.CoreSchema:
+    """Return the schema of an object with these fields; unknown keys are ignored."""
+    return core_schema.typed_dict_schema(fields, extra_behavior="ignore", strict=True)
 
 
-class _Meta(Reply):
-    total: Count
-    cursor: Annotated[str, StringConstraints(max_length=1024)] | None = None
+def _optional(schema: core_schema.CoreSchema, *names: str) -> core_schema.TypedDictField:
+    """Return a field that may be missing or null; its value is under the first of `names` that the object has."""
+    aliases: list[list[str | int]] = [[name] for name in names]
+    return core_schema.typed_dict_field(
+        core_schema.nullable_schema(schema), required=False, validation_alias=aliases or None
+    )
 
 
-class _Listing(Reply):
-    data: _Rows
-    meta: _Meta
-    status: str | None = None
+_field = core_schema.typed_dict_field
+# No coercion anywhere.
+_STRING = core_schema.str_schema(strict=True)
+_AGENT_ID = core_schema.str_schema(strict=True, pattern=f"^{AGENT_ID}$")
+_STAMP = core_schema.float_schema(strict=True, ge=0, lt=2**53, allow_inf_nan=False)
+_COUNT = core_schema.int_schema(strict=True, ge=0)
+_CURSOR = core_schema.str_schema(strict=True, max_length=1024)
+_ANY = core_schema.any_schema()
 
-
-class _Agent(Reply):
-    agent_id: AgentId
-    status: str
-    start_ts: Stamp
-    stop_ts: Stamp | None = None
-    name: str | None = None
-    message: str | None = None
-
-
-class _Started(Reply):
-    """A join's reply. Only the id is required: an agent must not be lost for a strange timestamp."""
-
-    agent_id: AgentId
-    status: object = None
-    create_ts: object = None
-
-
-class _Changed(Reply):
-    # Mainland China says `state` where the rest of the world says `status` (v2 API reference: "Contradictions").
-    agent_id: AgentId
-    status: str | None = Field(default=None, validation_alias=AliasChoices("status", "state"))
+_ROW = _object(agent_id=_field(_AGENT_ID), status=_field(_STRING), start_ts=_field(_STAMP))
+_ROWS = _object(list=_field(core_schema.list_schema(_ROW, strict=True)), count=_optional(_COUNT))
+_META = _object(total=_field(_COUNT), cursor=_optional(_CURSOR))
+_LISTING = _Shape(_object(data=_field(_ROWS), meta=_field(_META), status=_optional(_STRING)))
+_AGENT = _Shape(
+    _object(
+        agent_id=_field(_AGENT_ID),
+        status=_field(_STRING),
+        start_ts=_field(_STAMP),
+        stop_ts=_optional(_STAMP),
+        name=_optional(_STRING),
+        message=_optional(_STRING),
+    )
+)
+# A join's reply. Only the id is required: an agent must not be lost for a strange timestamp.
+_STARTED = _Shape(_object(agent_id=_field(_AGENT_ID), status=_optional(_ANY), create_ts=_optional(_ANY)))
+# Mainland China says `state` where the rest of the world says `status` (v2 API reference: "Contradictions").
+_CHANGED = _Shape(_object(agent_id=_field(_AGENT_ID), status=_optional(_STRING, "status", "state")))
+_LEFT = _Shape(_object())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,69 +140,68 @@ def content(reply: HttpReply) -> bytes:
 
 def page(body: bytes, now: float) -> Page:
     """Return one page of the list of agents. `now` is the service's time, in epoch seconds."""
-    reply = parse(_Listing, body)
-    if reply.status not in (None, "ok"):
-        raise IncompleteRead(f'the list says of itself "{clean(str(reply.status), ())}" instead of "ok"')
-    if reply.data.count is not None and reply.data.count != len(reply.data.rows):
-        raise IncompleteRead(f"the list holds {len(reply.data.rows)} agents but says {reply.data.count}")
-    rows = tuple(
-        ListedAgent(row.agent_id, AgentStatus.of(row.status), sane_time(row.start_ts, now))
-        for row in reply.data.rows
+    reply = _LISTING.read(body)
+    status, rows, meta = reply.get("status"), reply["data"]["list"], reply["meta"]
+    if status not in (None, "ok"):
+        raise IncompleteRead(f'the list says of itself "{clean(status, ())}" instead of "ok"')
+    if (count := reply["data"].get("count")) not in (None, len(rows)):
+        raise IncompleteRead(f"the list holds {len(rows)} agents but says {count}")
+    listed = tuple(
+        ListedAgent(row["agent_id"], AgentStatus.of(row["status"]), sane_time(row["start_ts"], now))
+        for row in rows
     )
-    return Page(rows, reply.meta.total, reply.meta.cursor or "")
+    return Page(listed, meta["total"], meta.get("cursor") or "")
 
 
 def agent(body: bytes, agent_id: str, now: float, secrets: Iterable[Secret] = ()) -> ObservedAgent:
     """Return one agent from a query's reply, which must be about the agent that was asked for; mask `secrets` in it."""
-    reply = parse(_Agent, body)
-    if reply.agent_id != agent_id:
-        raise IncompleteRead(f"asked for agent {agent_id}, the service answered with {reply.agent_id}")
+    reply = _AGENT.read(body)
+    if reply["agent_id"] != agent_id:
+        raise IncompleteRead(f"asked for agent {agent_id}, the service answered with {reply['agent_id']}")
+    name, stopped, message = reply.get("name"), reply.get("stop_ts"), reply.get("message")
     return ObservedAgent(
-        agent_id=reply.agent_id,
-        status=AgentStatus.of(reply.status),
-        started_at=sane_time(reply.start_ts, now),
+        agent_id=agent_id,
+        status=AgentStatus.of(reply["status"]),
+        started_at=sane_time(reply["start_ts"], now),
         # No name of ours, and none that the service documents, is as long: such a one is only shown.
-        name=reply.name[:LONGEST_NAME] if reply.name else None,
-        stopped_at=sane_time(reply.stop_ts, now) if reply.stop_ts else None,
-        message=clean(reply.message, secrets).removeprefix(_END_PREFIX) if reply.message else "",
+        name=name[:LONGEST_NAME] if name else None,
+        stopped_at=sane_time(stopped, now) if stopped else None,
+        message=clean(message, secrets).removeprefix(_END_PREFIX) if message else "",
     )
 
 
 def joined(body: bytes, now: float) -> Joined:
     """Return an accepted join. Any status may come (v2 API reference: join); an impossible time becomes `now`."""
-    reply = parse(_Started, body)
-    created = reply.create_ts
+    reply = _STARTED.read(body)
+    created, status = reply.get("create_ts"), reply.get("status")
     usable = (
         isinstance(created, (int, float)) and not isinstance(created, bool) and 0 < created <= now + FUTURE
     )
     return Joined(
-        agent_id=reply.agent_id,
-        status=AgentStatus.of(reply.status) if isinstance(reply.status, str) else AgentStatus.UNKNOWN,
+        agent_id=reply["agent_id"],
+        status=AgentStatus.of(status) if isinstance(status, str) else AgentStatus.UNKNOWN,
         started_at=float(created) if usable else now,  # type: ignore[arg-type]  # a number, just checked
     )
 
 
 def check_updated(body: bytes, agent_id: str) -> None:
     """Check the reply to an update, which must name the agent that was to be changed."""
-    reply = parse(_Changed, body)
-    if reply.agent_id != agent_id:
-        raise IncompleteRead(f"updated agent {agent_id}, the service answered with {reply.agent_id}")
+    answered = _CHANGED.read(body)["agent_id"]
+    if answered != agent_id:
+        raise IncompleteRead(f"updated agent {agent_id}, the service answered with {answered}")
 
 
 def check_left(body: bytes) -> None:
     """Check the reply to a leave: an empty body, or an object (v2 API reference: "Contradictions", 5)."""
     if body.strip():
-        parse(Reply, body)
+        _LEFT.read(body)
 
 
-Model = TypeVar("Model", bound=Reply)
-
-
-def parse(model: type[Model], body: bytes) -> Model:
-    """Return a reply's bytes as a model; the message of a refusal never quotes the reply."""
+def parse(validate: Callable[[object], T], body: bytes) -> T:
+    """Return what `validate` makes of a reply's tree; the message of a refusal never quotes the reply."""
     tree = read_json(body)
     try:
-        return model.model_validate(tree)
+        return validate(tree)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         # Where several types are allowed, the last part of the place is only the type that was tried.

@@ -7,7 +7,6 @@ files, so that no change to the files can send credentials elsewhere. Messages n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from reconciler.providers import Purpose
 from reconciler.providers.agora.tokens import is_credential
 from reconciler.secrets import Secret
 from reconciler.secrets.endpoints import ALLOWED, taken_apart
+from reconciler.values import dataclass
 
 APP_ID = "AGORA_APP_ID"
 APP_CERTIFICATE = "AGORA_APP_CERTIFICATE"

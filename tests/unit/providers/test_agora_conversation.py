@@ -149,6 +149,88 @@ def test_page_sizes_are_those_of_the_service(size: int) -> None:
         Hand(script(turns_page(1, True))).run(AgoraProvider(GLOBAL).turns("A1", page_size=size))
 
 
+UTTERANCE = {"role": "user", "content": "Hello"}
+LAST = {"page_index": 1, "is_last_page": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"agent_id": "canary/"}, "agent_id: it is not an id"),
+        ({"start_ts": "1"}, "start_ts: it is not a number"),
+        ({"start_ts": -1}, "start_ts: it is less than nothing"),
+        ({"start_ts": 2**53}, "start_ts: it is beyond every calendar"),
+        ({"status": None}, "status: it is not a text"),
+        ({"contents": {}}, "contents: it is not a list"),
+        ({"contents": ["x"]}, "contents.0: it is not an object"),
+        ({"contents": [{"role": "user"}]}, "contents.0.content: it is missing"),
+        ({"contents": [{**UTTERANCE, "role": 1}]}, "contents.0.role: it is not a text"),
+        ({"contents": [{**UTTERANCE, "turn_id": "1"}]}, "contents.0.turn_id: it is not a number"),
+        (
+            {"contents": [{**UTTERANCE, "speech_start_ms": True}]},
+            "contents.0.speech_start_ms: it is not a number",
+        ),
+        (
+            {"contents": [{**UTTERANCE, "speech_end_ms": -1}]},
+            "contents.0.speech_end_ms: it is less than nothing",
+        ),
+    ],
+)
+def test_no_field_of_a_history_is_coerced(fields: dict[str, object], says: str) -> None:
+    hand = Hand(script(reply(200, orjson.dumps({"agent_id": "A1", **fields}))))
+    with pytest.raises(IncompleteRead) as caught:
+        hand.run(AgoraProvider(GLOBAL).history("A1"))
+    assert caught.value.message.endswith(f"makes no sense at {says}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"agent_id": 1}, "agent_id: it is not a text"),
+        ({"name": 1}, "name: it is not a text"),
+        ({"channel": 1}, "channel: it is not a text"),
+        ({"total_turn_count": 1.0}, "total_turn_count: it is not a number"),
+        ({"pagination": None}, "pagination: it is not an object"),
+        ({"pagination": {**LAST, "page_index": "1"}}, "pagination.page_index: it is not a number"),
+        (
+            {"pagination": {**LAST, "is_last_page": 1}},
+            "pagination.is_last_page: input should be a valid boolean",
+        ),
+        ({"turns": [{}]}, "turns.0.turn_id: it is missing"),
+        ({"turns": [{"turn_id": True}]}, "turns.0.turn_id: it is not a number"),
+        ({"turns": [{"turn_id": 1, "start": []}]}, "turns.0.start: it is not an object"),
+        ({"turns": [{"turn_id": 1, "start": {"type": 1}}]}, "turns.0.start.type: it is not a text"),
+        ({"turns": [{"turn_id": 1, "end": {"end_at": "1"}}]}, "turns.0.end.end_at: it is not a number"),
+        (
+            {"turns": [{"turn_id": 1, "metrics": {"e2e_latency_ms": -1}}]},
+            "turns.0.metrics.e2e_latency_ms: it is less than nothing",
+        ),
+    ],
+)
+def test_no_field_of_a_page_of_turns_is_coerced(fields: dict[str, object], says: str) -> None:
+    hand = Hand(script(reply(200, orjson.dumps({"agent_id": "A1", "pagination": LAST, **fields}))))
+    with pytest.raises(IncompleteRead) as caught:
+        hand.run(AgoraProvider(GLOBAL).turns("A1"))
+    assert caught.value.message.endswith(f"makes no sense at {says}")
+
+
+@pytest.mark.parametrize(
+    "turn", [{}, {"start": None, "end": None, "metrics": None}, {"start": {}, "end": {}}]
+)
+def test_a_turn_may_say_nothing_but_its_number(turn: dict[str, object]) -> None:
+    page = {"agent_id": "A1", "pagination": LAST, "turns": [{"turn_id": 1, **turn}]}
+    found = Hand(script(reply(200, orjson.dumps(page)))).run(AgoraProvider(GLOBAL).turns("A1"))
+    assert found == Turns("A1", "", "", 0, (Turn(1, "", None, "", None, None),))
+
+
+@pytest.mark.parametrize("fields", [{"channel": None}, {"channel": 1}, {"start_ts": "1"}, {"agent_id": None}])
+def test_a_verb_whose_reply_makes_no_sense_is_of_unknown_outcome(fields: dict[str, object]) -> None:
+    hand = Hand(script(reply(200, orjson.dumps({"agent_id": "A1", **fields}))))
+    with pytest.raises(ServiceError, match="nobody knows whether it was heard"):
+        hand.run(AgoraProvider(GLOBAL).interrupt("A1"))
+    assert len(hand.requests) == 1
+
+
 def test_an_agent_that_is_not_there_has_no_history_and_no_turns() -> None:
     scene = Scene(0)
     assert scene.hand.run(scene.provider.history("A1")) is None

@@ -32,6 +32,16 @@ def changed(tree: dict[str, Any], **changes: object) -> bytes:
     return encoded({**tree, **changes})
 
 
+def replaced(tree: Any, keys: tuple[str | int, ...], value: object) -> Any:
+    """Return the tree with another value at the place to which the keys lead."""
+    if not keys:
+        return value
+    key, *rest = keys
+    pairs = enumerate(tree) if isinstance(tree, list) else tree.items()
+    items = {name: replaced(each, tuple(rest), value) if name == key else each for name, each in pairs}
+    return list(items.values()) if isinstance(tree, list) else items
+
+
 def test_a_page_is_read() -> None:
     assert replies.page(encoded(PAGE), START) == replies.Page(
         (ListedAgent(AGENT, AgentStatus.RUNNING, START - 10),), 1, ""
@@ -127,6 +137,124 @@ def test_a_refusal_never_quotes_the_reply() -> None:
         replies.page(changed(PAGE, data={"list": [{**ROW, "start_ts": "canary"}]}), START)
     assert "canary" not in caught.value.message
     assert "data.list.0.start_ts" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "says"),
+    [
+        ((), [], "the reply: it is not an object"),
+        (("data",), [], "data: it is not an object"),
+        (("data", "list"), {}, "data.list: it is not a list"),
+        (("data", "list", 0), 1, "data.list.0: it is not an object"),
+        (("data", "list", 0, "agent_id"), "x/y", "data.list.0.agent_id: it is not an id"),
+        (("data", "list", 0, "agent_id"), 7, "data.list.0.agent_id: it is not a text"),
+        (("data", "list", 0, "status"), None, "data.list.0.status: it is not a text"),
+        (("data", "list", 0, "start_ts"), True, "data.list.0.start_ts: it is not a number"),
+        (("data", "list", 0, "start_ts"), "1", "data.list.0.start_ts: it is not a number"),
+        (("data", "list", 0, "start_ts"), -0.5, "data.list.0.start_ts: it is less than nothing"),
+        (("data", "list", 0, "start_ts"), 2**53, "data.list.0.start_ts: it is beyond every calendar"),
+        (("data", "count"), True, "data.count: it is not a number"),
+        (("data", "count"), "1", "data.count: it is not a number"),
+        (("data", "count"), 1.0, "data.count: it is not a number"),
+        (("data", "count"), -1, "data.count: it is less than nothing"),
+        (("meta",), None, "meta: it is not an object"),
+        (("meta",), {}, "meta.total: it is missing"),
+        (("meta", "total"), 1.0, "meta.total: it is not a number"),
+        (("meta", "cursor"), 5, "meta.cursor: it is not a text"),
+        (("meta", "cursor"), "x" * 1025, "meta.cursor: string should have at most 1024 characters"),
+        (("status",), 5, "status: it is not a text"),
+    ],
+)
+def test_no_field_of_a_page_is_coerced(keys: tuple[str | int, ...], value: object, says: str) -> None:
+    with pytest.raises(IncompleteRead) as caught:
+        replies.page(encoded(replaced(PAGE, keys, value)), START)
+    assert caught.value.message == f"the service's reply makes no sense at {says}"
+
+
+@pytest.mark.parametrize("change", [{"data": {"list": [ROW], "count": None}}, {"status": None}])
+def test_what_a_page_may_leave_out_may_be_null(change: dict[str, object]) -> None:
+    assert replies.page(changed(PAGE, meta={"total": 1, "cursor": None}, **change), START).cursor == ""
+
+
+def test_a_cursor_may_have_1024_characters() -> None:
+    assert replies.page(changed(PAGE, meta={"total": 1, "cursor": "é" * 1024}), START).cursor == "é" * 1024
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"agent_id": "../x"}, "agent_id: it is not an id"),
+        ({"status": 1}, "status: it is not a text"),
+        ({"start_ts": None}, "start_ts: it is not a number"),
+        ({"stop_ts": True}, "stop_ts: it is not a number"),
+        ({"stop_ts": "5"}, "stop_ts: it is not a number"),
+        ({"stop_ts": -0.5}, "stop_ts: it is less than nothing"),
+        ({"stop_ts": 2**53}, "stop_ts: it is beyond every calendar"),
+        ({"name": 7}, "name: it is not a text"),
+        ({"message": False}, "message: it is not a text"),
+    ],
+)
+def test_no_field_of_a_query_is_coerced(change: dict[str, object], says: str) -> None:
+    with pytest.raises(IncompleteRead) as caught:
+        replies.agent(changed(QUERIED, **change), AGENT, START)
+    assert caught.value.message == f"the service's reply makes no sense at {says}"
+
+
+@pytest.mark.parametrize("status", [None, 1, ["RUNNING"], "DREAMING"])
+@pytest.mark.parametrize("created", [None, True, "1", -1, 0, START + 3700, {}])
+def test_an_agent_is_not_lost_for_a_strange_status_or_time(status: object, created: object) -> None:
+    body = encoded({"agent_id": AGENT, "status": status, "create_ts": created})
+    assert replies.joined(body, START) == Joined(AGENT, AgentStatus.UNKNOWN, START)
+    assert replies.joined(encoded({"agent_id": AGENT}), START) == Joined(AGENT, AgentStatus.UNKNOWN, START)
+
+
+@pytest.mark.parametrize("reply", [[], {}, {"agent_id": None}, {"agent_id": 7}, {"agent_id": "../x"}])
+def test_a_join_without_an_id_is_refused(reply: object) -> None:
+    with pytest.raises(IncompleteRead):
+        replies.joined(encoded(reply), START)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"status": "RUNNING"},
+        {"state": "RUNNING"},
+        {"status": None},
+        {"state": None},
+        {"status": "RUNNING", "state": 5},  # with a status, nobody looks at the state
+        {"status": None, "state": 5},
+    ],
+)
+def test_an_update_may_say_status_or_state_or_neither(fields: dict[str, object]) -> None:
+    replies.check_updated(encoded({"agent_id": AGENT, **fields}), AGENT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"agent_id": "canary/"}, "agent_id: it is not an id"),
+        ({"agent_id": None}, "agent_id: it is not a text"),
+        ({"status": 5}, "status: it is not a text"),
+        ({"state": 5}, "state: it is not a text"),
+        ({"status": [], "state": ""}, "status: it is not a text"),
+    ],
+)
+def test_no_field_of_an_update_is_coerced(fields: dict[str, object], says: str) -> None:
+    with pytest.raises(IncompleteRead) as caught:
+        replies.check_updated(encoded({"agent_id": AGENT, **fields}), AGENT)
+    assert caught.value.message == f"the service's reply makes no sense at {says}"
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"{}", b'{"agent_id": 5}'])
+def test_a_leave_may_answer_with_nothing_or_any_object(body: bytes) -> None:
+    replies.check_left(body)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"{"])
+def test_another_answer_to_a_leave_is_refused(body: bytes) -> None:
+    with pytest.raises(IncompleteRead):
+        replies.check_left(body)
 
 
 def test_nesting_is_bounded_at_fifty() -> None:
