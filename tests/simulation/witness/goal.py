@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A secret's value as the world gives it out: its name, and how often it was renewed. An agent keeps the value that it
 # was joined with until something else sends it a new one.
+# The longest time of a quiet run, seconds.
+_A_RUN = 10.0
 _SECRET = re.compile(r"canary-([A-Z_]+)(?:~\d+)?")
 # What is in place on an agent, whoever started it.
 _IN_PLACE = ("system_messages", "params")
@@ -178,9 +180,13 @@ def stands_back(checker: Checker, wish: Wish, terms: Terms) -> bool:
         each for each in wish.previously if each not in terms.files.wishes
     )  # what is declared was not renamed
     has_run = wish.address in store.used() or any(store.at(at) for at in (wish.address, *earlier))
+    simulator = checker.world.simulator
+    # A list shows for a while what has just ended, and a run goes by the list at its beginning.
+    since = checker.world.time.now - simulator.switches.list_lag_seconds - _A_RUN
     return any(
         each.channel == wish.channel
+        and each.end.at > since
         and not checker.is_ours(each, terms.files.mark)
         and (each.agent_id in store.released() or not has_run)
-        for each in checker.live()
+        for each in simulator.world.agents()
     )
