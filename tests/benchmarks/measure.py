@@ -41,7 +41,9 @@ def in_turns(work: Callable[[], float], floor: Callable[[], float], turns: int) 
     """Run both in turns; each gives the seconds that it took."""
     pairs = [(work(), floor()) for _ in range(turns)]
     return Pair(
-        median(each[0] for each in pairs), median(each[1] for each in pairs), median(a / b for a, b in pairs)
+        median(each[0] for each in pairs),
+        median(each[1] for each in pairs),
+        median(a / max(b, 1e-6) for a, b in pairs),
     )
 
 

@@ -16,6 +16,8 @@ MOST = 2.5
 SIZES = (32_000, 64_000)
 # Of what does much with each character: the same powers show.
 SMALL = (8_000, 16_000)
+# Where a step at a smaller size looked like a power.
+LARGER = (16_000, 32_000)
 # Of the tests, which every change runs: a power in our own code shows here, one inside a C function in the table.
 TESTED = (4_000, 8_000)
 # What takes no longer than this for the larger text has no power that matters: at 8,000 characters even 1 ns for each
