@@ -12,17 +12,17 @@ import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from reconciler.cli.output import MASKER, Output
-from reconciler.cli.revisions import tree_of, uncommitted
+from reconciler.cli.revisions import commit_named, tree_of, uncommitted
 from reconciler.cli.watched_files import WatchedFiles
 from reconciler.errors import UsageError
 from reconciler.git import Git, shown
 from reconciler.model.fleet import DesiredFleet
 from reconciler.secrets import Secret
+from reconciler.values import dataclass
 
 # The seconds that one git command may take, so also a fetch.
 _SECONDS = 20.0
@@ -71,7 +71,7 @@ class Checkout:
         self._moving = threading.Lock()
         self._is_answered = False
         self._is_failing = False
-        self.revision = Revision(self._commit("HEAD"))
+        self.revision = Revision(commit_named(self._git, "HEAD"))
         _learn_credentials(self._git, self._remote)
 
     def is_moving(self) -> bool:
@@ -161,7 +161,7 @@ class Checkout:
 
         Raises `UsageError` if that is impossible.
         """
-        head, tip = self._commit("HEAD"), self._commit(self._tracking)
+        head, tip = commit_named(self._git, "HEAD"), commit_named(self._git, self._tracking)
         if head == tip:
             return head
         if self._git.run("merge-base", "--is-ancestor", head, tip).code != 0:
@@ -189,12 +189,6 @@ class Checkout:
     @property
     def _tracking(self) -> str:
         return f"refs/remotes/{self._remote}/{self._branch}"
-
-    def _commit(self, name: str) -> str:
-        ran = self._git.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-        if ran.code != 0:
-            raise UsageError(f"{self.directory} has no commit {name}")
-        return ran.text
 
 
 class FollowedFiles:

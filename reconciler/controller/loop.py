@@ -45,7 +45,7 @@ _BROKEN = 10.0
 _TRANSCRIPTS = 20
 # An agent with less than this left (seconds) is rotated even beyond `max_unavailable`. An apply by hand needs a longer
 # time, since its next run may be hours away; here the next turn comes within seconds, and rotates those that wait.
-_LAST_CALL = 1800.0
+LAST_CALL = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class FleetLoop:
         return here + (self.provider.clock_skew or 0.0)
 
     def _turn(self) -> Steps[None]:
-        job = replace(self.job, policy=replace(self.job.policy, last_call=_LAST_CALL))
+        job = replace(self.job, policy=replace(self.job.policy, last_call=LAST_CALL))
         if not self._files_are_good:
             only = WITHOUT_FILES if job.policy.only is None else job.policy.only & WITHOUT_FILES
             job = replace(job, policy=replace(job.policy, only=only))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from reconciler.driver.leading import Leading
 from reconciler.driver.loop import Driver, Sender
@@ -24,6 +24,17 @@ from reconciler.ports import (
 )
 
 
+class _RunParts(TypedDict):
+    """The parts that a fleet's driver shares with the driver of each of its runs; see `Driver`."""
+
+    store: StateStore
+    holder: str
+    secrets: SecretSource
+    archive: TranscriptArchive | None
+    on_event: Callable[[Any], None]
+    clock: Callable[[], float]
+
+
 class ControllerDriver(Driver):
     """A driver for one fleet of a controller. `read_files` returns the fleet if its files have changed, else None."""
 
@@ -31,37 +42,14 @@ class ControllerDriver(Driver):
         self,
         sender: Sender,
         *,
-        store: StateStore,
-        holder: str,
-        secrets: SecretSource,
-        archive: TranscriptArchive | None,
-        on_event: Callable[[Any], None],
-        clock: Callable[[], float],
         read_files: Callable[[], Awaitable[DesiredFleet | None]],
+        **parts: Unpack[_RunParts],
     ) -> None:
-        super().__init__(
-            sender,
-            store=store,
-            holder=holder,
-            secrets=secrets,
-            archive=archive,
-            on_event=on_event,
-            clock=clock,
-        )
-        self._new_run = partial(
-            _TurnDriver,
-            sender,
-            store=store,
-            holder=holder,
-            secrets=secrets,
-            archive=archive,
-            on_event=on_event,
-            clock=clock,
-        )
+        super().__init__(sender, **parts)
+        self._new_run = partial(_TurnDriver, sender, **parts)
         self._read_files = read_files
-        self._leading = (
-            None if store.controllers is None else Leading(store.controllers, holder, self._end_run)
-        )
+        lease = parts["store"].controllers
+        self._leading = None if lease is None else Leading(lease, parts["holder"], self._end_run)
         self._current: Driver | None = None
         self._wakers: Counter[str] = Counter()
         self._woken = asyncio.Event()

@@ -221,10 +221,12 @@ def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list
         for place, each in enumerate(done)
         if isinstance(each, Replace)
     }
+    if not waiting:
+        return done
     going = {each.target.agent_id for each in done if isinstance(each, (Replace, Leave))}
     stay = {each.agent_id for each in basis.live if each.agent_id not in going}
     records = basis.state.records
-    staying = [each for each in records.values() if each.agent_id in stay] if waiting else []
+    staying = [each for each in records.values() if each.agent_id in stay]
     while staying:
         holder = staying.pop()
         found = waiting.pop((holder.address.channel, holder.uid), None)
@@ -232,7 +234,7 @@ def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list
             continue
         place, change = found
         text = (
-            f"uid {holder.uid} of channel {holder.address.channel} is that of {holder.address}, whose agent stays in this run; "
+            f"uid {holder.uid} of channel {holder.address.channel} belongs to the agent of {holder.address}, which this run does not end; "
             "the replacement follows once that agent has another uid, or has left"
         )
         done[place] = Hold(change, Reason(Because.SEAT_TAKEN, text))

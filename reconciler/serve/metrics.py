@@ -51,7 +51,7 @@ class Metrics:
         self._due_oldest = gauge(
             "due_oldest_seconds", "For how long the oldest due address has been waiting."
         )
-        self._wakeups = counter("wakeups", "Times that somebody has woken a loop.", *_FLEET, "source")
+        self._wakeups = counter("wakeups", "Wake-ups of a loop.", *_FLEET, "source")
         self._success = gauge("last_success_timestamp_seconds", "When a turn last came to its end.")
         self._revision = Info("reconciler_revision", "What is being kept.", _FLEET, registry=registry)
         self._reload = gauge(
@@ -71,7 +71,7 @@ class Metrics:
             "state_commit_duration_seconds", "How long a commit takes.", _COMMITS
         )
         self._fetches = counter(
-            "git_fetches", "Fetches of the branch that is followed, by what came of them.", "result"
+            "git_fetches", "Fetches of the branch that `--git` names, by result.", "result"
         )
         self._notices = counter("notifications", "Notifications, by what came of them.", "result")
 

@@ -94,11 +94,12 @@ class Runner(Protocol):
 def behind_ports(store: BlockingStore, run: Runner | None = None) -> StateStore:
     """Return the ports of a store; its calls are made in threads, or by `run`."""
     ledger, lease = run or in_thread("ledger"), run or in_thread("lease")
-    ports = StateStore(_Ledger(store, ledger), _Lease(store, lease), _Key(store, ledger))
+    ports = StateStore(_Ledger(store, ledger), _Lease(store, store.lease_seconds, lease), _Key(store, ledger))
     if isinstance(store, Attended) and store.door is not None:
         ports = replace(ports, door=_Door(store.door, run or in_thread("door")))
     if isinstance(store, Attended) and store.controllers is not None:
-        ports = replace(ports, controllers=_ControllerLease(store.controllers, lease))
+        leads = store.controllers
+        ports = replace(ports, controllers=_Lease(leads, leads.seconds, lease))
     if isinstance(store, Distant):
         ports = replace(ports, abandon=store.abandon)
     return ports
@@ -142,21 +143,18 @@ class _Ledger:
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    store: BlockingStore
+    lease: BlockingLease | BlockingStore
+    seconds: float
     run: Runner
 
-    @property
-    def seconds(self) -> float:
-        return self.store.lease_seconds
-
     async def take(self, holder: str) -> None:
-        await self.run(lambda: self.store.take(holder))
+        await self.run(lambda: self.lease.take(holder))
 
     async def renew(self) -> None:
-        await self.run(self.store.renew)
+        await self.run(self.lease.renew)
 
     async def release(self) -> None:
-        await self.run(self.store.release)
+        await self.run(self.lease.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,22 +195,3 @@ class _Door:
         finally:
             self._listening = None
         return self._is_knocked
-
-
-@dataclass(frozen=True, slots=True)
-class _ControllerLease:
-    lease: BlockingLease
-    run: Runner
-
-    @property
-    def seconds(self) -> float:
-        return self.lease.seconds
-
-    async def take(self, holder: str) -> None:
-        await self.run(lambda: self.lease.take(holder))
-
-    async def renew(self) -> None:
-        await self.run(self.lease.renew)
-
-    async def release(self) -> None:
-        await self.run(self.lease.release)

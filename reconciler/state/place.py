@@ -56,7 +56,7 @@ def check_links(*places: Path) -> None:
     led = next((each for each in places if each.is_symlink()), None)
     if led is not None:
         raise StateError(
-            f"{led} is a link, and the state beside a fleet is not looked for where links lead",
+            f"{led} is a link, and the state beside a fleet is not read or written through links",
             hint="remove the link; `--state PATH` names a state that lies elsewhere",
         )
 

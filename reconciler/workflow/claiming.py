@@ -48,7 +48,7 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     agent = yield from _running(observer, agent_id)
     if spec.body.uid is None and not agent.bears(job.fleet.owner):
         raise UsageError(
-            f"the files leave the uid of {address} open, and the service does not tell that of agent {agent_id}",
+            f"the files name no uid for {address}, and the service does not return the uid of agent {agent_id}",
             hint="declare the uid that it was joined with (agent_rtc_uid): a token for another one would end it",
         )
     current = basis.state.records.get(address)

@@ -1,6 +1,6 @@
 """The limits that each call passes: rate, breaker and retry budget, computed from times that are passed in.
 
-No effects here: `pressure` uses these and does the waiting. All times are in seconds of one monotonic clock. Mutable,
+No effects here: `call_sender` uses these and does the waiting. All times are in seconds of one monotonic clock. Mutable,
 one set per run; tasks can share them because they are switched only at effects.
 """
 

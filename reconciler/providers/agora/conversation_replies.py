@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from reconciler.model.observed import AGENT_ID
+from reconciler.providers.agora.replies import TOO_LATE
 
 AgentId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
-Stamp = Annotated[int | float, Field(ge=0, lt=2**53, allow_inf_nan=False)]
+Stamp = Annotated[int | float, Field(ge=0, lt=TOO_LATE, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 

@@ -1,6 +1,6 @@
 """The implementation of `ports.Provider` for Agora: the verbs of a fleet, and those of one conversation.
 
-Mutating calls are never retried here, reads always are; see `pressure`. One instance serves one run.
+Mutating calls are never retried here, reads always are; see `call_sender`. One instance serves one run.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ FUTURE = 3600.0
 # The prefix of an end's message in some replies that were seen live (v2 API reference: "Lifecycle", end messages).
 _END_PREFIX = "agent exits with reason: "
 LONGEST_NAME = 300
+# The first number that is no time any more, in seconds or milliseconds; from here on floats skip whole numbers.
+TOO_LATE = 2**53
 
 _PAGES = frozenset({"text/html", "application/xhtml+xml"})
 # What is wrong, in words that need no knowledge of our models.
@@ -84,7 +86,7 @@ _field = core_schema.typed_dict_field
 # No coercion anywhere.
 _STRING = core_schema.str_schema(strict=True)
 _AGENT_ID = core_schema.str_schema(strict=True, pattern=f"^{AGENT_ID}$")
-_STAMP = core_schema.float_schema(strict=True, ge=0, lt=2**53, allow_inf_nan=False)
+_STAMP = core_schema.float_schema(strict=True, ge=0, lt=TOO_LATE, allow_inf_nan=False)
 _COUNT = core_schema.int_schema(strict=True, ge=0)
 _CURSOR = core_schema.str_schema(strict=True, max_length=1024)
 _ANY = core_schema.any_schema()

@@ -67,7 +67,7 @@ class Replay:
     def _load(self, drawer: Readable, serial: int) -> None:
         key = snapshot_key(serial)
         found = self._read(drawer, key)
-        if found.header.serial != serial:  # the lineage may be another: see `GoOnAs`
+        if found.header.serial != serial:  # the lineage may be another: see `SetLineage`
             raise damaged(f"{key} is not of this state")
         self._start(StateView(found.header.lineage, serial, b""))
         self.texts.update(found.texts)

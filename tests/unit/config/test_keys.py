@@ -10,8 +10,11 @@ import pytest
 
 from reconciler.config import rendered
 from reconciler.config.keys import BODY, KEYS
+from reconciler.controller import loop
+from reconciler.durations import spelled
 from reconciler.model.fleet import Limits, Service
 from reconciler.model.spec import Lifecycle
+from reconciler.plan import guard
 from tests.unit.config.conftest import Load
 
 PAGE = Path(__file__).parents[3] / "examples" / "FLEET.md"
@@ -57,3 +60,8 @@ def test_what_is_printed_is_read_as_the_same(loaded: Load) -> None:
     read = {name: KEYS["lifecycle"][name].type.read(value) for name, value in printed.items()}
     assert Lifecycle(**read) == spec.lifecycle
     assert list(printed) == list(KEYS["lifecycle"])
+
+
+def test_the_description_of_max_unavailable_has_the_times_of_the_code() -> None:
+    said = KEYS["limits"]["max_unavailable"].about
+    assert f"less than {spelled(guard.LAST_CALL)} left (`watch`: {spelled(loop.LAST_CALL)})" in said

@@ -44,7 +44,10 @@ def test_all_that_wait_for_an_agent_that_stays_are_held_with_it(order: ReplaceOr
         "d": Because.SEAT_TAKEN,
     }
     held = next(each for each in plan.changes if each.address.name == "b")
-    assert "uid 3 of channel lobby is that of lobby/c, whose agent stays in this run" in held.reason.text
+    assert (
+        "uid 3 of channel lobby belongs to the agent of lobby/c, which this run does not end"
+        in held.reason.text
+    )
 
 
 def test_what_is_not_selected_stays_too() -> None:
