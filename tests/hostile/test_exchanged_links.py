@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -86,69 +86,58 @@ def fleet(tmp_path: Path) -> Path:
     return tmp_path / "fleet"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no descriptors of directories")
-def test_no_byte_from_outside_is_read_while_links_are_exchanged(fleet: Path) -> None:
-    read = {"inside": 0, "refused": 0}
+def attempted(
+    fleet: Path, attempt: Callable[[int], None], refusal: type[Exception], *, least: int, swaps: str = SWAPS
+) -> None:
+    """Attempt something again and again while links are exchanged: it succeeds, and is refused, `least` times and more."""
+    done = {"inside": 0, "refused": 0}
     end = time.monotonic() + MOST_SECONDS
-    with exchanged(fleet, fleet.parent / "outside"):
+    with exchanged(fleet, fleet.parent / "outside", swaps):
         for number in range(READS):
-            files = Files(fleet)
             try:
-                text = files.text("ring/hotels.yaml" if number % 2 else "data/hotels.yaml")
-                assert "canary" not in text
-                read["inside"] += 1
-            except Unreadable:
-                read["refused"] += 1
-            if number % 10 == 0:
-                try:
-                    assert "only-there.yaml" not in " ".join(files.matching("data/*.yaml"))
-                except Unreadable:
-                    read["refused"] += 1
+                attempt(number)
+                done["inside"] += 1
+            except refusal:
+                done["refused"] += 1
             if time.monotonic() > end:
                 break
-    assert read["inside"] > 100, read
-    assert read["refused"] > 100, read
+    assert min(done.values()) > least, done
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no descriptors of directories")
+def test_no_byte_from_outside_is_read_while_links_are_exchanged(fleet: Path) -> None:
+    def read(number: int) -> None:
+        files = Files(fleet)
+        if number % 10 == 0:
+            with suppress(Unreadable):
+                assert "only-there.yaml" not in " ".join(files.matching("data/*.yaml"))
+        text = files.text("ring/hotels.yaml" if number % 2 else "data/hotels.yaml")
+        assert "canary" not in text
+
+    attempted(fleet, read, Unreadable, least=100)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no descriptors of directories")
 def test_no_secret_from_outside_is_read_while_links_are_exchanged(fleet: Path) -> None:
     (fleet / "ring").unlink()
     wanted = SecretRef("ref+file://data/hotels.yaml")
-    read = {"inside": 0, "refused": 0}
-    end = time.monotonic() + MOST_SECONDS
-    with exchanged(fleet, fleet.parent / "outside"):
-        for _ in range(READS):
-            try:
-                value = SecretSources({}, fleet).resolve(frozenset({wanted}))[wanted].reveal()
-                assert "canary" not in value
-                read["inside"] += 1
-            except SecretUnavailable:
-                read["refused"] += 1
-            if time.monotonic() > end:
-                break
-    assert read["inside"] > 100, read
-    assert read["refused"] > 100, read
+
+    def read(_: int) -> None:
+        assert "canary" not in SecretSources({}, fleet).resolve(frozenset({wanted}))[wanted].reveal()
+
+    attempted(fleet, read, SecretUnavailable, least=100)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no descriptors of directories")
 def test_nothing_is_archived_outside_while_links_are_exchanged(fleet: Path) -> None:
-    outside = fleet.parent / "outside"
-    written = {"inside": 0, "refused": 0}
-    end = time.monotonic() + MOST_SECONDS
-    with exchanged(fleet, outside, SWAPS_OF_WHAT_IS_MADE):
-        for number in range(READS):
-            address = Address("lobby", f"desk-{number % 50}")
-            session = ArchivedSession(Owner("f", None), address, f"A{number}", "n", 1.0)
-            try:
-                TranscriptFiles(fleet, "data").preserve(Transcript(session, 1.0))
-                written["inside"] += 1
-            except ArchiveFailed:
-                written["refused"] += 1
-            if time.monotonic() > end:
-                break
-    assert sorted(each.name for each in (outside / "data").iterdir()) == ["hotels.yaml", "only-there.yaml"]
-    assert written["inside"] > 10, written
-    assert written["refused"] > 10, written
+    def archive(number: int) -> None:
+        address = Address("lobby", f"desk-{number % 50}")
+        session = ArchivedSession(Owner("f", None), address, f"A{number}", "n", 1.0)
+        TranscriptFiles(fleet, "data").preserve(Transcript(session, 1.0))
+
+    attempted(fleet, archive, ArchiveFailed, least=10, swaps=SWAPS_OF_WHAT_IS_MADE)
+    outside = fleet.parent / "outside" / "data"
+    assert sorted(each.name for each in outside.iterdir()) == ["hotels.yaml", "only-there.yaml"]
 
 
 @pytest.mark.skipif(not CONFINES, reason="no process of its own")

@@ -139,18 +139,24 @@ def test_a_list_that_lags_does_not_bring_back_an_agent_that_has_made_room(scene:
     assert scene.running().properties["idle_timeout"] == 0
 
 
-def test_an_agent_that_ends_late_by_an_earlier_leave_is_not_called_done(scene: Scene) -> None:
-    scene.dies_before("leave", PAUSED)
+def ends_after_it_was_seen(scene: Scene) -> str:
+    """The running agent, which ends just before the second query for it."""
     agent = scene.running().agent_id
     asked: list[str] = []
 
-    def ends_after_it_was_seen(request: HttpRequest) -> None:
+    def end(request: HttpRequest) -> None:
         if request.method == "GET" and agent in request.url:
             if asked:
                 scene.service.end(agent)
             asked.append(request.url)
 
-    scene.on_request = ends_after_it_was_seen
+    scene.on_request = end
+    return agent
+
+
+def test_an_agent_that_ends_late_by_an_earlier_leave_is_not_called_done(scene: Scene) -> None:
+    scene.dies_before("leave", PAUSED)
+    agent = ends_after_it_was_seen(scene)
     assert scene.result(desk()) is Result.UNKNOWN
     scene.on_request = None
     assert scene.apply(desk()).is_complete
@@ -160,16 +166,7 @@ def test_an_agent_that_ends_late_by_an_earlier_leave_is_not_called_done(scene: S
 def test_an_agent_that_ends_by_a_leave_that_is_now_held_takes_its_record_along(scene: Scene) -> None:
     """Nobody wants the agent; the run does not leave, and its last look sees that the earlier leave was executed."""
     scene.dies_before("leave", PAUSED)
-    agent = scene.running().agent_id
-    asked: list[str] = []
-
-    def ends_after_it_was_seen(request: HttpRequest) -> None:
-        if request.method == "GET" and agent in request.url:
-            if asked:
-                scene.service.end(agent)
-            asked.append(request.url)
-
-    scene.on_request = ends_after_it_was_seen
+    ends_after_it_was_seen(scene)
     ledger = scene.apply(PAUSED, policy=Policy(only=frozenset({Action.JOIN})))
     assert scene.live() == []
     assert (scene.record(), scene.intents()) == (None, {})
