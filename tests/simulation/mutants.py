@@ -467,8 +467,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 "reconciler.controller.loop",
-                "replace(self.job.policy, last_call=_LAST_CALL)",
-                "replace(self.job.policy, last_call=_LAST_CALL, heal_stops=1 if self.roll.made > 2 else None)",
+                "replace(self.job.policy, last_call=LAST_CALL)",
+                "replace(self.job.policy, last_call=LAST_CALL, heal_stops=1 if self.roll.made > 2 else None)",
             ),
         ),
         check="controllers",
