@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -111,5 +110,7 @@ def _archive(git: Git, commit: str) -> bytes:
 
 
 def _unpack(data: bytes, root: Path) -> None:
+    import tarfile  # most commands compare with no commit
+
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         archive.extractall(root, filter="data")  # refuses absolute paths, devices and links that lead outside

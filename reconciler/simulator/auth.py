@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from reconciler.simulator.messages import ErrorReason, RefusedCall
 
@@ -191,8 +192,7 @@ def _allows(account: str | None, uid: str) -> bool:
     return account in {"", uid} or (uid == "0" and account == "0")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """An authenticated caller, with a token in the header or by Basic credentials."""
 
     token: Token | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.simulator.faults import PARAMETERS, Fate, FaultError, ServiceCall, fate
 
@@ -42,8 +42,7 @@ class Rule:
         return {"on": ",".join(self.on), "fate": str(self.fate.kind), **own, **chosen}
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedCall:
+class ObservedCall(NamedTuple):
     """The fields of a call that rules are matched with."""
 
     operation: ServiceCall

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 
@@ -37,8 +38,7 @@ class Request:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One HTTP response."""
 
     status: int
@@ -57,8 +57,7 @@ class OutageKind(StrEnum):
     CUT = "cut"  # the connection closes in the middle of `response`'s body
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(NamedTuple):
     """An answer that is not an HTTP response.
 
     `executed` is whether the request has changed the world already; for a late execution it is False, and the request

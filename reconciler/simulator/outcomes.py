@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -38,8 +37,7 @@ _REASONS = {
 """The obvious pairing of statuses and reasons (v2 API reference: errors; the mapping itself is not documented)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """The actions of a fate: execute the request now or later, and end the agent that it started at a set time."""
 
     perform: Callable[[], Response]

@@ -7,9 +7,8 @@ URLs, methods, the Authorization header, the rate limit and the parsing of bodie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import orjson
@@ -46,8 +45,7 @@ _OF_AGENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A parsed request. `body` is None if it is empty or not JSON (`readable` is False for the latter)."""
 
     operation: ServiceCall

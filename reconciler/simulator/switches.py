@@ -234,8 +234,7 @@ class Switches:
         return cls().with_settings(settings)
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(NamedTuple):
     """The name, default, allowed values and meaning of one switch."""
 
     name: str

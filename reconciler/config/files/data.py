@@ -5,7 +5,6 @@ YAML and JSON give their values; CSV gives a list of mappings of texts.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections import Counter
@@ -106,6 +105,8 @@ def _check(data: Any) -> None:
 
 
 def _csv(files: Files, name: str, problems: Problems) -> Any:
+    import csv  # most fleets have no such file
+
     rows = csv.reader(io.StringIO(files.text(name), newline=""), strict=True)
     found: list[dict[str, str]] = []
     try:
