@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from reconciler.config.rules.models import is_gap
-from reconciler.config.rules.registry import Fleet, Subject, agent_rule, fleet_rule, value_rule
+from reconciler.config.rules.registry import Fleet, Subject, agent_rule, fleet_rule
 from reconciler.config.words import shown
 from reconciler.contract.agora.avatar import UID_PATH, avatar_uid
 from reconciler.diagnostics import Problem, warning
 from reconciler.model.address import Address
 from reconciler.model.spec import AgentSpec
-from reconciler.model.tree import Path, dotted
+from reconciler.model.tree import Path, dotted, value_at
 from reconciler.values import dataclass
 
 MAX_UID = 2**32 - 1
@@ -20,12 +19,20 @@ _UID: Path = ("properties", "agent_rtc_uid")
 _REMOTE: Path = ("properties", "remote_rtc_uids")
 
 
-@value_rule([("agent_rtc_uid",), UID_PATH])
-def uid(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
+_UIDS: tuple[Path, ...] = (("agent_rtc_uid",), UID_PATH)
+
+
+@agent_rule(reads=[*_UIDS, ("enable_string_uid",)])
+def uids(subject: Subject) -> Iterator[Problem]:
     """Report a uid that is not a number of 32 bits, unless texts are allowed; 0 would be a new uid at each join."""
+    for path in _UIDS:
+        value = value_at(subject.properties, path)
+        if isinstance(value, str) and value:
+            yield from _uid(subject, path, value)
+
+
+def _uid(subject: Subject, path: Path, value: str) -> Iterator[Problem]:
     name, where, is_avatars = dotted(path), ("properties", *path), path[0] == "avatar"
-    if not isinstance(value, str) or not value:
-        return
     if value == "0":
         yield Problem(
             "uid-zero",
@@ -46,7 +53,7 @@ def uid(subject: Subject, path: Path, value: Any) -> Iterator[Problem]:
         )
 
 
-@agent_rule()
+@agent_rule(reads=())
 def adopted_uid(subject: Subject) -> Iterator[Problem]:
     """Report an adopted agent without its uid: no read returns it, and a token for another uid ends the agent."""
     if subject.spec.adopt is not None and "agent_rtc_uid" not in subject.properties and not is_gap(subject):
@@ -59,7 +66,7 @@ def adopted_uid(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@agent_rule()
+@agent_rule(reads=())
 def remote_uids(subject: Subject) -> Iterator[Problem]:
     """Report an agent that does not say whom it hears; warn about several uids, which are not documented to work."""
     value = subject.properties.get("remote_rtc_uids")

@@ -15,7 +15,7 @@ from reconciler.model.tree import MISSING, Path, dotted, starts_with, value_at
 WHOLE_VALUES: tuple[Path, ...] = (("llm", "system_messages"), ("llm", "params"), ("mllm", "params"))
 
 
-@agent_rule()
+@agent_rule(reads=())
 def latest_rotation(subject: Subject) -> Iterator[Problem]:
     """Report a spread whose last rotation would come after the service's limit on an agent's age."""
     life = subject.spec.lifecycle
@@ -33,7 +33,7 @@ def latest_rotation(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@agent_rule()
+@agent_rule(reads=())
 def ignored_paths(subject: Subject) -> Iterator[Problem]:
     """Report an ignored path that is not sent by itself; warn about one that the agent does not have."""
     for index, path in enumerate(subject.spec.lifecycle.ignore_changes):

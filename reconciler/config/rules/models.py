@@ -22,6 +22,11 @@ from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.fleet import Area
 from reconciler.model.tree import MISSING, Path, dotted, value_at
 
+# What says which vendor a slot has, whether the slot is used, and who pays for it.
+_CHOICE: tuple[Path, ...] = (
+    ("advanced_features", "enable_mllm"),
+    *((slot, key) for slot in SLOTS for key in ("vendor", "style", "enable", "credential_mode")),
+)
 # Hosts that refuse a request without a model.
 _NEED_MODEL = frozenset(
     {"api.openai.com", "api.x.ai", "api.anthropic.com", "api.groq.com", "api.deepseek.com"}
@@ -55,7 +60,7 @@ def is_gap(subject: Subject) -> bool:
     return subject.spec.adopt is not None and bool(missing_slots(subject))
 
 
-@agent_rule()
+@agent_rule(reads=_CHOICE)
 def slots(subject: Subject) -> Iterator[Problem]:
     """Report an agent without a language model or a voice, or a model that is both."""
     if is_gap(subject):
@@ -80,7 +85,7 @@ def slots(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@agent_rule()
+@agent_rule(reads=_CHOICE)
 def required_params(subject: Subject) -> Iterator[Problem]:
     """Report what a vendor requires and the agent does not give."""
     body = subject.spec.body
@@ -98,7 +103,7 @@ def required_params(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@agent_rule()
+@agent_rule(reads=_CHOICE)
 def disputed_params(subject: Subject) -> Iterator[Problem]:
     """Warn, once for a slot, about what only some sources say that a vendor requires."""
     body = subject.spec.body
@@ -119,7 +124,9 @@ def disputed_params(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@agent_rule("asr", "llm", "tts")
+@agent_rule(
+    "asr", "llm", "tts", reads=(*_CHOICE, *((slot, "params", "model") for slot in ("asr", "llm", "tts")))
+)
 def managed_credentials(subject: Subject) -> Iterator[Problem]:
     """Report managed credentials for a model or vendor that Agora does not pay for, or without a URL."""
     if subject.area is Area.CN or uses_mllm(subject.properties):
@@ -174,7 +181,7 @@ def _outside_offer(subject: Subject, slot: str, vendor: str, offer: ManagedOffer
         )
 
 
-@agent_rule("llm")
+@agent_rule("llm", reads=(*_CHOICE, ("llm", "url"), ("llm", "model"), ("llm", "params", "model")))
 def partial_llm_params(subject: Subject) -> Iterator[Problem]:
     """Report `llm.params` without a model: an update replaces all of them, so the model must be there."""
     llm, body = subject.part("llm"), subject.spec.body
@@ -242,7 +249,7 @@ def mllm_excludes(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@agent_rule()
+@agent_rule(reads=_CHOICE)
 def regions(subject: Subject) -> Iterator[Problem]:
     """Warn about a vendor that the service of the fleet's region does not offer, or offers only as a preview."""
     china = subject.area is Area.CN
@@ -275,7 +282,7 @@ def _elsewhere(slot: str, vendor: str, where: str, path: tuple[str, ...]) -> Pro
     )
 
 
-@agent_rule()
+@agent_rule(reads=())
 def presets(subject: Subject) -> Iterator[Problem]:
     """Warn about `preset`, which is deprecated, and about unknown names in it; report two for one slot."""
     preset = subject.spec.body.preset

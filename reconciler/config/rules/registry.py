@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
-from typing import Any
+from itertools import compress
+from operator import is_not
+from typing import Any, Final
 
 from reconciler.config.rules.texts import TextTrait, examine
 from reconciler.contract.literals import names_a_credential
@@ -49,38 +51,54 @@ class Fleet:
 
 @dataclass(slots=True)
 class _Watch:
-    """A node in the tree of watched paths: nodes below it, by key or for any key, and the rules for this path."""
+    """A node in the tree of watched paths: nodes below it, by key or for any key, the rules for the value at this path,
+    and the agent rules that read it (a bit each)."""
 
     below: dict[str | int, _Watch] = field(default_factory=dict)
     any: _Watch | None = None
     rules: list[ValueRule] = field(default_factory=list)
+    readers: int = 0
 
-    def make(self, part: str | int) -> _Watch:
-        """Return the node below for a key, created if necessary."""
-        if part != "*":
-            return self.below.setdefault(part, _Watch())
-        self.any = self.any or _Watch()
-        return self.any
+    def at(self, path: Path) -> _Watch:
+        """Return the node for a path below this one, created if necessary; `*` is any key or index."""
+        node = self
+        for part in path:
+            if part == "*":
+                node.any = node.any or _Watch()
+                node = node.any
+            else:
+                node = node.below.setdefault(part, _Watch())
+        return node
 
 
-# A key or index of a container, the node of the watched paths below it (None: none), and the rules for its value.
-_Watched = tuple[str | int, _Watch | None, tuple[ValueRule, ...]]
+# A key or index of a container, the node of the watched paths below it (None: none), the rules for its value, and its
+# readers.
+_Watched = tuple[str | int, _Watch | None, tuple[ValueRule, ...], int]
 
-# The most containers without a rule that are remembered. Agents that share one are checked one after the other.
-_MOST_IDLE = 4096
-
-_AGENT: list[tuple[frozenset[str], AgentRule]] = []
+# (parts that the rule concerns, its bit, the rule)
+_AGENT: list[tuple[frozenset[str], int, AgentRule]] = []
 _FLEET: list[FleetRule] = []
 _TEXT: list[tuple[int, TextRule]] = []
 _NAMED: list[ValueRule] = []
 _WATCHED = _Watch()
 
+_EVERY_RULE: Final = -1  # all bits
+_NOTHING: Final = object()
 
-def agent_rule(*parts: str) -> Callable[[AgentRule], AgentRule]:
-    """Register a rule about one agent; with parts, only for agents that write one of them in `properties`."""
+
+def agent_rule(*parts: str, reads: Iterable[Path] | None = None) -> Callable[[AgentRule], AgentRule]:
+    """Register a rule about one agent; with parts, only for agents that write one of them in `properties`.
+
+    `reads` are the paths of `properties` whose values the rule reads, `*` for any key or index: where only other values
+    differ from an earlier agent's, the rule is not run again. Which keys are written, the type of each value, and all
+    that is not in `properties` may always be read. Without `reads` the rule is run for every agent.
+    """
 
     def register(rule: AgentRule) -> AgentRule:
-        _AGENT.append((frozenset(parts), rule))
+        bit = 1 << len(_AGENT)
+        _AGENT.append((frozenset(parts), bit, rule))
+        for path in ((),) if reads is None else reads:
+            _WATCHED.at(path).readers |= bit
         return rule
 
     return register
@@ -91,10 +109,7 @@ def value_rule(paths: Iterable[Path]) -> Callable[[ValueRule], ValueRule]:
 
     def register(rule: ValueRule) -> ValueRule:
         for path in paths:
-            node = _WATCHED
-            for part in path:
-                node = node.make(part)
-            node.rules.append(rule)
+            _WATCHED.at(path).rules.append(rule)
         return rule
 
     return register
@@ -122,28 +137,53 @@ def fleet_rule(rule: FleetRule) -> FleetRule:
     return rule
 
 
+class _Visit:
+    """One agent that is checked: the problems of its values, and the agent rules to run."""
+
+    __slots__ = ("found", "run", "subject")
+
+    def __init__(self, subject: Subject, run: int) -> None:
+        self.subject = subject
+        self.run = run
+        self.found: list[Problem] = []
+
+
 class Rules:
-    """Runs the registered rules over one fleet; `more_schemes` of secrets are those that the operator allows."""
+    """Runs the registered rules over one fleet; `more_schemes` of secrets are those that the operator allows.
+
+    The agents of a block are mostly alike. So each is compared with the last agent with the same parts whose values had
+    no problem: an equal value at the same path has none either, and a rule whose values are all equal is not run again.
+    """
 
     def __init__(self, owner: Owner, area: Area | None, more_schemes: frozenset[str] = frozenset()) -> None:
         self._owner = owner
         self._area = area
         self._more_schemes = more_schemes
         self._texts: dict[str, int] = {}
-        self._chosen: dict[tuple[str, ...], tuple[AgentRule, ...]] = {}
+        self._chosen: dict[tuple[str, ...], tuple[tuple[int, AgentRule], ...]] = {}
         self._watchers_of: dict[tuple[int, tuple[str, ...] | range], tuple[_Watched, ...]] = {}
-        # Containers to which no rule applied, by the ids of container and node; kept, so that no other gets the id.
-        self._idle: dict[tuple[int, int], Any] = {}
+        # By the parts of an agent: the last one whose values had no problem, and the rules that found one all the same.
+        self._last: dict[tuple[str, ...], tuple[AgentSpec, int]] = {}
 
     def agent(self, spec: AgentSpec) -> list[Problem]:
         """Return the problems of one agent."""
         properties = spec.body.properties
-        subject = Subject(spec, properties, self._area, self._more_schemes)
+        parts = tuple(properties)
+        last, run = self._last.get(parts, (None, _EVERY_RULE))
+        if last is None or _is_other(spec, last):
+            run = _EVERY_RULE
+        visit = _Visit(Subject(spec, properties, self._area, self._more_schemes), run | _WATCHED.readers)
+        self._walk(visit, (), properties, last.body.properties if last is not None else _NOTHING, _WATCHED, 0)
         found: list[Problem] = []
-        for rule in self._rules_for(tuple(properties)):
-            found.extend(rule(subject))
-        self._walk(subject, (), properties, _WATCHED, found)
-        return found
+        noisy = 0
+        for bit, rule in self._rules_for(parts):
+            if visit.run & bit:
+                before = len(found)
+                found.extend(rule(visit.subject))
+                noisy |= bit if len(found) > before else 0
+        if not visit.found:
+            self._last[parts] = spec, noisy
+        return found + visit.found
 
     def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Problem]]:
         """Yield the problems of the agents together, each with the address that it concerns."""
@@ -151,59 +191,78 @@ class Rules:
         for rule in _FLEET:
             yield from rule(fleet)
 
-    def _rules_for(self, written: tuple[str, ...]) -> tuple[AgentRule, ...]:
+    def _rules_for(self, written: tuple[str, ...]) -> tuple[tuple[int, AgentRule], ...]:
         """Return the rules for an agent with these parts; they are cached, since most agents have the same parts."""
         chosen = self._chosen.get(written)
         if chosen is None:
             parts = frozenset(written)
-            chosen = tuple(rule for concerns, rule in _AGENT if not concerns or concerns & parts)
+            chosen = tuple((bit, rule) for concerns, bit, rule in _AGENT if not concerns or concerns & parts)
             self._chosen[written] = chosen
         return chosen
 
     def _walk(
-        self, subject: Subject, path: Path, node: Any, watch: _Watch | None, found: list[Problem]
-    ) -> bool:
-        """Visit every value below a container once: apply the rules for its path, and those for its text's traits.
+        self, visit: _Visit, path: Path, node: Any, before: Any, watch: _Watch | None, readers: int
+    ) -> None:
+        """Check every value below a container that differs from `before`: by the rules for its path, and by its text.
 
-        Return True if no rule was applied. Agents of one block share what does not vary, and a shared container to which no
-        rule applied is not walked again.
+        Also notes which agent rules read such a value; `readers` are those that read the whole container.
         """
-        texts, idle, is_idle = self._texts, self._idle, True
-        values = node.values() if node.__class__ is dict else node
-        for (key, here, rules), value in zip(self._watchers(node, watch), values, strict=True):
-            for rule in rules:
-                is_idle = False
-                found.extend(rule(subject, (*path, key), value))
+        is_dict = node.__class__ is dict
+        keys = tuple(node) if is_dict else range(len(node))
+        values = node.values() if is_dict else node
+        if before.__class__ is node.__class__ and (tuple(before) if is_dict else range(len(before))) == keys:
+            old_values = before.values() if is_dict else before
+        else:
+            visit.run = _EVERY_RULE
+            old_values = (_NOTHING,) * len(node)
+        watched = self._watchers(keys, watch)
+        # Agents of one block share the objects that do not vary: these are passed over without a look.
+        others = compress(zip(watched, values, old_values, strict=True), map(is_not, values, old_values))
+        for (key, here, rules, read), value, old in others:
             kind = value.__class__
+            is_container = kind is dict or kind is list
+            if kind is not old.__class__:
+                visit.run = _EVERY_RULE
+            elif not is_container:
+                if value == old:
+                    continue
+                visit.run |= readers | read
+            for rule in rules:
+                visit.found.extend(rule(visit.subject, (*path, key), value))
             if kind is str:
-                holds = texts.get(value)
-                if holds is None:
-                    holds = texts[value] = examine(value, self._more_schemes)
-                if holds:
-                    is_idle = False
-                    for concerns, text_rule in _TEXT:
-                        if concerns & holds:
-                            found.extend(text_rule(subject, (*path, key), value))
-            elif (kind is dict or kind is list) and (place := (id(value), id(here))) not in idle:
-                if self._walk(subject, (*path, key), value, here, found):
-                    if len(idle) == _MOST_IDLE:
-                        idle.clear()
-                    idle[place] = value
-                else:
-                    is_idle = False
-        return is_idle
+                self._check_text(visit, path, key, value)
+            elif is_container:
+                self._walk(visit, (*path, key), value, old, here, readers | read)
 
-    def _watchers(self, node: Any, watch: _Watch | None) -> tuple[_Watched, ...]:
-        """Return node and rules for each key or index of a container; cached, since most have the same keys."""
-        keys = tuple(node) if node.__class__ is dict else range(len(node))
+    def _check_text(self, visit: _Visit, path: Path, key: str | int, text: str) -> None:
+        holds = self._texts.get(text)
+        if holds is None:
+            holds = self._texts[text] = examine(text, self._more_schemes)
+        if holds:
+            for concerns, rule in _TEXT:
+                if concerns & holds:
+                    visit.found.extend(rule(visit.subject, (*path, key), text))
+
+    def _watchers(self, keys: tuple[str, ...] | range, watch: _Watch | None) -> tuple[_Watched, ...]:
+        """Return node, rules and readers for each key or index of a container; cached, since most have the same keys."""
         known = self._watchers_of.get((id(watch), keys))
         if known is None:
             known = self._watchers_of[id(watch), keys] = tuple(_watched(watch, key) for key in keys)
         return known
 
 
+def _is_other(spec: AgentSpec, last: AgentSpec) -> bool:
+    """Return whether two agents differ in what a rule may read outside of `properties`."""
+    return (
+        spec.body.preset != last.body.preset
+        or spec.body.pipeline_id != last.body.pipeline_id
+        or spec.lifecycle != last.lifecycle
+        or spec.adopt != last.adopt
+    )
+
+
 def _watched(watch: _Watch | None, key: str | int) -> _Watched:
     here = None if watch is None else watch.below.get(key, watch.any)
-    rules = () if here is None else tuple(here.rules)
+    rules, readers = ((), 0) if here is None else (tuple(here.rules), here.readers)
     named = tuple(_NAMED) if isinstance(key, str) and names_a_credential(key) else ()
-    return key, here, rules + named
+    return key, here, rules + named, readers

@@ -11,7 +11,7 @@ from reconciler.diagnostics import Problem, warning
 from reconciler.model.tree import Path, dotted, value_at
 
 
-@agent_rule("llm")
+@agent_rule("llm", reads=[("llm", "greeting_audio_url"), ("llm", "greeting_message")])
 def greeting_audio(subject: Subject) -> Iterator[Problem]:
     """Report a recorded greeting without its text."""
     llm = subject.part("llm")
@@ -25,7 +25,7 @@ def greeting_audio(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@agent_rule("llm")
+@agent_rule("llm", reads=[("llm", "tools"), ("llm", "mcp_servers"), ("advanced_features", "enable_tools")])
 def tools(subject: Subject) -> Iterator[Problem]:
     """Warn about tools that are not enabled."""
     for key in ("tools", "mcp_servers"):
@@ -38,7 +38,7 @@ def tools(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@agent_rule("parameters")
+@agent_rule("parameters", reads=[("parameters", "silence_config")])
 def silence(subject: Subject) -> Iterator[Problem]:
     """Report a silence timeout without a text to say."""
     silence = subject.part("parameters").get("silence_config")
@@ -64,7 +64,11 @@ _OVER_RTM: tuple[tuple[Path, Any], ...] = (
 )
 
 
-@agent_rule("parameters", "turn_detection")
+@agent_rule(
+    "parameters",
+    "turn_detection",
+    reads=[("advanced_features", "enable_rtm"), *(path for path, _ in _OVER_RTM)],
+)
 def signaling(subject: Subject) -> Iterator[Problem]:
     """Warn about settings that need RTM while RTM is not enabled."""
     if subject.flag("advanced_features", "enable_rtm"):
