@@ -7,6 +7,7 @@ whole fleet (limits, selections) is in `guard`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from reconciler.durations import spelled
 from reconciler.model.address import REVISION_VERSION, Address
@@ -51,13 +52,20 @@ def decide(facts: Facts) -> Change | None:
 
     Where the files do not say `protect`, the record's protection stays: deleting the line does not lift it.
     """
-    if facts.want is not None and facts.want.lifecycle.protect is None:
+    want = facts.want
+    if want is not None and want.lifecycle.protect is None:
         remembered = facts.record is not None and facts.record.protect
-        lifecycle = replace(facts.want.lifecycle, protect=remembered)
-        facts = replace(facts, want=replace(facts.want, lifecycle=lifecycle))
-    if facts.want is not None and not facts.want.lifecycle.paused and not facts.destroying:
-        return _wanted(facts, facts.want)
-    return _unwanted(facts)
+        lifecycle = _with_protection(want.lifecycle, remembered)
+        want = AgentSpec(want.address, want.body, lifecycle, want.previously, want.adopt)
+    if want is not None and not want.lifecycle.paused and not facts.destroying:
+        return _wanted(facts, want)
+    return _unwanted(facts, want)
+
+
+@lru_cache(64)
+def _with_protection(lifecycle: Lifecycle, protect: bool) -> Lifecycle:
+    """Return a lifecycle with this protection; cached, because most agents of a fleet have the same lifecycle."""
+    return replace(lifecycle, protect=protect)
 
 
 def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
@@ -294,7 +302,7 @@ _DESTROYED = Reason(Because.DESTROYED, "the whole fleet is to end")
 # --- not wanted -----------------------------------------------------------------------------------------------
 
 
-def _unwanted(facts: Facts) -> Change | None:
+def _unwanted(facts: Facts, want: AgentSpec | None) -> Change | None:
     record = facts.record
     if not facts.running:
         if record is None or facts.stopping:
@@ -307,9 +315,9 @@ def _unwanted(facts: Facts) -> Change | None:
     agent = facts.running[0]
     known = record if record is not None and record.agent_id == agent.agent_id else None
     target = Target(agent, known, known.uid if known else "")
-    if facts.want is not None:
+    if want is not None:
         reason = _DESTROYED if facts.destroying else Reason(Because.PAUSED, "it is paused (lifecycle.paused)")
-        return held_if_protected(Leave(facts.address, reason, target), facts.want.lifecycle.protect)
+        return held_if_protected(Leave(facts.address, reason, target), want.lifecycle.protect)
     removed = Reason(Because.REMOVED, "the files do not want it any more")
     leave = Leave(facts.address, _DESTROYED if facts.destroying else removed, target)
     if known is None:
