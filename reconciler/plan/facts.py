@@ -40,11 +40,11 @@ class Facts:
     `running` are our live agents at this address: the recorded one first, then the oldest that runs; `stopping` are
     those that are ending; `ended` is the recorded agent as the service last described it. `found_at` is the earlier
     address of the same agent under which it is recorded or named. `strangers` are the foreign agents that forbid a
-    first join: those in its channel; where the address has run under this state before, only those that `forget`
-    released. `adoptee` is the running agent that the files declare for this address to adopt, unless it has it
-    already. `foreign` are all foreign agents in its channel. `open_join` is an interrupted join of it, `late_copy` the
-    note of one that may still be executed within `grace` seconds of its sending, `superseded` whether that name has had
-    a successor since. `refused` notes joins of it that the service has refused.
+    first join: those in its channel that the files do not adopt there; where the address has run under this state
+    before, only those that `forget` released. `adoptee` is the running agent that the files declare for this address
+    to adopt, unless it has it already. `foreign` are all foreign agents in its channel. `open_join` is an interrupted
+    join of it, `late_copy` the note of one that may still be executed within `grace` seconds of its sending,
+    `superseded` whether that name has had a successor since. `refused` notes joins of it that the service has refused.
     """
 
     owner: Owner
@@ -82,6 +82,8 @@ def gather_facts(
     homes = _by_address(fleet, basis, renamed)
     strangers = _strangers_by_channel(basis)
     adoptees = _adoptees(fleet, basis)
+    # An agent that the files adopt in its own channel is this fleet's to the other addresses there.
+    taken_over = {each.agent.agent_id for here, each in adoptees.items() if each.channel == here.channel}
     open_joins, late_copies = _open_joins(basis)
     refused = {each.address: each for each in basis.state.intents if each.operation is Operation.REFUSED}
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
@@ -108,7 +110,11 @@ def gather_facts(
             ended=basis.ended.get(record.agent_id) if record else None,
             found_at=found,
             destroying=destroying,
-            strangers=tuple(each for each in foreign if not has_run or each.agent_id in basis.state.released),
+            strangers=tuple(
+                each
+                for each in foreign
+                if each.agent_id not in taken_over and (not has_run or each.agent_id in basis.state.released)
+            ),
             foreign=foreign,
             open_join=open_joins.get(address),
             late_copy=late_copy,

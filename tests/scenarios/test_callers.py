@@ -101,6 +101,15 @@ def test_the_files_adopt_through_a_plan_once_and_nobody_is_hung_up_on(virtual: V
     assert ours.agent_id != ids["lobby"]
 
 
+def test_an_agent_that_the_files_adopt_is_no_stranger_to_the_others_of_its_channel(virtual: Virtual) -> None:
+    ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    told = replace(agent("lobby/greeter", agent_rtc_uid="7"), adopt=ids["lobby"])
+    wanted = fleet(told, agent("lobby/guide", agent_rtc_uid="8"))
+    assert apply(virtual, wanted).is_complete
+    assert len(virtual.live()) == 2
+    assert plan(virtual, wanted).pending == ()
+
+
 def test_the_files_adopt_no_agent_of_another_channel_and_join_none_instead(virtual: Virtual) -> None:
     ids = someone_else(virtual, agent("helpdesk/theirs", agent_rtc_uid="7"))
     told = replace(agent("showroom/sales", agent_rtc_uid="7"), adopt=ids["helpdesk"])
