@@ -59,7 +59,10 @@ def join(
         outcome = yield from context.provider.join(prepared)
         if not isinstance(outcome, Unknown) or outcome.answered:
             # This attempt was answered, so it cannot be executed late; an earlier one still can.
-            intent = replace(intent, answered=intent.answered + 1, unknown_since=before.unknown_since)
+            unclear = intent.unclear + isinstance(outcome, Unknown)
+            intent = replace(
+                intent, answered=intent.answered + 1, unclear=unclear, unknown_since=before.unknown_since
+            )
         if isinstance(outcome, Declined):
             intent = replace(intent, sent_at=before.sent_at)  # this attempt will never be listed
         match outcome:

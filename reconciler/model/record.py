@@ -87,10 +87,10 @@ class Intent:
     join can be sent again. Intents of leaves and updates hold the agent's id.
 
     `attempt` counts how often the call was sent, `answered` how many of those attempts the service answered: such an
-    attempt was executed by then, or never will be. An attempt without an answer (a lost reply, a crash of ours) may
-    still be executed; `unknown_since` is when such an attempt was sent last, and the grace starts there. `sent_at` is
-    when any attempt was sent last. `refused_since` is when the service first said that the name is taken while no agent
-    was seen to bear it.
+    attempt was executed by then, or never will be. `unclear` is how many of the answers did not tell which of the two.
+    An attempt without an answer (a lost reply, a crash of ours) may still be executed; `unknown_since` is when such an
+    attempt was sent last, and the grace starts there. `sent_at` is when any attempt was sent last. `refused_since` is
+    when the service first said that the name is taken while no agent was seen to bear it.
 
     A join that was sent several times leaves a late-copy note when it has succeeded: an earlier attempt may still be
     executed once the name is free again.
@@ -110,6 +110,7 @@ class Intent:
     refused_since: float | None = None
     answered: int = 0
     sent_at: float | None = None
+    unclear: int = 0
 
     @property
     def key(self) -> str:

@@ -261,14 +261,15 @@ def late_copy_note(intent: Intent, since: float) -> list[Write]:
 
 
 def late_copy_of_repeated(intent: Intent) -> list[Write]:
-    """Return the late-copy note of a join whose agent was found; empty if at most one attempt got no answer.
+    """Return the late-copy note of a join whose agent was found; empty if no attempt can be a late copy any more.
 
-    No answer explains the agent, so one of the unanswered attempts has started it, and that one is no late copy any
-    more. Any further one may be executed once the name is free again.
+    One attempt has started the agent: one whose answer was unclear, or else one of the unanswered ones, which is no
+    late copy any more. Any other unanswered one may be executed once the name is free again.
     """
-    if intent.unanswered <= 1:
+    explained = 0 if intent.unclear else 1
+    if intent.unanswered <= explained:
         return []
-    return late_copy_note(replace(intent, answered=intent.answered + 1), intent.in_doubt_since)
+    return late_copy_note(replace(intent, answered=intent.answered + explained), intent.in_doubt_since)
 
 
 def leave_intent_for(predecessor: Record | None, successor: Record, now: float) -> list[Write]:

@@ -98,6 +98,32 @@ def test_a_join_whose_answer_is_lost_is_found_by_its_name_and_not_sent_again() -
     assert record.agent_id == scene.running().agent_id
 
 
+def test_an_agent_that_a_badly_answered_attempt_started_does_not_explain_the_attempt_without_an_answer() -> (
+    None
+):
+    """The first attempt starts the agent and its answer is no JSON; the second is executed when the name is free."""
+    scene = Scene()
+    scene.service.set_switches(list_lag_seconds=60.0)
+    scene.script(
+        {"on": "join", "fate": "malformed"}, {"on": "join", "nth": 1, "fate": "late", "seconds": 280.0}
+    )
+    scene.apply(desk())
+    scene.now += 60
+    scene.script()
+    scene.apply(desk())
+    first = scene.running()
+    note = scene.intents()[LATE_COPY]
+    assert (note.name, note.unanswered) == (first.name, 1)
+    scene.service.end(first.agent_id)
+    scene.now += 300
+    scene.apply(desk(idle_timeout=7))
+    scene.now += CERTAIN_AFTER
+    scene.apply(desk(idle_timeout=7))
+    record = scene.record()
+    assert record is not None
+    assert record.agent_id == scene.running().agent_id
+
+
 def test_a_join_that_did_not_arrive_is_sent_again_under_its_name_and_its_copy_is_remembered() -> None:
     scene = Scene()
     scene.script(NOT_SENT)
