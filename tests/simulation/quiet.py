@@ -53,7 +53,7 @@ def settle(
         _outwait(world, second)
         second = run_through(world, job)
     problem = next(goal.unsettled(world.checker, terms_of(job)), None)
-    if problem is not None and world.checker.anybody_ended(
+    if problem is not None and world.checker.ended_since(
         second.started
     ):  # no run knows what comes after its look
         second = run_through(world, job)
@@ -112,14 +112,14 @@ def _one_story(world: Universe, job: Job, process: Process, *, retold: bool) -> 
         return 0
     began = world.time.now
     plan = world.run("plan", job).result
-    _agree(world, rows, plan)
+    _agree(world, rows, plan, world.checker.ended_since(process.started))
     if not retold:
         return 0
     again = run_through(world, job)
-    if world.checker.anybody_ended(began):
+    if world.checker.ended_since(began):
         return 1  # a plan does not know what comes after its look
     rows = _pending(job, again)
-    _agree(world, rows, plan)
+    _agree(world, rows, plan, [])
     for change in plan.changes:
         if not isinstance(change, Hold) or change.address not in job.fleet.agents:
             continue
@@ -140,10 +140,11 @@ def _pending(job: Job, process: Process) -> list[Finished]:
     return [row for row in rows if row.result in _PENDING and row.address in job.fleet.agents]
 
 
-def _agree(world: Universe, rows: list[Finished], plan: Plan) -> None:
+def _agree(world: Universe, rows: list[Finished], plan: Plan, ended: list[str]) -> None:
     """A plan tells each of an apply's rows, as held where it was held, and until the same time.
 
     The plan knows the state and the service alone: an apply that had more to go by may defer what the plan would try.
+    What was held because of an agent that has `ended` since is not held any more.
     """
     told = {each.address: each for each in plan.changes if not isinstance(each, Keep | Renew)}
     for row in rows:
@@ -155,7 +156,7 @@ def _agree(world: Universe, rows: list[Finished], plan: Plan) -> None:
         world.seen.hit(f"story: {row.result}, and the plan {'holds it' if held else 'tries'}")
         if "max_unavailable" in row.detail:
             continue  # a budget of each run: the next one goes on
-        if row.result is Result.HELD and not held:
+        if row.result is Result.HELD and not held and not any(each in row.detail for each in ended):
             raise Violation(
                 "I22", f"{row.address} was held ({row.detail}); the plan says {planned.reason.text}"
             )
@@ -203,7 +204,7 @@ def _idle(world: Universe, job: Job, *, since: float) -> None:
             "I5", f"the third pass in the quiet made {world.checker.mutations - calls} mutating calls"
         )
     lag = world.simulator.switches.list_lag_seconds
-    if world.store.bytes() != before and not world.checker.anybody_ended(since - lag):
+    if world.store.bytes() != before and not world.checker.ended_since(since - lag):
         raise Violation("I5", "the third pass in the quiet changed the state")
     plans = [world.run("plan", job).result for _ in range(2)]
     # Seconds pass between the two, and a renewal may fall due: no plan's digest covers those.

@@ -45,6 +45,7 @@ def _wish(spec: AgentSpec) -> Wish:
         token_life=life.token_ttl,
         ignored=tuple(tuple(map(str, path)) for path in life.ignore_changes),
         previously=tuple(map(str, spec.previously)),
+        adopt=spec.adopt,
     )
 
 

@@ -207,11 +207,13 @@ class Checker:
             for agent in self.world.simulator.world.agents()
         )
 
-    def anybody_ended(self, since: float) -> bool:
-        """Whether an agent of anybody came to its end since then."""
-        return any(
-            since <= each.end.at <= self.world.time.now for each in self.world.simulator.world.agents()
-        )
+    def ended_since(self, since: float) -> list[str]:
+        """The ids of agents of anybody that came to their ends since then."""
+        return [
+            each.agent_id
+            for each in self.world.simulator.world.agents()
+            if since <= each.end.at <= self.world.time.now
+        ]
 
     def slept(self, seconds: float) -> None:
         """I23: whoever holds the lock pauses for no longer than a call may take, and outwaits no late copy."""
@@ -336,9 +338,13 @@ class Checker:
         if any(names.place_of(each) not in run.first_places for each in wish.previously):
             return  # renamed: it has run before
         self.asked["I20"] += 1
+        wishes = run.terms.files.wishes.values()
+        adopted = {each.adopt for each in wishes if each.channel == wish.channel}
         for agent in self.live():
             if agent.channel != wish.channel or self.is_ours(agent, run.terms.files.mark):
                 continue
+            if agent.agent_id in adopted:
+                continue  # the files take it over in this channel, at whichever address
             if agent.created_at < run.began_at and not self.lagging:
                 raise Violation("I20", f"{address} joins beside {agent.name} ({agent.agent_id}), unasked")
 

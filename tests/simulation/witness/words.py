@@ -34,6 +34,7 @@ class Wish:
     token_life: float = 86_400.0
     ignored: tuple[tuple[str, ...], ...] = ()
     previously: tuple[str, ...] = ()
+    adopt: str | None = None
 
     @property
     def channel(self) -> str:
