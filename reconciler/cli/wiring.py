@@ -15,7 +15,7 @@ from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.session import Session
 from reconciler.driver.loop import Sender
-from reconciler.driver.secrets import SecretSources, StandIns
+from reconciler.driver.secrets import HeldSecrets, SecretSources, StandIns
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
@@ -126,6 +126,7 @@ def session_with(
     """Return a session on a connection, whose requests go over a socket or to the simulator of this process."""
     path = Path(flags.directory)
     store, sources = local
+    connection.provider.mask(HeldSecrets(sources, (each.body.properties for each in fleet.agents.values())))
     if entry_of(fleet.service.kind).is_embedded:
         from reconciler.cli.embedded import embedded
 
