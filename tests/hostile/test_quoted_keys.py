@@ -55,7 +55,9 @@ class Quoting(Simulator):
     def handle(self, request: Request, **rest: Any) -> Response | Outage:
         if not self.words:
             return super().handle(request, **rest)
-        said = json.dumps({"detail": f"vendor said: bad key {self.words}!", "reason": "Unwell"})
+        text = f"vendor said: bad key {self.words}!"
+        # With 200, the only words of a list's reply that are quoted.
+        said = json.dumps({"detail": text, "status": text, "data": {"list": []}, "meta": {"total": 0}})
         return Response(self.status, (("content-type", "application/json"),), said.encode())
 
 
@@ -74,7 +76,7 @@ def test_no_command_shows_a_piece_of_a_key(bench: Bench, canary_fleet: Path, wor
             assert "bad key (secret)" in answer.said or name == "forget"
 
 
-@pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
 def test_no_key_is_shown(bench: Bench, canary_fleet: Path, status: int) -> None:
     with _refusing(bench, canary_fleet) as service:
         service.status = status

@@ -203,7 +203,8 @@ class Lister:
         result = yield from self._client.fetch(request, until)
         if isinstance(result, HttpReply) and result.status == errors.OK:
             try:
-                return replies.page(replies.content(result), (yield from self._client.now()))
+                now = yield from self._client.now()
+                return replies.page(replies.content(result), now, self._client.secrets(request))
             except IncompleteRead as error:
                 raise IncompleteRead(
                     f"{what} failed: {error.message}", hint=error.hint or replies.AGAIN

@@ -140,12 +140,12 @@ def content(reply: HttpReply) -> bytes:
     return reply.body
 
 
-def page(body: bytes, now: float) -> Page:
-    """Return one page of the list of agents. `now` is the service's time, in epoch seconds."""
+def page(body: bytes, now: float, secrets: Iterable[Secret] = ()) -> Page:
+    """Return one page of the list of agents. `now` in the service's time; `secrets` are masked in messages."""
     reply = _LISTING.read(body)
     status, rows, meta = reply.get("status"), reply["data"]["list"], reply["meta"]
     if status not in (None, "ok"):
-        raise IncompleteRead(f'the list says of itself "{clean(status, ())}" instead of "ok"')
+        raise IncompleteRead(f'the list says of itself "{clean(status, secrets)}" instead of "ok"')
     if (count := reply["data"].get("count")) not in (None, len(rows)):
         raise IncompleteRead(f"the list holds {len(rows)} agents but says {count}")
     listed = tuple(
