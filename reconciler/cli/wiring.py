@@ -14,6 +14,7 @@ from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.session import Session
+from reconciler.diagnostics import plural
 from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import HeldSecrets, SecretSources, StandIns
 from reconciler.errors import InvalidConfig
@@ -52,7 +53,8 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     if output.log is not None:
         output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
     output.detail(
-        f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
+        f"read the files of {fleet.owner} in {path}: {plural(len(fleet.agents), 'agent', 'agents')} in "
+        f"{plural(len(fleet.channels), 'channel', 'channels')}, "
         f"in {time.monotonic() - begun:.2f} s"
     )
     output.warn(fleet.warnings, flags.directory)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
+from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.model.spec import describe
 from reconciler.model.tree import dotted
@@ -285,11 +286,6 @@ def elsewhere(plan: Plan) -> str:
     """Return how many foreign agents run in other channels; empty if there are none."""
     count = plan.elsewhere
     return f"{plural(count, 'other agent', 'other agents')} of this App ID in other channels" if count else ""
-
-
-def plural(count: int, one: str, many: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:

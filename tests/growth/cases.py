@@ -501,7 +501,7 @@ BOUNDED: dict[str, str] = {
     "providers.agora.settings.from_environment": "the operator's own environment",
     "providers.agora.wire.join_body": "calls fill",
     "state.document.validated": "pydantic's own work, on text that checksum has read",
-    "report.sentences.plural": "two words of ours",
+    "diagnostics.plural": "two words of ours",
     "report.markers.marker": "a word and an owner",
     "report.sentences.refusal_rule": "a limit's name, which is ours",
     "cli.resume_command.apply_saved": "calls resume",

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
+from reconciler.diagnostics import plural
 from reconciler.errors import IncompleteRead
 from reconciler.model.observed import AGENT_ID, AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.tree import is_deeper
@@ -147,7 +148,7 @@ def page(body: bytes, now: float, secrets: Iterable[Secret] = ()) -> Page:
     if status not in (None, "ok"):
         raise IncompleteRead(f'the list says of itself "{clean(status, secrets)}" instead of "ok"')
     if (count := reply["data"].get("count")) not in (None, len(rows)):
-        raise IncompleteRead(f"the list holds {len(rows)} agents but says {count}")
+        raise IncompleteRead(f"the list holds {plural(len(rows), 'agent', 'agents')} but says {count}")
     listed = tuple(
         ListedAgent(row["agent_id"], AgentStatus.of(row["status"]), sane_time(row["start_ts"], now))
         for row in rows
