@@ -41,6 +41,7 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """Load the fleet of a directory, print its warnings, and return it; errors are raised."""
     from reconciler import config
 
+    output.fleet = flags
     path = Path(flags.directory)
     begun = time.monotonic()
     try:

@@ -60,6 +60,11 @@ def test_the_ledger_lists_what_is_open_and_how_to_go_on(golden: Golden) -> None:
     )
 
 
+def test_a_notice_that_was_printed_when_it_came_is_not_printed_again() -> None:
+    told = {quiet: ledger.render(folded(), Ending(), colour=False, quiet=quiet) for quiet in (False, True)}
+    assert ("notice:" in told[False], "notice:" in told[True]) == (False, True)
+
+
 def test_the_ledger_in_colour(golden: Golden) -> None:
     golden("report/ledger-colour.txt", ledger.render(folded(), Ending("reconciler apply"), colour=True))
 
