@@ -189,7 +189,9 @@ def new_secrets(plan: Plan, longest: int | None = None) -> str:
         f"{shortened(reference, longest)} ({plural(count, 'agent', 'agents')})"
         for reference, count in plan.new_secrets
     )
-    return f"New values, not sent to running agents: {agents}. `apply --replace GLOB` sends them now."
+    return (
+        f"New values, not sent to running agents: {agents}. `reconciler apply --replace GLOB` sends them now."
+    )
 
 
 def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
