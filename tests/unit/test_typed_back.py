@@ -133,7 +133,15 @@ def test_an_address_that_was_taken_for_an_option_is_told_how_to_type_it(
     said = capsys.readouterr().err
     advice = re.search(rf"reconciler {command} -- .*$", said, re.MULTILINE)
     assert advice is not None, said
-    assert parsed([*shlex.split(advice[0]), *more])["address"] == address
+    assert parsed(shlex.split(advice[0]))["address"] == address
+
+
+def test_the_advice_on_an_address_keeps_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.run(["adopt", "-C", "my hotels", "-e", "prod", "-x/a", "A42"]) == 1
+    assert "reconciler adopt -C 'my hotels' -e prod -- -x/a A42" in capsys.readouterr().err
 
 
 def test_a_saved_plan_is_shown_without_credentials_or_fleet(
