@@ -123,6 +123,11 @@ def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
     return near or words[:n]
 
 
+def plural(count: int, one: str, many: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return the sentence that offers the nearest known word; None if no word is near."""
     near = nearest(word, known)

@@ -186,11 +186,13 @@ class _Search:
     ) -> Steps[dict[str, str]]:
         """Return the channels of foreign agents, by agent id."""
         state = self._state
-        adopted = {spec.adopt for spec in agents.values() if spec.adopt}
-        known = {each: row.channel for each, row in self._remembered.items() if each not in adopted}
+        known = {each: row.channel for each, row in self._remembered.items()}
         known |= {each.agent_id: each.channel for each in state.foreign.values()}
         places = {each: channel for each, channel in known.items() if channel and each in self._foreign}
-        strangers = self._foreign - set(places)
+        # Where an agent was seen still holds joins there; that the files may adopt it is only shown by a list of now.
+        adopted = {(spec.adopt, address.channel) for address, spec in agents.items() if spec.adopt}
+        unproven = {each for each, channel in adopted & set(places.items()) if each not in state.foreign}
+        strangers = self._foreign - (set(places) - unproven)
         channels = self._channels(agents, strangers)
         if strangers - set(self._remembered):
             self.searched = frozenset()  # the earlier searches were for other agents
@@ -199,6 +201,7 @@ class _Search:
         listings: list[tuple[ListedAgent, ...] | BaseException] = yield Gather(
             [_listing(observer, each) for each in channels], parallelism
         )
+        places = {each: channel for each, channel in places.items() if each not in unproven}
         for channel, rows in zip(channels, listings, strict=True):
             if isinstance(rows, BaseException):
                 raise rows

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from reconciler.apply import calls, joining
 from reconciler.apply.context import Context
 from reconciler.apply.events import Finished, Notice, Result
+from reconciler.diagnostics import plural
 from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
@@ -48,9 +49,8 @@ def await_started(context: Context) -> Steps[tuple[ListedAgent, ...]]:
         yield Sleep(pause)
         pause = min(3.0, pause * 1.5)
     if stopping and waiting:
-        yield from context.say(
-            Notice(f"{len(waiting)} agents were joined and not yet seen running for {_long(context)}")
-        )
+        who = plural(len(waiting), "agent was", "agents were")
+        yield from context.say(Notice(f"{who} joined and not yet seen running for {_long(context)}"))
     else:
         for agent_id, (address, action) in sorted(waiting.items()):
             text = f"joined, but not seen running for {_long(context)} after {spelled(context.settings.wait)}"

@@ -23,9 +23,16 @@ class AddressCommand(click.Command):
                 said = f"No such option {problem.option_name}."
             raise click.UsageError(
                 f'{said} An address that begins with "-" comes after "--", and options before it: '
-                f"{ctx.command_path} -- {shlex.quote(taken)}",
+                f"{ctx.command_path} {shlex.join(_with_dashes(words, taken))}",
                 ctx,
             ) from problem
+
+
+def _with_dashes(words: list[str], address: str) -> list[str]:
+    """Return the words with `--` before the address; those after it only if none of them is an option."""
+    place = words.index(address)
+    before, after = words[:place], words[place + 1 :]
+    return [*before, "--", address, *([] if any(each.startswith("-") for each in after) else after)]
 
 
 def _is_address(text: str) -> bool:

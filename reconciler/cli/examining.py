@@ -14,14 +14,13 @@ from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
-from reconciler.diagnostics import Problem
+from reconciler.diagnostics import Problem, plural
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import Passed
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
-from reconciler.report.sentences import plural
 from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import troubles

@@ -12,7 +12,7 @@ from reconciler.cli.new_fleet import fleet_name, with_modelines, write_new
 from reconciler.cli.output import Output, write
 from reconciler.cli.surveying import REAL, survey_all
 from reconciler.cli.validating import check
-from reconciler.diagnostics import Problem
+from reconciler.diagnostics import Problem, plural
 from reconciler.errors import UsageError
 from reconciler.importing.bodies import Sources, read_sources
 from reconciler.importing.entries import RunningAgent
@@ -20,7 +20,6 @@ from reconciler.importing.files import ImportedFleet, fleet_of, marked
 from reconciler.importing.problems import SourceLine, Unimportable
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.escape import visible
-from reconciler.report.sentences import plural
 
 STANDARD_INPUT = "-"
 _MOST_BYTES = 64 * 1024 * 1024

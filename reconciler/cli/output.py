@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from reconciler.cli.logs import RunLog
 from reconciler.diagnostics import Problem
@@ -25,6 +25,9 @@ from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
 from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
+
+if TYPE_CHECKING:
+    from reconciler.cli.options import FleetFlags
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
@@ -43,6 +46,8 @@ class Output:
     log_format: str | None = None
     log_file: str | None = None
     log: RunLog | None = field(default=None, init=False)
+    # The fleet that the run is about, from when its files are read.
+    fleet: FleetFlags | None = field(default=None, init=False)
     _said: set[str] = field(default_factory=set, init=False)
     _frame: list[str] | None = field(default=None, init=False)
 
@@ -112,7 +117,16 @@ class Output:
     def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
         """Return the text of a report in a format, with the colours and width of this run."""
         more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
-        return form.render(kind, value, more)
+        text = form.render(kind, value, more)
+        return self.pasteable(text) if form.is_for_terminals else text
+
+    def pasteable(self, text: str) -> str:
+        """Return the text with its commands completed by what chooses the fleet, once that is known."""
+        if self.fleet is None or "`reconciler" not in text:
+            return text
+        from reconciler.cli import resume_command
+
+        return resume_command.completed(text, self.fleet)
 
     def say(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Print a message that is not part of the result; `fields` go into its log record."""
@@ -330,7 +344,7 @@ def show_error(problem: BaseException) -> int:
         say(problems.render_text(problem.diagnostics, reader, colour=colour))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
-        say(problems.render_error(problem, colour=colour))
+        say(_current.pasteable(problems.render_error(problem, colour=colour)))
         return int(problem.exit_code)
     if isinstance(problem, OSError):
         what = visible(f"{problem.strerror or type(problem).__name__}: {problem.filename or 'no file named'}")

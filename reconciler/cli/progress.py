@@ -79,7 +79,7 @@ def _tell(output: Output, event: Any, say: Callable[..., None]) -> None:
     if line is not None:
         fields = progress.event_tree(event)
         del fields["format_version"]
-        say(line, level=_level(event), fields=fields)
+        say(output.pasteable(line), level=_level(event), fields=fields)
 
 
 def _level(event: Event) -> str:

@@ -1,4 +1,5 @@
-"""Commands to paste: one that continues an unfinished apply, one that applies a saved plan, one for a directory.
+"""Commands to paste: one that continues an unfinished apply, one that applies a saved plan, one for a directory; and
+those inside sentences, completed so that they work from where the run was started.
 
 `--allow` and `--replace` are for one run: the command to continue repeats them only for changes still to be made.
 """
@@ -6,6 +7,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 
@@ -16,15 +18,20 @@ from reconciler.plan.change import Action
 from reconciler.plan.selection import matching
 from reconciler.report.escape import visible
 
+# A command inside a sentence. The words may have been folded, so that they are on two lines.
+_IN_SENTENCE = re.compile(r"(`reconciler\s+(?:↳ )?)(adopt|forget|apply|destroy|doctor|plan|status)\b([^`]*`)")
+_ON_ADDRESS = frozenset({"adopt", "forget"})
+
 # The kinds of change that each limit is raised for; a limit is repeated only if such a change is still to be made.
 _KINDS = {
+    "hang_ups": {Action.LEAVE, Action.REPLACE},
     "leave": {Action.LEAVE},
     "replace": {Action.REPLACE},
     "join": {Action.JOIN},
     "quota": {Action.JOIN},
     "usd_per_day": {Action.JOIN},
 }
-_COUNTED = frozenset({"leave", "replace", "join"})
+_COUNTED = frozenset({"hang_ups", "leave", "replace", "join"})
 
 
 def resume(arguments: Sequence[str], ledger: Ledger) -> str:
@@ -41,13 +48,7 @@ def apply_saved(fleet: FleetFlags, out: str, allows: Sequence[tuple[str, str]] =
     last = ["--", fleet.directory] if fleet.directory.startswith("-") else []
     if fleet.directory != "." and not last:
         words.append(fleet.directory)
-    if fleet.environment is not None:
-        words += ["-e", fleet.environment]
-    for name, value in fleet.variables:
-        words += ["--var", f"{name}={value}"]
-    if fleet.state is not None:
-        words += ["--state", fleet.state]
-    words += ["--plan", out]
+    words += [*_choosing(fleet), "--plan", out]
     for name, value in allows:  # a saved plan does not hold allowances
         words += ["--allow", f"{name}={value}"]
     return visible(shlex.join([*words, *last]))
@@ -57,6 +58,32 @@ def on_directory(verb: str, directory: str) -> str:
     """Return a command on a directory, whose name may begin with `-` as an option does."""
     last = ["--", directory] if directory.startswith("-") else [directory]
     return visible(shlex.join(["reconciler", verb, *last]))
+
+
+def completed(text: str, fleet: FleetFlags) -> str:
+    """Return a text for a terminal in which the commands name the fleet's directory, environment, variables and state.
+
+    A command that names its directory already is left as it is.
+    """
+    directory = f"./{fleet.directory}" if fleet.directory.startswith("-") else fleet.directory
+    others = _choosing(fleet)
+
+    def complete(found: re.Match[str]) -> str:
+        begin, verb, rest = found.groups()
+        where = [] if directory == "." else ["-C", directory] if verb in _ON_ADDRESS else [directory]
+        if where and shlex.quote(directory) in rest[:-1].split():
+            return found[0]
+        return begin + visible(" ".join([verb, *map(shlex.quote, [*where, *others])])) + rest
+
+    return _IN_SENTENCE.sub(complete, text)
+
+
+def _choosing(fleet: FleetFlags) -> list[str]:
+    """Return the options that choose a fleet's environment, variables and state."""
+    words = ["-e", fleet.environment] if fleet.environment is not None else []
+    for name, value in fleet.variables:
+        words += ["--var", f"{name}={value}"]
+    return [*words, "--state", fleet.state] if fleet.state is not None else words
 
 
 def _open(ledger: Ledger) -> list[tuple[str, Action]]:

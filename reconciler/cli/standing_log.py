@@ -9,6 +9,7 @@ from reconciler.cli.output import Output, show_error
 from reconciler.cli.progress import log_watcher
 from reconciler.controller.loop import FilesRead, LeadChanged, TurnEnded, Woken
 from reconciler.controller.turn import AgentEnd, Turned, TurnResult
+from reconciler.diagnostics import plural
 from reconciler.errors import InvalidConfig, ServiceError
 from reconciler.model.address import Address, Owner
 from reconciler.plan.change import Because, Hold
@@ -111,7 +112,10 @@ class StandingLog:
 
     def _files(self, event: FilesRead) -> None:
         if event.problem is None:
-            self._say(f"read the files again: {len(event.fleet.agents)} agents", type="files_read")
+            self._say(
+                f"read the files again: {plural(len(event.fleet.agents), 'agent', 'agents')}",
+                type="files_read",
+            )
             return
         if isinstance(event.problem, InvalidConfig):
             show_error(event.problem)

@@ -19,6 +19,7 @@ from reconciler.cli.jobs import parse_address
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal
+from reconciler.diagnostics import plural
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import StateError, StateLocked, UsageError
 from reconciler.git import shown
@@ -35,7 +36,6 @@ from reconciler.ports import (
 )
 from reconciler.report.escape import json_text
 from reconciler.report.records import StateReport, record_tree
-from reconciler.report.sentences import plural
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.local import LocalStore
 from reconciler.state.opening import LOCAL

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from reconciler import config
 from reconciler.cli.limits import load_limits
-from reconciler.diagnostics import Problem, Severity
+from reconciler.diagnostics import Problem, Severity, plural
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address
+from reconciler.model.fleet import EMPTY
 from reconciler.report.escape import visible
 from reconciler.report.problems import Checked
-from reconciler.report.sentences import plural
 from reconciler.values import dataclass
 
 
@@ -88,7 +88,7 @@ def _checked(directory: Path, environment: str | None, variables: Mapping[str, s
 
 _EMPTY = Problem(
     "empty-fleet",
-    "the files declare no agent at all",
+    EMPTY,
     why="an empty fleet is taken for a mistake: plan and apply refuse it",
     help="declare an agent under channels; `reconciler destroy` leaves a whole fleet",
 )

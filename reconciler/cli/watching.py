@@ -28,7 +28,7 @@ from reconciler.controller.loop import FleetLoop
 from reconciler.controller.roll import Roll
 from reconciler.driver.controller import ControllerDriver
 from reconciler.errors import UsageError
-from reconciler.model.fleet import DesiredFleet
+from reconciler.model.fleet import EMPTY, EMPTY_HINT, DesiredFleet
 from reconciler.ports import StateStore
 from reconciler.providers import Purpose
 from reconciler.services import entry_of
@@ -130,10 +130,7 @@ def _check_begin(sessions: Iterable[Session]) -> None:
     seen: dict[tuple[object, ...], Session] = {}
     for each in sessions:
         if not each.fleet.agents:
-            raise UsageError(
-                f"the files of {each.fleet.owner} declare no agent at all",
-                hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
-            )
+            raise UsageError(f"{each.fleet.owner}: {EMPTY}", hint=EMPTY_HINT)
         key = (_project_of(each), each.fleet.owner)
         if key in seen:
             raise UsageError(

@@ -14,8 +14,9 @@ from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.session import Session
+from reconciler.diagnostics import plural
 from reconciler.driver.loop import Sender
-from reconciler.driver.secrets import SecretSources, StandIns
+from reconciler.driver.secrets import HeldSecrets, SecretSources, StandIns
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
@@ -40,6 +41,7 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """Load the fleet of a directory, print its warnings, and return it; errors are raised."""
     from reconciler import config
 
+    output.fleet = flags
     path = Path(flags.directory)
     begun = time.monotonic()
     try:
@@ -52,7 +54,8 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     if output.log is not None:
         output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
     output.detail(
-        f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
+        f"read the files of {fleet.owner} in {path}: {plural(len(fleet.agents), 'agent', 'agents')} in "
+        f"{plural(len(fleet.channels), 'channel', 'channels')}, "
         f"in {time.monotonic() - begun:.2f} s"
     )
     output.warn(fleet.warnings, flags.directory)
@@ -126,6 +129,7 @@ def session_with(
     """Return a session on a connection, whose requests go over a socket or to the simulator of this process."""
     path = Path(flags.directory)
     store, sources = local
+    connection.provider.mask(HeldSecrets(sources, (each.body.properties for each in fleet.agents.values())))
     if entry_of(fleet.service.kind).is_embedded:
         from reconciler.cli.embedded import embedded
 

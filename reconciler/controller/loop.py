@@ -16,7 +16,7 @@ from reconciler.controller.turn import WITHOUT_FILES, Turned, TurnResult, turn
 from reconciler.controller.wakeups import OVER, answer_at
 from reconciler.errors import ReconcilerError, ServiceError, UsageError
 from reconciler.model.address import Address
-from reconciler.model.fleet import DesiredFleet
+from reconciler.model.fleet import EMPTY, EMPTY_HINT, DesiredFleet
 from reconciler.plan.due import Due
 from reconciler.ports import (
     Elapsed,
@@ -165,9 +165,7 @@ class FleetLoop:
         """Raise `UsageError` for files without agents, and for another owner mark or service than this loop's."""
         mine = self.job.fleet
         if not fleet.agents:
-            raise UsageError(
-                "the files declare no agent at all", hint="an empty fleet is taken for a mistake"
-            )
+            raise UsageError(EMPTY, hint=EMPTY_HINT)
         if (fleet.owner, fleet.service) != (mine.owner, mine.service):
             raise UsageError(
                 f"the files are those of {fleet.owner} on {fleet.service.kind} now, and this controller keeps {mine.owner} "

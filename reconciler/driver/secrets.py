@@ -11,17 +11,20 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
 
 from reconciler.directory import Directory
 from reconciler.errors import SecretUnavailable
+from reconciler.model.tree import Tree, references_in
 from reconciler.ports import SecretSource
 from reconciler.secrets import Secret, SecretRef, written_path
 from reconciler.secrets.sources import (
     MORE_SCHEMES,
+    OWN_SCHEMES,
     RESERVED,
     Fault,
     is_hidden,
@@ -164,6 +167,30 @@ def _content(path: Path) -> Secret | str | None:
     if b"\0" in data:
         return "the file holds bytes that are no text"
     return _value(data.decode("utf-8").rstrip("\r\n"))
+
+
+class HeldSecrets:
+    """The secrets of some trees that this machine can read without asking another program; without a value: left out.
+
+    The service may know them from an earlier run and quote them, so they are masked in what it says. Iterating reads
+    them; they are kept then, since every further text is masked with them.
+    """
+
+    def __init__(self, sources: SecretSource, trees: Iterable[Tree]) -> None:
+        self._sources = sources
+        self._trees = trees
+        self._values: tuple[Secret, ...] | None = None
+
+    def __iter__(self) -> Iterator[Secret]:
+        if self._values is None:
+            self._values = tuple(self._read())
+        return iter(self._values)
+
+    def _read(self) -> Iterator[Secret]:
+        for reference in references_in(*self._trees):
+            if reference.scheme in OWN_SCHEMES:
+                with suppress(SecretUnavailable):
+                    yield from self._sources.resolve(frozenset({reference})).values()
 
 
 class StandIns:

@@ -111,6 +111,11 @@ def _nowhere(address: Address, path: Path) -> Span | None:
     return None
 
 
+# What is said of a fleet without agents, which nothing but `destroy` accepts.
+EMPTY = "the files declare no agent at all"
+EMPTY_HINT = "an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet"
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredFleet:
     """The desired state; `digest` covers the contents of every file and variable that was read.

@@ -12,7 +12,7 @@ from reconciler.model.address import Address, Owner
 from reconciler.model.approval import Approval
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fingerprint import digest
-from reconciler.model.fleet import DesiredFleet
+from reconciler.model.fleet import EMPTY, EMPTY_HINT, DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Operation
 from reconciler.model.tree import Path
@@ -177,10 +177,7 @@ def build_plan(
     `UsageError` for a selector that matches nothing.
     """
     if not fleet.agents and not allow_empty:
-        raise Refused(
-            "the files declare no agent at all; nothing was done",
-            hint="an empty fleet is taken for a mistake; `reconciler destroy` leaves a whole fleet",
-        )
+        raise Refused(f"{EMPTY}; nothing was done", hint=EMPTY_HINT)
     everything = list(gather_facts(fleet, basis, able, destroying=destroying))
     addresses = [each.address for each in everything]
     selection.check(addresses)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
+from reconciler.diagnostics import plural
 from reconciler.model.address import Address, Owner
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
@@ -161,7 +162,7 @@ def _count(action: Action, planned: int, limits: Limits, total: int, policy: Pol
     limit = limit.binding(total)
     share = f" ({limit} of {total})" if limit.percent is not None else ""
     text = (
-        f"{planned} agents to {action} but limits.{action} allows {allowed}{share}; "
+        f"{plural(planned, 'agent', 'agents')} to {action} but limits.{action} allows {allowed}{share}; "
         f"raise it once with --allow {action}={planned}, or change limits.{action} {_where(limits, policy, action.value, total)}"
     )
     return [Refusal(action.value, planned, allowed, text)]
@@ -182,7 +183,7 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
     limit = limits.hang_ups.binding(total)
     share = f" ({limit} of {total} running)" if limit.percent is not None else ""
     text = (
-        f"{planned} conversations would end (leaves and replacements) but limits.hang_ups allows {allowed}{share}; "
+        f"{plural(planned, 'conversation', 'conversations')} would end (leaves and replacements) but limits.hang_ups allows {allowed}{share}; "
         f"raise it once with --allow hang_ups={planned}, or change limits.hang_ups {_where(limits, policy, 'hang_ups', total)}"
     )
     return [Refusal("hang_ups", planned, allowed, text)]

@@ -60,7 +60,7 @@ def held_if_backing_off(facts: Facts, want: AgentSpec, change: Change) -> Change
     )
     text = (
         f"it failed {record.failures} times in a row{cause}; the next try waits until {clock(record.retry_at)} "
-        f"(`apply --replace {facts.address.quoted}` tries now)"
+        f"(`reconciler apply --replace {facts.address.quoted}` tries now)"
     )
     return Hold(change, Reason(Because.BACKING_OFF, text), record.retry_at)
 

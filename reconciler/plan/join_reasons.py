@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.model.capabilities import Capabilities, EndKind
 from reconciler.model.observed import AgentStatus, ObservedAgent
+from reconciler.model.record import Intent
 from reconciler.plan.change import Because, Reason
 from reconciler.plan.facts import Facts
 
@@ -11,7 +12,7 @@ from reconciler.plan.facts import Facts
 def why_absent(facts: Facts) -> Reason:
     """Return the reason for a join: the address is new, or how its agent ended."""
     if facts.record is None:
-        return Reason(Because.NEW, "it is new")
+        return Reason(Because.NEW, _new(facts.open_join))
     ended = facts.ended
     if facts.record.replacing:
         text = "its replacement was not finished: its agent has left, and none has come in its place"
@@ -21,6 +22,14 @@ def why_absent(facts: Facts) -> Reason:
     if ended is None:
         return Reason(Because.VANISHED, "the service does not know its agent any more")
     return _why_ended(facts.able, ended)
+
+
+def _new(earlier: Intent | None) -> str:
+    """Return why an address joins for the first time; `earlier` is its join that an earlier run has left open."""
+    if earlier is None:
+        return "it is new"
+    outcome = "was refused as taken" if earlier.refused_since is not None else "has no known outcome"
+    return f"it is new, and its join of an earlier run {outcome}: that is settled first"
 
 
 def _why_ended(able: Capabilities, ended: ObservedAgent) -> Reason:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -47,6 +47,10 @@ class RunProvider(Provider, Protocol):
     @property
     def credentials_warning(self) -> str | None:
         """A warning about credentials that were refused while others were accepted, or None."""
+        ...
+
+    def mask(self, secrets: Iterable[Secret]) -> None:
+        """Mask these secrets too in what the service says; they are read only when there is such a text."""
         ...
 
 

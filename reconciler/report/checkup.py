@@ -6,13 +6,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.diagnostics import Problem
+from reconciler.diagnostics import Problem, plural
 from reconciler.ports import Passed
 from reconciler.report.escape import visible
 from reconciler.report.formats import ReadSource
 from reconciler.report.json_plan import diagnostic_tree
 from reconciler.report.problems import render_text as render_problems
-from reconciler.report.sentences import plural
 from reconciler.report.style import Style
 from reconciler.values import dataclass
 from reconciler.workflow import Checkup

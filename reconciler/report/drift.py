@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.diagnostics import plural
 from reconciler.plan.change import Action, Because, act_of, action_of
 from reconciler.report import json_plan, markdown, sentences
 from reconciler.report.escape import code
@@ -112,7 +113,7 @@ def headline(drift: Drift) -> str:
     addresses = len({each.address for each in plan.pending})
     if not addresses:
         return "No drift."
-    subject = sentences.plural(addresses, "address is", "addresses are")
+    subject = plural(addresses, "address is", "addresses are")
     return f"Drift: {subject} not as last applied; an apply would {sentences.would(plan)}."
 
 
@@ -121,7 +122,4 @@ def besides(drift: Drift) -> str:
     count = drift.file_changes
     if not count:
         return ""
-    return (
-        sentences.plural(count, "change in the files is", "changes in the files are")
-        + " not drift; see plan."
-    )
+    return plural(count, "change in the files is", "changes in the files are") + " not drift; see plan."

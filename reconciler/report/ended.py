@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from reconciler.diagnostics import plural
 from reconciler.model.observed import AgentStatus
 from reconciler.plan.build import Plan
 from reconciler.plan.change import action_of, target_of
-from reconciler.report.sentences import no_changes, plural, short_counts
+from reconciler.report.sentences import no_changes, short_counts
 
 
 def conversations(plan: Plan) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from reconciler.diagnostics import plural
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import steps_of
 from reconciler.report.alike import HOLES, Hole, Merged, merge
 from reconciler.report.escape import visible
 from reconciler.report.line_diff import Piece, text_diff
 from reconciler.report.masked_values import Side, in_line, is_long, is_text
-from reconciler.report.sentences import plural, step_words
+from reconciler.report.sentences import step_words
 from reconciler.report.style import Style
 from reconciler.report.view import FEW, ChangeRow, Field, Value
 from reconciler.values import dataclass

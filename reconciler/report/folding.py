@@ -16,7 +16,8 @@ _AGAIN = "↳ "
 def folded(text: str, width: int = LONGEST) -> str:
     """Return the text with each line longer than `width` continued on further lines, after an arrow.
 
-    A line is split at spaces, and inside a word only if the word is longer than `LONGEST`.
+    A line is split at spaces, and inside a word only if the word is longer than `LONGEST`; not inside a command in
+    backticks, which is copied, if that leaves at least half of the line.
     """
     lines = text.split("\n")
     if all(len(line) <= width for line in lines):
@@ -44,16 +45,19 @@ def _line(line: str, width: int) -> str:
 
 def _end(text: str, room: int, most: int) -> int:
     """Return how many characters fit, colour codes not counted: to the last space in the room, or the first after."""
-    shown = space = at = 0
+    shown = space = outside = at = 0
+    quoted = False
     for part in _CODE.split(text):
         for offset, character in enumerate(part):
             if shown >= room and space:
-                return space
+                return outside if outside > room // 2 else space
             if shown >= most:
                 return at + offset
             shown += 1
+            quoted ^= character == "`"
             if character == " " and text[: at + offset].strip(" "):
                 space = at + offset + 1
+                outside = outside if quoted else space
                 if shown > room:
                     return space
         code = _CODE.match(text, at + len(part))

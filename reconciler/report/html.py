@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
@@ -97,8 +98,7 @@ def render_drift(drift: Drift, *, full: bool = False) -> str:
     """Return drift as a page with the changes that undo it; `full` shows each by itself."""
     rows = drift_rows(drift, full)
     told = [
-        f"{sentences.plural(count, 'agent', 'agents')} {happened} ({word})"
-        for word, happened, count in classes(drift)
+        f"{plural(count, 'agent', 'agents')} {happened} ({word})" for word, happened, count in classes(drift)
     ]
     notes = filter(None, [*told, besides(drift)])
     return page(f"Drift of {drift.plan.owner}", _changes(drift.plan, drift_headline(drift), rows, notes))
@@ -250,7 +250,7 @@ def _line(shown: Shown) -> str:
 def _unmanaged(plan: Plan) -> Iterator[str]:
     """Yield the foreign agents, which come last because they are never touched."""
     if plan.unmanaged:
-        count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
+        count = plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
         rows = "\n".join(f"<li>{plain(sentences.foreign(each))}" for each in plan.unmanaged)
         title = f"{count} in these channels, never touched"
         yield f'<details class="change"><summary>{title}</summary>\n<ul>{rows}</ul></details>'

@@ -95,12 +95,15 @@ def render(
     full: bool = False,
     width: int = LONGEST,
 ) -> str:
-    """Return the final summary; `full` shows each agent by itself, `quiet` leaves out what was done."""
+    """Return the final summary; `full` shows each agent by itself.
+
+    `quiet` leaves out what was done, and has the notices, which any other run has printed when they came.
+    """
     style = Style(colour)
     blocks = ["\n".join(_section_lines(each, style)) for each in sections(ledger, full=full)]
     if ledger.broken is not None and not is_cut_short(ledger):
         blocks.append(render_error(ledger.broken, colour=colour))
-    if told := notices(ledger):
+    if quiet and (told := notices(ledger)):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in told))
     if not ledger.is_complete and not quiet and (done := done_by_kind(ledger)):
         lines = [line for action, addresses in done for line in _named(DONE[action], addresses, style)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.apply.events import Ledger, Result
+from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.report.html import body_of, name_list, page, plain, render_plan
 from reconciler.report.ledger import (
@@ -19,7 +20,6 @@ from reconciler.report.ledger import (
     verdict,
 )
 from reconciler.report.progress import DONE
-from reconciler.report.sentences import plural
 
 _BAD = frozenset({Result.FAILED, Result.UNKNOWN})
 

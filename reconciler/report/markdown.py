@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field, replace
 
+from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
@@ -238,7 +239,7 @@ def _details(blocks: Sequence[_Block], room: int) -> _Details:
     share = fair_share(sizes, room - _NOTICES)
     cut = [_cut(each.lines, share) for each in blocks]
     lost = [missing for _, missing in cut if missing]
-    missing = f"{sentences.plural(sum(lost), 'character', 'characters')} of {sentences.plural(len(lost), 'change', 'changes')}"
+    missing = f"{plural(sum(lost), 'character', 'characters')} of {plural(len(lost), 'change', 'changes')}"
     notice = (
         f"> [!WARNING]\n> **This comment is cut. Not shown: {missing}.** Read all of it before you approve: "
         "`reconciler plan` never cuts."
@@ -288,7 +289,7 @@ def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
     if room > _SAYING_SO:  # show a part of a long line rather than nothing
         lines.append(whole[len(lines)][:room])
     lost = sum(map(len, whole)) - sum(map(len, lines))
-    more = sentences.plural(lost, "more character", "more characters")
+    more = plural(lost, "more character", "more characters")
     return ([*lines, f"# {more} not shown here"] if share > _SAYING_SO else lines), lost
 
 
@@ -321,7 +322,7 @@ def _diff_line(shown: Shown) -> str:
 def _unmanaged(plan: Plan, room: int) -> Iterator[str]:
     """Yield the foreign agents, which come last because they are never touched; only their number beyond `room`."""
     if plan.unmanaged:
-        count = sentences.plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
+        count = plural(len(plan.unmanaged), "unmanaged agent", "unmanaged agents")
         lines = [visible(sentences.foreign(each)) for each in plan.unmanaged]
         block = folded_block(f"{count} in these channels, never touched", fenced(lines))
         yield (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from reconciler.diagnostics import plural
 from reconciler.model.address import Owner
 from reconciler.report import markers
 from reconciler.report.escape import fenced, visible
 from reconciler.report.json_plan import FORMAT_VERSION
-from reconciler.report.sentences import plural
 from reconciler.report.style import Style
 from reconciler.values import dataclass
 

@@ -11,14 +11,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import replace
 from typing import TypeAlias
 
-from reconciler.diagnostics import Problem, Span
+from reconciler.diagnostics import Problem, Span, plural
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.folding import folded
 from reconciler.report.formats import ReadSource
-from reconciler.report.sentences import plural
 from reconciler.report.style import Style
 from reconciler.values import dataclass
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reconciler.diagnostics import plural
 from reconciler.instants import moment, timestamp
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, Record, State
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.masked_values import masked
-from reconciler.report.sentences import plural
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from reconciler.diagnostics import plural
 from reconciler.plan.build import Plan
 from reconciler.plan.guard import Refusal
 from reconciler.report import sentences
@@ -35,8 +36,8 @@ def in_room(plan: Plan, room: int) -> list[str]:
     if size(dangers) + size(refusals) <= room:
         return [*dangers, *refusals]
     hosts = sorted({each.host for each in plan.dangers})
-    secrets = sentences.plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
-    other = sentences.plural(len(hosts), "other host", "other hosts")
+    secrets = plural(len({each.reference for each in plan.dangers}), "secret", "secrets")
+    other = plural(len(hosts), "other host", "other hosts")
     title = _danger("DANGER", f"{secrets} would start to go to {other}:")
     folded = fenced(_by_secrets(plan))
     if size([title, folded, *refusals]) > room:

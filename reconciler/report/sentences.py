@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
+from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.model.spec import describe
 from reconciler.model.tree import dotted
@@ -188,7 +189,9 @@ def new_secrets(plan: Plan, longest: int | None = None) -> str:
         f"{shortened(reference, longest)} ({plural(count, 'agent', 'agents')})"
         for reference, count in plan.new_secrets
     )
-    return f"New values, not sent to running agents: {agents}. `apply --replace GLOB` sends them now."
+    return (
+        f"New values, not sent to running agents: {agents}. `reconciler apply --replace GLOB` sends them now."
+    )
 
 
 def ignored(plan: Plan, names: Callable[[Sequence[Address]], str]) -> str:
@@ -285,11 +288,6 @@ def elsewhere(plan: Plan) -> str:
     """Return how many foreign agents run in other channels; empty if there are none."""
     count = plan.elsewhere
     return f"{plural(count, 'other agent', 'other agents')} of this App ID in other channels" if count else ""
-
-
-def plural(count: int, one: str, many: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:

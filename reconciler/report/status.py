@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from reconciler.diagnostics import plural
 from reconciler.durations import rounded
 from reconciler.report.escape import visible
 from reconciler.report.json_plan import FORMAT_VERSION
-from reconciler.report.sentences import plural
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from reconciler.diagnostics import plural
 from reconciler.durations import rounded
 from reconciler.report import status
 from reconciler.report.escape import visible
 from reconciler.report.json_plan import FORMAT_VERSION
-from reconciler.report.sentences import plural
 from reconciler.report.status import StatusReport
 from reconciler.values import dataclass
 

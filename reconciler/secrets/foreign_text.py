@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from reconciler.contract.literals import KEY_PREFIXES, looks_random
 from reconciler.secrets.masker import SecretMasker
 from reconciler.secrets.references import Secret
 from reconciler.secrets.visible import visible
@@ -19,13 +20,15 @@ LONGEST_READ = 64 * 1024
 _SHORTEST_SECRET = 4
 # A service that quotes a key often quotes only its beginning or its end.
 _TELLING = 8
-# Access tokens, and credentials in any of HTTP's schemes.
+# Access tokens, credentials in any of HTTP's schemes, and keys by their beginnings, also where only a part is left.
 _LOOKS_SECRET = re.compile(
     r"007[A-Za-z0-9+/_-]{24,}+={0,2}"
     # "Basic authentication" is plain text; credentials have more than small letters.
     r"|(?<![A-Za-z])(?i:Basic|Bearer)\s++(?=\S{0,80}[0-9A-Z=._-])[A-Za-z0-9+/=._~-]{8,}+"
     r"|(?<![A-Za-z])(?i:token)\s*+=\s*+\"?[A-Za-z0-9+/=._~-]{12,}+\"?"
+    rf"|\b(?!sk-SK-)(?:{'|'.join(map(re.escape, KEY_PREFIXES))})(?=\S{{0,80}}[0-9A-Z])[A-Za-z0-9._-]{{8,}}+"
 )
+_RUN = re.compile(r"[A-Za-z0-9+/=_-]{32,}+")
 
 
 def clean(text: str, secrets: Iterable[Secret]) -> str:
@@ -41,4 +44,8 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     masker = SecretMasker(_SHORTEST_SECRET, _TELLING)
     if text:
         masker.learn_all(secrets)
-    return _LOOKS_SECRET.sub(Secret.MASK, masker.mask_cut(text, LONGEST_READ))
+    return _RUN.sub(_unless_random, _LOOKS_SECRET.sub(Secret.MASK, masker.mask_cut(text, LONGEST_READ)))
+
+
+def _unless_random(run: re.Match[str]) -> str:
+    return Secret.MASK if looks_random(run[0]) else run[0]

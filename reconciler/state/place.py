@@ -51,7 +51,8 @@ def check_links(*places: Path) -> None:
     """Raise `StateError` if one of the paths, a state's directory and its files, is a symbolic link.
 
     A person who can change the fleet's files could put a link there; the state would be read and written at its target.
-    SQLite opens files by path, so this is checked before and after each use of a state.
+    SQLite opens files by path, and turns `/proc/self/fd/N` back into one, so this is checked before and after each use of
+    a state; a link that is there only in between is not noticed (SECURITY.md: "What is not promised").
     """
     led = next((each for each in places if each.is_symlink()), None)
     if led is not None:

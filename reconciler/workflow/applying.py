@@ -11,6 +11,7 @@ from reconciler.apply.context import Context
 from reconciler.apply.events import Ledger, Notice, Result
 from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
+from reconciler.diagnostics import plural
 from reconciler.errors import ReconcilerError, Refused, StalePlan
 from reconciler.model.fingerprint import digest
 from reconciler.model.record import Entry, Pins
@@ -224,7 +225,8 @@ def _say_quota(context: Context, intended: Plan) -> Steps[None]:
     done = Counter(row.action for row in context.ledger.finished if row.result is Result.DONE)
     running = intended.cost.before + done[Action.JOIN] - done[Action.LEAVE]
     a_day = running * intended.cost.usd_per_minute * MINUTES_A_DAY
-    text = f"{context.joins_halted}; no more joins were started: {running} agents run, about {a_day:,.2f} USD a day"
+    now = plural(running, "agent runs", "agents run")
+    text = f"{context.joins_halted}; no more joins were started: {now}, about {a_day:,.2f} USD a day"
     yield from context.say(Notice(text))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from reconciler.diagnostics import Problem, Severity
+from reconciler.diagnostics import Problem, Severity, plural
 from reconciler.errors import ReconcilerError, Refused, ServiceError, StateError, StateLocked
 from reconciler.model.record import State
 from reconciler.model.tree import tree_references
@@ -78,7 +78,7 @@ def _state(job: Job, rows: list[Row]) -> Steps[State | None]:
         return None
     known = "none yet: the first apply makes it"
     if state.lineage:
-        known = f"read, with {len(state.records):,} records"
+        known = f"read, with {plural(len(state.records), 'record', 'records')}"
     rows.append(Passed("state", known))
     if job.app_id is None:
         return state
@@ -152,7 +152,8 @@ def _plan(job: Job, observer: Observer) -> Steps[list[Row]]:
 
 def _quota(plan: Plan) -> Row:
     cost = plan.cost
-    counted = f"{cost.before:,} agents run under this App ID, and {cost.after:,} would after an apply"
+    now = plural(cost.before, "agent runs", "agents run")
+    counted = f"{now} under this App ID, and {cost.after:,} would after an apply"
     help = "leave other agents, or have the quota raised and declare it in `limits.quota`"
     if any(each.limit == "quota" for each in plan.refusals):
         return Problem("quota", f"{counted}; limits.quota allows {cost.quota}", help=help)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from reconciler.apply.events import Notice
-from reconciler.diagnostics import Problem
+from reconciler.diagnostics import Problem, plural
 from reconciler.errors import NotReady, SecretUnavailable
 from reconciler.model.tree import Tree, references_in
 from reconciler.plan.build import Plan
@@ -116,7 +116,7 @@ def _sent(change: Change) -> Iterable[Tree]:
 
 
 def _agents(count: int) -> str:
-    return "1 agent needs it" if count == 1 else f"{count:,} agents need it"
+    return plural(count, "agent needs it", "agents need it")
 
 
 def _cure(reference: SecretRef) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,7 @@ from reconciler.model.spec import AgentSpec, Body
 from reconciler.plan import diff, planfile, selection
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import build_plan
+from reconciler.plan.guard import Policy
 from reconciler.ports import HttpReply
 from reconciler.providers.agora import clock, replies, settings, wire
 from reconciler.providers.agora import errors as answers
@@ -156,6 +158,27 @@ def _reply(text: str, status: int = 400) -> HttpReply:
     return HttpReply(status, {"retry-after": text[:200]}, orjson.dumps({"detail": text, "reason": text}))
 
 
+def _page(text: str, status: str = "ok") -> bytes:
+    """A page of agents, of which each has a hundred characters of a text as its name and as its status."""
+    rows = [
+        {"agent_id": f"A{at}", "name": part, "status": part, "start_ts": 1}
+        for at, part in enumerate(_several(text))
+    ]
+    return orjson.dumps(
+        {"status": status, "data": {"list": rows}, "meta": {"total": len(rows), "cursor": "c"}}
+    )
+
+
+def _saved(text: str) -> object:
+    """A plan file with a text wherever one may stand, made and read."""
+    plan = build_plan(
+        DesiredFleet(OWNER, {each.address: each for each in _copies(text)}),
+        Basis(OWNER, State("l", 0, b"k"), (), 0.0),
+        wire.capabilities(mainland_china=False),
+    )
+    return planfile.load(planfile.save(plan, selection.Selection((text,), (text,), (text,)), Policy()), "p")
+
+
 def _copies(text: str) -> list[AgentSpec]:
     """Three agents whose prompts differ in a word, as those of a loop do."""
     places_of = (Address("lobby", f"desk-{number}") for number in range(3))
@@ -170,18 +193,27 @@ def _grouped(text: str) -> object:
     return groups.grouped(plan.pending, plan)
 
 
+def _join_body(text: str) -> str:
+    return orjson.dumps({"name": "desk", "properties": {**_places(text), "channel": "lobby"}}).decode()
+
+
 def _imported(text: str) -> object:
     """A join body that can be imported, with a text wherever one may stand."""
-    body = orjson.dumps({"name": "desk", "properties": {**_places(text), "channel": "lobby"}}).decode()
-    return entries_of(read_sources({"body.json": body}, lambda name: "").bodies, (), Names(), [])
+    return entries_of(read_sources({"body.json": _join_body(text)}, lambda name: "").bodies, (), Names(), [])
+
+
+def _prompted(prompt: str) -> dict[str, Any]:
+    return {
+        **PROPERTIES,
+        "asr": {"vendor": "ares"},
+        "llm": {**PROPERTIES["llm"], "system_messages": [{"role": "system", "content": prompt}]},
+    }
 
 
 def _shared(text: str) -> object:
     """A fleet of which five agents include one prompt."""
-    fleet = (
-        "fleet: f\nchannels: [{channel: lobby, for_each: [a, b, c, d, e], as: n, agents: [{name: '{{ n }}', "
-        "properties: {llm: {system_messages: [{role: system, content: \"{% include 'p.md' %}\"}]}}}]}]\n"
-    )
+    agent = {"name": "{{ n }}", "properties": _prompted("{% include 'p.md' %}")}
+    fleet = f"fleet: f\nchannels: [{{channel: lobby, for_each: [a, b, c, d, e], as: n, agents: [{orjson.dumps(agent).decode()}]}}]\n"
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "fleet.yaml").write_text(fleet, encoding="utf-8")
         (Path(folder) / "p.md").write_bytes(text.encode("utf-8", "replace"))
@@ -192,7 +224,7 @@ def _written(text: str) -> object:
     return output._encoded(io.StringIO(), output._COMMAND.sub("", _MASKER.mask(text)))
 
 
-def _several(text: str) -> object:
+def _several(text: str) -> list[str]:
     """The words of a text as a list of things: a hundred characters each."""
     return [text[at : at + 100] for at in range(0, len(text), 100)]
 
@@ -208,8 +240,11 @@ def _fields(text: str) -> object:
 
 
 CASES: dict[str, Run] = {
-    "importing.bodies.read_sources of a curl": lambda text: read_sources({"a.sh": f"curl {text}"}, lambda name, where: ""),
-    "importing.bodies.read_sources of JSON": lambda text: read_sources({"a.json": text}, lambda name, where: ""),
+    "importing.bodies.read_sources of a curl": lambda text: read_sources(
+        {"a.sh": f"curl https://api.agora.io/v2/projects/a/join -d {shlex.quote(_join_body(text))}"}, lambda name: ""
+    ),
+    "importing.bodies.read_sources of JSON": lambda text: read_sources({"a.json": _join_body(text)}, lambda name: ""),
+    "importing.bodies.read_sources that are refused": lambda text: read_sources({"a.sh": f"curl {text}"}, lambda name: ""),
     "report.folding.folded": folding.folded,
     # secrets
     "secrets.visible.visible": visible.visible,
@@ -243,15 +278,18 @@ CASES: dict[str, Run] = {
     "providers.agora.replies.agent": lambda text: replies.agent(
         orjson.dumps({"agent_id": "A1", "status": text, "name": text, "message": text, "start_ts": 1}), "A1", 2.0, _SECRETS
     ),
-    "providers.agora.replies.page": lambda text: replies.page(orjson.dumps({"data": {"list": _several(text)}, "meta": text}), 0.0),
-    "providers.agora.replies.joined": lambda text: replies.joined(orjson.dumps({"agent_id": text, "status": text}), 1.0),
-    "providers.agora.replies.check_updated": lambda text: replies.check_updated(orjson.dumps({"agent_id": text}), "A1"),
+    "providers.agora.replies.page": lambda text: replies.page(_page(text), 2.0, _SECRETS),
+    "providers.agora.replies.page that is refused": lambda text: replies.page(_page(text, status=text), 2.0, _SECRETS),
+    "providers.agora.replies.joined": lambda text: replies.joined(orjson.dumps({"agent_id": "A1", "status": text}), 1.0),
+    "providers.agora.replies.check_updated": lambda text: replies.check_updated(
+        orjson.dumps({"agent_id": "A1", "status": text}), "A1"
+    ),
     "providers.agora.replies.check_left": lambda text: replies.check_left(text.encode("utf-8", "replace")),
     "providers.agora.replies.is_agent_id": replies.is_agent_id,
     "providers.agora.clock.parse_date": clock.parse_date,
     "providers.agora.settings.base_url": lambda text: settings.base_url(text, None),
     "providers.agora.wire.fill": lambda text: wire.fill(
-        _places(text), dict.fromkeys(references(text), Secret("v"))
+        _places(text), dict.fromkeys([*references(text), SecretRef("ref+env://K")], Secret("v"))
     ),
     # the files
     "config.files.documents.Files.text": _in_files("f.md"),
@@ -260,7 +298,7 @@ CASES: dict[str, Run] = {
     "config.files.data.csv": _in_files("f.csv"),
     "config.files.data.reader_of": reader_of,
     "config.files.documents.clashes": lambda text: documents.clashes(_several(text)),
-    "config.files.documents.Files.matching": lambda text: Files(Path(__file__).parent).matching(text),
+    "config.files.documents.Files.matching": lambda text: Files(Path(__file__).parent).matching(text[:4096]),
     "config.files.patterns.parts_of": patterns.parts_of,
     "config.yaml.reader.parse_yaml": reader.parse_yaml,
     "config.yaml.reader.parse_yaml of a value": lambda text: reader.parse_yaml(f"a: {text}\n"),
@@ -298,10 +336,9 @@ CASES: dict[str, Run] = {
     "config.rules.texts.examine": lambda text: texts.examine(text, frozenset()),
     "config.rules.texts.broken_reference": texts.broken_reference,
     "config.rules.texts.refused_reference": lambda text: texts.refused_reference(text, frozenset()),
-    "contract.check.check": lambda text: check.check(_places(text)),
+    "contract.check.check": lambda text: check.check({**_places(text), "llm": {"url": text, "params": {"model": text}}}),
     "contract.literals.KEY_LIKE": literals.KEY_LIKE.search,
-    "contract.literals.looks_random": literals.looks_random,
-    "contract.literals.looks_random, its bound": lambda text: literals.looks_random(text[:4096]),
+    "contract.literals.looks_random of its longest": lambda text: literals.looks_random(text[:4096]),
     "contract.literals.url_credential": literals.url_credential.__wrapped__,
     "contract.literals.names_a_credential": literals.names_a_credential.__wrapped__,
     "contract.literals.is_literal": literals.is_literal,
@@ -334,8 +371,8 @@ CASES: dict[str, Run] = {
     "plan.selection.matching": lambda text: selection.matching(text, [ADDRESS, Address("a" * 63, "b" * 64)]),
     "plan.selection.matching_any": lambda text: selection.matching_any([text, f"*{text}"], [ADDRESS]),
     "plan.selection.check_selectors": lambda text: selection.check_selectors("--target", [text], [ADDRESS]),
-    "plan.planfile.load": lambda text: planfile.load(text.encode("utf-8", "replace"), "p"),
-    "state.document.loads": lambda text: document.loads(text.encode("utf-8", "replace"), "state"),
+    "plan.planfile.load": _saved,
+    "state.document.loads": lambda text: document.loads(orjson.dumps([*_several(text), {text: text}]), "state"),
     "state.document.text_digest": document.text_digest,
     "state.document.checksum": lambda text: document.checksum("key", text),
     # what is printed
@@ -408,6 +445,19 @@ CASES: dict[str, Run] = {
     **OUTSIDE,
 }  # fmt: skip
 
+# Rows that refuse every hostile text, since what they take is short and has another form: their refusals are measured.
+REFUSING = (
+    "importing.bodies.read_sources that are refused",
+    "providers.agora.replies.page that is refused",
+    "providers.agora.clock.parse_date",
+    "config.words.",
+    "durations.parse",
+    "model.address.Address.parse",
+    "plan.selection.check_selectors",
+    "codehosts.api refusals",
+    "cli.pull_requests.refuse_unmerged",
+)
+
 # What does much with each character: measured on shorter texts.
 SLOW = (
     "secrets.masker.learn",
@@ -451,7 +501,7 @@ BOUNDED: dict[str, str] = {
     "providers.agora.settings.from_environment": "the operator's own environment",
     "providers.agora.wire.join_body": "calls fill",
     "state.document.validated": "pydantic's own work, on text that checksum has read",
-    "report.sentences.plural": "two words of ours",
+    "diagnostics.plural": "two words of ours",
     "report.markers.marker": "a word and an owner",
     "report.sentences.refusal_rule": "a limit's name, which is ours",
     "cli.resume_command.apply_saved": "calls resume",

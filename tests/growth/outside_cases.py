@@ -263,7 +263,7 @@ OUTSIDE: dict[str, Run] = {
     "codehosts.api refusals": _refused,
     "codehosts.api links": _linked,
     "codehosts.settings.from_environment": lambda text: from_environment(
-        {"GITHUB_REPOSITORY": text, "GITHUB_TOKEN": text, "GITHUB_API_URL": text, "GITHUB_SHA": text}
+        {"GITHUB_REPOSITORY": "a/b", "GITHUB_TOKEN": text, "GITHUB_API_URL": "https://api.github.com", "GITHUB_SHA": text}
     ),
     "cli.pull_requests.refuse_unmerged": _event,
     "report.markers.split": markers.split,
@@ -289,7 +289,6 @@ OUTSIDE: dict[str, Run] = {
     "state.archive.file_name": file_name,
     "state.place.has_conflict": lambda text: place.has_conflict(text.encode("utf-8", "replace")),
     "state.log.entries of a commit": _entry,
-    "state.log.entries.decoded": lambda text: decoded(text.encode("utf-8", "replace"), "entries/1", "state"),
     "report.table.table": lambda text: table.table([table.Column("A"), table.Column("B", wraps=True)], [["a", text]], 80),
     "report.alike.without_holes": alike.without_holes,
     "report.turn_report.turn_text": lambda text: turn_report.turn_text(_turned(text)),

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import reconciler
-from tests.growth.cases import BOUNDED, CASES, MODULES
+from tests.growth.cases import BOUNDED, CASES, MODULES, REFUSING
 from tests.growth.measure import LARGER, SMALL, TESTED, growth
 from tests.growth.texts import texts
 
@@ -35,14 +35,19 @@ def test_time_grows_as_the_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_measured_is_there(name: str) -> None:
-    """A refusal of a text is right, and is not told from a function that has gone."""
+def test_what_is_measured_is_done(name: str) -> None:
+    """A row whose function has gone, or that refuses each text at its first letter, would measure nothing."""
+    refusals = [_refusal(CASES[name], text(200)) for text in texts().values()]
+    assert not [each for each in refusals if isinstance(each, (AttributeError, NameError, TypeError))]
+    assert None in refusals or name.startswith(REFUSING), refusals[0]
+
+
+def _refusal(run: Callable[[str], object], text: str) -> Exception | None:
     try:
-        CASES[name]("words")
-    except (AttributeError, NameError, TypeError) as error:
-        pytest.fail(f"{name}: {error!r}")
-    except Exception:
-        pass
+        run(text)
+    except Exception as refusal:
+        return refusal
+    return None
 
 
 def public_functions(module: str) -> Iterator[str]:

@@ -178,3 +178,34 @@ def test_an_apply_writes_them_to_the_state_although_they_were_remembered(virtual
     _, memory = planned(virtual, MINE, ForeignMemory())
     virtual.run(workflow.apply(virtual.job(MINE, memory=memory), virtual.provider()))
     assert virtual.state.read().foreign.keys() == memory.agents.keys()
+
+
+def test_a_remembered_agent_that_the_files_adopt_elsewhere_still_holds_a_first_join(virtual: Virtual) -> None:
+    """What is asked anew is whether it runs in the channel that adopts it, and not where it was seen."""
+    start(virtual, "bar/waiter")
+    (stranger,) = (each for each in virtual.service.world.live() if each.properties["channel"] == "bar")
+    wanted = fleet(
+        replace(agent("lobby/greeter", agent_rtc_uid="5"), adopt=stranger.agent_id),
+        agent("bar/waiter", agent_rtc_uid="6"),
+    )
+    first, memory = planned(virtual, wanted, ForeignMemory())
+    again, memory = planned(virtual, wanted, memory)
+    assert memory.agents[stranger.agent_id][0].channel == "bar"
+    for plan in (first, again):
+        assert {action_of(each) for each in plan.changes} == {Action.HOLD}
+        told = {str(each.address): each.reason.text for each in plan.changes}
+        assert "runs in bar, not in lobby" in told["lobby/greeter"]
+        assert f"agent {stranger.agent_id}" in told["bar/waiter"]
+
+
+def test_what_was_remembered_of_an_agents_channel_does_not_adopt_it(virtual: Virtual) -> None:
+    start(virtual, "bar/waiter")
+    (stranger,) = (each for each in virtual.service.world.live() if each.properties["channel"] == "bar")
+    wanted = fleet(replace(agent("lobby/greeter", agent_rtc_uid="5"), adopt=stranger.agent_id))
+    _, memory = planned(virtual, wanted, ForeignMemory())
+    seen, started_at = memory.agents[stranger.agent_id]
+    wrong = replace(
+        memory, agents={**memory.agents, stranger.agent_id: (replace(seen, channel="lobby"), started_at)}
+    )
+    plan, _ = planned(virtual, wanted, wrong)
+    assert [action_of(each) for each in plan.changes] == [Action.HOLD]

@@ -58,3 +58,10 @@ def test_the_command_for_a_saved_plan_says_again_what_no_plan_holds() -> None:
         "reconciler apply 'my fleet' -e prod --var 'model=gpt 4' --plan p.plan "
         "--allow leave=5 --allow secret-host=x.example"
     )
+
+
+def test_what_a_limit_on_hang_ups_allows_is_for_what_still_ends_a_conversation() -> None:
+    words = ["apply", "--allow", "hang_ups=9"]
+    assert resume_command.resume(words, HALF) == "reconciler apply --allow hang_ups=1"
+    joins = ended(("a/desk", Action.JOIN, Result.FAILED), ("c/desk", Action.LEAVE, Result.DONE))
+    assert resume_command.resume(words, joins) == "reconciler apply"

@@ -133,7 +133,15 @@ def test_an_address_that_was_taken_for_an_option_is_told_how_to_type_it(
     said = capsys.readouterr().err
     advice = re.search(rf"reconciler {command} -- .*$", said, re.MULTILINE)
     assert advice is not None, said
-    assert parsed([*shlex.split(advice[0]), *more])["address"] == address
+    assert parsed(shlex.split(advice[0]))["address"] == address
+
+
+def test_the_advice_on_an_address_keeps_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.run(["adopt", "-C", "my hotels", "-e", "prod", "-x/a", "A42"]) == 1
+    assert "reconciler adopt -C 'my hotels' -e prod -- -x/a A42" in capsys.readouterr().err
 
 
 def test_a_saved_plan_is_shown_without_credentials_or_fleet(
@@ -154,3 +162,33 @@ def test_a_saved_plan_is_shown_without_credentials_or_fleet(
     (tmp_path / "plans" / "saved").write_text(text.replace("oslo/new", "oslo/old"), encoding="utf-8")
     assert main.run(["show", "plans/saved"]) == 1
     assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("directory", ["hotels", "-x", "my fleet"])
+@pytest.mark.parametrize(
+    "form", ["adopt -- -x/a A1", "adopt x/a A1", "forget x/a", "apply --target x/a", "status"]
+)
+def test_a_command_in_a_sentence_names_what_chooses_the_fleet(directory: str, form: str) -> None:
+    flags = FleetFlags(directory, "prod", (("model", "gpt 4"),), "git:origin")
+    text = f"held: take it over (`reconciler {form}`), or allow it (`--allow beside=x/a`)"
+    told = resume_command.completed(text, flags)
+    found = re.search("`(reconciler [^`]*)`", told)
+    assert found is not None
+    assert told.replace(found[1], f"reconciler {form}") == text
+    values = parsed(shlex.split(found[1]))
+    if "directory" in values:  # `status` takes several
+        values |= {"directories": (values["directory"],), "environments": values["environment"]}
+    assert [Path(each) for each in values["directories"]] == [Path(directory)]  # type: ignore[attr-defined]
+    assert (values["environments"], values["variables"], values["state"]) == (
+        "prod",
+        (("model", "gpt 4"),),
+        "git:origin",
+    )
+
+
+def test_a_command_that_names_its_directory_is_left_as_it_is() -> None:
+    flags = FleetFlags("hotels", "prod")
+    told = f"`{resume_command.apply_saved(flags, 'p.plan')}` applies it"
+    assert resume_command.completed(told, flags) == told
+    folded = resume_command.completed("(`reconciler\n    ↳ adopt x/a\n    ↳ A1`)", flags)
+    assert folded == "(`reconciler\n    ↳ adopt -C hotels -e prod x/a\n    ↳ A1`)"

@@ -42,7 +42,17 @@ class Way(StrEnum):
 class AgoraClient:
     """Makes requests with credentials and translates results. One per run: it keeps what the replies have shown."""
 
-    __slots__ = ("_basic", "_basic_refused", "_known", "_seats", "_settings", "accepted", "clock", "pressure")
+    __slots__ = (
+        "_basic",
+        "_basic_refused",
+        "_held",
+        "_known",
+        "_seats",
+        "_settings",
+        "accepted",
+        "clock",
+        "pressure",
+    )
 
     def __init__(self, connection: AgoraSettings, limits: CallLimits | None = None) -> None:
         self._settings = connection
@@ -54,6 +64,7 @@ class AgoraClient:
         self._seats: dict[str, tuple[str, str]] = {}
         own = (connection.certificate, connection.customer_id, connection.customer_secret)
         self._known: set[Secret] = {each for each in own if each is not None}
+        self._held: Iterable[Secret] = ()
         self.pressure = Pressure(limits)
         self.clock = ServiceClock()
 
@@ -222,16 +233,20 @@ class AgoraClient:
         return f"{Way.CUSTOMER}, and then {Way.TOKEN}" if self._basic_refused else Way.TOKEN.value
 
     @property
-    def known_secrets(self) -> frozenset[Secret]:
-        """Our own credentials and every secret that this run has sent to the service so far.
+    def known_secrets(self) -> Iterable[Secret]:
+        """Our own credentials, every secret that this run has sent to the service so far, and those of `mask`.
 
         The message of an agent's end may come from a vendor, and a vendor may quote the key that it was given.
         """
-        return frozenset(self._known)
+        return _Secrets(self._known, self._held)
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
         """Return all secrets that must be masked in texts after this request; its body is searched only if needed."""
-        return _Secrets(self._known, request)
+        return _Secrets(self._known, self._held, request)
+
+    def mask(self, secrets: Iterable[Secret]) -> None:
+        """Mask these secrets too, which the service may know from an earlier run; they are read when there is a text."""
+        self._held = secrets
 
     def _learn(self, result: Result) -> Steps[None]:
         if isinstance(result, HttpReply):
@@ -276,13 +291,15 @@ class AgoraClient:
 
 @dataclass(frozen=True, slots=True)
 class _Secrets:
-    """The secrets that a run has sent, and those of one request. They are collected late: most replies show no text."""
+    """The secrets that a run knows of, and those of one request. They are collected late: most replies show no text."""
 
     known: set[Secret]
-    request: HttpRequest
+    held: Iterable[Secret]
+    request: HttpRequest | None = None
 
     def __iter__(self) -> Iterator[Secret]:
-        return iter(self.known.union(secrets_in(self.request)))
+        sent = secrets_in(self.request) if self.request is not None else ()
+        return iter(self.known.union(self.held, sent))
 
 
 def _basic(connection: AgoraSettings) -> Secret | None:

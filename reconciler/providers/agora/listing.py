@@ -8,6 +8,7 @@ not prove that it is ours.
 
 from __future__ import annotations
 
+from reconciler.diagnostics import plural
 from reconciler.durations import spelled
 from reconciler.errors import IncompleteRead, ServiceError
 from reconciler.model.observed import ListedAgent
@@ -174,7 +175,7 @@ class Lister:
                 break
             if cursor in cursors:
                 raise IncompleteRead(
-                    f"{what} failed: the service leads round in a circle after {len(totals)} pages",
+                    f"{what} failed: the service leads round in a circle after {plural(len(totals), 'page', 'pages')}",
                     hint=replies.AGAIN,
                 )
             if len(totals) >= MAX_PAGES:
@@ -190,7 +191,7 @@ class Lister:
     def _endless(self, what: str, pages: int) -> IncompleteRead:
         waited = spelled(self._client.pressure.limits.listing_seconds)
         return IncompleteRead(
-            f"{what} failed: it has not ended after {pages} pages and {waited}",
+            f"{what} failed: it has not ended after {plural(pages, 'page', 'pages')} and {waited}",
             hint=f"{replies.AGAIN}; a service that is slow, and well, may be given longer: RECONCILER_READ_TIMEOUT=2m",
         )
 
@@ -203,7 +204,8 @@ class Lister:
         result = yield from self._client.fetch(request, until)
         if isinstance(result, HttpReply) and result.status == errors.OK:
             try:
-                return replies.page(replies.content(result), (yield from self._client.now()))
+                now = yield from self._client.now()
+                return replies.page(replies.content(result), now, self._client.secrets(request))
             except IncompleteRead as error:
                 raise IncompleteRead(
                     f"{what} failed: {error.message}", hint=error.hint or replies.AGAIN

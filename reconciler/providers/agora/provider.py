@@ -5,7 +5,7 @@ Mutating calls are never retried here, reads always are; see `call_sender`. One 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from reconciler.contract.agora.avatar import TOKEN_LIFE, avatar_uid, session_params
 from reconciler.diagnostics import Problem
@@ -75,6 +75,10 @@ class AgoraProvider:
     def credentials_warning(self) -> str | None:
         """A warning about credentials that were refused while others were accepted, or None."""
         return self._client.credentials_warning
+
+    def mask(self, secrets: Iterable[Secret]) -> None:
+        """Mask these secrets too in what the service says; they are read only when there is such a text."""
+        self._client.mask(secrets)
 
     def check(self) -> Steps[tuple[Problem | Passed, ...]]:
         """See `ports.Checker`."""

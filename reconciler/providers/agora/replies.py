@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
+from reconciler.diagnostics import plural
 from reconciler.errors import IncompleteRead
 from reconciler.model.observed import AGENT_ID, AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.tree import is_deeper
@@ -140,14 +141,14 @@ def content(reply: HttpReply) -> bytes:
     return reply.body
 
 
-def page(body: bytes, now: float) -> Page:
-    """Return one page of the list of agents. `now` is the service's time, in epoch seconds."""
+def page(body: bytes, now: float, secrets: Iterable[Secret] = ()) -> Page:
+    """Return one page of the list of agents. `now` in the service's time; `secrets` are masked in messages."""
     reply = _LISTING.read(body)
     status, rows, meta = reply.get("status"), reply["data"]["list"], reply["meta"]
     if status not in (None, "ok"):
-        raise IncompleteRead(f'the list says of itself "{clean(status, ())}" instead of "ok"')
+        raise IncompleteRead(f'the list says of itself "{clean(status, secrets)}" instead of "ok"')
     if (count := reply["data"].get("count")) not in (None, len(rows)):
-        raise IncompleteRead(f"the list holds {len(rows)} agents but says {count}")
+        raise IncompleteRead(f"the list holds {plural(len(rows), 'agent', 'agents')} but says {count}")
     listed = tuple(
         ListedAgent(row["agent_id"], AgentStatus.of(row["status"]), sane_time(row["start_ts"], now))
         for row in rows

@@ -156,7 +156,7 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_what_it_started() -> None:
     assert scene.now < began + 15
     assert {each.result for each in ledger.finished} == {Result.DONE}
     (told,) = [each.text for each in scene.events if isinstance(each, Notice)]
-    assert told.startswith("1 agents were joined and not yet seen running")
+    assert told.startswith("1 agent was joined and not yet seen running")
     assert scene.record() is not None
 
 

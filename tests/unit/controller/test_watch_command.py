@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("watch", "nowhere"), "there is no fleet.yaml in nowhere"),
         (("watch", "one", "--interval", "0.5s"), "--interval 0.5s is too short"),
         (("watch", "one", "--interval", "-3s"), '"-3s" is not a duration'),
-        (("watch", "empty"), "the files of desk.- declare no agent at all"),
+        (("watch", "empty"), "desk.-: the files declare no agent at all"),
         (("watch", "bare"), "there is no fleet.yaml in bare"),
         (("watch", "one", "--listen", "localhost:0"), "localhost is no address"),
         (("watch", "one", "--notify", "hook.example/x"), "--notify wants an http or https URL"),

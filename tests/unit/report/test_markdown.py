@@ -300,7 +300,7 @@ def test_new_values_of_secrets_keep_to_their_room() -> None:
     text = render_plan(replace(plan, new_secrets=found))
     assert len(text) < 10_000
     assert all(f"KKK{number} (2 agents)" in text for number in range(25))
-    assert "`apply --replace GLOB` sends them now." in text
+    assert "`reconciler apply --replace GLOB` sends them now." in text
 
 
 def test_warnings_and_interrupted_operations_are_one_line_each() -> None:

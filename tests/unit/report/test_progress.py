@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from reconciler.apply.events import Event, Finished, Ledger, Notice, Progress, Result, Started
 from reconciler.errors import ReadAbandoned, ServiceError
 from reconciler.model.address import Address
 from reconciler.plan.change import Action, Because
-from reconciler.report import ledger, live, progress
+from reconciler.report import folding, ledger, live, progress
 from reconciler.report.ledger import Ending
 
 Golden = Callable[[str, str], None]
@@ -58,6 +59,11 @@ def test_the_ledger_lists_what_is_open_and_how_to_go_on(golden: Golden) -> None:
     golden(
         "report/ledger.txt", ledger.render(folded(), Ending("reconciler apply hotels -e prod"), colour=False)
     )
+
+
+def test_a_notice_that_was_printed_when_it_came_is_not_printed_again() -> None:
+    told = {quiet: ledger.render(folded(), Ending(), colour=False, quiet=quiet) for quiet in (False, True)}
+    assert ("notice:" in told[False], "notice:" in told[True]) == (False, True)
 
 
 def test_the_ledger_in_colour(golden: Golden) -> None:
@@ -189,3 +195,12 @@ def test_what_was_not_made_took_no_time() -> None:
         view.handle(Finished(PARIS, Action.JOIN, Result.SKIPPED, "the run was interrupted"))
     assert "interrupted\n" in written.getvalue()
     assert "after" not in written.getvalue()
+
+
+@pytest.mark.parametrize("before", range(20, 110, 7))
+def test_a_command_in_backticks_is_not_folded(before: int) -> None:
+    line = f"{'word ' * (before // 5)}take it over (`reconciler adopt lobby/desk A42`), or do some other thing there"
+    text = folding.folded(line, 80)
+    assert "`reconciler adopt lobby/desk A42`" in text
+    assert max(map(len, text.split("\n"))) <= 80
+    assert " ".join(text.replace("↳", " ").split()) == line

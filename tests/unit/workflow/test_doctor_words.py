@@ -39,9 +39,9 @@ def test_before_the_first_apply_and_after_it() -> None:
     assert "app-id" not in before
     virtual.run(workflow.apply(virtual.job(wanted), virtual.provider()))
     after = dict(passed(virtual, wanted))
-    assert after["state"] == "read, with 1 records"
+    assert after["state"] == "read, with 1 record"
     assert after["app-id"] == f"the state is that of App ID {SETTINGS.app_id}"
-    assert after["quota"].startswith("1 agents run under this App ID, and 1 would")
+    assert after["quota"].startswith("1 agent runs under this App ID, and 1 would")
 
 
 def test_the_words_for_one_secret_for_none_and_for_a_stand_in() -> None:
