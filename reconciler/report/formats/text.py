@@ -59,7 +59,7 @@ def survey(value: SurveyReport, options: RenderOptions) -> str:
     """Return every agent that runs under the App ID."""
     from reconciler.report.survey import render_text
 
-    return render_text(value)
+    return render_text(value, width=options.width)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
@@ -97,4 +97,4 @@ def checkup(value: Examined, options: RenderOptions) -> str:
     """Return a row for each check, with a remedy for each finding."""
     from reconciler.report.checkup import render_text
 
-    return render_text(value, options.read_source, colour=options.colour)
+    return render_text(value, options.read_source, colour=options.colour, width=options.width)

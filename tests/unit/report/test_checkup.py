@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.ports import Passed
 from reconciler.report.checkup import Examined
@@ -37,6 +39,15 @@ def rendered(form: str, value: Examined, *, colour: bool = False) -> str:
 
 def test_as_text(golden: Callable[[str, str], None]) -> None:
     golden("report/checkup.txt", rendered("text", EXAMINED))
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_lines_fit_the_terminal_and_no_word_is_broken(width: int) -> None:
+    options = RenderOptions(width=width)
+    text = named("text").render(ReportKind.CHECKUP, replace(EXAMINED, files=()), options)
+    assert [line for line in text.splitlines() if len(line) > width and " " in line.strip()] == []
+    assert "ref+env://" + "LONG_" * 60 in text.split()
+    assert "".join(text.split()) == "".join(rendered("text", replace(EXAMINED, files=())).split())
 
 
 def test_in_colour(golden: Callable[[str, str], None]) -> None:
