@@ -66,10 +66,7 @@ class Output:
     @property
     def width(self) -> int | None:
         """The columns for a line of a result: COLUMNS, else those of the terminal; None without either."""
-        columns = os.environ.get("COLUMNS", "")
-        if columns.isdecimal() and int(columns[:6]) > 0:
-            return int(columns[:6])
-        return shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
+        return _columns(sys.stdout)
 
     @property
     def is_interactive(self) -> bool:
@@ -284,6 +281,13 @@ def _is_file(stream: TextIO | None) -> bool:
         return False
 
 
+def _columns(stream: TextIO | None) -> int | None:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns[:6]) > 0:
+        return int(columns[:6])
+    return shutil.get_terminal_size().columns if _is_terminal(stream) else None
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
@@ -327,7 +331,8 @@ def show_error(problem: BaseException) -> int:
         say("".join(traceback.format_exception(problem)))
     if isinstance(problem, InvalidConfig):
         reader = source_reader(Path(problem.directory))
-        say(problems.render_text(problem.diagnostics, reader, colour=colour))
+        width = _columns(sys.stderr)
+        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=width))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
         say(problems.render_error(problem, colour=colour))

@@ -44,7 +44,9 @@ def render_text(
     """Return the problems of the files, a row for each check with its remedy below, and a last line with the count."""
     style = Style(colour)
     room = min(width or _WIDEST, _WIDEST)
-    blocks = [render_problems(examined.files, read_source, colour=colour)] if examined.files else []
+    blocks = (
+        [render_problems(examined.files, read_source, colour=colour, width=width)] if examined.files else []
+    )
     blocks += [
         "\n".join(line for row in examined.checkup.rows for line in _row(row, style, room)),
         "\n".join(_wrapped(_summary(examined), "", room)),

@@ -81,7 +81,9 @@ def problems(value: Checked, options: RenderOptions) -> str:
     from reconciler.report.problems import accepted_line, render_text
 
     found = value.diagnostics
-    text = render_text(found, options.read_source, colour=options.colour) if found else ""
+    text = (
+        render_text(found, options.read_source, colour=options.colour, width=options.width) if found else ""
+    )
     lines = [*(() if value.has_errors else value.verdicts), accepted_line(value.accepted)]
     return text + "".join(f"{line}\n" for line in lines if line)
 
