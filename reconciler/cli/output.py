@@ -129,7 +129,10 @@ class Output:
 
     def acknowledge(self, text: str) -> None:
         """Print at once that a signal has arrived, on a line of its own: a terminal shows `^C` at the cursor."""
-        begin = "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
+        is_drawn = hasattr(
+            sys.stderr, "rich_proxied_file"
+        )  # rich prints above what it draws, and takes no codes
+        begin = "" if is_drawn else "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
         _write(sys.stderr, begin, err=True)
         write(_as_lines(text), err=True, level="warning")
 

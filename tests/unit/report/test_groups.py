@@ -384,6 +384,10 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
     assert all(f"house-{number:03d}/desk" in comment for number in range(200))
     assert comment.count("has no quota") == 1
     assert ledger.render(found, ledger.Ending(), colour=False, full=True).count("has no quota") == 200
+    command = "reconciler apply hotels -e prod --auto-approve --parallelism 1"
+    narrow = ledger.render(found, ledger.Ending(command), colour=False, width=40).splitlines()
+    assert narrow[-1] == f"To go on: {command}", "a command that is broken cannot be pasted"
+    assert not [line for line in narrow if "house-" in line and "↳" in line], "addresses are wrapped, not folded"
 
 
 def test_the_ledger_of_ten_thousand_is_a_comment_with_every_address() -> None:
