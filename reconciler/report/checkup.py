@@ -101,7 +101,7 @@ def _wrapped(text: str, indent: str, width: int) -> list[str]:
 
 
 def _summary(examined: Examined) -> str:
-    owner = examined.fleet + (f" ({examined.environment})" if examined.environment else "")
+    owner = " ".join(filter(None, (examined.fleet, examined.environment and f"({examined.environment})")))
     count = len(examined.findings)
     told = plural(count, "finding", "findings") if count else "an apply has all that it needs"
     return f"{visible(owner)}: {told}." if owner else f"{told}."

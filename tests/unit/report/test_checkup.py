@@ -67,3 +67,5 @@ def test_a_warning_of_the_files_is_no_finding() -> None:
 def test_without_a_single_row() -> None:
     text = rendered("text", Examined("", None, Checkup(()), FILES[:1]))
     assert text.endswith("1 error, 0 warnings\n\n1 finding.\n")
+    named_only = rendered("text", Examined("", "prod", Checkup(()), FILES[:1]))
+    assert named_only.endswith("\n\n(prod): 1 finding.\n")

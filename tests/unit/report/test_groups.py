@@ -384,10 +384,19 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
     assert all(f"house-{number:03d}/desk" in comment for number in range(200))
     assert comment.count("has no quota") == 1
     assert ledger.render(found, ledger.Ending(), colour=False, full=True).count("has no quota") == 200
+
+
+def test_the_end_of_an_apply_fits_a_narrow_terminal() -> None:
+    found = Ledger()
+    for number in range(7):
+        result = Result.DONE if number else Result.FAILED
+        address = Address(f"a-house-{number}", "desk")
+        found.note(Finished(address, action_of(copies(1).plan().pending[0]), result, ""))
     command = "reconciler apply hotels -e prod --auto-approve --parallelism 1"
-    narrow = ledger.render(found, ledger.Ending(command), colour=False, width=40).splitlines()
-    assert narrow[-1] == f"To go on: {command}", "a command that is broken cannot be pasted"
-    assert not [line for line in narrow if "house-" in line and "↳" in line], "addresses are wrapped, not folded"
+    lines = ledger.render(found, ledger.Ending(command), colour=False, width=40).splitlines()
+    assert lines[-1] == f"To go on: {command}", "a command that is broken cannot be pasted"
+    assert max(map(len, lines[:-1])) <= 40
+    assert not any("↳" in line for line in lines), "addresses are wrapped, not folded"
 
 
 def test_the_ledger_of_ten_thousand_is_a_comment_with_every_address() -> None:
