@@ -269,6 +269,7 @@ standing_options = stacked(
         default="renew,rotate,join,adopt,forget",
         show_default=True,
         metavar="KINDS",
+        shell_complete=completing.kinds,
         help="Kinds of change to make without asking; all for every kind. The others are shown as held.",
     ),
     click.option(

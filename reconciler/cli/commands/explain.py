@@ -17,12 +17,12 @@ def command(rule: str | None) -> int:
     """Say what a rule of `validate` means, with an example and what to do. Without RULE, list all rules.
 
     \b
-    reconciler explain uid-clash        the word in brackets at the end of a message
+    reconciler explain uid-clash        the word in brackets at the end of what validate says
     reconciler explain
     """
     from reconciler.cli.output import write
     from reconciler.config.rules.catalogue import RULES
-    from reconciler.config.rules.explained import explain
+    from reconciler.config.rules.explained import OF_PLANS, explain
     from reconciler.diagnostics import did_you_mean
     from reconciler.errors import UsageError
 
@@ -31,10 +31,11 @@ def command(rule: str | None) -> int:
         write("".join(f"{name:{width}}  {about}\n" for name, about in RULES.items()))
         return 0
     known = rule.strip("[]")
-    if known not in RULES:
+    if known not in RULES and known not in OF_PLANS:
         raise UsageError(
             f'there is no rule "{rule}"',
-            hint=did_you_mean(known, RULES) or "`reconciler explain` lists the rules of validate",
+            hint=did_you_mean(known, [*RULES, *OF_PLANS])
+            or "`reconciler explain` lists the rules of validate; any other message says itself what to do",
         )
     write(explain(known))
     return 0
