@@ -23,6 +23,7 @@ from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.groups import grouped
+from reconciler.report.of_many import of_many
 from tests.unit.report.plans import NOW, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
@@ -233,6 +234,16 @@ def test_copies_of_a_large_block_are_a_page_with_all_that_they_say() -> None:
     full = text.render_plan(wide_copies(2, 60).plan(), colour=False, full=True)
     assert full.count("value_7 = ") == 2
     assert "ends with ⏎" not in full
+
+
+def test_the_reason_of_several_is_said_of_several() -> None:
+    assert "#   because it is new" in text.render_plan(copies(1).plan(), colour=False)
+    assert "#   because they are new" in text.render_plan(copies(2).plan(), colour=False)
+    assert of_many("the files do not want it any more", 2) == "the files do not want them any more"
+    assert of_many("its agent failed: it broke", 2) == "their agents failed: it broke"
+    assert (
+        of_many("llm.url cannot change on a running agent", 2) == "llm.url cannot change on a running agent"
+    )
 
 
 def test_small_blocks_keep_a_line_for_each_field() -> None:
