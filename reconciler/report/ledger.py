@@ -254,7 +254,13 @@ def _alike(rows: list[Finished], full: bool) -> tuple[tuple[Finished, ...], ...]
     """Return the rows in groups whose texts differ only in agents' names and ids."""
     if full:
         return tuple((row,) for row in rows)
-    return grouped_by(rows, lambda row: (row.action, nameless(row.detail, str(row.address), row.agent_id)))
+    return grouped_by(
+        rows,
+        lambda row: (
+            row.action,
+            nameless(row.detail, str(row.address), row.address.channel, row.address.name, row.agent_id),
+        ),
+    )
 
 
 def _outcomes(group: Sequence[Finished]) -> list[str]:

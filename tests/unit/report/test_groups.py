@@ -397,6 +397,17 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
     assert ledger.render(found, ledger.Ending(), colour=False, full=True).count("has no quota") == 200
 
 
+def test_the_same_hold_in_many_channels_is_one_line() -> None:
+    found = Ledger()
+    for number in range(30):
+        address = Address(f"house-{number:03d}", "desk")
+        detail = f"agent F{number:03d}ABCDEFGH runs in channel {address.channel} and is not this fleet's"
+        found.note(Finished(address, action_of(copies(1).plan().pending[0]), Result.HELD, detail))
+    shown = ledger.render(found, ledger.Ending(), colour=False)
+    assert shown.count("is not this fleet's") == 1
+    assert all(f"house-{number:03d}/desk" in shown for number in range(30))
+
+
 def test_the_end_of_an_apply_fits_a_narrow_terminal() -> None:
     found = Ledger()
     for number in range(7):
