@@ -79,10 +79,6 @@ class Ignored:
     paths: tuple[Path, ...]
 
 
-# Warnings that only a plan can find, by what runs or what is selected; `validate` does not know them.
-WARNINGS_OF_PLANS = frozenset({"adopt-over", "freeze-nothing", "freeze-offline"})
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All changes in the order of their addresses, with what was compared and what refuses or warns.

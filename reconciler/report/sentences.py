@@ -12,7 +12,7 @@ from reconciler.diagnostics import Problem
 from reconciler.model.address import Address
 from reconciler.model.spec import describe
 from reconciler.model.tree import dotted
-from reconciler.plan.build import WARNINGS_OF_PLANS, Plan, Unmanaged
+from reconciler.plan.build import Plan, Unmanaged
 from reconciler.plan.change import (
     Act,
     Action,
@@ -29,6 +29,7 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
+from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
 from reconciler.plan.steps import (
     AwaitGone,
     AwaitRunning,
@@ -243,7 +244,7 @@ def warnings(plan: Plan) -> str:
     found: dict[str, list[Problem]] = {}
     for each in sorted(plan.warnings, key=Problem.sort_key):
         found.setdefault(each.rule, []).append(each)
-    own = [found.pop(rule) for rule in sorted(WARNINGS_OF_PLANS & found.keys())]
+    own = [found.pop(rule) for rule in sorted(WARNINGS_OF_PLANS.keys() & found.keys())]
     told = []
     if found:
         names = [

@@ -36,28 +36,10 @@ CURES: Final[Mapping[str, str]] = {
     "url-scheme": "write https://, or wss:// where the vendor's page has it",
     "yaml-size": "use for_each, or split the file",
 }
-# Warnings that only a plan can find, since `validate` asks no service: the meaning and the cure.
-OF_PLANS: Final[Mapping[str, tuple[str, str]]] = {
-    "adopt-over": (
-        "the agent that `adopt` names does not run any more",
-        "remove the line `adopt`; if its ID is misspelt, correct it before an apply, which joins an agent of its own",
-    ),
-    "freeze-nothing": (
-        "a freeze names an address that is neither declared nor running",
-        "correct the address among the `targets` of the freeze, or remove it",
-    ),
-    "freeze-offline": (
-        "a plan that asks no service knows no time, and shows frozen changes as if they were not",
-        "nothing: an apply holds them",
-    ),
-}
 
 
 def explain(rule: str) -> str:
     """Return a rule's meaning, an example and the cure; raise `KeyError` for an unknown rule."""
-    if rule in OF_PLANS:
-        about, cure = OF_PLANS[rule]
-        return f"{rule}: {about} (a warning of `plan`)\n\nWhat to do: {cure}.\n"
     parts = [f"{rule}: {RULES[rule]}"]
     example = _examples().get(rule)
     if example is not None:
