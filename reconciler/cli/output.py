@@ -334,8 +334,7 @@ def show_error(problem: BaseException) -> int:
         say("".join(traceback.format_exception(problem)))
     if isinstance(problem, InvalidConfig):
         reader = source_reader(Path(problem.directory))
-        width = _columns(sys.stderr)
-        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=width))
+        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=_columns(sys.stderr)))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
         say(problems.render_error(problem, colour=colour))
