@@ -444,11 +444,12 @@ class Gone:
 
 
 class Scope(StrEnum):
-    """The part of a run that a refusal of the service stops."""
+    """The part of a run that goes no further after a call that was not executed."""
 
     ADDRESS = "address"  # this spec or agent is refused; the others go on
     JOINS = "joins"  # the quota is used up: no further join can succeed now
     RUN = "run"  # credentials or project are refused: nothing can succeed
+    STOPPING = "stopping"  # nothing was refused: the call was not sent, since the run is stopping
 
 
 @dataclass(frozen=True, slots=True)

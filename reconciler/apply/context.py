@@ -66,6 +66,9 @@ class ChangeSkipped(ReconcilerError):
     """A change was not begun, or not continued: the run is stopping."""
 
 
+_INTERRUPTED = "the run was interrupted"
+
+
 @dataclass(slots=True)
 class Context:
     """The shared objects and flags of one run.
@@ -101,7 +104,7 @@ class Context:
             raise ChangeSkipped(self.halted)
         stopping: bool = yield Stopping()
         if stopping:
-            raise ChangeSkipped("the run was interrupted")
+            raise ChangeSkipped(_INTERRUPTED)
         if self.settings.turn is not None:
             yield from self._check_turn(self.settings.turn)
 
@@ -126,9 +129,11 @@ class Context:
         """Return whether an agent found during the run may be ended: there is no review, or it covers this act."""
         return self.review is None or by in self.review.acts.get(address, ())
 
-    def declined(self, scope: Scope, detail: str) -> ChangeFailed:
-        """Return the failure for a call that the service refused, after noting if it stops the run or all joins."""
+    def declined(self, scope: Scope, detail: str) -> ChangeFailed | ChangeSkipped:
+        """Return what a call that was not executed means for its change, after noting if it stops the run or all joins."""
         match scope:
+            case Scope.STOPPING:
+                return ChangeSkipped(_INTERRUPTED)
             case Scope.RUN:
                 self.halted = self.halted or f"the service refuses this run: {detail}"
             case Scope.JOINS:

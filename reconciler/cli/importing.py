@@ -20,6 +20,7 @@ from reconciler.importing.files import ImportedFleet, fleet_of, marked
 from reconciler.importing.problems import SourceLine, Unimportable
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.escape import visible
+from reconciler.secrets import UNFILLED
 
 STANDARD_INPUT = "-"
 _MOST_BYTES = 64 * 1024 * 1024
@@ -46,7 +47,7 @@ def import_fleet(
     texts = {each: _text(each) for each in dict.fromkeys(sources)}
     found = read_sources(texts, _Beside(sources)) if texts else Sources((), ())
     for line in found.others:
-        output.say(visible(f"{line}: a curl command that joins no agent; read over"))
+        output.say(visible(f"{line}: skipped: this curl command joins no agent"))
     service = {"kind": REAL, **({"area": area} if area else {})}
     agents: list[RunningAgent] = []
     if running:
@@ -64,10 +65,14 @@ def import_fleet(
 def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
     """Print the variables to set before an apply, then mark the gaps in the files and list them."""
     if made.names.places:
-        write("# set these where apply runs; the values stand in your sources\n")
+        write(f"# put each value from your sources in the place of {UNFILLED}, and set it where apply runs\n")
+    above = ""
     for name, places in made.names.places.items():
         listed = ", ".join(dict.fromkeys(places[:3])) + (" …" if len(set(places)) > 3 else "")
-        write(visible(f"# {listed}") + f"\nexport {name}=…\n")
+        if listed != above:
+            write(visible(f"# {listed}") + "\n")
+        write(f"export {name}={UNFILLED}\n")
+        above = listed
     errors = _errors(directory)
     if errors:
         for file, text in made.files.items():
@@ -83,7 +88,7 @@ def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
     if len(errors) > _MOST_LISTED:
         output.say(f"and {len(errors) - _MOST_LISTED} more; `reconciler validate` has all of them")
     verb = "validate" if errors else "plan"
-    what = f", which points at {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
+    what = f"    # {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
     write(f"next: {resume_command.on_directory(verb, str(directory))}{what}\n")
 
 

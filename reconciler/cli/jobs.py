@@ -101,12 +101,16 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
     )
 
 
-def parse_address(text: str) -> Address:
-    """Return an address given on the command line. Raises `UsageError` if the text is not an address."""
+def parse_address(text: str, *, or_file: bool = False) -> Address:
+    """Return an address given on the command line. Raises `UsageError` if the text is not an address.
+
+    `or_file`: the text might have been the name of a file that is not there.
+    """
     try:
         return Address.parse(text)
     except ValueError as problem:
-        raise UsageError(str(problem), hint="`reconciler status` lists addresses") from problem
+        missing = f"there is no file {text}, and " if or_file else ""
+        raise UsageError(f"{missing}{problem}", hint="`reconciler status` lists addresses") from problem
 
 
 def read_kinds(flag: str, text: str, words: Mapping[str, frozenset[Action]] = {}) -> frozenset[Action]:

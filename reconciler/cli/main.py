@@ -19,16 +19,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.commands import COMMANDS
+from reconciler.cli.helping import HelpContext, with_layout
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-_WIDEST_HELP = 100
+_NARROWEST_HELP, _WIDEST_HELP = 38, 100
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
+
+    context_class = HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [each.name for each in COMMANDS]
@@ -40,6 +43,7 @@ class LazyGroup(click.Group):
         module = f"{name}_" if keyword.iskeyword(name) else name
         command: click.Command = importlib.import_module(f"reconciler.cli.commands.{module}").command
         command.short_help = entry.summary  # completion shows it
+        with_layout(command)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -136,13 +140,13 @@ def _interrupted() -> int:
 
 
 def _help_width() -> int:
-    """Return the width of help by click's rule, without click's own look-up, which imports every archive module."""
+    """Return the width of help, without click's own look-up, which imports every archive module."""
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() and len(columns) < 6 else 0
     if width <= 0:
         with suppress(AttributeError, ValueError, OSError):
             width = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
-    return max(min(width or 80, _WIDEST_HELP) - 2, 50)
+    return max(min(width or 80, _WIDEST_HELP) - 2, _NARROWEST_HELP)
 
 
 def _unknown_option_error(problem: click.ClickException) -> click.ClickException:

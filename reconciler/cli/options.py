@@ -50,6 +50,16 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
         return text
 
 
+class OneName(Name):
+    """The name of one environment, for commands that work on one fleet."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = super().convert(value, param, ctx)
+        if "," in text:
+            self.fail("this command takes one environment; run it once for each", param, ctx)
+        return text
+
+
 class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A text of the form `KEY=VALUE`."""
 
@@ -168,7 +178,7 @@ _environment_options = stacked(
         "-e",
         "--env",
         "environment",
-        type=Name(),
+        type=OneName(),
         metavar="NAME",
         shell_complete=completing.environments,
         help="The environment, one of `environments:`.",
@@ -259,6 +269,7 @@ standing_options = stacked(
         default="renew,rotate,join,adopt,forget",
         show_default=True,
         metavar="KINDS",
+        shell_complete=completing.kinds,
         help="Kinds of change to make without asking; all for every kind. The others are shown as held.",
     ),
     click.option(

@@ -71,10 +71,7 @@ class Output:
     @property
     def width(self) -> int | None:
         """The columns for a line of a result: COLUMNS, else those of the terminal; None without either."""
-        columns = os.environ.get("COLUMNS", "")
-        if columns.isdecimal() and int(columns[:6]) > 0:
-            return int(columns[:6])
-        return shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
+        return _columns(sys.stdout)
 
     @property
     def is_interactive(self) -> bool:
@@ -146,7 +143,10 @@ class Output:
 
     def acknowledge(self, text: str) -> None:
         """Print at once that a signal has arrived, on a line of its own: a terminal shows `^C` at the cursor."""
-        begin = "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
+        is_drawn = hasattr(
+            sys.stderr, "rich_proxied_file"
+        )  # rich prints above what it draws, and takes no codes
+        begin = "" if is_drawn else "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
         _write(sys.stderr, begin, err=True)
         write(_as_lines(text), err=True, level="warning")
 
@@ -298,6 +298,13 @@ def _is_file(stream: TextIO | None) -> bool:
         return False
 
 
+def _columns(stream: TextIO | None) -> int | None:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns[:6]) > 0:
+        return int(columns[:6])
+    return shutil.get_terminal_size().columns if _is_terminal(stream) else None
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
@@ -341,7 +348,7 @@ def show_error(problem: BaseException) -> int:
         say("".join(traceback.format_exception(problem)))
     if isinstance(problem, InvalidConfig):
         reader = source_reader(Path(problem.directory))
-        say(problems.render_text(problem.diagnostics, reader, colour=colour))
+        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=_columns(sys.stderr)))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
         say(_current.pasteable(problems.render_error(problem, colour=colour)))

@@ -21,7 +21,7 @@ from reconciler.directory import Directory
 from reconciler.errors import SecretUnavailable
 from reconciler.model.tree import Tree, references_in
 from reconciler.ports import SecretSource
-from reconciler.secrets import Secret, SecretRef, written_path
+from reconciler.secrets import UNFILLED, Secret, SecretRef, written_path
 from reconciler.secrets.sources import (
     MORE_SCHEMES,
     OWN_SCHEMES,
@@ -85,6 +85,8 @@ class SecretSources:
         value = self._environment.get(reference.path)
         if value is None:
             return "the environment variable is not set"
+        if value.strip() == UNFILLED:
+            return f"the environment variable is {UNFILLED}, which `import` prints in the place of a value"
         return _value(value) or "the environment variable is empty"
 
     def _from_file(self, reference: SecretRef) -> Secret | str:

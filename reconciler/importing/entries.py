@@ -91,7 +91,9 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
     name = _told(body.tree, "name", body)
     if channel is not None and CHANNEL.fullmatch(channel) is None:
         raise Unimportable.at(
-            body.at, "the channel's name is none", "at most 63 letters, digits and signs, no slash"
+            body.at,
+            "the service takes no channel of this name",
+            "at most 63 letters, digits and signs, no slash",
         )
     kept = {key: value for key, value in properties.items() if key not in _TAKEN_OUT}
     kept = _cleaned(kept, (), body, notes)

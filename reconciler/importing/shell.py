@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 
 from reconciler.importing.problems import SourceLine, Unimportable
+from reconciler.importing.windows import in_posix
 from reconciler.values import dataclass
 
 # Unicode noncharacters, which valid text does not hold; they enclose a variable in a word.
@@ -79,7 +80,7 @@ class ShellCommand:
 
 def curl_commands(text: str, file: str) -> Iterator[ShellCommand]:
     """Yield every curl command of a text. Raises `Unimportable` for a quote or a here-document without an end."""
-    reader = _ShellReader(text.translate({ord(OPEN): None, ord(SHUT): None}), file)
+    reader = _ShellReader(in_posix(text.translate({ord(OPEN): None, ord(SHUT): None})), file)
     variables: dict[str, str] = {}
     at = misread = 0
     while (found := _BEGINNING.search(reader.text, at)) is not None:

@@ -17,9 +17,10 @@ from reconciler.values import dataclass
 from reconciler.workflow import Checkup
 
 FORMAT_VERSION = "1.0"
-_WIDTH = 200
+_WIDEST = 200
+# With fewer columns a row's text stands below its words.
+_NARROW = 60
 _CHECK = 13  # the longest name of a check, and two spaces
-_INDENT = " " * (9 + _CHECK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,18 @@ class Examined:
         return (*(each for each in self.files if each.is_error), *self.checkup.findings)
 
 
-def render_text(examined: Examined, read_source: ReadSource, *, colour: bool) -> str:
+def render_text(
+    examined: Examined, read_source: ReadSource, *, colour: bool, width: int | None = None
+) -> str:
     """Return the problems of the files, a row for each check with its remedy below, and a last line with the count."""
     style = Style(colour)
-    blocks = [render_problems(examined.files, read_source, colour=colour)] if examined.files else []
+    room = min(width or _WIDEST, _WIDEST)
+    blocks = (
+        [render_problems(examined.files, read_source, colour=colour, width=width)] if examined.files else []
+    )
     blocks += [
-        "\n".join(line for row in examined.checkup.rows for line in _row(row, style)),
-        _summary(examined),
+        "\n".join(line for row in examined.checkup.rows for line in _row(row, style, room)),
+        "\n".join(_wrapped(_summary(examined), "", room)),
     ]
     return "\n\n".join(each.strip("\n") for each in blocks if each) + "\n"
 
@@ -63,35 +69,38 @@ def tree(examined: Examined) -> dict[str, Any]:
     }
 
 
-def _row(row: Problem | Passed, style: Style) -> Iterator[str]:
+def _row(row: Problem | Passed, style: Style, width: int) -> Iterator[str]:
     if isinstance(row, Passed):
-        yield from _lines(style.good("ok".ljust(9)), row.check, row.text)
-        return
-    word = style.error("problem".ljust(9)) if row.is_error else style.warning("warning".ljust(9))
-    yield from _lines(word, row.rule, row.summary)
-    if row.help:
-        yield from _wrapped(row.help, _INDENT)
-
-
-def _lines(word: str, check: str, text: str) -> Iterator[str]:
-    first, *rest = _wrapped(text, _INDENT)
-    yield f"{word}{check.ljust(_CHECK)}{first.removeprefix(_INDENT)}"
+        word, check, text, remedy = style.good("ok".ljust(9)), row.check, row.text, None
+    else:
+        word = style.error("problem".ljust(9)) if row.is_error else style.warning("warning".ljust(9))
+        check, text, remedy = row.rule, row.summary, row.help
+    indent = " " * (4 if width < _NARROW else 9 + _CHECK)
+    first, *rest = _wrapped(text, indent, width)
+    if width < _NARROW:
+        yield f"{word}{check}"
+        yield first
+    else:
+        yield f"{word}{check.ljust(_CHECK)}{first.removeprefix(indent)}"
     yield from rest
+    if remedy:
+        yield from _wrapped(remedy, indent, width)
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
-    """Return a text as lines that fit, at least one."""
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    """Return a text as lines that fit, at least one; a word that can be copied is not broken."""
     return textwrap.wrap(
         " ".join(visible(line) for line in text.split("\n")),
-        _WIDTH,
+        width,
         initial_indent=indent,
         subsequent_indent=indent,
+        break_long_words=width >= _WIDEST,
         break_on_hyphens=False,
     ) or [indent]
 
 
 def _summary(examined: Examined) -> str:
-    owner = examined.fleet + (f" ({examined.environment})" if examined.environment else "")
+    owner = " ".join(filter(None, (examined.fleet, examined.environment and f"({examined.environment})")))
     count = len(examined.findings)
     told = plural(count, "finding", "findings") if count else "an apply has all that it needs"
     return f"{visible(owner)}: {told}." if owner else f"{told}."

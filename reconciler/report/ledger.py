@@ -100,20 +100,21 @@ def render(
     `quiet` leaves out what was done, and has the notices, which any other run has printed when they came.
     """
     style = Style(colour)
-    blocks = ["\n".join(_section_lines(each, style)) for each in sections(ledger, full=full)]
+    blocks = ["\n".join(_section_lines(each, style, width)) for each in sections(ledger, full=full)]
     if ledger.broken is not None and not is_cut_short(ledger):
         blocks.append(render_error(ledger.broken, colour=colour))
     if quiet and (told := notices(ledger)):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in told))
     if not ledger.is_complete and not quiet and (done := done_by_kind(ledger)):
-        lines = [line for action, addresses in done for line in _named(DONE[action], addresses, style)]
+        lines = [line for action, addresses in done for line in _named(DONE[action], addresses, style, width)]
         blocks.append("\n".join([style.bold("Done"), *lines]))
     paint = style.good if ledger.is_complete else style.error
     last = paint(f"{verdict(ledger, ending)}:") + f" {tally(ledger)}."
     last += "".join(f"\n{visible(each)}" for each in afterwards(ledger, ending))
-    if not ledger.is_complete and ending.resume:
-        last += f"\nTo go on: {visible(ending.resume)}"
-    return folded("\n\n".join([*blocks, last]) + "\n", width)
+    text = folded("\n\n".join([*blocks, last]) + "\n", width)
+    if not ledger.is_complete and ending.resume:  # the terminal may break it: it can be pasted nevertheless
+        text += folded(f"To go on: {visible(ending.resume)}\n")
+    return text
 
 
 def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
@@ -239,11 +240,11 @@ def notices(ledger: Ledger) -> list[str]:
     return [each for each in ledger.notices if broken is None or broken.message not in each]
 
 
-def _section_lines(section: Unfinished, style: Style) -> Iterator[str]:
+def _section_lines(section: Unfinished, style: Style, width: int) -> Iterator[str]:
     paint = style.error if section.result in (Result.FAILED, Result.UNKNOWN) else style.warning
     yield paint(section.title)
     for addresses, [first, *others] in section.groups:
-        named = shortened(addresses)
+        named = shortened(addresses, min(width - 7, WIDEST))
         if len(named) == 1:
             yield f"  {style.bold(named[0])}: {first}"
         else:
@@ -256,7 +257,13 @@ def _alike(rows: list[Finished], full: bool) -> tuple[tuple[Finished, ...], ...]
     """Return the rows in groups whose texts differ only in agents' names and ids."""
     if full:
         return tuple((row,) for row in rows)
-    return grouped_by(rows, lambda row: (row.action, nameless(row.detail, str(row.address), row.agent_id)))
+    return grouped_by(
+        rows,
+        lambda row: (
+            row.action,
+            nameless(row.detail, str(row.address), row.address.channel, row.address.name, row.agent_id),
+        ),
+    )
 
 
 def _outcomes(group: Sequence[Finished]) -> list[str]:
@@ -276,7 +283,7 @@ def done_by_kind(ledger: Ledger) -> list[tuple[Action, list[Address]]]:
     ]
 
 
-def _named(word: str, addresses: Sequence[Address], style: Style) -> Iterator[str]:
+def _named(word: str, addresses: Sequence[Address], style: Style, width: int) -> Iterator[str]:
     """Yield `  joined: a, b, c`, with further lines below the first address."""
-    for number, line in enumerate(shortened(addresses)):
+    for number, line in enumerate(shortened(addresses, min(width - len(word) - 5, WIDEST))):
         yield f"{' ' * (len(word) + 4)}{style.good(line)}" if number else f"  {style.good(f'{word}: {line}')}"

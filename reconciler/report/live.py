@@ -73,7 +73,8 @@ class LiveProgress:
     def _finish(self, event: Finished) -> None:
         started = self._running.pop(event.address, None)
         is_done = event.result not in (Result.SKIPPED, Result.HELD, Result.DEFERRED)
-        took = f" after {rounded(self._clock() - started[1])}" if started and is_done else ""
+        seconds = self._clock() - started[1] if started and is_done else 0.0
+        took = f" after {rounded(seconds)}" if seconds >= 1 else ""
         styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
         self._above(
             f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")

@@ -28,7 +28,8 @@ _CONTEXT = 2
 _ABOUT_SECRETS = frozenset({"literal-secret", "secret-like"})
 # The key before a value; it may be shown, the value may not.
 _KEY = re.compile(r"[\w.\"'-]+:\s+")
-_WIDEST = 160
+# The most and the fewest columns of a line of a file.
+_WIDEST, _NARROWEST = 160, 20
 # Quoted parts of a message, and words: with digits in it, a word is a value of one agent.
 _QUOTED_OR_WORD = re.compile(r'"[^"]*"|[^\s"]+')
 _DIGIT = re.compile(r"\d")
@@ -52,7 +53,9 @@ class Checked:
         return any(each.is_error for each in self.diagnostics)
 
 
-def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool) -> str:
+def render_text(
+    diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool, width: int | None = None
+) -> str:
     """Return every problem with its code frame, in the order of the files, and a last line that counts them.
 
     A problem that one place causes for many agents is one block.
@@ -60,7 +63,8 @@ def render_text(diagnostics: Iterable[Problem], read_source: ReadSource, *, colo
     found = list(diagnostics)
     style = Style(colour)
     shown = [
-        "\n".join([_first(each.problem, style), *each.lines]) for each in blocks(found, read_source, style)
+        "\n".join([_first(each.problem, style), *each.lines])
+        for each in blocks(found, read_source, style, width)
     ]
     return folded("\n\n".join([*shown, summary(found)]) + "\n")
 
@@ -74,14 +78,17 @@ class Block:
 
 
 def blocks(
-    diagnostics: Iterable[Problem], read_source: ReadSource, style: Style = Style(colour=False)
+    diagnostics: Iterable[Problem],
+    read_source: ReadSource,
+    style: Style = Style(colour=False),
+    width: int | None = None,
 ) -> list[Block]:
-    """Return problems as blocks, in the order of the files."""
+    """Return problems as blocks, in the order of the files; the lines of their frames are cut to the width."""
     found = sorted(diagnostics, key=Problem.sort_key)
     sources: dict[str, list[str] | None] = {}
     lines_of = _cached(sources, read_source, _hidden(found))
     merged = ((_one(each), len(each)) for each in grouped_by(found, _kind))
-    return [Block(each, list(_below(each, style, lines_of, times))) for each, times in merged]
+    return [Block(each, list(_below(each, style, lines_of, times, width))) for each, times in merged]
 
 
 def _kind(found: Problem) -> Hashable:
@@ -167,9 +174,9 @@ def _first(found: Problem, style: Style) -> str:
     return f"{word} {_in_lines(found.summary)} {style.dim(f'[{visible(found.rule)}]')}"
 
 
-def _below(found: Problem, style: Style, lines_of: LinesOf, times: int) -> Iterator[str]:
+def _below(found: Problem, style: Style, lines_of: LinesOf, times: int, width: int | None) -> Iterator[str]:
     if found.where is not None:
-        yield from _place(found, found.where, style, lines_of)
+        yield from _place(found, found.where, style, lines_of, width)
         if times > 1:
             yield f"    {times:,} times from this place"
     elif found.path:
@@ -182,28 +189,29 @@ def _below(found: Problem, style: Style, lines_of: LinesOf, times: int) -> Itera
         yield from f"    {style.dim('help:')} {_in_lines(found.help)}".split("\n")
 
 
-def _place(found: Problem, where: Span, style: Style, lines_of: LinesOf) -> Iterator[str]:
+def _place(found: Problem, where: Span, style: Style, lines_of: LinesOf, width: int | None) -> Iterator[str]:
     yield f"  {style.dim('-->')} {visible(str(where))}"
     lines = lines_of(where.file)
     if lines is None or not 1 <= where.line <= len(lines):
         return
     first, last = max(1, where.line - _CONTEXT), min(len(lines), where.line + _CONTEXT)
     gutter = len(str(last))
+    room = _WIDEST if width is None else min(max(width - gutter - 5, _NARROWEST), _WIDEST)
     for number in range(first, last + 1):
-        line, column = _window(lines[number - 1], where.column if number == where.line else 1)
+        line, column = _window(lines[number - 1], where.column if number == where.line else 1, room)
         yield f"  {style.dim(f'{number:>{gutter}} |')} {visible(line)}".rstrip()
         if number == where.line:
             paint = style.error if found.is_error else style.warning
             yield f"  {' ' * gutter} {style.dim('|')} {' ' * len(visible(line[: column - 1]))}{paint('^')}"
 
 
-def _window(line: str, column: int) -> tuple[str, int]:
+def _window(line: str, column: int, room: int) -> tuple[str, int]:
     """Return the part of a line around a column that fits, and the column in it; tabs become spaces."""
     line = line.replace("\t", " ")
-    if len(line) <= _WIDEST:
+    if len(line) <= room:
         return line, min(max(column, 1), len(line) + 1)
-    start = max(0, min(column - _WIDEST // 2, len(line) - _WIDEST))
-    return line[start : start + _WIDEST], min(max(column - start, 1), _WIDEST + 1)
+    start = max(0, min(column - room // 2, len(line) - room))
+    return line[start : start + room], min(max(column - start, 1), room + 1)
 
 
 def _hidden(found: Iterable[Problem]) -> dict[tuple[str, int], int]:

@@ -5,11 +5,10 @@ Foreign text in a sentence is not escaped yet: the sink escapes the whole.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
-from reconciler.diagnostics import plural
+from reconciler.diagnostics import Problem, plural
 from reconciler.model.address import Address
 from reconciler.model.spec import describe
 from reconciler.model.tree import dotted
@@ -30,6 +29,7 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
+from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
 from reconciler.plan.steps import (
     AwaitGone,
     AwaitRunning,
@@ -242,13 +242,24 @@ def interrupted(plan: Plan) -> str:
 
 
 def warnings(plan: Plan) -> str:
-    """Return the warnings of the files, counted by rule; empty if there are none."""
-    if not plan.warnings:
-        return ""
-    found = Counter(each.rule for each in plan.warnings)
-    names = [f"`{rule}`{f' ({count:,})' if count > 1 else ''}" for rule, count in sorted(found.items())]
-    count = plural(len(plan.warnings), "warning", "warnings")
-    return f"{count} in the files: {', '.join(names)}; `reconciler validate` shows where."
+    """Return the warnings of the files, counted by rule, and those of the plan with the first of each; may be empty."""
+    found: dict[str, list[Problem]] = {}
+    for each in sorted(plan.warnings, key=Problem.sort_key):
+        found.setdefault(each.rule, []).append(each)
+    own = [found.pop(rule) for rule in sorted(WARNINGS_OF_PLANS.keys() & found.keys())]
+    told = []
+    if found:
+        names = [
+            f"`{rule}`{f' ({len(each):,})' if len(each) > 1 else ''}" for rule, each in sorted(found.items())
+        ]
+        count = plural(sum(map(len, found.values())), "warning", "warnings")
+        told.append(f"{count} in the files: {', '.join(names)}; `reconciler validate` shows where.")
+    for first, *more in own:
+        place = f" ({first.where.file}:{first.where.line})" if first.where is not None else ""
+        others = f", and {len(more):,} more like this" if more else ""
+        help = f"; {first.help}" if first.help else ""
+        told.append(f"Warning `{first.rule}`: {first.summary}{place}{others}{help}.")
+    return " ".join(told)
 
 
 def danger(found: Danger, longest: int | None = None) -> str:

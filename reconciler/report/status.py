@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from reconciler.diagnostics import plural
 from reconciler.durations import rounded
+from reconciler.model.address import Address
+from reconciler.report.addresses import WIDEST, shortened
+from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
+from reconciler.report.fieldlines import row_texts
+from reconciler.report.folding import LONGEST
+from reconciler.report.groups import nameless
 from reconciler.report.json_plan import FORMAT_VERSION
+from reconciler.report.of_many import of_many
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
 
@@ -105,9 +112,8 @@ def render_text(status: StatusReport, *, width: int | None = None, quiet: bool =
         more = [() if asked is None else (_conversation(asked.get(row.agent_id)),) for row in rows]
         cells = [(*_cells(row), *each) for row, each in zip(rows, more, strict=True)]
         blocks.append(table(columns, cells, width))
-    reasons = [(row.address, row.sync, row.detail) for row in rows if row.detail]
-    if reasons:
-        blocks.append("Not in sync:\n" + table(_REASONS, reasons, width, indent="    "))
+    if reasons := [row for row in rows if row.detail]:
+        blocks.append("\n".join(["Not in sync:", *_reasons(reasons, width)]))
     if status.unmanaged and not quiet:
         listed = sorted(status.unmanaged, key=lambda row: (row.channel, row.name, row.agent_id))
         foreign = [
@@ -117,6 +123,23 @@ def render_text(status: StatusReport, *, width: int | None = None, quiet: bool =
             "Unmanaged agents (seen, never touched):\n" + table(_UNMANAGED, foreign, width, indent="    ")
         )
     return "\n\n".join([*blocks, _summary(status)]) + "\n"
+
+
+def _reasons(rows: Sequence[StatusRow], width: int | None) -> Iterator[str]:
+    """Yield a line for each row that is alone with its reason, then one for each group of rows with its addresses."""
+    groups = grouped_by(
+        rows, lambda row: (row.sync, nameless(row.detail, row.address, *row.address.split("/"), row.agent_id))
+    )
+    if alone := [(row.address, row.sync, row.detail) for row, *more in groups if not more]:
+        yield table(_REASONS, alone, width, indent="    ")
+    for group in (each for each in groups if len(each) > 1):
+        count = len(group)
+        texts = row_texts(tuple(dict.fromkeys(of_many(row.detail, count) for row in group)))
+        told = [(f"{count:,} agents", group[0].sync, text) for text in texts]
+        yield table(_REASONS, told, width or LONGEST, indent="    ")
+        room = WIDEST if width is None else min(width - 9, WIDEST)
+        addresses = [Address.parse(row.address) for row in group]
+        yield from (f"        {line}" for line in shortened(addresses, room))
 
 
 def tree(status: StatusReport) -> dict[str, Any]:

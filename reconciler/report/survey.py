@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -40,15 +42,17 @@ class SurveyReport:
     status: StatusReport | None = None
 
 
-def render_text(report: SurveyReport) -> str:
+def render_text(report: SurveyReport, *, width: int | None = None) -> str:
     """Return the status of the fleet, if there is one; then two lines for each agent; then a line with counts."""
-    blocks = [status.render_text(report.status).rstrip("\n")] if report.status is not None else []
+    blocks = (
+        [status.render_text(report.status, width=width).rstrip("\n")] if report.status is not None else []
+    )
     rows = sorted(report.rows, key=lambda row: (row.owner, row.channel, row.name, row.agent_id))
-    lines = [line for row in rows for line in _lines(row)]
+    lines = [line for row in rows for line in _lines(row, width)]
     if lines:
         title = "All else that runs under this App ID" if blocks else "Running under this App ID"
         blocks.append("\n".join([f"{title}:", *lines]))
-    return "\n\n".join([*blocks, _summary(report)]) + "\n"
+    return "\n\n".join([*blocks, _summary(report, width)]) + "\n"
 
 
 def tree(report: SurveyReport) -> dict[str, Any]:
@@ -57,15 +61,27 @@ def tree(report: SurveyReport) -> dict[str, Any]:
     return {**known, "others": [asdict(row) for row in report.rows], "running": report.running}
 
 
-def _lines(row: SurveyRow) -> tuple[str, str]:
+def _lines(row: SurveyRow, width: int | None) -> Iterator[str]:
+    """Yield what an agent is, then the line that adopts it; neither a name nor that line is broken."""
     where = f"channel {row.channel}" if row.channel else "channel not told"
-    mark = f"  of fleet {row.owner}" if row.owner else ""
-    what = f"  {row.name or '(no name)'}  {row.status}  {rounded(row.age)}  {where}{mark}"
-    at = f"    # under {row.address}" if row.address else ""
-    return visible(what), visible(f"      {row.adopt}{at}")
+    pieces = [row.name or "(no name)", f"{row.status}  {rounded(row.age)}", where]
+    name, *rest = map(visible, [*pieces, *([f"of fleet {row.owner}"] if row.owner else [])])
+    lines = [f"  {name}"]
+    for piece in rest:
+        if width is None or len(lines[-1]) + 2 + len(piece) <= width:
+            lines[-1] += f"  {piece}"
+        else:
+            lines.append(f"    {piece}")
+    yield from lines
+    adopt, at = visible(row.adopt), visible(f"# under {row.address}") if row.address else ""
+    indent = 6 if width is None else max(min(6, width - len(adopt)), 0)
+    if at and width is not None and indent + len(adopt) + 4 + len(at) > width:
+        yield f"    {at}"
+        at = ""
+    yield f"{'':{indent}}{adopt}{f'    {at}' if at else ''}"
 
 
-def _summary(report: SurveyReport) -> str:
+def _summary(report: SurveyReport, width: int | None) -> str:
     marked = sum(bool(row.owner) for row in report.rows)
     others = len(report.rows) - marked
     counted = f"{plural(report.running, 'agent runs', 'agents run')} under this App ID"
@@ -74,12 +90,9 @@ def _summary(report: SurveyReport) -> str:
     parts = [f"{others} of no fleet" if others else "", f"{marked} of other fleets" if marked else ""]
     listed = ", ".join(each for each in parts if each)
     hint = (
-        ""
-        if not report.rows
-        else (
-            "\nWrite `adopt: ID` on an agent in the files; the next apply takes it over, and nobody is hung up on."
-            if report.status is not None
-            else "\n`reconciler import --running DIR` writes a fleet of them, with a line `adopt: ID` each."
-        )
+        "Write `adopt: ID` on an agent in the files; the next apply takes it over, and nobody is hung up on."
+        if report.status is not None
+        else "`reconciler import --running DIR` writes a fleet of those of no fleet, with a line `adopt: ID` each."
     )
-    return f"{counted}{f': {listed}' if listed else ''}.{hint}"
+    lines = [f"{counted}{f': {listed}' if listed else ''}.", *([hint] if others else [])]
+    return "\n".join(lines if width is None else (textwrap.fill(line, width) for line in lines))

@@ -93,7 +93,7 @@ def _end(plan: Plan, style: Style) -> Iterator[str]:
     if plan.unmanaged or plan.elsewhere:
         yield unmanaged_lines(plan, style)
     if plan.warnings:
-        yield style.dim(sentences.warnings(plan))
+        yield style.dim(visible(sentences.warnings(plan)))
     if plan.refusals:
         yield refusal_lines(plan, style)
     if said := sentences.approval(plan):

@@ -37,6 +37,7 @@ from reconciler.plan.steps import overlaps
 from reconciler.report.alike import grouped_by
 from reconciler.report.groups import Group, grouped
 from reconciler.report.masked_values import Side, UnknownValue, is_long, leaf, masked
+from reconciler.report.of_many import of_many
 from reconciler.report.sentences import headline
 from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass
@@ -135,18 +136,19 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
     symbol = SYMBOLS[action_of(change)]
     if isinstance(act, (Replace, Rotate)) and overlaps(act) and not isinstance(change, Hold):
         symbol = "+/-"
-    alone = len(group.changes) == 1
+    count = len(group.changes)
+    alone = count == 1
     target = target_of(change) if alone else None
     forgotten = act.record if isinstance(act, Forget) and alone else None
-    held = [each.reason.text for each in group.changes if isinstance(each, Hold)]
+    held = [of_many(each.reason.text, count) for each in group.changes if isinstance(each, Hold)]
     places = dict.fromkeys(location_of(plan, each) for each in group.changes)
     return ChangeRow(
         addresses=tuple(each.address for each in group.changes),
         action=action_of(change),
         wanted=action_of(act),
         symbol=symbol,
-        headline=headline(act, held=isinstance(change, Hold), count=len(group.changes)),
-        reasons=tuple(dict.fromkeys(act_of(each).reason.text for each in group.changes)),
+        headline=headline(act, held=isinstance(change, Hold), count=count),
+        reasons=tuple(dict.fromkeys(of_many(act_of(each).reason.text, count) for each in group.changes)),
         holds=tuple(dict.fromkeys(held)),
         places=tuple(each for each in places if each is not None),
         agent_id=target.agent_id if target else forgotten.agent_id if forgotten else "",

@@ -5,6 +5,7 @@ Nothing here reads an environment, a file or a program: `driver.secrets` does.
 
 from reconciler.secrets.references import (
     MARK,
+    UNFILLED,
     Secret,
     SecretRef,
     pieces,
@@ -15,6 +16,7 @@ from reconciler.secrets.references import (
 
 __all__ = [
     "MARK",
+    "UNFILLED",
     "Secret",
     "SecretRef",
     "pieces",

@@ -16,6 +16,8 @@ from reconciler.values import dataclass
 # A reference ends at a closing '+', at white space, at a quote or at the end of the text.
 _REFERENCE = re.compile(r"ref\+(?P<scheme>[a-z][a-z0-9]*)://(?P<path>[^\s+\"'<>]*)(?P<close>\+?)")
 MARK = "ref+"
+# What `import` prints where a value has to be put; no source of secrets takes it for one.
+UNFILLED = "…"
 
 
 class Secret:

@@ -101,7 +101,8 @@ def check_pins(state: State, pins: Pins) -> None:
         if mine != its:
             raise StateError(
                 f"the state belongs to {label} {its or '(none)'}, and this run is for {mine or '(none)'}; nothing was done",
-                hint=f"check the directory, --env and {entry_of(pins.service).project_variable}; a fleet that really moves starts with a new state",
+                hint=f"check the directory, --env and {entry_of(pins.service).project_variable}; a copied directory, or a fleet with "
+                "a new name or project, needs a new state: move the old one away (beside the files it is in .reconciler/)",
             )
 
 

@@ -144,6 +144,21 @@ def test_while_every_join_hangs(home: Path, service: Simulator, number: signal.S
     assert sorted(each.channel for each in service.world.live()) == list("abcdef")
 
 
+def test_a_change_that_waits_for_the_pace_is_skipped_and_has_not_failed(
+    home: Path, service: Simulator
+) -> None:
+    with started(home, "apply", "--auto-approve", "--parallelism", "1", "--rate", "0.5") as process:
+        until(lambda: mutating(service).get("join", 0) >= 1)
+        _, said = stop(process, signal.SIGINT)
+    assert process.returncode == 130, said
+    joined = mutating(service)["join"]
+    assert f"Apply interrupted: {joined} joined; {6 - joined} skipped." in said
+    assert "join skipped: the run was interrupted" in said
+    assert "refuses" not in said
+    finish(home)
+    assert sorted(each.channel for each in service.world.live()) == list("abcdef")
+
+
 @pytest.mark.parametrize(
     ("on", "number"), [("list", signal.SIGINT), ("list", signal.SIGTERM), ("query", signal.SIGINT)]
 )
@@ -287,6 +302,16 @@ def rest_of(terminal: int, pid: int) -> tuple[int, bytes]:
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status), seen
+
+
+def test_control_c_while_progress_is_drawn_shows_no_codes(home: Path, service: Simulator) -> None:
+    pid, terminal = at_a_terminal(home, "apply", "--auto-approve", "--parallelism", "1", "--rate", "0.5")
+    seen = seen_until(terminal, b": joined", 20)
+    os.write(terminal, b"\x03")
+    code, rest = rest_of(terminal, pid)
+    assert code == 130, rest
+    assert re.findall(rb"(?<!\x1b)\[[0-9]*[A-Z]", seen + rest) == []
+    assert b"after 0s" not in seen + rest
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,13 @@ def test_a_blank_value_is_none(fleet: Path, vals: Path, blank: str) -> None:
     assert resolved(fleet, "ref+vault://a#/b") == f"{refused}ref+vault://a#/b: vals found an empty value"
 
 
+def test_the_stand_in_that_import_prints_is_no_value(fleet: Path) -> None:
+    assert resolved(fleet, "ref+env://NAME", {"NAME": "…"}) == (
+        "refused: secrets without a value: ref+env://NAME: "
+        "the environment variable is …, which `import` prints in the place of a value"
+    )
+
+
 def test_of_several_secrets_only_those_without_a_value_are_named(fleet: Path, vals: Path) -> None:
     script = f"""#!/bin/sh
 asked=$(/bin/cat)

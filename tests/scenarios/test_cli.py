@@ -145,7 +145,7 @@ def test_no_colours_in_a_pipe(fleet: Path) -> None:
         (["apply", "--auto-approve", "--only", "jion"], "--only knows"),
         (["apply", "--auto-approve", "--allow", "leaves=3"], "no limit"),
         (["apply", "--auto-approve", "--wait", "soon"], "not a duration"),
-        (["show", "lobby"], "not an address"),
+        (["show", "lobby"], 'there is no file lobby, and "lobby" is not an address'),
     ],
 )
 def test_a_typo_is_a_message_and_exit_code_1(arguments: list[str], word: str, tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def test_sources_become_a_valid_fleet_and_the_names_to_set(run: Run) -> None:
     assert (code, err) == (0, "")
     exports = [line for line in out.splitlines() if line.startswith("export ")]
     assert sorted(exports) == [f"export {name}=…" for name in sorted(SECRETS)]
+    assert out.count("# source.json:1\n") == 1, "one source of several names is named once"
     assert out.endswith("next: reconciler plan fleet\n")
     assert run("validate", "fleet") == (0, "fleet is valid: 3 agents in 3 channels.\n", "")
     assert ".reconciler/" in Path("fleet/.gitignore").read_text(encoding="utf-8")
@@ -232,7 +233,9 @@ def test_what_validate_would_refuse_is_listed(run: Run) -> None:
     assert len(gaps) == errors.count("error: ") == err.count("to fill in: agents/imported.yaml:") > 1
     for line in gaps:
         assert f"--> agents/imported.yaml:{line + 1}:" in errors
-    assert "next: reconciler validate fleet, which points at" in out
+    assert out.endswith(f"\nnext: reconciler validate fleet    # {len(gaps)} places to fill in\n"), (
+        "it can be pasted"
+    )
 
 
 # --- what runs --------------------------------------------------------------------------------------------------

@@ -133,6 +133,12 @@ def test_validate_joins_annotations_and_results(fleets: Path) -> None:
     assert [rules[each["ruleIndex"]] for each in whole["results"]] == ["wrong-type", "yaml-syntax"]
 
 
+def test_a_command_for_one_environment_says_so(fleets: Path) -> None:
+    for command in ("apply", "destroy", "doctor", "render", "turn"):
+        done = run(fleets, command, "alpha", "-e", "prod,test")
+        assert (done.returncode, "takes one environment" in done.stderr) == (1, True), done.stderr
+
+
 def test_what_belongs_to_one_fleet_is_refused_for_several(fleets: Path) -> None:
     refused = run(fleets, "plan", "alpha", "beta", "--out", "saved")
     assert refused.returncode == 1

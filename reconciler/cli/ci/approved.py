@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("approved")
+@click.command("approved", short_help="Print the token of the plan that was reviewed.")
 @options.fleet_options
 @click.option("--commit", metavar="SHA", help="The commit on the default branch; else that of this job.")
 @options.output_options

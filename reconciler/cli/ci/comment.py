@@ -20,7 +20,7 @@ pull_request_option = click.option(
 )
 
 
-@click.command("comment")
+@click.command("comment", short_help="Comment a plan or an apply on a pull request.")
 @click.option("--plan", metavar="FILE", type=click.Path(dir_okay=False), help="The Markdown of `plan`.")
 @click.option("--applied", metavar="FILE", type=click.Path(dir_okay=False), help="The Markdown of `apply`.")
 @pull_request_option

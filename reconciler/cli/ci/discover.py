@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("discover")
+@click.command("discover", short_help="Print the fleets that a change touches.")
 @click.argument("directories", metavar="[DIR]...", nargs=-1, type=options.Name())
 @click.option(
     "--changed-since", "revision", metavar="REV", help="Only what differs from this commit; else every fleet."

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("issue")
+@click.command("issue", short_help="Keep one issue for each fleet that has drifted.")
 @click.option(
     "--report",
     required=True,

@@ -38,7 +38,7 @@ def command(address: str, fleet: options.FleetFlags, output: Output, form: Forma
     if is_plan_file(address):
         output.report(form, ReportKind.TREE, plan_tree(read_plan(address)))
         return 0
-    where = parse_address(address)
+    where = parse_address(address, or_file=True)
     with wiring.open_session(fleet, output) as session:
         found = session.run(workflow.address_report(make_job(session, Flags()), session.provider, where))
         tree = address_tree(found, session.store.history(where, 10))

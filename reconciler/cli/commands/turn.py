@@ -27,8 +27,8 @@ def command(fleet: options.FleetFlags, output: Output, as_json: bool, **flags: A
     at the same time, on any machine that reaches the state; one does the work, the others say that it is locked.
 
     \b
-    reconciler turn my-fleet --json              {"result": "done", "changes": [...], "due_at": "2026-11-28T12:00:00Z"}
-    reconciler turn my-fleet --allow-kinds renew only keep tokens alive
+    reconciler turn my-fleet --json                 what was done, and when the next turn is due
+    reconciler turn my-fleet --allow-kinds renew    only keep tokens alive
     """
     from reconciler.cli.turning import StandingFlags, run_turn
 

@@ -62,9 +62,8 @@ def command(
     \b
     reconciler watch my-fleet                         heals within half a minute
     reconciler watch hotels support -e prod --interval 5s
-    reconciler watch my-fleet --listen 127.0.0.1:9464 with metrics for Prometheus
-    reconciler watch my-fleet --git origin/main --allow-kinds all
-                                                      a merge is the approval
+    reconciler watch my-fleet --listen 127.0.0.1:9464    with metrics for Prometheus
+    reconciler watch my-fleet --git origin/main --allow-kinds all    a merge is the approval
     """
     from reconciler.cli.turning import StandingFlags
     from reconciler.cli.watching import WatchFlags, run_watch

@@ -224,7 +224,7 @@ def _refusal(
     """Return a refusal if the result proves that nothing was executed, else `Unknown`."""
     words = _words(result, secrets)
     if isinstance(result, Withheld):
-        return Declined(Scope.RUN, words)
+        return Declined(Scope.STOPPING if result is STOPPING else Scope.RUN, words)
     if isinstance(result, HttpFailure):
         # An answer that is too large is an answer: the service has finished with the call.
         is_answered = result.trouble is HttpTrouble.TOO_LARGE

@@ -59,7 +59,7 @@ def survey(value: SurveyReport, options: RenderOptions) -> str:
     """Return every agent that runs under the App ID."""
     from reconciler.report.survey import render_text
 
-    return render_text(value)
+    return render_text(value, width=options.width)
 
 
 def ledger(value: Finish, options: RenderOptions) -> str:
@@ -81,7 +81,9 @@ def problems(value: Checked, options: RenderOptions) -> str:
     from reconciler.report.problems import accepted_line, render_text
 
     found = value.diagnostics
-    text = render_text(found, options.read_source, colour=options.colour) if found else ""
+    text = (
+        render_text(found, options.read_source, colour=options.colour, width=options.width) if found else ""
+    )
     lines = [*(() if value.has_errors else value.verdicts), accepted_line(value.accepted)]
     return text + "".join(f"{line}\n" for line in lines if line)
 
@@ -97,4 +99,4 @@ def checkup(value: Examined, options: RenderOptions) -> str:
     """Return a row for each check, with a remedy for each finding."""
     from reconciler.report.checkup import render_text
 
-    return render_text(value, options.read_source, colour=options.colour)
+    return render_text(value, options.read_source, colour=options.colour, width=options.width)

@@ -13,6 +13,7 @@ from reconciler.cli.main import cli
 from reconciler.config.load import read_source
 from reconciler.config.rules.catalogue import RULES
 from reconciler.config.rules.explained import CURES, EXAMPLES, explain, written
+from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
 from reconciler.report.problems import render_text
 from tests.unit.config.test_bad_fleets import CASES, NOT_AS_FILES, diagnose
 
@@ -51,6 +52,8 @@ def test_a_rule_has_a_meaning_an_example_and_a_cure(rule: str) -> None:
 def test_explain_lists_and_finds_rules() -> None:
     listed = CliRunner().invoke(cli, ["explain"])
     assert [line.split()[0] for line in listed.output.splitlines()] == list(RULES)
+    for rule in WARNINGS_OF_PLANS:
+        assert CliRunner().invoke(cli, ["explain", rule]).output.startswith(f"{rule}: ")
     assert CliRunner().invoke(cli, ["explain", "uid-clash"]).output == explain("uid-clash")
     assert CliRunner().invoke(cli, ["explain", "[uid-clash]"]).output == explain("uid-clash")
 

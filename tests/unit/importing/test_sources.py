@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from reconciler.errors import ReconcilerError
 from reconciler.importing.bodies import read_sources
 from reconciler.importing.files import fleet_of
+from reconciler.importing.shell import OPEN, SHUT
 from tests.growth.measure import TESTED, growth
 
 BODY = {"name": "a", "properties": {"channel": "lobby", "llm": {"url": "https://x.example.com"}}}
@@ -104,6 +106,10 @@ def test_every_problem_is_told_at_once() -> None:
         f"Don't do it by hand:\n\n```sh\ncurl {JOIN} -d '{TEXT}'\n```\n",
         f"it's\nNAME='open\ncurl {JOIN} -d '{TEXT}'",
         f"curl {JOIN} -d '{TEXT}'\r\n",
+        f'curl --location "{JOIN}" ^\r\n--header "X: y" ^\r\n--data {json.dumps(TEXT)}\r\nexit /b',
+        f'curl ^"{JOIN}^" ^\n  -H ^"x: y^" ^\n  --data-raw ^"{re.sub(r"([^a-z ])", r"^" + chr(92) + "1", json.dumps(TEXT)[1:-1])}^"\n',
+        f"curl.exe '{JOIN}' `\n  -H 'X: y' `\n  -d '{TEXT}'\n",
+        f"X=`curl {JOIN} -d '{TEXT}' `\nY=`",
     ],
 )  # fmt: skip
 def test_the_body_of_a_command(command: str) -> None:
@@ -119,11 +125,26 @@ def test_quotes_are_taken_off_as_the_shell_does() -> None:
     assert trees(command) == [{"name": "a$b", "properties": {}}]
 
 
+def test_quotes_of_windows_shells_are_taken_off_as_they_do() -> None:
+    command = f'curl "{JOIN}" ^\n -d "{{\\"name\\":\\"$5 `a\\nb %20\\",\\"properties\\":{{\\"key\\":\\"%MY_KEY%\\"}}}}"'
+    assert trees(command) == [{"name": "$5 `a\nb %20", "properties": {"key": f"{OPEN}MY_KEY{SHUT}"}}]
+    command = f'curl.exe "{JOIN}" `\n -d "{{`"name`":`"$env:NAME`",`"properties`":{{}}}}"'
+    assert trees(command) == [{"name": f"{OPEN}NAME{SHUT}", "properties": {}}]
+
+
+def test_a_line_of_a_windows_command_keeps_its_number() -> None:
+    assert refused(f"rem\ncurl {JOIN} ^\n -X POST\n\ncurl {JOIN} -F a=b") == (
+        "2 problems; nothing was written\n"
+        "f:2: a join without a body (give it with --data or --json)\n"
+        "f:5: a join whose body is given with -F (give the body with --data or --json)"
+    )
+
+
 def test_a_commented_command_starts_nothing() -> None:
     assert trees(f"# curl {JOIN} -d '{TEXT}'\ncurl {JOIN} -d '{TEXT}'") == [BODY]
 
 
-def test_other_calls_are_read_over_and_named() -> None:
+def test_other_calls_are_skipped_and_named() -> None:
     found = read_sources(
         {"f": f"curl https://x/agents/1/leave -X POST\ncurl $URL -d '{{}}'\ncurl {JOIN} -d '{TEXT}'"},
         lambda name, where: "",
@@ -196,7 +217,7 @@ def test_a_number_from_a_variable_is_filled_in() -> None:
         ('{"name": "a", "properties": {"channel": "\'$X\'"}}', "f:1: the channel is not told: it is no text, or comes from a variable that is not set here"),
         ('{"name": "a", "properties": {"channel": "l", "llm": {"params": {"model": "\'$X\'"}}}}', "f:1: the value of llm.params.model comes from a variable that is not set here"),
         ('{"name": 5, "properties": {"channel": "l"}}', "f:1: the name is not told: it is no text, or comes from a variable that is not set here"),
-        ('{"name": "a", "properties": {"channel": "a/b"}}', "f:1: the channel's name is none"),
+        ('{"name": "a", "properties": {"channel": "a/b"}}', "f:1: the service takes no channel of this name"),
         ('{"name": "sk-0123456789abcdefABCDEF", "properties": {"channel": "a"}}', "f:1: the name holds what looks like a key, or a control character"),
     ],
 )  # fmt: skip
@@ -224,6 +245,7 @@ GROWING: dict[str, Callable[[int], str]] = {
     "assignments": lambda n: "A=b\n" * n + f"curl {JOIN} -d '{TEXT}'",
     "open quotes": lambda n: "A='\n" * n,
     "open nests": lambda n: 'A="$(\n' * n,
+    "carets": lambda n: f"curl {JOIN} -d '{TEXT}' " + "^\n ^\"" * n,
     "backslashes": lambda n: f"curl {JOIN} -d '{TEXT}' " + "\\\n" * n,
     "a document": lambda n: f"curl {JOIN} -d @- <<X\n" + '{"name": "a", "properties": {"channel": "c", "x": "' + "$A \\$ " * n + '"}}\nX\n',
     "json lines": lambda n: f"{TEXT}\n" * (n // 10),

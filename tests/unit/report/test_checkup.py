@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.ports import Passed
 from reconciler.report.checkup import Examined
@@ -39,6 +41,15 @@ def test_as_text(golden: Callable[[str, str], None]) -> None:
     golden("report/checkup.txt", rendered("text", EXAMINED))
 
 
+@pytest.mark.parametrize("width", [80, 40])
+def test_lines_fit_the_terminal_and_no_word_is_broken(width: int) -> None:
+    options = RenderOptions(width=width)
+    text = named("text").render(ReportKind.CHECKUP, replace(EXAMINED, files=()), options)
+    assert [line for line in text.splitlines() if len(line) > width and " " in line.strip()] == []
+    assert "ref+env://" + "LONG_" * 60 in text.split()
+    assert "".join(text.split()) == "".join(rendered("text", replace(EXAMINED, files=())).split())
+
+
 def test_in_colour(golden: Callable[[str, str], None]) -> None:
     golden("report/checkup-colour.txt", rendered("text", EXAMINED, colour=True))
 
@@ -56,3 +67,5 @@ def test_a_warning_of_the_files_is_no_finding() -> None:
 def test_without_a_single_row() -> None:
     text = rendered("text", Examined("", None, Checkup(()), FILES[:1]))
     assert text.endswith("1 error, 0 warnings\n\n1 finding.\n")
+    named_only = rendered("text", Examined("", "prod", Checkup(()), FILES[:1]))
+    assert named_only.endswith("\n\n(prod): 1 finding.\n")

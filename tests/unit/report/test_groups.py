@@ -23,6 +23,7 @@ from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.groups import grouped
+from reconciler.report.of_many import of_many
 from tests.unit.report.plans import NOW, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
@@ -235,6 +236,16 @@ def test_copies_of_a_large_block_are_a_page_with_all_that_they_say() -> None:
     assert "ends with ⏎" not in full
 
 
+def test_the_reason_of_several_is_said_of_several() -> None:
+    assert "#   because it is new" in text.render_plan(copies(1).plan(), colour=False)
+    assert "#   because they are new" in text.render_plan(copies(2).plan(), colour=False)
+    assert of_many("the files do not want it any more", 2) == "the files do not want them any more"
+    assert of_many("its agent failed: it broke", 2) == "their agents failed: it broke"
+    assert (
+        of_many("llm.url cannot change on a running agent", 2) == "llm.url cannot change on a running agent"
+    )
+
+
 def test_small_blocks_keep_a_line_for_each_field() -> None:
     shown = text.render_plan(wide_copies(200, 2).plan(), colour=False)
     assert "\n      + part_0.value_1 = " in shown
@@ -384,6 +395,30 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
     assert all(f"house-{number:03d}/desk" in comment for number in range(200))
     assert comment.count("has no quota") == 1
     assert ledger.render(found, ledger.Ending(), colour=False, full=True).count("has no quota") == 200
+
+
+def test_the_same_hold_in_many_channels_is_one_line() -> None:
+    found = Ledger()
+    for number in range(30):
+        address = Address(f"house-{number:03d}", "desk")
+        detail = f"agent F{number:03d}ABCDEFGH runs in channel {address.channel} and is not this fleet's"
+        found.note(Finished(address, action_of(copies(1).plan().pending[0]), Result.HELD, detail))
+    shown = ledger.render(found, ledger.Ending(), colour=False)
+    assert shown.count("is not this fleet's") == 1
+    assert all(f"house-{number:03d}/desk" in shown for number in range(30))
+
+
+def test_the_end_of_an_apply_fits_a_narrow_terminal() -> None:
+    found = Ledger()
+    for number in range(7):
+        result = Result.DONE if number else Result.FAILED
+        address = Address(f"a-house-{number}", "desk")
+        found.note(Finished(address, action_of(copies(1).plan().pending[0]), result, ""))
+    command = "reconciler apply hotels -e prod --auto-approve --parallelism 1"
+    lines = ledger.render(found, ledger.Ending(command), colour=False, width=40).splitlines()
+    assert lines[-1] == f"To go on: {command}", "a command that is broken cannot be pasted"
+    assert max(map(len, lines[:-1])) <= 40
+    assert not any("↳" in line for line in lines), "addresses are wrapped, not folded"
 
 
 def test_the_ledger_of_ten_thousand_is_a_comment_with_every_address() -> None:

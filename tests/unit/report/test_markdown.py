@@ -15,8 +15,9 @@ from uuid import UUID
 import pytest
 from markdown_it import MarkdownIt
 
-from reconciler.diagnostics import Problem, Severity
+from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.report.markdown import BUDGET, PAGE, render_plan
+from reconciler.report.sentences import warnings
 from reconciler.report.text import render_plan as render_text
 from tests.unit.report.plans import World, properties, rich_world, risky_world
 
@@ -312,6 +313,27 @@ def test_warnings_and_interrupted_operations_are_one_line_each() -> None:
     assert (
         "\n\n3 warnings in the files: `secret-like`, `unknown-key` (2); `reconciler validate` shows where.\n\n"
     ) in render_plan(world.plan())
+
+
+def test_a_warning_that_only_a_plan_finds_is_told_with_its_place() -> None:
+    """`validate` does not ask the service, and would not show it."""
+    world = World().wants("a/b")
+    world.warnings = tuple(
+        Problem(
+            "adopt-over",
+            f"agent A{at}, which a/b adopts, does not run any more",
+            Span("agents/a.yaml", at, 9),
+            "remove the line `adopt`",
+            severity=Severity.WARNING,
+        )
+        for at in (1, 2, 3)
+    )
+    said = (
+        "Warning `adopt-over`: agent A1, which a/b adopts, does not run any more (agents/a.yaml:1), "
+        "and 2 more like this; remove the line `adopt`."
+    )
+    assert warnings(world.plan()) == said
+    assert said in render_text(world.plan(), colour=False)
 
 
 def test_nothing_to_do() -> None:

@@ -50,6 +50,16 @@ def test_text_with_code_frames(golden: Golden) -> None:
     golden("report/problems.txt", problems.render_text(FOUND, read, colour=False))
 
 
+def test_lines_of_files_are_cut_to_the_terminal_around_the_place() -> None:
+    source = "fleet: a\n" + "x" * 60 + "HERE" + "y" * 60 + "\n" + "# " + "word " * 20 + "\n"
+    found = Problem("unknown-key", "no such key", Span("fleet.yaml", 2, 61))
+    lines = problems.render_text([found], lambda _: source, colour=False, width=40).splitlines()
+    frame = [line for line in lines if "|" in line]
+    assert max(map(len, frame)) == 40
+    at = next(line for line in frame if line.endswith("^")).index("^")
+    assert [line[at : at + 4] for line in frame if "HERE" in line] == ["HERE"]
+
+
 def test_text_in_colour(golden: Golden) -> None:
     golden("report/problems-colour.txt", problems.render_text(FOUND, read, colour=True))
 

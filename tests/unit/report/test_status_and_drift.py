@@ -38,6 +38,24 @@ def test_status_as_a_tree(golden: Golden) -> None:
     golden("report/status.json", documents.to_json(tree(STATUS)))
 
 
+def absent(number: int, sync: str, detail: str) -> StatusRow:
+    return StatusRow(f"house-{number:03d}/desk", "", "", "absent", None, None, None, sync, detail)
+
+
+def test_a_reason_of_many_agents_is_said_once_with_their_addresses() -> None:
+    beside = "agent F{0:03d}ABCDEFGH runs in channel house-{0:03d} and is not this fleet's"
+    rows = [absent(at, "join", "it is new") for at in range(200)]
+    rows += [absent(at, "hold", beside.format(at)) for at in range(200, 400)]
+    text = render_text(replace(STATUS, rows=(*rows, STATUS.rows[2])), quiet=True)
+    assert text.count("they are new") == text.count("and is not this fleet's") == 1
+    assert "200 agents  join  they are new\n        house-000/desk … house-199/desk (200)\n" in text
+    assert "house-200/desk … house-399/desk (200)\n" in text
+    assert max(map(len, text.splitlines())) <= 240
+    assert len(text.splitlines()) < 12
+    narrow = render_text(replace(STATUS, rows=tuple(rows[:4])), width=40)
+    assert max(map(len, narrow.partition("\n\n")[2].partition("\n\n")[0].splitlines())) <= 40
+
+
 def test_an_empty_status() -> None:
     empty = StatusReport("hotel-desk", None, ())
     assert render_text(empty) == "hotel-desk: no agents. Running: 0. About 0.00 USD a day.\n"
