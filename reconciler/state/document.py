@@ -16,15 +16,16 @@ from pydantic_core import ValidationError
 
 from reconciler.model.record import Intent, Record
 from reconciler.model.spec import Body
-from reconciler.model.tree import Tree, is_deeper
+from reconciler.model.tree import NUMBERS, Tree, is_deeper
 from reconciler.state.adapter import Adapter
 from reconciler.state.damage import damaged
 
 FORMAT: Final = 2
 _LONG_TEXT = 160
+# More open intents than there are at any parallelism.
+_MOST_BODIES = 1000
 _TEXT = "$text"
-_NUMBERS = frozenset({int, float, bool, type(None)})
-_LEAVES = _NUMBERS | {str}
+_LEAVES = NUMBERS | {str}
 # Found in the JSON of a value that holds a reference to a text, or a user's key that looks like one.
 _MARKED = f'{_TEXT}":'.encode()
 # A template's value has at most 50 levels, at most 50 deep in a body; a row adds a few levels around it.
@@ -52,21 +53,50 @@ def checksum(key: str, text: str) -> str:
 # --- values -> JSON -------------------------------------------------------------------------------------------
 
 
-def record_json(record: Record, texts: dict[str, str]) -> str:
+class Bodies:
+    """The stored forms of the bodies in open intents: a join's record repeats the body of its intent."""
+
+    def __init__(self) -> None:
+        # By identity; the body is kept too, so that no other one can get its number.
+        self._known: dict[int, tuple[Body, orjson.Fragment, dict[str, str]]] = {}
+
+    def of_intent(self, body: Body, texts: dict[str, str]) -> orjson.Fragment:
+        """Return a body's properties as JSON; the long texts that they refer to are added to `texts`, by digest."""
+        found = self._known.get(id(body))
+        if found is None:
+            if len(self._known) >= _MOST_BODIES:
+                self._known.clear()
+            own: dict[str, str] = {}
+            stored = orjson.dumps(_stored(body.properties, own), default=dict)
+            found = self._known[id(body)] = (body, orjson.Fragment(stored), own)
+        texts.update(found[2])
+        return found[1]
+
+    def of_record(self, body: Body, texts: dict[str, str]) -> orjson.Fragment:
+        """Return the same as `of_intent`, for the last time."""
+        found = self.of_intent(body, texts)
+        del self._known[id(body)]
+        return found
+
+
+def record_json(record: Record, texts: dict[str, str], bodies: Bodies | None = None) -> str:
     """Return the JSON of a record; the long texts that it refers to are added to `texts`, by digest."""
-    return _json(RECORD, record, texts)
+    stored = (bodies or Bodies()).of_record(record.body, texts)
+    return _json(RECORD.changed(record), record.body, stored)
 
 
-def intent_json(intent: Intent, texts: dict[str, str]) -> str:
+def intent_json(intent: Intent, texts: dict[str, str], bodies: Bodies | None = None) -> str:
     """Return the JSON of an intent; the long texts that it refers to are added to `texts`, by digest."""
-    return _json(INTENT, intent, texts)
+    if intent.body is None:
+        return orjson.dumps(INTENT.changed(intent)).decode()
+    stored = (bodies or Bodies()).of_intent(intent.body, texts)
+    return _json(INTENT.changed(intent), intent.body, stored)
 
 
-def _json(kind: Adapter[T], value: T, texts: dict[str, str]) -> str:
-    fields = kind.changed(value)
-    if value.body is not None:
-        fields["body"] = {**_BODY.changed(value.body), "properties": _stored(value.body.properties, texts)}
-    return orjson.dumps(fields, default=dict).decode()
+def _json(fields: dict[str, Any], body: Body, properties: orjson.Fragment) -> str:
+    return orjson.dumps(
+        {**fields, "body": {**_BODY.changed(body), "properties": properties}}, default=dict
+    ).decode()
 
 
 def _stored(value: Tree, texts: dict[str, str]) -> Tree:
@@ -94,7 +124,7 @@ def _stored_mapping(value: Mapping[str, Tree], texts: dict[str, str]) -> Mapping
         is_escaped = is_escaped or key.startswith("$")
         kind = type(each)
         # Most values are numbers and short texts, which are stored as they are.
-        if kind in _NUMBERS or (kind is str and len(each) < _LONG_TEXT):  # type: ignore[arg-type]  # a text
+        if kind in NUMBERS or (kind is str and len(each) < _LONG_TEXT):  # type: ignore[arg-type]  # a text
             continue
         if (stored := _stored(each, texts)) is not each:
             changed[key] = stored
