@@ -26,9 +26,15 @@ class Journal:
         self.view = view
         self._skew = skew
         self._lost: StateError | StateLocked | None = None
-        self._channels: dict[str, set[Address]] = defaultdict(set)
+        # The digests of the secrets that this run has sent: most agents get the same few.
+        self._digests: dict[Secret, str] = {}
+        # The addresses with a record, and the keys of the open intents, by channel.
+        self._recorded: dict[str, set[Address]] = defaultdict(set)
+        self._open: dict[str, set[str]] = defaultdict(set)
         for address in view.records:
-            self._channels[address.channel].add(address)
+            self._recorded[address.channel].add(address)
+        for intent in view.intents.values():
+            self._open[intent.address.channel].add(intent.key)
 
     def now(self) -> Steps[float]:
         """Return the service's time as far as it is known: machines with other clocks read the times in the state."""
@@ -50,11 +56,16 @@ class Journal:
         except (StateError, StateLocked) as problem:
             self._lost = problem
             raise
+        for each in writes:
+            if isinstance(each, DropIntent) and each.key in self.view.intents:
+                self._open[self.view.intents[each.key].address.channel].discard(each.key)
         # Only after the commit, so that the view never holds what the store may not have.
         self.view.absorb(writes)
         for each in writes:
             if isinstance(each, PutRecord):
-                self._channels[each.record.address.channel].add(each.record.address)
+                self._recorded[each.record.address.channel].add(each.record.address)
+            elif isinstance(each, PutIntent):
+                self._open[each.intent.address.channel].add(each.intent.key)
 
     def record(self, address: Address) -> Record | None:
         return self.view.records.get(address)
@@ -64,7 +75,7 @@ class Journal:
         records = self.view.records
         return [
             records[each]
-            for each in sorted(self._channels[address.channel])
+            for each in sorted(self._recorded[address.channel])
             if each in records and each != address
         ]
 
@@ -75,20 +86,19 @@ class Journal:
             (each.uid for each in known if each is not None and each.agent_id == agent_id and each.uid), ""
         )
 
+    def open_in(self, channel: str) -> list[Intent]:
+        """Return the open intents at the addresses of a channel, in the order of their keys."""
+        intents = (self.view.intents.get(key) for key in sorted(self._open.get(channel, ())))
+        return [each for each in intents if each is not None and each.address.channel == channel]
+
     def join_intent(self, address: Address) -> Intent | None:
         """Return the open join that an earlier run left at an address, or None."""
-        return next(
-            (
-                each
-                for each in self.view.intents.values()
-                if each.operation is Operation.JOIN and each.address == address
-            ),
-            None,
-        )
+        joins = (each for each in self.open_in(address.channel) if each.operation is Operation.JOIN)
+        return next((each for each in joins if each.address == address), None)
 
     def late_copy(self, address: Address) -> Intent | None:
         """Return the late-copy note of the highest generation at an address, or None."""
-        notes = (each for each in self.view.intents.values() if each.operation is Operation.LATE_COPY)
+        notes = (each for each in self.open_in(address.channel) if each.operation is Operation.LATE_COPY)
         return max(
             (each for each in notes if each.address == address),
             key=lambda each: each.generation,
@@ -165,4 +175,7 @@ class Journal:
         key = self.view.secret_key
         if not key:
             return {}
-        return {ref.text: keyed_digest(key, value.reveal()) for ref, value in sorted(secrets.items())}
+        for value in secrets.values():
+            if value not in self._digests:
+                self._digests[value] = keyed_digest(key, value.reveal())
+        return {ref.text: self._digests[value] for ref, value in sorted(secrets.items())}

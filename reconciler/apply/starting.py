@@ -139,17 +139,14 @@ def _seat_holder(context: Context, intent: Intent) -> Steps[Record | Intent | No
 
     An agent that was told to leave holds its seat until it has ended.
     """
-    seat = (intent.address.channel, intent.uid)
     for record in context.journal.neighbours(intent.address):
         if record.uid == intent.uid:
             # The record may be old: a query shows whether its agent still has the uid.
             agent = yield from context.provider.query(record.agent_id)
             if agent is not None and not agent.status.is_terminal:
                 return record
-    intents = context.journal.view.intents.values()
-    here = [each for each in intents if (each.address.channel, each.uid) == seat]
-    for other in sorted(here, key=lambda each: each.key):
-        if context.journal.is_superseded(other):
+    for other in context.journal.open_in(intent.address.channel):
+        if other.uid != intent.uid or context.journal.is_superseded(other):
             continue
         if other.operation is Operation.LEAVE:
             agent = yield from context.provider.query(other.agent_id)

@@ -97,7 +97,7 @@ class _Stream(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._descriptor = transport.get_extra_info("socket").fileno()
+        self._has_input = _input_check(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         if self._http.our_state is h11.IDLE:
@@ -125,7 +125,7 @@ class _Stream(asyncio.Protocol):
         if self._is_lost or self._transport.is_closing() or self._http.our_state is not h11.IDLE:
             return False
         is_fresh = self._loop.time() - self._idle_since < idle_seconds
-        return is_fresh and not _has_input(self._descriptor)
+        return is_fresh and not self._has_input()
 
     @contextmanager
     def exchanging(self) -> Iterator[None]:
@@ -203,10 +203,10 @@ class _Content(httpx.AsyncByteStream):
         self._stream.finish()
 
 
-def _has_input(descriptor: int) -> bool:
-    """Return whether an idle connection has input: usually its end, which the event loop has not reported yet."""
+def _input_check(descriptor: int) -> Callable[[], bool]:
+    """Return the check whether an idle connection has input: usually its end, not yet reported by the event loop."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])  # Windows
+        return lambda: bool(poll.poll(0))
+    return lambda: bool(select.select([descriptor], [], [], 0)[0])  # Windows

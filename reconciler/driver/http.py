@@ -139,23 +139,26 @@ class HttpxSender:
         transport: OneConnection, prepared: httpx.Request, max_body: int
     ) -> HttpReply | HttpFailure:
         reply = await transport.handle_async_request(prepared)
+        content = reply.stream
+        assert isinstance(content, httpx.AsyncByteStream), "of an asynchronous transport"
         try:
-            if reply.headers.get("content-encoding", "identity") != "identity":
+            headers = dict(reply.headers.items())
+            if headers.get("content-encoding", "identity") != "identity":
                 return HttpFailure(
                     HttpTrouble.BROKEN, sent=True, detail="the reply is packed, though nobody asked"
                 )
-            length = reply.headers.get("content-length", "")
+            length = headers.get("content-length", "")
             too_large = HttpFailure(HttpTrouble.TOO_LARGE, sent=True, detail=f"more than {max_body} bytes")
             if length.isdigit() and int(length[:20]) > max_body:
                 return too_large
             body = bytearray()
-            async for chunk in reply.aiter_raw():
+            async for chunk in content:
                 body += chunk
                 if len(body) > max_body:
                     return too_large
-            return HttpReply(reply.status_code, {k.lower(): v for k, v in reply.headers.items()}, bytes(body))
+            return HttpReply(reply.status_code, headers, bytes(body))
         finally:
-            await reply.aclose()
+            await content.aclose()
 
 
 def _failure(error: Exception, *, started: bool) -> HttpFailure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
@@ -59,8 +59,6 @@ _LOCK_PAUSE = 0.1
 # The seconds that one transcript may take to become durable.
 _ARCHIVE_SECONDS = 20.0
 _READS = frozenset({"GET", "HEAD"})
-# The answer of `_at_once` to an effect that has to wait.
-_LATER = object()
 
 
 class Sender(Protocol):
@@ -109,6 +107,14 @@ class Driver:
         self._last_moment: float | None = None
         self._limits: set[asyncio.Timeout] = set()
         self._has_changed = False
+        # The results of effects that need no waiting, as most do.
+        self._at_once: Mapping[type, Callable[[Any], Any]] = {
+            Now: lambda _: self._clock(),
+            Elapsed: lambda _: time.monotonic(),
+            Stopping: lambda _: self._stop.is_set(),
+            Random: lambda _: self._random.random(),
+            Emit: lambda effect: self._on_event(effect.event) if self._on_event is not None else None,
+        }
 
     def stop(self) -> None:
         """Start nothing new, cut waits short, and let running calls end within a moment."""
@@ -140,29 +146,10 @@ class Driver:
                 return end.value  # type: ignore[no-any-return]  # typed by the generator
             value, problem = None, None
             try:
-                value = self._at_once(effect)
-                if value is _LATER:
-                    value = await self._perform(effect, worker)
+                at_once = self._at_once.get(type(effect))
+                value = await self._perform(effect, worker) if at_once is None else at_once(effect)
             except ReconcilerError as raised:
                 problem = raised
-
-    def _at_once(self, effect: Effect) -> Any:
-        """Return the result of an effect that needs no waiting, as most do; `_LATER` for any other."""
-        match effect:
-            case Now():
-                return self._clock()
-            case Elapsed():
-                return time.monotonic()
-            case Stopping():
-                return self._stop.is_set()
-            case Random():
-                return self._random.random()
-            case Emit(event):
-                if self._on_event is not None:
-                    self._on_event(event)
-                return None
-            case _:
-                return _LATER
 
     async def _perform(self, effect: Effect, worker: int) -> Any:
         match effect:

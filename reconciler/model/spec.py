@@ -14,7 +14,8 @@ from functools import cached_property
 from reconciler.model.address import Address, Owner, default_uid, revision_of
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fingerprint import canonical, digest
-from reconciler.model.tree import Path, Tree, dotted, without
+from reconciler.model.tree import Path, Tree, dotted, references_in, without
+from reconciler.secrets import SecretRef
 from reconciler.values import dataclass
 
 HOUR = 3600.0
@@ -68,13 +69,18 @@ class Lifecycle:
         return self.token_ttl * (0.5 - share / 10)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Body:
     """The body of a join as the files write it: references as text, without name, channel and token."""
 
     properties: Mapping[str, Tree]
     preset: str | None = None
     pipeline_id: str | None = None
+
+    @cached_property
+    def references(self) -> frozenset[SecretRef]:
+        """The references to secrets in the properties, searched for once: an apply checks them, then resolves them."""
+        return references_in(self.properties)
 
     def tree(self) -> dict[str, Tree]:
         """Return the body as one tree, absent parts left out; the paths of a diff are paths of this tree."""

@@ -7,12 +7,16 @@ changed in place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from reconciler.secrets import MARK, SecretRef, references
 
 Tree: TypeAlias = "Mapping[str, Tree] | Sequence[Tree] | str | int | float | bool | None"
 Path: TypeAlias = tuple[str | int, ...]
+
+
+# The types of the leaves that are no texts.
+NUMBERS: Final = frozenset({int, float, bool, type(None)})
 
 
 class _Missing:
@@ -124,15 +128,15 @@ def texts_with_references(tree: Tree) -> Iterator[str]:
     stack: list[Iterable[Tree]] = [(tree,)]
     while stack:
         for node in stack.pop():
+            if type(node) in NUMBERS:
+                continue
             if isinstance(node, str):
                 if MARK in node:
                     yield node
-            elif isinstance(node, dict):
+            elif isinstance(node, (dict, Mapping)):
                 stack.append(node.values())
             elif isinstance(node, (list, tuple)):
                 stack.append(node)
-            elif isinstance(node, Mapping):
-                stack.append(node.values())
 
 
 def references_in(*trees: Tree) -> frozenset[SecretRef]:

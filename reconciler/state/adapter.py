@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cached_property
@@ -37,9 +37,25 @@ class Adapter(Generic[T]):
         found: T = self._validator.validate_json(text, strict=True, extra="forbid")
         return found
 
-    def write(self, value: T, *, exclude_defaults: bool = False) -> str:
+    def of_tree(self, tree: object) -> T:
+        """Return the value of a JSON text that is parsed already; raises as `read` does."""
+        found: T = self._validator.validate_python(tree, extra="forbid")
+        return found
+
+    def write(self, value: T) -> str:
         """Return a value as JSON text."""
-        return self._serializer.to_json(value, exclude_defaults=exclude_defaults).decode()
+        return self._serializer.to_json(value).decode()
+
+    def changed(self, value: T) -> dict[str, Any]:
+        """Return the fields of a value that do not have their default, by name."""
+        return {name: found for name, default in self._defaults if (found := getattr(value, name)) != default}
+
+    @cached_property
+    def _defaults(self) -> list[tuple[str, object]]:
+        return [
+            (each.name, each.default if each.default_factory is MISSING else each.default_factory())
+            for each in fields(self.kind)  # type: ignore[arg-type]  # a dataclass
+        ]
 
 
 def _of_class(kind: type[Any]) -> core_schema.CoreSchema:
@@ -80,12 +96,13 @@ def _of(hint: Any) -> core_schema.CoreSchema:
         return _of_class(hint)  # type: ignore[arg-type]  # a hint is a class, no instance
     if issubclass(hint, Enum):
         return core_schema.enum_schema(hint, list(hint), sub_type="str")
-    return _PLAIN[hint]()
+    return _PLAIN[hint]
 
 
-_PLAIN: Mapping[type, Callable[[], core_schema.CoreSchema]] = {
-    str: core_schema.str_schema,
-    int: core_schema.int_schema,
-    float: core_schema.float_schema,
-    bool: core_schema.bool_schema,
+# Strict here and not only in `read`: a tree holds a dict where a dataclass is wanted, which a strict reading refuses.
+_PLAIN: Mapping[type, core_schema.CoreSchema] = {
+    str: core_schema.str_schema(strict=True),
+    int: core_schema.int_schema(strict=True),
+    float: core_schema.float_schema(strict=True),
+    bool: core_schema.bool_schema(strict=True),
 }

@@ -7,7 +7,7 @@ A prompt that a thousand agents share is stored once. The fields of records and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -16,16 +16,18 @@ from pydantic_core import ValidationError
 
 from reconciler.model.record import Intent, Record
 from reconciler.model.spec import Body
-from reconciler.model.tree import Tree, is_deeper
+from reconciler.model.tree import NUMBERS, Tree, is_deeper
 from reconciler.state.adapter import Adapter
-from reconciler.state.damage import address_of, damaged
+from reconciler.state.damage import damaged
 
 FORMAT: Final = 2
 _LONG_TEXT = 160
+# More open intents than there are at any parallelism.
+_MOST_BODIES = 1000
 _TEXT = "$text"
-_NUMBERS = frozenset({int, float, bool, type(None)})
+_LEAVES = NUMBERS | {str}
 # Found in the JSON of a value that holds a reference to a text, or a user's key that looks like one.
-_MARKED = f'{_TEXT}":'
+_MARKED = f'{_TEXT}":'.encode()
 # A template's value has at most 50 levels, at most 50 deep in a body; a row adds a few levels around it.
 _DEEPEST = 120
 # The largest text of one row; no body that a fleet's files may hold comes near.
@@ -33,6 +35,7 @@ _LARGEST = 64 * 1024 * 1024
 
 RECORD: Final = Adapter(Record)
 INTENT: Final = Adapter(Intent)
+_BODY: Final = Adapter(Body)
 
 T = TypeVar("T", Record, Intent)
 
@@ -50,36 +53,84 @@ def checksum(key: str, text: str) -> str:
 # --- values -> JSON -------------------------------------------------------------------------------------------
 
 
-def record_json(record: Record, texts: dict[str, str]) -> str:
+class Bodies:
+    """The stored forms of the bodies in open intents: a join's record repeats the body of its intent."""
+
+    def __init__(self) -> None:
+        # By identity; the body is kept too, so that no other one can get its number.
+        self._known: dict[int, tuple[Body, orjson.Fragment, dict[str, str]]] = {}
+
+    def of_intent(self, body: Body, texts: dict[str, str]) -> orjson.Fragment:
+        """Return a body's properties as JSON; the long texts that they refer to are added to `texts`, by digest."""
+        found = self._known.get(id(body))
+        if found is None:
+            if len(self._known) >= _MOST_BODIES:
+                self._known.clear()
+            own: dict[str, str] = {}
+            stored = orjson.dumps(_stored(body.properties, own), default=dict)
+            found = self._known[id(body)] = (body, orjson.Fragment(stored), own)
+        texts.update(found[2])
+        return found[1]
+
+    def of_record(self, body: Body, texts: dict[str, str]) -> orjson.Fragment:
+        """Return the same as `of_intent`, for the last time."""
+        found = self.of_intent(body, texts)
+        del self._known[id(body)]
+        return found
+
+
+def record_json(record: Record, texts: dict[str, str], bodies: Bodies | None = None) -> str:
     """Return the JSON of a record; the long texts that it refers to are added to `texts`, by digest."""
-    stored = replace(record, body=_without_texts(record.body, texts))
-    return RECORD.write(stored, exclude_defaults=True)
+    stored = (bodies or Bodies()).of_record(record.body, texts)
+    return _json(RECORD.changed(record), record.body, stored)
 
 
-def intent_json(intent: Intent, texts: dict[str, str]) -> str:
+def intent_json(intent: Intent, texts: dict[str, str], bodies: Bodies | None = None) -> str:
     """Return the JSON of an intent; the long texts that it refers to are added to `texts`, by digest."""
-    stored = intent if intent.body is None else replace(intent, body=_without_texts(intent.body, texts))
-    return INTENT.write(stored, exclude_defaults=True)
+    if intent.body is None:
+        return orjson.dumps(INTENT.changed(intent)).decode()
+    stored = (bodies or Bodies()).of_intent(intent.body, texts)
+    return _json(INTENT.changed(intent), intent.body, stored)
 
 
-def _without_texts(body: Body, texts: dict[str, str]) -> Body:
-    def out(value: Tree) -> Tree:
-        if isinstance(value, str):
-            if len(value) < _LONG_TEXT:
-                return value
-            digest = text_digest(value)
-            texts[digest] = value
-            return {_TEXT: digest}
-        if isinstance(value, (dict, Mapping)):
-            return {
-                _escaped(key) if key.startswith("$") else key: each if type(each) in _NUMBERS else out(each)
-                for key, each in value.items()
-            }
-        if isinstance(value, (list, tuple)):
-            return [out(each) for each in value]
-        return value
+def _json(fields: dict[str, Any], body: Body, properties: orjson.Fragment) -> str:
+    return orjson.dumps(
+        {**fields, "body": {**_BODY.changed(body), "properties": properties}}, default=dict
+    ).decode()
 
-    return replace(body, properties=out(body.properties))  # type: ignore[arg-type]  # a mapping stays one
+
+def _stored(value: Tree, texts: dict[str, str]) -> Tree:
+    """Return a tree as it is stored: a reference for each long text, which is added to `texts`, by digest.
+
+    Parts without long texts are shared, not copied.
+    """
+    if isinstance(value, str):
+        if len(value) < _LONG_TEXT:
+            return value
+        digest = text_digest(value)
+        texts[digest] = value
+        return {_TEXT: digest}
+    if isinstance(value, (dict, Mapping)):
+        return _stored_mapping(value, texts)
+    if isinstance(value, (list, tuple)):
+        return [_stored(each, texts) for each in value]
+    return value
+
+
+def _stored_mapping(value: Mapping[str, Tree], texts: dict[str, str]) -> Mapping[str, Tree]:
+    changed: dict[str, Tree] = {}
+    is_escaped = False
+    for key, each in value.items():
+        is_escaped = is_escaped or key.startswith("$")
+        kind = type(each)
+        # Most values are numbers and short texts, which are stored as they are.
+        if kind in NUMBERS or (kind is str and len(each) < _LONG_TEXT):  # type: ignore[arg-type]  # a text
+            continue
+        if (stored := _stored(each, texts)) is not each:
+            changed[key] = stored
+    if is_escaped:
+        return {_escaped(key): changed.get(key, each) for key, each in value.items()}
+    return {**value, **changed} if changed else value
 
 
 def _escaped(key: str) -> str:
@@ -120,36 +171,42 @@ class RowReader:
             raise damaged("a row is not of this format")
         if check != checksum(key, text):
             raise damaged(f"the row of {key} does not match its checksum")
-        loads(text, f"the row of {key}")
-        return self.parsed(kind, key, text)
+        return self.parsed(kind, key, loads(text, f"the row of {key}"))
 
-    def parsed(self, kind: Adapter[T], key: str | None, text: str | bytes) -> T:
-        """Return the record or intent in JSON of checked size and depth, with its texts; raises as `validated` does."""
-        return self._followed(validated(kind, key, text))
+    def parsed(self, kind: Adapter[T], key: str | None, tree: Any) -> T:
+        """Return the record or intent in a tree of JSON, with its texts; raises as `validated` does."""
+        return validated(kind, key, tree, self._followed)
 
     def stored(self, key: str, found: T) -> T:
         """Return a record or intent stored under a key, its texts filled in; `StateError` if it has another key."""
-        return self._followed(_belonging(key, found))
-
-    def _followed(self, found: T) -> T:
+        _require_own(key, found)
         if found.body is None:
             return found
-        properties = {_unescaped(name): self._part(value) for name, value in found.body.properties.items()}
-        return replace(found, body=replace(found.body, properties=properties))
+        return replace(found, body=replace(found.body, properties=self._followed(found.body.properties)))
+
+    def _followed(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        return {_unescaped(name): self._part(value) for name, value in properties.items()}
 
     def _part(self, value: Any) -> Any:
         if not isinstance(value, (dict, list)):
             return value
         known = orjson.dumps(value)
-        if known not in self._parts:
-            self._parts[known] = self._with_texts(value) if _MARKED.encode() in known else value
-        return self._parts[known]
+        part = self._parts.get(known)
+        if part is None:
+            part = self._parts[known] = self._with_texts(value) if _MARKED in known else value
+        return part
 
     def _with_texts(self, value: Any) -> Any:
         if isinstance(value, dict):
             if len(value) == 1 and isinstance(value.get(_TEXT), str):
                 return self._text(value[_TEXT])
-            return {_unescaped(key): self._with_texts(each) for key, each in value.items()}
+            # Most values are leaves, which are stored as they are: no call for each of them.
+            return {
+                _unescaped(key) if key.startswith("$") else key: each
+                if type(each) in _LEAVES
+                else self._with_texts(each)
+                for key, each in value.items()
+            }
         if isinstance(value, list):
             return [self._with_texts(each) for each in value]
         return value
@@ -164,30 +221,40 @@ class RowReader:
         return text
 
 
-def validated(kind: Adapter[T], key: str | None, text: str | bytes) -> T:
-    """Return the record or intent in the JSON of the row `key`, its body as stored; `StateError` for anything else.
+def validated(
+    kind: Adapter[T], key: str | None, tree: Any, followed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> T:
+    """Return the record or intent of the row `key` from its JSON's tree; `StateError` for anything else.
 
-    `key` is None for an entry of a log, which has no key beside its JSON.
+    `key` is None for an entry of a log, which has no key beside its JSON. `followed` returns a body's properties with
+    what they refer to filled in.
     """
+    # Before the value is made: afterwards it would have to be copied, since it cannot be changed.
+    body: Any = tree.get("body") if isinstance(tree, dict) else None
+    properties = body.get("properties") if isinstance(body, dict) else None
+    if isinstance(properties, dict):
+        tree = {**tree, "body": {**body, "properties": followed(properties)}}
     try:
-        found = kind.read(text)
+        found = kind.of_tree(tree)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         if first["type"] == "enum":
             raise damaged(f"intent {key} is about an unknown operation {first['input']!r:.40}") from None
         place = ".".join(map(str, first["loc"]))
         raise damaged(f"the row of {key} is not of this format{f', at {place}' if place else ''}") from None
-    return _belonging(key, found)
+    _require_own(key, found)
+    return found
 
 
-def _belonging(key: str | None, found: T) -> T:
-    """Return a value that was stored under a key, if the key is its own; raise `StateError` otherwise."""
-    if address_of(str(found.address)) != found.address:
-        raise damaged(f"{str(found.address)[:80]!r} is not an address")
+def _require_own(key: str | None, found: Record | Intent) -> None:
+    """Raise `StateError` for a value that was stored under the key of another one."""
+    address = found.address
+    # A channel may have a slash in it, a name may not.
+    if not (address.channel and address.name) or "/" in address.name:
+        raise damaged(f"{str(address)[:80]!r} is not an address")
     # Under another row's key it would never be overwritten or dropped.
     if key is not None and key != found.key:
         raise damaged(f"the row of {key} is about {found.key[:80]}")
-    return found
 
 
 def _brackets(data: str | bytes) -> int:

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import orjson
@@ -96,10 +96,7 @@ def _value(kind: Adapter[T], key: object, row: object, parts: _Parts) -> T:
         raise damaged(f"the row of {key} is not of this format")
     # Format 2 stores an address as two fields; all else of a row but its references is the same in both formats.
     address = address_of(document.get("address"))
-    found = validated(kind, key, orjson.dumps(document | {"address": asdict(address)}))
-    if found.body is None:
-        return found
-    return replace(found, body=replace(found.body, properties=parts.followed(found.body.properties)))
+    return validated(kind, key, document | {"address": asdict(address)}, parts.followed)
 
 
 class _Parts:

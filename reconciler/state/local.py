@@ -20,7 +20,7 @@ from reconciler.ports import Version
 from reconciler.state import database
 from reconciler.state.checks import check, older, other_lineage
 from reconciler.state.damage import address_of
-from reconciler.state.document import FORMAT, RowReader
+from reconciler.state.document import FORMAT, Bodies, RowReader
 from reconciler.state.door import FileDoor
 from reconciler.state.key import KeyFile
 from reconciler.state.lease import CONTROLLER_SECONDS, LEASE_SECONDS, FileLease
@@ -72,6 +72,7 @@ class LocalStore:
         self._stored: set[str] = set()
         # Those of them that nothing referred to when the state was read: earlier prompts.
         self._unused: set[str] = set()
+        self._bodies = Bodies()
 
     @property
     def name(self) -> str:
@@ -222,7 +223,7 @@ class LocalStore:
     ) -> list[str]:
         """Execute writes; return the digests of the texts that were not stored before."""
         for write in writes:
-            connection.execute(*statement(write, texts))
+            connection.execute(*statement(write, texts, self._bodies))
         fresh = [digest for digest in texts if digest not in self._stored]
         connection.executemany(
             "insert or ignore into texts values (?, ?)", [(digest, texts[digest]) for digest in fresh]
@@ -316,13 +317,12 @@ class LocalStore:
         self.release()
 
     def _open(self) -> sqlite3.Connection:
-        there = self.path.stat().st_ino if self._connection is not None and self.path.exists() else None
-        if self._connection is not None and there != self._inode:
+        if self._connection is not None and self._inode != _inode(self.path):
             self._connection.close()  # another file was put in its place: open that one
             self._connection = None
         if self._connection is None:
             self._connection = database.connect(self.path)
-            self._inode = self.path.stat().st_ino
+            self._inode = _inode(self.path)
         return self._connection
 
     def _guarded(self, action: Callable[[], T]) -> T:
@@ -330,3 +330,11 @@ class LocalStore:
         done = database.guarded(self.path, action)
         check_links(*self._no_links)
         return done
+
+
+def _inode(path: Path) -> int | None:
+    """Return the number of the file that is at a path now; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None

@@ -27,26 +27,26 @@ from reconciler.model.writes import (
 )
 from reconciler.state.adapter import Adapter
 from reconciler.state.damage import damaged
-from reconciler.state.document import checksum, intent_json, record_json
+from reconciler.state.document import Bodies, checksum, intent_json, record_json
 
 _PINS = Adapter(Pins)
 
 
-def record_row(record: Record, texts: dict[str, str]) -> list[str]:
+def record_row(record: Record, texts: dict[str, str], bodies: Bodies | None = None) -> list[str]:
     """Return the row of a record: its address, its JSON, their checksum."""
-    return _sealed(record.key, record_json(record, texts))
+    return _sealed(record.key, record_json(record, texts, bodies))
 
 
-def intent_row(intent: Intent, texts: dict[str, str]) -> list[str]:
+def intent_row(intent: Intent, texts: dict[str, str], bodies: Bodies | None = None) -> list[str]:
     """Return the row of an intent: its key, its JSON, their checksum."""
-    return _sealed(intent.key, intent_json(intent, texts))
+    return _sealed(intent.key, intent_json(intent, texts, bodies))
 
 
 def _sealed(key: str, text: str) -> list[str]:
     return [key, text, checksum(key, text)]
 
 
-def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object]]:
+def statement(write: Write, texts: dict[str, str], bodies: Bodies) -> tuple[str, Sequence[object]]:
     """Return the statement and its values; long texts that it refers to are added to `texts`, by digest."""
     match write:
         case PutRecord(record):
@@ -55,12 +55,12 @@ def statement(write: Write, texts: dict[str, str]) -> tuple[str, Sequence[object
                 "insert into records (address, record, checksum) values (?, ?, ?) on conflict (address) "
                 "do update set record = excluded.record, checksum = excluded.checksum"
             )
-            return sql, record_row(record, texts)
+            return sql, record_row(record, texts, bodies)
         case DropRecord(address):
             return "delete from records where address = ?", [str(address)]
         case PutIntent(intent):
             sql = "insert or replace into intents (key, intent, checksum) values (?, ?, ?)"
-            return sql, intent_row(intent, texts)
+            return sql, intent_row(intent, texts, bodies)
         case DropIntent(key):
             return "delete from intents where key = ?", [key]
         case PutGeneration(address, generation):

@@ -108,7 +108,7 @@ def _service(job: Job, observer: Observer, rows: list[Row]) -> Steps[bool]:
 def _secrets(job: Job) -> Steps[list[Row]]:
     specs = [each for each in job.fleet.agents.values() if not each.lifecycle.paused]
     try:
-        found = yield from missing_secrets((each.body.properties,) for each in specs)
+        found = yield from missing_secrets(each.body.references for each in specs)
     except ReconcilerError as problem:
         return [finding("secrets", problem)]
     if found:

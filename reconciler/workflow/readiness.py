@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from reconciler.apply.events import Notice
 from reconciler.diagnostics import Problem, plural
 from reconciler.errors import NotReady, SecretUnavailable
-from reconciler.model.tree import Tree, references_in
+from reconciler.model.tree import references_in
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Adopt, Change, Join, Renew, Replace, Rotate, Update
 from reconciler.ports import Checker, Emit, Observer, Resolve, Steps
@@ -46,7 +46,7 @@ def require_ready(job: Job, provider: Observer, plan: Plan) -> Steps[None]:
 
 
 def _names(change: Change) -> set[str]:
-    return {each.text for each in _needed([_sent(change)])}
+    return {each.text for each in _sent(change)}
 
 
 def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
@@ -64,9 +64,9 @@ def _line(found: Problem) -> str:
     return f"{found.summary}{parting}{found.help}"
 
 
-def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]]:
-    """Return a finding for each secret without a value. `sent` are the trees that are sent to each agent."""
-    needed = _needed(sent)
+def missing_secrets(sent: Iterable[frozenset[SecretRef]]) -> Steps[tuple[Problem, ...]]:
+    """Return a finding for each secret without a value. `sent` are the references in what is sent to each agent."""
+    needed = Counter(reference for each in sent for reference in each)
     why: Mapping[str, str] = {}
     try:
         # The values are not kept: each call resolves its references again.
@@ -87,32 +87,15 @@ def missing_secrets(sent: Iterable[Iterable[Tree]]) -> Steps[tuple[Problem, ...]
     )
 
 
-def _needed(sent: Iterable[Iterable[Tree]]) -> Counter[SecretRef]:
-    """Return how many agents each reference is sent to. A part that many agents share is searched once."""
-    known: dict[
-        int, frozenset[SecretRef]
-    ] = {}  # by identity: the parts are those of the plan, which outlives this
-    needed: Counter[SecretRef] = Counter()
-    for trees in sent:
-        found: set[SecretRef] = set()
-        for tree in trees:
-            for part in tree.values() if isinstance(tree, Mapping) else (tree,):
-                if id(part) not in known:
-                    known[id(part)] = references_in(part)
-                found |= known[id(part)]
-        needed.update(found)
-    return needed
-
-
-def _sent(change: Change) -> Iterable[Tree]:
-    """Return the parts of the files that a change sends."""
+def _sent(change: Change) -> frozenset[SecretRef]:
+    """Return the references in the parts of the files that a change sends."""
     match change:
         case Join() | Replace() | Rotate():
-            return (change.spec.body.properties,)
+            return change.spec.body.references
         case Update() | Adopt():
-            return change.values.values()
+            return references_in(*change.values.values())
         case _:
-            return ()
+            return frozenset()
 
 
 def _agents(count: int) -> str:

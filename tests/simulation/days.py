@@ -373,7 +373,12 @@ class _Days:
         if now - earlier < HOUR - 60.0 and self.applied_at < earlier:
             self.checker.keeps_ending.add(names.place_of(address))
             self.world.time.after(self.checker.within / 2, self._all_killed)
-        self.world.time.after(self.checker.within + 900.0, self._applied)
+        self.world.time.after(self.checker.within + 900.0, partial(self._applied_for, address))
+
+    def _applied_for(self, address: str) -> None:
+        """A person applies because of an address; where that failed in a storm, they do so again half an hour later."""
+        self._applied()
+        self.world.time.after(1800.0, lambda: None if self._at(address) is not None else self._applied())
 
     def _joins_are_refused(self) -> None:
         """The service refuses an address's joins for an hour and a half, while the controllers are started anew and anew."""

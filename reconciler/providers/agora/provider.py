@@ -134,7 +134,7 @@ class AgoraProvider:
         Raises `SecretUnavailable` for a secret or the certificate, `UsageError` for an order that no service would
         accept, `ServiceError` when this machine's clock differs too much to mint a token.
         """
-        values = yield from self._client.resolve(references_in(order.body.properties))
+        values = yield from self._client.resolve(order.body.references)
         token, expires_at = yield from self._client.mint(
             order.channel, order.uid, order.token_ttl, rtm=wire.wants_rtm(order)
         )

@@ -196,9 +196,9 @@ def _entry(value: Any) -> Entry:
 
 
 _READERS: Final[Mapping[str, Callable[[Any, RowReader], Write]]] = {
-    "put_record": lambda value, reader: PutRecord(reader.parsed(RECORD, None, orjson.dumps(value))),
+    "put_record": lambda value, reader: PutRecord(reader.parsed(RECORD, None, value)),
     "drop_record": lambda value, _: DropRecord(address_of(value)),
-    "put_intent": lambda value, reader: PutIntent(reader.parsed(INTENT, None, orjson.dumps(value))),
+    "put_intent": lambda value, reader: PutIntent(reader.parsed(INTENT, None, value)),
     "drop_intent": lambda value, _: DropIntent(text(value)),
     "put_generation": lambda value, _: _generation(value),
     "put_foreign": lambda value, _: PutForeign(_foreign(value)),
