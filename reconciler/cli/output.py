@@ -15,14 +15,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
 from reconciler.cli.logs import RunLog
 from reconciler.diagnostics import Problem
-from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
-from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
 
@@ -106,13 +104,18 @@ class Output:
     def report(
         self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> None:
-        """Print a value as a result, in a format."""
-        self.result(self.rendered(form, kind, value, options), commands=form.is_workflow_commands)
+        """Print a value as a result, in a format; a long text is written while it is rendered."""
+        if self._frame is not None:
+            self.result(self.rendered(form, kind, value, options))
+        else:
+            write_pieces(form.pieces(kind, value, self._here(options)), commands=form.is_workflow_commands)
 
     def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
         """Return the text of a report in a format, with the colours and width of this run."""
-        more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
-        return form.render(kind, value, more)
+        return form.render(kind, value, self._here(options))
+
+    def _here(self, options: RenderOptions) -> RenderOptions:
+        return replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
 
     def say(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Print a message that is not part of the result; `fields` go into its log record."""
@@ -200,17 +203,41 @@ def write(
         record = _current.log.record(text, level, fields)
         _log(record)
         text = text if _current.log_format is None else record
-    if not commands and os.environ.get("GITHUB_ACTIONS") == "true" and not _is_file(stream):
-        text = _COMMAND.sub(lambda found: f"{found[1]}\\u{{{ord(found[2][0]):x}}}{found[2][1:]}", text)
-    _write(stream, text, err=err)
+    _write(stream, text if commands else _without_commands(text, stream), err=err)
+
+
+def write_pieces(pieces: Iterable[str], *, commands: bool = False) -> None:
+    """Write a result that comes in pieces of whole lines as `write` does the whole text, without keeping all of it."""
+    stream = sys.stdout
+    _erase()
+    lines = map(_as_lines, pieces)
+    for text in MASKER.mask_pieces(
+        lines if commands else (_without_commands(each, stream) for each in lines)
+    ):
+        if False in _lost:
+            return
+        _write_masked(stream, text, err=False)
+
+
+def _without_commands(text: str, stream: TextIO | None) -> str:
+    """Return lines in which GitHub's runner finds no command, if it reads this stream."""
+    if os.environ.get("GITHUB_ACTIONS") != "true" or _is_file(stream):
+        return text
+    return _COMMAND.sub(lambda found: f"{found[1]}\\u{{{ord(found[2][0]):x}}}{found[2][1:]}", text)
 
 
 def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
+    """Write text to a stream, masked."""
+    if stream is not None and err not in _lost:
+        _write_masked(stream, MASKER.mask(text), err=err)
+
+
+def _write_masked(stream: TextIO | None, text: str, *, err: bool) -> None:
     """Write masked text to a stream; the only place that writes. The first error of a stream ends its output."""
     if stream is None or err in _lost:
         return
     try:
-        _encoded(stream, MASKER.mask(text))
+        _encoded(stream, text)
         stream.flush()
     except (OSError, ValueError) as problem:
         _lost[err] = problem
@@ -302,42 +329,3 @@ def _in_place(lines: list[str], height: int) -> str:
 
 def _as_lines(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"
-
-
-def source_reader(directory: Path) -> ReadSource:
-    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
-    from reconciler.config import read_source
-
-    return lambda file: read_source(directory, file)
-
-
-def show_error(problem: BaseException) -> int:
-    """Print the error that ended a command, and return its exit code. The traceback is printed only with --debug."""
-    import traceback
-
-    from reconciler.report import problems
-    from reconciler.report.escape import visible
-
-    colour = _current.colour(err=True)
-
-    def say(text: str) -> None:
-        write(_as_lines(text), err=True, level="error")
-
-    if _current.debug:
-        say("".join(traceback.format_exception(problem)))
-    if isinstance(problem, InvalidConfig):
-        reader = source_reader(Path(problem.directory))
-        say(problems.render_text(problem.diagnostics, reader, colour=colour))
-        return int(problem.exit_code)
-    if isinstance(problem, ReconcilerError):
-        say(problems.render_error(problem, colour=colour))
-        return int(problem.exit_code)
-    if isinstance(problem, OSError):
-        what = visible(f"{problem.strerror or type(problem).__name__}: {problem.filename or 'no file named'}")
-        say(f"error: {what} [system]\n    check the path, its permissions and the disk")
-        return int(ExitCode.ERROR)
-    say(
-        f"error: reconciler broke in a way it should not: {type(problem).__name__} [internal]\n"
-        "    this is a bug of ours; run the same command with --debug and report what it prints"
-    )
-    return int(ExitCode.ERROR)

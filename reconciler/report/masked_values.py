@@ -10,7 +10,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from reconciler.contract.places import credential_paths, holds_credential, is_url_path, url_paths
+from reconciler.contract.places import (
+    credential_paths,
+    holds_credential,
+    is_credential_path,
+    is_prose,
+    is_url_path,
+    url_paths,
+)
 from reconciler.model.tree import MISSING, Path, Tree, starts_with, value_at
 from reconciler.plan.diff import Absent
 from reconciler.report.credentials import SENSITIVE, Masked, address, credential
@@ -70,6 +77,14 @@ def leaf(path: Path, value: Side) -> Side:
     if isinstance(value, str) and is_url_path(below) and (url := address(value)) != value:
         return url
     return credential(below, value) if holds_credential(below, value) else value
+
+
+def shows_every_text(path: Path) -> bool:
+    """Return whether `leaf` returns every text at a path as it is."""
+    below = path[1:]
+    return path[:1] != ("properties",) or (
+        is_prose(below) and not is_credential_path(below) and not is_url_path(below)
+    )
 
 
 def plain(tree: Tree) -> Tree:
