@@ -189,7 +189,7 @@ def _controls_visible(text: str) -> str:
 
 
 def _report(problem: BaseException) -> int:
-    from reconciler.cli.output import show_error
+    from reconciler.cli.shown_errors import show_error
 
     return show_error(problem)
 

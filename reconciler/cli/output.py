@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from reconciler.cli.logs import RunLog
+from reconciler.cli.streams import columns, is_file, is_terminal
 from reconciler.diagnostics import Problem
-from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
-from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
+from reconciler.report.escape import without_commands
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
 
@@ -65,24 +63,24 @@ class Output:
             return self.color == "always"
         if os.environ.get("NO_COLOR"):
             return False
-        is_able = _is_terminal(sys.stderr if err else sys.stdout) and os.environ.get("TERM") != "dumb"
+        is_able = is_terminal(sys.stderr if err else sys.stdout) and os.environ.get("TERM") != "dumb"
         return is_able or bool(os.environ.get("FORCE_COLOR"))
 
     @property
     def width(self) -> int | None:
         """The columns for a line of a result: COLUMNS, else those of the terminal; None without either."""
-        return _columns(sys.stdout)
+        return columns(sys.stdout)
 
     @property
     def is_interactive(self) -> bool:
         """Whether a user can answer a question: stdin and stderr are terminals, and CI is not set."""
-        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr) and not os.environ.get("CI")
 
     @property
     def is_live(self) -> bool:
         """Whether progress may redraw lines."""
         wanted = not os.environ.get("CI") and not self.quiet and self.log_format is None
-        return wanted and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        return wanted and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def result(self, text: str, *, commands: bool = False) -> None:
         """Print a result; `commands` is true for GitHub's workflow commands, which are printed unescaped."""
@@ -94,7 +92,7 @@ class Output:
     @contextmanager
     def redrawn(self) -> Iterator[None]:
         """Collect the results of a block and print them over those of the last block, without scrolling."""
-        if not (_is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
+        if not (is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
             yield
             return
         frame: list[str] = []
@@ -108,22 +106,29 @@ class Output:
     def report(
         self, form: Format, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> None:
-        """Print a value as a result, in a format."""
-        self.result(self.rendered(form, kind, value, options), commands=form.is_workflow_commands)
+        """Print a value as a result, in a format; a long text is written while it is rendered."""
+        if self._frame is not None:
+            self.result(self.rendered(form, kind, value, options))
+        else:
+            pieces = form.pieces(kind, value, self._here(options))
+            texts = map(self.pasteable, pieces) if form.is_for_terminals else pieces
+            write_pieces(texts, commands=form.is_workflow_commands)
 
     def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
         """Return the text of a report in a format, with the colours and width of this run."""
-        more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
-        text = form.render(kind, value, more)
+        text = form.render(kind, value, self._here(options))
         return self.pasteable(text) if form.is_for_terminals else text
 
     def pasteable(self, text: str) -> str:
         """Return the text with its commands completed by what chooses the fleet, once that is known."""
-        if self.fleet is None or "`reconciler" not in text:
+        if self.fleet is None:
             return text
         from reconciler.cli import resume_command
 
         return resume_command.completed(text, self.fleet)
+
+    def _here(self, options: RenderOptions) -> RenderOptions:
+        return replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
 
     def say(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Print a message that is not part of the result; `fields` go into its log record."""
@@ -146,7 +151,7 @@ class Output:
         is_drawn = hasattr(
             sys.stderr, "rich_proxied_file"
         )  # rich prints above what it draws, and takes no codes
-        begin = "" if is_drawn else "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
+        begin = "" if is_drawn else "\r\x1b[K" if self.is_live else "\n" if is_terminal(sys.stderr) else ""
         _write(sys.stderr, begin, err=True)
         write(_as_lines(text), err=True, level="warning")
 
@@ -191,8 +196,6 @@ def current() -> Output:
     return _current
 
 
-# What GitHub's runner reads as a workflow command in a job's log: a prompt must not be able to give it commands.
-_COMMAND = re.compile(r"(?m)(^[^\S\n]*|(?=##\[))(::|##\[)")
 # Whether a temporary line is shown at the terminal.
 _is_passing = False
 # The first write error of each stream, by `err`; `finish` returns it at the end.
@@ -214,17 +217,41 @@ def write(
         record = _current.log.record(text, level, fields)
         _log(record)
         text = text if _current.log_format is None else record
-    if not commands and os.environ.get("GITHUB_ACTIONS") == "true" and not _is_file(stream):
-        text = _COMMAND.sub(lambda found: f"{found[1]}\\u{{{ord(found[2][0]):x}}}{found[2][1:]}", text)
-    _write(stream, text, err=err)
+    _write(stream, text if commands else _without_commands(text, stream), err=err)
+
+
+def write_pieces(pieces: Iterable[str], *, commands: bool = False) -> None:
+    """Write a result that comes in pieces of whole lines as `write` does the whole text, without keeping all of it."""
+    stream = sys.stdout
+    _erase()
+    lines = map(_as_lines, pieces)
+    for text in MASKER.mask_pieces(
+        lines if commands else (_without_commands(each, stream) for each in lines)
+    ):
+        if False in _lost:
+            return
+        _write_masked(stream, text, err=False)
+
+
+def _without_commands(text: str, stream: TextIO | None) -> str:
+    """Return lines in which GitHub's runner finds no command, if it reads this stream."""
+    return (
+        without_commands(text) if os.environ.get("GITHUB_ACTIONS") == "true" and not is_file(stream) else text
+    )
 
 
 def _write(stream: TextIO | None, text: str, *, err: bool) -> None:
+    """Write text to a stream, masked."""
+    if stream is not None and err not in _lost:
+        _write_masked(stream, MASKER.mask(text), err=err)
+
+
+def _write_masked(stream: TextIO | None, text: str, *, err: bool) -> None:
     """Write masked text to a stream; the only place that writes. The first error of a stream ends its output."""
     if stream is None or err in _lost:
         return
     try:
-        _encoded(stream, MASKER.mask(text))
+        _encoded(stream, text)
         stream.flush()
     except (OSError, ValueError) as problem:
         _lost[err] = problem
@@ -284,32 +311,10 @@ class MaskedStream(io.StringIO):
         return len(text)
 
     def isatty(self) -> bool:
-        return _is_terminal(self._stream)
+        return is_terminal(self._stream)
 
     def fileno(self) -> int:
         return self._stream.fileno()
-
-
-def _is_file(stream: TextIO | None) -> bool:
-    """Return whether a stream is a regular file, from which no runner reads commands."""
-    try:
-        return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def _columns(stream: TextIO | None) -> int | None:
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns[:6]) > 0:
-        return int(columns[:6])
-    return shutil.get_terminal_size().columns if _is_terminal(stream) else None
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # it is closed
-        return False
 
 
 def _in_place(lines: list[str], height: int) -> str:
@@ -323,42 +328,3 @@ def _in_place(lines: list[str], height: int) -> str:
 
 def _as_lines(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"
-
-
-def source_reader(directory: Path) -> ReadSource:
-    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
-    from reconciler.config import read_source
-
-    return lambda file: read_source(directory, file)
-
-
-def show_error(problem: BaseException) -> int:
-    """Print the error that ended a command, and return its exit code. The traceback is printed only with --debug."""
-    import traceback
-
-    from reconciler.report import problems
-    from reconciler.report.escape import visible
-
-    colour = _current.colour(err=True)
-
-    def say(text: str) -> None:
-        write(_as_lines(text), err=True, level="error")
-
-    if _current.debug:
-        say("".join(traceback.format_exception(problem)))
-    if isinstance(problem, InvalidConfig):
-        reader = source_reader(Path(problem.directory))
-        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=_columns(sys.stderr)))
-        return int(problem.exit_code)
-    if isinstance(problem, ReconcilerError):
-        say(_current.pasteable(problems.render_error(problem, colour=colour)))
-        return int(problem.exit_code)
-    if isinstance(problem, OSError):
-        what = visible(f"{problem.strerror or type(problem).__name__}: {problem.filename or 'no file named'}")
-        say(f"error: {what} [system]\n    check the path, its permissions and the disk")
-        return int(ExitCode.ERROR)
-    say(
-        f"error: reconciler broke in a way it should not: {type(problem).__name__} [internal]\n"
-        "    this is a bug of ours; run the same command with --debug and report what it prints"
-    )
-    return int(ExitCode.ERROR)

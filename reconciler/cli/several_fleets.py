@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli.options import FleetFlags, ManyFlags
-from reconciler.cli.output import Output, show_error
+from reconciler.cli.output import Output
+from reconciler.cli.shown_errors import show_error
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError, Refused, UsageError
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.report.several import JOINS, FleetPart, worst

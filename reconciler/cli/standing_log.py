@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.apply.events import Finished, Notice, Progress, Result, Started
-from reconciler.cli.output import Output, show_error
+from reconciler.cli.output import Output
 from reconciler.cli.progress import log_watcher
+from reconciler.cli.shown_errors import show_error
 from reconciler.controller.loop import FilesRead, LeadChanged, TurnEnded, Woken
 from reconciler.controller.turn import AgentEnd, Turned, TurnResult
 from reconciler.diagnostics import plural

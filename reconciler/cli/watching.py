@@ -18,9 +18,10 @@ from reconciler.cli.following import Checkout, FollowedFiles, top_of
 from reconciler.cli.meter import Meter
 from reconciler.cli.notifying import Notifier
 from reconciler.cli.options import FleetFlags, ManyFlags
-from reconciler.cli.output import Output, show_error
+from reconciler.cli.output import Output
 from reconciler.cli.session import Session, holder_of, on_signal
 from reconciler.cli.several_fleets import fleets_of
+from reconciler.cli.shown_errors import show_error
 from reconciler.cli.standing_log import StandingLog
 from reconciler.cli.turning import StandingFlags
 from reconciler.cli.watched_files import WatchedFiles

@@ -12,7 +12,7 @@ from reconciler.plan.facts import Facts
 def why_absent(facts: Facts) -> Reason:
     """Return the reason for a join: the address is new, or how its agent ended."""
     if facts.record is None:
-        return Reason(Because.NEW, _new(facts.open_join))
+        return _NEW if facts.open_join is None else Reason(Because.NEW, _new(facts.open_join))
     ended = facts.ended
     if facts.record.replacing:
         text = "its replacement was not finished: its agent has left, and none has come in its place"
@@ -24,10 +24,11 @@ def why_absent(facts: Facts) -> Reason:
     return _why_ended(facts.able, ended)
 
 
-def _new(earlier: Intent | None) -> str:
-    """Return why an address joins for the first time; `earlier` is its join that an earlier run has left open."""
-    if earlier is None:
-        return "it is new"
+_NEW = Reason(Because.NEW, "it is new")
+
+
+def _new(earlier: Intent) -> str:
+    """Return why an address joins for the first time whose join an earlier run has left open."""
     outcome = "was refused as taken" if earlier.refused_since is not None else "has no known outcome"
     return f"it is new, and its join of an earlier run {outcome}: that is settled first"
 

@@ -78,7 +78,7 @@ def as_json(value: object) -> str:
 
 # A number with an exponent at the end of a line, which the standard library writes differently; texts end with a quote.
 _EXPONENT = re.compile(r"[0-9]e-?[0-9]+,?$", re.MULTILINE)
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def as_ascii_json(value: object) -> str:
@@ -89,6 +89,11 @@ def as_ascii_json(value: object) -> str:
         text = json.dumps(value, indent=2)
     if _EXPONENT.search(text) is not None:
         text = json.dumps(value, indent=2)
+    return in_ascii(text)
+
+
+def in_ascii(text: str) -> str:
+    """Return JSON with all characters beyond ASCII, and invisible ones, escaped."""
     if not text.isascii():
         text = _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
     return json_text(text)

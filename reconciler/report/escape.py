@@ -130,3 +130,12 @@ def xml(text: str) -> str:
 
 
 _XML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;"}
+
+
+# What GitHub's runner reads as a workflow command in a job's log: a prompt must not be able to give it commands.
+_COMMAND = re.compile(r"(?m)(^[^\S\n]*|(?=##\[))(::|##\[)")
+
+
+def without_commands(text: str) -> str:
+    """Return lines in which GitHub's runner finds no workflow command."""
+    return _COMMAND.sub(lambda found: f"{found[1]}\\u{{{ord(found[2][0]):x}}}{found[2][1:]}", text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 from reconciler.diagnostics import Problem, Span
 from reconciler.instants import timestamp
@@ -17,7 +17,6 @@ from reconciler.plan.change import (
     Forget,
     Hold,
     Keep,
-    Leave,
     act_of,
     action_of,
     diffs_of,
@@ -25,6 +24,7 @@ from reconciler.plan.change import (
     spec_of,
     target_of,
 )
+from reconciler.report.body_texts import BodyTexts
 from reconciler.report.documents import as_ascii_json
 from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
@@ -42,7 +42,7 @@ from reconciler.report.plan_document import (
 )
 from reconciler.report.view import location_of
 
-__all__ = ["FORMAT_VERSION", "plan_schema", "plan_tree", "render_plan"]
+__all__ = ["FORMAT_VERSION", "plan_pieces", "plan_schema", "plan_tree"]
 
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 
@@ -61,20 +61,44 @@ TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
 }
 
 
-def render_plan(plan: Plan) -> str:
-    """Return a plan as JSON text; equal plans give equal bytes."""
+def plan_pieces(plan: Plan) -> Iterator[str]:
+    """Yield a plan as JSON text in pieces of whole lines, each change by itself; equal plans give equal bytes.
+
+    No tree of all changes is ever made: it would take several times the memory of their text.
+    """
     whole = as_ascii_json(_document(plan, []))
     if not plan.changes:
-        return f"{whole}\n"
-    # Rendered one change at a time, because one tree of all changes takes several times the memory of their text.
-    texts = (as_ascii_json(change_tree(plan, each)) for each in sorted(plan.changes, key=order_of))
-    changes = ",\n".join(f"    {each}".replace("\n", "\n    ") for each in texts)
+        yield f"{whole}\n"
+        return
     before, after = whole.split(_NO_CHANGES)
-    return f"{before}{_NO_CHANGES[:-1]}\n{changes}\n  ]{after}\n"
+    yield f"{before}{_NO_CHANGES[:-1]}\n"
+    bodies = BodyTexts()
+    rest = len(plan.changes)
+    for change in sorted(plan.changes, key=order_of):
+        rest -= 1
+        yield f"    {_change_text(plan, change, bodies)}{',' if rest else ''}\n"
+    yield f"  ]{after}\n"
 
 
 # The line of an empty list, where the changes are put in; texts of JSON contain no line break, so it is there once.
 _NO_CHANGES = '\n  "resource_changes": []'
+
+
+def _change_text(plan: Plan, change: Change, bodies: BodyTexts) -> str:
+    """Return a change as JSON, indented for its place in a plan."""
+    before, after = _bodies(change)
+    texts = {"before": bodies.text(before)}
+    texts["after"] = texts["before"] if after is before else bodies.text(after)
+    trees = (
+        (None, {}) if texts[side] else _body(body) for side, body in zip(texts, (before, after), strict=True)
+    )
+    shown = as_ascii_json(_change_tree(plan, change, *trees)).replace("\n", "\n    ")
+    for side, text in texts.items():
+        if text:
+            # The only line of this key with this indent: what is below a body has a greater one.
+            key = f'\n        "{side}": '
+            shown = shown.replace(f"{key}null", key + text.replace("\n", "\n        "), 1)
+    return shown
 
 
 def plan_tree(plan: Plan) -> PlanDocument:
@@ -138,6 +162,16 @@ def cost_tree(plan: Plan) -> CostTree:
 
 def change_tree(plan: Plan, change: Change) -> ResourceChange:
     """Return a change: our word for it and Terraform's, and the whole body before and after."""
+    before, after = _bodies(change)
+    shown = _body(before)
+    return _change_tree(plan, change, shown, shown if after is before else _body(after))
+
+
+# A body for JSON, and where parts of it were hidden; null and false without a body.
+_ShownBody: TypeAlias = "tuple[dict[str, Tree] | None, bool | dict[str, Tree]]"
+
+
+def _change_tree(plan: Plan, change: Change, before: _ShownBody, after: _ShownBody) -> ResourceChange:
     act = act_of(change)
     target = target_of(change)
     return {
@@ -150,34 +184,39 @@ def change_tree(plan: Plan, change: Change) -> ResourceChange:
         "reason": _why(act),
         "held": _held(change, act) if isinstance(change, Hold) else None,
         "agent_id": target.agent_id if target else act.record.agent_id if isinstance(act, Forget) else None,
-        "change": _terraform_change(change),
+        "change": _terraform_change(change, before, after),
         "location": location_tree(location_of(plan, change)),
     }
 
 
-def _terraform_change(change: Change) -> BodyChange:
-    act = act_of(change)
+def _terraform_change(change: Change, before: _ShownBody, after: _ShownBody) -> BodyChange:
     target = target_of(change)
-    record = act.record if isinstance(act, Forget) else target.record if target else None
-    spec = None if isinstance(act, (Leave, Forget)) else spec_of(change)
-    before, before_hidden = _body(record.body if record else None)
-    is_same = record is not None and spec is not None and record.body == spec.body
-    after, after_hidden = (before, before_hidden) if is_same else _body(spec.body if spec else None)
+    record = target.record if target else None
     forcing = [each for each in diffs_of(change) if each.forces_replacement]
     return {
         "actions": list(TERRAFORM_ACTIONS[action_of(change)]),
-        "before": before,
-        "after": after,
+        "before": before[0],
+        "after": after[0],
         "replace_paths": [list(each.path) for each in forcing],
-        "before_sensitive": before_hidden,
-        "after_sensitive": after_hidden,
+        "before_sensitive": before[1],
+        "after_sensitive": after[1],
         # The service returns no configuration: what an agent runs with is known only if we sent it.
         "before_unknown": target is not None and (record is None or record.declared or record.unsent),
     }
 
 
-def _body(body: Body | None) -> tuple[dict[str, Tree] | None, bool | dict[str, Tree]]:
-    """Return a body for JSON, and where parts of it were hidden; null and false without a body."""
+def _bodies(change: Change) -> tuple[Body | None, Body | None]:
+    """Return the bodies before and after a change, as far as they are known; equal ones are one object."""
+    act = act_of(change)
+    target = target_of(change)
+    record = act.record if isinstance(act, Forget) else target.record if target else None
+    spec = spec_of(change)
+    before = record.body if record else None
+    after = spec.body if spec else None
+    return before, before if after == before else after
+
+
+def _body(body: Body | None) -> _ShownBody:
     if body is None:
         return None, False
     properties, hidden = masked(body.properties)

@@ -7,10 +7,17 @@ validation missed. Which parts of a text may be shown is decided in `credentials
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from reconciler.contract.places import credential_paths, holds_credential, is_url_path, url_paths
+from reconciler.contract.places import (
+    credential_paths,
+    holds_credential,
+    is_credential_path,
+    is_prose,
+    is_url_path,
+    url_paths,
+)
 from reconciler.model.tree import MISSING, Path, Tree, starts_with, value_at
 from reconciler.plan.diff import Absent
 from reconciler.report.credentials import SENSITIVE, Masked, address, credential
@@ -72,6 +79,14 @@ def leaf(path: Path, value: Side) -> Side:
     return credential(below, value) if holds_credential(below, value) else value
 
 
+def shows_every_text(path: Path) -> bool:
+    """Return whether `leaf` returns every text at a path as it is."""
+    below = path[1:]
+    return path[:1] != ("properties",) or (
+        is_prose(below) and not is_credential_path(below) and not is_url_path(below)
+    )
+
+
 def plain(tree: Tree) -> Tree:
     """Return the tree for JSON: keys sorted, literal credentials as null."""
     if isinstance(tree, str):
@@ -114,6 +129,11 @@ def is_text(value: Side) -> bool:
 def is_long(value: Side) -> bool:
     """Return whether a value is shown as lines of its own."""
     return isinstance(value, str) and (len(value) > _SHORT_TEXT or "\n" in value) and is_text(value)
+
+
+def any_long(texts: Collection[str]) -> bool:
+    """Return whether some of these texts, of which there is one at least, is shown as lines of its own."""
+    return max(map(len, texts)) > _SHORT_TEXT or any("\n" in each for each in texts)
 
 
 def in_line(value: Side) -> str:

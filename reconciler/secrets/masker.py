@@ -26,6 +26,10 @@ _SHORTEST_FORM = 6
 _MOST_TOKENS = 64
 # Longer forms, such as a whole file, are searched for in pieces, which bounds the work at each place of the text.
 _LONGEST_PIECE = 1024
+# The number of characters of a text in pieces that are masked at once.
+_AT_ONCE = 128 * 1024
+# More characters than the parts of gaps at the beginning and at the end of a piece of text, which no pattern matches.
+_UNFINISHED = 12
 _TOKEN = re.compile(r"007e[A-Z](?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){20,}+(?:=|%3[Dd]){0,2}")
 
 # The first place of a piece of text to be masked, and the place after its last.
@@ -75,9 +79,37 @@ class SecretMasker:
 
     def mask_cut(self, text: str, length: int) -> str:
         """Return the first `length` characters, masked; more is read only to find a secret at the cut."""
+        return self._masked(text, length, _merged(self._spans(text[: length + self._forms.longest])))
+
+    def mask_pieces(self, pieces: Iterable[str], at_once: int = _AT_ONCE) -> Iterator[str]:
+        """Yield a text that comes in pieces as `mask` returns the whole one, some `at_once` characters at a time.
+
+        A secret may begin in one piece and end in another, so lines are kept until nothing that begins in them can be
+        incomplete.
+        """
+        rest, most = "", at_once
+        for piece in pieces:
+            rest += piece
+            if len(rest) > most:
+                lines, rest = self._finished_lines(rest)
+                most = max(at_once, 2 * len(rest))
+                yield lines
+        yield self.mask(rest)
+
+    def _finished_lines(self, text: str) -> tuple[str, str]:
+        """Return the first lines of a text, masked as they are whatever comes after it, and the rest as it is."""
+        # A line break is no part of a token, nor of a gap that is longer than one character.
+        end = text.rfind("\n", 0, self._decided(text)) + 1
+        spans = [*_merged(self._spans(text))] if end else []
+        for start, after in reversed(spans):
+            if start < end < after:
+                end = text.rfind("\n", 0, start) + 1
+        return self._masked(text, end, spans), text[end:]
+
+    def _masked(self, text: str, length: int, spans: Iterable[Span]) -> str:
         masked: list[str] = []
         done = 0
-        for start, end in _merged(self._spans(text[: length + self._forms.longest])):
+        for start, end in spans:
             if start >= length:
                 break
             if (piece := text[start:end]) in self._public and piece not in self._values:
@@ -85,6 +117,15 @@ class SecretMasker:
             masked += (text[done:start], Secret.MASK)
             done = end
         return "".join(masked) + text[done:length]
+
+    def _decided(self, text: str) -> int:
+        """Return the place of a text before which every form begins that what comes after the text could complete."""
+        if not self._forms.longest:
+            return len(text)
+        size = needed = self._forms.longest + _UNFINISHED
+        while size < len(text) and len(without_gaps(text[-size:])) < needed:
+            size *= 2
+        return max(0, len(text) - size)
 
     def _is_learnt(self, part: str) -> bool:
         if _TOKEN.search(part) is None:

@@ -48,7 +48,7 @@ def views(virtual: Virtual, job: workflow.Job) -> Iterator[Callable[[], object]]
         made = virtual.run(workflow.plan(job, virtual.provider()))
         text.render_plan(made, colour=True, explain=True)
         markdown.render_plan(made)
-        json_plan.render_plan(made)
+        "".join(json_plan.plan_pieces(made))
 
     def overall() -> None:
         provider = virtual.provider()

@@ -221,7 +221,7 @@ def _shared(text: str) -> object:
 
 
 def _written(text: str) -> object:
-    return output._encoded(io.StringIO(), output._COMMAND.sub("", _MASKER.mask(text)))
+    return output._encoded(io.StringIO(), escape.without_commands(_MASKER.mask(text)))
 
 
 def _several(text: str) -> list[str]:
@@ -251,6 +251,7 @@ CASES: dict[str, Run] = {
     "secrets.foreign_text.clean": lambda text: foreign_text.clean(text, _SECRETS),
     "secrets.foreign_text.redact": lambda text: foreign_text.redact(text, _SECRETS),
     "secrets.masker.mask": _MASKER.mask,
+    "secrets.masker.mask_pieces": lambda text: "".join(_MASKER.mask_pieces(text.splitlines(keepends=True), 4096)),
     "secrets.masker.mask_cut": lambda text: _MASKER.mask_cut(text, len(text) // 2),
     "secrets.masker.learn": lambda text: masker.SecretMasker().learn(text),
     "secrets.forms.forms": lambda text: [*forms.forms(text)],
@@ -396,6 +397,7 @@ CASES: dict[str, Run] = {
     "report.documents.to_json": lambda text: printed.to_json({"a": text}),
     "report.documents.as_json": lambda text: printed.as_json({"a": text}),
     "report.documents.as_ascii_json": lambda text: printed.as_ascii_json({"a": text}),
+    "report.documents.in_ascii": lambda text: printed.in_ascii(f'"{text}"'),
     "report.documents.as_json_line": lambda text: printed.as_json_line({"a": text}),
     "report.line_diff.text_diff of one letter": _diff(lambda text: f"{text[: len(text) // 2]}!{text[len(text) // 2 :]}"),
     "report.line_diff.text_diff of both ends": _diff(lambda text: f"!{text[1:-1]}?"),

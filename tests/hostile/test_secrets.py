@@ -23,7 +23,8 @@ from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import FleetFlags
-from reconciler.cli.output import Output, show_error
+from reconciler.cli.output import MASKER, Output, write, write_pieces
+from reconciler.cli.shown_errors import show_error
 from reconciler.model.writes import PutIntent, Write
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, SecretSource
 from reconciler.providers import Purpose, secrets_in
@@ -519,6 +520,26 @@ def test_the_masker_knows_every_spelling(name: str) -> None:
             )
 
 
+@pytest.mark.parametrize("name", canaries.VALUES)
+def test_a_result_in_pieces_shows_no_spelling_wherever_it_is_cut(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result is masked some lines at a time; spellings lie across each place at which it may be divided."""
+    value = canaries.VALUES[name]
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    MASKER.learn(value)
+    forms = [form.decode() for form in canaries.spellings(value).values()]
+    pieces = [
+        f"::{number} {each}\n" for number in range(100) for form in forms for each in (form, "\n".join(form))
+    ]
+    write_pieces(pieces)
+    said = capsys.readouterr().out
+    assert not [hit for hit in canaries.hits(said.encode()) if hit.startswith(name)]
+    assert said.count("\\u{3a}:99 (secret)\n") == 2 * len(forms)
+    write("".join(pieces))
+    assert said == capsys.readouterr().out
+
+
 def test_the_masker_leaves_everything_else_alone() -> None:
     masker = SecretMasker()
     masker.learn(canaries.ENVIRONMENT["CANARY_LLM"])
@@ -554,7 +575,6 @@ def test_the_masker_stays_quick_with_ten_thousand_tokens() -> None:
 
 def test_the_last_exception_is_masked(bench: Bench) -> None:
     from reconciler.cli.main import _report_uncaught
-    from reconciler.cli.output import MASKER
 
     value = canaries.ENVIRONMENT["CANARY_TTS"]
     MASKER.learn(value)

@@ -457,6 +457,25 @@ def test_results_that_do_not_fit_on_a_disk_say_why(fleet: Path) -> None:
     assert "No space left on device" in answer.stderr
 
 
+def test_a_long_result_is_written_while_it_is_rendered(fleet: Path) -> None:
+    rooms(fleet, *(f"room-{number:03}" for number in range(300)))
+    command = [sys.executable, "-m", "reconciler", "plan", str(fleet), "--format", "json"]
+    whole = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    assert len(json.loads(whole)["resource_changes"]) == 300
+    assert len(whole) > 3 * 128 * 1024
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as gone:
+        assert gone.stdout is not None
+        assert gone.stderr is not None
+        assert whole.startswith(gone.stdout.read(10_000))
+        gone.stdout.close()  # a reader that has seen enough, as `head` does
+        assert gone.stderr.read() == ""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        answer = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert (answer.returncode, answer.stderr.count("No space left on device")) == (1, 1)
+
+
 def test_validate_checks_every_environment_and_says_which(fleet: Path) -> None:
     edit(fleet, "prod: {service: {kind: agora}}", "prod: {variables: {mood: kind}}\n  test: {variables: {}}")
     edit(fleet, "Be kind.", "'Be {{ mood }}.'")

@@ -30,7 +30,7 @@ def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     reconciler doctor hotels -e prod --format json      for a monitor
     """
     from reconciler.cli.examining import examine
-    from reconciler.cli.output import source_reader
+    from reconciler.cli.shown_errors import source_reader
     from reconciler.errors import ExitCode
 
     found = examine(fleet, output)

@@ -32,7 +32,7 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     reconciler explain uid-clash                 what the word in brackets at the end of a message means
     """
     from reconciler.cli import several_fleets
-    from reconciler.cli.output import source_reader
+    from reconciler.cli.shown_errors import source_reader
     from reconciler.cli.validating import check, explain_rule
     from reconciler.report.problems import summary
 

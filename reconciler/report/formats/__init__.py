@@ -1,14 +1,14 @@
 """The output formats: one line each in `FORMATS`, one module each in this folder.
 
 A module has one pure function for each kind of report that its format can render, named after the kind: from the value
-and `RenderOptions` to text. How the reports of several fleets are joined is in `report.several`. The choices of
+and `RenderOptions` to text, or to an iterator of its pieces if the text may be too large for the memory. How the reports of several fleets are joined is in `report.several`. The choices of
 `--format` are computed here, without importing a module.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -83,9 +83,16 @@ class Format:
 
     def render(self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()) -> str:
         """Return a value of a kind as text."""
+        return "".join(self.pieces(kind, value, options))
+
+    def pieces(
+        self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
+    ) -> Iterable[str]:
+        """Return the same text in pieces of whole lines, each rendered when it is asked for; mostly it is one."""
         module = importlib.import_module(f"{__name__}.{self.name}")
-        render: Callable[[object, RenderOptions], str] = getattr(module, kind.value)
-        return render(value, options)
+        render: Callable[[object, RenderOptions], str | Iterable[str]] = getattr(module, kind.value)
+        found = render(value, options)
+        return (found,) if isinstance(found, str) else found
 
 
 _K = ReportKind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from reconciler.report import documents
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from reconciler.workflow import Drift, Planned
 
 
-def plan(value: Plan, options: RenderOptions) -> str:
-    """Return a plan in Terraform's shape; `reconciler schema plan` prints its schema."""
-    from reconciler.report.json_plan import render_plan
+def plan(value: Plan, options: RenderOptions) -> Iterator[str]:
+    """Yield a plan in Terraform's shape, change by change; `reconciler schema plan` prints its schema."""
+    from reconciler.report.json_plan import plan_pieces
 
-    return render_plan(value)
+    return plan_pieces(value)
 
 
 def moved(value: ReviewDifference, options: RenderOptions) -> str:

@@ -9,14 +9,22 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from reconciler.cli.schemas import SCHEMAS
-from reconciler.report.documents import to_json
-from reconciler.report.json_plan import plan_tree, render_plan
+from reconciler.model.tree import Tree
+from reconciler.plan.build import Plan
+from reconciler.report.documents import as_ascii_json, to_json
+from reconciler.report.json_plan import plan_pieces, plan_tree
 from tests.unit.report.plans import World, properties, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
 SCHEMA = Path(__file__).parents[3] / "schemas" / "plan.schema.json"
+
+
+def render_plan(plan: Plan) -> str:
+    return "".join(plan_pieces(plan))
 
 
 def parsed(world: World) -> dict[str, Any]:
@@ -115,3 +123,61 @@ def test_complete_and_applyable_are_two_questions() -> None:
         for each in (joins, held, refused, nothing)
     ]
     assert answers == [(True, True), (False, True), (False, False), (True, False)]
+
+
+# What is written in several ways, hidden at some places, or refused by the quick way to write JSON.
+_LEAVES = [
+    *("", "plain", "ref+env://KEY", "Bearer abcdefghijkl", "sk-proj-0123456789abcdefghijklmnopqrst"),
+    *("https://api.example/v1", "https://me:hunter2@api.example/v1?token=abcdefghijklmnop"),
+    *("é 中 \U0001f600 \u200b", '{"x-api-key": "abcdefghijklmnop"}', 0, 7, 0.5, 1e-7, 1e22, True, None),
+]
+_KEYS = "llm labels url api_key key headers x-api-key params content system_messages é a".split()
+_TREES = st.recursive(
+    st.sampled_from(_LEAVES),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_TREES, st.lists(st.dictionaries(st.sampled_from(_KEYS), _TREES, max_size=3), min_size=1, max_size=4))
+@example({"x": "sk-proj-0123456789abcdefghijklmnopqrst"}, [{"labels": 1}, {"a": 2}])
+@example("hunter2-hunter2", [{"a": 1}, {"llm": {"api_key": 1}}, {"api_key": 1}])
+@example(None, [{"llm": {"api_key": each}} for each in (0.5, 7, True, None, "(sensitive)")])
+@example({"1": [1e-7]}, [{"a": 1}, {"a": 2}])
+def test_the_text_of_a_plan_is_that_of_its_tree(shared: Tree, bodies: list[dict[str, Any]]) -> None:
+    """Also where bodies share a part, at places of one or of several kinds, and where some are like what runs."""
+    world = World()
+    for number, body in enumerate(bodies):
+        for kind, tree in (("new", body), ("same", body), ("edited", {**body, "idle_timeout": number})):
+            world.wants(f"{kind}/{number}", _with_everywhere(tree, shared))
+            if kind != "new":
+                world.runs(f"{kind}/{number}", _with_everywhere(body, shared))
+    plan = world.plan()
+    assert render_plan(plan) == f"{as_ascii_json(plan_tree(plan))}\n"
+
+
+def _with_everywhere(tree: Any, shared: Tree) -> Any:
+    """A copy of a tree in which the same object is at the place of every number 1 and 2, and of every key `params`."""
+    if isinstance(tree, dict):
+        return {
+            key: shared if key == "params" else _with_everywhere(each, shared) for key, each in tree.items()
+        }
+    if isinstance(tree, list):
+        return [_with_everywhere(each, shared) for each in tree]
+    return shared if tree in (1, 2) and tree is not True else tree
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, float("nan")])
+def test_what_orjson_does_not_write_is_written_like_the_rest(value: Any) -> None:
+    plan = World().wants("a/b", properties(llm__greeting_message=value)).wants("a/c").plan()
+    assert render_plan(plan) == f"{as_ascii_json(plan_tree(plan))}\n"
+
+
+def test_a_plan_is_rendered_change_by_change() -> None:
+    world = World()
+    for number in range(300):
+        world.wants(f"desk-{number}/a", properties(llm__greeting_message=f"{number}" * 100))
+    pieces = list(plan_pieces(world.plan()))
+    assert len(pieces) == 302
+    assert all(each.endswith("\n") for each in pieces)
+    assert max(map(len, pieces)) < 20_000

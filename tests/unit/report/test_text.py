@@ -126,7 +126,7 @@ def test_what_leads_a_secret_elsewhere_is_shown() -> None:
     world = World().wants("a/b", properties(llm__headers=after)).runs("a/b", properties(llm__headers=before))
     plan = world.plan()
     text = render_plan(plan, colour=False)
-    for shown in (text, markdown.render_plan(plan), json_plan.render_plan(plan)):
+    for shown in (text, markdown.render_plan(plan), "".join(json_plan.plan_pieces(plan))):
         assert "evil.example" in shown
         assert "GITHUB_TOKEN" in shown
     assert '"session=ref+env://GW_SESSION+; x" -> "session=ref+env://GITHUB_TOKEN+; x"' in text

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import time
 from base64 import b64encode
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import LONGEST_READ, redact
@@ -133,3 +135,73 @@ def test_a_value_that_somebody_calls_public_stays_masked() -> None:
     masker.publish(VALUE)
     masker.publish("")
     assert masker.mask(f"x {VALUE} y") == "x (secret) y"
+
+
+# --- a text that comes in pieces
+
+
+FILE = b64encode(b"".join(number.to_bytes(3, "big") for number in range(1500))).decode()
+PIECES = {
+    **UNITS,
+    "a secret over lines": "\n".join(VALUE),
+    "a secret in lines of JSON": ",\n      ".join(VALUE[at : at + 6] for at in range(0, len(VALUE), 6)),
+    "a secret with far gaps": f"{VALUE[:15]}{' ' * 3000}\n{VALUE[15:]}",
+    "a secret whose gap comes early": f"{VALUE[:5]}{chr(10) * 3000}{VALUE[5:]}",
+    "a secret with spelled gaps": "\\u{0}".join(VALUE),
+    "half a secret": VALUE[:18],
+    "the other half": VALUE[18:],
+    "a file": FILE,
+    "a file over lines": "\n".join(FILE[at : at + 76] for at in range(0, len(FILE), 76)),
+    "a token": f"007eJx{'k' * 40}==",
+    "half a token": "007eJxTYFBg",
+    "a line break": "\n",
+    "a spelled line break": "\\n",
+}
+
+
+def cut(text: str, sizes: Iterable[int]) -> list[str]:
+    """The text in pieces of these sizes, and the rest of it."""
+    places = [min(len(text), each) for each in accumulate(sizes, initial=0)]
+    return [text[start:end] for start, end in pairwise([*places, len(text)])]
+
+
+@given(
+    st.lists(st.sampled_from([*PIECES.values()]), max_size=30),
+    st.lists(st.integers(1, 6000), max_size=20),
+    st.sampled_from([0, 100, 3000]),
+)
+@example(["half a line\n", VALUE[:18], "\n", VALUE[18:], "\n"], [13], 0)
+@example([PIECES["a secret with far gaps"], "\n" * 4000], [2000, 3000], 0)
+@example([PIECES["a secret whose gap comes early"]], [2500], 0)
+def test_a_text_in_pieces_is_masked_as_the_whole_text(
+    parts: list[str], sizes: list[int], at_once: int
+) -> None:
+    text = "".join(parts)
+    masker = learnt(VALUE, FILE)
+    masker.publish(VALUE[::-1])
+    assert "".join(masker.mask_pieces(cut(text, sizes), at_once)) == masker.mask(text)
+
+
+@pytest.mark.parametrize("values", [(), (VALUE,), (FILE,)], ids=["nothing secret", "a secret", "a file"])
+def test_of_a_text_in_pieces_only_the_last_lines_are_kept(values: tuple[str, ...]) -> None:
+    lines = ["lobby/desk: joined (agent 1NT29X10YHXX)\n"] * 1000
+    given = 0
+
+    def pieces() -> Iterator[str]:
+        nonlocal given
+        for line in lines:
+            given += len(line)
+            yield line
+
+    shown = 0
+    for text in learnt(*values).mask_pieces(pieces(), 1000):
+        shown += len(text)
+        assert given - shown < 5000
+    assert shown == given
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_of_a_secret_that_comes_in_pieces_nothing_is_shown(size: int) -> None:
+    text = f"a\nb\n{VALUE}\n" * 30
+    pieces = cut(text, [size] * (len(text) // size))
+    assert "".join(learnt(VALUE).mask_pieces(pieces, 0)) == "a\nb\n(secret)\n" * 30

@@ -1,0 +1,50 @@
+"""Shows the error that ended a command on stderr: what went wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from reconciler.cli.output import current, write
+from reconciler.cli.streams import columns
+from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
+from reconciler.report.formats import ReadSource
+
+
+def source_reader(directory: Path) -> ReadSource:
+    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
+    from reconciler.config import read_source
+
+    return lambda file: read_source(directory, file)
+
+
+def show_error(problem: BaseException) -> int:
+    """Print the error that ended a command, and return its exit code. The traceback is printed only with --debug."""
+    import traceback
+
+    from reconciler.report import problems
+    from reconciler.report.escape import visible
+
+    colour = current().colour(err=True)
+
+    def say(text: str) -> None:
+        write(text if text.endswith("\n") else f"{text}\n", err=True, level="error")
+
+    if current().debug:
+        say("".join(traceback.format_exception(problem)))
+    if isinstance(problem, InvalidConfig):
+        reader = source_reader(Path(problem.directory))
+        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=columns(sys.stderr)))
+        return int(problem.exit_code)
+    if isinstance(problem, ReconcilerError):
+        say(current().pasteable(problems.render_error(problem, colour=colour)))
+        return int(problem.exit_code)
+    if isinstance(problem, OSError):
+        what = visible(f"{problem.strerror or type(problem).__name__}: {problem.filename or 'no file named'}")
+        say(f"error: {what} [system]\n    check the path, its permissions and the disk")
+        return int(ExitCode.ERROR)
+    say(
+        f"error: reconciler broke in a way it should not: {type(problem).__name__} [internal]\n"
+        "    this is a bug of ours; run the same command with --debug and report what it prints"
+    )
+    return int(ExitCode.ERROR)

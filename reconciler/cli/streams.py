@@ -1,0 +1,32 @@
+"""What is known of a stream that the command writes to or reads from: a terminal, a file, how wide."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from typing import TextIO
+
+
+def columns(stream: TextIO | None) -> int | None:
+    """Return the columns for a line on a stream: COLUMNS, else those of the terminal; None without either."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told[:6]) > 0:
+        return int(told[:6])
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal; False for one that is closed."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def is_file(stream: TextIO | None) -> bool:
+    """Return whether a stream is a regular file, from which no runner reads commands."""
+    try:
+        return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
