@@ -18,6 +18,7 @@ TOKEN = AgoraSettings("a" * 32, Secret("b" * 32))
 CUSTOMER = AgoraSettings("a" * 32, None, Secret("id"), Secret("secret-canary"))
 BOTH = AgoraSettings("a" * 32, Secret("b" * 32), Secret("id"), Secret("secret-canary"))
 CREDENTIALS = "AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET"
+FORBIDDEN_ADVICE = "check in Agora's console that the project exists and has Conversational AI enabled"
 MINTED = "a token minted with AGORA_APP_CERTIFICATE"
 
 
@@ -115,8 +116,7 @@ def test_a_refusal_for_another_reason_shows_that_the_credentials_are_accepted() 
         (CUSTOMER, each_way(FINE, UNKNOWN), [
             f"copy {CREDENTIALS} anew from RESTful API in Agora's console, and check AGORA_APP_ID ({'a' * 32})"]),
         (CUSTOMER, each_way(FINE, FORBIDDEN), [
-            f"check that AGORA_APP_ID ({'a' * 32}) is a project of these credentials; "
-            "check in Agora's console that the project exists and has Conversational AI enabled"]),
+            f"check that AGORA_APP_ID ({'a' * 32}) is a project of these credentials; {FORBIDDEN_ADVICE}"]),
     ],
 )  # fmt: skip
 def test_what_to_do_about_a_refusal(settings: AgoraSettings, answer: Answer, helps: list[str]) -> None:
