@@ -343,7 +343,7 @@ def test_how_long_a_list_may_take(text: str, seconds: float | None) -> None:
 )
 def test_where_the_service_is(override: str | None, area: str | None, url: str | None) -> None:
     if url is None:
-        with pytest.raises(UsageError, match="^AGORA_AGENTS_API_BASE_URL"):
+        with pytest.raises(UsageError, match=r"^AGORA_AGENTS_API_BASE_URL"):
             base_url(override, area)
     else:
         assert base_url(override, area) == url
