@@ -318,3 +318,42 @@ def test_the_record_of_a_join(sent: bool) -> None:
     assert (found.unsent, found.token_expires_at) == (not sent, NOW + 5 if sent else None)
     assert (found.agent_id, found.uid, found.generation, found.protect) == ("A9", "7", 1, True)
     assert found.secrets == {"ref+env://K": "aa"}
+
+
+def test_of_several_open_calls_only_those_that_are_proven_are_closed() -> None:
+    other = agent("lobby/door")
+    open_join = join(address=other.address, name=record(other).name)
+    update = Intent(Operation.UPDATE, DESK.address, "n", NOW - 9, agent_id="A1")
+    after, writes = settle(basis([record(DESK)], [running(DESK)], [open_join, update]), ABLE)
+    assert after.state.intents == (open_join,)
+    assert after.state.records[DESK.address].unsent
+    assert len(writes) == 2
+
+
+def test_an_update_of_an_agent_that_is_recorded_no_more_is_over() -> None:
+    update = Intent(Operation.UPDATE, DESK.address, "n", NOW - 9, agent_id="A1")
+    for records in ([], [record(DESK, "A2")]):
+        seen = basis(records, [running(DESK, "A2")] if records else [], [update])
+        after, _ = settle(seen, ABLE)
+        assert after.state.intents == ()
+        assert dict(after.state.records) == {each.address: each for each in records}
+
+
+def test_a_late_copy_that_runs_is_taken_over_only_where_nobody_else_has_the_address() -> None:
+    note = join(operation=Operation.LATE_COPY, name=record(DESK).name, created_at=NOW - 9)
+    copy = running(DESK, "C1")
+    for records, live, taken in (
+        ([], [copy], True),
+        ([record(DESK, "A0", name="x")], [copy], True),  # its agent has ended
+        ([record(DESK, "A0", name="x")], [copy, running(DESK, "A0", name="x")], False),
+        ([record(DESK, "C1")], [copy], False),
+    ):
+        after, _ = settle(basis(records, live, [note]), ABLE)
+        assert (after.state.intents == ()) is taken
+        assert (after.state.records[DESK.address].agent_id == "C1") is (taken or records[0].agent_id == "C1")
+
+
+def test_the_name_of_an_address_is_told_by_its_digest() -> None:
+    assert intents.is_name_of(join(name=record(DESK).name), DESK.address)
+    assert not intents.is_name_of(join(name=record(DESK).name), agent("lobby/door").address)
+    assert not intents.is_name_of(join(name="any"), DESK.address)
