@@ -280,6 +280,13 @@ def test_a_read_ends_by_the_time_that_it_is_given() -> None:
     assert len(hand.requests) == 1
 
 
+def test_a_retry_that_would_start_at_the_end_is_not_waited_for() -> None:
+    limits = CallLimits(read_seconds=1.0, first_backoff=1.0)
+    hand, pressure = Hand(script(reply(408)), chance=1.0, latency=lambda _: 0.0), Pressure(limits)
+    hand.run(pressure.read(GET))
+    assert (hand.slept, pressure.retries, len(hand.requests)) == ([], 0, 1)
+
+
 def test_without_a_budget_nothing_is_tried_again() -> None:
     hand, pressure = Hand(script(BUSY)), Pressure(CallLimits(spare_retries=0, retries_per_call=0))
     hand.run(pressure.read(GET))
