@@ -48,6 +48,14 @@ def test_an_agent_is_proven_by_one_list_after_it_has_run_for_a_while(
     assert (run.now - START, run.results(), run.world.calls) == (seconds, [], [])
 
 
+def test_an_agent_that_has_run_for_a_while_is_waited_for_so_much_less() -> None:
+    for age, seconds in ((3.0, 2.0), (5.0, 0.0), (9.0, 0.0)):
+        run = ByHand([replace(A1, started_at=START - age)], [live(started_at=START - age)])
+        run.context.joined["A1"] = (HERE, Action.JOIN)
+        run.run(afterwards.await_started(run.context))
+        assert run.now - START == seconds
+
+
 def test_no_sleep_is_longer_than_what_is_left_to_wait() -> None:
     run = waiting(NEW, settings=Settings(wait=2.0))
     run.run(afterwards.await_started(run.context))

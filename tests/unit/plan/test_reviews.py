@@ -138,6 +138,7 @@ def test_all_paths_and_acts_of_an_address_are_collected() -> None:
     assert found.acts == {HERE: frozenset({Action.LEAVE, Action.UPDATE, Action.REPLACE})}
     assert found.paths == {HERE: frozenset({FATAL, FINE})}
     assert found.secrets == {("ref", "host")}
+    assert review_of([Keep(HERE, DESK, WHY, TARGET), Hold(JOIN, WHY)]) == Review()
 
 
 def test_where_one_change_is_not_covered_all_of_its_address_are_held_but_renewals_and_rotations() -> None:

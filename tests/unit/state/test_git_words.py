@@ -205,6 +205,20 @@ def test_contents_are_read_once_and_all_together() -> None:
     assert len([each for each in git.asked if "cat-file" in each]) == 1, "what was read before is known"
 
 
+def test_a_snapshot_takes_the_place_of_all_keys_up_to_its_serial() -> None:
+    git: Any = Told(
+        hash_object=Ran(0, b"new\n", ""), mktree=Ran(0, b"tree\n", ""), commit_tree=Ran(0, b"made\n", "")
+    )
+    before = KeyTree(
+        git, ONE, {entry_key(1): "a", entry_key(2): "b", entry_key(3): "c", snapshot_key(1): "d"}
+    )
+    after = before.with_key(snapshot_key(2), b"whole")
+    assert (after.commit, after.keys) == ("made", {entry_key(3): "c", snapshot_key(2): "new"})
+    assert after.get(snapshot_key(2)) == b"whole"
+    more = before.with_key(entry_key(4), b"line")
+    assert set(more.keys) == {*before.keys, entry_key(4)}
+
+
 def test_objects_that_are_not_there_are_left_out() -> None:
     batch = b"a missing\nb blob 2\nhi\nc tree 1\nx\n"
     assert blobs(Told(cat_file=Ran(0, batch[:22], "")), ["a", "b"]) == {"b": b"hi"}  # type: ignore[arg-type]

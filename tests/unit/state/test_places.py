@@ -15,6 +15,7 @@ from reconciler.state import condition, database, files, place
 from reconciler.state.damage import Damaged, damaged
 from reconciler.state.key import KeyFile
 from reconciler.state.local import LocalStore
+from reconciler.state.memory import MemoryStore
 from reconciler.state.opening import for_a_controller, is_in_git, open_state, state_path
 from reconciler.state.seen import Seen, SeenFile, seen_directory
 from reconciler.state.whole_files import make_ignored, read_whole, replace_whole
@@ -264,6 +265,11 @@ def test_each_thing_that_is_in_the_way_is_found(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(StateError, match=f"{store.path} cannot be written by this user"):
         condition.require_writable(store)
     assert [type(each) for each in condition.troubles(store)] == [StateError]
+
+
+def test_a_state_in_memory_can_always_be_written() -> None:
+    assert condition.troubles(MemoryStore()) == []
+    assert condition.app_id_of(MemoryStore()) == ""
 
 
 @pytest.mark.parametrize(("free", "is_fine"), [(1024 * 1024, True), (1024 * 1024 - 1, False)])

@@ -10,7 +10,15 @@ import pytest
 from reconciler import workflow
 from reconciler.apply.events import Notice
 from reconciler.diagnostics import Problem, Severity
-from reconciler.errors import NotReady, Refused, SecretUnavailable, StalePlan, UsageError
+from reconciler.errors import (
+    NotReady,
+    Refused,
+    SecretUnavailable,
+    StalePlan,
+    StateError,
+    StateLocked,
+    UsageError,
+)
 from reconciler.model.fleet import DesiredFleet, Service
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Foreign, Operation, Pins, State
@@ -19,11 +27,11 @@ from reconciler.model.writes import DropForeign, DropReleased, PutApplying, PutF
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Action, Because, Change, Join, Leave, Reason, Renew, Target, Update
 from reconciler.plan.guard import Cost, Policy, Refusal
-from reconciler.ports import Passed
+from reconciler.ports import HttpRequest, Passed
 from reconciler.secrets import SecretRef
 from reconciler.workflow import applying, claiming, looking, readiness
 from reconciler.workflow.applying import Approved, confirm
-from reconciler.workflow.doctor import _hosts, _is_told, _quota
+from reconciler.workflow.doctor import _hosts, _is_told, _quota, refused_rows
 from reconciler.workflow.job import Job
 from reconciler.workflow.offline import _assumed, state_of
 from tests.fakes.fleets import OWNER, agent, fleet
@@ -318,6 +326,28 @@ def test_a_finding_is_told_once() -> None:
     assert not _is_told(Problem("service", "fine"), [Passed("x", "fine")])
 
 
+def test_a_store_that_is_held_and_one_that_cannot_be_written_are_told_apart() -> None:
+    rows = refused_rows([StateLocked("held; nothing was done", hint="wait"), StateError("full")])
+    assert rows == [Problem("lock", "held", help="wait"), Problem("state", "full")]
+
+
+def is_whole(request: HttpRequest) -> bool:
+    """Whether a request lists the agents of all channels."""
+    return request.url.endswith("/agents") and "channel" not in dict(request.query)
+
+
+def test_an_apply_that_joins_nobody_looks_once_and_one_that_joins_looks_again() -> None:
+    made, lists = Virtual(), []
+    made.on_request = lambda request: lists.append(request.url) if is_whole(request) else None
+    for wanted, looks in (
+        (fleet(DESK), 2),
+        (fleet(agent("lobby/desk", llm={"params": {"temperature": 1.0}})), 1),
+    ):
+        lists.clear()
+        assert made.run(workflow.apply(made.job(wanted), made.provider())).is_complete
+        assert len(lists) == looks
+
+
 # --- drift and secrets ---------------------------------------------------------------------------------------------
 
 
@@ -376,6 +406,14 @@ def test_an_address_is_forgotten_and_its_agent_runs_on() -> None:
     with pytest.raises(UsageError, match="the state has no record of lobby/desk") as caught:
         made.run(workflow.forget(made.job(fleet(DESK)), HERE))
     assert caught.value.hint == "it is empty"
+
+
+def test_an_agent_of_ours_is_taken_back_though_the_files_name_no_uid() -> None:
+    made = world(fleet(DESK))
+    (running_one,) = made.live()
+    made.run(workflow.forget(made.job(fleet(DESK)), HERE))
+    made.run(workflow.adopt(made.job(fleet(DESK)), made.provider(), HERE, running_one.agent_id))
+    assert made.state.read().records[HERE].agent_id == running_one.agent_id
 
 
 def test_an_interrupted_join_is_forgotten_too_and_its_name_is_not() -> None:
