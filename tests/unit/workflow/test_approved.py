@@ -339,13 +339,11 @@ def is_whole(request: HttpRequest) -> bool:
 def test_an_apply_that_joins_nobody_looks_once_and_one_that_joins_looks_again() -> None:
     made, lists = Virtual(), []
     made.on_request = lambda request: lists.append(request.url) if is_whole(request) else None
-    for wanted, looks in (
-        (fleet(DESK), 2),
-        (fleet(agent("lobby/desk", llm={"params": {"temperature": 1.0}})), 1),
-    ):
+    warmer = fleet(agent("lobby/desk", llm={"params": {"temperature": 1.0}}))
+    for wanted, looks_again in ((fleet(DESK), True), (warmer, False)):
         lists.clear()
         assert made.run(workflow.apply(made.job(wanted), made.provider())).is_complete
-        assert len(lists) == looks
+        assert (len(lists) > 1) is looks_again
 
 
 # --- drift and secrets ---------------------------------------------------------------------------------------------
