@@ -20,6 +20,7 @@ from reconciler.state.log.drawer import Creation, entry_key, is_entry, serial_of
 from reconciler.state.log.git_objects import KeyTree, blobs, tip_of
 from reconciler.state.log.git_ref import GitDrawer, Pushed, push
 from reconciler.state.log.ref_door import RefDoor
+from reconciler.state.log.ref_lease import RefLease
 from reconciler.state.log.store import LogStore
 from reconciler.state.seen import Seen, SeenFile
 from tests.contracts.state_store import ADDRESS
@@ -296,6 +297,26 @@ def test_one_knock_is_enough_and_is_taken_back(monkeypatch: pytest.MonkeyPatch) 
     other.knock()
     other.leave()
     assert pushes() == 4, "somebody else's knock is not ours to take back"
+
+
+def test_who_is_overtaken_on_the_way_to_a_lease_does_not_have_it() -> None:
+    told = b"tree t\n\n" + b'{"holder": "bob"}'
+    git: Any = Told(
+        ls_remote=[Ran(0, b"", ""), Ran(0, f"{TWO}\t{REF}\n".encode(), "")],
+        push=Ran(1, line("!", "[rejected] (stale info)"), ""),
+        mktree=Ran(0, b"t\n", ""),
+        commit_tree=Ran(0, f"{ONE}\n".encode(), ""),
+        cat_file=Ran(0, told, ""),
+    )
+    lease = RefLease(git, "origin", REF)
+    with pytest.raises(StateLocked, match="the state is held by bob; its lease ends after"):
+        lease.take("ann")
+    assert not lease.is_held
+    git.answers["push"] = Ran(0, line("*", "x"), "")
+    git.answers["ls-remote"] = Ran(0, b"", "")
+    free = RefLease(git, "origin", REF)
+    free.take("ann")
+    assert free.is_held
 
 
 # --- the log -------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from reconciler.ports import HttpRequest, Passed
 from reconciler.secrets import SecretRef
 from reconciler.workflow import applying, claiming, looking, readiness
 from reconciler.workflow.applying import Approved, confirm
-from reconciler.workflow.doctor import _hosts, _is_told, _quota, refused_rows
+from reconciler.workflow.doctor import _hosts, _is_told, _plan, _quota, refused_rows
 from reconciler.workflow.job import Job
 from reconciler.workflow.offline import _assumed, state_of
 from tests.fakes.fleets import OWNER, agent, fleet
@@ -316,6 +316,19 @@ def test_the_row_of_the_quota(cost: Cost, refused: bool, severity: Severity | No
     found = _quota(made)
     assert said in (found.summary if isinstance(found, Problem) else found.text)
     assert (found.severity if isinstance(found, Problem) else None) is severity
+
+
+def test_a_look_that_fails_is_a_finding_about_what_is_at_fault() -> None:
+    made = world(fleet(DESK))
+    made.run(_plan(made.job(fleet(DESK)), made.provider()))
+    made.service.set_script([{"on": "list", "count": 0, "fate": "refuse", "status": 404}])
+    (away,) = made.run(_plan(made.job(fleet(DESK)), made.provider()))
+    made.service.set_script([])
+    serial = made.state.read().serial
+    made.state.commit([PutIntent(join_of(created_at=START + 9 * HOUR))], expected=serial)
+    (odd,) = made.run(_plan(made.job(fleet(DESK)), made.provider()))
+    assert isinstance(away, Problem) and isinstance(odd, Problem)
+    assert (away.rule, odd.rule) == ("service", "state")
 
 
 def test_a_finding_is_told_once() -> None:
