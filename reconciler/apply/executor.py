@@ -333,9 +333,11 @@ def _record_running_agent(context: Context, change: Change) -> Steps[None]:
 def _renew_if_due(context: Context, change: Change) -> Steps[None]:
     """Renew a token that is due where the change itself sends nothing: it might run out before the next run."""
     spec, target = _spec(change), target_of(change)
-    record = context.journal.record(spec.address)
-    if target is None or target.record is None or record is None:
+    assert target is not None, "only running agents are remembered"
+    if target.record is None:
         return  # an agent that was just recorded gets a token in any case
+    record = context.journal.record(spec.address)
+    assert record is not None, "remembering puts the record there"
     now = yield from context.journal.now()
     if token_is_due(record, spec.lifecycle, now):
         yield from _update(context, change, {}, token=True)

@@ -30,7 +30,7 @@ class Posted:
 
     def bears(self, marker: str) -> bool:
         """Return whether its first line is a marker."""
-        return self.body.lstrip("\ufeff \t\r\n").split("\n", 1)[0].rstrip() == marker
+        return self.body.lstrip("\ufeff \t\r\n").partition("\n")[0].rstrip() == marker
 
 
 class PostedTexts(Protocol):

@@ -28,6 +28,7 @@ _FIRST_PAUSE = 0.3
 _WAITED_FOR = frozenset({403, 429})
 PER_PAGE = 100
 NOTHING: frozenset[int] = frozenset()
+_NOT_ALLOWED = frozenset({403, 404})
 _MOST_PAGES = 300
 
 _NOT_THE_API = "is the address in the variables that of the API? a proxy may answer in its place"
@@ -67,8 +68,8 @@ class Api:
 
     def get_if_allowed(self, method: str, address: str, body: object | None = None) -> Steps[Any]:
         """Return the reply to a read as a tree; None if this token may not make it, or the path does not exist."""
-        reply = yield from self._repeated(HttpRequest(method, address, body=body), frozenset({403, 404}))
-        return self._tree(reply) if reply.status < 300 else None
+        reply = yield from self._repeated(HttpRequest(method, address, body=body), _NOT_ALLOWED)
+        return None if reply.status in _NOT_ALLOWED else self._tree(reply)
 
     def make(self, path: str, body: object) -> Steps[UnknownOutcome | None]:
         """Create something by a POST, sent again only if it was certainly not executed."""

@@ -125,7 +125,8 @@ def _state(data: bytes, key: bytes) -> State:
     state = State(
         lineage=found.lineage,
         serial=found.serial,
-        secret_key=key if found.key == key_mark(key) else b"",
+        # The mark stands for a key that is not ours, also where we have none.
+        secret_key=key if found.key == key_mark(key) else found.key.encode(),
         pins=found.pins,
         records={each.address: each for each in records},
         intents=tuple(reader.stored(name, each) for name, each in sorted(found.intents.items())),

@@ -8,58 +8,23 @@ from typing import Any
 
 import pytest
 
-from reconciler.codehosts import Posted, github, sticky
+from reconciler.codehosts import Posted, sticky
 from reconciler.codehosts.api import FAILING, TOTAL
 from reconciler.errors import AuthenticationFailed, ServiceError
 from reconciler.ports import (
-    Elapsed,
-    Http,
     HttpFailure,
     HttpReply,
     HttpRequest,
     HttpTrouble,
-    Now,
-    Sleep,
-    Steps,
 )
 from reconciler.secrets import Secret
+from tests.codehosts.calls import Result, host, in_virtual_time, reply
 
 MARKER = "<!-- reconciler plan: a.- -->"
-Result = HttpReply | HttpFailure
-
-
-def in_virtual_time(steps: Steps[Any], answer: Callable[[HttpRequest], Result]) -> tuple[Any, float]:
-    """What steps give or raise, and the seconds that they took; an unanswered call takes its whole deadline."""
-    now, value = 0.0, None
-    try:
-        while True:
-            match steps.send(value):
-                case Http(request):
-                    value = answer(request)
-                    timed_out = isinstance(value, HttpFailure) and value.trouble is HttpTrouble.TIMEOUT
-                    now += request.deadline if timed_out else 0.1
-                case Elapsed() | Now():
-                    value = now
-                case Sleep(seconds):
-                    now, value = now + seconds, None
-                case other:
-                    raise AssertionError(other)
-    except StopIteration as end:
-        return end.value, now
-    except (ServiceError, AuthenticationFailed) as problem:
-        return problem, now
-
-
-def host() -> github.GitHub:
-    return github.GitHub(github.api_of("https://api.example", Secret("a-token-of-somebody")), "acme/voice")
 
 
 def put(answer: Callable[[HttpRequest], Result]) -> tuple[Any, float]:
     return in_virtual_time(sticky.put(host().comments(7), "bot", MARKER, f"{MARKER}\nx"), answer)
-
-
-def reply(status: int, body: str = "[]", **headers: str) -> HttpReply:
-    return HttpReply(status, {name.replace("_", "-"): each for name, each in headers.items()}, body.encode())
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ GOAL = 0.85
 # that sleeps; a busy machine must not count as a test.
 SECONDS = {"quick tests": 400, "simulation": 200, "slow tests": 900}
 _ASLEEP = 3600
+SIMULATION = ["-m", "tests.mutation.simulate"]
 # pytest's exit code for a test that is not there, among others: what was learned is of other tests.
 _NO_SUCH_TEST = 4
 
@@ -56,6 +57,9 @@ def main() -> int:
     if arguments.survivors:
         chosen = [each for each in every if each.key in verdicts]
     print(f"{len(chosen)} of {len(every):,} mutants of {', '.join(arguments.only or ROOMS)}", flush=True)
+    if _exit_code(SIMULATION, {**os.environ, "PYTHONPATH": str(ROOT)}, SECONDS["simulation"]):
+        print("The simulation fails without a mutant, and would notice every one: mend it first.")
+        return 1
     ends = time.monotonic() + 60 * arguments.minutes if arguments.minutes else None
     found: list[Judged] = []
     with ThreadPoolExecutor(arguments.workers) as pool:
@@ -143,7 +147,7 @@ def _noticed_by(environment: dict[str, str], path: Path, reached: Path, *, quick
     """
     quick_tests, slow_tests = guards_of(path)
     pytest = ["-m", "pytest", "-x", "-q", "-p", "no:xdist", "--timeout", "600"]
-    ways = [("quick tests", [*pytest, *quick_tests]), ("simulation", ["-m", "tests.mutation.simulate"])]
+    ways = [("quick tests", [*pytest, *quick_tests]), ("simulation", SIMULATION)]
     if not quick:
         ways.append(("slow tests", [*pytest, *slow_tests]))
     if reached.stat().st_size:

@@ -245,7 +245,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _kind(request: HttpRequest) -> str:
     """Return the kind of a call: calls of one kind take about as long. The id in a URL is no part of it."""
-    last = request.url.rsplit("/", 1)[-1]
+    last = request.url.split("/")[-1]
     return f"{request.method} {last}" if request.method != "GET" or last == "agents" else request.method
 
 

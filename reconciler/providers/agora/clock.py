@@ -45,7 +45,7 @@ class ServiceClock:
         """A warning about the clock, or None."""
         if self._skew is None or abs(self._skew) <= WARN_BEYOND:
             return None
-        return f"this machine's clock is {self._difference()}; set it, or tokens may be refused"
+        return f"this machine's clock is {_difference(self._skew)}; set it, or tokens may be refused"
 
     def learn(self, headers: Mapping[str, str], now: float) -> None:
         """Compare a reply's `Date` with our clock. A reply from a cache (`Age`) is ignored."""
@@ -73,10 +73,10 @@ class ServiceClock:
         """Raise `ServiceError` when our clock differs so much that a token minted with it might be refused."""
         if self._skew is not None and abs(self._skew) > REFUSE_BEYOND:
             raise ServiceError(
-                f"this machine's clock is {self._difference()}: a token minted by it could not be relied on",
+                f"this machine's clock is {_difference(self._skew)}: a token minted by it could not be relied on",
                 hint="set the clock (NTP) and run again",
             )
 
-    def _difference(self) -> str:
-        skew = self._skew or 0.0
-        return f"{abs(skew):.0f} seconds {'behind' if skew > 0 else 'ahead of'} the service's"
+
+def _difference(skew: float) -> str:
+    return f"{abs(skew):.0f} seconds {'behind' if skew > 0 else 'ahead of'} the service's"

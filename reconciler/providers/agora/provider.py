@@ -183,7 +183,7 @@ class AgoraProvider:
     def update(self, prepared: Prepared) -> Steps[UpdateOutcome]:
         """Send an update once; sending it again is harmless, since every value in it is complete."""
         result = yield from self._client.once(prepared.request)
-        agent_id = prepared.request.url.rsplit("/", 2)[-2]
+        agent_id = prepared.request.url.split("/")[-2]
         return errors.update_outcome(result, agent_id, self._client.secrets(prepared.request))
 
     def leave(self, agent_id: str) -> Steps[LeaveOutcome]:

@@ -46,6 +46,8 @@ class StandingChecker(Checker):
         self._forbidden_at: dict[str, float] = {}
         self._down: dict[str, float] = {}
         self._rotated: dict[str, str] = {}
+        # Those beside whom their successor was joined by a rotation: a later turn only ends what that one has begun.
+        self._overlapped: set[str] = set()
         self._away: set[str] = set()
         self._after_a_knock: Counter[Process] = Counter()
         self._without_files: set[Process] = set()
@@ -105,10 +107,16 @@ class StandingChecker(Checker):
             self._rotated[call.agent_id] = row.address if row.action == "rotate" else ""
         if run.verb != "turn":
             return
+        if call.operation is ServiceCall.JOIN and (name := names.read(call.name)) is not None:
+            rotations = (each for each in run.plan or () if each.action == "rotate")
+            self._overlapped |= {
+                each.agent_id for each in rotations if names.place_of(each.address) == name.place
+            }
         self._hears_a_knock(call, run)
         if call.process in self._without_files and row is not None:
             self.asked["I11"] += 1
-            if call.operation is ServiceCall.LEAVE and row.action in ("leave", "replace"):
+            is_left = call.operation is ServiceCall.LEAVE and row.action in ("leave", "replace")
+            if is_left and call.agent_id not in self._overlapped:
                 raise Violation("I11", f"{row.address} is left while the files do not load")
         if call.operation is ServiceCall.JOIN:
             self._brakes(call)

@@ -45,3 +45,11 @@ def test_the_eleventh_entry_of_a_list_comes_after_the_second() -> None:
     before = {"a": list(range(12))}
     after = {"a": [*range(2), 99, *range(3, 11), 98]}
     assert [path for path, _, _ in rows(before, after)] == ["a.2", "a.11"]
+
+
+def test_a_long_list_is_aligned_and_no_text() -> None:
+    before = list(range(130))
+    assert rows({"a": before}, {"a": [*before[:129], 7]}) == [("a.129", 129, 7)]
+    assert rows({"a": [before]}, {"a": [[*before, 7]]}) == [("a.0.130", ABSENT, 7)]
+    assert rows({"a": [{"b": 1}]}, {"a": (1,)}) == [("a.0", {"b": 1}, 1)]
+    assert rows({"a": [1]}, {"a": "x"}) == [("a", [1], "x")]
