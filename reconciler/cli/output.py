@@ -12,22 +12,20 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from reconciler.cli.logs import RunLog
 from reconciler.diagnostics import Problem
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
-from reconciler.report.formats import Format, ReadSource, RenderOptions, ReportKind
+from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import FleetFlags
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
@@ -46,8 +44,8 @@ class Output:
     log_format: str | None = None
     log_file: str | None = None
     log: RunLog | None = field(default=None, init=False)
-    # The fleet that the run is about, from when its files are read.
-    fleet: FleetFlags | None = field(default=None, init=False)
+    # Completes the commands in a text by what chooses the fleet; the text itself until the fleet is known.
+    pasteable: Callable[[str], str] = field(default=str, init=False)
     _said: set[str] = field(default_factory=set, init=False)
     _frame: list[str] | None = field(default=None, init=False)
 
@@ -119,14 +117,6 @@ class Output:
         more = replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)
         text = form.render(kind, value, more)
         return self.pasteable(text) if form.is_for_terminals else text
-
-    def pasteable(self, text: str) -> str:
-        """Return the text with its commands completed by what chooses the fleet, once that is known."""
-        if self.fleet is None or "`reconciler" not in text:
-            return text
-        from reconciler.cli import resume_command
-
-        return resume_command.completed(text, self.fleet)
 
     def say(self, text: str, *, level: str = "info", fields: Mapping[str, object] = NO_FIELDS) -> None:
         """Print a message that is not part of the result; `fields` go into its log record."""
@@ -318,13 +308,6 @@ def _as_lines(text: str) -> str:
     return text if text.endswith("\n") else f"{text}\n"
 
 
-def source_reader(directory: Path) -> ReadSource:
-    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
-    from reconciler.config import read_source
-
-    return lambda file: read_source(directory, file)
-
-
 def show_error(problem: BaseException) -> int:
     """Print the error that ended a command, and return its exit code. The traceback is printed only with --debug."""
     import traceback
@@ -340,7 +323,9 @@ def show_error(problem: BaseException) -> int:
     if _current.debug:
         say("".join(traceback.format_exception(problem)))
     if isinstance(problem, InvalidConfig):
-        reader = source_reader(Path(problem.directory))
+        from reconciler.config import read_source
+
+        reader = partial(read_source, Path(problem.directory))
         say(problems.render_text(problem.diagnostics, reader, colour=colour))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
