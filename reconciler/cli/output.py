@@ -10,11 +10,11 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from reconciler.cli.logs import RunLog
 from reconciler.cli.streams import columns, is_file, is_terminal
@@ -23,9 +23,6 @@ from reconciler.report.escape import without_commands
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
-
-if TYPE_CHECKING:
-    from reconciler.cli.options import FleetFlags
 
 NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
@@ -44,8 +41,8 @@ class Output:
     log_format: str | None = None
     log_file: str | None = None
     log: RunLog | None = field(default=None, init=False)
-    # The fleet that the run is about, from when its files are read.
-    fleet: FleetFlags | None = field(default=None, init=False)
+    # Completes the commands in a text by what chooses the fleet; the text itself until the fleet is known.
+    pasteable: Callable[[str], str] = field(default=str, init=False)
     _said: set[str] = field(default_factory=set, init=False)
     _frame: list[str] | None = field(default=None, init=False)
 
@@ -118,14 +115,6 @@ class Output:
         """Return the text of a report in a format, with the colours and width of this run."""
         text = form.render(kind, value, self._here(options))
         return self.pasteable(text) if form.is_for_terminals else text
-
-    def pasteable(self, text: str) -> str:
-        """Return the text with its commands completed by what chooses the fleet, once that is known."""
-        if self.fleet is None:
-            return text
-        from reconciler.cli import resume_command
-
-        return resume_command.completed(text, self.fleet)
 
     def _here(self, options: RenderOptions) -> RenderOptions:
         return replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)

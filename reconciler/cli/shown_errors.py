@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from reconciler.cli.output import current, write
 from reconciler.cli.streams import columns
 from reconciler.errors import ExitCode, InvalidConfig, ReconcilerError
-from reconciler.report.formats import ReadSource
-
-
-def source_reader(directory: Path) -> ReadSource:
-    """Return a function that reads the user's files for code frames; None for a file that cannot be shown."""
-    from reconciler.config import read_source
-
-    return lambda file: read_source(directory, file)
 
 
 def show_error(problem: BaseException) -> int:
@@ -33,7 +26,9 @@ def show_error(problem: BaseException) -> int:
     if current().debug:
         say("".join(traceback.format_exception(problem)))
     if isinstance(problem, InvalidConfig):
-        reader = source_reader(Path(problem.directory))
+        from reconciler.config import read_source
+
+        reader = partial(read_source, Path(problem.directory))
         say(problems.render_text(problem.diagnostics, reader, colour=colour, width=columns(sys.stderr)))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):

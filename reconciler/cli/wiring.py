@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from reconciler.cli.limits import load_limits
@@ -41,7 +42,7 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """Load the fleet of a directory, print its warnings, and return it; errors are raised."""
     from reconciler import config
 
-    output.fleet = flags
+    output.pasteable = partial(_completed, flags)
     path = Path(flags.directory)
     begun = time.monotonic()
     try:
@@ -60,6 +61,15 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     )
     output.warn(fleet.warnings, flags.directory)
     return fleet
+
+
+def _completed(flags: FleetFlags, text: str) -> str:
+    """Return a text for a terminal in which each command chooses this fleet; most texts hold none."""
+    if "`reconciler" not in text:
+        return text
+    from reconciler.cli.resume_command import completed
+
+    return completed(text, flags)
 
 
 def open_session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,10 @@ def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     reconciler doctor hotels -e prod --format json      for a monitor
     """
     from reconciler.cli.examining import examine
-    from reconciler.cli.shown_errors import source_reader
+    from reconciler.config import read_source
     from reconciler.errors import ExitCode
 
     found = examine(fleet, output)
-    reader = source_reader(Path(fleet.directory))
+    reader = partial(read_source, Path(fleet.directory))
     output.report(form, ReportKind.CHECKUP, found, RenderOptions(read_source=reader))
     return int(ExitCode.ERROR if found.findings else ExitCode.DONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,8 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
     reconciler explain uid-clash                 what the word in brackets at the end of a message means
     """
     from reconciler.cli import several_fleets
-    from reconciler.cli.shown_errors import source_reader
     from reconciler.cli.validating import check, explain_rule
+    from reconciler.config import read_source
     from reconciler.report.problems import summary
 
     def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
@@ -41,7 +42,7 @@ def command(fleets: options.ManyFlags, output: Output, form: Format) -> int:
         found = check(directory, fleet.environment, dict(fleet.variables))
         head = (("directory", fleet.directory), ("environment", fleet.environment))
         shown = RenderOptions(
-            read_source=source_reader(directory),
+            read_source=partial(read_source, directory),
             explain_rule=explain_rule,
             head=head if several_fleets.are_several(fleets) else (),
         )
