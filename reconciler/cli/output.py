@@ -60,7 +60,7 @@ class Output:
             return self.color == "always"
         if os.environ.get("NO_COLOR"):
             return False
-        is_able = _is_terminal(sys.stderr if err else sys.stdout) and os.environ.get("TERM") != "dumb"
+        is_able = is_terminal(sys.stderr if err else sys.stdout) and os.environ.get("TERM") != "dumb"
         return is_able or bool(os.environ.get("FORCE_COLOR"))
 
     @property
@@ -71,13 +71,13 @@ class Output:
     @property
     def is_interactive(self) -> bool:
         """Whether a user can answer a question: stdin and stderr are terminals, and CI is not set."""
-        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not os.environ.get("CI")
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr) and not os.environ.get("CI")
 
     @property
     def is_live(self) -> bool:
         """Whether progress may redraw lines."""
         wanted = not os.environ.get("CI") and not self.quiet and self.log_format is None
-        return wanted and _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+        return wanted and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
     def result(self, text: str, *, commands: bool = False) -> None:
         """Print a result; `commands` is true for GitHub's workflow commands, which are printed unescaped."""
@@ -89,7 +89,7 @@ class Output:
     @contextmanager
     def redrawn(self) -> Iterator[None]:
         """Collect the results of a block and print them over those of the last block, without scrolling."""
-        if not (_is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
+        if not (is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"):
             yield
             return
         frame: list[str] = []
@@ -132,7 +132,7 @@ class Output:
         is_drawn = hasattr(
             sys.stderr, "rich_proxied_file"
         )  # rich prints above what it draws, and takes no codes
-        begin = "" if is_drawn else "\r\x1b[K" if self.is_live else "\n" if _is_terminal(sys.stderr) else ""
+        begin = "" if is_drawn else "\r\x1b[K" if self.is_live else "\n" if is_terminal(sys.stderr) else ""
         _write(sys.stderr, begin, err=True)
         write(_as_lines(text), err=True, level="warning")
 
@@ -270,7 +270,7 @@ class MaskedStream(io.StringIO):
         return len(text)
 
     def isatty(self) -> bool:
-        return _is_terminal(self._stream)
+        return is_terminal(self._stream)
 
     def fileno(self) -> int:
         return self._stream.fileno()
@@ -288,14 +288,14 @@ def _columns(stream: TextIO | None) -> int | None:
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns[:6]) > 0:
         return int(columns[:6])
-    return shutil.get_terminal_size().columns if _is_terminal(stream) else None
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal; not if it is closed."""
+    with suppress(ValueError):
         return stream is not None and stream.isatty()
-    except ValueError:  # it is closed
-        return False
+    return False
 
 
 def _in_place(lines: list[str], height: int) -> str:
