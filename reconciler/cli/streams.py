@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -17,11 +18,10 @@ def columns(stream: TextIO | None) -> int | None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal; False for one that is closed."""
-    try:
+    """Return whether a stream is a terminal; not if it is closed."""
+    with suppress(ValueError):
         return stream is not None and stream.isatty()
-    except ValueError:
-        return False
+    return False
 
 
 def is_file(stream: TextIO | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +32,12 @@ def command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     reconciler doctor hotels -e prod --format json      for a monitor
     """
     from reconciler.cli.examining import examine
+    from reconciler.cli.streams import is_terminal
     from reconciler.config import read_source
     from reconciler.errors import ExitCode
 
     found = examine(fleet, output)
     reader = partial(read_source, Path(fleet.directory))
-    output.report(form, ReportKind.CHECKUP, found, RenderOptions(read_source=reader))
+    shown = RenderOptions(read_source=reader, wraps=is_terminal(sys.stdout))
+    output.report(form, ReportKind.CHECKUP, found, shown)
     return int(ExitCode.ERROR if found.findings else ExitCode.DONE)

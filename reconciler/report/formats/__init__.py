@@ -52,6 +52,7 @@ class RenderOptions:
 
     `explain` adds the steps of each change, `full` shows each by itself. `root` is the fleet's directory relative to
     the repository's. `quiet` leaves problems and the last line. `width` is the number of columns, None for unlimited.
+    `wraps` breaks at that width also the lines of `doctor`, each of which is one line for whoever reads it by a program.
     `budget` is the number of characters that a document for a comment may have, None for a whole comment. `head` names
     the fleet of a document that is one of a list and does not name it itself.
     """
@@ -62,6 +63,7 @@ class RenderOptions:
     root: str = ""
     quiet: bool = False
     width: int | None = None
+    wraps: bool = False
     budget: int | None = None
     head: tuple[tuple[str, str | None], ...] = ()
     read_source: ReadSource = _no_source

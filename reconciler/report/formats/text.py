@@ -99,4 +99,5 @@ def checkup(value: Examined, options: RenderOptions) -> str:
     """Return a row for each check, with a remedy for each finding."""
     from reconciler.report.checkup import render_text
 
-    return render_text(value, options.read_source, colour=options.colour, width=options.width)
+    width = options.width if options.wraps else None
+    return render_text(value, options.read_source, colour=options.colour, width=width)

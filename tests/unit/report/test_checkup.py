@@ -43,7 +43,7 @@ def test_as_text(golden: Callable[[str, str], None]) -> None:
 
 @pytest.mark.parametrize("width", [80, 40])
 def test_lines_fit_the_terminal_and_no_word_is_broken(width: int) -> None:
-    options = RenderOptions(width=width)
+    options = RenderOptions(width=width, wraps=True)
     text = named("text").render(ReportKind.CHECKUP, replace(EXAMINED, files=()), options)
     assert [line for line in text.splitlines() if len(line) > width and " " in line.strip()] == []
     assert "ref+env://" + "LONG_" * 60 in text.split()
