@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import field, replace
-from functools import partial
+from functools import cached_property, partial
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
@@ -79,7 +79,7 @@ class Ignored:
     paths: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """All changes in the order of their addresses, with what was compared and what refuses or warns.
 
@@ -109,23 +109,27 @@ class Plan:
     no_approval: str = ""
     fleet: DesiredFleet | None = field(default=None, compare=False)
 
-    @property
+    @cached_property
     def pending(self) -> tuple[Change, ...]:
         """The changes of all addresses that are not in sync, holds included."""
         return tuple(each for each in self.changes if not isinstance(each, Keep))
 
-    @property
+    @cached_property
     def acts(self) -> tuple[Change, ...]:
         """The changes that an apply makes: pending ones that are not held."""
         return tuple(each for each in self.pending if action_of(each) is not Action.HOLD)
 
-    @property
+    @cached_property
     def ended(self) -> tuple[Change, ...]:
         """The acts that end a running agent, and with it a conversation that it may be having."""
         return tuple(each for each in self.acts if ends_conversation(each))
 
     def count(self, action: Action) -> int:
-        return Counter(action_of(each) for each in self.changes)[action]
+        return self._counts[action]
+
+    @cached_property
+    def _counts(self) -> Counter[Action]:
+        return Counter(map(action_of, self.changes))
 
     @property
     def rows(self) -> frozenset[tuple[str, str]]:
