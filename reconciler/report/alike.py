@@ -68,10 +68,14 @@ def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Mer
     All rows have the same number of texts; rows with different words in `apart` are never merged. Holes with the same
     values in all members share one character.
     """
-    sides = [[without_holes(text).split("\n") for text in row] for row in rows]
-    # One list of lines for each row; `shapes` holds how many lines each of its texts has.
-    lines = [[line for side in row for line in side] for row in sides]
-    shapes = [tuple(map(len, row)) for row in sides]
+    # One list of lines for each row, equal lines as one object; `shapes` holds how many lines each of its texts has.
+    lines: list[_Lines] = []
+    shapes: list[tuple[int, ...]] = []
+    known: dict[str, str] = {}
+    for row in rows:
+        sides = [without_holes(text).split("\n") for text in row]
+        lines.append([known.setdefault(line, line) for side in sides for line in side])
+        shapes.append(tuple(map(len, sides)))
     kinds = list(zip(shapes, apart, strict=True))
     found: list[Merged] = []
     rest = list(range(len(rows)))

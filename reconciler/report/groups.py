@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -111,11 +112,11 @@ def _sides(parts: Sequence[BodyPart]) -> tuple[list[Side], list[Side]]:
 
 def _is_uniform(column: Sequence[Any]) -> bool:
     """Return whether all trees of a column have the same keys in the same order."""
-    first = column[0]
-    if all(each is first for each in column):
-        return True
     kinds = set(map(type, column))
     if kinds <= _LEAVES:
+        return True
+    column = without_repeats(column)
+    if len(column) == 1:
         return True
     if kinds == {dict}:
         keys = set(map(tuple, column))
@@ -126,6 +127,11 @@ def _is_uniform(column: Sequence[Any]) -> bool:
             _is_uniform(list(map(itemgetter(at), column))) for at in range(sizes.pop())
         )
     return False
+
+
+def without_repeats(column: Sequence[Any]) -> Sequence[Any]:
+    """Return the objects of a column, each run of one object once: agents that were rendered together share objects."""
+    return [column[0], *(each for before, each in pairwise(column) if each is not before)]
 
 
 def nameless(text: str, *own: str) -> str:

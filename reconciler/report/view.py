@@ -35,8 +35,8 @@ from reconciler.plan.change import (
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
 from reconciler.report.alike import grouped_by
-from reconciler.report.groups import Group, grouped
-from reconciler.report.masked_values import Side, UnknownValue, is_long, leaf, masked
+from reconciler.report.groups import Group, grouped, without_repeats
+from reconciler.report.masked_values import Side, UnknownValue, is_long, leaf, masked, shows_every_text
 from reconciler.report.sentences import headline
 from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass
@@ -123,10 +123,11 @@ def location_of(plan: Plan, change: Change) -> Span | None:
     """Return the place that asks for a change: of the path that forces it, else of the first, else of the agent."""
     if plan.fleet is None:
         return None
-    diffs = sorted(diffs_of(change), key=lambda each: not each.forces_replacement)
-    paths: list[Path] = [each.path for each in diffs]
-    found = (plan.fleet.locate(change.address, path) for path in [*paths, ()])
-    return next((each for each in found if each is not None), None)
+    for diff in sorted(diffs_of(change), key=lambda each: not each.forces_replacement):
+        found = plan.fleet.locate(change.address, diff.path)
+        if found is not None:
+            return found
+    return plan.fleet.locate(change.address, ())
 
 
 def _row(plan: Plan, group: Group) -> ChangeRow:
@@ -200,7 +201,7 @@ def _is_tree(value: Side) -> bool:
 def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]:
     """Yield the leaves below a path, keys sorted. A subtree that all changes share is walked once."""
     first = column[0]
-    if len(column) > 1 and all(each is first for each in column):
+    if len(column) > 1 and _are_copies(column):
         column = column[:1]
     if isinstance(first, Mapping) and first:
         for key in sorted(first):
@@ -212,6 +213,13 @@ def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]
         yield path, column
 
 
+def _are_copies(column: Sequence[Any]) -> bool:
+    """Return whether all values are one object, or a few objects that read alike."""
+    objects = without_repeats(column)
+    # Copies that fewer agents share take longer to compare than to walk.
+    return len(objects) == 1 or (len(objects) <= len(column) // 8 and len(set(map(repr, objects))) == 1)
+
+
 def _values(
     path: Path, befores: _Column, afters: _Column, addresses: Sequence[Address]
 ) -> tuple[tuple[Value, ...], int]:
@@ -220,15 +228,24 @@ def _values(
     columns = [_identities(column) for column in (befores, afters) if len(column) == size]
     keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
     counts = Counter(keys)
-    texts = any(each.__class__ is str and is_long(each) for column in (befores, afters) for each in column)
+    texts = any(map(_has_long, (befores, afters)))
     shown = list(counts) if texts else list(islice(counts, FEW + 1))
     firsts = dict(zip(reversed(keys), range(size - 1, -1, -1), strict=True)) if texts else {}
     found = []
+    is_shown = shows_every_text(path)
     for key in shown:
         at = firsts[key] if texts else keys.index(key)
-        before, after = (leaf(path, column[at % len(column)]) for column in (befores, afters))
+        before, after = befores[at % len(befores)], afters[at % len(afters)]
+        if not is_shown:
+            before, after = leaf(path, before), leaf(path, after)
         found.append(Value(before, after, addresses[at], counts[key] if size > 1 else len(addresses)))
     return tuple(found), len(counts)
+
+
+def _has_long(column: _Column) -> bool:
+    """Return whether some value is shown as lines of its own."""
+    texts = {each for each in column if each.__class__ is str}
+    return any(map(is_long, texts))
 
 
 def _identities(column: _Column) -> Sequence[Hashable]:
