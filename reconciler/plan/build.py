@@ -136,7 +136,7 @@ class Plan:
         """The acts, as (action, address)."""
         return frozenset((action_of(each).value, str(each.address)) for each in self.acts)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The digest of what is approved: the files and the decided changes.
 

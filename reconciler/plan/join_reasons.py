@@ -11,7 +11,7 @@ from reconciler.plan.facts import Facts
 def why_absent(facts: Facts) -> Reason:
     """Return the reason for a join: the address is new, or how its agent ended."""
     if facts.record is None:
-        return Reason(Because.NEW, "it is new")
+        return _NEW
     ended = facts.ended
     if facts.record.replacing:
         text = "its replacement was not finished: its agent has left, and none has come in its place"
@@ -21,6 +21,9 @@ def why_absent(facts: Facts) -> Reason:
     if ended is None:
         return Reason(Because.VANISHED, "the service does not know its agent any more")
     return _why_ended(facts.able, ended)
+
+
+_NEW = Reason(Because.NEW, "it is new")
 
 
 def _why_ended(able: Capabilities, ended: ObservedAgent) -> Reason:

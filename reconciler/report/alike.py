@@ -68,20 +68,24 @@ def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Mer
     All rows have the same number of texts; rows with different words in `apart` are never merged. Holes with the same
     values in all members share one character.
     """
-    # One list of lines for each row, equal lines as one object; `shapes` holds how many lines each of its texts has.
+    # One list of lines for each row, equal lines as one object, and a number for all that may never differ.
     lines: list[_Lines] = []
-    shapes: list[tuple[int, ...]] = []
+    kinds: list[int] = []
     known: dict[str, str] = {}
-    for row in rows:
+    numbers: dict[tuple[tuple[int, ...], Hashable], int] = {}
+    for row, words in zip(rows, apart, strict=True):
         sides = [without_holes(text).split("\n") for text in row]
         lines.append([known.setdefault(line, line) for side in sides for line in side])
-        shapes.append(tuple(map(len, sides)))
-    kinds = list(zip(shapes, apart, strict=True))
+        # How many lines each of its texts has.
+        shape = tuple(map(len, sides))
+        kinds.append(numbers.setdefault((shape, words), len(numbers)))
+    del known
+    shapes = [shape for shape, _ in numbers]
     found: list[Merged] = []
     rest = list(range(len(rows)))
     while rest and len(found) < MOST_TEXTS:
         alike = [each for each in rest if kinds[each] == kinds[rest[0]]]
-        merged = _merged(lines, alike, shapes[rest[0]])
+        merged = _merged(lines, alike, shapes[kinds[rest[0]]])
         taken = set(merged.members)
         rest = [each for each in rest if each not in taken]
         found.append(merged)

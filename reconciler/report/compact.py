@@ -40,11 +40,13 @@ def braced(addresses: Iterable[Address]) -> list[str]:
     """Return the addresses as few shell words, which expand to these addresses and nothing else."""
     shapes: dict[tuple[str, ...], list[_Cell]] = {}
     others: list[str] = []
+    alone: dict[str, frozenset[str]] = {}
     for each in dict.fromkeys(in_order(addresses)):
         if _PLAIN.fullmatch(str(each)):
             tokens = list(_tokens(str(each)))
             shape = tuple(token if not token[0].isalnum() else _kind(token) for token in tokens)
-            shapes.setdefault(shape, []).append(tuple(frozenset((token,)) for token in tokens))
+            cell = tuple(alone.setdefault(token, frozenset((token,))) for token in tokens)
+            shapes.setdefault(shape, []).append(cell)
         else:
             others.append(visible(each.quoted))
     cells = (cell for found in shapes.values() for cell in _merged(found))

@@ -200,11 +200,9 @@ class FieldLines:
 
 def _alike(values: Sequence[Value]) -> list[tuple[Value, Merged]]:
     """Return values with long texts, similar ones merged into one."""
-    pairs = [(each.before, each.after) for each in values]
-    sides = [[str(side) if is_text(side) else "" for side in pair] for pair in pairs]
-    apart = [tuple("" if is_text(side) else in_line(side) for side in pair) for pair in pairs]
+    texts = [(_text(each.before), _text(each.after)) for each in values]
     found = []
-    for merged in merge(sides, apart):
+    for merged in merge(texts, [(_other(each.before), _other(each.after)) for each in values]):
         value = values[merged.members[0]]
         before, after = (
             text if is_text(side) else side
@@ -213,6 +211,15 @@ def _alike(values: Sequence[Value]) -> list[tuple[Value, Merged]]:
         agents = sum(values[each].agents for each in merged.members)
         found.append((Value(before, after, value.first, agents), merged))
     return found
+
+
+def _text(side: Side) -> str:
+    return str(side) if is_text(side) else ""
+
+
+def _other(side: Side) -> str:
+    """Return a value that is no text in words."""
+    return "" if is_text(side) else in_line(side)
 
 
 def row_subject(row: ChangeRow) -> str:

@@ -130,7 +130,12 @@ def _is_uniform(column: Sequence[Any]) -> bool:
 
 
 def without_repeats(column: Sequence[Any]) -> Sequence[Any]:
-    """Return the objects of a column, each run of one object once: agents that were rendered together share objects."""
+    """Return a column that begins with a repeated object without repeats of one object, any other as it is.
+
+    Agents that were rendered together share what does not vary, so columns of it are long runs of a few objects.
+    """
+    if len(column) < 2 or column[0] is not column[1]:
+        return column
     return [column[0], *(each for before, each in pairwise(column) if each is not before)]
 
 

@@ -7,7 +7,7 @@ validation missed. Which parts of a text may be shown is decided in `credentials
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from reconciler.contract.places import (
@@ -129,6 +129,11 @@ def is_text(value: Side) -> bool:
 def is_long(value: Side) -> bool:
     """Return whether a value is shown as lines of its own."""
     return isinstance(value, str) and (len(value) > _SHORT_TEXT or "\n" in value) and is_text(value)
+
+
+def any_long(texts: Collection[str]) -> bool:
+    """Return whether some of these texts, of which there is one at least, is shown as lines of its own."""
+    return max(map(len, texts)) > _SHORT_TEXT or any("\n" in each for each in texts)
 
 
 def in_line(value: Side) -> str:

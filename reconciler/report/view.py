@@ -36,7 +36,7 @@ from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
 from reconciler.report.alike import grouped_by
 from reconciler.report.groups import Group, grouped, without_repeats
-from reconciler.report.masked_values import Side, UnknownValue, is_long, leaf, masked, shows_every_text
+from reconciler.report.masked_values import Side, UnknownValue, any_long, leaf, masked, shows_every_text
 from reconciler.report.sentences import headline
 from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass
@@ -201,7 +201,7 @@ def _is_tree(value: Side) -> bool:
 def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]:
     """Yield the leaves below a path, keys sorted. A subtree that all changes share is walked once."""
     first = column[0]
-    if len(column) > 1 and _are_copies(column):
+    if _is_tree(first) and _are_copies(column):
         column = column[:1]
     if isinstance(first, Mapping) and first:
         for key in sorted(first):
@@ -244,8 +244,10 @@ def _values(
 
 def _has_long(column: _Column) -> bool:
     """Return whether some value is shown as lines of its own."""
-    texts = {each for each in column if each.__class__ is str}
-    return any(map(is_long, texts))
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return any_long(set(column))  # type: ignore[arg-type]  # they are texts
+    return str in kinds and any_long({each for each in column if each.__class__ is str})
 
 
 def _identities(column: _Column) -> Sequence[Hashable]:
