@@ -80,7 +80,7 @@ def test_a_run_that_is_told_to_stop_does_not_wait() -> None:
     run = waiting(STARTING)
     run.ends_at = START
     run.run(afterwards.await_started(run.context))
-    assert run.notices() == ["1 agents were joined and not yet seen running for 5s"]
+    assert run.notices() == ["1 agent was joined and not yet seen running for 5s"]
     assert run.results() == []
     assert run.now - START == 5.0, "but for the one list"
     proven = waiting(OLD_ENOUGH)

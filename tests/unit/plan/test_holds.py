@@ -130,7 +130,10 @@ def test_a_pause_names_its_cause(cause: str, said: str) -> None:
     held = holds.held_if_backing_off(facts(record=replace(FAILED, failed_cause=cause)), DESK, JOIN)
     assert isinstance(held, Hold)
     assert said in held.reason.text
-    assert f"waits until {clock(NOW + 10)} (`apply --replace lobby/desk` tries now)" in held.reason.text
+    assert (
+        f"waits until {clock(NOW + 10)} (`reconciler apply --replace lobby/desk` tries now)"
+        in held.reason.text
+    )
 
 
 STOPPED = record(DESK, stopped_agent="A1", stops=(NOW - 20, NOW - 10))

@@ -234,7 +234,7 @@ def test_where_the_limit_in_force_is_written(
     limits = replace(UNLIMITED, leave=Limit(number=0, own=own))
     (refusal,) = guard.refusals([LEAVE], limits, Policy(tightened=tightened), STANDING, Cost(0, 0, 0.1))
     assert refusal.text == (
-        f"1 agents to leave but limits.leave allows 0; raise it once with --allow leave=1, or change limits.leave {where}"
+        f"1 agent to leave but limits.leave allows 0; raise it once with --allow leave=1, or change limits.leave {where}"
     )
 
 

@@ -43,7 +43,7 @@ def page(**changes: Any) -> bytes:
         (page(status="bad"), 'the list says of itself "bad" instead of "ok"'),
         (page(data={"list": [ROW]}), None),
         (page(data={"list": [ROW], "count": None}), None),
-        (page(data={"list": [ROW], "count": 0}), "the list holds 1 agents but says 0"),
+        (page(data={"list": [ROW], "count": 0}), "the list holds 1 agent but says 0"),
         (page(data={"list": [ROW], "count": -1}), "at data.count: it is less than nothing"),
         (page(meta={"total": 1}), None),
         (page(meta={"total": "1"}), "at meta.total: it is not a number"),
@@ -227,7 +227,7 @@ def test_a_page_that_fails_is_an_error_and_one_that_comes_too_late_ends_the_list
         reply(200, orjson.dumps(FIRST)), failure(HttpTrouble.TIMEOUT), limits=CallLimits(listing_seconds=3)
     )
     assert isinstance(late, IncompleteRead)
-    assert late.message == "listing the live agents failed: it has not ended after 1 pages and 3s"
+    assert late.message == "listing the live agents failed: it has not ended after 1 page and 3s"
     first, _ = listed(failure(HttpTrouble.TIMEOUT), limits=CallLimits(listing_seconds=3))
     assert type(first) is ServiceError, "the service does not answer at all"
 

@@ -23,6 +23,7 @@ from reconciler.model.fleet import DesiredFleet, Service
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Foreign, Operation, Pins, State
 from reconciler.model.spec import HOUR, Lifecycle
+from reconciler.model.tree import references_in
 from reconciler.model.writes import DropForeign, DropReleased, PutApplying, PutForeign, PutIntent, PutPins
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Action, Because, Change, Join, Leave, Reason, Renew, Target, Update
@@ -177,8 +178,8 @@ def test_what_a_look_showed_is_kept() -> None:
 
 def missing(*references: str, **virtual: Any) -> list[tuple[str, str | None]]:
     run = Virtual(unset=frozenset(references), **virtual)
-    trees = [[{"a": each, "b": f"x {each}"}] for each in references] * 2
-    return [(each.summary, each.help) for each in run.run(readiness.missing_secrets(trees))]
+    sent = [references_in({"a": each, "b": f"x {each}"}) for each in references] * 2
+    return [(each.summary, each.help) for each in run.run(readiness.missing_secrets(sent))]
 
 
 def test_a_secret_without_a_value_is_one_line_however_many_agents_need_it() -> None:
@@ -190,9 +191,9 @@ def test_a_secret_without_a_value_is_one_line_however_many_agents_need_it() -> N
         "see that `vals get ref+vault://a/b` prints its value where apply runs",
     ]
     run = Virtual(unset=frozenset({"ref+env://K"}))
-    (one,) = run.run(readiness.missing_secrets([[{"a": "ref+env://K"}], [{"b": "ref+env://L"}]]))
+    (one,) = run.run(readiness.missing_secrets(map(references_in, ("ref+env://K", "ref+env://L"))))
     assert one.summary.endswith("1 agent needs it")
-    assert Virtual().run(readiness.missing_secrets([[{"a": "ref+env://K"}]])) == ()
+    assert Virtual().run(readiness.missing_secrets([references_in("ref+env://K")])) == ()
 
 
 def test_an_error_of_the_sources_is_no_missing_secret() -> None:
@@ -201,7 +202,7 @@ def test_an_error_of_the_sources_is_no_missing_secret() -> None:
             raise SecretUnavailable("the store is away")
 
     with pytest.raises(SecretUnavailable, match="the store is away"):
-        Broken().run(readiness.missing_secrets([[{"a": "ref+env://K"}]]))
+        Broken().run(readiness.missing_secrets([references_in("ref+env://K")]))
 
 
 def ready(made: Plan, *, unset: Any = (), policy: Policy = Policy(), provider: Any = None) -> list[str]:
@@ -305,7 +306,7 @@ def test_each_host_is_a_row_with_at_most_three_of_its_secrets() -> None:
 @pytest.mark.parametrize(
     ("cost", "refused", "severity", "said"),
     [
-        (Cost(1, 2, 0.1), False, None, "1 agents run under this App ID, and 2 would after an apply; no limits.quota is declared"),
+        (Cost(1, 2, 0.1), False, None, "1 agent runs under this App ID, and 2 would after an apply; no limits.quota is declared"),
         (Cost(1, 2, 0.1, quota=1000), False, None, "limits.quota is 1,000"),
         (Cost(1, 30, 0.1, quota=20), True, Severity.ERROR, "limits.quota allows 20"),
         (Cost(1, 30, 0.1, default_quota=20), False, Severity.WARNING, "the service allows 20 by default"),
