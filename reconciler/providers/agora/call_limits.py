@@ -51,8 +51,8 @@ class Rate:
 
     __slots__ = ("_due", "_held_until", "_is_waited_for", "_limits", "_near", "_per_second", "holds")
 
-    RISE = 0.03  # the share of the pace that is added per call, while no refused pace is known
-    MOST_RISE = 4.0  # the most that is added per call: the pace doubles in a sixth of a second
+    RISE = 0.02  # the share of the pace that is added per call, while no refused pace is known
+    MOST_RISE = 2.0  # the most that is added per call: the pace doubles in a third of a second
     SLOW_RISE = 0.01  # what is added per call near a refused pace: about 1 % a second
     NEAR = 0.75  # the share of a refused pace that may be too fast already, since answers come late
 
