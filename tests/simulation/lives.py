@@ -200,6 +200,12 @@ class _Life:
             agents = dict(edited.agents)
             for edit in chance.sample(fleets.COMMON, chance.choice((1, 2, 2))):
                 edit(agents, chance)
+            # Whoever edits the uid of an agent to adopt removes the line: no read could show that it is another's.
+            uids = {each.adopt: each.body.uid for each in side.fleet.agents.values()}
+            agents = {
+                address: spec if uids.get(spec.adopt) == spec.body.uid else replace(spec, adopt=None)
+                for address, spec in agents.items()
+            }
             if agents:
                 side.fleet = self._dressed(fleets.fleet(*agents.values()), side.fleet.owner)
         side.earlier.append(side.fleet)

@@ -6,7 +6,7 @@ registers it by one line in `reconciler.services`; nothing else knows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ from reconciler.ports import (
     UpdateOutcome,
 )
 from reconciler.providers import Connection, Purpose
-from reconciler.secrets import SecretRef, references
+from reconciler.secrets import Secret, SecretRef, references
 from tests.contracts.provider import Trouble
 
 T = TypeVar("T")
@@ -116,6 +116,9 @@ class ToyProvider:
 
     def __init__(self, service: ToyService) -> None:
         self._service = service
+
+    def mask(self, secrets: Iterable[Secret]) -> None:
+        """Nothing that this service says is a text of its own."""
 
     # --- reading
 
