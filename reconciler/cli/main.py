@@ -37,8 +37,8 @@ class LazyGroup(click.Group):
         entry = next((each for each in COMMANDS if each.name == name), None)
         if entry is None:
             return None
-        module = f"{name}_" if keyword.iskeyword(name) else name
-        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{module}").command
+        module = importlib.import_module(f"reconciler.cli.commands.{entry.group}")
+        command: click.Command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
         command.short_help = entry.summary  # completion shows it
         return command
 

@@ -1,4 +1,4 @@
-"""The commands of `reconciler state`: options, one call, one report. Importing this needs click alone."""
+"""The commands on what is remembered of the agents: `adopt`, `forget` and the group `state`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,79 @@ if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
 
-@click.command("list", short_help="List the addresses recorded.")
+@click.command("adopt", cls=AddressCommand)
+@options.address_argument
+@click.argument("agent_id")
+@options.fleet_options_with_c
+@options.lock_option
+@options.output_options
+def adopt(address: str, agent_id: str, fleet: options.FleetFlags, output: Output, lock_timeout: float) -> int:
+    """Record a running agent that this tool did not start as the agent of a declared address.
+
+    Nothing is sent and nobody is hung up on: its join-only fields count as declared, and the next apply sends
+    its in-place fields once. It gets a name of ours at its next rotation.
+
+    \b
+    reconciler status                            lists unmanaged agents with their ids
+    reconciler adopt lobby/greeter 1NT29X10YHXX
+    """
+    from reconciler import workflow
+    from reconciler.cli import wiring
+    from reconciler.cli.jobs import Flags, make_job, parse_address
+
+    where = parse_address(address)
+    with wiring.open_session(fleet, output) as session:
+        job = make_job(session, Flags(lock_timeout=lock_timeout))
+        record = session.run(workflow.adopt(job, session.provider, where, agent_id))
+    output.result(
+        f"adopted agent {record.agent_id} as {where}; the next apply sends its in-place fields once"
+    )
+    return 0
+
+
+@click.command("forget", cls=AddressCommand)
+@options.address_argument
+@options.fleet_options_with_c
+@options.lock_option
+@options.output_options
+def forget(address: str, fleet: options.FleetFlags, output: Output, lock_timeout: float) -> int:
+    """Drop the record of an address and release its agent, which runs on: its name does not bring it back.
+
+    \b
+    reconciler forget lobby/greeter
+    """
+    from reconciler import workflow
+    from reconciler.cli import wiring
+    from reconciler.cli.jobs import Flags, make_job, parse_address
+
+    where = parse_address(address)
+    with wiring.open_session(fleet, output) as session:
+        job = make_job(session, Flags(lock_timeout=lock_timeout))
+        agent_id = session.run(workflow.forget(job, where))
+    output.result(
+        f"forgot {where}; agent {agent_id} is not ours any more, and runs on if it still ran"
+        if agent_id
+        else f"forgot the interrupted join of {where}; an agent that it may still start is looked for by its name"
+    )
+    return 0
+
+
+@click.group("state")
+def state() -> None:
+    """Look at what is remembered of the agents, copy it, put it back, or move it to another backend.
+
+    None of this calls the service, and no agent is joined, changed or left by it.
+
+    \b
+    reconciler state list                                 the addresses recorded
+    reconciler state show lobby/greeter                   all that is remembered of one
+    reconciler state pull > state.json                    a copy, whole; no secret is in it
+    reconciler state push state.json                      put one back, unless something would be lost
+    reconciler state migrate --from local --to git:origin
+    """
+
+
+@state.command("list", short_help="List the addresses recorded.")
 @options.fleet_options_with_c
 @options.format_option(ReportKind.RECORDS)
 @options.output_options
@@ -31,7 +103,7 @@ def list_command(fleet: options.FleetFlags, output: Output, form: Format) -> int
     return 0
 
 
-@click.command("show", short_help="Show what is remembered of one address.", cls=AddressCommand)
+@state.command("show", short_help="Show what is remembered of one address.", cls=AddressCommand)
 @options.address_argument
 @options.fleet_options_with_c
 @options.format_option(ReportKind.TREE)
@@ -49,7 +121,7 @@ def show_command(address: str, fleet: options.FleetFlags, output: Output, form: 
     return 0
 
 
-@click.command("pull", short_help="Print the whole state as one JSON document.")
+@state.command("pull", short_help="Print the whole state as one JSON document.")
 @options.fleet_options_with_c
 @options.output_options
 def pull_command(fleet: options.FleetFlags, output: Output) -> int:
@@ -68,7 +140,7 @@ def pull_command(fleet: options.FleetFlags, output: Output) -> int:
     return 0
 
 
-@click.command("push", short_help="Put a pulled state in the place of the present one.")
+@state.command("push", short_help="Put a pulled state in the place of the present one.")
 @click.argument("file", metavar="FILE")
 @click.option(
     "--force-lineage",
@@ -96,7 +168,7 @@ def push_command(
     return 0
 
 
-@click.command("migrate", short_help="Move the state to another backend.")
+@state.command("migrate", short_help="Move the state to another backend.")
 @click.option(
     "--from", "source", required=True, metavar="URL", help="Where the state is: local, or git:REMOTE."
 )
@@ -120,6 +192,3 @@ def migrate_command(
 
     output.result(states.migrate(fleet, output, source, target, lock_timeout=lock_timeout))
     return 0
-
-
-COMMANDS = [list_command, show_command, pull_command, push_command, migrate_command]

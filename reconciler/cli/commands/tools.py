@@ -1,11 +1,13 @@
-"""`reconciler simulator`."""
+"""The commands that need no fleet: `simulator`, `schema`, `version` and `completion`."""
 
 from __future__ import annotations
 
 import os
 
 import click
+from click.shell_completion import ShellComplete, get_completion_class
 
+from reconciler import __version__
 from reconciler.cli import options
 
 
@@ -31,7 +33,7 @@ from reconciler.cli import options
     help="Let its clock run N times as fast.",
 )
 @click.option("--list-switches", is_flag=True, help="List every switch with its meaning and default.")
-def command(
+def simulator(
     port: int,
     host: str,
     switches: tuple[tuple[str, str], ...],
@@ -74,3 +76,49 @@ def _list_switches() -> None:
     for each in declarations().values():
         kind = " | ".join(map(str, each.choices)) if each.choices else "number"
         write(f"{each.name}={each.default}  ({kind})\n    {each.meaning}\n")
+
+
+@click.command("schema")
+@click.argument("name", type=click.Choice(["fleet", "rendered", "plan", "policy", "state"]), default="fleet")
+def schema(name: str) -> int:
+    """Print the JSON Schema of a format.
+
+    \b
+    reconciler schema fleet > fleet.schema.json      for editors; `init` writes the lines that name it
+    reconciler schema plan                           what `plan --format json` prints
+    """
+    from reconciler.cli.output import write
+    from reconciler.cli.schemas import SCHEMAS
+    from reconciler.report.documents import to_json
+
+    write(to_json(SCHEMAS[name]()))
+    return 0
+
+
+@click.command("version")
+def version() -> None:
+    """Print the version.
+
+    \b
+    reconciler version
+    """
+
+    click.echo(f"reconciler {__version__}")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: bash (4.4 or newer), zsh or fish.
+
+    \b
+    reconciler completion bash > ~/.local/share/bash-completion/completions/reconciler
+    reconciler completion zsh  > "${fpath[1]}/_reconciler"
+    reconciler completion fish > ~/.config/fish/completions/reconciler.fish
+    """
+    from reconciler.cli.main import cli
+
+    kind = get_completion_class(shell)
+    # Not `kind.source`: that of bash first starts a bash to ask for its version.
+    assert kind is not None, "the choices are click's own shells"
+    click.echo(ShellComplete.source(kind(cli, {}, "reconciler", "_RECONCILER_COMPLETE")))
