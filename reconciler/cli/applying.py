@@ -12,10 +12,10 @@ from reconciler import workflow
 from reconciler.apply.events import Finished, Ledger, Notice, Result, Started
 from reconciler.cli import resume_command, wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.offline import Reviewed
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, write
 from reconciler.cli.progress import watcher, without_refusals
-from reconciler.cli.reviewing import Reviewed
 from reconciler.cli.session import Interrupted, Session
 from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
 from reconciler.model.address import Address
@@ -167,7 +167,7 @@ def _require_assertions() -> None:
 def _saved(consent: Consent, flags: Flags, session: Session) -> SavedPlan | None:
     if consent.plan_file is None:
         return None
-    from reconciler.cli.plan_files import read_plan
+    from reconciler.cli.planning import read_plan
 
     given = flags.shaping()
     if given:

@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler import config, workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
@@ -31,7 +32,7 @@ from reconciler.workflow import Checkup, Job
 def examine(flags: FleetFlags, output: Output) -> Examined:
     """Check a fleet. Errors of its files are findings, and checks that do not need the files are still made."""
     try:
-        fleet = wiring.load_fleet(flags, output)
+        fleet = load_fleet(flags, output)
     except InvalidConfig as problem:
         known = config.outline(Path(flags.directory), environment=flags.environment)
         checkup = _checked(known, flags, output, whole=False) if known is not None else Checkup(())

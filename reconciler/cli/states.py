@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from reconciler import config, workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import parse_address
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal
@@ -192,9 +193,7 @@ async def _moved(
 
 def _fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """Return the fleet's identity and service, even if the rest of its files does not load."""
-    return config.outline(Path(flags.directory), environment=flags.environment) or wiring.load_fleet(
-        flags, output
-    )
+    return config.outline(Path(flags.directory), environment=flags.environment) or load_fleet(flags, output)
 
 
 def _backend(flags: FleetFlags, fleet: DesiredFleet, output: Output, url: str | None = None) -> Backend:

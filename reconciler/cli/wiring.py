@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler.cli.limits import load_limits
-from reconciler.cli.masking_adapters import MaskingSecretSource, http_sender
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.session import Session
 from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import SecretSources, StandIns
-from reconciler.errors import InvalidConfig
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import SecretSource
@@ -27,7 +25,7 @@ from reconciler.providers import (
     Purpose,
     connector_of,
 )
-from reconciler.secrets import Secret
+from reconciler.secrets import Secret, SecretRef
 from reconciler.services import entry_of
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
@@ -35,28 +33,8 @@ from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, is_in_git, o
 from reconciler.state.service_cache import ServiceCache
 from reconciler.state.whole_files import make_ignored
 
-
-def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
-    """Load the fleet of a directory, print its warnings, and return it; errors are raised."""
-    from reconciler import config
-
-    path = Path(flags.directory)
-    begun = time.monotonic()
-    try:
-        fleet = config.load(
-            path, environment=flags.environment, variables=dict(flags.variables), limits=load_limits()
-        )
-    except InvalidConfig as problem:
-        problem.directory = flags.directory
-        raise
-    if output.log is not None:
-        output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
-    output.detail(
-        f"read the files of {fleet.owner} in {path}: {len(fleet.agents)} agents in {len(fleet.channels)} channels, "
-        f"in {time.monotonic() - begun:.2f} s"
-    )
-    output.warn(fleet.warnings, flags.directory)
-    return fleet
+if TYPE_CHECKING:
+    from reconciler.driver.http import HttpxSender
 
 
 def open_session(
@@ -160,3 +138,22 @@ def leave_no_core() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class MaskingSecretSource:
+    """`ports.SecretSource` that teaches the masker every value it returns."""
+
+    def __init__(self, sources: SecretSource) -> None:
+        self._sources = sources
+
+    def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
+        values = self._sources.resolve(references)
+        MASKER.learn_all(values.values())
+        return values
+
+
+def http_sender() -> HttpxSender:
+    """Return a sender that teaches the masker every secret in a request, minted tokens too, before sending it."""
+    from reconciler.driver.http import HttpxSender
+
+    return HttpxSender(lambda secret: MASKER.learn(secret.reveal()))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler import config
-from reconciler.cli.ci.job import git_says, perform, this_job
-from reconciler.cli.ci.requests import merged_for
+from reconciler.cli.ci.job import git_says, merged_for, perform, this_job
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.codehosts import sticky

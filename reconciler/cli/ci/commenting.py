@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.cli.ci.job import perform, text_of, this_job
-from reconciler.cli.ci.requests import request_of
+from reconciler.cli.ci.job import perform, request_of, text_of, this_job
 from reconciler.cli.output import MASKER, Output
 from reconciler.codehosts import sticky
 from reconciler.codehosts.settings import CodeHostJob

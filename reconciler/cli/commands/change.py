@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options, plan_options
+from reconciler.cli import options
+from reconciler.cli.click_types import Duration
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--check-secrets", is_flag=True, help="Compare the values behind references (trusted runs only)."
 )
-@plan_options.against_options
-@plan_options.selection_options
-@plan_options.policy_options
+@options.against_options
+@options.selection_options
+@options.policy_options
 @options.parallelism_option
 @options.output_options
 def plan(
@@ -39,7 +40,7 @@ def plan(
     explain: bool,
     full: bool,
     check_secrets: bool,
-    against: plan_options.Against,
+    against: options.Against,
     **flags: Any,
 ) -> int:
     """Show what apply would do, and why. Reads the files, the state and the service; writes nothing.
@@ -100,13 +101,13 @@ def plan(
 )
 @click.option(
     "--wait",
-    type=options.Duration(),
+    type=Duration(),
     default="2m",
     show_default=True,
     help="How long agents may take to run.",
 )
-@plan_options.selection_options
-@plan_options.policy_options
+@options.selection_options
+@options.policy_options
 @options.parallelism_option
 @options.rate_option
 @options.lock_option
@@ -146,7 +147,7 @@ def apply(
 @options.fleet_options
 @options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
-@plan_options.freeze_option
+@options.freeze_option
 @options.parallelism_option
 @options.rate_option
 @options.lock_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.click_types import Name
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ def init(directory: str) -> int:
 
 
 @click.command("import")
-@click.argument("words", metavar="[FILE…] [DIR]", nargs=-1, type=options.Name())
+@click.argument("words", metavar="[FILE…] [DIR]", nargs=-1, type=Name())
 @click.option(
     "--from",
     "sources",
-    type=options.Name(),
+    type=Name(),
     multiple=True,
     metavar="FILE",
     help="JSON join bodies, or a text with curl commands; - is standard input. Repeatable.",
@@ -228,8 +229,7 @@ def render(fleet: options.FleetFlags, output: Output, form: Format, trace: bool)
     reconciler render --trace --format json      the same for a program
     """
     from reconciler import config
-    from reconciler.cli.limits import load_limits
-    from reconciler.cli.wiring import load_fleet
+    from reconciler.cli.loading import load_fleet, load_limits
 
     if trace:
         found = config.trace(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import completing, options
-from reconciler.cli.address_command import AddressCommand
+from reconciler.cli.click_types import AddressCommand, Duration
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, *
 )
 @options.area_option
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
-@click.option(
-    "--interval", type=options.Duration(), default="5s", show_default=True, help="With --watch: how often."
-)
+@click.option("--interval", type=Duration(), default="5s", show_default=True, help="With --watch: how often.")
 @click.option("--conversation", is_flag=True, help="Show turns, silence, and what was said last.")
 @options.parallelism_option
 @options.output_options
@@ -123,7 +121,7 @@ def status(
     if area is not None:
         raise click.UsageError("--area is for --all, where there is no fleet to say it")
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.cli.talking import status_steps
+    from reconciler.cli.surveying import status_steps
     from reconciler.report.status import counts
 
     chosen = Flags(parallelism=parallelism)
@@ -158,7 +156,7 @@ def show(address: str, fleet: options.FleetFlags, output: Output, form: Format) 
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
-    from reconciler.cli.plan_files import is_plan_file, plan_tree, read_plan
+    from reconciler.cli.planning import is_plan_file, plan_tree, read_plan
     from reconciler.report.address_report import address_tree
 
     if is_plan_file(address):

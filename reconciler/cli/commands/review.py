@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
+from reconciler.cli.click_types import Name
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -113,7 +114,7 @@ def approved(fleet: options.FleetFlags, commit: str | None, output: Output) -> i
 
 
 @ci.command("discover")
-@click.argument("directories", metavar="[DIR]...", nargs=-1, type=options.Name())
+@click.argument("directories", metavar="[DIR]...", nargs=-1, type=Name())
 @click.option(
     "--changed-since", "revision", metavar="REV", help="Only what differs from this commit; else every fleet."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.click_types import Duration
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @options.many_fleets_options
 @click.option(
     "--interval",
-    type=options.Duration(),
+    type=Duration(),
     default="30s",
     show_default=True,
     help="Between two listings of an App ID.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import completing, options
-from reconciler.cli.address_command import AddressCommand
+from reconciler.cli.click_types import AddressCommand
 from reconciler.report.formats import Format
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def history(
     if follows and (everything or agent_id):
         raise click.UsageError("--follow is for what runs, --all and --agent for the archive")
     if everything or agent_id is not None:
-        from reconciler.cli.histories import show_archived
+        from reconciler.cli.talking import show_archived
 
         return show_archived(address, agent_id, fleet, form, output)
     assert address is not None
     if follows:
-        from reconciler.cli.histories import follow
+        from reconciler.cli.talking import follow
 
         return follow(address, fleet, form, output)
     from reconciler.cli.talking import talk

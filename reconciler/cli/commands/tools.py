@@ -8,7 +8,7 @@ import click
 from click.shell_completion import ShellComplete, get_completion_class
 
 from reconciler import __version__
-from reconciler.cli import options
+from reconciler.cli.click_types import Pair
 
 
 @click.command("simulator", short_help="Serve the embedded service on loopback.")
@@ -19,7 +19,7 @@ from reconciler.cli import options
 @click.option(
     "--switch",
     "switches",
-    type=options.Pair(),
+    type=Pair(),
     multiple=True,
     metavar="NAME=VALUE",
     help="Set a switch; repeatable.",
@@ -53,12 +53,12 @@ def simulator(
     reconciler simulator --speed 3600 --switch quota=200 --switch conflict_body=agent_id
     AGORA_AGENTS_API_BASE_URL=http://127.0.0.1:8080 reconciler plan -e prod
     """
-    from reconciler.cli.serving import serve_on
+    from reconciler.cli.embedded import serve_on, write_switches
     from reconciler.errors import UsageError
     from reconciler.simulator import Credentials, Simulator, Store, SwitchError
 
     if list_switches:
-        _list_switches()
+        write_switches()
         return 0
     simulator = Simulator(Store(world), credentials=Credentials.from_environment(os.environ), speed=speed)
     try:
@@ -67,15 +67,6 @@ def simulator(
         raise UsageError(str(problem), hint="`reconciler simulator --list-switches` lists them") from problem
     serve_on(simulator, host, port)
     return 0
-
-
-def _list_switches() -> None:
-    from reconciler.cli.output import write
-    from reconciler.simulator.switches import declarations
-
-    for each in declarations().values():
-        kind = " | ".join(map(str, each.choices)) if each.choices else "number"
-        write(f"{each.name}={each.default}  ({kind})\n    {each.meaning}\n")
 
 
 @click.command("schema")
