@@ -12,11 +12,9 @@ import orjson
 
 from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
-from reconciler.simulator.fault_script import FaultScript
-from reconciler.simulator.faults import Fate
+from reconciler.simulator.faults import Fate, FaultScript
 from reconciler.simulator.history import Deferred, LogEntry
-from reconciler.simulator.http_dates import http_date
-from reconciler.simulator.messages import Outage, OutageKind, Request, Response
+from reconciler.simulator.messages import Outage, OutageKind, Request, Response, http_date
 from reconciler.simulator.outcomes import Outcome, Stage, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
 from reconciler.simulator.store import Store, WorldSettings

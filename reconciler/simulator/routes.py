@@ -16,13 +16,19 @@ import orjson
 from reconciler.simulator import replies
 from reconciler.simulator.agent import Status
 from reconciler.simulator.auth import Caller, InvalidToken, authenticate, bind
+from reconciler.simulator.bodies import refuse_join, warnings
 from reconciler.simulator.contract import Strictness, check_body, without_nulls
-from reconciler.simulator.fault_script import ObservedCall
-from reconciler.simulator.faults import ServiceCall
-from reconciler.simulator.http_dates import http_date
-from reconciler.simulator.join_body import refuse_join, warnings
+from reconciler.simulator.faults import ObservedCall, ServiceCall
 from reconciler.simulator.listing import list_agents, query_fields
-from reconciler.simulator.messages import ErrorReason, Headers, RefusedCall, Request, Response, json_response
+from reconciler.simulator.messages import (
+    ErrorReason,
+    Headers,
+    RefusedCall,
+    Request,
+    Response,
+    http_date,
+    json_response,
+)
 from reconciler.simulator.world import Project, World
 
 GLOBAL_BASE = "/api/conversational-ai-agent"
