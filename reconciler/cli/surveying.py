@@ -29,7 +29,7 @@ from reconciler.report.survey import SurveyReport, SurveyRow
 from reconciler.services import SERVICES
 from reconciler.state.memory import MemoryStore
 from reconciler.workflow import Job
-from reconciler.workflow.survey import Surveyed, survey
+from reconciler.workflow.looking import Surveyed, survey
 
 # The real service; without a fleet there is no embedded simulator to look at.
 REAL = next(each.kind for each in SERVICES if not each.is_embedded)
