@@ -23,7 +23,6 @@ from reconciler.ports import Passed
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
 from reconciler.report.sentences import plural
-from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import troubles
 from reconciler.workflow import Checkup, Job
@@ -48,14 +47,14 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
     files = [Passed("files", counted)] if whole else []
     connection, refused = _connected(connector, fleet)
-    store, sources = wiring.local_parts(flags, fleet.owner, output)
+    store = wiring.open_store(flags, fleet.owner, output)
     try:
         disk = workflow.refused_rows(troubles(store))
         if connection is None:
-            driver = Driver(NoService(), store=behind_ports(store), secrets=sources)
+            driver = Driver(NoService(), store=behind_ports(store), secrets=wiring.secret_sources(flags))
             found = asyncio.run(driver.run(workflow.doctor(Job(fleet), None, whole=whole)))
         else:
-            with wiring.session_with(fleet, connection, (store, sources), flags, output) as session:
+            with wiring.session_with(fleet, connection, store, flags, output) as session:
                 session.warns = False
                 steps = workflow.doctor(make_job(session, Flags()), session.provider, whole=whole)
                 found = session.run(steps)
@@ -101,12 +100,8 @@ def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | 
 
 def _of_another_project(connection: Connection, fleet: DesiredFleet) -> Iterator[Problem]:
     """Yield a finding if the files name another App ID than the environment, whose App ID is checked in any case."""
-    expected, variable = fleet.service.app_id, entry_of(fleet.service.kind).project_variable
-    if (
-        expected is not None
-        and expected != connection.project
-        and not entry_of(fleet.service.kind).is_embedded
-    ):
+    expected, variable = fleet.service.app_id, fleet.service.entry.project_variable
+    if expected is not None and expected != connection.project and not fleet.service.entry.is_embedded:
         summary = f"these files are for App ID {expected}, but {variable} is {connection.project}"
         help = f"set {variable} to that of these files, or change service.app_id in them"
         yield Problem("app-id", summary, help=help)

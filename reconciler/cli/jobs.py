@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from reconciler.apply.context import Settings
-from reconciler.cli.click_types import UNREVIEWED
 from reconciler.cli.output import Output
+from reconciler.cli.parameters import UNREVIEWED
 from reconciler.cli.revisions import commit_named
 from reconciler.cli.session import Session
 from reconciler.config import POLICY_FILE, load_policy

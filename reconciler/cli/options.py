@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler.cli import completing
-from reconciler.cli.click_types import Allowance, Duration, Name, VariableOption
+from reconciler.cli import parameters
+from reconciler.cli.parameters import Allowance, Duration, Name, VariableOption
 from reconciler.report.formats import ReportKind, formats_for, named
 from reconciler.values import dataclass
 
@@ -81,7 +81,7 @@ def _output(no_color: bool, color: str, *flags: Any) -> object:
     return Output("never" if no_color else color, *flags)
 
 
-address_argument = click.argument("address", shell_complete=completing.addresses)
+address_argument = click.argument("address", shell_complete=parameters.addresses)
 directory_argument = click.argument(
     "directory", metavar="[DIR]", default=".", type=click.Path(exists=False, file_okay=False)
 )
@@ -110,7 +110,7 @@ _environment_options = stacked(
         "environment",
         type=Name(),
         metavar="NAME",
-        shell_complete=completing.environments,
+        shell_complete=parameters.environments,
         help="The environment, one of `environments:`.",
     ),
     _variables_option,
@@ -131,7 +131,7 @@ many_fleets_options = stacked(
         "environments",
         type=Name(),
         metavar="NAMES",
-        shell_complete=completing.environments,
+        shell_complete=parameters.environments,
         help="The environment; several as a,b; all for every one of `environments:`.",
     ),
     _variables_option,
@@ -249,7 +249,7 @@ selection_options = stacked(
         "targets",
         multiple=True,
         metavar="GLOB",
-        shell_complete=completing.addresses,
+        shell_complete=parameters.addresses,
         help="Only addresses that match; repeatable.",
     ),
     click.option(
@@ -257,7 +257,7 @@ selection_options = stacked(
         "excludes",
         multiple=True,
         metavar="GLOB",
-        shell_complete=completing.addresses,
+        shell_complete=parameters.addresses,
         help="Not the addresses that match; repeatable.",
     ),
     click.option(
@@ -265,7 +265,7 @@ selection_options = stacked(
         "replaces",
         multiple=True,
         metavar="GLOB",
-        shell_complete=completing.addresses,
+        shell_complete=parameters.addresses,
         help="Replace what matches in any case.",
     ),
 )
@@ -294,7 +294,7 @@ policy_options = stacked(
     click.option(
         "--only",
         metavar="KINDS",
-        shell_complete=completing.kinds,
+        shell_complete=parameters.kinds,
         help="Do these kinds of change and hold the rest: renew,rotate,join.",
     ),
     click.option(

@@ -241,9 +241,5 @@ def user_and_host() -> str:
 
 def holder_of(fleet: DesiredFleet) -> str:
     """Return the name under which this process holds a lock: user, machine, process id, fleet and start time."""
-    started = _timestamp()
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return f"{user_and_host()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
-
-
-def _timestamp() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())

@@ -31,7 +31,6 @@ from reconciler.errors import UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import StateStore
 from reconciler.providers import Purpose
-from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadIfChanged, SeenLease
@@ -120,9 +119,9 @@ def _opened(flags: FleetFlags, output: Output, stack: ExitStack) -> Session:
 
 def _project_of(session: Session) -> tuple[str, ...]:
     """Return the key of the service and App ID that a fleet's agents run under; each embedded fleet has its own."""
-    kind = session.fleet.service.kind
-    place = (str(session.directory.resolve()),) if entry_of(kind).is_embedded else ()
-    return (kind, session.provider.host, session.connection.project, *place)
+    service = session.fleet.service
+    place = (str(session.directory.resolve()),) if service.entry.is_embedded else ()
+    return (service.kind, session.provider.host, session.connection.project, *place)
 
 
 def _check_begin(sessions: Iterable[Session]) -> None:

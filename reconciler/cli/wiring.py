@@ -26,7 +26,6 @@ from reconciler.providers import (
     connector_of,
 )
 from reconciler.secrets import Secret, SecretRef
-from reconciler.services import entry_of
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
 from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, is_in_git, open_state
@@ -54,30 +53,23 @@ def open_session(
     if accept is not None:
         accept(fleet)
     connector = connector_for(fleet)
-    store, sources = local_parts(flags, fleet.owner, output)
+    store = open_store(flags, fleet.owner, output)
     if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
     connection = connector.connect(os.environ, fleet.service, purpose)
-    return session_with(fleet, connection, (store, sources), flags, output, purpose=purpose)
+    return session_with(fleet, connection, store, flags, output, purpose=purpose)
 
 
 def connector_for(fleet: DesiredFleet) -> Connector:
     """Return the connector of a fleet's service, and teach the masker its credentials."""
     leave_no_core()
-    entry = entry_of(fleet.service.kind)
+    entry = fleet.service.entry
     connector = connector_of(entry)
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
     for project in (os.environ.get(entry.project_variable), fleet.service.app_id):
         if project:
             MASKER.publish(project)
     return connector
-
-
-def local_parts(flags: FleetFlags, owner: Owner, output: Output) -> tuple[BlockingStore, SecretSource]:
-    """Return a run's state and its sources of secrets."""
-    return open_store(flags, owner, output), MaskingSecretSource(
-        SecretSources(os.environ, Path(flags.directory))
-    )
 
 
 def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore:
@@ -95,7 +87,7 @@ def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore
 def session_with(
     fleet: DesiredFleet,
     connection: Connection,
-    local: tuple[BlockingStore, SecretSource],
+    store: BlockingStore,
     flags: FleetFlags,
     output: Output,
     *,
@@ -103,8 +95,8 @@ def session_with(
 ) -> Session:
     """Return a session on a connection, whose requests go over a socket or to the simulator of this process."""
     path = Path(flags.directory)
-    store, sources = local
-    if entry_of(fleet.service.kind).is_embedded:
+    sources = secret_sources(flags)
+    if fleet.service.entry.is_embedded:
         from reconciler.cli.embedded import embedded
 
         if is_in_git(flags.state) and purpose is Purpose.CHANGE:
@@ -117,7 +109,7 @@ def session_with(
     cache = ServiceCache(path / STATE_DIRECTORY, host, connection.project, is_ignored=is_in_git(flags.state))
     if isinstance(connection.provider, Paced) and cache.pace is not None:
         connection.provider.start_at(cache.pace)
-    clock = fast_clock(host) if _is_of_this_machine(fleet) else None
+    clock = fast_clock(host) if connector_of(fleet.service.entry).is_of_this_machine(os.environ) else None
     if clock is None:
         return Session(path, fleet, connection, http_sender, store, sources, output, cache=cache)
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
@@ -128,16 +120,17 @@ def session_with(
     return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
 
 
-def _is_of_this_machine(fleet: DesiredFleet) -> bool:
-    return connector_of(entry_of(fleet.service.kind)).is_of_this_machine(os.environ)
-
-
 def leave_no_core() -> None:
     """Disable core dumps, so that a crash cannot leave credentials from memory on a disk."""
     with suppress(ImportError, OSError, ValueError):  # Windows has neither the module nor the files
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def secret_sources(flags: FleetFlags) -> SecretSource:
+    """Return a run's sources of secrets."""
+    return MaskingSecretSource(SecretSources(os.environ, Path(flags.directory)))
 
 
 class MaskingSecretSource:

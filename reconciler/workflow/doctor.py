@@ -7,6 +7,7 @@ one failed, is not reported as passed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from reconciler.diagnostics import Problem, Severity
@@ -16,7 +17,6 @@ from reconciler.model.tree import tree_references
 from reconciler.plan.build import Plan
 from reconciler.plan.dangers import hosts_of
 from reconciler.ports import Checker, Effect, Elapsed, Gather, Http, Observer, Passed, ReadState, Steps
-from reconciler.services import entry_of
 from reconciler.values import dataclass
 from reconciler.workflow.job import Job, check_pins, look, plan_for
 from reconciler.workflow.readiness import missing_secrets
@@ -95,7 +95,7 @@ def _state(job: Job, rows: list[Row]) -> Steps[State | None]:
 
 def _service(job: Job, observer: Observer, rows: list[Row]) -> Steps[bool]:
     """Return whether the service answers and accepts our credentials; add the rows of these checks."""
-    if entry_of(job.fleet.service.kind).is_embedded:
+    if job.fleet.service.entry.is_embedded:
         rows.append(Passed("service", "the embedded simulator, which needs no credentials"))
         return True
     if not isinstance(observer, Checker):
@@ -117,7 +117,7 @@ def _secrets(job: Job) -> Steps[list[Row]]:
     if not count:
         return [Passed("secrets", "the files refer to none")]
     text = "each has a value" if count > 1 else "it has a value"
-    if entry_of(job.fleet.service.kind).is_embedded:
+    if job.fleet.service.entry.is_embedded:
         text += ", or a stand-in, which the embedded service takes"
     return [Passed("secrets", f"the files refer to {count:,}: {text}")]
 
@@ -187,15 +187,11 @@ def _until(ends: float, seconds: float, begin: Callable[[], Steps[T]]) -> Steps[
             continue
         if isinstance(effect, Gather):
             # Gathered tasks are steps of their own, so each of them is bounded by itself.
-            effect = Gather([_bounded(ends, seconds, each) for each in effect.tasks], effect.limit)
+            effect = Gather([partial(_until, ends, seconds, each) for each in effect.tasks], effect.limit)
         try:
             value = yield effect
         except ReconcilerError as raised:
             problem = raised
-
-
-def _bounded(ends: float, seconds: float, task: Callable[[], Steps[T]]) -> Callable[[], Steps[T]]:
-    return lambda: _until(ends, seconds, task)
 
 
 def refused_rows(problems: Sequence[ReconcilerError]) -> list[Row]:

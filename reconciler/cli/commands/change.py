@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
-from reconciler.cli.click_types import Duration
+from reconciler.cli.parameters import Duration
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.cli.click_types import Name
+from reconciler.cli.parameters import Name
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import completing, options
-from reconciler.cli.click_types import AddressCommand, Duration
+from reconciler.cli import options, parameters
+from reconciler.cli.parameters import AddressCommand, Duration
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def status(
 
 
 @click.command("show", cls=AddressCommand)
-@click.argument("address", metavar="ADDRESS|FILE", shell_complete=completing.addresses)
+@click.argument("address", metavar="ADDRESS|FILE", shell_complete=parameters.addresses)
 @options.fleet_options_with_c
 @options.format_option(ReportKind.TREE)
 @options.output_options

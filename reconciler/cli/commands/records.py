@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.cli.click_types import AddressCommand
+from reconciler.cli.parameters import AddressCommand
 from reconciler.report.formats import Format, ReportKind
 
 if TYPE_CHECKING:

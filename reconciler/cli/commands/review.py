@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import options
-from reconciler.cli.click_types import Name
+from reconciler.cli.parameters import Name
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output

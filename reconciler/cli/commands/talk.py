@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import completing, options
-from reconciler.cli.click_types import AddressCommand
+from reconciler.cli import options, parameters
+from reconciler.cli.parameters import AddressCommand
 from reconciler.report.formats import Format
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("history", cls=AddressCommand)
-@click.argument("address", required=False, shell_complete=completing.addresses)
+@click.argument("address", required=False, shell_complete=parameters.addresses)
 @click.option(
     "--all", "everything", is_flag=True, help="Every archived session of the address, the oldest first."
 )

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import ShellComplete, get_completion_class
 
 from reconciler import __version__
-from reconciler.cli.click_types import Pair
+from reconciler.cli.parameters import Pair
 
 
 @click.command("simulator", short_help="Serve the embedded service on loopback.")
