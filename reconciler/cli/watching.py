@@ -74,27 +74,19 @@ class Kept:
     log: StandingLog
 
 
-@dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """The objects that all fleets of a process share: checkouts under `--git`, by directory, and the metrics server."""
-
-    checkouts: Mapping[str, Checkout]
-    exposed: MetricsServer
-
-
 def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
     """Run the controller of some fleets until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
         exposed = MetricsServer(flags.listen)
         stack.callback(exposed.close)
-        shared = _Surroundings(_checkouts(fleets.directories, flags.pinned, output, exposed), exposed)
+        checkouts = _checkouts(fleets.directories, flags.pinned, output, exposed)
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
         _check_begin([session for _, session in chosen])
         # The objects made until here live as long as the process: the garbage collector need not examine them again.
         gc.collect()
         gc.freeze()
         gc.enable()
-        asyncio.run(_Controller(chosen, flags, output, shared).run())
+        asyncio.run(_Controller(chosen, flags, output, checkouts, exposed).run())
     return 0
 
 
@@ -144,21 +136,22 @@ def _check_begin(sessions: Iterable[Session]) -> None:
 
 
 class _Controller:
-    """The loops of all fleets, on one event loop."""
+    """The loops of all fleets, on one event loop. `checkouts` are those of `--git`, by the fleets' directories."""
 
     def __init__(
         self,
         chosen: list[tuple[FleetFlags, Session]],
         flags: WatchFlags,
         output: Output,
-        shared: _Surroundings,
+        checkouts: Mapping[str, Checkout],
+        exposed: MetricsServer,
     ) -> None:
         self._chosen = chosen
         self._flags = flags
         self._output = output
-        self._exposed = shared.exposed
-        self._checkouts = shared.checkouts
-        self._notifier = Notifier(flags.notify, output, shared.exposed.notified)
+        self._checkouts = checkouts
+        self._exposed = exposed
+        self._notifier = Notifier(flags.notify, output, exposed.notified)
         self._beside: list[asyncio.Task[None]] = []
         self._kept: list[Kept] = []
         self._senders: dict[tuple[str, ...], Meter] = {}
