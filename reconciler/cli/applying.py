@@ -167,7 +167,7 @@ def _require_assertions() -> None:
 def _saved(consent: Consent, flags: Flags, session: Session) -> SavedPlan | None:
     if consent.plan_file is None:
         return None
-    from reconciler.cli.planning import read_plan
+    from reconciler.cli.plan_files import read_plan
 
     given = flags.shaping()
     if given:

@@ -156,7 +156,7 @@ def show(address: str, fleet: options.FleetFlags, output: Output, form: Format) 
     from reconciler import workflow
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
-    from reconciler.cli.planning import is_plan_file, plan_tree, read_plan
+    from reconciler.cli.plan_files import is_plan_file, plan_tree, read_plan
     from reconciler.report.address_report import address_tree
 
     if is_plan_file(address):
