@@ -26,11 +26,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.observe import ForeignMemory
 from reconciler.ports import Reading, SecretSource, Steps
-from reconciler.providers import (
-    Connection,
-    Paced,
-    RunProvider,
-)
+from reconciler.providers import Connection, Paced, RunProvider
 from reconciler.state.archive import TranscriptFiles
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.service_cache import ServiceCache

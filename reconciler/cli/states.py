@@ -27,13 +27,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
 from reconciler.model.writes import PutMoved
 from reconciler.plan.selection import nearest_addresses
-from reconciler.ports import (
-    Commit,
-    Lock,
-    ReadState,
-    Steps,
-    Unlock,
-)
+from reconciler.ports import Commit, Lock, ReadState, Steps, Unlock
 from reconciler.report.escape import json_text
 from reconciler.report.records import StateReport, record_tree
 from reconciler.report.sentences import plural

@@ -18,13 +18,7 @@ from reconciler.driver.secrets import SecretSources, StandIns
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import SecretSource
-from reconciler.providers import (
-    Connection,
-    Connector,
-    Paced,
-    Purpose,
-    connector_of,
-)
+from reconciler.providers import Connection, Connector, Paced, Purpose, connector_of
 from reconciler.secrets import Secret, SecretRef
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
