@@ -95,8 +95,6 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
         session.provider.start_at(Pace(flags.rate))
     usual, connection = Settings(), session.connection
     graces = (flags.grace, connection.grace, usual.grace)
-    from reconciler.cli.jobs import with_team_policy
-
     fleet, policy = with_team_policy(session.fleet, flags, str(session.directory), session.output)
     return Job(
         fleet=fleet,

@@ -28,8 +28,7 @@ from reconciler.report.status import Conversation, StatusReport
 from reconciler.report.survey import SurveyReport, SurveyRow
 from reconciler.services import SERVICES
 from reconciler.state.memory import MemoryStore
-from reconciler.workflow import Job
-from reconciler.workflow.looking import Surveyed, survey
+from reconciler.workflow import Job, Surveyed, survey
 
 # The real service; without a fleet there is no embedded simulator to look at.
 REAL = next(each.kind for each in SERVICES if not each.is_embedded)
