@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -99,11 +99,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. All errors are turned into messages here, and only here."""
     _print_as_a_new_run()
     try:
-        return _code(
-            cli.main(
-                args=arguments, prog_name="reconciler", standalone_mode=False, terminal_width=_help_width()
-            )
+        code = cli.main(
+            args=arguments, prog_name="reconciler", standalone_mode=False, terminal_width=_help_width()
         )
+        return code if isinstance(code, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
@@ -164,10 +163,6 @@ _NO_SELECTOR = (
 )
 # What to use instead of an option that a command does not have, by command and option.
 _INSTEAD = {("destroy", option): _NO_SELECTOR for option in ("--target", "--exclude", "--replace")}
-
-
-def _code(result: Any) -> int:
-    return result if isinstance(result, int) else 0
 
 
 def _say(text: str, code: int) -> int:

@@ -36,8 +36,8 @@ _INSTANTS = {
 Call = Callable[[Talker, str], Steps[Any]]
 
 
-def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> int:
-    """Make one call on the agent of an address, print the reply, and return the exit code."""
+def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> None:
+    """Make one call on the agent of an address, and print the reply."""
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
@@ -51,7 +51,6 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
 
         reply = session.run(steps())
     output.report(form, ReportKind.TREE, _readable(asdict(reply)) if reply is not None else {})
-    return 0
 
 
 def _seated(job: Job, provider: RunProvider, address: Address) -> Steps[ObservedAgent]:
@@ -84,7 +83,7 @@ def _readable(tree: Any) -> Any:
 _PAUSE = 2.0
 
 
-def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> int:
+def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> None:
     """Print new lines of a conversation until the agent has ended or the run is stopped."""
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
@@ -118,7 +117,6 @@ def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> int
 
         session.run(steps(), on_event=show, is_watch=True)
     output.say(f"the agent of {visible(str(where))} does not run any more")
-    return 0
 
 
 def _spoken(line: Line) -> str:
@@ -132,7 +130,7 @@ def _spoken(line: Line) -> str:
 
 def show_archived(
     address: str | None, agent_id: str | None, fleet: FleetFlags, form: Format, output: Output
-) -> int:
+) -> None:
     """Print the archived sessions of an address, or of one agent, without calling the service."""
     declared = load_fleet(fleet, output)
     if declared.archive is None:
@@ -153,7 +151,6 @@ def show_archived(
         )
     sessions = [_session_tree(files.read(each)) for each in found]
     output.report(form, ReportKind.TREE, sessions[0] if agent_id is not None else {"sessions": sessions})
-    return 0
 
 
 def _session_tree(lines: Iterable[Line]) -> dict[str, Any]:

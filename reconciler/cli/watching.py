@@ -74,8 +74,8 @@ class Kept:
     log: StandingLog
 
 
-def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
-    """Run the controller of some fleets until SIGTERM or SIGINT; return the exit code."""
+def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> None:
+    """Run the controller of some fleets until SIGTERM or SIGINT."""
     with ExitStack() as stack:
         exposed = MetricsServer(flags.listen)
         stack.callback(exposed.close)
@@ -87,7 +87,6 @@ def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
         gc.freeze()
         gc.enable()
         asyncio.run(_Controller(chosen, flags, output, checkouts, exposed).run())
-    return 0
 
 
 def _checkouts(

@@ -281,7 +281,7 @@ def count(job: Job) -> int:
 COMMAND = '''@click.command("count")
 @options.fleet_options
 @options.output_options
-def count(fleet: options.FleetFlags, output: Output) -> int:
+def count(fleet: options.FleetFlags, output: Output) -> None:
     """Say how many agents the files want.
 
     \\b
@@ -293,7 +293,6 @@ def count(fleet: options.FleetFlags, output: Output) -> int:
 
     with wiring.open_session(fleet, output) as session:
         output.result(f"{counting.count(make_job(session, Flags()))} agents")
-    return 0
 
 
 '''

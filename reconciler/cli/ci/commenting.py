@@ -17,8 +17,8 @@ _TOO_LONG = (
 )
 
 
-def post_comments(file: str, number: int | None, output: Output, *, is_applied: bool) -> int:
-    """Post or rewrite one comment for each report of a file; return the exit code 0.
+def post_comments(file: str, number: int | None, output: Output, *, is_applied: bool) -> None:
+    """Post or rewrite one comment for each report of a file.
 
     Raises `ReconcilerError` if a report is longer than a comment may be; its comment says so instead.
     """
@@ -51,7 +51,6 @@ def post_comments(file: str, number: int | None, output: Output, *, is_applied: 
             f"longer than a comment may be ({most:,} characters): {', '.join(long)}; the comment says so",
             hint="show the plan on the job's page, or plan fewer agents with --target",
         )
-    return 0
 
 
 def reports_in(file: str, kind: str) -> tuple[markers.Marked, ...]:

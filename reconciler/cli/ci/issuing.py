@@ -25,8 +25,8 @@ _CHECK_FAILED = (
 )
 
 
-def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
-    """Open, rewrite, reopen or close an issue for each report of a file, by the exit code of `drift`; return 0."""
+def keep_issues(file: str, code: int, owner: str | None, output: Output) -> None:
+    """Open, rewrite, reopen or close an issue for each report of a file, by the exit code of `drift`."""
     settings = this_job()
     if owner is not None and not markers.is_owner(owner):
         raise UsageError(
@@ -39,7 +39,7 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
             "--fleet FLEET.ENV says whose it is [ci]",
             level="warning",
         )
-        return 0
+        return
     checked = _checked(settings)
 
     def steps() -> Steps[list[sticky.PostResult]]:
@@ -55,7 +55,6 @@ def keep_issues(file: str, code: int, owner: str | None, output: Output) -> int:
 
     for report, did in zip(reports, perform(steps()), strict=True):
         output.say(f"{report.owner}: issue {did}")
-    return 0
 
 
 def _reports(file: str, code: int, owner: str | None) -> tuple[markers.Marked, ...]:

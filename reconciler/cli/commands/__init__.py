@@ -1,7 +1,7 @@
 """The list of commands, and a file for each group of them: options, one call of a verb, one report.
 
-A command is the function of its name (`import_` for `import`, a keyword of Python) in the file of its group. Files are
-imported when one of their commands is used.
+A command is the function of its name (`import_` for `import`, a keyword of Python) in the file of its group, and returns
+its exit code, or None for 0. Files are imported when one of their commands is used.
 """
 
 from __future__ import annotations

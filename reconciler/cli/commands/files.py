@@ -68,7 +68,7 @@ If you do not know something, say so and offer to call a colleague.
 
 @click.command("init")
 @options.directory_argument
-def init(directory: str) -> int:
+def init(directory: str) -> None:
     """Write a small fleet that plans and applies at once on the embedded simulator. Never overwrites.
 
     With it come a copy of the schema, the lines that name it to an editor, and settings for VS Code; after an update
@@ -90,7 +90,6 @@ def init(directory: str) -> int:
     }
     write_new(root, with_modelines(files), command="init")
     write(f"next: {on_directory('plan', directory)}\n")
-    return 0
 
 
 @click.command("import")
@@ -114,7 +113,7 @@ def import_(
     area: str | None,
     parallelism: int,
     output: Output,
-) -> int:
+) -> None:
     """Write a new fleet into DIR from join bodies, from curl commands, or from what runs. Never overwrites.
 
     Credentials become references: their names are printed, to be set where apply runs, and their values nowhere.
@@ -140,7 +139,6 @@ def import_(
         directory, sources, running=running, area=area, parallelism=parallelism, output=output
     )
     tell(made, directory, output)
-    return 0
 
 
 @click.command("validate")
@@ -188,7 +186,7 @@ def _rules(context: click.Context, parameter: click.Parameter, typed: str) -> li
 
 @click.command("explain")
 @click.argument("rule", required=False, shell_complete=_rules)
-def explain(rule: str | None) -> int:
+def explain(rule: str | None) -> None:
     """Say what a rule of `validate` means, with an example and what to do. Without RULE, list all rules.
 
     \b
@@ -204,7 +202,7 @@ def explain(rule: str | None) -> int:
     if rule is None:
         width = max(map(len, RULES))
         write("".join(f"{name:{width}}  {about}\n" for name, about in RULES.items()))
-        return 0
+        return
     known = rule.strip("[]")
     if known not in RULES:
         raise UsageError(
@@ -212,7 +210,6 @@ def explain(rule: str | None) -> int:
             hint=did_you_mean(known, RULES) or "`reconciler explain` lists the rules of validate",
         )
     write(explain(known))
-    return 0
 
 
 @click.command("render")
@@ -220,7 +217,7 @@ def explain(rule: str | None) -> int:
 @options.format_option(ReportKind.TREE)
 @click.option("--trace", is_flag=True, help="Name the file, line and layer of every value.")
 @options.output_options
-def render(fleet: options.FleetFlags, output: Output, form: Format, trace: bool) -> int:
+def render(fleet: options.FleetFlags, output: Output, form: Format, trace: bool) -> None:
     """Print every agent as it stands after templates, profiles and environments. Offline; secrets as references.
 
     \b
@@ -241,4 +238,3 @@ def render(fleet: options.FleetFlags, output: Output, form: Format, trace: bool)
         output.report(form, ReportKind.TRACE, found)
     else:
         output.report(form, ReportKind.TREE, config.rendered(load_fleet(fleet, output)))
-    return 0

@@ -143,7 +143,7 @@ def status(
 @options.fleet_options_with_c
 @options.format_option(ReportKind.TREE)
 @options.output_options
-def show(address: str, fleet: options.FleetFlags, output: Output, form: Format) -> int:
+def show(address: str, fleet: options.FleetFlags, output: Output, form: Format) -> None:
     """Show what files, state and service say of one agent, and its last changes; or what a saved plan would do.
 
     A saved plan needs no credentials and no fleet. An address that begins with "-" comes after "--".
@@ -161,10 +161,9 @@ def show(address: str, fleet: options.FleetFlags, output: Output, form: Format) 
 
     if is_plan_file(address):
         output.report(form, ReportKind.TREE, plan_tree(read_plan(address)))
-        return 0
+        return
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         found = session.run(workflow.address_report(make_job(session, Flags()), session.provider, where))
         tree = address_tree(found, session.store.history(where, 10))
     output.report(form, ReportKind.TREE, tree)
-    return 0

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @options.fleet_options_with_c
 @options.lock_option
 @options.output_options
-def adopt(address: str, agent_id: str, fleet: options.FleetFlags, output: Output, lock_timeout: float) -> int:
+def adopt(
+    address: str, agent_id: str, fleet: options.FleetFlags, output: Output, lock_timeout: float
+) -> None:
     """Record a running agent that this tool did not start as the agent of a declared address.
 
     Nothing is sent and nobody is hung up on: its join-only fields count as declared, and the next apply sends
@@ -41,7 +43,6 @@ def adopt(address: str, agent_id: str, fleet: options.FleetFlags, output: Output
     output.result(
         f"adopted agent {record.agent_id} as {where}; the next apply sends its in-place fields once"
     )
-    return 0
 
 
 @click.command("forget", cls=AddressCommand)
@@ -49,7 +50,7 @@ def adopt(address: str, agent_id: str, fleet: options.FleetFlags, output: Output
 @options.fleet_options_with_c
 @options.lock_option
 @options.output_options
-def forget(address: str, fleet: options.FleetFlags, output: Output, lock_timeout: float) -> int:
+def forget(address: str, fleet: options.FleetFlags, output: Output, lock_timeout: float) -> None:
     """Drop the record of an address and release its agent, which runs on: its name does not bring it back.
 
     \b
@@ -68,7 +69,6 @@ def forget(address: str, fleet: options.FleetFlags, output: Output, lock_timeout
         if agent_id
         else f"forgot the interrupted join of {where}; an agent that it may still start is looked for by its name"
     )
-    return 0
 
 
 @click.group("state")
@@ -90,7 +90,7 @@ def state() -> None:
 @options.fleet_options_with_c
 @options.format_option(ReportKind.RECORDS)
 @options.output_options
-def list_command(fleet: options.FleetFlags, output: Output, form: Format) -> int:
+def list_command(fleet: options.FleetFlags, output: Output, form: Format) -> None:
     """List the addresses recorded: agent id, generation, uid, start, and what is open.
 
     \b
@@ -100,7 +100,6 @@ def list_command(fleet: options.FleetFlags, output: Output, form: Format) -> int
     from reconciler.cli import states
 
     output.report(form, ReportKind.RECORDS, states.report(fleet, output))
-    return 0
 
 
 @state.command("show", short_help="Show what is remembered of one address.", cls=AddressCommand)
@@ -108,7 +107,7 @@ def list_command(fleet: options.FleetFlags, output: Output, form: Format) -> int
 @options.fleet_options_with_c
 @options.format_option(ReportKind.TREE)
 @options.output_options
-def show_command(address: str, fleet: options.FleetFlags, output: Output, form: Format) -> int:
+def show_command(address: str, fleet: options.FleetFlags, output: Output, form: Format) -> None:
     """Show what is remembered of one address: its agent, what was applied to it, its last changes.
 
     \b
@@ -118,13 +117,12 @@ def show_command(address: str, fleet: options.FleetFlags, output: Output, form: 
     from reconciler.cli import states
 
     output.report(form, ReportKind.TREE, states.record(fleet, output, address))
-    return 0
 
 
 @state.command("pull", short_help="Print the whole state as one JSON document.")
 @options.fleet_options_with_c
 @options.output_options
-def pull_command(fleet: options.FleetFlags, output: Output) -> int:
+def pull_command(fleet: options.FleetFlags, output: Output) -> None:
     """Print the whole state as one JSON document, in the form of `reconciler schema state`.
 
     It holds references to secrets, no values, and not the key that digests of secret values are made with. The same state
@@ -137,7 +135,6 @@ def pull_command(fleet: options.FleetFlags, output: Output) -> int:
     from reconciler.cli import states
 
     output.result(states.pulled(fleet, output))
-    return 0
 
 
 @state.command("push", short_help="Put a pulled state in the place of the present one.")
@@ -152,7 +149,7 @@ def pull_command(fleet: options.FleetFlags, output: Output) -> int:
 @options.output_options
 def push_command(
     file: str, fleet: options.FleetFlags, output: Output, force_lineage: bool, lock_timeout: float
-) -> int:
+) -> None:
     """Put a state that `state pull` has printed in the place of the present one; "-" reads it from stdin.
 
     Refused where something would be lost: another lineage, a serial that is not higher, another fleet's, damaged. A local
@@ -165,7 +162,6 @@ def push_command(
     from reconciler.cli import states
 
     output.result(states.push(fleet, output, file, force=force_lineage, lock_timeout=lock_timeout))
-    return 0
 
 
 @state.command("migrate", short_help="Move the state to another backend.")
@@ -178,7 +174,7 @@ def push_command(
 @options.output_options
 def migrate_command(
     source: str, target: str, fleet: options.FleetFlags, output: Output, lock_timeout: float
-) -> int:
+) -> None:
     """Move the state to another backend; nobody is hung up on, and the next plan there is empty.
 
     The target must hold no state, or an older version of this one. The source is marked, and refuses later runs with
@@ -191,4 +187,3 @@ def migrate_command(
     from reconciler.cli import states
 
     output.result(states.migrate(fleet, output, source, target, lock_timeout=lock_timeout))
-    return 0

@@ -39,7 +39,7 @@ def ci() -> None:
     help="Which one; else that of this job, or the one that its commit belongs to.",
 )
 @options.output_options
-def comment(plan: str | None, applied: str | None, number: int | None, output: Output) -> int:
+def comment(plan: str | None, applied: str | None, number: int | None, output: Output) -> None:
     """Let a pull request have one comment for each fleet and environment in FILE, written anew by each run.
 
     It is found by the first line of its report and by its author. What others wrote is never touched.
@@ -54,7 +54,7 @@ def comment(plan: str | None, applied: str | None, number: int | None, output: O
         raise click.UsageError("say what to post: --plan FILE, or --applied FILE")
     from reconciler.cli.ci.commenting import post_comments
 
-    return post_comments(plan or applied or "", number, output, is_applied=applied is not None)
+    post_comments(plan or applied or "", number, output, is_applied=applied is not None)
 
 
 @ci.command("issue")
@@ -80,7 +80,7 @@ def comment(plan: str | None, applied: str | None, number: int | None, output: O
     help="Whose issue it is, where the report does not say it: hotel-desk.prod, or hotel-desk.- without environments.",
 )
 @options.output_options
-def issue(report: str, code: int, owner: str | None, output: Output) -> int:
+def issue(report: str, code: int, owner: str | None, output: Output) -> None:
     """Let the repository have one issue for each fleet and environment that has drifted.
 
     It is opened, written anew, closed and opened again; it says when the check last ran.
@@ -91,14 +91,14 @@ def issue(report: str, code: int, owner: str | None, output: Output) -> int:
     """
     from reconciler.cli.ci.issuing import keep_issues
 
-    return keep_issues(report, code, owner, output)
+    keep_issues(report, code, owner, output)
 
 
 @ci.command("approved")
 @options.fleet_options
 @click.option("--commit", metavar="SHA", help="The commit on the default branch; else that of this job.")
 @options.output_options
-def approved(fleet: options.FleetFlags, commit: str | None, output: Output) -> int:
+def approved(fleet: options.FleetFlags, commit: str | None, output: Output) -> None:
     """Print the token of the plan that was reviewed in the pull request which this commit has merged.
 
     It is printed where the files here are those that were reviewed, by their Git tree; else this exits 1 and says why.
@@ -110,7 +110,6 @@ def approved(fleet: options.FleetFlags, commit: str | None, output: Output) -> i
     from reconciler.cli.ci.approving import reviewed
 
     output.result(str(reviewed(fleet, commit, output)))
-    return 0
 
 
 @ci.command("discover")
@@ -119,7 +118,7 @@ def approved(fleet: options.FleetFlags, commit: str | None, output: Output) -> i
     "--changed-since", "revision", metavar="REV", help="Only what differs from this commit; else every fleet."
 )
 @options.output_options
-def discover(directories: tuple[str, ...], revision: str | None, output: Output) -> int:
+def discover(directories: tuple[str, ...], revision: str | None, output: Output) -> None:
     """Print the fleets and environments below DIR that a change touches, as a matrix in JSON on one line.
 
     Each has `directory`, `fleet` and `environment` (empty where a fleet has none), and `name`, as markers write it.
@@ -132,4 +131,3 @@ def discover(directories: tuple[str, ...], revision: str | None, output: Output)
     from reconciler.cli.ci.discovering import matrix
 
     output.result(matrix(directories or (".",), revision, output))
-    return 0

@@ -52,7 +52,7 @@ def watch(
     notify: str | None,
     pinned: str | None,
     **flags: Any,
-) -> int:
+) -> None:
     """Keep fleets standing: join what has ended, renew tokens, rotate before 72 hours, until SIGTERM (then exit 0).
 
     Stopping it touches no agent, and neither does its death: another one goes on from the state. It reads the files again
@@ -70,7 +70,7 @@ def watch(
     from reconciler.cli.turning import StandingFlags
     from reconciler.cli.watching import WatchFlags, run_watch
 
-    return run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned), output)
+    run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned), output)
 
 
 @click.command("turn")

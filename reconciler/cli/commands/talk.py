@@ -30,7 +30,7 @@ def history(
     fleet: options.FleetFlags,
     form: Format,
     output: Output,
-) -> int:
+) -> None:
     """Print what was said so far by and to a running agent, or what the fleet's archive keeps of ended ones.
 
     \b
@@ -43,24 +43,22 @@ def history(
         raise click.UsageError("name an address, or an agent with --agent ID")
     if follows and (everything or agent_id):
         raise click.UsageError("--follow is for what runs, --all and --agent for the archive")
-    if everything or agent_id is not None:
-        from reconciler.cli.talking import show_archived
+    from reconciler.cli import talking
 
-        return show_archived(address, agent_id, fleet, form, output)
+    if everything or agent_id is not None:
+        talking.show_archived(address, agent_id, fleet, form, output)
+        return
     assert address is not None
     if follows:
-        from reconciler.cli.talking import follow
-
-        return follow(address, fleet, form, output)
-    from reconciler.cli.talking import talk
-
-    return talk(address, lambda provider, agent_id: provider.history(agent_id), fleet, form, output)
+        talking.follow(address, fleet, form, output)
+    else:
+        talking.talk(address, lambda provider, agent_id: provider.history(agent_id), fleet, form, output)
 
 
 @click.command("turns", cls=AddressCommand)
 @options.address_argument
 @options.talking_options
-def turns(address: str, **flags: Any) -> int:
+def turns(address: str, **flags: Any) -> None:
     """Print the turns of an agent's session, with their latencies where the service gives them.
 
     \b
@@ -68,7 +66,7 @@ def turns(address: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.turns(agent_id), **flags)
+    talk(address, lambda provider, agent_id: provider.turns(agent_id), **flags)
 
 
 @click.command("speak", cls=AddressCommand)
@@ -82,7 +80,7 @@ def turns(address: str, **flags: Any) -> int:
     help="Cut in, wait for the end of what is said, or only when nothing is said.",
 )
 @options.talking_options
-def speak(address: str, text: str, priority: str, **flags: Any) -> int:
+def speak(address: str, text: str, priority: str, **flags: Any) -> None:
     """Let an agent say a text of at most 512 bytes.
 
     \b
@@ -91,7 +89,7 @@ def speak(address: str, text: str, priority: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(
+    talk(
         address,
         lambda provider, agent_id: provider.speak(agent_id, text, priority=priority),
         **flags,
@@ -101,7 +99,7 @@ def speak(address: str, text: str, priority: str, **flags: Any) -> int:
 @click.command("interrupt", cls=AddressCommand)
 @options.address_argument
 @options.talking_options
-def interrupt(address: str, **flags: Any) -> int:
+def interrupt(address: str, **flags: Any) -> None:
     """Stop what an agent is saying or thinking.
 
     \b
@@ -109,14 +107,14 @@ def interrupt(address: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.interrupt(agent_id), **flags)
+    talk(address, lambda provider, agent_id: provider.interrupt(agent_id), **flags)
 
 
 @click.command("think", cls=AddressCommand)
 @options.address_argument
 @click.argument("text")
 @options.talking_options
-def think(address: str, text: str, **flags: Any) -> int:
+def think(address: str, text: str, **flags: Any) -> None:
     """Put a text before an agent's model as if somebody had said it; the agent answers.
 
     \b
@@ -124,4 +122,4 @@ def think(address: str, text: str, **flags: Any) -> int:
     """
     from reconciler.cli.talking import talk
 
-    return talk(address, lambda provider, agent_id: provider.think(agent_id, text), **flags)
+    talk(address, lambda provider, agent_id: provider.think(agent_id, text), **flags)

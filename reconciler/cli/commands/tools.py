@@ -40,7 +40,7 @@ def simulator(
     world: str | None,
     speed: float,
     list_switches: bool,
-) -> int:
+) -> None:
     """Serve the simulated service on a loopback port, for other clients and other people's CI.
 
     It takes the AGORA_* credentials of its environment and refuses others, or takes any where none are set. It
@@ -59,19 +59,18 @@ def simulator(
 
     if list_switches:
         write_switches()
-        return 0
+        return
     simulator = Simulator(Store(world), credentials=Credentials.from_environment(os.environ), speed=speed)
     try:
         simulator.set_switches(dict(switches))
     except SwitchError as problem:
         raise UsageError(str(problem), hint="`reconciler simulator --list-switches` lists them") from problem
     serve_on(simulator, host, port)
-    return 0
 
 
 @click.command("schema")
 @click.argument("name", type=click.Choice(["fleet", "rendered", "plan", "policy", "state"]), default="fleet")
-def schema(name: str) -> int:
+def schema(name: str) -> None:
     """Print the JSON Schema of a format.
 
     \b
@@ -83,7 +82,6 @@ def schema(name: str) -> int:
     from reconciler.report.documents import to_json
 
     write(to_json(SCHEMAS[name]()))
-    return 0
 
 
 @click.command("version")
