@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
@@ -67,7 +67,7 @@ class Meter:
         sender: Sender,
         host: str,
         tell: Callable[[str], None],
-        trace: Callable[[str, Mapping[str, object]], None],
+        trace: Callable[..., None],
     ) -> None:
         self._sender = sender
         self._host = host
@@ -110,15 +110,15 @@ class Meter:
             told = f"HTTP {result.status}"
         else:
             told = str(result.trouble)
-        fields = {
-            "type": "request_failed",
-            "method": request.method,
-            "path": path,
-            "status": status,
-            "request_id": request_id,
-        }
         which = f" (request {request_id})" if request_id else ""
-        self._trace(f"{request.method} {path}: {told}{which}", fields)
+        self._trace(
+            f"{request.method} {path}: {told}{which}",
+            type="request_failed",
+            method=request.method,
+            path=path,
+            status=status,
+            request_id=request_id,
+        )
 
     def _note(self, result: HttpReply | HttpFailure) -> None:
         if isinstance(result, HttpFailure) and result.trouble in _PASSING:
