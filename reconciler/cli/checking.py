@@ -72,7 +72,7 @@ def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format
     _, policy = with_team_policy(plan.fleet, planning.flags, flags.directory, planning.output)
     moved = moved_since(reviewed, plan, flags, team_part(policy))
     planning.output.report(form, ReportKind.MOVED, moved)
-    return int(ExitCode.CHANGES if moved else ExitCode.DONE)
+    return ExitCode.CHANGES if moved else ExitCode.DONE
 
 
 def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> ReviewDifference:

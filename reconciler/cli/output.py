@@ -328,16 +328,16 @@ def show_error(problem: BaseException) -> int:
     if isinstance(problem, InvalidConfig):
         reader = source_reader(Path(problem.directory))
         say(problems.render_text(problem.diagnostics, reader, colour=colour))
-        return int(problem.exit_code)
+        return problem.exit_code
     if isinstance(problem, ReconcilerError):
         say(problems.render_error(problem, colour=colour))
-        return int(problem.exit_code)
+        return problem.exit_code
     if isinstance(problem, OSError):
         what = visible(f"{problem.strerror or type(problem).__name__}: {problem.filename or 'no file named'}")
         say(f"error: {what} [system]\n    check the path, its permissions and the disk")
-        return int(ExitCode.ERROR)
+        return ExitCode.ERROR
     say(
         f"error: reconciler broke in a way it should not: {type(problem).__name__} [internal]\n"
         "    this is a bug of ours; run the same command with --debug and report what it prints"
     )
-    return int(ExitCode.ERROR)
+    return ExitCode.ERROR

@@ -77,4 +77,4 @@ def run_turn(fleet: FleetFlags, flags: StandingFlags, output: Output, *, as_json
         output.say(f"{turned.result}: {turned.problem.message}{hint}", level="error")
     if session.interrupted_by is not None:
         return 128 + session.interrupted_by
-    return int(_CODES.get(turned.result, ExitCode.ERROR))
+    return _CODES.get(turned.result, ExitCode.ERROR)

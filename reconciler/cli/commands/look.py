@@ -37,7 +37,7 @@ def doctor(fleet: options.FleetFlags, output: Output, form: Format) -> int:
     found = examine(fleet, output)
     reader = source_reader(Path(fleet.directory))
     output.report(form, ReportKind.CHECKUP, found, RenderOptions(read_source=reader))
-    return int(ExitCode.ERROR if found.findings else ExitCode.DONE)
+    return ExitCode.ERROR if found.findings else ExitCode.DONE
 
 
 @click.command("drift")
