@@ -92,9 +92,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
             # Only a complete apply removes the mark: the same plan file goes on with an incomplete one.
             yield from journal.write(*ended)
     except ReconcilerError as problem:
-        yield from context.say(
-            Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
-        )
+        yield from context.say(Notice(f"stopped: {problem.with_hint}"))
         context.ledger.broken = problem
     context.ledger.interrupted = yield Stopping()
     return context.ledger
