@@ -6,15 +6,15 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from reconciler import config, workflow
+from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
-from reconciler.cli.loading import load_fleet
+from reconciler.cli.loading import load_fleet, outline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
+from reconciler.cli.validating import counted
 from reconciler.diagnostics import Problem
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import InvalidConfig, UsageError
@@ -22,7 +22,6 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import Passed
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
-from reconciler.report.sentences import plural
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import troubles
 from reconciler.workflow import Checkup, Job
@@ -33,7 +32,7 @@ def examine(flags: FleetFlags, output: Output) -> Examined:
     try:
         fleet = load_fleet(flags, output)
     except InvalidConfig as problem:
-        known = config.outline(Path(flags.directory), environment=flags.environment)
+        known = outline(flags)
         checkup = _checked(known, flags, output, whole=False) if known is not None else Checkup(())
         name = known.owner.fleet if known is not None else ""
         return Examined(name, flags.environment, checkup, problem.diagnostics)
@@ -44,8 +43,7 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     connector = wiring.connector_for(fleet)
     if not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, DOCTOR)
-    counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
-    files = [Passed("files", counted)] if whole else []
+    files = [Passed("files", counted(fleet))] if whole else []
     connection, refused = _connected(connector, fleet)
     store = wiring.open_store(flags, fleet.owner, output)
     try:

@@ -34,6 +34,11 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     return fleet
 
 
+def outline(flags: FleetFlags) -> DesiredFleet | None:
+    """Return a fleet without its agents; None if the files do not even declare its name, environment and service."""
+    return config.outline(Path(flags.directory), environment=flags.environment)
+
+
 def load_files(
     directory: Path, environment: str | None, variables: Iterable[tuple[str, str]] = ()
 ) -> DesiredFleet:

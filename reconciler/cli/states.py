@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reconciler import config, workflow
+from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import parse_address
-from reconciler.cli.loading import load_fleet
+from reconciler.cli.loading import load_fleet, outline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal
@@ -184,7 +184,7 @@ async def _moved(
 
 def _fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """Return the fleet's identity and service, even if the rest of its files does not load."""
-    return config.outline(Path(flags.directory), environment=flags.environment) or load_fleet(flags, output)
+    return outline(flags) or load_fleet(flags, output)
 
 
 def _backend(flags: FleetFlags, fleet: DesiredFleet, output: Output, url: str | None = None) -> Backend:

@@ -13,6 +13,7 @@ from reconciler.cli.loading import declared_environments, load_files
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet
 from reconciler.report.escape import visible
 from reconciler.report.problems import Checked
 from reconciler.report.sentences import plural
@@ -72,10 +73,14 @@ def _checked(directory: Path, environment: str | None, variables: Mapping[str, s
         return _Load(problem.diagnostics)
     if not fleet.agents:
         return _Load((*fleet.warnings, _EMPTY))
-    counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
     which = f" ({environment})" if environment is not None else ""
-    verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
+    verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted(fleet)}.")
     return _Load(fleet.warnings, verdict, fleet.accepted, fleet.unused, tuple(fleet.agents))
+
+
+def counted(fleet: DesiredFleet) -> str:
+    """Return how many agents and channels a fleet has, in words."""
+    return f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
 
 
 _EMPTY = Problem(
