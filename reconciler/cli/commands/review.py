@@ -52,7 +52,7 @@ def comment(plan: str | None, applied: str | None, number: int | None, output: O
     """
     if (plan is None) == (applied is None):
         raise click.UsageError("say what to post: --plan FILE, or --applied FILE")
-    from reconciler.cli.ci.commenting import post_comments
+    from reconciler.cli.ci.posting import post_comments
 
     post_comments(plan or applied or "", number, output, is_applied=applied is not None)
 
@@ -89,7 +89,7 @@ def issue(report: str, code: int, owner: str | None, output: Output) -> None:
     reconciler drift -e prod --format markdown > drift.md; code=$?
     reconciler ci issue --report drift.md --exit-code $code --fleet hotel-desk.prod
     """
-    from reconciler.cli.ci.issuing import keep_issues
+    from reconciler.cli.ci.posting import keep_issues
 
     keep_issues(report, code, owner, output)
 
