@@ -18,7 +18,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.dangers import hosts_of
 from reconciler.ports import Checker, Effect, Elapsed, Gather, Http, Observer, Passed, ReadState, Steps
 from reconciler.values import dataclass
-from reconciler.workflow.job import Job, check_pins, look, plan_for
+from reconciler.workflow.job import Job, altered, check_pins, look, plan_for
 from reconciler.workflow.readiness import missing_secrets
 
 T = TypeVar("T")
@@ -170,28 +170,18 @@ def _within(seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
 
 
 def _until(ends: float, seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
-    steps = begin()
-    value: object = None
-    problem: ReconcilerError | None = None
-    while True:
-        try:
-            effect: Effect = steps.send(value) if problem is None else steps.throw(problem)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # typed by the generator
-        value, problem = None, None
+    def bounded(effect: Effect) -> Steps[Effect]:
         if isinstance(effect, Http) and (yield Elapsed()) >= ends:
-            problem = ServiceError(
+            raise ServiceError(
                 f"the agents could not be read within {seconds:.0f} s",
                 hint="see whether the service is well; plan and quota were not checked",
             )
-            continue
         if isinstance(effect, Gather):
             # Gathered tasks are steps of their own, so each of them is bounded by itself.
-            effect = Gather([partial(_until, ends, seconds, each) for each in effect.tasks], effect.limit)
-        try:
-            value = yield effect
-        except ReconcilerError as raised:
-            problem = raised
+            return Gather([partial(_until, ends, seconds, each) for each in effect.tasks], effect.limit)
+        return effect
+
+    return altered(begin(), bounded)
 
 
 def refused_rows(problems: Sequence[ReconcilerError]) -> list[Row]:
