@@ -27,12 +27,13 @@ from reconciler.providers import Paced
 from reconciler.values import dataclass
 from reconciler.workflow import Job
 
+# The keys of `--allow`, with UNREVIEWED: the limits that it raises, and what else it allows.
 LIMITS = ("hang_ups", "leave", "replace", "join", "quota", "usd_per_day")
 SECRET_HOST = "secret-host"
 BESIDE = "beside"
 _COUNT = re.compile(r"[0-9]{1,7}")
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
-
+# The kinds of change that `--only` and `--allow-kinds` accept.
 KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
 
 
