@@ -53,6 +53,11 @@ class ReconcilerError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def with_hint(self) -> str:
+        """The message, with the hint in brackets behind it if there is one."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class UsageError(ReconcilerError):
     """Flags or arguments that make no sense, alone or together."""

@@ -12,12 +12,12 @@ from reconciler import workflow
 from reconciler.apply.events import Finished, Ledger, Notice, Result, Started
 from reconciler.cli import resume_command, wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.offline import Reviewed
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output, write
 from reconciler.cli.progress import watcher, without_refusals
-from reconciler.cli.reviewing import Reviewed
 from reconciler.cli.session import Interrupted, Session
-from reconciler.errors import ExitCode, ReconcilerError, StateError, StateLocked, UsageError
+from reconciler.errors import ExitCode, StateLocked, UsageError
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
@@ -79,14 +79,14 @@ def run_apply(
             require_writable(session.store)
             plan = _shown(session, job, output, options)
             if not plan.acts and not (plan.pending or plan.interrupted):
-                return int(ExitCode.DONE)
+                return ExitCode.DONE
             approved = Approved(plan.digest)
             job = replace(job, memory=session.memory)
             workflow.confirm(plan, approved)
             session.run(workflow.require_ready(job, session.provider, plan))
             if not _is_approved(plan, job):
                 write("not approved; nothing was done\n", err=True)
-                return int(ExitCode.ERROR)
+                return ExitCode.ERROR
         with watcher(output, form, options, show_plan=not asked) as on_event:
             steps = workflow.apply(job, session.provider, approved=approved)
             notes = _Notes(on_event)
@@ -236,7 +236,5 @@ def _exit_code(ledger: Ledger, session: Session) -> int:
     if session.interrupted_by is not None:
         return 128 + session.interrupted_by
     if isinstance(ledger.broken, StateLocked):
-        return int(ExitCode.LOCKED)
-    if isinstance(ledger.broken, (StateError, ReconcilerError)):
-        return int(ExitCode.INCOMPLETE)
-    return int(ExitCode.DONE if ledger.is_complete else ExitCode.INCOMPLETE)
+        return ExitCode.LOCKED
+    return ExitCode.DONE if ledger.is_complete else ExitCode.INCOMPLETE

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from reconciler.cli import reviewing, several_fleets
-from reconciler.cli.base_policy import team_part, with_team_policy
+from reconciler.cli import offline, several_fleets
+from reconciler.cli.jobs import team_part, with_team_policy
 from reconciler.cli.options import FleetFlags, ManyFlags
 from reconciler.cli.planning import Planning
 from reconciler.errors import ExitCode, UsageError
@@ -72,7 +72,7 @@ def run_check(reviewed: str, fleets: ManyFlags, planning: Planning, form: Format
     _, policy = with_team_policy(plan.fleet, planning.flags, flags.directory, planning.output)
     moved = moved_since(reviewed, plan, flags, team_part(policy))
     planning.output.report(form, ReportKind.MOVED, moved)
-    return int(ExitCode.CHANGES if moved else ExitCode.DONE)
+    return ExitCode.CHANGES if moved else ExitCode.DONE
 
 
 def moved_since(reviewed: str, plan: Plan, flags: FleetFlags, team: Policy) -> ReviewDifference:
@@ -110,7 +110,7 @@ def _of_token(text: str, plan: Plan, flags: FleetFlags, team: Policy) -> _Seen:
         approval = Approval.parse(text)
     except UsageError as problem:
         raise UsageError(f"--check: no file, and {problem.message}", hint=problem.hint) from None
-    reviewed, files = reviewing.reviewed_plan(approval, plan, flags, team)
+    reviewed, files = offline.reviewed_plan(approval, plan, flags, team)
     return _Seen(_rows(reviewed) if reviewed is not None else {}, files)
 
 

@@ -1,22 +1,31 @@
-"""The embedded simulator as the driver's sender: it answers requests in this process, without a socket."""
+"""The embedded service: as the driver's sender in this process, without a socket; or on a port, for `reconciler simulator`."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import orjson
 
+from reconciler.cli.output import write
 from reconciler.driver.loop import Sender
-from reconciler.errors import StateError
+from reconciler.errors import StateError, UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.providers import Purpose
 from reconciler.secrets import Secret
 from reconciler.simulator import Outage, Request, Simulator, Store, UnreadableWorld
+from reconciler.simulator.switches import declarations
+
+if TYPE_CHECKING:
+    from reconciler.simulator import Simulator
+
 
 _EMBEDDED_QUOTA = 20
 
@@ -73,3 +82,29 @@ def embedded(directory: Path, fleet: DesiredFleet, purpose: Purpose) -> Callable
     if simulator.switches.quota != quota:
         simulator.set_switches(quota=quota)
     return lambda: EmbeddedSender(simulator)
+
+
+def serve_on(simulator: Simulator, host: str, port: int) -> None:
+    """Serve until interrupted. Raises `UsageError` if the port is taken or the address is not this machine's."""
+    from reconciler.simulator import serve
+
+    def announce(port: int) -> None:
+        write(f"listening on http://{host}:{port}\n")
+
+    try:
+        serve(simulator, port, host=host, on_listening=announce)
+    except OSError as problem:
+        if problem.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} is in use", hint="choose another, or --port 0 for a free one"
+            ) from problem
+        if problem.errno == errno.EADDRNOTAVAIL or isinstance(problem, socket.gaierror):
+            raise UsageError(f"{host} is no address of this machine", hint="leave --host out") from problem
+        raise
+
+
+def write_switches() -> None:
+    """Print every switch of the simulator with its default, its choices and its meaning."""
+    for each in declarations().values():
+        kind = " | ".join(map(str, each.choices)) if each.choices else "number"
+        write(f"{each.name}={each.default}  ({kind})\n    {each.meaning}\n")

@@ -6,22 +6,22 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from reconciler import config, workflow
+from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
+from reconciler.cli.loading import load_fleet, outline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
-from reconciler.diagnostics import Problem, plural
+from reconciler.cli.validating import counted
+from reconciler.diagnostics import Problem
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import Passed
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
-from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.condition import troubles
 from reconciler.workflow import Checkup, Job
@@ -30,9 +30,9 @@ from reconciler.workflow import Checkup, Job
 def examine(flags: FleetFlags, output: Output) -> Examined:
     """Check a fleet. Errors of its files are findings, and checks that do not need the files are still made."""
     try:
-        fleet = wiring.load_fleet(flags, output)
+        fleet = load_fleet(flags, output)
     except InvalidConfig as problem:
-        known = config.outline(Path(flags.directory), environment=flags.environment)
+        known = outline(flags)
         checkup = _checked(known, flags, output, whole=False) if known is not None else Checkup(())
         name = known.owner.fleet if known is not None else ""
         return Examined(name, flags.environment, checkup, problem.diagnostics)
@@ -43,17 +43,16 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     connector = wiring.connector_for(fleet)
     if not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, DOCTOR)
-    counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
-    files = [Passed("files", counted)] if whole else []
+    files = [Passed("files", counted(fleet))] if whole else []
     connection, refused = _connected(connector, fleet)
-    store, sources = wiring.local_parts(flags, fleet.owner, output)
+    store = wiring.open_store(flags, fleet.owner, output)
     try:
         disk = workflow.refused_rows(troubles(store))
         if connection is None:
-            driver = Driver(NoService(), store=behind_ports(store), secrets=sources)
+            driver = Driver(NoService(), store=behind_ports(store), secrets=wiring.secret_sources(flags))
             found = asyncio.run(driver.run(workflow.doctor(Job(fleet), None, whole=whole)))
         else:
-            with wiring.session_with(fleet, connection, (store, sources), flags, output) as session:
+            with wiring.session_with(fleet, connection, store, flags, output) as session:
                 session.warns = False
                 steps = workflow.doctor(make_job(session, Flags()), session.provider, whole=whole)
                 found = session.run(steps)
@@ -99,12 +98,8 @@ def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | 
 
 def _of_another_project(connection: Connection, fleet: DesiredFleet) -> Iterator[Problem]:
     """Yield a finding if the files name another App ID than the environment, whose App ID is checked in any case."""
-    expected, variable = fleet.service.app_id, entry_of(fleet.service.kind).project_variable
-    if (
-        expected is not None
-        and expected != connection.project
-        and not entry_of(fleet.service.kind).is_embedded
-    ):
+    expected, variable = fleet.service.app_id, fleet.service.entry.project_variable
+    if expected is not None and expected != connection.project and not fleet.service.entry.is_embedded:
         summary = f"these files are for App ID {expected}, but {variable} is {connection.project}"
         help = f"set {variable} to that of these files, or change service.app_id in them"
         yield Problem("app-id", summary, help=help)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from reconciler.cli import resume_command
@@ -45,7 +46,7 @@ def import_fleet(
             hint="import writes a new fleet and never overwrites; give another directory",
         )
     texts = {each: _text(each) for each in dict.fromkeys(sources)}
-    found = read_sources(texts, _Beside(sources)) if texts else Sources((), ())
+    found = read_sources(texts, partial(_named_file, sources)) if texts else Sources((), ())
     for line in found.others:
         output.say(visible(f"{line}: skipped: this curl command joins no agent"))
     service = {"kind": REAL, **({"area": area} if area else {})}
@@ -113,19 +114,14 @@ def _running(area: str | None, output: Output, parallelism: int) -> tuple[str, l
     return app_id, agents
 
 
-class _Beside:
-    """Reads a file that a command names: from the current directory, as curl does, else from the source's directory."""
-
-    def __init__(self, sources: Sequence[str]) -> None:
-        self._folders = [Path(), *(Path(each).parent for each in sources if each != STANDARD_INPUT)]
-
-    def __call__(self, name: str, where: SourceLine) -> str:
-        for path in (folder / name for folder in self._folders):
-            if path.is_file():
-                return _text(str(path))
-        raise Unimportable.at(
-            where, "the file that this command names is not there", "run this where the command runs"
-        )
+def _named_file(sources: Sequence[str], name: str, where: SourceLine) -> str:
+    """Return the text of a file that a command names: of the current directory, as for curl, else of a source's."""
+    for folder in (Path(), *(Path(each).parent for each in sources if each != STANDARD_INPUT)):
+        if (folder / name).is_file():
+            return _text(str(folder / name))
+    raise Unimportable.at(
+        where, "the file that this command names is not there", "run this where the command runs"
+    )
 
 
 def _text(name: str) -> str:

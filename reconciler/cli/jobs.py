@@ -1,16 +1,24 @@
-"""Makes the job of a command from its flags."""
+"""Makes the job of a command from its flags: the selection, what `--allow` and `--only` say, and the team's policy."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from reconciler.apply.context import Settings
-from reconciler.cli.allowances import UNREVIEWED, read_allows
+from reconciler.cli.output import Output
+from reconciler.cli.parameters import UNREVIEWED
+from reconciler.cli.revisions import commit_named
 from reconciler.cli.session import Session
-from reconciler.errors import UsageError
+from reconciler.config import POLICY_FILE, load_policy
+from reconciler.errors import InvalidConfig, UsageError
+from reconciler.git import Git
 from reconciler.model.address import Address
+from reconciler.model.fleet import DesiredFleet
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
@@ -19,6 +27,13 @@ from reconciler.providers import Paced
 from reconciler.values import dataclass
 from reconciler.workflow import Job
 
+# The keys of `--allow`, with UNREVIEWED: the limits that it raises, and what else it allows.
+LIMITS = ("hang_ups", "leave", "replace", "join", "quota", "usd_per_day")
+SECRET_HOST = "secret-host"
+BESIDE = "beside"
+_COUNT = re.compile(r"[0-9]{1,7}")
+_MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
+# The kinds of change that `--only` and `--allow-kinds` accept.
 KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
 
 
@@ -81,8 +96,6 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
         session.provider.start_at(Pace(flags.rate))
     usual, connection = Settings(), session.connection
     graces = (flags.grace, connection.grace, usual.grace)
-    from reconciler.cli.base_policy import with_team_policy
-
     fleet, policy = with_team_policy(session.fleet, flags, str(session.directory), session.output)
     return Job(
         fleet=fleet,
@@ -126,3 +139,90 @@ def read_kinds(flag: str, text: str, words: Mapping[str, frozenset[Action]] = {}
         known = " and ".join((", ".join(KINDS), *words))
         raise click.BadParameter(f'{flag} knows {known}; not "{", ".join(unknown) or text}"')
     return frozenset(map(Action, named))
+
+
+def read_allows(
+    allows: Sequence[tuple[str, str]],
+) -> tuple[dict[str, float], frozenset[str], tuple[str, ...]]:
+    """Return the raised limits by name, the hosts that secrets may go to, and the addresses that may join beside.
+
+    Raises `click.BadParameter` for any other key and for an invalid value.
+    """
+    limits: dict[str, float] = {}
+    hosts: set[str] = set()
+    beside: list[str] = []
+    for key, value in allows:
+        if key == UNREVIEWED:
+            if value:
+                raise click.BadParameter("--allow unreviewed takes no value")
+            continue
+        if key == SECRET_HOST:
+            if not value.strip():
+                raise click.BadParameter(
+                    "--allow secret-host wants a host, as the plan's danger line names it"
+                )
+            hosts.add(value)
+            continue
+        if key == BESIDE:
+            beside.append(value)
+            continue
+        name = key.replace("-", "_")
+        if name not in LIMITS:
+            raise click.BadParameter(
+                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST, BESIDE, UNREVIEWED))}'
+            )
+        if name in limits:
+            raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")
+        limits[name] = _read_amount(name, value)
+    return limits, frozenset(hosts), tuple(beside)
+
+
+def _read_amount(name: str, value: str) -> float:
+    """Return a raised limit. Only plain digits are accepted: `nan`, `inf` or `1e9` would remove the limit."""
+    amount = _MONEY if name == "usd_per_day" else _COUNT
+    if amount.fullmatch(value) is None:
+        what = "an amount such as 500 or 499.50" if amount is _MONEY else "a whole number such as 5"
+        raise click.BadParameter(f'--allow {name} wants {what}, not "{value[:40]}"')
+    return float(value)
+
+
+def with_team_policy(
+    fleet: DesiredFleet, flags: Flags, directory: str, output: Output
+) -> tuple[DesiredFleet, Policy]:
+    """Return the fleet and the run's policy, both restricted by the policy of the commit that `--policy-from` names.
+
+    Raises `UsageError` if the commit is missing or its policy cannot be read.
+    """
+    policy = flags.policy()
+    if flags.policy_from is None:
+        return fleet, policy
+    git = Git(Path(directory))
+    commit = commit_named(git, flags.policy_from)
+    if not git.read("ls-tree", "--full-tree", commit, POLICY_FILE):
+        output.warn_once(f"{flags.policy_from} has no {POLICY_FILE}: no policy restricts this plan")
+        return fleet, policy
+    text = git.read("cat-file", "blob", f"{commit}:{POLICY_FILE}")
+    try:
+        team = load_policy((text or b"").decode("utf-8"), POLICY_FILE)
+    except UnicodeDecodeError:
+        raise UsageError(f"{POLICY_FILE} of {flags.policy_from} is not UTF-8; nothing was done") from None
+    except InvalidConfig as problem:
+        first = next(each for each in problem.diagnostics if each.is_error)
+        more = len(problem.diagnostics) - 1
+        raise UsageError(
+            f"{first.where}: {first.summary}{f' (and {more} more)' if more else ''}; this is the policy of "
+            f"{flags.policy_from}, and without it nothing was done",
+            hint=first.help
+            or "correct it in a change of its own: no plan goes without the policy that it names",
+        ) from None
+    under = team.over(fleet)
+    tightened = frozenset(
+        name for name in team.limits if getattr(under.limits, name) != getattr(fleet.limits, name)
+    )
+    policy = replace(policy, secret_hosts=team.secret_hosts, protect=team.protect, tightened=tightened)
+    return under, policy
+
+
+def team_part(policy: Policy) -> Policy:
+    """Return the team's part of a policy: secret hosts and protection, without what the flags of this run allow."""
+    return Policy(secret_hosts=policy.secret_hosts, protect=policy.protect)

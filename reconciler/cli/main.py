@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -40,8 +40,8 @@ class LazyGroup(click.Group):
         entry = next((each for each in COMMANDS if each.name == name), None)
         if entry is None:
             return None
-        module = f"{name}_" if keyword.iskeyword(name) else name
-        command: click.Command = importlib.import_module(f"reconciler.cli.commands.{module}").command
+        module = importlib.import_module(f"reconciler.cli.commands.{entry.group}")
+        command: click.Command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
         command.short_help = entry.summary  # completion shows it
         with_layout(command)
         return command
@@ -103,11 +103,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. All errors are turned into messages here, and only here."""
     _print_as_a_new_run()
     try:
-        return _code(
-            cli.main(
-                args=arguments, prog_name="reconciler", standalone_mode=False, terminal_width=_help_width()
-            )
+        code = cli.main(
+            args=arguments, prog_name="reconciler", standalone_mode=False, terminal_width=_help_width()
         )
+        return code if isinstance(code, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
@@ -168,10 +167,6 @@ _NO_SELECTOR = (
 )
 # What to use instead of an option that a command does not have, by command and option.
 _INSTEAD = {("destroy", option): _NO_SELECTOR for option in ("--target", "--exclude", "--replace")}
-
-
-def _code(result: Any) -> int:
-    return result if isinstance(result, int) else 0
 
 
 def _say(text: str, code: int) -> int:

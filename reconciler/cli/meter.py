@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 
 from reconciler.driver.loop import Sender
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble, Reading
-from reconciler.values import dataclass
 
 # Seconds without a good answer after which the run says what it waits for; a read is retried for half a minute.
 PATIENCE = 3.0
@@ -26,17 +24,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 # Seconds of silence after which the pages of a long listing are counted at the terminal, and the pause between updates.
 SILENCE = 1.0
 _OFTEN = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRequest:
-    """The log fields of a request that was refused or got no answer; without an answer `status` is None."""
-
-    type: str
-    method: str
-    path: str
-    status: int | None
-    request_id: str
 
 
 class PageLine:
@@ -80,7 +67,7 @@ class Meter:
         sender: Sender,
         host: str,
         tell: Callable[[str], None],
-        trace: Callable[[str, Mapping[str, object]], None],
+        trace: Callable[..., None],
     ) -> None:
         self._sender = sender
         self._host = host
@@ -123,9 +110,15 @@ class Meter:
             told = f"HTTP {result.status}"
         else:
             told = str(result.trouble)
-        fields = asdict(FailedRequest("request_failed", request.method, path, status, request_id))
         which = f" (request {request_id})" if request_id else ""
-        self._trace(f"{request.method} {path}: {told}{which}", fields)
+        self._trace(
+            f"{request.method} {path}: {told}{which}",
+            type="request_failed",
+            method=request.method,
+            path=path,
+            status=status,
+            request_id=request_id,
+        )
 
     def _note(self, result: HttpReply | HttpFailure) -> None:
         if isinstance(result, HttpFailure) and result.trouble in _PASSING:

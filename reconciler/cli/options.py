@@ -1,4 +1,4 @@
-"""Options that several commands share, and the types of their values. Importing this needs click alone."""
+"""Options that several commands share, and the values that they are gathered into. Importing this needs click alone."""
 
 from __future__ import annotations
 
@@ -8,91 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler.cli import completing
+from reconciler.cli import parameters
+from reconciler.cli.parameters import Allowance, Duration, Name, OneName, VariableOption
 from reconciler.report.formats import ReportKind, formats_for, named
 from reconciler.values import dataclass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_LONGEST = 366 * 86400.0
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A duration such as `2m` or `1h30m`, or a number of seconds; its value is in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, (int, float)):
-            return float(value)
-        from reconciler import durations
-
-        try:
-            seconds = durations.parse(str(value).strip(), bare_seconds=True)
-        except ValueError:
-            self.fail(f'"{value}" is not a duration; write 30s, 2m or 1h', param, ctx)
-        if seconds > _LONGEST:
-            self.fail(f'"{value}" is longer than a year', param, ctx)
-        return seconds
-
-
-class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A text that can be encoded as UTF-8: arguments may hold bytes that are no text in any encoding."""
-
-    name = "text"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            self.fail(f"{text!a} is not UTF-8", param, ctx)
-        return text
-
-
-class OneName(Name):
-    """The name of one environment, for commands that work on one fleet."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = super().convert(value, param, ctx)
-        if "," in text:
-            self.fail("this command takes one environment; run it once for each", param, ctx)
-        return text
-
-
-class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A text of the form `KEY=VALUE`."""
-
-    name = "key=value"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = Name().convert(value, param, ctx).partition("=")
-        if not equals or not key.strip():
-            self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
-        return key.strip(), text
-
-
-class VariableOption(Pair):
-    """A `KEY=VALUE` of `--var`. Values that look like a key are refused: other processes can read our arguments."""
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        key, text = super().convert(value, param, ctx)
-        from reconciler.contract.literals import KEY_LIKE
-
-        if KEY_LIKE.search(text):
-            self.fail(
-                f"--var {key} holds what looks like a key, and arguments can be read by everybody; if it is one, revoke "
-                "it, and write a reference (ref+env://NAME) in the fleet's files",
-                param,
-                ctx,
-            )
-        return key, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +37,15 @@ class ManyFlags:
     environments: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
     state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The flags for a plan without the service: its base of comparison, and the reviewed plan for `--check`."""
+
+    offline: bool = False
+    base: str | None = None
+    check: str | None = None
 
 
 def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -151,7 +81,7 @@ def _output(no_color: bool, color: str, *flags: Any) -> object:
     return Output("never" if no_color else color, *flags)
 
 
-address_argument = click.argument("address", shell_complete=completing.addresses)
+address_argument = click.argument("address", shell_complete=parameters.addresses)
 directory_argument = click.argument(
     "directory", metavar="[DIR]", default=".", type=click.Path(exists=False, file_okay=False)
 )
@@ -180,7 +110,7 @@ _environment_options = stacked(
         "environment",
         type=OneName(),
         metavar="NAME",
-        shell_complete=completing.environments,
+        shell_complete=parameters.environments,
         help="The environment, one of `environments:`.",
     ),
     _variables_option,
@@ -201,7 +131,7 @@ many_fleets_options = stacked(
         "environments",
         type=Name(),
         metavar="NAMES",
-        shell_complete=completing.environments,
+        shell_complete=parameters.environments,
         help="The environment; several as a,b; all for every one of `environments:`.",
     ),
     _variables_option,
@@ -269,7 +199,7 @@ standing_options = stacked(
         default="renew,rotate,join,adopt,forget",
         show_default=True,
         metavar="KINDS",
-        shell_complete=completing.kinds,
+        shell_complete=parameters.kinds,
         help="Kinds of change to make without asking; all for every kind. The others are shown as held.",
     ),
     click.option(
@@ -312,4 +242,79 @@ grace_option = click.option(
     "--grace",
     type=Duration(),
     help="How long after a lost reply the service may still execute the call: 5m, and 5s on the embedded simulator.",
+)
+
+selection_options = stacked(
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="GLOB",
+        shell_complete=parameters.addresses,
+        help="Only addresses that match; repeatable.",
+    ),
+    click.option(
+        "--exclude",
+        "excludes",
+        multiple=True,
+        metavar="GLOB",
+        shell_complete=parameters.addresses,
+        help="Not the addresses that match; repeatable.",
+    ),
+    click.option(
+        "--replace",
+        "replaces",
+        multiple=True,
+        metavar="GLOB",
+        shell_complete=parameters.addresses,
+        help="Replace what matches in any case.",
+    ),
+)
+
+freeze_option = click.option(
+    "--override-freeze",
+    metavar="REASON",
+    help="Do what `freeze` holds, for once; the reason is recorded.",
+)
+
+policy_options = stacked(
+    click.option(
+        "--policy-from",
+        metavar="REV",
+        envvar="RECONCILER_POLICY_FROM",
+        help="Under the team's policy, .reconciler/policy.yaml of that commit: the base branch, not the change itself.",
+    ),
+    click.option(
+        "--allow",
+        "allows",
+        type=Allowance(),
+        multiple=True,
+        metavar="LIMIT=N",
+        help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS; and unreviewed, of `apply --approved`.",
+    ),
+    click.option(
+        "--only",
+        metavar="KINDS",
+        shell_complete=parameters.kinds,
+        help="Do these kinds of change and hold the rest: renew,rotate,join.",
+    ),
+    click.option(
+        "--prune-unrecorded",
+        is_flag=True,
+        help="Leave agents with our mark that neither files nor state know.",
+    ),
+    freeze_option,
+)
+
+against_options = stacked(
+    click.option("--offline", is_flag=True, help="Compare with the state alone: no network, no credentials."),
+    click.option(
+        "--base", metavar="REF", help="Compare with the files of a commit: no network, no credentials."
+    ),
+    click.option(
+        "--check",
+        metavar="FILE|TOKEN",
+        help="Compare with a plan that was reviewed: 0 the same changes, 2 others, which are shown.",
+    ),
+    gathered("against", ("offline", "base", "check"), Against),
 )

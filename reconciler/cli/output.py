@@ -131,7 +131,7 @@ class Output:
         if self.log is not None:
             _log(self.log.record(text, level, fields))
 
-    def trace(self, text: str, fields: Mapping[str, object]) -> None:
+    def trace(self, text: str, **fields: object) -> None:
         """Write a message to the log that is not needed at a terminal."""
         (self.note if self.log_format is None else self.say)(text, fields=fields)
 

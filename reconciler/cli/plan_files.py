@@ -1,4 +1,4 @@
-"""Reads a saved plan from its file, for `apply --plan` and `show`, and turns it into a tree."""
+"""Reads a saved plan from its file, for `apply --plan` and `show`, and turns it into a tree. Needs pydantic, as no plan does."""
 
 from __future__ import annotations
 

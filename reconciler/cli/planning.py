@@ -9,9 +9,8 @@ import click
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
-from reconciler.cli.options import FleetFlags
+from reconciler.cli.options import Against, FleetFlags
 from reconciler.cli.output import Output
-from reconciler.cli.plan_options import Against
 from reconciler.plan.build import Plan
 from reconciler.values import dataclass
 

@@ -26,11 +26,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.fleet import DesiredFleet
 from reconciler.observe import ForeignMemory
 from reconciler.ports import Reading, SecretSource, Steps
-from reconciler.providers import (
-    Connection,
-    Paced,
-    RunProvider,
-)
+from reconciler.providers import Connection, Paced, RunProvider
 from reconciler.state.archive import TranscriptFiles
 from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.service_cache import ServiceCache
@@ -241,9 +237,5 @@ def user_and_host() -> str:
 
 def holder_of(fleet: DesiredFleet) -> str:
     """Return the name under which this process holds a lock: user, machine, process id, fleet and start time."""
-    started = _timestamp()
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return f"{user_and_host()} (pid {os.getpid()}, fleet {fleet.owner}, since {started})"
-
-
-def _timestamp() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())

@@ -107,18 +107,11 @@ def fleets_of(fleets: ManyFlags) -> Iterator[FleetFlags]:
     for directory in dict.fromkeys(fleets.directories):
         wanted: list[str | None] = [*dict.fromkeys(names)] if fleets.environments is not None else [None]
         if fleets.environments == ALL:
-            wanted = [*_declared(directory)] or [None]
+            from reconciler.cli.loading import declared_environments
+
+            wanted = [*declared_environments(Path(directory))] or [None]
         for each in wanted:
             yield FleetFlags(directory, each, fleets.variables, fleets.state)
-
-
-def _declared(directory: str) -> tuple[str, ...]:
-    from reconciler import config
-
-    try:
-        return config.environments(Path(directory))
-    except InvalidConfig:  # the load that follows reports it with its place
-        return ()
 
 
 def _part(

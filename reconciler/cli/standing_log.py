@@ -121,8 +121,7 @@ class StandingLog:
         if isinstance(event.problem, InvalidConfig):
             show_error(event.problem)
         else:
-            hint = f" ({event.problem.hint})" if event.problem.hint else ""
-            self._say(f"{event.problem.message}{hint}", level="error")
+            self._say(event.problem.with_hint, level="error")
         self._say(
             "the files cannot be used; the last good ones go on, with renewals, rotations and joins only",
             level="error",

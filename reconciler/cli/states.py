@@ -7,15 +7,16 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reconciler import config, workflow
+from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import parse_address
+from reconciler.cli.loading import load_fleet, outline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.session import Interrupted, holder_of, on_signal
@@ -27,13 +28,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
 from reconciler.model.writes import PutMoved
 from reconciler.plan.selection import nearest_addresses
-from reconciler.ports import (
-    Commit,
-    Lock,
-    ReadState,
-    Steps,
-    Unlock,
-)
+from reconciler.ports import Commit, Effect, Lock, ReadState, Steps, Unlock
 from reconciler.report.escape import json_text
 from reconciler.report.records import StateReport, record_tree
 from reconciler.state.blocking import BlockingStore, behind_ports
@@ -117,12 +112,13 @@ def push(flags: FleetFlags, output: Output, file: str, *, force: bool, lock_time
         workflow.pushed_writes(store.read(), pushed, pins, force=force)  # refuse before anything is written
 
         async def put() -> State:
-            async with _held(backend, fleet, output, lock_timeout) as driver:
-                current: State = await driver.run(_performed(ReadState()))
+            async with _held(backend, fleet, output, lock_timeout) as perform:
+                current: State = await perform(ReadState())
                 ours = pushed.with_key(current.secret_key)
                 writes = workflow.pushed_writes(current, ours, pins, force=force)
-                await driver.run(_performed(Commit(tuple(writes))))
-                return await driver.run(_performed(ReadState()))
+                await perform(Commit(tuple(writes)))
+                after: State = await perform(ReadState())
+                return after
 
         now = _run(put(), output, "nothing is half done")
         kept = _kept(store)
@@ -152,31 +148,27 @@ async def _moved(
     source: Backend, target: Backend, fleet: DesiredFleet, output: Output, lock_timeout: float
 ) -> str:
     async with (
-        _held(source, fleet, output, lock_timeout) as here,
-        _held(target, fleet, output, lock_timeout) as there,
+        _held(source, fleet, output, lock_timeout) as at_source,
+        _held(target, fleet, output, lock_timeout) as at_target,
     ):
-        move = workflow.Move(
-            source.mark,
-            target.mark,
-            await here.run(_performed(ReadState())),
-            await there.run(_performed(ReadState())),
-        )
+        leaving, arriving = await at_source(ReadState()), await at_target(ReadState())
+        move = workflow.Move(source.mark, target.mark, leaving, arriving)
         move.check(Job(fleet).pins)
         if move.is_taken_back:
-            await here.run(_performed(Commit(tuple(move.taken_back()))))
-            await there.run(_performed(Commit((PutMoved(None),))))
+            await at_source(Commit(tuple(move.taken_back())))
+            await at_target(Commit((PutMoved(None),)))
             return f"{target.name} is the state again; it had never arrived in {source.url}"
         if move.is_done:
             return f"the state has moved to {target.url} already"
         # The source is marked first: after a crash no run can go on in it while the target has a copy.
         if move.leaving.moved_to is None:
-            await here.run(_performed(Commit((PutMoved(target.mark),))))
-        marked: State = await here.run(_performed(ReadState()))
+            await at_source(Commit((PutMoved(target.mark),)))
+        marked: State = await at_source(ReadState())
         known = set(target.store.history(None, _HISTORY))
         history = [each for each in source.store.history(None, _HISTORY) if each not in known]
         writes = move.writes(marked.version, history)
         try:
-            await there.run(_performed(Commit(tuple(writes))))
+            await at_target(Commit(tuple(writes)))
         except (StateError, StateLocked) as problem:
             raise type(problem)(
                 f"the state may not have arrived in {target.url}: {problem.message}; {source.url} is marked as moved there, and nothing is lost",
@@ -192,9 +184,7 @@ async def _moved(
 
 def _fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     """Return the fleet's identity and service, even if the rest of its files does not load."""
-    return config.outline(Path(flags.directory), environment=flags.environment) or wiring.load_fleet(
-        flags, output
-    )
+    return outline(flags) or load_fleet(flags, output)
 
 
 def _backend(flags: FleetFlags, fleet: DesiredFleet, output: Output, url: str | None = None) -> Backend:
@@ -229,23 +219,26 @@ def _read(file: str) -> bytes:
 @asynccontextmanager
 async def _held(
     backend: Backend, fleet: DesiredFleet, output: Output, lock_timeout: float
-) -> AsyncIterator[Driver]:
-    """Return a context that holds the lock of a backend, with the driver that holds it."""
+) -> AsyncIterator[Callable[[Effect], Awaitable[Any]]]:
+    """Return a context that holds the lock of a backend, with a function that performs an effect there."""
     driver = Driver(
         NoService(),
         store=behind_ports(backend.store),
         holder=holder_of(fleet),
         on_event=lambda event: output.say(event.text),
     )
-    await driver.run(_performed(Lock(lock_timeout)))
+
+    async def perform(effect: Effect) -> Any:
+        def steps() -> Steps[Any]:
+            return (yield effect)
+
+        return await driver.run(steps())
+
+    await perform(Lock(lock_timeout))
     try:
-        yield driver
+        yield perform
     finally:
-        await driver.run(_performed(Unlock()))
-
-
-def _performed(effect: Lock | Unlock | ReadState | Commit) -> Steps[Any]:
-    return (yield effect)
+        await perform(Unlock())
 
 
 def _run(work: Coroutine[Any, Any, T], output: Output, comfort: str) -> T:

@@ -1,26 +1,28 @@
-"""Runs a command on one running agent: finds the agent, makes one call, prints the reply."""
+"""The commands on one running agent: finds the agent, makes one call, prints the reply; and the archive of ended ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job, parse_address
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.errors import UsageError
 from reconciler.instants import moment
-from reconciler.model.observed import AgentStatus
-from reconciler.plan.build import Plan
-from reconciler.plan.change import Change, Target, target_of
-from reconciler.ports import Gather, Steps
+from reconciler.model.address import Address
+from reconciler.model.observed import ObservedAgent
+from reconciler.model.transcript import ArchivedSession, Line, Transcript, new_lines
+from reconciler.ports import Emit, Historian, Now, Sleep, Steps, Stopping
 from reconciler.providers import RunProvider, Talker
-from reconciler.report import overview
-from reconciler.report.formats import Format, ReportKind
-from reconciler.report.status import Conversation, StatusReport
+from reconciler.report.escape import visible
+from reconciler.report.formats import Format, RenderOptions, ReportKind
+from reconciler.state.archive import TranscriptFiles
 from reconciler.workflow import Job
 
 # Reply keys that hold instants, each with the key shown instead and its units per second.
@@ -31,14 +33,11 @@ _INSTANTS = {
     "ended_at_ms": ("ended_at", 1000.0),
 }
 
-# Milliseconds from this value on count from 1970, smaller ones from the session's start: the service's pages disagree.
-_EPOCH_MS = 1e12
-
 Call = Callable[[Talker, str], Steps[Any]]
 
 
-def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> int:
-    """Make one call on the agent of an address, print the reply, and return the exit code."""
+def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> None:
+    """Make one call on the agent of an address, and print the reply."""
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
@@ -47,61 +46,19 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
             raise UsageError(f"the service {session.fleet.service.kind} has no calls on one agent")
 
         def steps() -> Steps[Any]:
-            agent, record = yield from workflow.agent_of(job, session.provider, where)
-            if record is not None:
-                provider.seat(agent.agent_id, where.channel, record.uid)
+            agent = yield from _seated(job, session.provider, where)
             return (yield from call(provider, agent.agent_id))
 
         reply = session.run(steps())
     output.report(form, ReportKind.TREE, _readable(asdict(reply)) if reply is not None else {})
-    return 0
 
 
-def status_steps(
-    job: Job, provider: RunProvider, *, conversation: bool = False
-) -> Steps[tuple[Plan, StatusReport]]:
-    """Return the plan and the status of all agents; `conversation` adds each conversation, at two reads an agent."""
-    plan, basis = yield from workflow.status(job, provider)
-    said = None
-    if conversation:
-        if not isinstance(provider, Talker):
-            raise UsageError(f"the service {job.fleet.service.kind} has no calls on one agent")
-        said = yield from _conversations(provider, plan.changes, basis.now, job.settings.parallelism)
-    return plan, overview.status_of(plan, basis, provider.capabilities, said)
-
-
-def _conversations(
-    talker: Talker, changes: Sequence[Change], now: float, parallelism: int
-) -> Steps[dict[str, Conversation]]:
-    """Return the conversations of running agents, by agent id. One that cannot be read is left out."""
-
-    def ask(change: Change, target: Target) -> Callable[[], Steps[Conversation]]:
-        if target.record is not None:
-            talker.seat(target.agent_id, change.address.channel, target.record.uid)
-        return lambda: _conversation(talker, target.agent_id, now)
-
-    targets = [(change, target) for change in changes if (target := target_of(change)) is not None]
-    running = [each for each in targets if each[1].agent.status is AgentStatus.RUNNING]
-    found: list[Conversation | BaseException] = yield Gather([ask(*each) for each in running], parallelism)
-    answers = zip(running, found, strict=True)
-    return {target.agent_id: each for (_, target), each in answers if isinstance(each, Conversation)}
-
-
-def _conversation(talker: Talker, agent_id: str, now: float) -> Steps[Conversation]:
-    said = yield from talker.history(agent_id)
-    turns = yield from talker.turns(agent_id)
-    last = said.contents[-1] if said is not None and said.contents else None
-    ends = [] if turns is None else [each.ended_at_ms or each.began_at_ms for each in turns.turns]
-    if last is not None and last.speech_end_ms is not None:
-        is_offset = last.speech_end_ms < _EPOCH_MS
-        ends.append(last.speech_end_ms + (said.started_at * 1000.0 if is_offset else 0.0))
-    known = [each / 1000.0 for each in ends if each]
-    return Conversation(
-        turns=None if turns is None else max(turns.total, len(turns.turns)),
-        last_role=None if last is None else last.role,
-        last_said=None if last is None else last.content,
-        silence=max(0.0, now - max(known)) if known else None,
-    )
+def _seated(job: Job, provider: RunProvider, address: Address) -> Steps[ObservedAgent]:
+    """Return the running agent of an address, for whose channel the provider has what a token needs."""
+    agent, record = yield from workflow.agent_of(job, provider, address)
+    if record is not None and isinstance(provider, Historian):
+        provider.seat(agent.agent_id, address.channel, record.uid)
+    return agent
 
 
 def _readable(tree: Any) -> Any:
@@ -120,3 +77,96 @@ def _readable(tree: Any) -> Any:
             name, unit = _INSTANTS[key]
             shown[name] = moment(value / unit)
     return shown
+
+
+# Seconds between two reads of `--follow`.
+_PAUSE = 2.0
+
+
+def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> None:
+    """Print new lines of a conversation until the agent has ended or the run is stopped."""
+    where = parse_address(address)
+    with wiring.open_session(fleet, output) as session:
+        job = make_job(session, Flags())
+        provider = session.provider
+        if not isinstance(provider, Historian):
+            raise UsageError(f"the service {session.fleet.service.kind} tells no history")
+
+        def steps() -> Steps[None]:
+            agent = yield from _seated(job, session.provider, where)
+            of = ArchivedSession(job.fleet.owner, where, agent.agent_id, agent.name or "", agent.started_at)
+            told: list[Line] = []
+            while not (yield Stopping()):
+                said = yield from provider.history(agent.agent_id)
+                if said is None:
+                    return
+                now: float = yield Now()
+                fresh = list(new_lines(told, Transcript(of, now, said.contents)))
+                told += fresh
+                for each in fresh:
+                    yield Emit(each)
+                yield Sleep(_PAUSE)
+
+        def show(event: Any) -> None:
+            if isinstance(event, dict) and event.get("type") != "head":
+                output.result(
+                    _spoken(event)
+                    if form.name == "text"
+                    else output.rendered(form, ReportKind.TREE, event, RenderOptions())
+                )
+
+        session.run(steps(), on_event=show, is_watch=True)
+    output.say(f"the agent of {visible(str(where))} does not run any more")
+
+
+def _spoken(line: Line) -> str:
+    if line["type"] == "gap":
+        return "… (what was said in between is not known)\n"
+    return f"{visible(str(line['role']))}: {visible(str(line['content']))}\n"
+
+
+# --- the archive
+
+
+def show_archived(
+    address: str | None, agent_id: str | None, fleet: FleetFlags, form: Format, output: Output
+) -> None:
+    """Print the archived sessions of an address, or of one agent, without calling the service."""
+    declared = load_fleet(fleet, output)
+    if declared.archive is None:
+        raise UsageError(
+            "this fleet keeps no transcripts",
+            hint="`archive: {directory: transcripts}` in fleet.yaml keeps those of agents that end from then on",
+        )
+    files = TranscriptFiles(Path(fleet.directory), declared.archive.directory)
+    found: Sequence[str]
+    if agent_id is not None:
+        found = [each for each in (files.session(agent_id),) if each is not None]
+    else:
+        found = files.sessions(parse_address(address or ""))
+    if not found:
+        raise UsageError(
+            f"the archive {files.place} has no session of {agent_id or address}",
+            hint="a session is archived before its agent is told to leave, and by `watch` while it runs",
+        )
+    sessions = [_session_tree(files.read(each)) for each in found]
+    output.report(form, ReportKind.TREE, sessions[0] if agent_id is not None else {"sessions": sessions})
+
+
+def _session_tree(lines: Iterable[Line]) -> dict[str, Any]:
+    """Return an archived session as a tree: its head, the lines said, its turns and its end."""
+    rows = list(lines)
+    tree: dict[str, Any] = {
+        key: value for each in _of(rows, "head") for key, value in each.items() if value is not None
+    }
+    tree["contents"] = [dict(each) for each in _of(rows, "utterance", "gap")]
+    tree["turns"] = list(_of(rows, "turn"))
+    for each in _of(rows, "end"):
+        tree |= {"ended": each.get("at"), "cause": each.get("cause")}
+    return tree
+
+
+def _of(rows: Iterable[Line], *types: str) -> Iterator[Line]:
+    for each in rows:
+        if each.get("type") in types:
+            yield {key: value for key, value in each.items() if key != "type" or len(types) > 1}

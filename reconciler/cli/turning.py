@@ -73,8 +73,7 @@ def run_turn(fleet: FleetFlags, flags: StandingFlags, output: Output, *, as_json
         turned = session.run(steps, on_event=log_watcher(output), keeps_result=True)
     output.result(turn_json(turned) if as_json else turn_text(turned))
     if turned.problem is not None:
-        hint = f" ({turned.problem.hint})" if turned.problem.hint else ""
-        output.say(f"{turned.result}: {turned.problem.message}{hint}", level="error")
+        output.say(f"{turned.result}: {turned.problem.with_hint}", level="error")
     if session.interrupted_by is not None:
         return 128 + session.interrupted_by
-    return int(_CODES.get(turned.result, ExitCode.ERROR))
+    return _CODES.get(turned.result, ExitCode.ERROR)

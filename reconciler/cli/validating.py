@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler import config
-from reconciler.cli.limits import load_limits
+from reconciler.cli.loading import declared_environments, load_files
 from reconciler.diagnostics import Problem, Severity, plural
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address
-from reconciler.model.fleet import EMPTY
+from reconciler.model.fleet import EMPTY, DesiredFleet
 from reconciler.report.escape import visible
 from reconciler.report.problems import Checked
 from reconciler.values import dataclass
@@ -24,7 +23,7 @@ def check(directory: Path, environment: str | None, variables: Mapping[str, str]
     """Check one environment; without one, the fleet without an environment and every environment that it declares."""
     names: list[str | None] = [environment]
     if environment is None:
-        names += _environments(directory)
+        names += declared_environments(directory)
     loads = {name: _checked(directory, name, variables) for name in names}
     found = {name: each.problems for name, each in loads.items()}
     bare = found[None] if environment is None and len(names) > 1 else ()
@@ -65,25 +64,22 @@ def explain_rule(rule: str) -> tuple[str, str]:
     return (RULES[rule], explain(rule)) if rule in RULES else ("", "")
 
 
-def _environments(directory: Path) -> tuple[str, ...]:
-    try:
-        return config.environments(directory)
-    except InvalidConfig:  # the load that follows reports it with its place
-        return ()
-
-
 def _checked(directory: Path, environment: str | None, variables: Mapping[str, str]) -> _Load:
     """Return the problems of one environment, and its verdict if none of them is an error."""
     try:
-        fleet = config.load(directory, environment=environment, variables=variables, limits=load_limits())
+        fleet = load_files(directory, environment, variables.items())
     except InvalidConfig as problem:
         return _Load(problem.diagnostics)
     if not fleet.agents:
         return _Load((*fleet.warnings, _EMPTY))
-    counted = f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
     which = f" ({environment})" if environment is not None else ""
-    verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted}.")
+    verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted(fleet)}.")
     return _Load(fleet.warnings, verdict, fleet.accepted, fleet.unused, tuple(fleet.agents))
+
+
+def counted(fleet: DesiredFleet) -> str:
+    """Return how many agents and channels a fleet has, in words."""
+    return f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
 
 
 _EMPTY = Problem(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from reconciler.cli import wiring
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.errors import UsageError
@@ -46,7 +46,7 @@ class WatchedFiles:
             return None
         self._read, self._is_settled = found, False
         try:
-            fleet = await asyncio.to_thread(wiring.load_fleet, self._flags, self._output)
+            fleet = await asyncio.to_thread(load_fleet, self._flags, self._output)
         except OSError as problem:
             raise UsageError(
                 f"the files cannot be read: {problem.strerror or type(problem).__name__}"

@@ -32,7 +32,6 @@ from reconciler.errors import UsageError
 from reconciler.model.fleet import EMPTY, EMPTY_HINT, DesiredFleet
 from reconciler.ports import StateStore
 from reconciler.providers import Purpose
-from reconciler.services import entry_of
 from reconciler.state.blocking import behind_ports
 from reconciler.state.opening import for_a_controller
 from reconciler.state.unchanged import ReadIfChanged, SeenLease
@@ -76,28 +75,19 @@ class Kept:
     log: StandingLog
 
 
-@dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """The objects that all fleets of a process share: checkouts under `--git`, by directory, and the metrics server."""
-
-    checkouts: Mapping[str, Checkout]
-    exposed: MetricsServer
-
-
-def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> int:
-    """Run the controller of some fleets until SIGTERM or SIGINT; return the exit code."""
+def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> None:
+    """Run the controller of some fleets until SIGTERM or SIGINT."""
     with ExitStack() as stack:
         exposed = MetricsServer(flags.listen)
         stack.callback(exposed.close)
-        shared = _Surroundings(_checkouts(fleets.directories, flags.pinned, output, exposed), exposed)
+        checkouts = _checkouts(fleets.directories, flags.pinned, output, exposed)
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]
         _check_begin([session for _, session in chosen])
         # The objects made until here live as long as the process: the garbage collector need not examine them again.
         gc.collect()
         gc.freeze()
         gc.enable()
-        asyncio.run(_Controller(chosen, flags, output, shared).run())
-    return 0
+        asyncio.run(_Controller(chosen, flags, output, checkouts, exposed).run())
 
 
 def _checkouts(
@@ -121,9 +111,9 @@ def _opened(flags: FleetFlags, output: Output, stack: ExitStack) -> Session:
 
 def _project_of(session: Session) -> tuple[str, ...]:
     """Return the key of the service and App ID that a fleet's agents run under; each embedded fleet has its own."""
-    kind = session.fleet.service.kind
-    place = (str(session.directory.resolve()),) if entry_of(kind).is_embedded else ()
-    return (kind, session.provider.host, session.connection.project, *place)
+    service = session.fleet.service
+    place = (str(session.directory.resolve()),) if service.entry.is_embedded else ()
+    return (service.kind, session.provider.host, session.connection.project, *place)
 
 
 def _check_begin(sessions: Iterable[Session]) -> None:
@@ -143,21 +133,22 @@ def _check_begin(sessions: Iterable[Session]) -> None:
 
 
 class _Controller:
-    """The loops of all fleets, on one event loop."""
+    """The loops of all fleets, on one event loop. `checkouts` are those of `--git`, by the fleets' directories."""
 
     def __init__(
         self,
         chosen: list[tuple[FleetFlags, Session]],
         flags: WatchFlags,
         output: Output,
-        shared: _Surroundings,
+        checkouts: Mapping[str, Checkout],
+        exposed: MetricsServer,
     ) -> None:
         self._chosen = chosen
         self._flags = flags
         self._output = output
-        self._exposed = shared.exposed
-        self._checkouts = shared.checkouts
-        self._notifier = Notifier(flags.notify, output, shared.exposed.notified)
+        self._checkouts = checkouts
+        self._exposed = exposed
+        self._notifier = Notifier(flags.notify, output, exposed.notified)
         self._beside: list[asyncio.Task[None]] = []
         self._kept: list[Kept] = []
         self._senders: dict[tuple[str, ...], Meter] = {}

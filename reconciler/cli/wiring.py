@@ -3,73 +3,31 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler.cli.limits import load_limits
-from reconciler.cli.masking_adapters import MaskingSecretSource, http_sender
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import MASKER, Output
 from reconciler.cli.pull_requests import CHANGES, SECRETS, refuse_unmerged
 from reconciler.cli.session import Session
-from reconciler.diagnostics import plural
 from reconciler.driver.loop import Sender
 from reconciler.driver.secrets import HeldSecrets, SecretSources, StandIns
-from reconciler.errors import InvalidConfig
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import SecretSource
-from reconciler.providers import (
-    Connection,
-    Connector,
-    Paced,
-    Purpose,
-    connector_of,
-)
-from reconciler.secrets import Secret
-from reconciler.services import entry_of
+from reconciler.providers import Connection, Connector, Paced, Purpose, connector_of
+from reconciler.secrets import Secret, SecretRef
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
 from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, is_in_git, open_state
 from reconciler.state.service_cache import ServiceCache
 from reconciler.state.whole_files import make_ignored
 
-
-def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
-    """Load the fleet of a directory, print its warnings, and return it; errors are raised."""
-    from reconciler import config
-
-    output.pasteable = partial(_completed, flags)
-    path = Path(flags.directory)
-    begun = time.monotonic()
-    try:
-        fleet = config.load(
-            path, environment=flags.environment, variables=dict(flags.variables), limits=load_limits()
-        )
-    except InvalidConfig as problem:
-        problem.directory = flags.directory
-        raise
-    if output.log is not None:
-        output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
-    output.detail(
-        f"read the files of {fleet.owner} in {path}: {plural(len(fleet.agents), 'agent', 'agents')} in "
-        f"{plural(len(fleet.channels), 'channel', 'channels')}, "
-        f"in {time.monotonic() - begun:.2f} s"
-    )
-    output.warn(fleet.warnings, flags.directory)
-    return fleet
-
-
-def _completed(flags: FleetFlags, text: str) -> str:
-    """Return a text for a terminal in which each command chooses this fleet; most texts hold none."""
-    if "`reconciler" not in text:
-        return text
-    from reconciler.cli.resume_command import completed
-
-    return completed(text, flags)
+if TYPE_CHECKING:
+    from reconciler.driver.http import HttpxSender
 
 
 def open_session(
@@ -89,30 +47,23 @@ def open_session(
     if accept is not None:
         accept(fleet)
     connector = connector_for(fleet)
-    store, sources = local_parts(flags, fleet.owner, output)
+    store = open_store(flags, fleet.owner, output)
     if (purpose is Purpose.CHANGE or reads_secrets) and not connector.is_of_this_machine(os.environ):
         refuse_unmerged(os.environ, CHANGES if purpose is Purpose.CHANGE else SECRETS)
     connection = connector.connect(os.environ, fleet.service, purpose)
-    return session_with(fleet, connection, (store, sources), flags, output, purpose=purpose)
+    return session_with(fleet, connection, store, flags, output, purpose=purpose)
 
 
 def connector_for(fleet: DesiredFleet) -> Connector:
     """Return the connector of a fleet's service, and teach the masker its credentials."""
     leave_no_core()
-    entry = entry_of(fleet.service.kind)
+    entry = fleet.service.entry
     connector = connector_of(entry)
     MASKER.learn_all(Secret(os.environ[name]) for name in connector.credentials if name in os.environ)
     for project in (os.environ.get(entry.project_variable), fleet.service.app_id):
         if project:
             MASKER.publish(project)
     return connector
-
-
-def local_parts(flags: FleetFlags, owner: Owner, output: Output) -> tuple[BlockingStore, SecretSource]:
-    """Return a run's state and its sources of secrets."""
-    return open_store(flags, owner, output), MaskingSecretSource(
-        SecretSources(os.environ, Path(flags.directory))
-    )
 
 
 def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore:
@@ -130,7 +81,7 @@ def open_store(flags: FleetFlags, owner: Owner, output: Output) -> BlockingStore
 def session_with(
     fleet: DesiredFleet,
     connection: Connection,
-    local: tuple[BlockingStore, SecretSource],
+    store: BlockingStore,
     flags: FleetFlags,
     output: Output,
     *,
@@ -138,9 +89,9 @@ def session_with(
 ) -> Session:
     """Return a session on a connection, whose requests go over a socket or to the simulator of this process."""
     path = Path(flags.directory)
-    store, sources = local
+    sources = secret_sources(flags)
     connection.provider.mask(HeldSecrets(sources, (each.body.properties for each in fleet.agents.values())))
-    if entry_of(fleet.service.kind).is_embedded:
+    if fleet.service.entry.is_embedded:
         from reconciler.cli.embedded import embedded
 
         if is_in_git(flags.state) and purpose is Purpose.CHANGE:
@@ -153,7 +104,7 @@ def session_with(
     cache = ServiceCache(path / STATE_DIRECTORY, host, connection.project, is_ignored=is_in_git(flags.state))
     if isinstance(connection.provider, Paced) and cache.pace is not None:
         connection.provider.start_at(cache.pace)
-    clock = fast_clock(host) if _is_of_this_machine(fleet) else None
+    clock = fast_clock(host) if connector_of(fleet.service.entry).is_of_this_machine(os.environ) else None
     if clock is None:
         return Session(path, fleet, connection, http_sender, store, sources, output, cache=cache)
     output.say(f"a rehearsal: the time is the simulator's at {host}, {clock.speed:g} times as fast as ours")
@@ -164,13 +115,33 @@ def session_with(
     return Session(path, fleet, connection, rehearsing, store, sources, output, clock, cache)
 
 
-def _is_of_this_machine(fleet: DesiredFleet) -> bool:
-    return connector_of(entry_of(fleet.service.kind)).is_of_this_machine(os.environ)
-
-
 def leave_no_core() -> None:
     """Disable core dumps, so that a crash cannot leave credentials from memory on a disk."""
     with suppress(ImportError, OSError, ValueError):  # Windows has neither the module nor the files
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def secret_sources(flags: FleetFlags) -> SecretSource:
+    """Return a run's sources of secrets."""
+    return MaskingSecretSource(SecretSources(os.environ, Path(flags.directory)))
+
+
+class MaskingSecretSource:
+    """`ports.SecretSource` that teaches the masker every value it returns."""
+
+    def __init__(self, sources: SecretSource) -> None:
+        self._sources = sources
+
+    def resolve(self, references: frozenset[SecretRef]) -> Mapping[SecretRef, Secret]:
+        values = self._sources.resolve(references)
+        MASKER.learn_all(values.values())
+        return values
+
+
+def http_sender() -> HttpxSender:
+    """Return a sender that teaches the masker every secret in a request, minted tokens too, before sending it."""
+    from reconciler.driver.http import HttpxSender
+
+    return HttpxSender(lambda secret: MASKER.learn(secret.reveal()))

@@ -33,7 +33,6 @@ class CodeHostJob:
     token: Secret
     page: str = ""
     event: str = ""
-    event_name: str = ""
     number: int | None = None
     commit: str | None = None
 
@@ -72,7 +71,6 @@ def _of_github(env: Mapping[str, str]) -> CodeHostJob:
         token,
         page=_page(f"{server}/{repository}/actions/runs/{run}") if run else "",
         event=env.get("GITHUB_EVENT_PATH", ""),
-        event_name=env.get("GITHUB_EVENT_NAME", ""),
         commit=commit_id(env.get("GITHUB_SHA")),
     )
 

@@ -13,7 +13,6 @@ from reconciler import workflow
 from reconciler.apply.events import Notice
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import WITHOUT_FILES, Turned, TurnResult, turn
-from reconciler.controller.wakeups import OVER, answer_at
 from reconciler.errors import ReconcilerError, ServiceError, UsageError
 from reconciler.model.address import Address
 from reconciler.model.fleet import EMPTY, EMPTY_HINT, DesiredFleet
@@ -46,6 +45,9 @@ _TRANSCRIPTS = 20
 # An agent with less than this left (seconds) is rotated even beyond `max_unavailable`. An apply by hand needs a longer
 # time, since its next run may be hours away; here the next turn comes within seconds, and rotates those that wait.
 LAST_CALL = 1800.0
+# More than FLOOD wake-ups within a second are a flood. It is answered by at most FLOOD looks in OVER seconds.
+FLOOD = 10
+OVER = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +269,14 @@ class FleetLoop:
             until = now
         until = max(until, self._not_before, self.roll.blocked_until)
         return min(self._longest_sleep, max(_SHORTEST_SLEEP, until - now))
+
+
+def answer_at(woken: Mapping[float, int], answered_at: float) -> float:
+    """Return when one look answers the wake-ups; `woken` counts them by their time, the last look was at `answered_at`.
+
+    The same look also answers the wake-ups that come until then, since each look observes everything.
+    """
+    newest = max(woken)
+    if sum(count for at, count in woken.items() if newest - at < 1.0) <= FLOOD:
+        return newest
+    return max(newest, answered_at + OVER / FLOOD)

@@ -14,6 +14,7 @@ from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ListedAgent, ObservedAgent
 from reconciler.observe import ForeignMemory
 from reconciler.ports import (
+    Effect,
     Elapsed,
     Emit,
     JoinOrder,
@@ -27,6 +28,7 @@ from reconciler.ports import (
     UpdateOrder,
     UpdateOutcome,
 )
+from reconciler.workflow.job import altered
 
 T = TypeVar("T")
 
@@ -92,20 +94,14 @@ class Roll:
 
     def noting(self, steps: Steps[T]) -> Steps[T]:
         """Perform steps, and keep for all fleets what they learn of foreign agents."""
-        value: object = None
-        problem: ReconcilerError | None = None
-        while True:
-            try:
-                effect = steps.send(value) if problem is None else steps.throw(problem)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]  # typed by the generator
-            value, problem = None, None
+
+        def note(effect: Effect) -> Steps[Effect]:
             if isinstance(effect, Emit) and isinstance(effect.event, ForeignMemory):
                 self.memory = effect.event
-            try:
-                value = yield effect
-            except ReconcilerError as raised:
-                problem = raised
+            yield from ()
+            return effect
+
+        return altered(steps, note)
 
 
 class OnRoll:

@@ -14,7 +14,7 @@ from reconciler.contract.literals import KEY_LIKE
 from reconciler.durations import spelled
 from reconciler.importing.bodies import JoinBody
 from reconciler.importing.problems import SourceLine, Unimportable, raise_all
-from reconciler.importing.references import Names, names_written, sweep, with_references
+from reconciler.importing.references import Names, names_written, put_references, sweep
 from reconciler.importing.shell import MARK, filled
 from reconciler.model.address import AGENT, CHANNEL, AgentName
 from reconciler.model.spec import Lifecycle
@@ -97,15 +97,15 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
         )
     kept = {key: value for key, value in properties.items() if key not in _TAKEN_OUT}
     kept = _cleaned(kept, (), body, notes)
-    referenced = with_references(kept, body.variables, names, str(body.at))
-    if referenced.unfilled:
-        listed = ", ".join(dotted(each) for each in referenced.unfilled)
+    unfilled = put_references(kept, body.variables, names, str(body.at))
+    if unfilled:
+        listed = ", ".join(map(dotted, unfilled))
         raise Unimportable.at(
             body.at,
             f"the value of {listed} comes from a variable that is not set here",
             "write it out in the source",
         )
-    tree: dict[str, Any] = {"properties": referenced.properties}
+    tree: dict[str, Any] = {"properties": kept}
     if avatar_uid(kept) is not None:  # an avatar's token ends before the agent does
         tree["lifecycle"] = {"rotate_after": spelled(LATEST_ROTATION - Lifecycle().rotate_spread)}
     for key in _TOP:

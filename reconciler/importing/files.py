@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from textwrap import indent
@@ -97,13 +98,7 @@ def _rest(body: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
 
 def _is_same(left: Any, right: Any) -> bool:
     """Return whether two values are equal in JSON: `1`, `1.0` and `true` are three values."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_is_same(left[key], right[key]) for key in left)
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(_is_same, left, right))
-    return bool(left == right)
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
 # --- texts ------------------------------------------------------------------------------------------------------

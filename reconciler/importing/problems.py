@@ -39,5 +39,5 @@ def raise_all(found: Sequence[Unimportable]) -> None:
     if len(found) == 1:
         raise found[0]
     if found:
-        lines = [f"{each.message}{f' ({each.hint})' if each.hint else ''}" for each in found]
-        raise Unimportable("\n".join([f"{len(lines)} problems; nothing was written", *lines]))
+        head = f"{len(found)} problems; nothing was written"
+        raise Unimportable("\n".join([head, *(each.with_hint for each in found)]))

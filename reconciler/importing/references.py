@@ -105,18 +105,13 @@ def names_written(properties: dict[str, Any]) -> Iterator[str]:
             yield from (each.path for each in references(text) if each.scheme == "env")
 
 
-@dataclass(frozen=True, slots=True)
-class Referenced:
-    """Properties without credentials. `unfilled` are the paths of texts whose variables have no known value."""
-
-    properties: dict[str, Any]
-    unfilled: tuple[Path, ...] = ()
-
-
-def with_references(
+def put_references(
     properties: dict[str, Any], variables: Mapping[str, str], names: Names, place: str
-) -> Referenced:
-    """Replace credentials in properties by references, in place, and fill in a script's variables."""
+) -> list[Path]:
+    """Replace credentials in properties by references, and fill in a script's variables, in place.
+
+    Returns the paths of texts whose variables have no known value.
+    """
     credentials = set(credential_paths(properties))
     unfilled: list[Path] = []
     for path, leaf in list(leaves(properties)):
@@ -146,7 +141,7 @@ def with_references(
             text = value_at(properties, path)
             if isinstance(text, str):
                 _put(properties, path, _replaced(text, path, properties, names, place))
-    return Referenced(properties, tuple(unfilled))
+    return unfilled
 
 
 def _written_out(properties: dict[str, Any]) -> Iterator[Path]:

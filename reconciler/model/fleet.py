@@ -12,7 +12,7 @@ from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path
-from reconciler.services import DEFAULT_KIND
+from reconciler.services import DEFAULT_KIND, ServiceEntry, entry_of
 from reconciler.values import dataclass
 
 # A directory with this file is a fleet.
@@ -35,6 +35,11 @@ class Service:
     kind: str = DEFAULT_KIND
     area: Area | None = None
     app_id: str | None = None
+
+    @property
+    def entry(self) -> ServiceEntry:
+        """The line of `services.SERVICES` for this kind."""
+        return entry_of(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

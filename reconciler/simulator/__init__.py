@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.simulator.agent import Agent, Status
 from reconciler.simulator.app import Clock, Simulator
 from reconciler.simulator.auth import Credentials
-from reconciler.simulator.fault_script import FaultScript
-from reconciler.simulator.faults import Fate, FateKind, FaultError, ServiceCall, fate
+from reconciler.simulator.faults import Fate, FateKind, FaultError, FaultScript, ServiceCall, fate
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response
 from reconciler.simulator.store import Store, UnreadableWorld
 from reconciler.simulator.switches import SwitchError, Switches

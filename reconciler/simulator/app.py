@@ -12,11 +12,9 @@ import orjson
 
 from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
-from reconciler.simulator.fault_script import FaultScript
-from reconciler.simulator.faults import Fate
+from reconciler.simulator.faults import Fate, FaultScript
 from reconciler.simulator.history import Deferred, LogEntry
-from reconciler.simulator.http_dates import http_date
-from reconciler.simulator.messages import Outage, OutageKind, Request, Response
+from reconciler.simulator.messages import Outage, OutageKind, Request, Response, http_date
 from reconciler.simulator.outcomes import Outcome, Stage, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
 from reconciler.simulator.store import Store, WorldSettings
@@ -46,7 +44,7 @@ class Gauge:
 class Simulator:
     """One simulated service: its store, its clock, its switches, its faults, and the credentials that it accepts.
 
-    Without `switches` and `script`, those in the store are used. The world's clock runs `speed` times as fast as
+    Without `switches`, those in the store are used. The world's clock runs `speed` times as fast as
     `clock`. Safe to share between threads.
     """
 
@@ -57,7 +55,6 @@ class Simulator:
         clock: Clock = time.time,
         credentials: Credentials | None = None,
         switches: Switches | None = None,
-        script: FaultScript | None = None,
         speed: float = 1.0,
     ) -> None:
         self._store = store if store is not None else Store()
@@ -69,8 +66,6 @@ class Simulator:
         self.in_flight = Gauge()
         if switches is not None:
             self.set_switches(switches)
-        if script is not None:
-            self.set_script(script)
 
     # --- serving
 

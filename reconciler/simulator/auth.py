@@ -15,7 +15,6 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from reconciler.simulator.messages import ErrorReason, RefusedCall
 
@@ -192,35 +191,30 @@ def _allows(account: str | None, uid: str) -> bool:
     return account in {"", uid} or (uid == "0" and account == "0")
 
 
-class Caller(NamedTuple):
-    """An authenticated caller, with a token in the header or by Basic credentials."""
-
-    token: Token | None = None
-
-
-_BASIC = Caller()
-
-
 def authenticate(
     header: str, app_id: str, credentials: Credentials, *, now: float, tolerance: float
-) -> Caller:
-    """Return the caller for an `Authorization` header. Raises `RefusedCall`: 401, or 403 for another App ID."""
+) -> Token | None:
+    """Return the token of an `Authorization` header; None for Basic credentials.
+
+    Raises `RefusedCall`: 401, or 403 for another App ID.
+    """
+    token = None
     scheme, _, value = header.partition(" ")
     match scheme.lower():
         case "basic":
-            caller = _basic(value, credentials)
+            _check_basic(value, credentials)
         case "agora":
-            caller = _token(value, app_id, credentials, now, tolerance)
+            token = _token(value, app_id, credentials, now, tolerance)
         case _:
             raise _unauthorized("an Authorization header with Basic credentials or an agora token is needed")
     if not _APP_ID.match(app_id) or credentials.app_id not in {None, app_id}:
         raise RefusedCall(
             403, ErrorReason.INVALID_PERMISSION, "these credentials have no right to this App ID"
         )
-    return caller
+    return token
 
 
-def _basic(value: str, credentials: Credentials) -> Caller:
+def _check_basic(value: str, credentials: Credentials) -> None:
     try:
         customer_id, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
@@ -232,10 +226,9 @@ def _basic(value: str, credentials: Credentials) -> Caller:
         secret,
     }:
         raise _unauthorized("the customer id or secret is wrong")
-    return _BASIC
 
 
-def _token(value: str, app_id: str, credentials: Credentials, now: float, tolerance: float) -> Caller:
+def _token(value: str, app_id: str, credentials: Credentials, now: float, tolerance: float) -> Token:
     name, equals, text = value.strip().partition("=")
     if name.strip().lower() != "token" or not equals:
         raise _unauthorized("the header is not of the form: agora token=007...")
@@ -247,7 +240,7 @@ def _token(value: str, app_id: str, credentials: Credentials, now: float, tolera
         verify(token, app_id=app_id, certificate=credentials.app_certificate, now=now, tolerance=tolerance)
     except InvalidToken as error:
         raise _unauthorized(str(error)) from None
-    return Caller(token)
+    return token
 
 
 def _unauthorized(detail: str) -> RefusedCall:

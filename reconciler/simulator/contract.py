@@ -1,6 +1,6 @@
 """Check bodies by the vendor's published contract: `schemas/agora/*.json`, compiled into plain functions.
 
-Those files are written by hand from the vendor's pages. Conditions between fields are in `join_conditions.py`. A body
+Those files are written by hand from the vendor's pages. Conditions between fields are in `bodies.py`. A body
 that breaks the contract is answered with the documented 400 (v2 API reference: errors).
 """
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from reconciler.simulator.agent import Status
 from reconciler.simulator.messages import ErrorReason, RefusedCall
-from reconciler.simulator.selection import ListFilter, Selected
+from reconciler.simulator.tables import ListFilter, Selected
 from reconciler.simulator.world import Project, World
 
 _HOUR, _DAY = 3600.0, 86400.0

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import orjson
 
 from reconciler.simulator.faults import Fate, FateKind
-from reconciler.simulator.http_dates import http_date
 from reconciler.simulator.messages import (
     JSON_HEADERS,
     ErrorReason,
@@ -16,6 +15,7 @@ from reconciler.simulator.messages import (
     Outage,
     OutageKind,
     Response,
+    http_date,
     json_response,
 )
 
@@ -48,48 +48,40 @@ class Stage(NamedTuple):
 
 def enact(fate: Fate, stage: Stage) -> Outcome:
     """Carry out a fate and return its outcome."""
-    return _ACTORS[fate.kind](fate, stage)
+    match fate.kind:
+        case FateKind.UNREACHABLE:
+            return Outage(OutageKind.UNREACHABLE, executed=False)
+        case FateKind.DROP_REQUEST:
+            return Outage(OutageKind.SILENCE, executed=False)
+        case FateKind.LATE:
+            stage.postpone(fate.seconds)
+            return Outage(OutageKind.SILENCE, executed=False)
+        case FateKind.LOSE_RESPONSE:
+            stage.perform()
+            return Outage(OutageKind.SILENCE, executed=True)
+        case FateKind.RESET:
+            if fate.executed:
+                stage.perform()
+            return Outage(OutageKind.RESET, executed=fate.executed)
+        case FateKind.SLOW | FateKind.DRIP | FateKind.CUT:
+            kind = OutageKind(fate.kind.value)
+            return Outage(kind, executed=True, response=stage.perform(), seconds=fate.seconds)
+        case FateKind.TWICE:
+            return _twice(fate, stage)
+        case FateKind.DOOM:
+            answer = stage.perform()
+            stage.doom(answer, fate.seconds, fate.message)
+            return answer
+        case FateKind.LIST_DEFECT:
+            return _with_defect(stage.perform(), fate.defect)
+        case FateKind.MERGE:
+            answer = stage.perform()
+            return _rewritten(answer, merge_patch(_content(answer), fate.patch))
+        case _:
+            return _replacement(fate, stage.perform() if fate.executed else None, stage.now)
 
 
-def _perform_if(fate: Fate, stage: Stage) -> Response | None:
-    return stage.perform() if fate.executed else None
-
-
-def _refuse(fate: Fate, stage: Stage) -> Outcome:
-    _perform_if(fate, stage)
-    reason = fate.reason or _REASONS.get(fate.status, ErrorReason.INTERNAL_ERROR)
-    return json_response({"detail": fate.detail, "reason": reason}, fate.status)
-
-
-def _rate_limit(fate: Fate, stage: Stage) -> Outcome:
-    _perform_if(fate, stage)
-    forms: Mapping[str, Headers] = {
-        "none": (),
-        "seconds": (("retry-after", f"{fate.seconds:g}"),),
-        "date": (("retry-after", http_date(stage.now + fate.seconds)),),
-        "garbage": (("retry-after", "soon"),),
-        "negative": (("retry-after", "-30"),),
-        "huge": (("retry-after", "99999999999"),),
-    }
-    body = {"detail": fate.detail, "reason": ErrorReason.CONCURRENCY_LIMIT_EXCEEDED}
-    return json_response(body, fate.status, forms[fate.retry_after])
-
-
-def _drop_request(_fate: Fate, _stage: Stage) -> Outcome:
-    return Outage(OutageKind.SILENCE, executed=False)
-
-
-def _lose_response(_fate: Fate, stage: Stage) -> Outcome:
-    stage.perform()
-    return Outage(OutageKind.SILENCE, executed=True)
-
-
-def _late(fate: Fate, stage: Stage) -> Outcome:
-    stage.postpone(fate.seconds)
-    return Outage(OutageKind.SILENCE, executed=False)
-
-
-def _twice(fate: Fate, stage: Stage) -> Outcome:
+def _twice(fate: Fate, stage: Stage) -> Response:
     first = stage.perform()
     if fate.seconds > 0:
         stage.postpone(fate.seconds)
@@ -98,22 +90,40 @@ def _twice(fate: Fate, stage: Stage) -> Outcome:
     return first if fate.answer == "first" else second
 
 
-def _unreachable(_fate: Fate, _stage: Stage) -> Outcome:
-    return Outage(OutageKind.UNREACHABLE, executed=False)
+def _replacement(fate: Fate, answer: Response | None, now: float) -> Response:
+    """Return the response that the client gets in place of `answer`, which is None if the request was not executed."""
+    match fate.kind:
+        case FateKind.REFUSE:
+            reason = fate.reason or _REASONS.get(fate.status, ErrorReason.INTERNAL_ERROR)
+            return json_response({"detail": fate.detail, "reason": reason}, fate.status)
+        case FateKind.RATE_LIMIT:
+            body = {"detail": fate.detail, "reason": ErrorReason.CONCURRENCY_LIMIT_EXCEEDED}
+            return json_response(body, fate.status, _retry_after(fate, now))
+        case FateKind.MALFORMED:
+            return _malformed(fate.form, answer)
+        case FateKind.NO_CONTENT:
+            return Response(204, (), b"")
+        case FateKind.REDIRECT:
+            return Response(fate.status, (("location", fate.location),), b"")
+        case FateKind.OVERSIZE:
+            return Response(200, JSON_HEADERS, b'{"filler":"' + b"x" * max(0, fate.size - 13) + b'"}')
+        case _:
+            raise ValueError(fate.kind)
 
 
-def _reset(fate: Fate, stage: Stage) -> Outcome:
-    _perform_if(fate, stage)
-    return Outage(OutageKind.RESET, executed=fate.executed)
+def _retry_after(fate: Fate, now: float) -> Headers:
+    values = {
+        "seconds": f"{fate.seconds:g}",
+        "date": http_date(now + fate.seconds),
+        "garbage": "soon",
+        "negative": "-30",
+        "huge": "99999999999",
+    }
+    return (("retry-after", values[fate.retry_after]),) if fate.retry_after != "none" else ()
 
 
-def _hold_back(fate: Fate, stage: Stage) -> Outcome:
-    kinds = {FateKind.SLOW: OutageKind.SLOW, FateKind.DRIP: OutageKind.DRIP, FateKind.CUT: OutageKind.CUT}
-    return Outage(kinds[fate.kind], executed=True, response=stage.perform(), seconds=fate.seconds)
-
-
-def _malformed(fate: Fate, stage: Stage) -> Outcome:
-    answer = _perform_if(fate, stage) or json_response({"agent_id": "A42", "status": "RUNNING"})
+def _malformed(form: str, answer: Response | None) -> Response:
+    answer = answer or json_response({"agent_id": "A42", "status": "RUNNING"})
     bodies: Mapping[str, bytes] = {
         "html": _HTML,
         "empty": b"",
@@ -125,8 +135,7 @@ def _malformed(fate: Fate, stage: Stage) -> Outcome:
         "not_utf8": b'{"agent_id": "\xff\xfe"}',
         "deep": b"[" * 100_000,
     }
-    headers = (("content-type", "text/html"),) if fate.form == "html" else JSON_HEADERS
-    return Response(200, headers, bodies[fate.form])
+    return Response(200, (("content-type", "text/html"),) if form == "html" else JSON_HEADERS, bodies[form])
 
 
 def _mistyped(value: Any) -> Any:
@@ -140,26 +149,6 @@ def _mistyped(value: Any) -> Any:
 
 def _content(answer: Response) -> Any:
     return orjson.loads(answer.body) if answer.body else {}
-
-
-def _no_content(fate: Fate, stage: Stage) -> Outcome:
-    _perform_if(fate, stage)
-    return Response(204, (), b"")
-
-
-def _redirect(fate: Fate, stage: Stage) -> Outcome:
-    _perform_if(fate, stage)
-    return Response(fate.status, (("location", fate.location),), b"")
-
-
-def _oversize(fate: Fate, stage: Stage) -> Outcome:
-    _perform_if(fate, stage)
-    return Response(200, JSON_HEADERS, b'{"filler":"' + b"x" * max(0, fate.size - 13) + b'"}')
-
-
-def _merge(fate: Fate, stage: Stage) -> Outcome:
-    answer = stage.perform()
-    return _rewritten(answer, merge_patch(_content(answer), fate.patch))
 
 
 def _rewritten(answer: Response, content: object) -> Response:
@@ -179,88 +168,27 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _list_defect(fate: Fate, stage: Stage) -> Outcome:
-    answer = stage.perform()
+def _with_defect(answer: Response, defect: str) -> Response:
+    """Return a list's answer with a defect; any other answer as it is."""
     content = _content(answer)
     if answer.status != 200 or not isinstance(content.get("data"), dict):
-        return answer  # not a list: there is nothing to change
-    _DEFECTS[fate.defect](content)
+        return answer
+    items = content["data"]["list"]
+    match defect:
+        case "short" | "omission":
+            content["data"] |= {"list": items[1:], "count": len(items[1:])}
+            if defect == "omission" and items:
+                content["meta"]["total"] -= 1  # the total agrees with the shorter list
+        case "wrong_total":
+            content["meta"]["total"] += 1
+        case "cursor_loop":
+            content["meta"]["cursor"] = items[0]["agent_id"] if items else "A42LOOP"
+        case "duplicates":
+            content["data"]["list"] = items + [item | {"status": "STOPPING"} for item in items[:1]]
+        case "data_null":
+            content["data"] = None
+        case "empty":
+            content |= {"data": {"count": 0, "list": []}, "meta": {"cursor": "", "total": 0}}
+        case _:  # no_meta
+            del content["meta"]
     return _rewritten(answer, content)
-
-
-def _short(content: Any) -> None:
-    content["data"]["list"] = content["data"]["list"][1:]
-    content["data"]["count"] = len(content["data"]["list"])
-
-
-def _omission(content: Any) -> None:
-    if content["data"]["list"]:
-        _short(content)
-        content["meta"]["total"] -= 1  # the total agrees with the shorter list
-
-
-def _wrong_total(content: Any) -> None:
-    content["meta"]["total"] += 1
-
-
-def _cursor_loop(content: Any) -> None:
-    items = content["data"]["list"]
-    content["meta"]["cursor"] = items[0]["agent_id"] if items else "A42LOOP"
-
-
-def _duplicates(content: Any) -> None:
-    items = content["data"]["list"]
-    content["data"]["list"] = items + [item | {"status": "STOPPING"} for item in items[:1]]
-
-
-def _data_null(content: Any) -> None:
-    content["data"] = None
-
-
-def _empty(content: Any) -> None:
-    content["data"] = {"count": 0, "list": []}
-    content["meta"] = {"cursor": "", "total": 0}
-
-
-def _no_meta(content: Any) -> None:
-    del content["meta"]
-
-
-_DEFECTS: Mapping[str, Callable[[Any], None]] = {
-    "short": _short,
-    "omission": _omission,
-    "wrong_total": _wrong_total,
-    "cursor_loop": _cursor_loop,
-    "duplicates": _duplicates,
-    "data_null": _data_null,
-    "empty": _empty,
-    "no_meta": _no_meta,
-}
-
-
-def _doom(fate: Fate, stage: Stage) -> Outcome:
-    answer = stage.perform()
-    stage.doom(answer, fate.seconds, fate.message)
-    return answer
-
-
-_ACTORS: Mapping[FateKind, Callable[[Fate, Stage], Outcome]] = {
-    FateKind.REFUSE: _refuse,
-    FateKind.RATE_LIMIT: _rate_limit,
-    FateKind.DROP_REQUEST: _drop_request,
-    FateKind.LOSE_RESPONSE: _lose_response,
-    FateKind.LATE: _late,
-    FateKind.TWICE: _twice,
-    FateKind.UNREACHABLE: _unreachable,
-    FateKind.RESET: _reset,
-    FateKind.SLOW: _hold_back,
-    FateKind.DRIP: _hold_back,
-    FateKind.CUT: _hold_back,
-    FateKind.MALFORMED: _malformed,
-    FateKind.NO_CONTENT: _no_content,
-    FateKind.REDIRECT: _redirect,
-    FateKind.OVERSIZE: _oversize,
-    FateKind.LIST_DEFECT: _list_defect,
-    FateKind.MERGE: _merge,
-    FateKind.DOOM: _doom,
-}

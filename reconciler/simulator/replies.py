@@ -10,13 +10,7 @@ import orjson
 from reconciler.simulator.agent import Agent
 from reconciler.simulator.history import Note
 from reconciler.simulator.listing import query_fields
-from reconciler.simulator.messages import (
-    BODY_REASONS,
-    ErrorReason,
-    RefusedCall,
-    Response,
-    json_response,
-)
+from reconciler.simulator.messages import BODY_REASONS, ErrorReason, RefusedCall, Response, json_response
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import World
 

@@ -15,14 +15,20 @@ import orjson
 
 from reconciler.simulator import replies
 from reconciler.simulator.agent import Status
-from reconciler.simulator.auth import Caller, InvalidToken, authenticate, bind
+from reconciler.simulator.auth import InvalidToken, Token, authenticate, bind
+from reconciler.simulator.bodies import refuse_join, warnings
 from reconciler.simulator.contract import Strictness, check_body, without_nulls
-from reconciler.simulator.fault_script import ObservedCall
-from reconciler.simulator.faults import ServiceCall
-from reconciler.simulator.http_dates import http_date
-from reconciler.simulator.join_body import refuse_join, warnings
+from reconciler.simulator.faults import ObservedCall, ServiceCall
 from reconciler.simulator.listing import list_agents, query_fields
-from reconciler.simulator.messages import ErrorReason, Headers, RefusedCall, Request, Response, json_response
+from reconciler.simulator.messages import (
+    ErrorReason,
+    Headers,
+    RefusedCall,
+    Request,
+    Response,
+    http_date,
+    json_response,
+)
 from reconciler.simulator.world import Project, World
 
 GLOBAL_BASE = "/api/conversational-ai-agent"
@@ -135,8 +141,12 @@ def _respond(call: Call, world: World) -> Response:
         raise RefusedCall(405, ErrorReason.NOT_IMPLEMENTED, f"the path takes {call.method}")
     header = call.request.header("authorization")
     tolerance = world.switches.clock_tolerance_seconds
-    caller = authenticate(header, call.place.app_id, world.credentials, now=world.now, tolerance=tolerance)
-    return _HANDLERS[call.operation](call, world, caller)
+    token = authenticate(header, call.place.app_id, world.credentials, now=world.now, tolerance=tolerance)
+    if call.operation is ServiceCall.JOIN:
+        return _join(call, world, token)
+    if token is not None and world.switches.header_token_scope == "every":
+        _require_binding(token, *_channel_and_uid(call, world, token))
+    return _HANDLERS[call.operation](call, world)
 
 
 def _keep_rate(world: World) -> None:
@@ -199,79 +209,70 @@ def _strictness(call: Call, world: World) -> Strictness:
     )
 
 
-def _require_binding(world: World, caller: Caller, channel: str, uid: str, *, joins: bool) -> None:
-    scope = world.switches.header_token_scope
-    if caller.token is None or scope == "never" or (scope == "join" and not joins):
-        return
+def _require_binding(token: Token, channel: str, uid: str) -> None:
+    """Raise `RefusedCall` unless the token of the header is for this channel and uid."""
     try:
-        bind(caller.token, channel=channel, uid=uid, needs_rtm=False)
+        bind(token, channel=channel, uid=uid, needs_rtm=False)
     except InvalidToken as error:
         raise RefusedCall(401, ErrorReason.INVALID_PERMISSION, str(error)) from None
 
 
-def _join(call: Call, world: World, caller: Caller) -> Response:
+def _channel_and_uid(call: Call, world: World, token: Token) -> tuple[str, str]:
+    """Return the channel and uid of the agent that a call is about; a list is of a channel, and for any uid."""
+    if call.operation is ServiceCall.LIST:
+        return query_fields(call.request.query).get("channel", ""), token.account or ""
+    agent = world.remembered(call.place, call.agent_id)
+    return agent.channel, agent.uid
+
+
+def _join(call: Call, world: World, token: Token | None) -> Response:
     body, raw = _submitted(call, world)
     refuse_join(body, _strictness(call, world), world.switches)
     properties = body["properties"]
-    _require_binding(world, caller, properties["channel"], properties["agent_rtc_uid"], joins=True)
+    if token is not None and world.switches.header_token_scope != "never":
+        _require_binding(token, properties["channel"], properties["agent_rtc_uid"])
     agent = world.join(call.place, body, raw)
     return json_response(replies.joined(agent, world.switches), headers=warnings(properties))
 
 
-def _bound(call: Call, world: World, caller: Caller) -> None:
-    if caller.token is not None and world.switches.header_token_scope == "every":
-        agent = world.remembered(call.place, call.agent_id)
-        _require_binding(world, caller, agent.channel, agent.uid, joins=False)
-
-
-def _leave(call: Call, world: World, caller: Caller) -> Response:
-    _bound(call, world, caller)
+def _leave(call: Call, world: World) -> Response:
     world.leave(call.place, call.agent_id)
     return Response(200, (), b"") if world.switches.leave_body == "empty" else json_response({})
 
 
-def _update(call: Call, world: World, caller: Caller) -> Response:
-    _bound(call, world, caller)
+def _update(call: Call, world: World) -> Response:
     agent = world.update(call.place, call.agent_id, _body(call, world, optional=True))
     return json_response(replies.updated(agent, world, call.place.area))
 
 
-def _query(call: Call, world: World, caller: Caller) -> Response:
-    _bound(call, world, caller)
+def _query(call: Call, world: World) -> Response:
     return json_response(replies.queried(world.remembered(call.place, call.agent_id), world))
 
 
-def _list(call: Call, world: World, caller: Caller) -> Response:
-    if caller.token is not None and world.switches.header_token_scope == "every":
-        channel = query_fields(call.request.query).get("channel", "")
-        _require_binding(world, caller, channel, caller.token.account or "", joins=False)
+def _list(call: Call, world: World) -> Response:
     return json_response(list_agents(world, call.place, call.request.query))
 
 
-def _tell(call: Call, world: World, caller: Caller) -> Response:
-    _bound(call, world, caller)
+def _tell(call: Call, world: World) -> Response:
     body = _body(call, world, optional=call.operation is ServiceCall.INTERRUPT)
     return json_response(replies.told(world.say(call.place, call.agent_id, call.operation.value, body)))
 
 
-def _history(call: Call, world: World, caller: Caller) -> Response:
-    _bound(call, world, caller)
+def _history(call: Call, world: World) -> Response:
     agent = world.present(call.place, call.agent_id)
     if agent.status_at(world.now) is not Status.RUNNING:  # v2 API reference: endpoints, RUNNING agents only
         raise world.not_found()
     return json_response(replies.history(agent, world))
 
 
-def _turns(call: Call, world: World, caller: Caller) -> Response:
-    _bound(call, world, caller)
+def _turns(call: Call, world: World) -> Response:
     agent = world.store.find(call.place.project, call.agent_id)
     if agent is None:
         raise world.not_found()
     return json_response(replies.turns(agent, world, call.request.query))
 
 
-_HANDLERS: Mapping[ServiceCall, Callable[[Call, World, Caller], Response]] = {
-    ServiceCall.JOIN: _join,
+_HANDLERS: Mapping[ServiceCall, Callable[[Call, World], Response]] = {
     ServiceCall.LEAVE: _leave,
     ServiceCall.UPDATE: _update,
     ServiceCall.QUERY: _query,

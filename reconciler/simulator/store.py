@@ -17,15 +17,17 @@ from os import PathLike, fspath
 import orjson
 
 from reconciler.simulator.agent import Agent
-from reconciler.simulator.fault_script import FaultScript
+from reconciler.simulator.faults import FaultScript
 from reconciler.simulator.history import ConversationLog, on_disk
-from reconciler.simulator.selection import ListFilter, Pages, Selected
 from reconciler.simulator.switches import SwitchError, Switches, declarations
 from reconciler.simulator.tables import (
     INSERT_AGENT,
     LAYOUT,
     REPLACE_AGENT,
     SELECT_AGENTS,
+    ListFilter,
+    Pages,
+    Selected,
     agent_of,
     agent_row,
 )

@@ -222,17 +222,6 @@ class Switches:
         """Return the values of all switches by name."""
         return asdict(self)
 
-    @classmethod
-    def parse(cls, texts: Iterable[str]) -> Switches:
-        """Return the defaults with `name=value` texts applied; the last one counts. Raises `SwitchError`."""
-        settings: dict[str, object] = {}
-        for text in texts:
-            name, equals, value = text.partition("=")
-            if not equals:
-                raise SwitchError(f"{text!r} is not of the form name=value")
-            settings[name.strip()] = value.strip()
-        return cls().with_settings(settings)
-
 
 class Declaration(NamedTuple):
     """The name, default, allowed values and meaning of one switch."""

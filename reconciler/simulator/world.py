@@ -14,13 +14,12 @@ import orjson
 
 from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status, agent_id, first_end, rescheduled
 from reconciler.simulator.auth import Credentials, InvalidToken, bind, decode, verify
+from reconciler.simulator.bodies import check_join, dump, fold, uses_mllm
 from reconciler.simulator.contract import Strictness
 from reconciler.simulator.history import Note
-from reconciler.simulator.join_conditions import check_join, uses_mllm
 from reconciler.simulator.messages import ErrorReason, RefusedCall
 from reconciler.simulator.store import Store
 from reconciler.simulator.switches import Switches
-from reconciler.simulator.updating import dump, fold
 
 
 class Project(NamedTuple):

@@ -4,15 +4,24 @@ Sans-I/O like all of the core: the layers above perform the effects and show the
 that is `destroying`.
 """
 
-from reconciler.workflow.applying import Approved, Planned, apply, confirm
+from reconciler.workflow.applying import Approved, Planned, apply, confirm, keep_transcripts
 from reconciler.workflow.claiming import adopt, forget
 from reconciler.workflow.doctor import Checkup, doctor, finding, refused_rows
 from reconciler.workflow.job import Job, check_pins, look
-from reconciler.workflow.looking import AddressReport, Drift, address_report, agent_of, drift, plan, status
+from reconciler.workflow.looking import (
+    AddressReport,
+    Drift,
+    SessionReader,
+    Surveyed,
+    address_report,
+    agent_of,
+    drift,
+    plan,
+    status,
+    survey,
+)
 from reconciler.workflow.offline import offline_plan, state_of
 from reconciler.workflow.readiness import require_ready
-from reconciler.workflow.survey import SessionReader, Surveyed, survey
-from reconciler.workflow.transcripts import keep_transcripts
 from reconciler.workflow.transfers import Move, pushed_writes
 
 __all__ = [

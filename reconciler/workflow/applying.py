@@ -1,18 +1,19 @@
-"""`apply`: takes the lock, looks again, and makes exactly the approved changes."""
+"""`apply`: takes the lock, looks again, and makes exactly the approved changes; and `keep_transcripts` of what runs."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
-from reconciler.apply.archiving import archive_ended
+from reconciler.apply.archiving import archive_ended, archive_running
 from reconciler.apply.context import Context
 from reconciler.apply.events import Ledger, Notice, Result
 from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import plural
 from reconciler.errors import ReconcilerError, Refused, StalePlan
+from reconciler.model.address import Address
 from reconciler.model.fingerprint import digest
 from reconciler.model.record import Entry, Pins
 from reconciler.model.writes import (
@@ -92,9 +93,7 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
             # Only a complete apply removes the mark: the same plan file goes on with an incomplete one.
             yield from journal.write(*ended)
     except ReconcilerError as problem:
-        yield from context.say(
-            Notice(f"stopped: {problem.message}" + (f" ({problem.hint})" if problem.hint else ""))
-        )
+        yield from context.say(Notice(f"stopped: {problem.with_hint}"))
         context.ledger.broken = problem
     context.ledger.interrupted = yield Stopping()
     return context.ledger
@@ -239,3 +238,15 @@ def _housekeeping(basis: Basis, pins: Pins) -> tuple[Write, ...]:
     writes += [DropForeign(agent_id) for agent_id in sorted(set(state.foreign) - live)]
     writes += [DropReleased(agent_id) for agent_id in sorted(state.released - live)]
     return tuple(writes)
+
+
+def keep_transcripts(job: Job, provider: Provider, addresses: Container[Address]) -> Steps[None]:
+    """Update the archives of some addresses, and close those of their agents that have ended.
+
+    Only the archive is written, so no lock is needed. A transcript that cannot be archived is reported as a notice.
+    """
+    basis, _ = yield from look(job, provider)
+    journal = Journal(StateView.of(basis.state))
+    context = Context(provider, job.fleet.owner, journal, job.settings, archive=job.fleet.archive)
+    yield from archive_running(context, basis, addresses)
+    yield from archive_ended(context, basis, addresses)

@@ -7,6 +7,7 @@ one failed, is not reported as passed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from reconciler.diagnostics import Problem, Severity, plural
@@ -16,9 +17,8 @@ from reconciler.model.tree import tree_references
 from reconciler.plan.build import Plan
 from reconciler.plan.dangers import hosts_of
 from reconciler.ports import Checker, Effect, Elapsed, Gather, Http, Observer, Passed, ReadState, Steps
-from reconciler.services import entry_of
 from reconciler.values import dataclass
-from reconciler.workflow.job import Job, check_pins, look, plan_for
+from reconciler.workflow.job import Job, altered, check_pins, look, plan_for
 from reconciler.workflow.readiness import missing_secrets
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ def _state(job: Job, rows: list[Row]) -> Steps[State | None]:
 
 def _service(job: Job, observer: Observer, rows: list[Row]) -> Steps[bool]:
     """Return whether the service answers and accepts our credentials; add the rows of these checks."""
-    if entry_of(job.fleet.service.kind).is_embedded:
+    if job.fleet.service.entry.is_embedded:
         rows.append(Passed("service", "the embedded simulator, which needs no credentials"))
         return True
     if not isinstance(observer, Checker):
@@ -117,7 +117,7 @@ def _secrets(job: Job) -> Steps[list[Row]]:
     if not count:
         return [Passed("secrets", "the files refer to none")]
     text = "each has a value" if count > 1 else "it has a value"
-    if entry_of(job.fleet.service.kind).is_embedded:
+    if job.fleet.service.entry.is_embedded:
         text += ", or a stand-in, which the embedded service takes"
     return [Passed("secrets", f"the files refer to {count:,}: {text}")]
 
@@ -171,32 +171,18 @@ def _within(seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
 
 
 def _until(ends: float, seconds: float, begin: Callable[[], Steps[T]]) -> Steps[T]:
-    steps = begin()
-    value: object = None
-    problem: ReconcilerError | None = None
-    while True:
-        try:
-            effect: Effect = steps.send(value) if problem is None else steps.throw(problem)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # typed by the generator
-        value, problem = None, None
+    def bounded(effect: Effect) -> Steps[Effect]:
         if isinstance(effect, Http) and (yield Elapsed()) >= ends:
-            problem = ServiceError(
+            raise ServiceError(
                 f"the agents could not be read within {seconds:.0f} s",
                 hint="see whether the service is well; plan and quota were not checked",
             )
-            continue
         if isinstance(effect, Gather):
             # Gathered tasks are steps of their own, so each of them is bounded by itself.
-            effect = Gather([_bounded(ends, seconds, each) for each in effect.tasks], effect.limit)
-        try:
-            value = yield effect
-        except ReconcilerError as raised:
-            problem = raised
+            return Gather([partial(_until, ends, seconds, each) for each in effect.tasks], effect.limit)
+        return effect
 
-
-def _bounded(ends: float, seconds: float, task: Callable[[], Steps[T]]) -> Callable[[], Steps[T]]:
-    return lambda: _until(ends, seconds, task)
+    return altered(begin(), bounded)
 
 
 def refused_rows(problems: Sequence[ReconcilerError]) -> list[Row]:

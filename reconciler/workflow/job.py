@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import field, replace
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.guard import Policy
 from reconciler.plan.intents import settle
 from reconciler.plan.selection import Selection
-from reconciler.ports import Lock, Observer, ReadState, Steps, Unlock
+from reconciler.ports import Effect, Lock, Observer, ReadState, Steps, Unlock
 from reconciler.services import entry_of
 from reconciler.values import dataclass
 
@@ -130,6 +131,22 @@ def plan_for(job: Job, basis: Basis, observer: Observer) -> Plan:
         allow_empty=job.destroying,
         destroying=job.destroying,
     )
+
+
+def altered(steps: Steps[T], change: Callable[[Effect], Steps[Effect]]) -> Steps[T]:
+    """Perform steps, each effect as `change` returns it; an error that `change` raises is raised in the steps."""
+    value: object = None
+    problem: ReconcilerError | None = None
+    while True:
+        try:
+            effect = steps.send(value) if problem is None else steps.throw(problem)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # typed by the generator
+        value, problem = None, None
+        try:
+            value = yield (yield from change(effect))
+        except ReconcilerError as raised:
+            problem = raised
 
 
 def exclusive(job: Job, steps: Steps[T]) -> Steps[T]:

@@ -16,7 +16,6 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Adopt, Change, Join, Renew, Replace, Rotate, Update
 from reconciler.ports import Checker, Emit, Observer, Resolve, Steps
 from reconciler.secrets import SecretRef
-from reconciler.services import entry_of
 from reconciler.workflow.job import Job
 
 # How many secrets without a value the refusal of an apply names; `reconciler doctor` names all.
@@ -51,7 +50,7 @@ def _names(change: Change) -> set[str]:
 
 def _refused(job: Job, provider: Observer) -> Steps[list[str]]:
     """Return what keeps every token from working. A service that does not answer gives none: the calls will show it."""
-    if entry_of(job.fleet.service.kind).is_embedded or not isinstance(provider, Checker):
+    if job.fleet.service.entry.is_embedded or not isinstance(provider, Checker):
         return []
     rows = yield from provider.check()
     errors = (each for each in rows if isinstance(each, Problem) and each.is_error and each.rule != "service")

@@ -18,7 +18,7 @@ from typing import Any
 from reconciler import config, workflow
 from reconciler.cli.output import Output
 from reconciler.cli.session import Session
-from reconciler.cli.talking import status_steps
+from reconciler.cli.surveying import status_steps
 from reconciler.controller.roll import Roll
 from reconciler.controller.turn import turn
 from reconciler.driver.loop import Driver

@@ -149,7 +149,7 @@ def test_what_is_not_the_api_is_said(body: str) -> None:
 
 
 def test_a_late_index_of_merges_is_asked_again() -> None:
-    from reconciler.cli.ci.requests import merged_for
+    from reconciler.cli.ci.job import merged_for
     from reconciler.codehosts.settings import CodeHostJob
 
     answers = iter([reply(200), reply(200, '[{"number": 4, "merged_at": "x", "base": {"ref": "main"}}]')])

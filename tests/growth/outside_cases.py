@@ -25,7 +25,7 @@ from reconciler.controller.turn import Turned, TurnResult
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.errors import ServiceError
 from reconciler.importing import shell
-from reconciler.importing.references import Names, with_references
+from reconciler.importing.references import Names, put_references
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Entry
@@ -277,7 +277,7 @@ OUTSIDE: dict[str, Run] = {
     "importing.shell.filled": lambda text: shell.filled(
         f"{text}{shell.OPEN}A{shell.SHUT}" * 2, {"A": text}
     ),
-    "importing.references.with_references": lambda text: with_references(
+    "importing.references.put_references": lambda text: put_references(
         {"llm": {"api_key": text, "url": text, "greeting_message": text}}, {"A": text}, Names(), "a.sh"
     ),
     "importing.references.Names.sweep": _swept,

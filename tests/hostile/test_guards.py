@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler import workflow
-from reconciler.cli.allowances import read_allows
+from reconciler.cli.jobs import read_allows
 from reconciler.errors import ReconcilerError, Refused, StateError, UsageError
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.spec import HOUR, Lifecycle

@@ -56,14 +56,22 @@ QUICK: dict[str, tuple[str, ...]] = {
         "tests/unit/apply",
         "tests/unit/plan",
     ),
-    "workflow/applying.py": ("tests/unit/apply", "tests/unit/plan", "tests/scenarios/test_approval.py"),
+    "workflow/applying.py": (
+        "tests/unit/apply",
+        "tests/unit/plan",
+        "tests/scenarios/test_approval.py",
+        "tests/scenarios/test_transcripts.py",
+    ),
     "workflow/claiming.py": _CLAIMS,
     "workflow/doctor.py": ("tests/unit/workflow", "tests/scenarios/test_doctor.py"),
-    "workflow/looking.py": ("tests/scenarios/test_verbs.py", "tests/scenarios/test_reading.py"),
+    "workflow/looking.py": (
+        "tests/scenarios/test_verbs.py",
+        "tests/scenarios/test_reading.py",
+        "tests/unit/workflow",
+        "tests/scenarios/test_import.py",
+    ),
     "workflow/offline.py": ("tests/scenarios/test_offline_plan.py",),
     "workflow/readiness.py": ("tests/scenarios/test_doctor.py",),
-    "workflow/survey.py": ("tests/unit/workflow", "tests/scenarios/test_import.py"),
-    "workflow/transcripts.py": ("tests/scenarios/test_transcripts.py",),
     "workflow/transfers.py": ("tests/scenarios/test_state_migration.py",),
 }
 

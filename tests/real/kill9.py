@@ -24,6 +24,7 @@ from reconciler.model.address import AgentName
 from reconciler.model.record import Operation, State
 from reconciler.simulator import Agent, Credentials, Simulator, run_in_thread
 from reconciler.state.local import LocalStore
+from tests.fakes.worlds import overlaps
 
 ROOT = Path(__file__).parents[2]
 APP = "0123456789abcdef0123456789abcdef"
@@ -193,8 +194,8 @@ def difference(simulator: Simulator, state: State) -> str | None:
     unsettled = [each.key for each in state.intents if each.operation is not Operation.LATE_COPY]
     if twice or forgotten or missing or unsettled:
         return f"twice {twice}, forgotten {forgotten}, missing {missing}, open intents {unsettled}"
-    overlaps = [each for each in simulator.world.overlaps() if each.since > 0]
-    return f"two lived under one uid: {overlaps[0]}" if overlaps else None
+    found = [each for each in overlaps(simulator.world) if each.since > 0]
+    return f"two lived under one uid: {found[0]}" if found else None
 
 
 def main() -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.worlds import updates_of
+
 from .harness import APP_ID, NOON, Service
 
 GHOST = "A42" + "X" * 29
@@ -61,7 +63,7 @@ def test_updates_are_remembered_in_order(service: Service) -> None:
         service.update(agent_id, llm={"params": {"temperature": temperature}})
         service.wait(1)
     assert [
-        patch["properties"]["llm"]["params"]["temperature"] for patch in service.world.updates(agent_id)
+        patch["properties"]["llm"]["params"]["temperature"] for patch in updates_of(service.world, agent_id)
     ] == [1, 2]
     assert [note.at for note in service.world.notes(agent_id)] == [NOON + 0.3, NOON + 1.3]
 
@@ -80,7 +82,7 @@ def test_an_update_of_the_wrong_type_is_refused(service: Service, properties: di
     agent_id = service.started()
     answer = service.update(agent_id, **properties)
     assert (answer.status, answer.reason) == (400, "InvalidFieldValue")
-    assert service.world.updates(agent_id) == ()
+    assert updates_of(service.world, agent_id) == ()
 
 
 def test_mllm_params_are_not_updatable_in_china(service: Service) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.simulator import Credentials, Simulator, Status, Store
-from reconciler.simulator.http_dates import http_date
+from reconciler.simulator.messages import http_date
 
 from .harness import APP_ID, CERTIFICATE, EXITS, NOON, Service, token
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from reconciler.simulator import Credentials, Simulator, run_in_thread
+from tests.fakes.worlds import status_of
 
 from .harness import APP_ID, CERTIFICATE, join_body
 
@@ -204,7 +205,7 @@ def test_a_session_mints_tokens_that_hold(simulator: Simulator, with_certificate
     agent_id = session.start()
     session.say("Hello!")
     session.interrupt()
-    assert simulator.world.status(agent_id).name == "RUNNING"
+    assert status_of(simulator.world, agent_id).name == "RUNNING"
     assert simulator.world.agent(agent_id).token_until == pytest.approx(time.time() + 86400, abs=60)
     session.stop()
     assert simulator.world.live() == ()
@@ -236,4 +237,4 @@ async def _start_and_stop() -> str:
 
 
 def test_the_asynchronous_client_too(simulator: Simulator) -> None:
-    assert simulator.world.status(asyncio.run(_start_and_stop())).name == "STOPPED"
+    assert status_of(simulator.world, asyncio.run(_start_and_stop())).name == "STOPPED"

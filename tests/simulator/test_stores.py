@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.simulator import Simulator, Status, Store, UnreadableWorld, fate
+from tests.fakes.worlds import updates_of
 
 from .harness import LIVE, NOON, Service, join_body, token
 
@@ -160,7 +161,7 @@ def test_a_world_outlives_its_process(path: Path) -> None:
     assert after.simulator.switches.quota == 7
     assert after.query(agent_id).body["name"] == "greeter"
     assert after.world.agent(agent_id).properties["llm"]["params"] == {"temperature": 0.5}
-    assert len(after.world.updates(agent_id)) == 1
+    assert len(updates_of(after.world, agent_id)) == 1
     assert after.list().status == 503
     after.wait(50)
     assert [agent.name for agent in after.world.agents()] == ["greeter", "late"]
@@ -326,7 +327,7 @@ def test_a_world_of_an_earlier_release_opens(path: Path) -> None:
     running, gone = service.world.agents()
     assert (service.status(running.agent_id), service.status(gone.agent_id)) == ("RUNNING", "STOPPING")
     assert (service.simulator.switches.quota, service.simulator.now) == (7, NOON + 100.6)
-    (update,) = service.world.updates(running.agent_id)
+    (update,) = updates_of(service.world, running.agent_id)
     assert update["properties"]["llm"] == {"params": {"temperature": 0.5}}
     service.wait(50)
     assert [agent.name for agent in service.world.live()] == ["greeter", "late"]

@@ -7,9 +7,12 @@ import re
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from reconciler.cli.main import cli
 from reconciler.simulator import Credentials, Outage, OutageKind, SwitchError, Switches
 from reconciler.simulator.switches import declarations
+from tests.fakes.worlds import overlaps
 
 from .harness import APP_ID, CERTIFICATE, EXITS, LIVE, NOON, Service, join_body, token
 
@@ -32,8 +35,8 @@ def test_switches_are_documented_and_their_defaults_are_allowed() -> None:
 
 
 def test_switches_from_text() -> None:
-    switches = Switches.parse(
-        ["quota=7", " name_scope = channel ", "start_seconds=1.5", "quota_status=429", "quota=8"]
+    switches = Switches().with_settings(
+        {"name_scope": "channel", "start_seconds": "1.5", "quota_status": "429", "quota": "8"}
     )
     assert (switches.quota, switches.name_scope, switches.start_seconds) == (8, "channel", 1.5)
     assert switches.quota_status == 429
@@ -45,7 +48,6 @@ def test_switches_from_text() -> None:
     [
         ("name_scop=channel", "did you mean 'name_scope'?"),
         ("zzz=1", "the switches are area, clock_tolerance_seconds"),
-        ("name_scope", "not of the form name=value"),
         ("name_scope=galaxy", "takes project, channel, not 'galaxy'"),
         ("quota=many", "takes a whole number, not 'many'"),
         ("quota=1.5", "takes a whole number"),
@@ -58,7 +60,13 @@ def test_switches_from_text() -> None:
 )
 def test_switches_that_are_none(text: str, message: str) -> None:
     with pytest.raises(SwitchError, match=message.replace("?", r"\?")):
-        Switches.parse([text])
+        Switches().with_settings(dict([text.split("=")]))
+
+
+def test_a_switch_without_a_value_is_refused_by_the_command() -> None:
+    done = CliRunner().invoke(cli, ["simulator", "--switch", "name_scope", "--list-switches"])
+    assert done.exit_code != 0
+    assert '"name_scope" is not of the form KEY=VALUE' in done.output
 
 
 @pytest.mark.parametrize("value", [None, True, [], {}, 1.5])
@@ -105,7 +113,7 @@ def test_a_name_is_held_until_the_agent_has_stopped(service: Service) -> None:
     assert service.join().status == 409
     service.wait(0.2)
     assert service.join().status == 200
-    assert len(service.world.named("greeter")) == 2
+    assert [each.name for each in service.world.agents()].count("greeter") == 2
 
 
 @pytest.mark.parametrize(
@@ -148,7 +156,7 @@ def test_switch_uid_conflict() -> None:
         status = service.join("second").status
         assert status == (409 if value == "refused" else 200)
         assert service.status(first) == ("FAILED" if value == "kicks" else "RUNNING")
-        assert len(service.world.overlaps()) == (1 if value == "accepted" else 0)
+        assert len(overlaps(service.world)) == (1 if value == "accepted" else 0)
         assert service.join("third", "foyer").status == 200  # another channel
         assert service.join("fourth", uid="0").status == service.join("fifth", uid="0").status == 200
 

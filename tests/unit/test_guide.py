@@ -278,24 +278,10 @@ def count(job: Job) -> int:
     """The number of agents that the files want."""
     return len(job.fleet.agents)
 '''
-COMMAND = '''"""`reconciler count`."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-import click
-
-from reconciler.cli import options
-
-if TYPE_CHECKING:
-    from reconciler.cli.output import Output
-
-
-@click.command("count")
+COMMAND = '''@click.command("count")
 @options.fleet_options
 @options.output_options
-def command(fleet: options.FleetFlags, output: Output) -> int:
+def count(fleet: options.FleetFlags, output: Output) -> None:
     """Say how many agents the files want.
 
     \\b
@@ -303,17 +289,18 @@ def command(fleet: options.FleetFlags, output: Output) -> int:
     """
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job
-    from reconciler.workflow.counting import count
+    from reconciler.workflow import counting
 
     with wiring.open_session(fleet, output) as session:
-        output.result(f"{count(make_job(session, Flags()))} agents")
-    return 0
+        output.result(f"{counting.count(make_job(session, Flags()))} agents")
+
+
 '''
 
 
 def add_command(tree: Tree) -> None:
     tree.create("reconciler/workflow/counting.py", VERB)
-    tree.create("reconciler/cli/commands/count.py", COMMAND)
+    tree.insert("reconciler/cli/commands/look.py", '@click.command("show"', COMMAND)
     tree.insert(
         "reconciler/cli/commands/__init__.py",
         '    Command("simulator",',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -35,10 +34,16 @@ addresses = st.builds(
 )
 
 
+def command_named(name: str) -> click.Command:
+    command = main.cli.get_command(click.Context(main.cli), name)
+    assert command is not None
+    return command
+
+
 def parsed(words: list[str]) -> dict[str, object]:
     """The parameters that a command line gives its command."""
     assert words[0] == "reconciler"
-    command: click.Command = importlib.import_module(f"reconciler.cli.commands.{words[1]}").command
+    command = command_named(words[1])
     return command.make_context(words[1], words[2:]).params
 
 
@@ -69,7 +74,7 @@ def test_the_nearest_addresses(address: Address, other: Address) -> None:
 
 @given(st.sampled_from(["-x", "--", "-", "my fleet", "hotel"]))
 def test_the_command_on_a_directory(directory: str) -> None:
-    command: click.Command = importlib.import_module("reconciler.cli.commands.plan").command
+    command = command_named("plan")
     words = shlex.split(resume_command.on_directory("plan", directory))
     values, left, _ = command.make_parser(click.Context(command)).parse_args(words[2:])
     assert left == []
@@ -91,7 +96,7 @@ def test_the_command_that_goes_on(address: Address, other: Address) -> None:
 @given(st.sampled_from(["-x", "--", "-e prod", "my fleet", "-"]), st.sampled_from(["-p.plan", "p q"]))
 def test_the_command_that_applies_a_saved_plan(directory: str, out: str) -> None:
     words = shlex.split(resume_command.apply_saved(FleetFlags(directory, "prod"), out))
-    command: click.Command = importlib.import_module("reconciler.cli.commands.apply").command
+    command = command_named("apply")
     context = click.Context(command)
     values, left, _ = command.make_parser(context).parse_args(words[2:])
     assert (values["directory"], values["plan_file"], values["environment"], left) == (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler import config
-from reconciler.cli.ci.job import git_says, perform, this_job
-from reconciler.cli.ci.requests import merged_for
+from reconciler.cli.ci.job import git_says, merged_for, perform, this_job
+from reconciler.cli.loading import outline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.codehosts import sticky
@@ -84,7 +83,7 @@ def _why(found: list[tuple[int, Approval | None]], owner: Owner, sha: str, tree:
 
 def _owner(flags: FleetFlags) -> Owner:
     """Return the fleet and environment of the files, without reading more of them."""
-    fleet = config.outline(Path(flags.directory), environment=flags.environment)
+    fleet = outline(flags)
     if fleet is None:
         raise UsageError(
             f"{flags.directory} does not say which fleet it is"

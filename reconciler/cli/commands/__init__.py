@@ -1,7 +1,7 @@
-"""The list of commands, and one file each in this folder: options, one call of a verb, one report.
+"""The list of commands, and a file for each group of them: options, one call of a verb, one report.
 
-A file has the name of its command (`import_` for `import`, a keyword of Python) and defines `command`. Files are
-imported when they are used.
+A command is the function of its name (`import_` for `import`, a keyword of Python) in the file of its group, and returns
+its exit code, or None for 0. Files are imported when one of their commands is used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from reconciler.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: its name, the README's row that lists it, and its line in the overview of all commands."""
+    """One command: its name, its group (a file here, and the README's row), and its line in the overview of all."""
 
     name: str
     group: str

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import wiring
 from reconciler.cli.following import Checkout, FollowedFiles, top_of
+from reconciler.cli.loading import load_fleet
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.watched_files import WatchedFiles
@@ -65,7 +65,7 @@ class Place:
             checkout.check(self.home, fleet)
 
         watched = WatchedFiles(flags, Output(), check)
-        return FollowedFiles(watched, checkout, wiring.load_fleet(flags, Output()), check)
+        return FollowedFiles(watched, checkout, load_fleet(flags, Output()), check)
 
     def commit(self, text: str, *push: str, name: str = "fleet.yaml") -> str:
         """A commit of the author, pushed."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from reconciler.controller.wakeups import answer_at
 
 from reconciler.apply.events import Finished, Ledger, Result
 from reconciler.controller import turn as turns
@@ -13,7 +14,6 @@ from reconciler.controller.health import Health
 from reconciler.controller.loop import FleetLoop, RoundBegan, RoundEnded, Woken
 from reconciler.controller.roll import Roll
 from reconciler.controller.turn import Turned, TurnResult
-from reconciler.controller.wakeups import answer_at
 from reconciler.errors import AuthenticationFailed, Refused, ServiceError, StateError, UsageError
 from reconciler.model.fleet import Archive, Service
 from reconciler.observe import ForeignMemory

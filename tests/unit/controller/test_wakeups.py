@@ -8,8 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.controller.loop import TurnEnded, Woken
-from reconciler.controller.wakeups import FLOOD, OVER, answer_at
+from reconciler.controller.loop import FLOOD, OVER, TurnEnded, Woken, answer_at
 from reconciler.ports import HttpRequest
 from tests.unit.controller.test_standing import World
 

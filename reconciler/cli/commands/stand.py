@@ -1,4 +1,4 @@
-"""`reconciler watch`."""
+"""The commands that keep fleets standing: `watch` and `turn`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options
+from reconciler.cli.parameters import Duration
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @options.many_fleets_options
 @click.option(
     "--interval",
-    type=options.Duration(),
+    type=Duration(),
     default="30s",
     show_default=True,
     help="Between two listings of an App ID.",
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @options.rate_option
 @options.grace_option
 @options.output_options
-def command(
+def watch(
     fleets: options.ManyFlags,
     output: Output,
     interval: float,
@@ -51,7 +52,7 @@ def command(
     notify: str | None,
     pinned: str | None,
     **flags: Any,
-) -> int:
+) -> None:
     """Keep fleets standing: join what has ended, renew tokens, rotate before 72 hours, until SIGTERM (then exit 0).
 
     Stopping it touches no agent, and neither does its death: another one goes on from the state. It reads the files again
@@ -68,4 +69,27 @@ def command(
     from reconciler.cli.turning import StandingFlags
     from reconciler.cli.watching import WatchFlags, run_watch
 
-    return run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned), output)
+    run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned), output)
+
+
+@click.command("turn")
+@options.fleet_options
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+@options.standing_options
+@options.parallelism_option
+@options.rate_option
+@options.grace_option
+@options.output_options
+def turn(fleet: options.FleetFlags, output: Output, as_json: bool, **flags: Any) -> int:
+    """Do one bounded turn of the controller: what `watch` does over and over, for cron, a timer or a queue.
+
+    A turn waits for nothing: what is not finished is in the state, and the next turn goes on. Any number of them may run
+    at the same time, on any machine that reaches the state; one does the work, the others say that it is locked.
+
+    \b
+    reconciler turn my-fleet --json                 what was done, and when the next turn is due
+    reconciler turn my-fleet --allow-kinds renew    only keep tokens alive
+    """
+    from reconciler.cli.turning import StandingFlags, run_turn
+
+    return run_turn(fleet, StandingFlags(**flags), output, as_json=as_json)

@@ -1,6 +1,7 @@
-"""Conditions between the fields of a join, which a schema cannot express.
+"""What the service checks in a join body beyond the contract, and what an update changes in the properties.
 
-Each function gets the body, its properties and the area, all of the right shape, and returns the first problem.
+Each condition between the fields of a join, which a schema cannot express, is a function of the body, its properties
+and the area, all of the right shape, that returns the first problem.
 """
 
 from __future__ import annotations
@@ -8,7 +9,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from reconciler.simulator.contract import ContractBreach, Strictness, check_body, missing, wrong
+import orjson
+
+from reconciler.simulator.contract import (
+    ContractBreach,
+    Strictness,
+    check_body,
+    missing,
+    unknown_vendors,
+    wrong,
+)
+from reconciler.simulator.messages import ErrorReason, Headers, RefusedCall
+from reconciler.simulator.switches import Switches
+
+
+def refuse_join(body: Any, strictness: Strictness, switches: Switches) -> None:
+    """Raise `RefusedCall` for a body that the service would refuse, in the service's order of checks."""
+    problem = check_join(body, strictness)
+    if switches.missing_parts == "500" and problem in _MISSING_PARTS:
+        detail = "core: edge failed, reason: 'NoneType' object has no attribute 'output_modalities'"
+        raise RefusedCall(500, ErrorReason.INTERNAL_SERVER_ERROR, detail)
+    if problem is not None:
+        # the documented example of a 400 has this prefix; the texts that were seen live do not
+        raise RefusedCall(400, problem.reason, f"create agent failed, code: 400, msg: {problem}")
+    text = _samples_problem(body["properties"])
+    if text is None and switches.managed_credentials == "checked":
+        text = _managed_problem(body["properties"])
+    if text is not None:
+        raise RefusedCall(400, ErrorReason.INVALID_FIELD_VALUE, text)
+
+
+def warnings(properties: Mapping[str, Any]) -> Headers:
+    """Return the header about vendors that no page lists, for an accepted body."""
+    # a client's text is quoted and cut, since it becomes part of a header
+    told = [f"{slot}.vendor {ascii(vendor)[:80]}" for slot, vendor in unknown_vendors(properties)]
+    text = f"not in the simulator's catalogue, taken unchecked: {', '.join(told)}"
+    return (("x-simulator-warning", text),) if told else ()
 
 
 def check_join(body: object, strictness: Strictness) -> ContractBreach | None:
@@ -34,7 +70,7 @@ _MANAGED = {
 _DEFAULT_VENDORS = {"asr": "ares"}
 
 
-def managed_problem(properties: _Object) -> str | None:
+def _managed_problem(properties: _Object) -> str | None:
     """Return the service's message (seen live) for a block with managed credentials that it refuses, or None."""
     for block, vendors in _MANAGED.items():
         part = properties.get(block, {})
@@ -55,7 +91,7 @@ def _absent(where: str) -> str:
     return f"Invalid value at properties.{where}: required field is missing"
 
 
-def samples_problem(properties: _Object) -> str | None:
+def _samples_problem(properties: _Object) -> str | None:
     """Return the service's message (seen live) for speaker recognition without samples of the voice, or None."""
     sal = properties.get("sal", {})
     if sal.get("sal_mode") == "recognition" and not sal.get("sample_urls"):
@@ -97,7 +133,7 @@ def _is_preset(slot: str, body: _Object) -> bool:
     return any(name.strip().startswith(_PRESETS[slot]) for name in names)
 
 
-MISSING_PARTS = frozenset(missing(slot, "properties") for slot in ("llm", "tts"))
+_MISSING_PARTS = frozenset(missing(slot, "properties") for slot in ("llm", "tts"))
 """The problems of a body that lacks a whole part of the pipeline."""
 
 
@@ -157,3 +193,34 @@ _CONDITIONS: tuple[Callable[[_Object, _Object, str], ContractBreach | None], ...
     _exclusion_is_global,
     _waits_are_long_enough,
 )
+
+
+# --- updates
+
+
+_WHOLE_VALUES = {"llm": ("system_messages", "params"), "mllm": ("params",)}
+
+
+def fold(properties: dict[str, Any], wanted: Mapping[str, Any], area: str, switches: Switches) -> None:
+    """Apply an update to `properties` (v2 API reference: update matrix): each listed field is replaced as a whole."""
+    applies_all = switches.update_unknown_keys == "apply"
+    for slot, value in wanted.items():
+        listed = _WHOLE_VALUES.get(slot, ()) if (area, slot) != ("cn", "mllm") else ()
+        if slot == "token" or (applies_all and not isinstance(value, dict)):
+            properties[slot] = value
+        elif isinstance(value, dict):
+            kept = {key: item for key, item in value.items() if applies_all or key in listed}
+            before = properties.get(slot)
+            base = before if isinstance(before, dict) else {}
+            if slot == "mllm" and switches.mllm_params == "merge" and isinstance(kept.get("params"), dict):
+                kept["params"] = base.get("params", {}) | kept["params"]
+            if kept:
+                properties[slot] = base | kept
+
+
+def dump(content: object) -> bytes:
+    """Return `content` as JSON; raise `RefusedCall` with 400 if it is nested too deeply to be written."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:
+        raise RefusedCall(400, ErrorReason.INVALID_REQUEST_BODY, "the body is nested too deeply") from None

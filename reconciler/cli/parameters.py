@@ -1,0 +1,213 @@
+"""The types and the shell completion of parameters, and the command whose ADDRESS may begin with `-`; needs click alone.
+
+A completion offers nothing, and prints no error, if the files are broken or the directory holds no fleet.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+_LONGEST = 366 * 86400.0
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A duration such as `2m` or `1h30m`, or a number of seconds; its value is in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        from reconciler import durations
+
+        try:
+            seconds = durations.parse(str(value).strip(), bare_seconds=True)
+        except ValueError:
+            self.fail(f'"{value}" is not a duration; write 30s, 2m or 1h', param, ctx)
+        if seconds > _LONGEST:
+            self.fail(f'"{value}" is longer than a year', param, ctx)
+        return seconds
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A text that can be encoded as UTF-8: arguments may hold bytes that are no text in any encoding."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text!a} is not UTF-8", param, ctx)
+        return text
+
+
+class OneName(Name):
+    """The name of one environment, for commands that work on one fleet."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = super().convert(value, param, ctx)
+        if "," in text:
+            self.fail("this command takes one environment; run it once for each", param, ctx)
+        return text
+
+
+class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """A text of the form `KEY=VALUE`."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = Name().convert(value, param, ctx).partition("=")
+        if not equals or not key.strip():
+            self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
+        return key.strip(), text
+
+
+class VariableOption(Pair):
+    """A `KEY=VALUE` of `--var`. Values that look like a key are refused: other processes can read our arguments."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        key, text = super().convert(value, param, ctx)
+        from reconciler.contract.literals import KEY_LIKE
+
+        if KEY_LIKE.search(text):
+            self.fail(
+                f"--var {key} holds what looks like a key, and arguments can be read by everybody; if it is one, revoke "
+                "it, and write a reference (ref+env://NAME) in the fleet's files",
+                param,
+                ctx,
+            )
+        return key, text
+
+
+# The only key of `--allow` that takes no value.
+UNREVIEWED = "unreviewed"
+
+
+class Allowance(Pair):
+    """A `KEY=VALUE` of `--allow`, or the word `unreviewed`, which takes no value."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        return (UNREVIEWED, "") if value == UNREVIEWED else super().convert(value, param, ctx)
+
+
+class AddressCommand(click.Command):
+    """A command with an ADDRESS; if an address was read as an option, the error says how to type it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as problem:
+            taken = next((each for each in words if each.startswith("-") and _is_address(each)), None)
+            if taken is None or "--" in words:
+                raise
+            said = problem.format_message().strip()
+            if isinstance(problem, click.NoSuchOption):  # click's own words differ from release to release
+                said = f"No such option {problem.option_name}."
+            raise click.UsageError(
+                f'{said} An address that begins with "-" comes after "--", and options before it: '
+                f"{ctx.command_path} {shlex.join(_with_dashes(words, taken))}",
+                ctx,
+            ) from problem
+
+
+def _is_address(text: str) -> bool:
+    from reconciler.model.address import Address
+
+    try:
+        Address.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --- completion, by click's own mechanism
+
+# The parameter of a command that takes one directory, and of one that takes several.
+_DIRECTORY = ("directory", "directories")
+
+
+def addresses(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the addresses that the files declare for the environment named on the line so far."""
+    found: list[str] = []
+    with suppress(
+        Exception
+    ):  # bugs of ours included: a message would be printed into the line that the user types
+        from reconciler.config.load import load
+
+        fleet = load(
+            _directory(context),
+            environment=_first(context, "environment", "environments"),
+            variables=dict(context.params.get("variables") or ()),
+        )
+        found = sorted(map(str, fleet.agents))
+    return _offered(found, typed)
+
+
+def environments(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the environments that the fleet declares; after a comma, those that are not named yet."""
+    found: list[str] = []
+    with suppress(Exception):
+        from reconciler.config.load import environments as declared
+
+        found = list(declared(_directory(context)))
+    return _listed(found, typed)
+
+
+def kinds(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """Return the kinds of change that `--only` accepts; after a comma, those that are not named yet."""
+    from reconciler.cli.jobs import KINDS
+
+    return _listed(KINDS, typed)
+
+
+def _directory(context: click.Context) -> Path:
+    """Return the fleet's directory, the first if there are several; also one that click has not consumed yet."""
+    takes_some = any(
+        isinstance(each, click.Argument) and each.name in _DIRECTORY for each in context.command.params
+    )
+    unread = context.args[0] if takes_some and context.args else None
+    return Path(unread or _first(context, *_DIRECTORY) or ".")
+
+
+def _first(context: click.Context, *names: str) -> str | None:
+    """Return the first text among the values of the named parameters."""
+    for value in map(context.params.get, names):
+        first = next(iter(value), None) if isinstance(value, (tuple, list)) else value
+        if isinstance(first, str):
+            return first
+    return None
+
+
+def _listed(words: Iterable[str], typed: str) -> list[str]:
+    """Return the completions of the last word of a comma-separated list, without words that are listed already."""
+    before, comma, _ = typed.rpartition(",")
+    used = before.split(",")
+    return _offered([f"{before}{comma}{word}" for word in words if word not in used], typed)
+
+
+def _offered(words: Iterable[str], typed: str) -> list[str]:
+    return [word for word in words if word.startswith(typed)]
+
+
+def _with_dashes(words: list[str], address: str) -> list[str]:
+    """Return the words with `--` before the address; those after it only if none of them is an option."""
+    place = words.index(address)
+    before, after = words[:place], words[place + 1 :]
+    return [*before, "--", address, *([] if any(each.startswith("-") for each in after) else after)]
