@@ -89,7 +89,7 @@ def test_what_a_variable_may_be(base: dict[str, str], name: str, value: str, is_
 
 def test_what_a_job_of_github_knows() -> None:
     bare = from_environment(HUB)
-    assert (bare.page, bare.event, bare.event_name, bare.number, bare.commit) == ("", "", "", None, None)
+    assert (bare.page, bare.event, bare.number, bare.commit) == ("", "", None, None)
     job = from_environment(
         {
             **HUB,
@@ -104,10 +104,9 @@ def test_what_a_job_of_github_knows() -> None:
     )
     assert isinstance(job.host, GitHub)
     assert (job.host.api.base, job.host.repository) == ("https://github.example/api/v3", "acme/voice")
-    assert (job.page, job.event, job.event_name, job.number, job.commit, job.token.reveal()) == (
+    assert (job.page, job.event, job.number, job.commit, job.token.reveal()) == (
         "https://github.example/acme/voice/actions/runs/47",
         "/e.json",
-        "push",
         None,
         "c" * 40,
         "t0ken",
