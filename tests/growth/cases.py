@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from reconciler import diagnostics, durations
 from reconciler.apply.events import Ledger
 from reconciler.cli import output, resume_command
+from reconciler.cli.options import FleetFlags
 from reconciler.config import words
 from reconciler.config.files import documents, patterns
 from reconciler.config.files.data import reader_of
@@ -381,6 +382,7 @@ CASES: dict[str, Run] = {
     "report.escape.yaml_text": escape.yaml_text,
     "report.escape.prose": escape.prose,
     "report.escape.code": escape.code,
+    "report.escape.without_commands": escape.without_commands,
     "report.escape.html": escape.html,
     "report.escape.fenced": lambda text: escape.fenced(text.split("\n"), "diff"),
     "report.escape.longest_run": escape.longest_run,
@@ -443,6 +445,9 @@ CASES: dict[str, Run] = {
     "importing.entries.entries_of a body": _imported,
     "config.load.load of a shared prompt": _shared,
     "cli.output.write": _written,
+    "cli.resume_command.completed": lambda text: resume_command.completed(
+        f"{text} `reconciler apply {text}`", FleetFlags(directory="fleets/a")
+    ),
     "cli.resume_command.resume": lambda text: resume_command.resume(["apply", "--target", text], Ledger(interrupted=True)),
     **OUTSIDE,
 }  # fmt: skip

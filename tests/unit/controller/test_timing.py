@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from reconciler.controller.wakeups import answer_at
 
 from reconciler.apply.events import Finished, Ledger, Result
 from reconciler.controller import turn as turns
 from reconciler.controller.health import Health
-from reconciler.controller.loop import FleetLoop, RoundBegan, RoundEnded, Woken
+from reconciler.controller.loop import FleetLoop, RoundBegan, RoundEnded, Woken, answer_at
 from reconciler.controller.roll import Roll
 from reconciler.controller.turn import Turned, TurnResult
 from reconciler.errors import AuthenticationFailed, Refused, ServiceError, StateError, UsageError

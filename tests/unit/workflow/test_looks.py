@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from reconciler.workflow.survey import survey
 
 from reconciler.errors import ServiceError, UsageError
 from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
@@ -15,6 +14,7 @@ from reconciler.model.transcript import Turns
 from reconciler.observe import ForeignMemory, foreign_seen, observe
 from reconciler.plan.basis import Basis
 from reconciler.plan.facts import foreign_agents, gather_facts
+from reconciler.workflow.looking import survey
 from tests.fakes.fleets import OWNER, agent, fleet
 from tests.fakes.virtual import START, Virtual
 from tests.unit.apply.by_hand import DESK, DOOR, HERE, Service, join_of, leave_of, live
