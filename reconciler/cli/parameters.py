@@ -8,9 +8,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LONGEST = 366 * 86400.0
 
@@ -127,6 +130,13 @@ class AddressCommand(click.Command):
             ) from problem
 
 
+def _with_dashes(words: list[str], address: str) -> list[str]:
+    """Return the words with `--` before the address; those after it only if none of them is an option."""
+    place = words.index(address)
+    before, after = words[:place], words[place + 1 :]
+    return [*before, "--", address, *([] if any(each.startswith("-") for each in after) else after)]
+
+
 def _is_address(text: str) -> bool:
     from reconciler.model.address import Address
 
@@ -146,9 +156,8 @@ _DIRECTORY = ("directory", "directories")
 def addresses(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """Return the addresses that the files declare for the environment named on the line so far."""
     found: list[str] = []
-    with suppress(
-        Exception
-    ):  # bugs of ours included: a message would be printed into the line that the user types
+    # Bugs of ours are suppressed too: a message would be printed into the line that the user types.
+    with suppress(Exception):
         from reconciler.config.load import load
 
         fleet = load(
@@ -171,7 +180,7 @@ def environments(context: click.Context, parameter: click.Parameter, typed: str)
 
 
 def kinds(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
-    """Return the kinds of change that `--only` accepts; after a comma, those that are not named yet."""
+    """Return the kinds of change that `--only` and `--allow-kinds` accept; after a comma, those that are not named yet."""
     from reconciler.cli.jobs import KINDS
 
     return _listed(KINDS, typed)
@@ -179,6 +188,8 @@ def kinds(context: click.Context, parameter: click.Parameter, typed: str) -> lis
 
 def _directory(context: click.Context) -> Path:
     """Return the fleet's directory, the first if there are several; also one that click has not consumed yet."""
+    from pathlib import Path  # a command that completes nothing does not need it
+
     takes_some = any(
         isinstance(each, click.Argument) and each.name in _DIRECTORY for each in context.command.params
     )
@@ -204,10 +215,3 @@ def _listed(words: Iterable[str], typed: str) -> list[str]:
 
 def _offered(words: Iterable[str], typed: str) -> list[str]:
     return [word for word in words if word.startswith(typed)]
-
-
-def _with_dashes(words: list[str], address: str) -> list[str]:
-    """Return the words with `--` before the address; those after it only if none of them is an option."""
-    place = words.index(address)
-    before, after = words[:place], words[place + 1 :]
-    return [*before, "--", address, *([] if any(each.startswith("-") for each in after) else after)]
