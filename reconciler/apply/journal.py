@@ -28,7 +28,7 @@ class Journal:
         self._lost: StateError | StateLocked | None = None
         # The digests of the secrets that this run has sent: most agents get the same few.
         self._digests: dict[Secret, str] = {}
-        # The addresses with a record, and the keys of the open intents, by channel.
+        # The addresses with a record, and the keys of intents, by channel; also of some that are in the view no more.
         self._recorded: dict[str, set[Address]] = defaultdict(set)
         self._open: dict[str, set[str]] = defaultdict(set)
         for address in view.records:
@@ -56,9 +56,6 @@ class Journal:
         except (StateError, StateLocked) as problem:
             self._lost = problem
             raise
-        for each in writes:
-            if isinstance(each, DropIntent) and each.key in self.view.intents:
-                self._open[self.view.intents[each.key].address.channel].discard(each.key)
         # Only after the commit, so that the view never holds what the store may not have.
         self.view.absorb(writes)
         for each in writes:

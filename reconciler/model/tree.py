@@ -15,8 +15,9 @@ Tree: TypeAlias = "Mapping[str, Tree] | Sequence[Tree] | str | int | float | boo
 Path: TypeAlias = tuple[str | int, ...]
 
 
-# The types of the leaves that are no texts.
-NUMBERS: Final = frozenset({int, float, bool, type(None)})
+# The types of leaves: those that are not texts, and all.
+NON_TEXTS: Final = frozenset({int, float, bool, type(None)})
+LEAVES: Final = NON_TEXTS | {str}
 
 
 class _Missing:
@@ -128,7 +129,7 @@ def texts_with_references(tree: Tree) -> Iterator[str]:
     stack: list[Iterable[Tree]] = [(tree,)]
     while stack:
         for node in stack.pop():
-            if type(node) in NUMBERS:
+            if type(node) in NON_TEXTS:
                 continue
             if isinstance(node, str):
                 if MARK in node:

@@ -9,7 +9,7 @@ import orjson
 
 from reconciler.contract.places import is_credential_path
 from reconciler.model.spec import Body
-from reconciler.model.tree import Path, Tree
+from reconciler.model.tree import NON_TEXTS, Path, Tree
 from reconciler.report.documents import in_ascii
 from reconciler.report.masked_values import leaf, shows_every_text
 
@@ -54,11 +54,8 @@ class BodyTexts:
             if not all(_is_plain(value, self._root[key]) for key, value in tree.items()):
                 return ""
             data = orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-        except (
-            orjson.JSONEncodeError,
-            TypeError,
-            RecursionError,
-        ):  # as in `documents`; a key that is no text
+        # As in `documents`, or a key that is no text.
+        except (orjson.JSONEncodeError, TypeError, RecursionError):
             return ""
         return in_ascii(data.decode())
 
@@ -72,10 +69,7 @@ def _is_plain(value: Tree, place: _Place) -> bool:
         return id(value) in place.parts or _is_plain_part(value, place)
     if kind is float:
         return not place.is_credential and "e" not in repr(value)  # an exponent is written in two ways
-    return kind in _CONSTANTS and not place.is_credential
-
-
-_CONSTANTS = frozenset({bool, int, type(None)})
+    return kind in NON_TEXTS and not place.is_credential
 
 
 def _is_plain_text(text: str, place: _Place) -> bool:

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from reconciler.model.record import Record
-from reconciler.model.tree import Path, Tree
+from reconciler.model.tree import LEAVES, Path, Tree
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
     Act,
@@ -113,7 +113,7 @@ def _sides(parts: Sequence[BodyPart]) -> tuple[list[Side], list[Side]]:
 def _is_uniform(column: Sequence[Any]) -> bool:
     """Return whether all trees of a column have the same keys in the same order."""
     kinds = set(map(type, column))
-    if kinds <= _LEAVES:
+    if kinds <= LEAVES:
         return True
     column = without_repeats(column)
     if len(column) == 1:
@@ -218,9 +218,6 @@ def _is_declared_only(diff: FieldDiff, record: Record) -> bool:
     return record.declared and diff.forces_replacement and diff.path[:1] == ("properties",)
 
 
-_LEAVES = frozenset({str, int, float, bool, type(None)})
-
-
 class _Shapes:
     """Numbers the shapes of trees: equal for the same keys. A subtree that agents share is walked once."""
 
@@ -235,7 +232,7 @@ class _Shapes:
         return tuple((part.path, part.forces, self._of(part.before), self._of(part.after)) for part in parts)
 
     def _of(self, value: Side) -> int:
-        if value.__class__ in _LEAVES:
+        if value.__class__ in LEAVES:
             return 0
         known = self._known.get(id(value))
         if known is None:
@@ -248,7 +245,7 @@ class _Shapes:
     def _shape(self, value: Side) -> Hashable:
         if value.__class__ is dict or isinstance(value, Mapping):
             keys = tuple(value)
-            inner = [(key, self._of(each)) for key, each in value.items() if each.__class__ not in _LEAVES]
+            inner = [(key, self._of(each)) for key, each in value.items() if each.__class__ not in LEAVES]
             known = self._keys.get(keys)
             if known is None:
                 known = self._keys[keys] = tuple(sorted(keys))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from reconciler.contract.literals import KEY_PREFIXES, looks_random
+from reconciler.contract.literals import KEY_PREFIXES, NOT_A_KEY, looks_random
 from reconciler.secrets.masker import SecretMasker
 from reconciler.secrets.references import Secret
 from reconciler.secrets.visible import visible
@@ -26,7 +26,7 @@ _LOOKS_SECRET = re.compile(
     # "Basic authentication" is plain text; credentials have more than small letters.
     r"|(?<![A-Za-z])(?i:Basic|Bearer)\s++(?=\S{0,80}[0-9A-Z=._-])[A-Za-z0-9+/=._~-]{8,}+"
     r"|(?<![A-Za-z])(?i:token)\s*+=\s*+\"?[A-Za-z0-9+/=._~-]{12,}+\"?"
-    rf"|\b(?!sk-SK-)(?:{'|'.join(map(re.escape, KEY_PREFIXES))})(?=\S{{0,80}}[0-9A-Z])[A-Za-z0-9._-]{{8,}}+"
+    rf"|\b{NOT_A_KEY}(?:{'|'.join(map(re.escape, KEY_PREFIXES))})(?=\S{{0,80}}[0-9A-Z])[A-Za-z0-9._-]{{8,}}+"
 )
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{32,}+")
 

@@ -16,7 +16,7 @@ from pydantic_core import ValidationError
 
 from reconciler.model.record import Intent, Record
 from reconciler.model.spec import Body
-from reconciler.model.tree import NUMBERS, Tree, is_deeper
+from reconciler.model.tree import LEAVES, NON_TEXTS, Tree, is_deeper
 from reconciler.state.adapter import Adapter
 from reconciler.state.damage import damaged
 
@@ -25,7 +25,6 @@ _LONG_TEXT = 160
 # More open intents than there are at any parallelism.
 _MOST_BODIES = 1000
 _TEXT = "$text"
-_LEAVES = NUMBERS | {str}
 # Found in the JSON of a value that holds a reference to a text, or a user's key that looks like one.
 _MARKED = f'{_TEXT}":'.encode()
 # A template's value has at most 50 levels, at most 50 deep in a body; a row adds a few levels around it.
@@ -124,7 +123,7 @@ def _stored_mapping(value: Mapping[str, Tree], texts: dict[str, str]) -> Mapping
         is_escaped = is_escaped or key.startswith("$")
         kind = type(each)
         # Most values are numbers and short texts, which are stored as they are.
-        if kind in NUMBERS or (kind is str and len(each) < _LONG_TEXT):  # type: ignore[arg-type]  # a text
+        if kind in NON_TEXTS or (kind is str and len(each) < _LONG_TEXT):  # type: ignore[arg-type]  # a text
             continue
         if (stored := _stored(each, texts)) is not each:
             changed[key] = stored
@@ -203,7 +202,7 @@ class RowReader:
             # Most values are leaves, which are stored as they are: no call for each of them.
             return {
                 _unescaped(key) if key.startswith("$") else key: each
-                if type(each) in _LEAVES
+                if type(each) in LEAVES
                 else self._with_texts(each)
                 for key, each in value.items()
             }

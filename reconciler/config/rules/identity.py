@@ -10,16 +10,14 @@ from reconciler.config.words import shown
 from reconciler.contract.agora.avatar import UID_PATH, avatar_uid
 from reconciler.diagnostics import Problem, warning
 from reconciler.model.address import Address
-from reconciler.model.spec import AgentSpec
+from reconciler.model.spec import UID, AgentSpec
 from reconciler.model.tree import Path, dotted, value_at
 from reconciler.values import dataclass
 
 MAX_UID = 2**32 - 1
 _UID: Path = ("properties", "agent_rtc_uid")
 _REMOTE: Path = ("properties", "remote_rtc_uids")
-
-
-_UIDS: tuple[Path, ...] = (("agent_rtc_uid",), UID_PATH)
+_UIDS: tuple[Path, ...] = (UID, UID_PATH)
 
 
 @agent_rule(reads=[*_UIDS, ("enable_string_uid",)])

@@ -14,7 +14,7 @@ from reconciler.diagnostics import Problem
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Area
 from reconciler.model.spec import AgentSpec
-from reconciler.model.tree import Path
+from reconciler.model.tree import MISSING, Path
 from reconciler.values import dataclass
 
 AgentRule = Callable[["Subject"], Iterable[Problem]]
@@ -51,8 +51,10 @@ class Fleet:
 
 @dataclass(slots=True)
 class _Watch:
-    """A node in the tree of watched paths: nodes below it, by key or for any key, the rules for the value at this path,
-    and the agent rules that read it (a bit each)."""
+    """A node in the tree of watched paths: nodes below it, by key or for any key, and the rules for this path.
+
+    `readers` are the agent rules that read the value, a bit each.
+    """
 
     below: dict[str | int, _Watch] = field(default_factory=dict)
     any: _Watch | None = None
@@ -83,7 +85,6 @@ _NAMED: list[ValueRule] = []
 _WATCHED = _Watch()
 
 _EVERY_RULE: Final = -1  # all bits
-_NOTHING: Final = object()
 
 
 def agent_rule(*parts: str, reads: Iterable[Path] | None = None) -> Callable[[AgentRule], AgentRule]:
@@ -173,7 +174,7 @@ class Rules:
         if last is None or _is_other(spec, last):
             run = _EVERY_RULE
         visit = _Visit(Subject(spec, properties, self._area, self._more_schemes), run | _WATCHED.readers)
-        self._walk(visit, (), properties, last.body.properties if last is not None else _NOTHING, _WATCHED, 0)
+        self._walk(visit, (), properties, last.body.properties if last is not None else MISSING, _WATCHED, 0)
         found: list[Problem] = []
         noisy = 0
         for bit, rule in self._rules_for(parts):
@@ -214,7 +215,7 @@ class Rules:
             old_values = before.values() if is_dict else before
         else:
             visit.run = _EVERY_RULE
-            old_values = (_NOTHING,) * len(node)
+            old_values = (MISSING,) * len(node)
         watched = self._watchers(keys, watch)
         # Agents of one block share the objects that do not vary: these are passed over without a look.
         others = compress(zip(watched, values, old_values, strict=True), map(is_not, values, old_values))

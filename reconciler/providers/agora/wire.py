@@ -14,7 +14,7 @@ from reconciler.contract.agora.avatar import TOKEN_LIFE, UID_PATH
 from reconciler.contract.agora.updatable import MAINLAND_CHINA, WORLDWIDE
 from reconciler.errors import UsageError
 from reconciler.model.capabilities import Capabilities, EndKind, EndMeaning
-from reconciler.model.tree import NUMBERS, Tree, dotted, value_at
+from reconciler.model.tree import NON_TEXTS, Tree, dotted, value_at
 from reconciler.ports import JoinOrder, UpdateOrder
 from reconciler.secrets import MARK, Secret, SecretRef, substitute
 
@@ -120,7 +120,7 @@ def fill(tree: Tree, values: Mapping[SecretRef, Secret]) -> Filled:
         for key, value in tree.items():
             # Most values are numbers and texts without references: no call for each of them.
             kind = type(value)
-            if kind in NUMBERS or (kind is str and MARK not in value):
+            if kind in NON_TEXTS or (kind is str and MARK not in value):
                 continue
             if (filled := fill(value, values)) is not value:
                 changed[key] = filled

@@ -1,8 +1,9 @@
 """The output formats: one line each in `FORMATS`, one module each in this folder.
 
 A module has one pure function for each kind of report that its format can render, named after the kind: from the value
-and `RenderOptions` to text, or to an iterator of its pieces if the text may be too large for the memory. How the reports of several fleets are joined is in `report.several`. The choices of
-`--format` are computed here, without importing a module.
+and `RenderOptions` to text, or to an iterator of its pieces if the text may be too large for the memory. How the reports
+of several fleets are joined is in `report.several`. The choices of `--format` are computed here, without importing a
+module.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +16,17 @@ from hypothesis import strategies as st
 from reconciler.apply.events import Finished, Ledger, Result
 from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
+from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.spec import ReplaceOrder
 from reconciler.plan.build import Plan
-from reconciler.plan.change import act_of, action_of
+from reconciler.plan.change import Because, Hold, Leave, Reason, Target, act_of, action_of
 from reconciler.plan.dangers import sent_to
+from reconciler.plan.guard import Policy, hold_by_policy
 from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.groups import grouped
-from reconciler.report.of_many import of_many
+from reconciler.report.of_many import _PLURAL, of_many
 from tests.unit.report.plans import NOW, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
@@ -244,6 +247,17 @@ def test_the_reason_of_several_is_said_of_several() -> None:
     assert (
         of_many("llm.url cannot change on a running agent", 2) == "llm.url cannot change on a running agent"
     )
+
+
+def test_each_reason_that_has_a_plural_is_one_of_a_plan() -> None:
+    """A reason that is worded anew would lose its plural unseen."""
+    reasons = (Path(__file__).parents[2] / "golden/plan/reasons.txt").read_text(encoding="utf-8")
+    address = Address("lobby", "desk")
+    target = Target(ObservedAgent("A1", AgentStatus.RUNNING, NOW))
+    leave = Leave(address, Reason(Because.REMOVED, "the files do not want it any more"), target)
+    held = hold_by_policy(leave, Policy(), protected=frozenset({address}))
+    assert isinstance(held, Hold)
+    assert [one for one, _ in _PLURAL if one not in reasons and one != held.reason.text] == []
 
 
 def test_small_blocks_keep_a_line_for_each_field() -> None:
