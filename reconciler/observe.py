@@ -189,7 +189,7 @@ class _Search:
         known = {each: row.channel for each, row in self._remembered.items()}
         known |= {each.agent_id: each.channel for each in state.foreign.values()}
         places = {each: channel for each, channel in known.items() if channel and each in self._foreign}
-        # Where an agent was seen still holds joins there; that the files may adopt it is only shown by a list of now.
+        # A remembered channel is enough to hold joins there. To adopt an agent, a list of now must show it in the channel.
         adopted = {(spec.adopt, address.channel) for address, spec in agents.items() if spec.adopt}
         unproven = {each for each, channel in adopted & set(places.items()) if each not in state.foreign}
         strangers = self._foreign - (set(places) - unproven)

@@ -28,7 +28,7 @@ class Journal:
         self._lost: StateError | StateLocked | None = None
         # The digests of the secrets that this run has sent: most agents get the same few.
         self._digests: dict[Secret, str] = {}
-        # The addresses with a record, and the keys of intents, by channel; also of some that are in the view no more.
+        # The addresses with a record, and the keys of intents, by channel; a key stays here after its intent is closed.
         self._recorded: dict[str, set[Address]] = defaultdict(set)
         self._open: dict[str, set[str]] = defaultdict(set)
         for address in view.records:

@@ -172,10 +172,10 @@ def _content(path: Path) -> Secret | str | None:
 
 
 class HeldSecrets:
-    """The secrets of some trees that this machine can read without asking another program; without a value: left out.
+    """The secrets of some trees that can be read without running another program; those without a value are left out.
 
-    The service may know them from an earlier run and quote them, so they are masked in what it says. Iterating reads
-    them; they are kept then, since every further text is masked with them.
+    The service may know them from an earlier run and quote them, so they are masked in what it says. The first iteration
+    reads them; the values are kept for the texts that come later.
     """
 
     def __init__(self, sources: SecretSource, trees: Iterable[Tree]) -> None:

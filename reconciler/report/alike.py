@@ -68,7 +68,7 @@ def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Mer
     All rows have the same number of texts; rows with different words in `apart` are never merged. Holes with the same
     values in all members share one character.
     """
-    # One list of lines for each row, equal lines as one object, and a number for all that may never differ.
+    # A list of lines for each row, equal lines as one object, and a number for its kind: only rows of one kind are merged.
     lines: list[_Lines] = []
     kinds: list[int] = []
     known: dict[str, str] = {}

@@ -97,7 +97,7 @@ def render(
 ) -> str:
     """Return the final summary; `full` shows each agent by itself.
 
-    `quiet` leaves out what was done, and has the notices, which any other run has printed when they came.
+    `quiet` leaves out what was done. It adds the notices, since a quiet run did not print them when they came.
     """
     style = Style(colour)
     blocks = ["\n".join(_section_lines(each, style, width)) for each in sections(ledger, full=full)]

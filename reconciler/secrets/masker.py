@@ -82,10 +82,10 @@ class SecretMasker:
         return self._masked(text, length, _merged(self._spans(text[: length + self._forms.longest])))
 
     def mask_pieces(self, pieces: Iterable[str], at_once: int = _AT_ONCE) -> Iterator[str]:
-        """Yield a text that comes in pieces as `mask` returns the whole one, some `at_once` characters at a time.
+        """Yield the text that `pieces` make together, masked as `mask` masks it, about `at_once` characters at a time.
 
-        A secret may begin in one piece and end in another, so lines are kept until nothing that begins in them can be
-        incomplete.
+        A secret may begin in one piece and end in a later one. So a line is yielded only when no secret that begins in it
+        can go on behind the text that has been read.
         """
         rest, most = "", at_once
         for piece in pieces:
@@ -97,7 +97,7 @@ class SecretMasker:
         yield self.mask(rest)
 
     def _finished_lines(self, text: str) -> tuple[str, str]:
-        """Return the first lines of a text, masked as they are whatever comes after it, and the rest as it is."""
+        """Return the lines at the beginning whose masking no later text can change, masked; and the rest, not masked."""
         # A line break is no part of a token, nor of a gap that is longer than one character.
         end = text.rfind("\n", 0, self._decided(text)) + 1
         spans = [*_merged(self._spans(text))] if end else []
@@ -119,7 +119,7 @@ class SecretMasker:
         return "".join(masked) + text[done:length]
 
     def _decided(self, text: str) -> int:
-        """Return the place of a text before which every form begins that what comes after the text could complete."""
+        """Return the place before which no form begins that later text could complete."""
         if not self._forms.longest:
             return len(text)
         size = needed = self._forms.longest + _UNFINISHED

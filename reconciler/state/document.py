@@ -72,7 +72,7 @@ class Bodies:
         return found[1]
 
     def of_record(self, body: Body, texts: dict[str, str]) -> orjson.Fragment:
-        """Return the same as `of_intent`, for the last time."""
+        """Return the same as `of_intent`, and forget it: with its record, the intent of a join is closed."""
         found = self.of_intent(body, texts)
         del self._known[id(body)]
         return found

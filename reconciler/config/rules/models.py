@@ -22,7 +22,7 @@ from reconciler.diagnostics import Problem, did_you_mean, warning
 from reconciler.model.fleet import Area
 from reconciler.model.tree import MISSING, Path, dotted, value_at
 
-# What says which vendor a slot has, whether the slot is used, and who pays for it.
+# The values that decide which vendor a slot has, whether the slot is used, and who pays for it.
 _CHOICE: tuple[Path, ...] = (
     ("advanced_features", "enable_mllm"),
     *((slot, key) for slot in SLOTS for key in ("vendor", "style", "enable", "credential_mode")),

@@ -163,7 +163,7 @@ class Rules:
         self._texts: dict[str, int] = {}
         self._chosen: dict[tuple[str, ...], tuple[tuple[int, AgentRule], ...]] = {}
         self._watchers_of: dict[tuple[int, tuple[str, ...] | range], tuple[_Watched, ...]] = {}
-        # By the parts of an agent: the last one whose values had no problem, and the rules that found one all the same.
+        # By the parts of an agent: the last agent whose values had no problem, and the agent rules that reported it.
         self._last: dict[tuple[str, ...], tuple[AgentSpec, int]] = {}
 
     def agent(self, spec: AgentSpec) -> list[Problem]:

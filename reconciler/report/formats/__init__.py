@@ -53,7 +53,7 @@ class RenderOptions:
 
     `explain` adds the steps of each change, `full` shows each by itself. `root` is the fleet's directory relative to
     the repository's. `quiet` leaves problems and the last line. `width` is the number of columns, None for unlimited.
-    `wraps` breaks at that width also the lines of `doctor`, each of which is one line for whoever reads it by a program.
+    `wraps` also breaks the lines of `doctor` at that width; without it each finding is one line, for programs that read it.
     `budget` is the number of characters that a document for a comment may have, None for a whole comment. `head` names
     the fleet of a document that is one of a list and does not name it itself.
     """
