@@ -26,7 +26,8 @@ class Settings:
     behind for as long. `proven_after` is how long an agent must run until its join has succeeded: all early ends that
     were seen came 1 to 3 s after the start (v2 API reference: "Lifecycle"). `turn` is set in a turn of the controller:
     it starts nothing new after so long, or while another process waits for the state's lock, and waits for nothing; the
-    next turn goes on from the state.
+    next turn goes on from the state. What would end within `horizon`, before the next run, is renewed or rotated in this
+    one; 0 where the next run is soon.
     """
 
     parallelism: int = 10
@@ -36,6 +37,7 @@ class Settings:
     attempts: int = 3
     proven_after: float = 5.0
     turn: float | None = None
+    horizon: float = 0.0
 
 
 # Seconds until the controller looks again at an agent that is still starting or ending.

@@ -71,7 +71,8 @@ def run_apply(
             policy = replace(
                 job.policy, only=saved.policy.only, prune_unrecorded=saved.policy.prune_unrecorded
             )
-            job = replace(job, selection=saved.selection, policy=policy)
+            settings = replace(job.settings, horizon=saved.horizon)
+            job = replace(job, selection=saved.selection, policy=policy, settings=settings)
         approved = Approved(saved.digest, saved.files, saved.rows) if saved else None
         asked = not consent.is_given
         if asked:

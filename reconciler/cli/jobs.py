@@ -15,10 +15,12 @@ from reconciler.cli.parameters import UNREVIEWED
 from reconciler.cli.revisions import commit_named
 from reconciler.cli.session import Session
 from reconciler.config import POLICY_FILE, load_policy
+from reconciler.durations import spelled
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.git import Git
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
+from reconciler.model.spec import LATEST_ROTATION
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
@@ -54,9 +56,15 @@ class Flags:
     lock_timeout: float = 60.0
     grace: float | None = None
     policy_from: str | None = None
+    horizon: float = 0.0
 
     def __post_init__(self) -> None:
         self.policy()
+        if self.horizon >= LATEST_ROTATION:
+            limit = spelled(LATEST_ROTATION)
+            raise click.BadParameter(
+                f"--horizon is less than {limit}: the service ends every agent so soon after that, that each run would rotate all"
+            )
 
     @property
     def allows_unreviewed(self) -> bool:
@@ -70,6 +78,7 @@ class Flags:
             ("--replace", self.replaces),
             ("--only", self.only),
             ("--prune-unrecorded", self.prune_unrecorded),
+            ("--horizon", self.horizon),
         )
         return [name for name, is_given in given if is_given]
 
@@ -106,6 +115,7 @@ def make_job(session: Session, flags: Flags, *, destroying: bool = False) -> Job
             parallelism=flags.parallelism,
             wait=flags.wait,
             grace=next(each for each in graces if each is not None),
+            horizon=flags.horizon,
             proven_after=usual.proven_after if connection.proven_after is None else connection.proven_after,
         ),
         lock_timeout=flags.lock_timeout,

@@ -271,6 +271,14 @@ selection_options = stacked(
     ),
 )
 
+horizon_option = click.option(
+    "--horizon",
+    type=Duration(),
+    default=0.0,
+    metavar="DURATION",
+    help="The time until the next run: also renew and rotate what would end before it, such as 12h.",
+)
+
 freeze_option = click.option(
     "--override-freeze",
     metavar="REASON",

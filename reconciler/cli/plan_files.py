@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from reconciler.contract.literals import KEY_LIKE
+from reconciler.durations import spelled
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.tree import Tree
@@ -61,4 +62,6 @@ def plan_tree(saved: SavedPlan) -> dict[str, Tree]:
     }
     if policy.prune_unrecorded:
         tree["prune_unrecorded"] = True
+    if saved.horizon:
+        tree["horizon"] = spelled(saved.horizon)
     return {**tree, "summary": {key: len(each) for key, each in changes.items()}, "changes": dict(changes)}

@@ -34,6 +34,8 @@ class Planning:
         is_both = self.against.offline and self.against.base is not None
         if asks_nobody and (is_both or self.out is not None or self.check_secrets):
             raise click.UsageError("--offline and --base exclude each other, --out and --check-secrets")
+        if asks_nobody and self.flags.horizon:
+            raise click.UsageError("--horizon asks what ends soon, which --offline and --base do not know")
 
     def plan_of(self, fleet: FleetFlags) -> Plan:
         """Return the plan of a fleet; save it if `--out` was given."""
@@ -54,7 +56,7 @@ class Planning:
         from reconciler.plan.planfile import save
         from reconciler.report.escape import visible
 
-        Path(out).write_bytes(save(plan, job.selection, job.policy))
+        Path(out).write_bytes(save(plan, job.selection, job.policy, job.settings.horizon))
         command = resume_command.apply_saved(fleet, out, self.flags.allows)
         self.output.say(f"saved the plan to {visible(out)}; `{command}` applies it or refuses")
 

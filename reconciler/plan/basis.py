@@ -18,7 +18,8 @@ class Basis:
     `live` are all agents of the App ID that have not ended, also those that are stopping, each with its name. `ended`
     are the agents of records and intents that are proven gone: as the service last described them, or None where it
     does not know them any more. `channels` are the channels of foreign agents, as far as they are known. `grace` is how
-    long the service may still execute a call that got no answer, and how far a list may lag behind, in seconds.
+    long the service may still execute a call that got no answer, and how far a list may lag behind, `horizon` the time
+    until the next run, as `--horizon` gives it; both in seconds.
     """
 
     owner: Owner
@@ -28,6 +29,7 @@ class Basis:
     ended: Mapping[str, ObservedAgent | None] = field(default_factory=dict)
     channels: Mapping[str, str] = field(default_factory=dict)
     grace: float = 300.0
+    horizon: float = 0.0
 
     def agent(self, agent_id: str) -> ObservedAgent | None:
         return next((each for each in self.live if each.agent_id == agent_id), None)

@@ -46,6 +46,7 @@ from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, foreign_agents, gather_facts
 from reconciler.plan.freeze import Freezes, without_target
 from reconciler.plan.guard import (
+    LAST_CALL,
     Cost,
     Policy,
     Refusal,
@@ -211,13 +212,19 @@ def build_plan(
             more[facts.address] = tuple(others)
     # After the decisions, because the limit counts the rotations of the whole fleet.
     rotations = (each for _, each in decided)
-    postponed = postponed_rotations(rotations, fleet.limits, basis, able, policy.last_call)
+    postponed = postponed_rotations(
+        rotations, fleet.limits, basis, able, max(policy.last_call, basis.horizon)
+    )
     decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []
 
     def frozen(change: Change) -> Change:
-        held = None if is_urgent(change, basis.now, able) else freezes.hold(change)
+        held = (
+            None
+            if is_urgent(change, basis.now, able, max(LAST_CALL, basis.horizon))
+            else freezes.hold(change)
+        )
         if held is None:
             return change
         if policy.override_freeze:

@@ -35,6 +35,7 @@ class Because(StrEnum):
     FORCED = "forced"
     AGE = "age"
     TOKEN = "token"
+    EXPIRING = "expiring"
     UNSENT = "unsent"
     REMOVED = "removed"
     PAUSED = "paused"

@@ -78,10 +78,11 @@ def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
         return None
     # For a protected agent that the files do not declare, the record is the spec.
     spec = facts.want or AgentSpec(facts.address, record.body, Lifecycle(protect=record.protect))
-    if not token_is_due(record, spec.lifecycle, facts.now):
+    reason = why_renew(record, spec.lifecycle, facts.now, facts.horizon)
+    if reason is None:
         return None
-    text = "its token is past half of its life, and no hold lets it run out"
-    reason, target = Reason(Because.TOKEN, text), Target(running, record, record.uid)
+    reason = Reason(reason.because, f"{reason.text}, and no hold lets it run out")
+    target = Target(running, record, record.uid)
     return Renew(facts.address, spec, reason, target, rejoins=not isinstance(change.change, Leave))
 
 
@@ -168,18 +169,21 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     """Return the change for an agent that runs and has a record; the record says what the agent was given."""
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
-    age, life = facts.now - target.agent.started_at, facts.able.lifetime(record.body.properties)
+    age = facts.now - target.agent.started_at
+    left = facts.able.lifetime(record.body.properties) - age
     # An agent with join-only changes is replaced, not rotated, until 12 h before the service ends it. Otherwise a short
     # `rotate_after` would bypass `protect` and the limits.
-    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or age >= life - NEAR_THE_END)
+    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or left <= NEAR_THE_END)
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
         return held_if_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
-    if is_due:
+    is_expiring = _is_within(facts.horizon, left)
+    if is_due or is_expiring:
         text = f"it is older than {spelled(want.lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
-        return held_if_backing_off(
-            facts, want, Rotate(facts.address, want, Reason(Because.AGE, text), target, anew)
-        )
+        reason = Reason(Because.AGE, text)
+        if is_expiring:
+            reason = _expiring("the service ends it", facts.horizon)
+        return held_if_backing_off(facts, want, Rotate(facts.address, want, reason, target, anew))
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
@@ -211,19 +215,39 @@ def _in_place(
         return Update(
             facts.address, want, Reason(Because.FIELDS, "only its record changes"), target, {}, diffs
         )
-    if token_is_due(record, want.lifecycle, facts.now):
-        return Renew(facts.address, want, Reason(Because.TOKEN, "its token is past half of its life"), target)
+    renewal = why_renew(record, want.lifecycle, facts.now, facts.horizon)
+    if renewal is not None:
+        return Renew(facts.address, want, renewal, target)
     return Keep(facts.address, want, _IN_SYNC, target)
 
 
 _IN_SYNC = Reason(Because.IN_SYNC, "in sync")
 
 
-def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
-    """Return whether a token is renewed now: its end is unknown, or it is in the sixth tenth of its life."""
-    if record.token_expires_at is None:
-        return True
-    return record.token_expires_at - now <= lifecycle.renews_at(record.share)
+def why_renew(record: Record, lifecycle: Lifecycle, now: float, horizon: float = 0.0) -> Reason | None:
+    """Return why a token is renewed now, or None.
+
+    Its end is unknown, or within the `horizon` in seconds, or it is in the sixth tenth of its life.
+    """
+    if record.token_expires_at is not None:
+        left = record.token_expires_at - now
+        if _is_within(horizon, left):
+            return _expiring("its token ends", horizon)
+        if left > lifecycle.renews_at(record.share):
+            return None
+    return _TOKEN
+
+
+_TOKEN = Reason(Because.TOKEN, "its token is past half of its life")
+
+
+def _is_within(horizon: float, left: float) -> bool:
+    """Return whether what lasts `left` seconds more ends before the next run; never without a horizon."""
+    return horizon > 0 and left <= horizon
+
+
+def _expiring(what: str, horizon: float) -> Reason:
+    return Reason(Because.EXPIRING, f"{what} within {spelled(horizon)}, before the next run (--horizon)")
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:

@@ -60,6 +60,10 @@ def _of_a_life(facts: Facts, record: Record, started_at: float) -> Iterator[tupl
     yield started_at + limit - NEAR_THE_END, Because.AGE
     yield started_at + limit - LAST_CALL, Because.MAX_UNAVAILABLE
     yield started_at + limit, Because.EXPIRED
+    if facts.horizon:
+        yield started_at + limit - facts.horizon, Because.EXPIRING
+        if record.token_expires_at is not None:
+            yield record.token_expires_at - facts.horizon, Because.EXPIRING
 
 
 def _of_an_intent(intent: Intent, grace: float) -> Iterator[tuple[float, Because]]:

@@ -45,6 +45,7 @@ class Facts:
     to adopt, unless it has it already. `foreign` are all foreign agents in its channel. `open_join` is an interrupted
     join of it, `late_copy` the note of one that may still be executed within `grace` seconds of its sending,
     `superseded` whether that name has had a successor since. `refused` notes joins of it that the service has refused.
+    The next run comes in `horizon` seconds; 0 if that is not known.
     """
 
     owner: Owner
@@ -67,6 +68,7 @@ class Facts:
     superseded: bool = False
     refused: Intent | None = None
     grace: float = 300.0
+    horizon: float = 0.0
 
 
 def gather_facts(
@@ -121,6 +123,7 @@ def gather_facts(
             superseded=late_copy is not None and is_superseded(late_copy, basis.state.generations),
             refused=refused.get(address),
             grace=basis.grace,
+            horizon=basis.horizon,
             adoptee=None
             if address not in adoptees or adoptees[address].agent in running
             else adoptees[address],

@@ -39,6 +39,7 @@ class _SelectionDocument(_Document):
 class _PolicyDocument(_Document):
     only: list[str] | None
     prune_unrecorded: bool
+    horizon: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
 
 
 class _Row(_Document):
@@ -62,7 +63,7 @@ class _PlanDocument(_Document):
 class SavedPlan:
     """The content of a plan file. `rows` are the approved acts as (action, address), `files` is the files' digest.
 
-    Its `policy` raises no limit and allows no host.
+    Its `policy` raises no limit and allows no host. `horizon` is the time until the next run, in seconds.
     """
 
     owner: Owner
@@ -71,6 +72,7 @@ class SavedPlan:
     selection: Selection
     policy: Policy
     rows: frozenset[tuple[str, str]]
+    horizon: float = 0.0
 
     def check_owner(self, owner: Owner) -> None:
         """Raise `StalePlan` if the plan is of another fleet or environment; this is checked first."""
@@ -81,7 +83,7 @@ class SavedPlan:
             )
 
 
-def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
+def save(plan: Plan, selection: Selection, policy: Policy, horizon: float = 0.0) -> bytes:
     """Return the bytes of a plan file; the same plan gives the same bytes."""
     document = _PlanDocument(
         format=FORMAT,
@@ -97,15 +99,17 @@ def save(plan: Plan, selection: Selection, policy: Policy) -> bytes:
         policy=_PolicyDocument(
             only=None if policy.only is None else sorted(each.value for each in policy.only),
             prune_unrecorded=policy.prune_unrecorded,
+            **({"horizon": horizon} if horizon else {}),
         ),
         rows=[_Row(action=action, address=address) for action, address in sorted(plan.rows)],
     )
-    whole = document.model_dump() | {"check": _check(document)}
+    whole = document.model_dump(exclude_unset=True) | {"check": _check(document)}
     return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _check(document: _PlanDocument) -> str:
-    return digest(document.model_dump(exclude={"check"}), size=16)
+    # Keys that a plan of an earlier release does not have are no part of its checksum.
+    return digest(document.model_dump(exclude={"check"}, exclude_unset=True), size=16)
 
 
 def load(data: bytes, name: str = "") -> SavedPlan:
@@ -152,4 +156,5 @@ def _saved(document: _PlanDocument) -> SavedPlan:
         Selection(tuple(chosen.targets), tuple(chosen.excludes), tuple(chosen.replaces)),
         policy,
         frozenset((Action(row.action).value, row.address) for row in document.rows),
+        document.policy.horizon,
     )

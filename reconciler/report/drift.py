@@ -56,6 +56,7 @@ _HAPPENED: Mapping[Because, str] = {
     Because.STOPPED_OUTSIDE: "stopped, and not by this tool",
     Because.VANISHED: "gone, and the service does not say why",
     Because.EXPIRED: "ended at the age limit",
+    Because.EXPIRING: "ends before the next run",
     Because.IDLE: "ended because nobody was there",
     Because.ENDED: "ended by the service",
     Because.FAILED: "failed",
@@ -113,8 +114,13 @@ def headline(drift: Drift) -> str:
     addresses = len({each.address for each in plan.pending})
     if not addresses:
         return "No drift."
+    ending = {each.address for each in plan.pending if act_of(each).reason.because is Because.EXPIRING}
     subject = plural(addresses, "address is", "addresses are")
-    return f"Drift: {subject} not as last applied; an apply would {sentences.would(plan)}."
+    what = "not as last applied, or about to end" if ending else "not as last applied"
+    if len(ending) == addresses:
+        what = "about to end"
+    apply = "an apply with the same --horizon" if ending else "an apply"
+    return f"Drift: {subject} {what}; {apply} would {sentences.would(plan)}."
 
 
 def besides(drift: Drift) -> str:

@@ -17,6 +17,8 @@ _PLURAL = (
     ("its agent ", "their agents "),
     ("its replacement was not finished: its agent has left, and none has come in its place",
      "their replacements were not finished: their agents have left, and none have come in their place"),
+    ("the service ends it within ", "the service ends them within "),
+    ("its token ends within ", "their tokens end within "),
     ("its token is past half of its life", "their tokens are past half of their lives"),
     ("the service does not know its agent any more", "the service does not know their agents any more"),
     ("the files do not want it any more", "the files do not want them any more"),

@@ -185,6 +185,7 @@ def _apply_id(job: Job, approved: Approved) -> str:
                 None if policy.only is None else sorted(policy.only),
             ],
             policy.prune_unrecorded,
+            job.settings.horizon,
         ],
         size=32,
     )

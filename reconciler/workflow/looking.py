@@ -17,7 +17,7 @@ from reconciler.model.spec import AgentSpec, Lifecycle
 from reconciler.model.tree import tree_references
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
-from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, target_of
+from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, act_of, target_of
 from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import Gather, Now, Observer, Resolve, Steps
 from reconciler.secrets import Secret, SecretRef
@@ -94,10 +94,14 @@ def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
 
 
 def _is_drift(change: Change) -> bool:
-    """Return whether a change undoes a change of an agent; what is due by the clock, or only unsent, does not."""
-    if isinstance(change, Update):
-        return change.reason.because is not Because.UNSENT
-    return not isinstance(change, (Keep, Renew, Rotate))
+    """Return whether a change undoes a change of an agent, or saves one that ends within `--horizon`.
+
+    What is otherwise due by the clock, or only unsent, is no drift, neither when it is held.
+    """
+    act = act_of(change)
+    if isinstance(act, Update):
+        return act.reason.because is not Because.UNSENT
+    return not isinstance(act, (Keep, Renew, Rotate)) or act.reason.because is Because.EXPIRING
 
 
 # --- what runs --------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @options.against_options
 @options.selection_options
 @options.policy_options
+@options.horizon_option
 @options.parallelism_option
 @options.output_options
 def plan(
@@ -56,6 +57,7 @@ def plan(
     reconciler plan --base origin/main           what this branch changes; works in a fork's pull request
     reconciler plan --check TOKEN --offline      in a merge queue: 0 still what was reviewed, 2 not any more
     reconciler plan --target 'paris-*/*'         some addresses only
+    reconciler plan --horizon 12h                also what would end before the next run, in 12 hours
     """
     from reconciler.cli import several_fleets
     from reconciler.cli.jobs import Flags
@@ -108,6 +110,7 @@ def plan(
 )
 @options.selection_options
 @options.policy_options
+@options.horizon_option
 @options.parallelism_option
 @options.rate_option
 @options.lock_option
@@ -132,6 +135,7 @@ def apply(
     reconciler apply --approved TOKEN            what was reviewed; whatever else hangs up is held
     reconciler apply --format html > end.html    what came of it, as a page
     reconciler apply --only renew,rotate,join    keep standing agents alive, hold the rest
+    reconciler apply --horizon 25h               once a day: also what would end before the next day's run
     reconciler apply --allow leave=5             raise a limit for once
     """
     from reconciler.cli.applying import Consent, run_apply

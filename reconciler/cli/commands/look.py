@@ -48,6 +48,7 @@ def doctor(fleet: options.FleetFlags, output: Output, form: Format) -> int:
 @options.many_fleets_options
 @options.format_option(ReportKind.DRIFT)
 @options.full_option
+@options.horizon_option
 @options.parallelism_option
 @options.output_options
 def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, **flags: Any) -> int:
@@ -59,6 +60,7 @@ def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, *
     reconciler drift prod --format json          for a machine
     reconciler drift prod --format junit         each address that drifted as a test that failed
     reconciler drift fleets/* -e all -q          for cron: what drifted, and one line
+    reconciler drift prod --horizon 12h          also what ends within 12 hours
     """
     from reconciler import workflow
     from reconciler.cli import several_fleets, wiring

@@ -80,6 +80,7 @@ _OF_A_RUN = {
     "reviewed",
     "freeze",
     "heal_stops",
+    "horizon",
 }
 
 
@@ -139,7 +140,8 @@ def read(path: Path) -> Case:
     )
     replaces = ("*",) if run.get("replace") else ()
     placed = {each.get("id", "A1"): each["in"] for each in tree.get("service") or [] if "in" in each}
-    basis = replace(_basis(record, agents), channels=placed)
+    horizon = seconds(run.get("horizon", "0s"))
+    basis = replace(_basis(record, agents), channels=placed, horizon=horizon)
     if "open_join" in tree:
         basis = replace(
             basis, state=replace(basis.state, intents=(_open_join(tree["open_join"], spec, record),))

@@ -112,6 +112,7 @@ def situations(draw: st.DrawFn) -> Facts:
         refused=draw(st.none() | st.builds(refusal, st.integers(1, 5), st.integers(0, 4000))),
         late_copy=note if has_note and note.operation is Operation.LATE_COPY else None,
         grace=GRACE,
+        horizon=draw(st.sampled_from([0.0, HOUR, 12 * HOUR, DAY])),
     )
 
 
