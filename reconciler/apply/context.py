@@ -11,8 +11,11 @@ from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
 from reconciler.model.fleet import Archive
+from reconciler.model.record import Record
+from reconciler.model.spec import Lifecycle
 from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
+from reconciler.plan.due import why_renew
 from reconciler.ports import Elapsed, Emit, Knocked, Provider, Random, Scope, Sleep, Steps, Stopping
 from reconciler.values import dataclass
 
@@ -130,6 +133,10 @@ class Context:
     def may_end(self, address: Address, by: Action) -> bool:
         """Return whether an agent found during the run may be ended: there is no review, or it covers this act."""
         return self.review is None or by in self.review.acts.get(address, ())
+
+    def renews(self, record: Record, lifecycle: Lifecycle, now: float) -> bool:
+        """Return whether a token is to be renewed by this run, whatever its change."""
+        return why_renew(record, lifecycle, now, self.settings.horizon) is not None
 
     def declined(self, scope: Scope, detail: str) -> ChangeFailed | ChangeSkipped:
         """Return what a call that was not executed means for its change, after noting if it stops the run or all joins."""

@@ -18,7 +18,7 @@ from reconciler.errors import AuthenticationFailed, ReadAbandoned, ReconcilerErr
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import AgentSpec, Lifecycle
+from reconciler.model.spec import AgentSpec
 from reconciler.model.tree import Path, Tree
 from reconciler.model.writes import DropRecord, PutGeneration, PutIntent, PutRecord, Write
 from reconciler.plan.build import Plan
@@ -36,7 +36,7 @@ from reconciler.plan.change import (
     spec_of,
     target_of,
 )
-from reconciler.plan.decide import decide, why_renew
+from reconciler.plan.decide import decide
 from reconciler.plan.facts import Facts
 from reconciler.plan.steps import (
     AwaitGone,
@@ -271,7 +271,7 @@ def _update(context: Context, change: Change, values: dict[Path, Tree], *, token
     spec = _spec(change)
     record = yield from _settled_record(context, change)
     now = yield from context.journal.now()
-    with_token = token or record.unsent or _renews(context, record, spec.lifecycle, now)
+    with_token = token or record.unsent or context.renews(record, spec.lifecycle, now)
     renewing = isinstance(change, Renew)  # only the token is sent: the other differences may be held
     done = yield from calls.update(
         context,
@@ -339,12 +339,8 @@ def _renew_if_due(context: Context, change: Change) -> Steps[None]:
     record = context.journal.record(spec.address)
     assert record is not None, "remembering puts the record there"
     now = yield from context.journal.now()
-    if _renews(context, record, spec.lifecycle, now):
+    if context.renews(record, spec.lifecycle, now):
         yield from _update(context, change, {}, token=True)
-
-
-def _renews(context: Context, record: Record, lifecycle: Lifecycle, now: float) -> bool:
-    return why_renew(record, lifecycle, now, context.settings.horizon) is not None
 
 
 def _drop(context: Context, address: Address) -> Steps[None]:

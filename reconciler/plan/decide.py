@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from reconciler.durations import spelled
 from reconciler.model.address import REVISION_VERSION, Address
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import HOUR, UID, AgentSpec, Body, Lifecycle, describe
+from reconciler.model.spec import UID, AgentSpec, Body, Lifecycle, describe
 from reconciler.model.tree import Path, Tree, starts_with, value_at, without
 from reconciler.plan.change import (
     Adopt,
@@ -33,6 +32,7 @@ from reconciler.plan.change import (
     Update,
 )
 from reconciler.plan.diff import ABSENT, FieldDiff, field_diffs
+from reconciler.plan.due import why_renew, why_rotate
 from reconciler.plan.facts import Adoptee, Facts
 from reconciler.plan.holds import (
     held_if_adoption_refused,
@@ -169,30 +169,18 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     """Return the change for an agent that runs and has a record; the record says what the agent was given."""
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
-    age = facts.now - target.agent.started_at
-    left = facts.able.lifetime(record.body.properties) - age
-    # An agent with join-only changes is replaced, not rotated, until 12 h before the service ends it. Otherwise a short
-    # `rotate_after` would bypass `protect` and the limits.
-    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or left <= NEAR_THE_END)
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
         return held_if_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
-    is_expiring = _is_within(facts.horizon, left)
-    if is_due or is_expiring:
-        text = f"it is older than {spelled(want.lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
-        reason = Reason(Because.AGE, text)
-        if is_expiring:
-            reason = _expiring("the service ends it", facts.horizon)
-        return held_if_backing_off(facts, want, Rotate(facts.address, want, reason, target, anew))
+    old = why_rotate(facts, want.lifecycle, record, target.agent.started_at, is_edited=bool(fatal))
+    if old is not None:
+        return held_if_backing_off(facts, want, Rotate(facts.address, want, old, target, anew))
     if fatal:
         paths = ", ".join(describe(each.path) for each in fatal[:3]) + (", …" if len(fatal) > 3 else "")
         reason = Reason(Because.FIELDS, f"{paths} cannot change on a running agent")
         held = held_if_protected(Replace(facts.address, want, reason, target, anew), want.lifecycle.protect)
         return held_if_uid_taken(facts, held_if_backing_off(facts, want, held))
     return _in_place(facts, want, record, target, diffs)
-
-
-NEAR_THE_END = 12 * HOUR
 
 
 def _in_place(
@@ -222,32 +210,6 @@ def _in_place(
 
 
 _IN_SYNC = Reason(Because.IN_SYNC, "in sync")
-
-
-def why_renew(record: Record, lifecycle: Lifecycle, now: float, horizon: float = 0.0) -> Reason | None:
-    """Return why a token is renewed now, or None.
-
-    Its end is unknown, or within the `horizon` in seconds, or it is in the sixth tenth of its life.
-    """
-    if record.token_expires_at is not None:
-        left = record.token_expires_at - now
-        if _is_within(horizon, left):
-            return _expiring("its token ends", horizon)
-        if left > lifecycle.renews_at(record.share):
-            return None
-    return _TOKEN
-
-
-_TOKEN = Reason(Because.TOKEN, "its token is past half of its life")
-
-
-def _is_within(horizon: float, left: float) -> bool:
-    """Return whether what lasts `left` seconds more ends before the next run; never without a horizon."""
-    return horizon > 0 and left <= horizon
-
-
-def _expiring(what: str, horizon: float) -> Reason:
-    return Reason(Because.EXPIRING, f"{what} within {spelled(horizon)}, before the next run (--horizon)")
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:

@@ -1,4 +1,4 @@
-"""The next time at which the decision on an address may change by the clock alone; until then it need not be repeated.
+"""What the clock alone decides: why a token or an agent is renewed now, and when the decision may change next.
 
 The law: for every time t from `facts.now` until `due(facts).at`, the facts at t get the same decision as the facts now.
 So everything that is decided by a time has its line in `_moments`.
@@ -8,15 +8,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.durations import spelled
 from reconciler.model.address import Address
 from reconciler.model.record import Intent, Record
-from reconciler.model.spec import Lifecycle
-from reconciler.plan.change import Because
-from reconciler.plan.decide import NEAR_THE_END
+from reconciler.model.spec import HOUR, Lifecycle
+from reconciler.plan.change import Because, Reason
 from reconciler.plan.facts import Facts
 from reconciler.plan.guard import LAST_CALL
 from reconciler.plan.intents import WELL, refused_until
 from reconciler.values import dataclass
+
+NEAR_THE_END = 12 * HOUR
+
+
+def why_renew(record: Record, lifecycle: Lifecycle, now: float, horizon: float = 0.0) -> Reason | None:
+    """Return why a token is renewed now, or None.
+
+    Its end is unknown, or within the `horizon` in seconds, or it is in the sixth tenth of its life.
+    """
+    if record.token_expires_at is not None:
+        left = record.token_expires_at - now
+        if _is_within(horizon, left):
+            return _expiring("its token ends", horizon)
+        if left > lifecycle.renews_at(record.share):
+            return None
+    return _TOKEN
+
+
+_TOKEN = Reason(Because.TOKEN, "its token is past half of its life")
+
+
+def why_rotate(
+    facts: Facts, lifecycle: Lifecycle, record: Record, started_at: float, *, is_edited: bool
+) -> Reason | None:
+    """Return why a running agent is rotated now, or None; `is_edited` is whether it has join-only changes.
+
+    Such an agent is replaced, not rotated, until 12 h before the service ends it. Otherwise a short `rotate_after` would
+    bypass `protect` and the limits.
+    """
+    age = facts.now - started_at
+    left = facts.able.lifetime(record.body.properties) - age
+    if _is_within(facts.horizon, left):
+        return _expiring("the service ends it", facts.horizon)
+    if age < lifecycle.rotates_at(record.share) or (is_edited and left > NEAR_THE_END):
+        return None
+    text = f"it is older than {spelled(lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
+    return Reason(Because.AGE, text)
+
+
+def _is_within(horizon: float, left: float) -> bool:
+    """Return whether what lasts `left` seconds more ends before the next run; never without a horizon."""
+    return horizon > 0 and left <= horizon
+
+
+def _expiring(what: str, horizon: float) -> Reason:
+    return Reason(Because.EXPIRING, f"{what} within {spelled(horizon)}, before the next run (--horizon)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
