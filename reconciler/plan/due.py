@@ -28,7 +28,7 @@ def why_renew(record: Record, lifecycle: Lifecycle, now: float, horizon: float =
     """
     if record.token_expires_at is not None:
         left = record.token_expires_at - now
-        if _is_within(horizon, left):
+        if _is_within(horizon, left, lifecycle.token_ttl):
             return _expiring("its token ends", horizon)
         if left > lifecycle.renews_at(record.share):
             return None
@@ -47,8 +47,9 @@ def why_rotate(
     bypass `protect` and the limits.
     """
     age = facts.now - started_at
-    left = facts.able.lifetime(record.body.properties) - age
-    if _is_within(facts.horizon, left):
+    life = facts.able.lifetime(record.body.properties)
+    left = life - age
+    if _is_within(facts.horizon, left, life):
         return _expiring("the service ends it", facts.horizon)
     if age < lifecycle.rotates_at(record.share) or (is_edited and left > NEAR_THE_END):
         return None
@@ -56,9 +57,18 @@ def why_rotate(
     return Reason(Because.AGE, text)
 
 
-def _is_within(horizon: float, left: float) -> bool:
-    """Return whether what lasts `left` seconds more ends before the next run; never without a horizon."""
-    return horizon > 0 and left <= horizon
+# What has lived less than this share of its life is not renewed for a horizon beyond all of it: a second run would only
+# do again what the first has done.
+_YOUNG = 0.1
+
+
+def _is_within(horizon: float, left: float, life: float) -> bool:
+    """Return whether what lasts `left` of its `life` seconds more ends before the next run; never without a horizon."""
+    return horizon > 0 and left <= _furthest(horizon, life)
+
+
+def _furthest(horizon: float, life: float) -> float:
+    return min(horizon, life * (1 - _YOUNG))
 
 
 def _expiring(what: str, horizon: float) -> Reason:
@@ -107,9 +117,10 @@ def _of_a_life(facts: Facts, record: Record, started_at: float) -> Iterator[tupl
     yield started_at + limit - LAST_CALL, Because.MAX_UNAVAILABLE
     yield started_at + limit, Because.EXPIRED
     if facts.horizon:
-        yield started_at + limit - facts.horizon, Because.EXPIRING
+        yield started_at + limit - _furthest(facts.horizon, limit), Because.EXPIRING
         if record.token_expires_at is not None:
-            yield record.token_expires_at - facts.horizon, Because.EXPIRING
+            ahead = _furthest(facts.horizon, lifecycle.token_ttl)
+            yield record.token_expires_at - ahead, Because.EXPIRING
 
 
 def _of_an_intent(intent: Intent, grace: float) -> Iterator[tuple[float, Because]]:

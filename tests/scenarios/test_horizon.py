@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from reconciler.apply.events import Ledger
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet, Limit, Limits
 from reconciler.model.spec import HOUR
+from reconciler.model.writes import PutRecord
 from reconciler.plan.change import Because
 from reconciler.plan.planfile import load, save
+from reconciler.state.local import LocalStore
 from reconciler.workflow import Drift, Job
 from tests.fakes.fleets import UNLIMITED, agent, fleet
+from tests.fakes.stores import acquire
 from tests.fakes.virtual import Virtual
 
 DESK = agent("lobby/desk")
@@ -58,9 +62,9 @@ def standing(limits: Limits = UNLIMITED, hours: float = 0) -> tuple[Virtual, Des
 
 def test_a_token_that_would_end_before_the_next_run_is_renewed_in_this_one() -> None:
     virtual, wanted = standing()
-    virtual.now += 2 * HOUR
-    assert drift(virtual, wanted, 21).plan.rows == frozenset()
-    assert apply(virtual, wanted, 21).rows == {}
+    virtual.now += 3 * HOUR
+    assert drift(virtual, wanted, 20).plan.rows == frozenset()
+    assert apply(virtual, wanted, 20).rows == {}
     (row,) = drift(virtual, wanted, 23).plan.pending
     assert row.reason.because is Because.EXPIRING
     assert apply(virtual, wanted, 23).is_complete
@@ -70,7 +74,7 @@ def test_a_token_that_would_end_before_the_next_run_is_renewed_in_this_one() -> 
 
 def test_an_update_takes_such_a_token_along() -> None:
     virtual, _ = standing()
-    virtual.now += 2 * HOUR
+    virtual.now += 3 * HOUR
     assert apply(virtual, fleet(GREEN), 23).is_complete
     assert token_left(virtual) == pytest.approx(24, abs=0.1)
     assert virtual.live()[0].properties["llm"]["system_messages"][0]["content"] == "Be brief."
@@ -95,7 +99,7 @@ def test_what_is_due_by_the_clock_is_no_drift_also_when_it_is_held() -> None:
 
 def test_a_saved_plan_keeps_its_horizon_and_one_without_it_reads_as_before() -> None:
     virtual, wanted = standing()
-    virtual.now += 2 * HOUR
+    virtual.now += 3 * HOUR
     asked = job(virtual, wanted, 23)
     made = virtual.run(workflow.plan(asked, virtual.provider()))
     data = save(made, asked.selection, asked.policy, asked.settings.horizon)
@@ -125,6 +129,18 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def age_tokens(home: Path, hours: float) -> None:
+    """Let some hours of each token's life be over."""
+    with closing(LocalStore(home / ".reconciler" / "default.state")) as store:
+        acquire(store, "a test", 0.0)
+        state = store.read()
+        aged = [
+            PutRecord(replace(each, token_expires_at=(each.token_expires_at or 0.0) - hours * HOUR))
+            for each in state.records.values()
+        ]
+        store.commit(aged, expected=state.serial)
+
+
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "K": "k", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "reconciler", *arguments]
@@ -134,6 +150,8 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_plan_drift_and_apply_look_as_far_ahead_as_they_are_told(home: Path) -> None:
     assert run(home, "apply", "--auto-approve").returncode == 0
     assert run(home, "drift").returncode == 0
+    assert run(home, "drift", "--horizon", "25h").returncode == 0
+    age_tokens(home, 3)
     drifted = run(home, "drift", "--horizon", "25h")
     assert drifted.returncode == 2
     assert (

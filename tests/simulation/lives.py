@@ -120,6 +120,9 @@ class _Life:
         self.adopts = self.few.random() < 0.15
         self.is_sick = self.few.random() < 0.06
         self.is_down = self.few.random() < 0.06
+        # The runs of some lives are told how late the next run will be; dice of its own, as above.
+        self.ahead = random.Random(f"{seed} ahead")
+        self.looks_ahead = self.ahead.random() < 0.2
         self.sides = [self._side(self.world, OWNER)]
         if chance.random() < 0.12:
             owner = chance.choice((Owner("sim", "prod"), Owner("sim"), Owner("cousin", "test")))
@@ -410,7 +413,11 @@ class _Life:
 
     def _job(self, fleet: DesiredFleet) -> Job:
         allow = _ALLOWED if self.chance.random() < 0.4 else {}
-        return Job(fleet, APP_ID, settings=self.settings, policy=Policy(allow=allow))
+        settings = self.settings
+        if self.looks_ahead:
+            settings = replace(settings, horizon=self.ahead.choice((0.0, 12 * HOUR, 25 * HOUR, 60 * HOUR)))
+            self.world.seen.hit("run: looks ahead")
+        return Job(fleet, APP_ID, settings=settings, policy=Policy(allow=allow))
 
     # --- what happens meanwhile
 

@@ -358,9 +358,11 @@ class Checker:
         is_rotation = row is not None and row.action == "rotate"
         if is_rotation and row is not None:
             wish = run.terms.files.wishes.get(row.address)
-            if wish is not None and age < wish.rotate_after - 1.0 and not run.terms.forced:
+            horizon = run.terms.horizon
+            is_early = wish is not None and age < min(wish.rotate_after, _LIFETIME - horizon) - 1.0
+            if is_early and not run.terms.forced:
                 raise Violation("I21", f"{row.address} is rotated at {age:.0f} s, before its time")
-            if runs and age < _LIFETIME - _LAST_HOURS - 60.0:
+            if runs and age < _LIFETIME - max(_LAST_HOURS, horizon) - 60.0:
                 run.rotated.add(call.agent_id)
             self._rotates_few(run)
             return

@@ -67,7 +67,8 @@ class Approval:
 class Terms:
     """How a run was started: what its caller allowed, and how many calls may be in flight.
 
-    `about` are the addresses that the run is about, None for all of them.
+    `about` are the addresses that the run is about, None for all of them. The next run comes in `horizon` seconds, 0 if
+    nobody has said so.
     """
 
     files: Files
@@ -78,6 +79,7 @@ class Terms:
     destroying: bool = False
     about: frozenset[str] | None = None
     approval: Approval | None = None
+    horizon: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
