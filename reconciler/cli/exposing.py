@@ -26,7 +26,7 @@ def _nothing(_first: str, _second: str, _seconds: float) -> None:
 class MetricsServer:
     """The HTTP server of `--listen`. Without an address it accepts events and serves nothing."""
 
-    def __init__(self, listen: str | None) -> None:
+    def __init__(self, listen: str | None, *, per_agent: bool = False) -> None:
         self.health = Health()
         self._metrics: Metrics | None = None
         self._server: Any = None
@@ -41,7 +41,7 @@ class MetricsServer:
                 f"--listen needs {problem.name}, which is not installed",
                 hint="install the extra: pip install 'agora-reconciler[watch]'",
             ) from problem
-        self._metrics = Metrics(version("agora-reconciler"))
+        self._metrics = Metrics(version("agora-reconciler"), per_agent=per_agent)
         self._socket = http.bind(listen)
         self._server = http.server(http.application(self.health, self._metrics))
 

@@ -48,13 +48,17 @@ _AFTER_A_BUG = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WatchFlags:
-    """The settings of a controller. `interval` is the number of seconds between two rolls; `pinned` is the value of `--git`."""
+    """The settings of a controller. `interval` is the number of seconds between two rolls; `pinned` is the value of `--git`.
+
+    `per_agent` serves metrics of each agent, too.
+    """
 
     interval: float
     standing: StandingFlags
     listen: str | None = None
     notify: str | None = None
     pinned: str | None = None
+    per_agent: bool = False
 
     def __post_init__(self) -> None:
         if self.interval < SHORTEST_INTERVAL:
@@ -62,6 +66,8 @@ class WatchFlags:
                 f"--interval {self.interval:g}s is too short: each one costs a complete listing",
                 hint=f"write {SHORTEST_INTERVAL:g}s or more; 30s is usual",
             )
+        if self.per_agent and self.listen is None:
+            raise UsageError("--metrics-per-agent needs --listen, where metrics are served")
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ class Kept:
 def run_watch(fleets: ManyFlags, flags: WatchFlags, output: Output) -> None:
     """Run the controller of some fleets until SIGTERM or SIGINT."""
     with ExitStack() as stack:
-        exposed = MetricsServer(flags.listen)
+        exposed = MetricsServer(flags.listen, per_agent=flags.per_agent)
         stack.callback(exposed.close)
         checkouts = _checkouts(fleets.directories, flags.pinned, output, exposed)
         chosen = [(each, _opened(each, output, stack)) for each in fleets_of(fleets)]

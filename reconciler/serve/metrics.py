@@ -1,8 +1,12 @@
-"""The metrics of a controller, computed from the events of its loops: base units, no address or agent in a label."""
+"""The metrics of a controller, computed from the events of its loops, in base units.
+
+No address stands in a label unless that was asked for (`--metrics-per-agent`): each one is a series of its own.
+"""
 
 from __future__ import annotations
 
 from collections import Counter as Count
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -22,9 +26,9 @@ _COMMITS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 20)
 
 
 class Metrics:
-    """All metrics of one process."""
+    """All metrics of one process; with `per_agent` also some of each agent, by its address."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, *, per_agent: bool = False) -> None:
         self.registry = registry = CollectorRegistry()
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -59,6 +63,15 @@ class Metrics:
         )
         self._oldest = gauge("oldest_agent_age_seconds", "The age of the fleet's oldest agent.")
         self._token = gauge("shortest_token_life_seconds", "How long the token lives that expires first.")
+        self._per_agent = per_agent
+        if per_agent:
+            self._age = _Addresses(gauge("agent_age_seconds", "The age of each agent.", "address"))
+            self._life = _Addresses(
+                gauge("agent_token_life_seconds", "How long each agent's token lives.", "address")
+            )
+            self._pending = _Addresses(
+                gauge("agent_out_of_sync", "Whether a change of the address is planned or held.", "address")
+            )
         self._leader = gauge("leader", "Whether this controller leads.")
         self._transitions = counter("lease_transitions", "Times that the lead was won or lost.", *_FLEET)
         self._cost = gauge("cost_usd_per_day", "What runs under the App ID, at the price of the limits.")
@@ -143,13 +156,21 @@ class Metrics:
         )
         mine = list(filter(ours(basis), basis.live))
         self._agents.set(whose, Count(each.status.value for each in mine))
-        self._oldest.labels(*whose).set(max((basis.now - each.started_at for each in mine), default=0.0))
-        lives = [
-            each.token_expires_at - basis.now
-            for each in basis.state.records.values()
-            if each.token_expires_at
-        ]
-        self._token.labels(*whose).set(min(lives, default=0.0))
+        ages = {each.agent_id: basis.now - each.started_at for each in mine}
+        self._oldest.labels(*whose).set(max(ages.values(), default=0.0))
+        records = basis.state.records.values()
+        lives = {
+            str(each.address): each.token_expires_at - basis.now for each in records if each.token_expires_at
+        }
+        self._token.labels(*whose).set(min(lives.values(), default=0.0))
+        if self._per_agent:
+            running = {str(each.address): ages[each.agent_id] for each in records if each.agent_id in ages}
+            self._age.set(whose, running)
+            self._life.set(whose, {address: lives[address] for address in running if address in lives})
+            pending = {str(each.address) for each in plan.pending}
+            self._pending.set(
+                whose, {each: float(each in pending) for each in {str(at.address) for at in plan.changes}}
+            )
         self._cost.labels(*whose).set(plan.cost.usd_per_day)
         open_rows = (each for each in turned.changes if each.result not in (Result.DONE, Result.HELD))
         self._due.labels(*whose).set(len({each.address for each in open_rows}))
@@ -172,3 +193,18 @@ class _Words:
         for fleet, env, word in self._seen:
             if (fleet, env) == whose:
                 self._gauge.labels(fleet, env, word).set(counts[word])
+
+
+class _Addresses:
+    """A gauge whose last label is an address. The series of an address that has no value any more is removed."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._seen: dict[tuple[str, str], set[str]] = {}
+
+    def set(self, whose: tuple[str, str], values: Mapping[str, float]) -> None:
+        for address in self._seen.get(whose, set()) - values.keys():
+            self._gauge.remove(*whose, address)
+        for address, value in values.items():
+            self._gauge.labels(*whose, address).set(value)
+        self._seen[whose] = set(values)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     help="Serve /livez, /readyz and /metrics there; a port alone is on loopback. Prometheus knows 9464.",
 )
 @click.option(
+    "--metrics-per-agent",
+    "per_agent",
+    is_flag=True,
+    help="With --listen: also the age, token and sync of each agent, by its address.",
+)
+@click.option(
     "--notify",
     envvar="RECONCILER_NOTIFY",
     metavar="URL",
@@ -49,6 +55,7 @@ def watch(
     output: Output,
     interval: float,
     listen: str | None,
+    per_agent: bool,
     notify: str | None,
     pinned: str | None,
     **flags: Any,
@@ -69,7 +76,7 @@ def watch(
     from reconciler.cli.turning import StandingFlags
     from reconciler.cli.watching import WatchFlags, run_watch
 
-    run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned), output)
+    run_watch(fleets, WatchFlags(interval, StandingFlags(**flags), listen, notify, pinned, per_agent), output)
 
 
 @click.command("turn")

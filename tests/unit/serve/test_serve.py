@@ -76,6 +76,28 @@ def test_a_life_as_prometheus_reads_it() -> None:
     assert get(health, metrics, "/readyz").status_code == 200
 
 
+def test_each_agent_has_series_of_its_own_where_that_was_asked_for() -> None:
+    world = World()
+    world.at(700, lambda: stops(world, "lobby-desk-1"))
+    world.at(1400, lambda: stops(world, "lobby-desk-1"))
+    world.stand(1500)
+    health, metrics = Health(), Metrics("1.2.3", per_agent=True)
+    metrics.begin(fleet(*DESKS))
+    for each in world.events:
+        metrics.take(fleet(*DESKS).owner, each, world.now)
+    found = samples(get(health, metrics, "/metrics"))
+    ages = {name: value for name, value in found.items() if name.startswith("reconciler_agent_age")}
+    lives = {name for name in found if name.startswith("reconciler_agent_token_life")}
+    # The one that was stopped twice is held: it has no age any more, and it is out of sync.
+    assert set(ages) == {f"reconciler_agent_age_seconds{{lobby/desk-{number}}}" for number in (0, 2)}
+    assert all(1300 < value < 1500 for value in ages.values())
+    assert len(lives) == 2
+    out = {name: value for name, value in found.items() if name.startswith("reconciler_agent_out_of_sync")}
+    assert out == {
+        f"reconciler_agent_out_of_sync{{lobby/desk-{number}}}": float(number == 1) for number in (0, 1, 2)
+    }
+
+
 def test_requests_are_counted_by_operation_and_code() -> None:
     exposed = MetricsServer("127.0.0.1:0")
 
