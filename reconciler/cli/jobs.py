@@ -61,9 +61,9 @@ class Flags:
     def __post_init__(self) -> None:
         self.policy()
         if self.horizon >= LATEST_ROTATION:
-            limit = spelled(LATEST_ROTATION)
             raise click.BadParameter(
-                f"--horizon is less than {limit}: the service ends every agent so soon after that, that each run would rotate all"
+                f"--horizon must be less than {spelled(LATEST_ROTATION)}: no agent lives much longer, so each run would "
+                "rotate nearly all of them"
             )
 
     @property
