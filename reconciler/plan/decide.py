@@ -87,11 +87,13 @@ def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
     """Return the leaves of all agents at an address but the kept one; held if files and state do not have it."""
-    reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
-    leaves = tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
+    leaves = tuple(Leave(facts.address, _DUPLICATE, Target(agent)) for agent in facts.running[1:])
     if facts.want is None and facts.record is None and not facts.destroying:
         return tuple(Hold(each, _NOT_KNOWN) for each in leaves)
     return leaves
+
+
+_DUPLICATE = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
 
 
 # --- wanted ---------------------------------------------------------------------------------------------------
@@ -168,10 +170,14 @@ def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> 
     """Return the change for an agent that runs and has a record; the record says what the agent was given."""
     diffs = _diffs(facts, want, record)
     fatal = tuple(each for each in diffs if each.forces_replacement)
-    age, life = facts.now - target.agent.started_at, facts.able.lifetime(record.body.properties)
+    age = facts.now - target.agent.started_at
     # An agent with join-only changes is replaced, not rotated, until 12 h before the service ends it. Otherwise a short
     # `rotate_after` would bypass `protect` and the limits.
-    is_due = age >= want.lifecycle.rotates_at(record.share) and (not fatal or age >= life - NEAR_THE_END)
+    is_due = (
+        age >= want.lifecycle.rotate_after  # first, because an agent's share of the spread takes a hash
+        and age >= want.lifecycle.rotates_at(record.share)
+        and (not fatal or age >= facts.able.lifetime(record.body.properties) - NEAR_THE_END)
+    )
     anew = diffs + ignored_diffs(want, record)  # a join sends everything
     if facts.forced:
         return held_if_protected(Replace(facts.address, want, _FORCED, target, anew), want.lifecycle.protect)
@@ -223,7 +229,8 @@ def token_is_due(record: Record, lifecycle: Lifecycle, now: float) -> bool:
     """Return whether a token is renewed now: its end is unknown, or it is in the sixth tenth of its life."""
     if record.token_expires_at is None:
         return True
-    return record.token_expires_at - now <= lifecycle.renews_at(record.share)
+    left = record.token_expires_at - now
+    return left <= lifecycle.token_ttl / 2 and left <= lifecycle.renews_at(record.share)
 
 
 def _diffs(facts: Facts, want: AgentSpec, record: Record) -> tuple[FieldDiff, ...]:

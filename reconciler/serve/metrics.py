@@ -12,7 +12,6 @@ from reconciler.controller.loop import FilesRead, LeadChanged, RoundEnded, TurnE
 from reconciler.controller.turn import Turned, TurnResult
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
-from reconciler.plan.basis import ours
 from reconciler.plan.change import Hold, action_of
 
 _FLEET = ("fleet", "env")
@@ -141,7 +140,7 @@ class Metrics:
             whose,
             Count(each.reason.because.value for each in plan.pending if isinstance(each, Hold)),
         )
-        mine = list(filter(ours(basis), basis.live))
+        mine = basis.ours
         self._agents.set(whose, Count(each.status.value for each in mine))
         self._oldest.labels(*whose).set(max((basis.now - each.started_at for each in mine), default=0.0))
         lives = [
