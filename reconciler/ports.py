@@ -169,7 +169,12 @@ class Unlock:
 
 @dataclass(frozen=True, slots=True)
 class ReadState:
-    """Return the present state; raises `StateError` where it cannot be trusted. Later commits build on this read."""
+    """Return the present state; raises `StateError` where it cannot be trusted. Later commits build on this read.
+
+    `likely` are the bodies that records probably have, as for `StateLedger.read`.
+    """
+
+    likely: Mapping[str, Body] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +281,12 @@ class StateLedger(Protocol):
         """
         ...
 
-    async def read(self) -> State:
-        """Return the present state; an empty one without a lineage where nothing was stored yet."""
+    async def read(self, likely: Mapping[str, Body] | None = None) -> State:
+        """Return the present state; an empty one without a lineage where nothing was stored yet.
+
+        `likely` are bodies by the keys of records. A record that has exactly its likely body shares that object, so that a
+        fleet and its state need not be in memory twice; a ledger may also ignore them.
+        """
         ...
 
     async def history(self, address: Address | None, limit: int) -> Sequence[Entry]:

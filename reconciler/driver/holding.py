@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from reconciler.driver.committing import make_durable
 from reconciler.driver.lease import HeldLease, clock
 from reconciler.errors import StateError
 from reconciler.model.record import State
+from reconciler.model.spec import Body
 from reconciler.model.writes import Write
 from reconciler.ports import StateStore
 
@@ -95,9 +96,9 @@ class Holding:
 
     # --- the ledger
 
-    async def read(self) -> State:
+    async def read(self, likely: Mapping[str, Body] | None = None) -> State:
         """Return the present state, with the key for digests. Later commits build on this read."""
-        state = await self._store.ledger.read()
+        state = await self._store.ledger.read(likely)
         self._serial = state.serial
         return replace(state, secret_key=await self._store.key.read())
 

@@ -168,8 +168,8 @@ class Driver:
                 return await self._preserve(transcript)
             case Gather(tasks, limit):
                 return await self._gather(tasks, limit)
-            case ReadState():
-                return await self._held_state().read()
+            case ReadState(likely):
+                return await self._held_state().read(likely)
             case Lock(timeout):
                 return await self._lock(timeout)
             case Unlock():

@@ -36,17 +36,21 @@ class AgentStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        return self in (AgentStatus.STOPPED, AgentStatus.FAILED)
+        return self in _TERMINAL
 
     @property
     def is_live(self) -> bool:
         """Whether the agent talks and costs money; one that is stopping is neither live nor terminal; it is awaited."""
-        return not self.is_terminal and self is not AgentStatus.STOPPING
+        return self not in _NOT_LIVE
 
     @property
     def is_settled(self) -> bool:
         """Whether a joined agent is not starting any more: it runs, is idle, or has ended."""
         return self in (AgentStatus.RUNNING, AgentStatus.IDLE) or self.is_terminal
+
+
+_TERMINAL: Final = frozenset({AgentStatus.STOPPED, AgentStatus.FAILED})
+_NOT_LIVE: Final = _TERMINAL | {AgentStatus.STOPPING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
+from functools import cached_property
 
 from reconciler.model.address import Owner
 from reconciler.model.observed import ObservedAgent
@@ -11,7 +12,7 @@ from reconciler.model.record import State
 from reconciler.values import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Basis:
     """The recorded and the observed state. `now` is in epoch seconds.
 
@@ -32,22 +33,29 @@ class Basis:
     horizon: float = 0.0
 
     def agent(self, agent_id: str) -> ObservedAgent | None:
-        return next((each for each in self.live if each.agent_id == agent_id), None)
+        return self._by_id.get(agent_id)
 
+    @cached_property
+    def _by_id(self) -> Mapping[str, ObservedAgent]:
+        return {each.agent_id: each for each in self.live}
 
-def ours(basis: Basis) -> Callable[[ObservedAgent], bool]:
-    """Return the test for being ours: the agent's name bears our owner mark, or it is recorded as adopted by this name.
+    @cached_property
+    def ours(self) -> tuple[ObservedAgent, ...]:
+        """The live agents that are ours: the name bears our owner mark, or is that of an adopted agent's record.
 
-    Any other record proves nothing, because every agent that we start bears the owner mark in its name.
-    """
-    recorded = {record.agent_id: record.adopted_as for record in basis.state.records.values()}
-    released = basis.state.released
-
-    def is_ours(agent: ObservedAgent) -> bool:
-        if agent.agent_id in released:
-            return False
-        return (agent.name is not None and recorded.get(agent.agent_id) == agent.name) or agent.bears(
-            basis.owner
+        Any other record proves nothing, because every agent that we start bears the owner mark in its name. An agent that
+        `forget` released is not ours.
+        """
+        adopted = {each.agent_id: each.name for each in self.state.records.values() if each.declared}
+        return tuple(
+            each
+            for each in self.live
+            if each.agent_id not in self.state.released
+            and (each.bears(self.owner) or (each.name and adopted.get(each.agent_id) == each.name))
         )
 
-    return is_ours
+    @cached_property
+    def foreign(self) -> tuple[ObservedAgent, ...]:
+        """The live agents that are not ours: no call is sent to them."""
+        ours = {each.agent_id for each in self.ours}
+        return tuple(each for each in self.live if each.agent_id not in ours)

@@ -21,7 +21,6 @@ from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Action,
     Adopt,
-    Because,
     Change,
     Hold,
     Keep,
@@ -43,7 +42,7 @@ from reconciler.plan.dangers import (
 )
 from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
-from reconciler.plan.facts import Facts, foreign_agents, gather_facts
+from reconciler.plan.facts import Facts, gather_facts
 from reconciler.plan.freeze import Freezes, without_target
 from reconciler.plan.guard import (
     LAST_CALL,
@@ -186,36 +185,36 @@ def build_plan(
     everything = list(gather_facts(fleet, basis, able, destroying=destroying))
     addresses = [each.address for each in everything]
     selection.check(addresses)
-    selected, forced = selection.selected(addresses), selection.forced(addresses)
-    chosen = [
-        replace(each, forced=True) if each.address in forced else each
-        for each in everything
-        if each.address in selected
-    ]
+    chosen = everything
+    if selection != Selection():
+        selected, forced = selection.selected(addresses), selection.forced(addresses)
+        chosen = [
+            replace(each, forced=True) if each.address in forced else each
+            for each in everything
+            if each.address in selected
+        ]
     check_selectors("--allow beside", policy.allow_beside, addresses)
     beside = matching_any(policy.allow_beside, addresses)
     protected = matching_any(policy.protect, addresses)
-    ran = basis.state.records.keys() | basis.state.generations.keys()
+    ran = {*basis.state.records, *basis.state.generations} if policy.review is not None else frozenset()
     leaving = {each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE}
-    decided: list[tuple[Facts, Change]] = []
-    more: dict[Address, tuple[Change, ...]] = {}
+    decided: list[tuple[Facts, Change, tuple[Change, ...]]] = []
     for facts in chosen:
         change = decide(facts)
         if change is not None:
-            braked = held_if_ended_repeatedly(facts, change, policy.heal_stops)
-            all_of_it = (
+            change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
+            copies = [
                 each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
-                for each in (braked, *duplicates(facts))
-            )
-            first, *others = hold_unreviewed(tuple(all_of_it), policy.review, ran)
-            decided.append((facts, first))
-            more[facts.address] = tuple(others)
+                for each in duplicates(facts)
+            ]
+            change = hold_by_policy(change, policy, beside, protected)
+            first, *others = hold_unreviewed((change, *copies), policy.review, ran)
+            decided.append((facts, first, tuple(others)))
     # After the decisions, because the limit counts the rotations of the whole fleet.
-    rotations = (each for _, each in decided)
+    rotations = (change for _, change, _ in decided)
     postponed = postponed_rotations(
         rotations, fleet.limits, basis, able, max(policy.last_call, basis.horizon)
     )
-    decided = [(facts, postpone(change, postponed)) for facts, change in decided]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []
 
@@ -232,18 +231,20 @@ def build_plan(
             return change
         return held
 
-    decided = [(facts, frozen(change)) for facts, change in decided]
-    pending = [change for _, change in decided if not isinstance(change, Keep)]
+    firsts = [frozen(postpone(change, postponed)) for _, change, _ in decided]
+    pending = [change for change in firsts if not isinstance(change, Keep)]
     # Over the whole plan: whether a host is new for a secret depends on all other agents.
     risky = dangers(pending, basis, policy) if pending else ()
-    safe = [hold_dangerous(change, risky, policy) for _, change in decided]
+    safe = [hold_dangerous(change, risky, policy) for change in firsts] if risky else firsts
     changes: list[Change] = []
-    for (facts, _), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
+    for (facts, _, more), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
+        changes.append(held)
         renewal = renewal_while_held(held, facts)
-        changes += [held] if renewal is None else [held, hold_by_policy(renewal, policy)]
-        changes += map(frozen, more[facts.address])
+        if renewal is not None:
+            changes.append(hold_by_policy(renewal, policy))
+        changes += map(frozen, more)
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
-    told = (_ignored(facts, change) for facts, change in decided)
+    told = map(_ignored, firsts)
     over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
     return replace(
         plan,
@@ -253,11 +254,9 @@ def build_plan(
     )
 
 
-def _is_begun(change: Change, leaving: set[str]) -> bool:
+def _is_begun(change: Leave | Hold, leaving: set[str]) -> bool:
     """Return whether a duplicate was told to leave by an earlier run: that leave is finished, and is no new change."""
-    if not isinstance(change, Leave) or change.reason.because is not Because.DUPLICATE:
-        return False
-    return change.target.agent_id in leaving
+    return isinstance(change, Leave) and change.target.agent_id in leaving
 
 
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
@@ -274,13 +273,13 @@ def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
     return Problem("adopt-over", summary, place, "remove the line `adopt`", severity=Severity.WARNING)
 
 
-def _ignored(facts: Facts, change: Change) -> Ignored | None:
+def _ignored(change: Change) -> Ignored | None:
     """Return the ignored paths at which a kept agent differs from the files, or None. A replacement shows its own."""
     act = act_of(change)
     if not isinstance(act, (Keep, Update, Renew, Adopt)) or act.target.record is None:
         return None
     rows = ignored_diffs(act.spec, act.target.record)
-    return Ignored(facts.address, tuple(row.path for row in rows)) if rows else None
+    return Ignored(act.address, tuple(row.path for row in rows)) if rows else None
 
 
 # Intents that no apply settles: each ends when its time is over.
@@ -304,8 +303,8 @@ def _assemble(
     adopted = {(spec.adopt, address.channel) for address, spec in fleet.agents.items() if spec.adopt}
     foreign = [
         each
-        for each in foreign_agents(basis)
-        if (each.agent_id, basis.channels.get(each.agent_id)) not in adopted
+        for each in basis.foreign
+        if each.status.is_live and (each.agent_id, basis.channels.get(each.agent_id)) not in adopted
     ]
     unmanaged = tuple(
         Unmanaged(each, basis.channels.get(each.agent_id))

@@ -88,11 +88,13 @@ def renewal_while_held(change: Change, facts: Facts) -> Renew | None:
 
 def duplicates(facts: Facts) -> tuple[Leave | Hold, ...]:
     """Return the leaves of all agents at an address but the kept one; held if files and state do not have it."""
-    reason = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
-    leaves = tuple(Leave(facts.address, reason, Target(agent)) for agent in facts.running[1:])
+    leaves = tuple(Leave(facts.address, _DUPLICATE, Target(agent)) for agent in facts.running[1:])
     if facts.want is None and facts.record is None and not facts.destroying:
         return tuple(Hold(each, _NOT_KNOWN) for each in leaves)
     return leaves
+
+
+_DUPLICATE = Reason(Because.DUPLICATE, "another agent of ours runs at this address")
 
 
 # --- wanted ---------------------------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ def why_renew(record: Record, lifecycle: Lifecycle, now: float, horizon: float =
         left = record.token_expires_at - now
         if _is_within(horizon, left, lifecycle.token_ttl):
             return _expiring("its token ends", horizon)
-        if left > lifecycle.renews_at(record.share):
+        # The half of its life first, because an agent's share of the spread takes a hash.
+        if left > lifecycle.token_ttl / 2 or left > lifecycle.renews_at(record.share):
             return None
     return _TOKEN
 
@@ -47,11 +48,14 @@ def why_rotate(
     bypass `protect` and the limits.
     """
     age = facts.now - started_at
+    # `rotate_after` first, because an agent's share of the spread takes a hash.
+    is_old = age >= lifecycle.rotate_after and age >= lifecycle.rotates_at(record.share)
+    if not is_old and not facts.horizon:
+        return None
     life = facts.able.lifetime(record.body.properties)
-    left = life - age
-    if _is_within(facts.horizon, left, life):
+    if _is_within(facts.horizon, life - age, life):
         return _expiring("the service ends it", facts.horizon)
-    if age < lifecycle.rotates_at(record.share) or (is_edited and left > NEAR_THE_END):
+    if not is_old or (is_edited and life - age > NEAR_THE_END):
         return None
     text = f"it is older than {spelled(lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
     return Reason(Because.AGE, text)

@@ -16,7 +16,7 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import AgentSpec
-from reconciler.plan.basis import Basis, ours
+from reconciler.plan.basis import Basis
 from reconciler.plan.intents import is_superseded
 from reconciler.values import dataclass
 
@@ -86,20 +86,20 @@ def gather_facts(
     adoptees = _adoptees(fleet, basis)
     # An agent that the files adopt in its own channel is this fleet's to the other addresses there.
     taken_over = {each.agent.agent_id for here, each in adoptees.items() if each.channel == here.channel}
-    open_joins, late_copies = _open_joins(basis)
-    refused = {each.address: each for each in basis.state.intents if each.operation is Operation.REFUSED}
+    intents = _intents_by_address(basis)
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
     for address in sorted(addresses, key=attrgetter("channel", "name")):
         old = renamed.get(address)
         record = records.get(address) or (records.get(old) if old else None)
-        agents = homes.get(address, [])
-        running = sorted(
-            (each for each in agents if each.status.is_live), key=lambda each: _rank(each, record)
-        )
-        found = _found_at(address, old, record, running[0] if running else None, fleet)
-        foreign = tuple(strangers.get(address.channel, ()))
+        agents = homes.get(address, ())
+        running = tuple(_by_rank([each for each in agents if each.status.is_live], record))
+        foreign = strangers.get(address.channel, ())
         has_run = record is not None or address in basis.state.generations
-        late_copy = late_copies.get(address) or (late_copies.get(old) if old else None)
+        noted = intents.get(address, {})
+        late_copy = noted.get(Operation.LATE_COPY) or (
+            intents.get(old, {}).get(Operation.LATE_COPY) if old else None
+        )
+        adoptee = adoptees.get(address)
         yield Facts(
             owner=basis.owner,
             address=address,
@@ -107,39 +107,34 @@ def gather_facts(
             now=basis.now,
             want=fleet.agents.get(address),
             record=record,
-            running=tuple(running),
-            stopping=tuple(each for each in agents if each.status is AgentStatus.STOPPING),
+            running=running,
+            stopping=tuple([each for each in agents if each.status is AgentStatus.STOPPING]),
             ended=basis.ended.get(record.agent_id) if record else None,
-            found_at=found,
+            found_at=_found_at(address, old, record, running[0], fleet) if running else None,
             destroying=destroying,
-            strangers=tuple(
+            strangers=foreign
+            and tuple(
                 each
                 for each in foreign
                 if each.agent_id not in taken_over and (not has_run or each.agent_id in basis.state.released)
             ),
             foreign=foreign,
-            open_join=open_joins.get(address),
+            open_join=noted.get(Operation.JOIN),
             late_copy=late_copy,
             superseded=late_copy is not None and is_superseded(late_copy, basis.state.generations),
-            refused=refused.get(address),
+            refused=noted.get(Operation.REFUSED),
             grace=basis.grace,
             horizon=basis.horizon,
-            adoptee=None
-            if address not in adoptees or adoptees[address].agent in running
-            else adoptees[address],
+            adoptee=adoptee if adoptee is not None and adoptee.agent not in running else None,
         )
 
 
-def _open_joins(basis: Basis) -> tuple[dict[Address, Intent], dict[Address, Intent]]:
-    """Return the interrupted joins by address, and the late-copy notes of the highest generation by address."""
-    joins: dict[Address, Intent] = {}
-    notes: dict[Address, Intent] = {}
-    for intent in sorted(basis.state.intents, key=lambda each: each.generation):
-        if intent.operation is Operation.JOIN:
-            joins[intent.address] = intent
-        elif intent.operation is Operation.LATE_COPY:
-            notes[intent.address] = intent
-    return joins, notes
+def _intents_by_address(basis: Basis) -> dict[Address, dict[Operation, Intent]]:
+    """Return the open intents of each address by their operation; of several of one kind that of the highest generation."""
+    found: dict[Address, dict[Operation, Intent]] = defaultdict(dict)
+    for intent in sorted(basis.state.intents, key=attrgetter("generation")):
+        found[intent.address][intent.operation] = intent
+    return found
 
 
 def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
@@ -161,21 +156,14 @@ def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
     }
 
 
-def _strangers_by_channel(basis: Basis) -> dict[str, list[ObservedAgent]]:
+def _strangers_by_channel(basis: Basis) -> dict[str, tuple[ObservedAgent, ...]]:
     """Return the foreign agents by channel, where it is known; also those that are stopping, which may still speak."""
     found: dict[str, list[ObservedAgent]] = defaultdict(list)
-    is_ours = ours(basis)
-    for agent in (each for each in basis.live if not is_ours(each)):
+    for agent in basis.foreign:
         channel = basis.channels.get(agent.agent_id)
         if channel is not None:
             found[channel].append(agent)
-    return found
-
-
-def foreign_agents(basis: Basis) -> tuple[ObservedAgent, ...]:
-    """Return the live agents that are not ours: no call is sent to them, and those in our channels are listed."""
-    is_ours = ours(basis)
-    return tuple(each for each in basis.live if each.status.is_live and not is_ours(each))
+    return {channel: tuple(agents) for channel, agents in found.items()}
 
 
 def _renamed(fleet: DesiredFleet, records: Mapping[Address, Record]) -> dict[Address, Address]:
@@ -197,7 +185,7 @@ def _by_address(
     forward = {old: new for new, old in renamed.items()}
     homes: dict[Address, list[ObservedAgent]] = defaultdict(list)
     unrecorded: list[ObservedAgent] = []
-    for agent in filter(ours(basis), basis.live):
+    for agent in basis.ours:
         recorded = by_id.get(agent.agent_id)
         if recorded is not None:  # a renamed agent has its first address in its name
             homes[forward.get(recorded, recorded)].append(agent)
@@ -225,22 +213,24 @@ def _digests(fleet: DesiredFleet, basis: Basis, renamed: Mapping[Address, Addres
     return known
 
 
-def _rank(agent: ObservedAgent, record: Record | None) -> tuple[bool, bool, float, str]:
-    """Return the sort key of our agents at one address: the recorded one first, else the oldest one that runs."""
-    is_recorded = record is not None and record.agent_id == agent.agent_id
-    return (not is_recorded, agent.status is not AgentStatus.RUNNING, agent.started_at, agent.agent_id)
+def _by_rank(agents: list[ObservedAgent], record: Record | None) -> list[ObservedAgent]:
+    """Return our live agents at one address in order: the recorded one first, else the oldest one that runs."""
+
+    def rank(agent: ObservedAgent) -> tuple[bool, bool, float, str]:
+        is_recorded = record is not None and record.agent_id == agent.agent_id
+        return (not is_recorded, agent.status is not AgentStatus.RUNNING, agent.started_at, agent.agent_id)
+
+    return sorted(agents, key=rank) if len(agents) > 1 else agents
 
 
 def _found_at(
     address: Address,
     old: Address | None,
     record: Record | None,
-    agent: ObservedAgent | None,
+    agent: ObservedAgent,
     fleet: DesiredFleet,
 ) -> Address | None:
     """Return the earlier address under which the kept agent is recorded or named, or None."""
-    if agent is None:
-        return None
     if record is not None and record.agent_id == agent.agent_id:
         return old
     parsed = agent.parsed

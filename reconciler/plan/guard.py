@@ -16,7 +16,7 @@ from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import HOUR
 from reconciler.plan.approval import Review
-from reconciler.plan.basis import Basis, ours
+from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Action,
     Because,
@@ -176,7 +176,7 @@ def ends_conversation(change: Change) -> bool:
 def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis) -> list[Refusal]:
     """Return the refusal of more leaves and replacements than `hang_ups` allows; `max_unavailable` limits rotations."""
     planned = sum(1 for each in changes if ends_conversation(each) and not isinstance(each, Rotate))
-    total = _running_ours(basis)
+    total = sum(1 for each in basis.ours if each.status.is_live)
     allowed = max(limits.hang_ups.of(total), int(policy.allow.get("hang_ups", 0)))
     if planned <= allowed:
         return []
@@ -200,6 +200,8 @@ def postponed_rotations(
         (each for each in changes if isinstance(each, Rotate)),
         key=lambda each: (each.target.agent.started_at, each.address),
     )
+    if not due:
+        return frozenset()
     urgent = [each for each in due if is_urgent(each, basis.now, able, last_call)]
     # An agent that an earlier run rotated and did not join again is down, too. Addresses are counted, not agents: a successor
     # beside its predecessor makes no fleet larger.
@@ -271,11 +273,6 @@ def _amount(name: str, unit: str, planned: float, limits: Limits, policy: Policy
         f"raise it once with --allow {name}={planned:.10g}, or change limits.{name} {_where(limits, policy, name)}"
     )
     return [Refusal(name, planned, allowed, text)]
-
-
-def _running_ours(basis: Basis) -> int:
-    is_ours = ours(basis)
-    return sum(1 for each in basis.live if each.status.is_live and is_ours(each))
 
 
 def _ours(basis: Basis) -> int:

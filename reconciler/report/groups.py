@@ -6,10 +6,11 @@ The only place that decides which changes are similar; every format shows these 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from reconciler.model.record import Record
 from reconciler.model.tree import LEAVES, Path, Tree
@@ -38,6 +39,7 @@ from reconciler.plan.change import (
 from reconciler.plan.dangers import sent_to
 from reconciler.plan.diff import ABSENT, Absent, FieldDiff
 from reconciler.plan.steps import overlaps
+from reconciler.report.alike import grouped_by
 from reconciler.report.masked_values import UNKNOWN, Side
 from reconciler.values import dataclass
 
@@ -59,12 +61,85 @@ class BodyPart:
     forces: bool = False
 
 
+_Row: TypeAlias = tuple[Change, tuple[BodyPart, ...]]
+# The values at one place in all changes of a group, in their order; a single one where all read alike.
+Column: TypeAlias = Sequence[Side]
+
+
 @dataclass(frozen=True, slots=True)
+class PartColumns:
+    """One part of all changes of a group: the leaves of each side, keys sorted, each with its path and its column."""
+
+    path: Path
+    forces: bool
+    befores: Column
+    afters: Column
+    leaves_before: tuple[tuple[Path, Column], ...]
+    leaves_after: tuple[tuple[Path, Column], ...]
+
+
+@dataclass(frozen=True)
 class Group:
     """Changes that are shown as one, in the order of their addresses; their `parts` differ in values only."""
 
     changes: tuple[Change, ...]
     parts: tuple[tuple[BodyPart, ...], ...]
+
+    @cached_property
+    def columns(self) -> tuple[PartColumns, ...]:
+        """The parts of all changes, column by column."""
+        return tuple(map(_columns, zip(*self.parts, strict=True)))
+
+
+class _Mixed(Exception):
+    """The trees of a column do not have the same keys."""
+
+
+def _columns(parts: Sequence[BodyPart]) -> PartColumns:
+    path = parts[0].path
+    befores, afters = [each.before for each in parts], [each.after for each in parts]
+    leaves = (tuple(_leaves(path, column)) for column in (befores, afters))
+    return PartColumns(path, parts[0].forces, befores, afters, *leaves)
+
+
+def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, Column]]:
+    """Yield the leaves of the trees of a column, or raise `_Mixed`. A subtree that all share is walked once."""
+    kinds = set(map(type, column))
+    if kinds <= LEAVES:
+        yield path, column
+        return
+    if _are_copies(column):
+        column = column[:1]
+    first = column[0]
+    keys: Iterable[str | int] = ()
+    if isinstance(first, Mapping) and all(issubclass(each, Mapping) for each in kinds):
+        keys = sorted(first)
+    elif isinstance(first, (list, tuple)) and all(issubclass(each, (list, tuple)) for each in kinds):
+        keys = range(len(first))
+    elif len(kinds) > 1:
+        raise _Mixed
+    if not keys:
+        yield path, column
+    elif len(set(map(len, column))) > 1:
+        raise _Mixed
+    for key in keys:
+        try:
+            below = list(map(itemgetter(key), column))
+        except KeyError:
+            raise _Mixed from None
+        yield from _leaves((*path, key), below)
+
+
+def _are_copies(column: Sequence[Any]) -> bool:
+    """Return whether all values are one object, or a few objects that read alike.
+
+    Agents that were rendered together share what does not vary, so columns of it are long runs of a few objects.
+    """
+    if len(column) < 2 or column[0] is not column[1]:
+        return len(column) == 1
+    objects = [column[0], *(each for before, each in pairwise(column) if each is not before)]
+    # Copies that fewer agents share take longer to compare than to walk.
+    return len(objects) == 1 or (len(objects) <= len(column) // 8 and len(set(map(repr, objects))) == 1)
 
 
 def grouped(
@@ -74,7 +149,7 @@ def grouped(
 
     For acts in `bare` no parts are shown.
     """
-    found: dict[Hashable, list[tuple[Change, tuple[BodyPart, ...]]]] = {}
+    found: dict[Hashable, list[_Row]] = {}
     risky = frozenset((each.reference, each.host) for each in plan.dangers)
     for number, change in enumerate(sorted(changes, key=order_of)):
         act = act_of(change)
@@ -85,58 +160,24 @@ def grouped(
         alone = full or act.reason.because is Because.ADOPT_DECLARED
         key = number if alone else (_kind(change, act), endangers, where)
         found.setdefault(key, []).append((change, parts))
-    alike = [rows for candidates in found.values() for rows in _of_one_shape(candidates)]
-    return tuple(
-        Group(*map(tuple, zip(*rows, strict=True)))
-        for rows in sorted(alike, key=lambda rows: order_of(rows[0][0]))
-    )
+    alike = [group for rows in found.values() for group in _of_one_shape(rows)]
+    return tuple(sorted(alike, key=lambda group: order_of(group.changes[0])))
 
 
-def _of_one_shape(
-    rows: list[tuple[Change, tuple[BodyPart, ...]]],
-) -> Iterable[list[tuple[Change, tuple[BodyPart, ...]]]]:
+def _of_one_shape(rows: list[_Row]) -> Iterable[Group]:
     """Return the rows in groups whose trees have the same keys; usually that is one group, which is found quickly."""
-    sides = [column for parts in zip(*(parts for _, parts in rows), strict=True) for column in _sides(parts)]
-    if all(map(_is_uniform, sides)):
-        return [rows]
-    shapes = _Shapes()
-    found: dict[Hashable, list[tuple[Change, tuple[BodyPart, ...]]]] = {}
-    for row in rows:
-        found.setdefault(shapes.of_parts(row[1]), []).append(row)
-    return found.values()
+    try:
+        group = _group(rows)
+        assert group.columns is not None
+        return [group]
+    except _Mixed:
+        shapes = _Shapes()
+        return [_group(alike) for alike in grouped_by(rows, lambda row: shapes.of_parts(row[1]))]
 
 
-def _sides(parts: Sequence[BodyPart]) -> tuple[list[Side], list[Side]]:
-    return [each.before for each in parts], [each.after for each in parts]
-
-
-def _is_uniform(column: Sequence[Any]) -> bool:
-    """Return whether all trees of a column have the same keys in the same order."""
-    kinds = set(map(type, column))
-    if kinds <= LEAVES:
-        return True
-    column = without_repeats(column)
-    if len(column) == 1:
-        return True
-    if kinds == {dict}:
-        keys = set(map(tuple, column))
-        return len(keys) == 1 and all(_is_uniform(list(map(itemgetter(key), column))) for key in keys.pop())
-    if kinds == {list}:
-        sizes = set(map(len, column))
-        return len(sizes) == 1 and all(
-            _is_uniform(list(map(itemgetter(at), column))) for at in range(sizes.pop())
-        )
-    return False
-
-
-def without_repeats(column: Sequence[Any]) -> Sequence[Any]:
-    """Return a column that begins with a repeated object without repeats of one object, any other as it is.
-
-    Agents that were rendered together share what does not vary, so columns of it are long runs of a few objects.
-    """
-    if len(column) < 2 or column[0] is not column[1]:
-        return column
-    return [column[0], *(each for before, each in pairwise(column) if each is not before)]
+def _group(rows: Iterable[_Row]) -> Group:
+    changes, parts = zip(*rows, strict=True)
+    return Group(changes, parts)
 
 
 def nameless(text: str, *own: str) -> str:

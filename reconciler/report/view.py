@@ -7,9 +7,8 @@ masked here already.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 from reconciler.diagnostics import Span
@@ -35,7 +34,7 @@ from reconciler.plan.change import (
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
 from reconciler.report.alike import grouped_by
-from reconciler.report.groups import Group, grouped, without_repeats
+from reconciler.report.groups import Column, Group, PartColumns, grouped
 from reconciler.report.masked_values import Side, UnknownValue, any_long, leaf, masked, shows_every_text
 from reconciler.report.of_many import of_many
 from reconciler.report.sentences import headline
@@ -163,36 +162,30 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
 # --- fields -------------------------------------------------------------------------------------------------
 
 
-# One side of one part in every change of a group, or once if it is the same object in all of them.
-_Column = Sequence[Side]
-
-
 def _fields(group: Group) -> Iterator[Field]:
     """Yield the leaves that change, each with its values in all changes."""
     addresses = [each.address for each in group.changes]
-    for number, part in enumerate(group.parts[0]):
-        befores = [parts[number].before for parts in group.parts]
-        afters = [parts[number].after for parts in group.parts]
-        for sign, path, before, after in _leaf_rows(part.path, befores, afters):
+    for part in group.columns:
+        for sign, path, before, after in _leaf_rows(part):
             values, count = _values(path, before, after, addresses)
             yield Field(sign, describe(path), values, count, part.forces)
 
 
-def _leaf_rows(path: Path, befores: _Column, afters: _Column) -> Iterator[tuple[str, Path, _Column, _Column]]:
+def _leaf_rows(part: PartColumns) -> Iterator[tuple[str, Path, Column, Column]]:
     """Yield a part as leaves: a whole mapping that is added or removed is shown key by key."""
-    before, after = befores[0], afters[0]
+    before, after = part.befores[0], part.afters[0]
     if isinstance(before, UnknownValue):
-        yield from (("~", leaf_path, befores, column) for leaf_path, column in _leaves(path, afters))
+        yield from (("~", path, part.befores, column) for path, column in part.leaves_after)
     elif isinstance(before, Absent) or isinstance(after, Absent) or _is_tree(before) or _is_tree(after):
         if not isinstance(before, Absent):
-            yield from (("-", leaf_path, column, _GONE) for leaf_path, column in _leaves(path, befores))
+            yield from (("-", path, column, _GONE) for path, column in part.leaves_before)
         if not isinstance(after, Absent):
-            yield from (("+", leaf_path, _GONE, column) for leaf_path, column in _leaves(path, afters))
+            yield from (("+", path, _GONE, column) for path, column in part.leaves_after)
     else:
-        yield "~", path, befores, afters
+        yield "~", part.path, part.befores, part.afters
 
 
-_GONE: _Column = (Absent(),)
+_GONE: Column = (Absent(),)
 
 
 def _is_tree(value: Side) -> bool:
@@ -200,37 +193,15 @@ def _is_tree(value: Side) -> bool:
     return isinstance(value, (Mapping, list, tuple)) and bool(value)
 
 
-def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, _Column]]:
-    """Yield the leaves below a path, keys sorted. A subtree that all changes share is walked once."""
-    first = column[0]
-    if _is_tree(first) and _are_copies(column):
-        column = column[:1]
-    if isinstance(first, Mapping) and first:
-        for key in sorted(first):
-            yield from _leaves((*path, key), list(map(itemgetter(key), column)))
-    elif isinstance(first, (list, tuple)) and first:
-        for index in range(len(first)):
-            yield from _leaves((*path, index), list(map(itemgetter(index), column)))
-    else:
-        yield path, column
-
-
-def _are_copies(column: Sequence[Any]) -> bool:
-    """Return whether all values are one object, or a few objects that read alike."""
-    objects = without_repeats(column)
-    # Copies that fewer agents share take longer to compare than to walk.
-    return len(objects) == 1 or (len(objects) <= len(column) // 8 and len(set(map(repr, objects))) == 1)
-
-
 def _values(
-    path: Path, befores: _Column, afters: _Column, addresses: Sequence[Address]
+    path: Path, befores: Column, afters: Column, addresses: Sequence[Address]
 ) -> tuple[tuple[Value, ...], int]:
     """Return the different values of a leaf that are shown, masked, and their number."""
     size = max(len(befores), len(afters))
     columns = [_identities(column) for column in (befores, afters) if len(column) == size]
     keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
     counts = Counter(keys)
-    texts = any(map(_has_long, (befores, afters)))
+    texts = any(_has_long(counts if column is keys else column) for column in (befores, afters))
     shown = list(counts) if texts else list(islice(counts, FEW + 1))
     firsts = dict(zip(reversed(keys), range(size - 1, -1, -1), strict=True)) if texts else {}
     found = []
@@ -244,19 +215,17 @@ def _values(
     return tuple(found), len(counts)
 
 
-def _has_long(column: _Column) -> bool:
+def _has_long(values: Iterable[Any]) -> bool:
     """Return whether some value is shown as lines of its own."""
-    kinds = set(map(type, column))
-    if kinds == {str}:
-        return any_long(set(column))  # type: ignore[arg-type]  # they are texts
-    return str in kinds and any_long({each for each in column if each.__class__ is str})
+    texts = {each for each in values if each.__class__ is str}
+    return bool(texts) and any_long(texts)
 
 
-def _identities(column: _Column) -> Sequence[Hashable]:
+def _identities(column: Column) -> Sequence[Hashable]:
     """Return for each value a key that is equal for values that read alike; 1, 1.0 and true do not."""
     kinds = set(map(type, column))
-    if len(kinds) == 1 and kinds <= {str, int}:
-        return column
+    if len(kinds) == 1:
+        return column if kinds <= {str, int} else list(map(repr, column))
     return [each if each.__class__ is str else (each.__class__, repr(each)) for each in column]
 
 

@@ -16,7 +16,6 @@ from reconciler.controller.loop import FilesRead, LeadChanged, RoundEnded, TurnE
 from reconciler.controller.turn import Turned, TurnResult
 from reconciler.model.address import Owner
 from reconciler.model.fleet import DesiredFleet
-from reconciler.plan.basis import ours
 from reconciler.plan.change import Hold, action_of
 
 _FLEET = ("fleet", "env")
@@ -154,7 +153,7 @@ class Metrics:
             whose,
             Count(each.reason.because.value for each in plan.pending if isinstance(each, Hold)),
         )
-        mine = list(filter(ours(basis), basis.live))
+        mine = basis.ours
         self._agents.set(whose, Count(each.status.value for each in mine))
         ages = {each.agent_id: basis.now - each.started_at for each in mine}
         self._oldest.labels(*whose).set(max(ages.values(), default=0.0))

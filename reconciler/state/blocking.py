@@ -7,7 +7,7 @@ that the event loop never waits for a file, and a sign of life never waits for a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, TypeVar, runtime_checkable
@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
+from reconciler.model.spec import Body
 from reconciler.model.writes import Write
 from reconciler.ports import CommitOutcome, CommitUnknown, Made, MovedOn, StateStore, Version
 from reconciler.values import dataclass
@@ -39,7 +40,7 @@ class BlockingStore(Protocol):
     def renew(self) -> None: ...
     def release(self) -> None: ...
     def prepare(self) -> str: ...
-    def read(self) -> State: ...
+    def read(self, likely: Mapping[str, Body] | None = None) -> State: ...
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]: ...
     def version(self) -> Version: ...
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int: ...
@@ -123,8 +124,8 @@ class _Ledger:
     async def prepare(self) -> str:
         return await self.run(self.store.prepare)
 
-    async def read(self) -> State:
-        return await self.run(self.store.read)
+    async def read(self, likely: Mapping[str, Body] | None = None) -> State:
+        return await self.run(lambda: self.store.read(likely))
 
     async def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
         return await self.run(lambda: self.store.history(address, limit))

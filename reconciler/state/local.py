@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
+from reconciler.model.spec import Body
 from reconciler.model.writes import Append, SetLineage, Write, all_of
 from reconciler.ports import Version
 from reconciler.state import database
@@ -94,20 +95,20 @@ class LocalStore:
 
     # --- reading
 
-    def read(self) -> State:
+    def read(self, likely: Mapping[str, Body] | None = None) -> State:
         """Return the present state; an empty one without a lineage where nothing was stored yet."""
         self._guarded(lambda: check_place(self.path))
         if not self.path.exists():
             key = self._guarded(self.key.read)
             return State(lineage="", serial=0, secret_key=key)
-        return self._guarded(self._read)
+        return self._guarded(lambda: self._read(likely or {}))
 
-    def _read(self) -> State:
+    def _read(self, likely: Mapping[str, Body]) -> State:
         connection = self._open()
         meta = read_meta(connection, self.path)
         if int(meta["format"]) == FORMAT:
             texts = dict(connection.execute("select digest, text from texts"))
-            reader = RowReader(texts)
+            reader = RowReader(texts, likely)
             rows = connection.execute("select address, record, checksum from records")
             records = [reader.record(*row) for row in rows]
             rows = connection.execute("select key, intent, checksum from intents order by key")
@@ -282,7 +283,7 @@ class LocalStore:
         """
         connection = self._open()
         with database.transaction(connection):
-            state = self._read()  # checked: damage is refused before anything is dropped
+            state = self._read({})  # checked: damage is refused before anything is dropped
             entries = tuple(map(entry, connection.execute(f"{_HISTORY} order by id")))
             backup = database.back_up(connection, self.path)
             database.empty_tables(connection)

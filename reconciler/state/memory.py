@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.errors import StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
+from reconciler.model.spec import Body
 from reconciler.model.writes import StateView, Write
 from reconciler.ports import Version
 
@@ -29,7 +30,7 @@ class MemoryStore:
     def holder(self) -> str | None:
         return self._holder
 
-    def read(self) -> State:
+    def read(self, likely: Mapping[str, Body] | None = None) -> State:
         return self._view.frozen()
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:

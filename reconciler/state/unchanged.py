@@ -8,6 +8,7 @@ from dataclasses import field
 
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
+from reconciler.model.spec import Body
 from reconciler.model.writes import Write
 from reconciler.ports import CommitOutcome, CommitUnknown, Lease, Made, MovedOn, StateLedger, Version
 from reconciler.values import dataclass
@@ -52,15 +53,15 @@ class ReadIfChanged:
     async def prepare(self) -> str:
         return await self.ledger.prepare()
 
-    async def read(self) -> State:
+    async def read(self, likely: Mapping[str, Body] | None = None) -> State:
         """Return the present state."""
         if self.lease.is_held:
             self._known = None
-            return await self.ledger.read()
+            return await self.ledger.read(likely)
         version = await self.ledger.version()
         if self._known is not None and self._known[0] == version:
             return self._known[1]
-        state = await self.ledger.read()
+        state = await self.ledger.read(likely)
         # Another process may have committed between the two reads: then nothing is kept, and the next call reads again.
         self._known = (version, state) if state.serial == version.serial and version.nonce else None
         return state

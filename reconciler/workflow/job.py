@@ -53,7 +53,7 @@ class Job:
 
 def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]:
     """Return the basis of a plan, and the writes that settle what earlier runs left open."""
-    state: State = yield ReadState()
+    state: State = yield ReadState({str(address): each.body for address, each in job.fleet.agents.items()})
     check_pins(state, job.pins)
     basis = yield from observe(
         observer,

@@ -25,6 +25,7 @@ from reconciler.driver.loop import Driver
 from reconciler.driver.secrets import SecretSources
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import State
+from reconciler.model.spec import Body
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Keep
 from reconciler.providers import Connection
@@ -47,9 +48,9 @@ class _Timed(LocalStore):
         super().__init__(store_of(directory).path)
         self.seconds = 0.0
 
-    def read(self) -> State:
+    def read(self, likely: Mapping[str, Body] | None = None) -> State:
         began = cpu_time()
-        state = super().read()
+        state = super().read(likely)
         self.seconds += cpu_time() - began
         return state
 

@@ -122,8 +122,8 @@ class Virtual:
                 return self._send(request)
             case Commit(writes):
                 self._serial = self.state.commit(writes, expected=self._serial)
-            case ReadState():
-                state = self.state.read()
+            case ReadState(likely):
+                state = self.state.read(likely)
                 self._serial = state.serial
                 return state
             case Lock(timeout):

@@ -326,12 +326,12 @@ class Durable(MemoryStore):
             return self.mishaps.uniform(0.3, 8.0)
         return 0.002
 
-    def read(self) -> State:
+    def read(self, likely: Mapping[str, Body] | None = None) -> State:
         if self.damaged:
             raise StateError("the state is damaged: the row of a record does not match its checksum")
-        state = super().read()
+        state = super().read(likely)
         if self.real is not None:
-            stored = replace(self.real.read(), lineage=state.lineage, secret_key=state.secret_key)
+            stored = replace(self.real.read(likely), lineage=state.lineage, secret_key=state.secret_key)
             assert state_bytes(stored) == state_bytes(state), (
                 "the real store reads something else than was written"
             )

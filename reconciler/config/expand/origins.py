@@ -52,7 +52,7 @@ class Loaded:
         block = self.blocks[instance.block]
         if path == ("channel",):
             return block.channel.document.value(block.channel.tree, "channel")
-        layers, whole = self.layers(instance), path
+        layers, whole = self.layers(instance) if path else (), path
         while path:
             place = deciding(layers, path)
             if place is not None:

@@ -7,7 +7,7 @@ only saves conflicts; the keys alone protect the state from lost writes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from reconciler.errors import StateError, StateLocked
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
+from reconciler.model.spec import Body
 from reconciler.model.writes import SetLineage, Write
 from reconciler.ports import Version
 from reconciler.state.blocking import BlockingDoor
@@ -92,7 +93,7 @@ class LogStore:
 
     # --- reading
 
-    def read(self) -> State:
+    def read(self, likely: Mapping[str, Body] | None = None) -> State:
         """Return the present state; an empty one without a lineage where nothing was stored yet."""
         return self._guarded(self._read)
 

@@ -193,6 +193,45 @@ def sealed(key: str, tree: Any) -> list[Any]:
 ROW = orjson.loads(document.record_json(replace(RECORD, body=Body({})), {}))
 
 
+# What a body with a long text could be taken for: each likely body, and what the row has instead.
+NEARLY = [
+    ({"a": 1}, {"a": True}),
+    ({"a": 1}, {"a": 1.0}),
+    ({"a": 1, "b": 2}, {"a": 1}),
+    ({"a": LONG}, {"a": LONG + "x"}),
+    ({"a": {"$text": text_digest(LONG)}}, {"a": LONG}),
+    ({"a": LONG}, {"a": {"$text": text_digest(LONG)}}),
+    ({"a": {"$$text": 1}}, {"a": {"$text": 1}}),
+]
+
+
+@pytest.mark.parametrize(("likely", "stored"), NEARLY)
+def test_a_record_shares_its_likely_body_only_if_it_has_exactly_that(likely: Any, stored: Any) -> None:
+    for properties, is_it in ((stored, False), (likely, "$" not in str(likely))):
+        texts: dict[str, str] = {}
+        expected = Body(likely, preset="p")
+        record = replace(RECORD, body=Body(properties, preset="p"), protect=True)
+        text = document.record_json(record, texts)
+        reader = RowReader(texts, {str(ADDRESS): expected})
+        found = reader.record(str(ADDRESS), text, checksum(str(ADDRESS), text))
+        assert found == record
+        assert repr(found) == repr(record)
+        assert (found.body is expected) is is_it
+        assert not reader.unused
+
+
+def test_a_row_with_a_second_body_behind_the_likely_one_has_that() -> None:
+    text = '{"body":{"properties":{}},' + orjson.dumps({**ROW, "body": {"properties": {"a": 1}}}).decode()[1:]
+    reader = RowReader({}, {str(ADDRESS): Body({})})
+    assert reader.record(str(ADDRESS), text, checksum(str(ADDRESS), text)).body == Body({"a": 1})
+
+
+def test_a_long_text_of_a_likely_body_is_checked() -> None:
+    row = sealed(str(ADDRESS), {**ROW, "body": {"properties": {"a": {"$text": "0" * 24}}}})
+    with pytest.raises(Damaged, match="does not match its digest"):
+        RowReader({"0" * 24: LONG}, {str(ADDRESS): Body({"a": LONG})}).record(*row)
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
