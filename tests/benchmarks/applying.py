@@ -23,7 +23,7 @@ from reconciler import config
 from reconciler.model.spec import AgentSpec
 from tests.benchmarks import by_hand
 from tests.benchmarks.goals import Figure
-from tests.benchmarks.measure import ROOT, in_child, in_turns, ours
+from tests.benchmarks.measure import ROOT, environment, in_child, in_turns, ours
 from tests.benchmarks.scale import Scale
 from tests.benchmarks.server import running
 
@@ -168,9 +168,9 @@ def _apply(directory: Path, url: str, *flags: str) -> _Applied:
 
 def _timed(command: list[str], url: str) -> tuple[float, float]:
     """The time of a process that must succeed, and its CPU time."""
-    environment = {**os.environ, **_CREDENTIALS, **_SECRETS, "AGORA_AGENTS_API_BASE_URL": url}
+    variables = {**environment(), **_CREDENTIALS, **_SECRETS, "AGORA_AGENTS_API_BASE_URL": url}
     before, began = os.times(), time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=variables)
     after, ended = os.times(), time.perf_counter()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return ended - began, cpu

@@ -93,7 +93,7 @@ print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss
 def command_use(*command: str) -> Used:
     """What a whole command used. It must succeed."""
     parent = [sys.executable, "-I", "-S", "-c", _SMALL_PARENT, *command]
-    done = subprocess.run(parent, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=_environment())
+    done = subprocess.run(parent, check=True, stdout=subprocess.PIPE, cwd=ROOT, env=environment())
     code, cpu, peak, printed = json.loads(done.stdout)
     assert code == 0, command
     return Used(cpu, peak * (1 if sys.platform == "darwin" else 1024), printed)
@@ -103,12 +103,12 @@ def start_cost(*command: str) -> float:
     """What a short command costs, in instructions, its children included; in CPU seconds without valgrind."""
     if not COUNTS:
         return command_use(*command).cpu
-    environment = {**_environment(), "PYTHONHASHSEED": "0"}
+    variables = {**environment(), "PYTHONHASHSEED": "0"}
     with TemporaryDirectory() as parts:
         counting = ("valgrind", "--tool=callgrind", "--trace-children=yes", "--dump-before=fork")
         out = f"--callgrind-out-file={parts}/%p"
         done = subprocess.run(
-            [*counting, out, *command], check=True, capture_output=True, cwd=ROOT, env=environment
+            [*counting, out, *command], check=True, capture_output=True, cwd=ROOT, env=variables
         )
         whole = sum(int(each) for each in re.findall(rb"Collected : (\d+)", done.stderr))
         # A child's count begins with its parent's until the fork, which is in it twice then.
@@ -129,14 +129,12 @@ def start_text(cost: float) -> str:
 def in_child(task: str, *arguments: object) -> dict[str, Any]:
     """What a task of `child` tells, run in a fresh process."""
     command = [sys.executable, "-m", "tests.benchmarks.child", task, *map(str, arguments)]
-    done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment()
-    )
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment())
     told: dict[str, Any] = json.loads(done.stdout)
     return told
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, where bytecode may be kept: an installed package has its own."""
     return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 

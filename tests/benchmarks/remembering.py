@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
+from typing import TypeAlias
 
 from reconciler import config
+from reconciler.driver.holding import Holding
 from reconciler.model.record import Entry, Intent, Operation
-from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, PutRecord
+from reconciler.model.writes import Append, DropIntent, PutGeneration, PutIntent, PutRecord, Write
+from reconciler.state.blocking import behind_ports
 from tests.benchmarks import fleets
 from tests.benchmarks.goals import Figure
 from tests.benchmarks.measure import clock_seconds, in_turns
@@ -22,18 +28,30 @@ _LINE = "You are at {{ desk.name }}."
 _FEW = 100
 # So many in a row make a turn: two files that are synced alternately disturb each other.
 _ROW = 20
+# The changes that an apply makes at once, by default.
+_AT_ONCE = 10
+
+# The writes of a change, by commit.
+_Writes: TypeAlias = tuple[Sequence[Write], ...]
 
 
 def durable_rows(scale: Scale) -> Iterator[Figure]:
-    """The two commits of a join, one after the other, against one commit of one row."""
-    many, few = (_changer(scale, agents) for agents in (scale.agents, min(_FEW, scale.agents)))
-    turns = 5 * scale.turns
-    pair = in_turns(many, _bare_commit(scale.directory / "floor.sqlite"), turns)
-    ours, floor = f"{pair.work * 1000:.2f} ms", f"{pair.floor * 1000:.2f} ms"
-    yield Figure("durable", ours, floor, pair.ratio, pair.ratio <= 2, f"{scale.agents:,} agents")
-    pair = in_turns(many, few, turns)
-    ours, floor = f"{pair.work * 1000:.2f} ms", f"{pair.floor * 1000:.2f} ms"
-    yield Figure("flat", ours, floor, pair.ratio, pair.ratio <= 1.25, f"{scale.agents:,} agents")
+    """The two commits of a join against one commit of one row: of one change alone, and of ten at once, each of them."""
+    many, few = (_Changes(scale, agents) for agents in (scale.agents, min(_FEW, scale.agents)))
+    floor = _bare_commit(scale.directory / "floor.sqlite")
+    size, turns = f"{scale.agents:,} agents", 5 * scale.turns
+    for key, pair, goal, case in (
+        ("durable", in_turns(many.one_after_another, floor, turns), 2, size),
+        (
+            "durable",
+            in_turns(many.at_once, floor, turns),
+            2,
+            f"{size}, {_AT_ONCE} changes at once, each of them",
+        ),
+        ("flat", in_turns(many.one_after_another, few.one_after_another, turns), 1.25, size),
+    ):
+        ours, theirs = f"{pair.work * 1000:.2f} ms", f"{pair.floor * 1000:.2f} ms"
+        yield Figure(key, ours, theirs, pair.ratio, pair.ratio <= goal, case)
 
 
 def size_row(scale: Scale) -> Iterator[Figure]:
@@ -54,33 +72,63 @@ def _one_prompt(scale: Scale, agents: int) -> Path:
     return directory
 
 
-def _changer(scale: Scale, agents: int) -> Callable[[], float]:
-    """What makes one change durable in the state of a fleet, and says how long it took."""
-    directory = scale.directory / f"changing-{agents}"
-    if not directory.exists():
-        shutil.copytree(_one_prompt(scale, agents), directory)
-    fleet = config.load(directory)
-    specs = list(fleet.agents.values())
-    store = store_of(directory)
-    serial = store.read().serial
-    numbers = count(1)
+class _Changes:
+    """Makes changes durable in the state of a fleet: each as the two commits of a join."""
 
-    def change() -> float:
-        number = next(numbers)
-        record = record_of(fleet, specs[number * 7 % len(specs)], number, 1.7e9 + number)
+    def __init__(self, scale: Scale, agents: int) -> None:
+        directory = scale.directory / f"changing-{agents}"
+        if not directory.exists():
+            shutil.copytree(_one_prompt(scale, agents), directory)
+        self._fleet = config.load(directory)
+        self._specs = list(self._fleet.agents.values())
+        self._store = store_of(directory)
+        self._store.read()  # the texts that are stored already are not written again
+        self._holding = Holding(behind_ports(self._store), lambda: None)
+        self._numbers = count(1)
+
+    def one_after_another(self) -> float:
+        """The seconds that one change takes when it is alone; the median of a row."""
+        serial = self._store.version().serial
+
+        def both(change: _Writes) -> None:
+            nonlocal serial
+            for writes in change:
+                serial = self._store.commit(writes, expected=serial)
+
+        changes = [self._change() for _ in range(_ROW)]
+        return median(clock_seconds(partial(both, each)) for each in changes)
+
+    def at_once(self) -> float:
+        """The seconds for each change when ten are made at once, by the tasks and threads of an apply; the median."""
+        return asyncio.run(self._at_once())
+
+    async def _at_once(self) -> float:
+        await self._holding.read()
+
+        async def both(change: _Writes) -> None:
+            for writes in change:
+                await self._holding.commit(writes)
+
+        seconds: list[float] = []
+        for _ in range(_ROW):
+            changes = [self._change() for _ in range(_AT_ONCE)]
+            began = time.perf_counter()
+            await asyncio.gather(*map(both, changes))
+            seconds.append((time.perf_counter() - began) / _AT_ONCE)
+        return median(seconds)
+
+    def _change(self) -> _Writes:
+        number = next(self._numbers)
+        spec = self._specs[number * 7 % len(self._specs)]
+        record = record_of(self._fleet, spec, number + len(self._specs), 1.7e9 + number)
         intent = Intent(
             Operation.JOIN, record.address, record.name, 1.7e9, generation=1, uid=record.uid, body=record.body
         )
         entry = Entry(1.7e9, record.address, "join", "done", record.agent_id)
-
-        def both() -> None:
-            nonlocal serial
-            serial = store.commit([PutIntent(intent), PutGeneration(record.address, 1)], expected=serial)
-            serial = store.commit([PutRecord(record), DropIntent(intent.key), Append(entry)], expected=serial)
-
-        return clock_seconds(both)
-
-    return lambda: median(change() for _ in range(_ROW))
+        return (
+            (PutIntent(intent), PutGeneration(record.address, 1)),
+            (PutRecord(record), DropIntent(intent.key), Append(entry)),
+        )
 
 
 def _bare_commit(path: Path) -> Callable[[], float]:

@@ -7,6 +7,7 @@ one set per run; tasks can share them because they are switched only at effects.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from reconciler.ports import Pace
 from reconciler.values import dataclass
@@ -44,17 +45,33 @@ class Rate:
     """A token bucket kept as one time: when the next call would be due if calls came evenly.
 
     Places are given in order, so that waiting tasks start one after the other instead of all at once. The pace rises
-    with each successful call that had to wait for its place, and is halved when the service refuses calls as too many,
-    or answers more slowly. Below the pace that was refused last it rises quickly, near it slowly, so that few calls are
-    refused. Pace is in calls a second.
+    with each successful call that had to wait for its place. It is halved when the service answers more slowly, or
+    refuses calls as too many; then it is also brought below the rate at which the service took calls until then. From
+    there it rises quickly up to that rate, and at first very slowly beyond it, so that few calls are refused. Pace is in
+    calls a second.
     """
 
-    __slots__ = ("_due", "_held_until", "_is_waited_for", "_limits", "_near", "_per_second", "holds")
+    __slots__ = (
+        "_closed",
+        "_due",
+        "_held_until",
+        "_is_waited_for",
+        "_limits",
+        "_near",
+        "_per_second",
+        "_taken",
+        "holds",
+    )
 
-    RISE = 0.02  # the share of the pace that is added per call, while no refused pace is known
-    MOST_RISE = 2.0  # the most that is added per call: the pace doubles in a third of a second
-    SLOW_RISE = 0.01  # what is added per call near a refused pace: about 1 % a second
-    NEAR = 0.75  # the share of a refused pace that may be too fast already, since answers come late
+    RISE = 0.05  # the share of the pace that is added per call, while it is below every refused one: 50 to 500 in 48 calls
+    SAFE = 0.85  # the share of the refused pace, or of the rate that the service took, from which on the rise is slow
+    FIRST_STEP = 0.0002  # the share of the pace that is added per call there
+    GROWTH = (
+        0.004  # the share that is added per call of what the pace is beyond that: it doubles in 170 calls
+    )
+    FORGOTTEN = 2.0  # a refusal is forgotten when calls are taken at so many times the pace from which the rise was slow
+    WINDOW = 1.0  # the seconds over which the rate of taken calls is counted
+    ENOUGH = 5  # the number of taken calls in them before anything is concluded
 
     def __init__(self, limits: CallLimits) -> None:
         self._limits = limits
@@ -62,6 +79,9 @@ class Rate:
         self._near: float | None = None
         self._due = float("-inf")
         self._held_until = float("-inf")
+        # The time before the first call, and in holds: it does not count when calls are counted by time.
+        self._closed = 0.0
+        self._taken: deque[float] = deque()
         self._is_waited_for = False
         self.holds = 0
 
@@ -77,6 +97,8 @@ class Rate:
 
     def reserve(self, now: float) -> float:
         """Take the next place; return how long to wait for it. It is void once `holds` has changed."""
+        if self._due == float("-inf"):
+            self._closed = now
         due = max(self._due, now)
         self._due = due + 1.0 / self._per_second
         self._is_waited_for = due - self._allowance > now
@@ -84,36 +106,57 @@ class Rate:
         return max(due - self._allowance, self._held_until, now) - now
 
     def hold(self, now: float, seconds: float) -> None:
-        """Let no call start for some seconds, and afterwards start them evenly, at half the rate.
+        """Let no call start for some seconds, and afterwards start them evenly, at half the rate at most.
 
-        Answers to calls that were running when the first hold began do not halve the rate again.
+        Answers to calls that were running when the first hold began do not reduce the rate again.
         """
         if now >= self._held_until:
-            self.slow_down()
+            self.slow_down(now)
+        begins = max(self._held_until, now)
         self._held_until = max(self._held_until, now + seconds)
+        self._closed += self._held_until - begins
         self._due = max(self._due, self._held_until + self._allowance)
         self.holds += 1
 
-    def slow_down(self) -> None:
-        """Halve the pace."""
-        self._near = max(self._per_second * self.NEAR, self._limits.slowest)
-        self._per_second = max(self._per_second / 2, self._limits.slowest)
+    def slow_down(self, now: float) -> None:
+        """Halve the pace, or the rate at which the service took calls lately, if that is known to be lower."""
+        reached = min(self._per_second, self._taken_per_second(now))
+        self._near = max(reached * self.SAFE, self._limits.slowest)
+        self._per_second = max(reached / 2, self._limits.slowest)
 
     def held_for(self, now: float) -> float:
         """Return the seconds until the present hold ends; 0 when there is none."""
         return max(0.0, self._held_until - now)
 
-    def succeeded(self) -> None:
+    def succeeded(self, now: float) -> None:
         """Note a successful call: raise the pace a little, if calls have to wait for their places."""
-        if not self._is_waited_for or self._per_second >= self._limits.fastest:
-            return
-        if self._near is None or self._per_second < 0.9 * self._near:
-            rise = min(self._per_second * self.RISE, self.MOST_RISE)
-            self._per_second = min(self._per_second + rise, self._limits.fastest)
-            return
-        self._per_second += self.SLOW_RISE
-        if self._per_second > 1.1 * self._near:
+        self._taken.append(self._open_until(now))
+        self._forget_old(now)
+        if self._is_waited_for:
+            self._per_second = min(self._raised(self._per_second), self._limits.fastest)
+
+    def _raised(self, pace: float) -> float:
+        if self._near is not None and pace > self.FORGOTTEN * self._near:
             self._near = None
+        if self._near is None:
+            return pace + pace * self.RISE
+        if pace < self._near:
+            return min(pace + pace * self.RISE, self._near)
+        return pace + max(pace * self.FIRST_STEP, (pace - self._near) * self.GROWTH)
+
+    def _taken_per_second(self, now: float) -> float:
+        """Return the rate at which the service took calls lately; infinity if that were too few."""
+        self._forget_old(now)
+        seconds = min(self._open_until(now), self.WINDOW)
+        return len(self._taken) / seconds if len(self._taken) >= self.ENOUGH and seconds > 0 else math.inf
+
+    def _forget_old(self, now: float) -> None:
+        while self._taken and self._taken[0] <= self._open_until(now) - self.WINDOW:
+            self._taken.popleft()
+
+    def _open_until(self, now: float) -> float:
+        """Return the seconds since the first call in which calls could start."""
+        return max(now, self._held_until) - self._closed
 
     @property
     def _allowance(self) -> float:

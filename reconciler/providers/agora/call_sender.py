@@ -189,7 +189,7 @@ class Pressure:
         if isinstance(result, HttpReply):
             yield from self._heed(result, now)
             if result.status < 300 and self._latency[_kind(request)].has_doubled(now - sent_at):
-                self._rate.slow_down()
+                self._rate.slow_down(now)
         return result
 
     def _heed(self, reply: HttpReply, now: float) -> Steps[None]:
@@ -197,7 +197,7 @@ class Pressure:
         if reply.status not in (TOO_MANY, UNAVAILABLE):
             self._too_many = 0
             if reply.status < 500:
-                self._rate.succeeded()
+                self._rate.succeeded(now)
             return
         asked = retry_after(reply.headers)
         if asked is None and reply.status == UNAVAILABLE:

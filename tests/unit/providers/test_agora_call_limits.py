@@ -49,11 +49,47 @@ def test_a_pace_stays_within_its_bounds(asked: float, begun: float) -> None:
 
 def test_a_refusal_halves_the_pace_down_to_the_slowest_and_is_remembered() -> None:
     rate = Rate(SLOW)
-    rate.slow_down()
-    assert rate.pace == Pace(5.0, 7.5)
+    rate.slow_down(0.0)
+    assert rate.pace == Pace(5.0, 8.5)
     for _ in range(5):
-        rate.slow_down()
+        rate.slow_down(0.0)
     assert rate.pace == Pace(1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "then"),
+    [
+        ([2.2, 2.3, 2.4, 2.5], Pace(10.0, 17.0)),  # too few to conclude anything from
+        ([2.0, 2.2, 2.3, 2.4, 2.5], Pace(10.0, 17.0)),  # the first one is not of the last second
+        ([2.1, 2.2, 2.3, 2.4, 2.5], Pace(2.5, 4.25)),
+        ([2.0 + each / 30 for each in range(1, 30)], Pace(10.0, 17.0)),  # more than the pace
+    ],
+)
+def test_a_refusal_halves_the_rate_at_which_calls_were_taken_if_that_is_lower(
+    taken: list[float], then: Pace
+) -> None:
+    rate = Rate(SLOW)
+    rate.start_at(Pace(20.0))
+    rate.reserve(0.0)
+    for each in taken:
+        rate.succeeded(each)
+    rate.hold(3.0, 1.0)
+    assert rate.pace == then
+
+
+def test_the_time_before_the_first_call_and_in_holds_does_not_count_for_that_rate() -> None:
+    rate = Rate(SLOW)
+    rate.start_at(Pace(20.0))
+    rate.reserve(100.0)
+    for at in (100.1, 100.2, 100.3, 100.4, 100.5):
+        rate.succeeded(at)
+    rate.hold(100.5, 50.0)  # ten a second
+    assert rate.pace == Pace(5.0, 8.5)
+    rate.start_at(Pace(20.0))
+    for at in (110.0, 150.6, 150.7, 150.8, 150.9):  # the first one is answered during the hold
+        rate.succeeded(at)
+    rate.hold(151.0, 1.0)  # ten in a second of which half was before the hold
+    assert rate.pace == Pace(5.0, 8.5)
 
 
 def test_a_hold_delays_all_and_a_second_one_within_it_halves_nothing() -> None:
@@ -80,31 +116,27 @@ def waiting(limits: CallLimits, pace: Pace) -> Rate:
 @pytest.mark.parametrize(
     ("pace", "then"),
     [
-        (Pace(10.0, None), Pace(10.2, None)),  # 2 %
+        (Pace(10.0, None), Pace(10.5, None)),  # 5 %
         (Pace(19.9, None), Pace(20.0, None)),  # up to the fastest
         (Pace(20.0, None), Pace(20.0, None)),
-        (Pace(8.9, 10.0), Pace(8.9 * 1.02, 10.0)),  # below 0.9 of what was refused
-        (Pace(9.0, 10.0), Pace(9.01, 10.0)),  # near it
-        (Pace(10.99, 10.0), Pace(11.0, 10.0)),  # not yet beyond 1.1 of it
-        (Pace(11.0, 10.0), Pace(11.01, None)),  # beyond it, it is forgotten
+        (Pace(8.0, 10.0), Pace(8.4, 10.0)),  # below what was refused
+        (Pace(9.9, 10.0), Pace(10.0, 10.0)),  # up to it
+        (Pace(10.0, 10.0), Pace(10.002, 10.0)),  # from there on by 0.02 %
+        (Pace(15.0, 10.0), Pace(15.02, 10.0)),  # further beyond it by 0.4 % of the distance
+        (Pace(18.0, 9.0), Pace(18.036, 9.0)),
+        (Pace(18.1, 9.0), Pace(19.005, None)),  # beyond twice of it, it is forgotten
     ],
 )
 def test_how_much_a_success_raises_the_pace(pace: Pace, then: Pace) -> None:
     rate = waiting(SLOW, pace)
-    rate.succeeded()
+    rate.succeeded(0.0)
     assert rate.pace.per_second == pytest.approx(then.per_second)
     assert rate.pace.refused_near == then.refused_near
     idle = Rate(SLOW)
     idle.start_at(pace)
     idle.reserve(0.0)
-    idle.succeeded()
+    idle.succeeded(0.0)
     assert idle.pace == pace
-
-
-def test_no_success_adds_more_than_two_calls_a_second() -> None:
-    rate = waiting(CallLimits(calls_per_second=400, fastest=2000), Pace(400.0, None))
-    rate.succeeded()
-    assert rate.pace.per_second == 402
 
 
 # --- answer times --------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def test_nobody_starts_before_a_hold_is_over(seconds: float, successes: int, lat
     rate.hold(0.0, 1.0)
     rate.hold(1.5, seconds)
     for _ in range(successes):
-        rate.succeeded()
+        rate.succeeded(1.5)
     now = 1.5 + min(later, seconds)
     assert now + rate.reserve(now) >= 1.5 + seconds - 1e-9
 
@@ -294,7 +294,7 @@ def test_answers_that_take_twice_as_long_halve_the_pace_once() -> None:
     said = [latency.has_doubled(seconds) for seconds in [0.2] * 20 + [0.5] * 40 + [0.2] * 40]
     assert said.count(True) == 1
     assert said.index(True) < 30
-    rate.slow_down()
+    rate.slow_down(0.0)
     assert rate.pace.per_second == 25
 
 
