@@ -66,7 +66,7 @@ def report_each(
     _refuse_one_file(fleets)
     parts = [_part(each, output, form, kind, look) for each in fleets_of(fleets)]
     text = join(parts, colour=output.colour(), quiet=output.quiet, width=output.width)
-    output.result(text, commands=form.is_workflow_commands)
+    output.result(text, form)
     return worst(each.code for each in parts)
 
 
