@@ -215,12 +215,12 @@ def write(
 
 
 def write_pieces(pieces: Iterable[str], *, commands: bool = False) -> None:
-    """Write a result that comes in pieces of whole lines as `write` does the whole text, without keeping all of it."""
+    """Write a result that comes in pieces as `write` does the whole text, without keeping all of it."""
     stream = sys.stdout
     _erase()
-    lines = map(_as_lines, pieces)
+    whole = _whole_lines(pieces)
     for text in MASKER.mask_pieces(
-        lines if commands else (_without_commands(each, stream) for each in lines)
+        whole if commands else (_without_commands(each, stream) for each in whole)
     ):
         if False in _lost:
             return
@@ -321,6 +321,14 @@ def _in_place(lines: list[str], height: int) -> str:
         left_out = len(lines) - height + 2
         lines = [lines[0], f"… {left_out} more lines", *lines[left_out + 1 :]]
     return "\x1b[H" + "".join(f"{each}\x1b[K\n" for each in lines) + "\x1b[J"
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the pieces of a text, and a line break after the last if it ends without one."""
+    last = ""
+    for last in pieces:
+        yield last
+    yield _as_lines(last)[len(last) :]
 
 
 def _as_lines(text: str) -> str:

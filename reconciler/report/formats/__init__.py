@@ -91,7 +91,7 @@ class Format:
     def pieces(
         self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> Iterable[str]:
-        """Return the same text in pieces of whole lines, each rendered when it is asked for; mostly it is one."""
+        """Return the same text in pieces, each rendered when it is asked for; mostly it is one."""
         module = importlib.import_module(f"{__name__}.{self.name}")
         render: Callable[[object, RenderOptions], str | Iterable[str]] = getattr(module, kind.value)
         found = render(value, options)
