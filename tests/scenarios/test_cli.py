@@ -472,6 +472,15 @@ def test_no_half_of_a_saved_plan_is_left_and_the_error_names_the_file(fleet: Pat
     assert other.is_dir()
 
 
+def test_numbers_alone_do_not_hide_that_conversations_end(fleet: Path) -> None:
+    assert run("apply", fleet, "--auto-approve").returncode == 0
+    edit(fleet, "en-US-AvaNeural", "en-US-EmmaNeural")
+    counted = run("plan", fleet, "--format", "terraform")
+    assert json.loads(counted.stdout) == {"create": 2, "update": 0, "delete": 2}
+    assert counted.stderr == "demo.-: 2 running conversations end: 2 to replace.\n"
+    assert run("plan", fleet, "--format", "json").stderr == ""
+
+
 def test_a_long_result_is_written_while_it_is_rendered(fleet: Path) -> None:
     rooms(fleet, *(f"room-{number:03}" for number in range(300)))
     command = [sys.executable, "-m", "reconciler", "plan", str(fleet), "--format", "json"]
