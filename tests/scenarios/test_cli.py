@@ -510,6 +510,16 @@ def test_a_long_result_is_written_while_it_is_rendered(fleet: Path) -> None:
     assert (answer.returncode, answer.stderr.count("No space left on device")) == (1, 1)
 
 
+@pytest.mark.parametrize("command", ["validate", "plan", "status", "drift"])
+def test_all_environments_and_one_by_name_are_refused_in_one_line(fleet: Path, command: str) -> None:
+    for names in ("all,prod", "prod, all"):
+        refused = run(command, fleet, "-e", names)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        said = f'-e all stands for every environment and goes with no other name; not "{names}"'
+        assert said in " ".join(refused.stderr.split())
+    assert run("validate", fleet, "-e", "all,all").stdout == run("validate", fleet, "-e", "all").stdout
+
+
 def test_validate_checks_every_environment_and_says_which(fleet: Path) -> None:
     edit(fleet, "prod: {service: {kind: agora}}", "prod: {variables: {mood: kind}}\n  test: {variables: {}}")
     edit(fleet, "Be kind.", "'Be {{ mood }}.'")
