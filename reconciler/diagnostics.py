@@ -49,6 +49,8 @@ class Problem:
     severity: Severity = Severity.ERROR
     path: str | None = None
     related: tuple[tuple[Span, str], ...] = ()
+    # Of a problem at a path: whether quotes are the cure, as for a number where a text is wanted. Not for a template's.
+    wants_quotes: bool = False
     # Of a problem at a path: whether to show the place of the value instead of that of its key.
     at_value: bool = False
     # Of a problem at a path: the missing value, so that the place of a null that removed it can be shown.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reconciler import workflow
@@ -17,13 +17,16 @@ from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
 from reconciler.cli.validating import counted
 from reconciler.diagnostics import Problem
 from reconciler.driver.loop import Driver, NoService
-from reconciler.errors import InvalidConfig, UsageError
+from reconciler.errors import InvalidConfig, ReconcilerError, StateError, UsageError
 from reconciler.model.fleet import DesiredFleet
-from reconciler.ports import Passed
+from reconciler.model.record import State
+from reconciler.model.spec import Body
+from reconciler.ports import Passed, Version
 from reconciler.providers import Connection, Connector, Purpose
 from reconciler.report.checkup import Examined
-from reconciler.state.blocking import behind_ports
+from reconciler.state.blocking import BlockingStore, behind_ports
 from reconciler.state.condition import troubles
+from reconciler.state.memory import MemoryStore
 from reconciler.workflow import Checkup, Job
 
 
@@ -45,7 +48,7 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
         refuse_unmerged(os.environ, DOCTOR)
     files = [Passed("files", counted(fleet))] if whole else []
     connection, refused = _connected(connector, fleet)
-    store = wiring.open_store(flags, fleet.owner, output)
+    store = _opened(flags, fleet, output)
     try:
         disk = workflow.refused_rows(troubles(store))
         if connection is None:
@@ -61,6 +64,28 @@ def _checked(fleet: DesiredFleet, flags: FleetFlags, output: Output, *, whole: b
     lock = disk or [Passed("lock", "the state can be written, and nobody holds it")]
     rows = (*files, *refused, *found, *(each for each in lock if each not in found))
     return Checkup(tuple(sorted(rows, key=_place)))
+
+
+class _Unopened(MemoryStore):
+    """Stands for a state that cannot be opened: whatever is read of it is the error."""
+
+    def __init__(self, problem: ReconcilerError) -> None:
+        super().__init__()
+        self._problem = StateError(problem.message, hint=problem.hint)
+
+    def read(self, likely: Mapping[str, Body] | None = None) -> State:
+        raise self._problem
+
+    def version(self) -> Version:
+        raise self._problem
+
+
+def _opened(flags: FleetFlags, fleet: DesiredFleet, output: Output) -> BlockingStore:
+    """Return the state of a fleet, or what stands for it if it cannot be opened."""
+    try:
+        return wiring.open_store(flags, fleet.owner, output)
+    except ReconcilerError as problem:
+        return _Unopened(problem)
 
 
 # The order of the rows, findings and passed checks alike: each check after those that it depends on.

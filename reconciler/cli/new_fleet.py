@@ -10,6 +10,7 @@ from typing import Final
 
 from reconciler.cli.output import write
 from reconciler.cli.schemas import SCHEMAS
+from reconciler.cli.streams import write_file
 from reconciler.errors import UsageError
 from reconciler.report.escape import visible
 
@@ -45,8 +46,7 @@ def write_new(root: Path, files: Mapping[str, str], *, command: str) -> None:
             write(f"kept {visible(str(path))}, which is there already\n")
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as new:
-            new.write(text)
+        write_file(path, text.encode(), mode="xb")
         write(f"wrote {visible(str(path))}\n")
     if not _is_ignored(root / _IGNORE_FILE):
         write(

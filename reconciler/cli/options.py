@@ -312,6 +312,7 @@ policy_options = stacked(
         help="Leave agents with our mark that neither files nor state know.",
     ),
     freeze_option,
+    horizon_option,
 )
 
 against_options = stacked(

@@ -20,7 +20,7 @@ from reconciler.cli.logs import RunLog
 from reconciler.cli.streams import columns, is_file, is_terminal
 from reconciler.diagnostics import Problem
 from reconciler.report.escape import without_commands
-from reconciler.report.formats import Format, RenderOptions, ReportKind
+from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
 
@@ -43,6 +43,8 @@ class Output:
     log: RunLog | None = field(default=None, init=False)
     # Completes the commands in a text by what chooses the fleet; the text itself until the fleet is known.
     pasteable: Callable[[str], str] = field(default=str, init=False)
+    # Whether the result is a document, of which a half is worth nothing: no text, and no events line by line.
+    is_document: bool = field(default=False, init=False)
     _said: set[str] = field(default_factory=set, init=False)
     _frame: list[str] | None = field(default=None, init=False)
 
@@ -79,12 +81,13 @@ class Output:
         wanted = not os.environ.get("CI") and not self.quiet and self.log_format is None
         return wanted and is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
-    def result(self, text: str, *, commands: bool = False) -> None:
-        """Print a result; `commands` is true for GitHub's workflow commands, which are printed unescaped."""
+    def result(self, text: str, form: Format = TEXT) -> None:
+        """Print a result, the text of a document if its format is not for terminals."""
+        self.is_document = not form.is_for_terminals
         if self._frame is not None:
             self._frame.append(_as_lines(text))
         else:
-            write(_as_lines(text), commands=commands)
+            write(_as_lines(text), commands=form.is_workflow_commands)
 
     @contextmanager
     def redrawn(self) -> Iterator[None]:
@@ -105,8 +108,9 @@ class Output:
     ) -> None:
         """Print a value as a result, in a format; a long text is written while it is rendered."""
         if self._frame is not None:
-            self.result(self.rendered(form, kind, value, options))
+            self.result(self.rendered(form, kind, value, options), form)
         else:
+            self.is_document = not (form.is_for_terminals or kind in _LINES)
             pieces = form.pieces(kind, value, self._here(options))
             texts = map(self.pasteable, pieces) if form.is_for_terminals else pieces
             write_pieces(texts, commands=form.is_workflow_commands)
@@ -173,7 +177,8 @@ class Output:
             self.say(text, level="warning")
 
 
-_NARROWEST = 30
+# The kinds of reports that an apply writes as it goes on.
+_LINES = frozenset({ReportKind.EVENT, ReportKind.LEDGER})
 # The one masker of this process: a value that was secret once stays secret.
 MASKER = SecretMasker()
 # The settings of the command that runs, for printing the error that ends it; a process runs one command.
@@ -210,12 +215,12 @@ def write(
 
 
 def write_pieces(pieces: Iterable[str], *, commands: bool = False) -> None:
-    """Write a result that comes in pieces of whole lines as `write` does the whole text, without keeping all of it."""
+    """Write a result that comes in pieces as `write` does the whole text, without keeping all of it."""
     stream = sys.stdout
     _erase()
-    lines = map(_as_lines, pieces)
+    whole = _whole_lines(pieces)
     for text in MASKER.mask_pieces(
-        lines if commands else (_without_commands(each, stream) for each in lines)
+        whole if commands else (_without_commands(each, stream) for each in whole)
     ):
         if False in _lost:
             return
@@ -277,7 +282,10 @@ def _encoded(stream: TextIO, text: str) -> None:
 
 
 def finish() -> OSError | ValueError | None:
-    """Return the error that kept results from being written, and forget it; None if the reader had gone."""
+    """Return the error that kept results from being written, and forget it.
+
+    None if the reader has gone who had seen enough, as `head` does: of a document it has only a half.
+    """
     for err in tuple(_lost):
         stream = sys.stderr if err else sys.stdout
         with suppress(OSError, ValueError, AttributeError):
@@ -285,7 +293,7 @@ def finish() -> OSError | ValueError | None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     lost = _lost.pop(False, None)
     _lost.clear()
-    return None if isinstance(lost, BrokenPipeError) else lost
+    return None if isinstance(lost, BrokenPipeError) and not _current.is_document else lost
 
 
 class MaskedStream(io.StringIO):
@@ -313,6 +321,14 @@ def _in_place(lines: list[str], height: int) -> str:
         left_out = len(lines) - height + 2
         lines = [lines[0], f"… {left_out} more lines", *lines[left_out + 1 :]]
     return "\x1b[H" + "".join(f"{each}\x1b[K\n" for each in lines) + "\x1b[J"
+
+
+def _whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield the pieces of a text, and a line break after the last if it ends without one."""
+    last = ""
+    for last in pieces:
+        yield last
+    yield _as_lines(last)[len(last) :]
 
 
 def _as_lines(text: str) -> str:

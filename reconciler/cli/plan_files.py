@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 from reconciler.contract.literals import KEY_LIKE
@@ -42,7 +43,7 @@ def read_plan(path: str) -> SavedPlan:
 
 
 def plan_tree(saved: SavedPlan) -> dict[str, Tree]:
-    """Return a saved plan as a tree: its fleet, its changes, and the selection and policy it was made with."""
+    """Return a saved plan as a tree: its fleet, its changes and holds, and the selection and policy it was made with."""
     changes: dict[str, list[Tree]] = defaultdict(list)
     for action, address in sorted(saved.rows):
         changes[action].append(address)
@@ -64,4 +65,12 @@ def plan_tree(saved: SavedPlan) -> dict[str, Tree]:
         tree["prune_unrecorded"] = True
     if saved.horizon:
         tree["horizon"] = spelled(saved.horizon)
-    return {**tree, "summary": {key: len(each) for key, each in changes.items()}, "changes": dict(changes)}
+    if saved.hang_ups:
+        tree["hang_ups"] = saved.hang_ups
+    tree["summary"] = {key: len(each) for key, each in changes.items()} | (
+        {"hold": len(saved.held)} if saved.held else {}
+    )
+    tree["changes"] = dict(changes)
+    if saved.held:
+        tree["held"] = [asdict(each) for each in saved.held]
+    return tree

@@ -10,7 +10,8 @@ from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
 from reconciler.cli.options import Against, FleetFlags
-from reconciler.cli.output import Output
+from reconciler.cli.output import MASKER, Output
+from reconciler.cli.streams import write_file
 from reconciler.plan.build import Plan
 from reconciler.values import dataclass
 
@@ -56,7 +57,8 @@ class Planning:
         from reconciler.plan.planfile import save
         from reconciler.report.escape import visible
 
-        Path(out).write_bytes(save(plan, job.selection, job.policy, job.settings.horizon))
+        saved = save(plan, job.selection, job.policy, job.settings.horizon, MASKER.mask)
+        write_file(Path(out), saved)
         command = resume_command.apply_saved(fleet, out, self.flags.allows)
         self.output.say(f"saved the plan to {visible(out)}; `{command}` applies it or refuses")
 

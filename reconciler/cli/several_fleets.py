@@ -66,7 +66,7 @@ def report_each(
     _refuse_one_file(fleets)
     parts = [_part(each, output, form, kind, look) for each in fleets_of(fleets)]
     text = join(parts, colour=output.colour(), quiet=output.quiet, width=output.width)
-    output.result(text, commands=form.is_workflow_commands)
+    output.result(text, form)
     return worst(each.code for each in parts)
 
 
@@ -101,12 +101,16 @@ def report_repeatedly(report: Callable[[], int], interval: float, output: Output
 
 def fleets_of(fleets: ManyFlags) -> Iterator[FleetFlags]:
     """Yield each fleet and environment asked for, once, in the order of the command line."""
-    names = [each.strip() for each in (fleets.environments or "").split(",")]
+    names = [*dict.fromkeys(each.strip() for each in (fleets.environments or "").split(","))]
     if fleets.environments is not None and not all(names):
-        raise click.BadParameter(f'-e wants names such as prod,test or all; not "{fleets.environments}"')
+        raise UsageError(f'-e wants names such as prod,test or all; not "{fleets.environments}"')
+    if ALL in names and len(names) > 1:
+        raise UsageError(
+            f'-e {ALL} stands for every environment and goes with no other name; not "{fleets.environments}"'
+        )
     for directory in dict.fromkeys(fleets.directories):
-        wanted: list[str | None] = [*dict.fromkeys(names)] if fleets.environments is not None else [None]
-        if fleets.environments == ALL:
+        wanted: list[str | None] = [*names] if fleets.environments is not None else [None]
+        if names == [ALL]:
             from reconciler.cli.loading import declared_environments
 
             wanted = [*declared_environments(Path(directory))] or [None]

@@ -1,4 +1,4 @@
-"""What is known of a stream that the command writes to or reads from: a terminal, a file, how wide."""
+"""What is known of a stream that the command writes to or reads from; and how a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 import shutil
 import stat
 from contextlib import suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def columns(stream: TextIO | None) -> int | None:
@@ -30,3 +33,16 @@ def is_file(stream: TextIO | None) -> bool:
         return stream is not None and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def write_file(path: Path, data: bytes, *, mode: str = "wb") -> None:
+    """Write a file. If that fails, for example on a full disk, no half of it is left, and the error names it."""
+    try:
+        with path.open(mode) as file:
+            file.write(data)
+    except OSError as problem:
+        if problem.filename is None:  # it was opened, and not written as a whole
+            problem.filename = str(path)
+            if path.is_file():
+                path.resolve().unlink()
+        raise

@@ -226,6 +226,10 @@ class _Loading:
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
         for instance in instances:
             spec, found = read_agent(instance)
+            if instance.failed:
+                found += rules.values(spec) if spec is not None else []
+                unplaced += [(instance, each) for each in found if not _is_of_failed(each, instance)]
+                continue
             if spec is not None:
                 found += rules.agent(spec)
                 if spec.address in agents:
@@ -270,6 +274,12 @@ class _Loading:
         return digest(
             {"files": self.files.digests, "environment": self.environment, "variables": dict(self.given)}
         )
+
+
+def _is_of_failed(problem: Problem, instance: RenderedAgent) -> bool:
+    """Return whether a problem may be there only because the template of a value failed."""
+    at = problem.at if isinstance(problem.at, tuple) else ()
+    return any(at[: len(path)] == path or path[: len(at)] == at for path in instance.failed)
 
 
 def _layers(key: str, *sections: Section | None) -> list[Layer]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import ValidationError
 
-from reconciler.config.words import number_help, shown, switch_help
+from reconciler.config.words import number_help, quotes_help, shown, switch_help
 from reconciler.contract.agora.history import DISPUTED_KEYS, REMOVED_PATHS
 from reconciler.contract.check import UNKNOWN_KEY, UNKNOWN_VENDOR, VENDOR_NOT_TEXT, known_keys, user_path
 from reconciler.contract.offers import VENDORS
@@ -80,16 +80,15 @@ def _explain(error: _Error) -> Problem:
 
 def _wrong_type(error: _Error, wanted: str) -> Problem:
     value, help = error.value, None
-    if wanted == _TEXT and isinstance(value, (int, float)):
-        written = shown(value).removeprefix("the number ")
-        help = f'quote it: "{written}"'
-        if isinstance(value, float):
-            help = "quote it, as it is written: 1.10 without quotes is the number 1.1"
+    wants_quotes = wanted == _TEXT and isinstance(value, (int, float))
+    if wants_quotes:
+        help = quotes_help(value)
     elif isinstance(value, str) and wanted == _SWITCH:
         help = switch_help(value)
     elif isinstance(value, str) and wanted in (_NUMBER, _WHOLE):
         help = number_help(value)
-    return Problem("wrong-type", f"{error.name} must be {wanted}, not {shown(value)}", error.where, help)
+    summary = f"{error.name} must be {wanted}, not {shown(value)}"
+    return Problem("wrong-type", summary, error.where, help, wants_quotes=wants_quotes)
 
 
 def _unknown_key(error: _Error) -> Problem:
@@ -124,7 +123,8 @@ def _unknown_vendor(error: _Error) -> Problem:
 
 
 def _vendor_not_text(error: _Error) -> Problem:
-    return Problem("wrong-type", f"{error.name}.vendor must be a text", (*error.where, "vendor"), "quote it")
+    summary, where = f"{error.name}.vendor must be a text", (*error.where, "vendor")
+    return Problem("wrong-type", summary, where, "quote it", wants_quotes=True)
 
 
 def _missing(error: _Error) -> Problem:

@@ -102,6 +102,21 @@ def switch_help(value: object) -> str:
     return f"{_GIVEN}; {_CELLS}" if isinstance(value, str) else _GIVEN
 
 
+def quotes_help(value: object) -> str:
+    """Return what to write instead of a value where a text is expected."""
+    if isinstance(value, float):
+        return "quote it, as it is written: 1.10 without quotes is the number 1.1"
+    return f'quote it: "{shown(value).removeprefix("the number ")}"'
+
+
+def template_help(template: str) -> str:
+    """Return how a template gives a text instead of a number."""
+    inner = template.strip().removeprefix("{{").removesuffix("}}").strip("-+ \n")
+    shown = inner if inner.isprintable() and len(inner) <= 60 and not KEY_LIKE.search(inner) else "…"
+    given = shown if shown.isidentifier() else f"({shown})"
+    return f"a template gives a text with `| string`: {{{{ {given} | string }}}}"
+
+
 def number_help(text: str) -> str:
     """Return what to write instead of a text where a number is expected."""
     if NUMBER.fullmatch(text):

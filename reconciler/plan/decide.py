@@ -151,7 +151,9 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
     # Digests of different versions cannot be compared, so it is not known whether a replacement is needed.
     if revision[:1] != REVISION_VERSION:
         text = "it was started by another version of reconciler, whose digest cannot be compared"
-        return Hold(Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target), _AS_IS)
+        lift = f"`reconciler apply --replace {facts.address.quoted}` does it all the same"
+        replaced = Replace(facts.address, want, Reason(Because.OTHER_VERSION, text), target)
+        return Hold(replaced, Reason(Because.OTHER_VERSION, lift))
     moved = facts.found_at is not None and facts.found_at.channel != facts.address.channel
     if revision in (want.revision(facts.able), want.revision(facts.able, shifted=True)) and not moved:
         text = "it runs but is not in the state; taken back without a hang-up"
@@ -164,7 +166,6 @@ def _unrecorded(facts: Facts, want: AgentSpec, target: Target) -> Change:
 
 
 _FORCED = Reason(Because.FORCED, "--replace asks for it")
-_AS_IS = Reason(Because.OTHER_VERSION, "`apply --replace` replaces it all the same")
 
 
 def _recorded(facts: Facts, want: AgentSpec, record: Record, target: Target) -> Change:

@@ -1,13 +1,14 @@
 """Write and read a saved plan: what was approved, as data that is never executed or trusted.
 
 An apply derives its plan again from the files, the state and the service, and compares the digests. The file holds only
-the approved digest, the selection, and the rows that the digest stood for; a checksum over all of it shows damage and
-careless edits. Raised limits are not in it: `apply` must be given them again.
+the approved digest, the selection, the rows that the digest stood for, and for whoever reads it what is held and how
+many conversations end; a checksum over all of it shows damage and careless edits. Raised limits are not in it: `apply` must be given them again.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +17,7 @@ from reconciler.errors import StalePlan, UsageError
 from reconciler.model.address import Owner
 from reconciler.model.fingerprint import digest
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action
+from reconciler.plan.change import Action, Hold, act_of, action_of, order_of
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.values import dataclass
@@ -47,6 +48,12 @@ class _Row(_Document):
     address: str
 
 
+class _HeldDocument(_Document):
+    address: str
+    action: str
+    reason: str
+
+
 class _PlanDocument(_Document):
     format: Literal["reconciler-plan-1"]
     fleet: str
@@ -56,7 +63,19 @@ class _PlanDocument(_Document):
     selection: _SelectionDocument
     policy: _PolicyDocument
     rows: list[_Row]
+    # Written where they say something, and never compared.
+    held: list[_HeldDocument] = Field(default_factory=list)
+    hang_ups: int = 0
     check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedHold:
+    """A change that the plan held: what it would be, and why it was held."""
+
+    address: str
+    action: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class SavedPlan:
     """The content of a plan file. `rows` are the approved acts as (action, address), `files` is the files' digest.
 
     Its `policy` raises no limit and allows no host. `horizon` is the time until the next run, in seconds.
+    Its `policy` raises no limit and allows no host. `held` and `hang_ups` are for readers: an apply decides both anew.
     """
 
     owner: Owner
@@ -73,6 +93,8 @@ class SavedPlan:
     policy: Policy
     rows: frozenset[tuple[str, str]]
     horizon: float = 0.0
+    held: tuple[SavedHold, ...] = ()
+    hang_ups: int = 0
 
     def check_owner(self, owner: Owner) -> None:
         """Raise `StalePlan` if the plan is of another fleet or environment; this is checked first."""
@@ -83,8 +105,24 @@ class SavedPlan:
             )
 
 
-def save(plan: Plan, selection: Selection, policy: Policy, horizon: float = 0.0) -> bytes:
-    """Return the bytes of a plan file; the same plan gives the same bytes."""
+def save(
+    plan: Plan,
+    selection: Selection,
+    policy: Policy,
+    horizon: float = 0.0,
+    mask: Callable[[str], str] = str,
+) -> bytes:
+    """Return the bytes of a plan file; the same plan gives the same bytes. `mask` hides secrets in reasons of holds."""
+    held = [
+        _HeldDocument(
+            address=str(each.address), action=action_of(act_of(each)), reason=mask(each.reason.text)
+        )
+        for each in sorted(plan.changes, key=order_of)
+        if isinstance(each, Hold)
+    ]
+    for_readers: dict[str, Any] = ({"held": held} if held else {}) | (
+        {"hang_ups": len(plan.ended)} if plan.ended else {}
+    )
     document = _PlanDocument(
         format=FORMAT,
         fleet=plan.owner.fleet,
@@ -102,6 +140,7 @@ def save(plan: Plan, selection: Selection, policy: Policy, horizon: float = 0.0)
             **({"horizon": horizon} if horizon else {}),
         ),
         rows=[_Row(action=action, address=address) for action, address in sorted(plan.rows)],
+        **for_readers,
     )
     whole = document.model_dump(exclude_unset=True) | {"check": _check(document)}
     return orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -157,4 +196,6 @@ def _saved(document: _PlanDocument) -> SavedPlan:
         policy,
         frozenset((Action(row.action).value, row.address) for row in document.rows),
         document.policy.horizon,
+        tuple(SavedHold(each.address, Action(each.action).value, each.reason) for each in document.held),
+        document.hang_ups,
     )

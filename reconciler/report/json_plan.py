@@ -25,7 +25,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.report.body_texts import BodyTexts
-from reconciler.report.documents import as_ascii_json
+from reconciler.report.documents import as_ascii_json, as_json_line
 from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
     BodyChange,
@@ -42,7 +42,7 @@ from reconciler.report.plan_document import (
 )
 from reconciler.report.view import location_of
 
-__all__ = ["FORMAT_VERSION", "plan_pieces", "plan_schema", "plan_tree"]
+__all__ = ["FORMAT_VERSION", "plan_line", "plan_pieces", "plan_schema", "plan_tree"]
 
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 
@@ -99,6 +99,15 @@ def _change_text(plan: Plan, change: Change, bodies: BodyTexts) -> str:
             key = f'\n        "{side}": '
             shown = shown.replace(f"{key}null", key + text.replace("\n", "\n        "), 1)
     return shown
+
+
+def plan_line(head: Mapping[str, object], plan: Plan) -> Iterator[str]:
+    """Yield an object with a plan as its last value, as JSON on one line, in pieces: each change by itself."""
+    before, after = as_json_line({**head, "plan": _document(plan, [])}).split('"resource_changes":[]')
+    yield f'{before}"resource_changes":['
+    for number, change in enumerate(sorted(plan.changes, key=order_of)):
+        yield f"{',' if number else ''}{as_json_line(change_tree(plan, change))}"
+    yield f"]{after}"
 
 
 def plan_tree(plan: Plan) -> PlanDocument:

@@ -26,7 +26,6 @@ _PLURAL = (
     ("only its record changes", "only their records change"),
     ("--replace asks for it", "--replace asks for them"),
     ("another agent of ours runs at this address", "other agents of ours run at these addresses"),
-    ("`apply --replace` replaces it", "`apply --replace` replaces them"),
 )  # fmt: skip
 
 

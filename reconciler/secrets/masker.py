@@ -84,26 +84,25 @@ class SecretMasker:
     def mask_pieces(self, pieces: Iterable[str], at_once: int = _AT_ONCE) -> Iterator[str]:
         """Yield the text that `pieces` make together, masked as `mask` masks it, about `at_once` characters at a time.
 
-        A secret may begin in one piece and end in a later one. So a line is yielded only when no secret that begins in it
-        can go on behind the text that has been read.
+        A secret may begin in one piece and end in a later one. So a line, or the part of a long line up to a comma, is
+        yielded only when no secret that begins in it can go on behind the text that has been read.
         """
         rest, most = "", at_once
         for piece in pieces:
             rest += piece
             if len(rest) > most:
-                lines, rest = self._finished_lines(rest)
+                finished, rest = self._finished(rest)
                 most = max(at_once, 2 * len(rest))
-                yield lines
+                yield finished
         yield self.mask(rest)
 
-    def _finished_lines(self, text: str) -> tuple[str, str]:
-        """Return the lines at the beginning whose masking no later text can change, masked; and the rest, not masked."""
-        # A line break is no part of a token, nor of a gap that is longer than one character.
-        end = text.rfind("\n", 0, self._decided(text)) + 1
+    def _finished(self, text: str) -> tuple[str, str]:
+        """Return the beginning of a text whose masking no later text can change, masked; and the rest, not masked."""
+        end = _last_cut(text, self._decided(text))
         spans = [*_merged(self._spans(text))] if end else []
         for start, after in reversed(spans):
             if start < end < after:
-                end = text.rfind("\n", 0, start) + 1
+                end = _last_cut(text, start)
         return self._masked(text, end, spans), text[end:]
 
     def _masked(self, text: str, length: int, spans: Iterable[Span]) -> str:
@@ -146,6 +145,14 @@ class SecretMasker:
             found = list(self._forms.spans(compact, ends=False))
             if found:
                 yield from _with_gaps(text, found)
+
+
+def _last_cut(text: str, end: int) -> int:
+    """Return the last place before `end` where a text can be cut: after a line break, else after a comma; 0 without one.
+
+    Both are no part of a token, nor of a gap that is longer than one character.
+    """
+    return text.rfind("\n", 0, end) + 1 or text.rfind(",", 0, end) + 1
 
 
 class _Forms:

@@ -457,6 +457,30 @@ def test_results_that_do_not_fit_on_a_disk_say_why(fleet: Path) -> None:
     assert "No space left on device" in answer.stderr
 
 
+def test_no_half_of_a_saved_plan_is_left_and_the_error_names_the_file(fleet: Path) -> None:
+    out, other = fleet / "out.plan", fleet / "other.plan"
+    command = shlex.join([sys.executable, "-m", "reconciler", "plan", str(fleet), "--out", str(out)])
+    small = f"ulimit -f 1; {command}"  # no file may be longer than 512 or 1,024 bytes
+    rooms(fleet, *(f"room-{number}" for number in range(30)))
+    answer = subprocess.run(["sh", "-c", small], capture_output=True, text=True, check=False, timeout=60)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert f"File too large: {out} [system]" in answer.stderr
+    assert not out.exists()
+    other.mkdir()
+    answer = run("plan", fleet, "--out", other)
+    assert answer.returncode == 1
+    assert other.is_dir()
+
+
+def test_numbers_alone_do_not_hide_that_conversations_end(fleet: Path) -> None:
+    assert run("apply", fleet, "--auto-approve").returncode == 0
+    edit(fleet, "en-US-AvaNeural", "en-US-EmmaNeural")
+    counted = run("plan", fleet, "--format", "terraform")
+    assert json.loads(counted.stdout) == {"create": 2, "update": 0, "delete": 2}
+    assert counted.stderr == "demo.-: 2 running conversations end: 2 to replace.\n"
+    assert run("plan", fleet, "--format", "json").stderr == ""
+
+
 def test_a_long_result_is_written_while_it_is_rendered(fleet: Path) -> None:
     rooms(fleet, *(f"room-{number:03}" for number in range(300)))
     command = [sys.executable, "-m", "reconciler", "plan", str(fleet), "--format", "json"]
@@ -467,13 +491,33 @@ def test_a_long_result_is_written_while_it_is_rendered(fleet: Path) -> None:
         assert gone.stdout is not None
         assert gone.stderr is not None
         assert whole.startswith(gone.stdout.read(10_000))
-        gone.stdout.close()  # a reader that has seen enough, as `head` does
-        assert gone.stderr.read() == ""
+        gone.stdout.close()
+        assert gone.stderr.read() == "error: not all results could be written: Broken pipe [output]\n"
+    assert gone.returncode == 1  # whoever has kept what came, as `tee` does, has half a document
+    with subprocess.Popen(
+        [*command[:-1], "text", "--full"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as gone:
+        assert gone.stdout is not None
+        assert gone.stderr is not None
+        gone.stdout.read(1)
+        gone.stdout.close()  # a reader of a text that has seen enough, as `head` does
+        assert gone.stderr.read() == b""
+    assert gone.returncode == 0
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         answer = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert (answer.returncode, answer.stderr.count("No space left on device")) == (1, 1)
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "status", "drift"])
+def test_all_environments_and_one_by_name_are_refused_in_one_line(fleet: Path, command: str) -> None:
+    for names in ("all,prod", "prod, all"):
+        refused = run(command, fleet, "-e", names)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        said = f'-e all stands for every environment and goes with no other name; not "{names}"'
+        assert said in " ".join(refused.stderr.split())
+    assert run("validate", fleet, "-e", "all,all").stdout == run("validate", fleet, "-e", "all").stdout
 
 
 def test_validate_checks_every_environment_and_says_which(fleet: Path) -> None:

@@ -386,6 +386,25 @@ def test_an_unwritable_state(home: Path, url: str, how: str) -> None:
         assert live(url) == before
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("git:origin", "is in no Git checkout"),
+        ("s3://bucket/state", "names no state that can be used"),
+        ("git:-x", "is in no Git checkout"),
+    ],
+)
+def test_a_state_that_cannot_be_opened_is_one_finding_among_the_others(
+    home: Path, url: str, state: str, said: str
+) -> None:
+    outside = {**variables(url), "RECONCILER_STATE": state, "GIT_CEILING_DIRECTORIES": str(home.parent)}
+    ((rule, told),) = findings(home, outside)
+    assert (rule, said in told) == ("state", True)
+    del outside["AGORA_APP_CERTIFICATE"]
+    rows = findings(home, outside)
+    assert {rule for rule, _ in rows} >= {"state", "credentials"}
+
+
 def test_a_locked_state_names_its_holder(home: Path, url: str) -> None:
     place = home / ".reconciler"
     place.mkdir(mode=0o700)

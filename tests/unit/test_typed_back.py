@@ -22,7 +22,7 @@ from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import save
 from reconciler.plan.selection import Selection, nearest_addresses
-from tests.unit.report.plans import World, properties
+from tests.unit.report.plans import World, properties, rich_world
 
 addresses = st.builds(
     Address,
@@ -163,6 +163,17 @@ def test_a_saved_plan_is_shown_without_credentials_or_fleet(
     shown = json.loads(capsys.readouterr().out)
     assert (shown["changes"], shown["target"]) == ({"join": ["oslo/new"]}, ["o*"])
     assert shown["digest"] == plan.digest
+    rich = rich_world().plan()
+    (tmp_path / "rich.plan").write_bytes(save(rich, Selection(), Policy()))
+    assert main.run(["show", "rich.plan", "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["hang_ups"] == len(rich.ended)
+    assert {
+        "address": "rome/vip",
+        "action": "replace",
+        "reason": "it is protected (lifecycle.protect)",
+    } in shown["held"]
+    assert shown["summary"]["hold"] == rich.count(Action.HOLD)
     text = (tmp_path / "plans" / "saved").read_text(encoding="utf-8")
     (tmp_path / "plans" / "saved").write_text(text.replace("oslo/new", "oslo/old"), encoding="utf-8")
     assert main.run(["show", "plans/saved"]) == 1

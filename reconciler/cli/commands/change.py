@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 @options.against_options
 @options.selection_options
 @options.policy_options
-@options.horizon_option
 @options.parallelism_option
 @options.output_options
 def plan(
@@ -75,6 +74,10 @@ def plan(
 
     def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
         plan = planning.plan_of(fleet)
+        if form.is_numbers and plan.ended:
+            from reconciler.report.ended import conversations
+
+            output.say(f"{plan.owner}: {conversations(plan)}")
         code = 2 if detailed_exitcode and plan.pending else 0
         return several_fleets.FleetSeen(
             plan, short_counts(plan), code, is_fine=planning.is_fine(plan), options=shown
@@ -110,7 +113,6 @@ def plan(
 )
 @options.selection_options
 @options.policy_options
-@options.horizon_option
 @options.parallelism_option
 @options.rate_option
 @options.lock_option

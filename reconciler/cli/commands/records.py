@@ -133,8 +133,9 @@ def pull_command(fleet: options.FleetFlags, output: Output) -> None:
     reconciler state pull | jq '.records | keys'
     """
     from reconciler.cli import states
+    from reconciler.report.formats import named
 
-    output.result(states.pulled(fleet, output))
+    output.result(states.pulled(fleet, output), named("json"))
 
 
 @state.command("push", short_help="Put a pulled state in the place of the present one.")

@@ -14,7 +14,7 @@ from pydantic_core import ValidationError
 from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
-from reconciler.config.words import InvalidValue, shown
+from reconciler.config.words import InvalidValue, quotes_help, shown
 from reconciler.contract.agora.avatar import LATEST_ROTATION, avatar_uid
 from reconciler.contract.check import check
 from reconciler.diagnostics import Problem, did_you_mean
@@ -117,16 +117,23 @@ def _addresses(value: Tree, problems: list[Problem]) -> Iterable[Address]:
 def _text(key: str, value: Tree, problems: list[Problem]) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    problems.append(Problem("wrong-type", f"{key} must be a text, not {shown(value)}", (key,), "quote it"))
+    summary, is_one = f"{key} must be a text, not {shown(value)}", not isinstance(value, (dict, list))
+    help = quotes_help(value) if is_one else None
+    problems.append(Problem("wrong-type", summary, (key,), help, wants_quotes=is_one))
     return None
 
 
 def _bad_name(name: Tree) -> Problem:
+    help, is_number = (
+        "at most 64 letters, digits, - and _, beginning with a letter or digit",
+        _is_number(name),
+    )
     return Problem(
         "agent-name",
         f"{shown(name)} cannot be the name of an agent",
         ("name",),
-        help="at most 64 letters, digits, - and _, beginning with a letter or digit",
+        help=quotes_help(name) if is_number else help,
+        wants_quotes=is_number,
     )
 
 
@@ -134,5 +141,10 @@ def _bad_channel(channel: Tree) -> Problem:
     is_long = isinstance(channel, str) and len(channel) > MAX_CHANNEL
     why = f"it is {len(str(channel))} characters long" if is_long else None
     help = f"at most {MAX_CHANNEL} letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{{}}|~,"
-    summary = f"{shown(channel)} cannot be the name of a channel"
-    return Problem("channel-name", summary, ("channel",), help, why)
+    summary, is_number = f"{shown(channel)} cannot be the name of a channel", _is_number(channel)
+    help = quotes_help(channel) if is_number else help
+    return Problem("channel-name", summary, ("channel",), help, why, wants_quotes=is_number)
+
+
+def _is_number(value: Tree) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -12,12 +12,13 @@ from typing import Any, TypedDict
 from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
 from reconciler.config.expand.composer import Composer, declared_names
 from reconciler.config.expand.layout import Section, names
+from reconciler.config.expand.programs import without_failed
 from reconciler.config.expand.variables import Level, VariableScope
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Missing
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
-from reconciler.model.tree import Tree
+from reconciler.model.tree import Path, Tree
 from reconciler.values import dataclass
 
 # The number of agents in one batch; data that they share is sent once.
@@ -41,13 +42,17 @@ class RenderedBody(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class RenderedAgent:
-    """One rendered agent: its block (by number), its choice of profiles, and its plain tree."""
+    """One rendered agent: its block (by number), its choice of profiles, and its plain tree.
+
+    `failed` are the paths of values that are missing because their templates failed, which was reported.
+    """
 
     block: int
     profiles: tuple[str, ...]
     channel: Tree
     name: Tree
     tree: RenderedBody
+    failed: tuple[Path, ...] = ()
 
 
 class Expansion:
@@ -115,7 +120,7 @@ class Expansion:
             yield scope
 
     def _instance(self, number: int, agent: CompiledAgent, scope: VariableScope) -> RenderedAgent | None:
-        """Return one agent rendered; None if that failed, which was reported."""
+        """Return one agent rendered; None if its profiles are not known, which was reported."""
         profiles = self._profiles(agent, scope)
         if profiles is None:
             return None
@@ -129,13 +134,18 @@ class Expansion:
             self._clash(body, scope)
         before = self.shared.count
         tree = scope.render(body.program, body.needs)
-        if self.shared.count > before or _has_failed(scope, "channel", "agent"):
-            return None
-        channel, name = scope.names.get("channel"), scope.names.get("agent")
-        return RenderedAgent(number, profiles, channel, name, tree)
+        failed: list[Path] = []
+        if self.shared.count > before:
+            tree = without_failed(tree, (), failed)
+        channel = _known(scope.names.get("channel"), ("channel",), failed)
+        name = _known(scope.names.get("agent"), ("name",), failed)
+        return RenderedAgent(number, profiles, channel, name, tree, tuple(failed))
 
     def _profiles(self, agent: CompiledAgent, scope: VariableScope) -> tuple[str, ...] | None:
+        before = self.shared.count
         value = scope.render(agent.profile, agent.profile_needs)
+        if self.shared.count > before:
+            return None
         chosen = tuple(names(value))
         known = self.composer.profiles
         where = agent.section.document
@@ -221,6 +231,9 @@ class Expansion:
         self.problems.error(rule, summary, where, help=help, path=key)
 
 
-def _has_failed(scope: VariableScope, *names: str) -> bool:
-    """Return whether one of the names could not be evaluated, which was reported."""
-    return any(isinstance(scope.names.get(name), Missing) for name in names)
+def _known(value: Tree | Missing, path: Path, failed: list[Path]) -> Tree:
+    """Return the value of a name; None if it could not be evaluated, and then its path is added to `failed`."""
+    if isinstance(value, Missing):
+        failed.append(path)
+        return None
+    return value

@@ -8,6 +8,8 @@ from reconciler.config.expand.blocks import CompiledAgent
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.layers import Layer, deciding, removing
 from reconciler.config.expand.loops import RenderedAgent
+from reconciler.config.words import template_help
+from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
@@ -41,8 +43,19 @@ class Loaded:
         if null is not None:
             why = f"the null here, in {null.layer.name}, removes it"
             return replace(problem, at=null.span, path=path, why=why, missing=None)
+        template = self._template(instance, problem.at) if problem.wants_quotes else ""
+        help = template_help(template) if template else problem.help
         where = self.place(instance, problem.at, at_value=problem.at_value)
-        return replace(problem, at=where, path=path, at_value=False, missing=None)
+        return replace(
+            problem, at=where, path=path, help=help, wants_quotes=False, at_value=False, missing=None
+        )
+
+    def _template(self, instance: RenderedAgent, path: Path) -> str:
+        """Return the template that gives the value at a path; empty if the files write the value itself."""
+        place = deciding(self.layers(instance), path)
+        tree = self.blocks[instance.block].channel.tree
+        source = tree.get("channel") if path == ("channel",) else place.source if place is not None else None
+        return source if isinstance(source, Templated) else ""
 
     def place(self, instance: RenderedAgent, path: Path, *, at_value: bool = False) -> Span:
         """Return the place of a path of a rendered agent: of its key, or with `at_value` of its value.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from jinja2.runtime import Context
 
@@ -22,6 +22,10 @@ from reconciler.values import dataclass
 
 # Equal texts longer than this are kept once: this concerns prompts, not names.
 _SHARED_FROM = 64
+
+
+# Stands in a rendered tree for each value whose template has failed.
+FAILED: Final = cast("Tree", object())
 
 
 class Origin(Protocol):
@@ -60,7 +64,7 @@ class TextPart:
             value: Tree = self.template.render(rendering.context)
         except TemplateFault as fault:
             rendering.record(self.origin, self.path, fault, self.template)
-            return None
+            return FAILED
         if value.__class__ is str and len(value) > _SHARED_FROM:
             return rendering.texts.setdefault(value, value)
         return value
@@ -83,7 +87,7 @@ class BrokenPart:
 
     def render(self, rendering: RenderScope) -> Tree:
         rendering.fail()
-        return None
+        return FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,19 @@ Program: TypeAlias = "AnyPart | Tree"  # a part to render, or the constant itsel
 def render(program: Program, rendering: RenderScope) -> Tree:
     """Return the plain data of a program."""
     return program.render(rendering) if isinstance(program, PARTS) else program
+
+
+def without_failed(tree: Any, path: Path, failed: list[Path]) -> Any:
+    """Return a rendered tree without the values that have failed, nulls in lists; their paths are added to `failed`."""
+    if tree is FAILED:
+        failed.append(path)
+        return None
+    if tree.__class__ is list:
+        return [without_failed(value, (*path, index), failed) for index, value in enumerate(tree)]
+    if tree.__class__ is not dict:
+        return tree
+    kept = {key: without_failed(value, (*path, key), failed) for key, value in tree.items()}
+    return {key: value for key, value in kept.items() if tree[key] is not FAILED}
 
 
 def _nothing_protected(path: Path) -> frozenset[str]:

@@ -186,6 +186,12 @@ class Rules:
             self._last[parts] = spec, noisy
         return found + visit.found
 
+    def values(self, spec: AgentSpec) -> list[Problem]:
+        """Return the problems of single values of an agent of which some are not known: no rule compares values."""
+        visit = _Visit(Subject(spec, spec.body.properties, self._area, self._more_schemes), 0)
+        self._walk(visit, (), spec.body.properties, MISSING, _WATCHED, 0)
+        return visit.found
+
     def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Problem]]:
         """Yield the problems of the agents together, each with the address that it concerns."""
         fleet = Fleet(self._owner, agents)

@@ -83,6 +83,7 @@ class Format:
     is_for_terminals: bool = False  # progress may redraw lines
     is_workflow_commands: bool = False  # its output is commands for GitHub's runner
     is_one_document: bool = False  # the report at the end of an apply also holds its plan
+    is_numbers: bool = False  # its readers know too few numbers to learn how many conversations end
 
     def render(self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()) -> str:
         """Return a value of a kind as text."""
@@ -91,7 +92,7 @@ class Format:
     def pieces(
         self, kind: ReportKind, value: object, options: RenderOptions = RenderOptions()
     ) -> Iterable[str]:
-        """Return the same text in pieces of whole lines, each rendered when it is asked for; mostly it is one."""
+        """Return the same text in pieces, each rendered when it is asked for; mostly it is one."""
         module = importlib.import_module(f"{__name__}.{self.name}")
         render: Callable[[object, RenderOptions], str | Iterable[str]] = getattr(module, kind.value)
         found = render(value, options)
@@ -117,7 +118,7 @@ FORMATS: tuple[Format, ...] = (
     Format("sarif", frozenset({_K.PLAN, _K.PROBLEMS})),
     Format("junit", frozenset({_K.PLAN, _K.DRIFT, _K.PROBLEMS})),
     Format("codequality", frozenset({_K.PLAN, _K.PROBLEMS})),
-    Format("terraform", frozenset({_K.PLAN})),
+    Format("terraform", frozenset({_K.PLAN}), is_numbers=True),
 )
 
 

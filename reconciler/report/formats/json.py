@@ -58,14 +58,14 @@ def survey(value: SurveyReport, options: RenderOptions) -> str:
     return documents.to_json(tree(value))
 
 
-def event(value: Event | Planned, options: RenderOptions) -> str:
+def event(value: Event | Planned, options: RenderOptions) -> str | Iterator[str]:
     """Return an event of an apply, the first of which is its plan; `type` names the event."""
     from reconciler.report import json_plan, progress
     from reconciler.workflow import Planned
 
     if isinstance(value, Planned):
         head = {"format_version": progress.FORMAT_VERSION, "type": "planned"}
-        return documents.as_json_line({**head, "plan": json_plan.plan_tree(value.plan)})
+        return json_plan.plan_line(head, value.plan)
     return progress.json_line(value)
 
 

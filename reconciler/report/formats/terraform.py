@@ -1,4 +1,7 @@
-"""The format `terraform`: the numbers of agents to create, change and delete, for GitLab's terraform reports."""
+"""The format `terraform`: the numbers of agents to create, change and delete, for GitLab's terraform reports.
+
+Its readers know these three keys, and some refuse others. How many conversations end is therefore said on stderr.
+"""
 
 from __future__ import annotations
 

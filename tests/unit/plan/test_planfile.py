@@ -16,7 +16,7 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.planfile import load, save
 from reconciler.plan.selection import Selection
 from reconciler.workflow.applying import Approved, confirm
-from tests.fakes.fleets import OWNER, agent, fleet
+from tests.fakes.fleets import OWNER, UNLIMITED, agent, fleet
 from tests.unit.plan.parts import ABLE, Basis, basis, fleet_of, record, running
 
 DESK, DOOR = agent("lobby/desk"), agent("lobby/door")
@@ -40,6 +40,18 @@ def test_a_plan_comes_back_from_its_file_as_it_was() -> None:
     assert (saved.owner, saved.digest, saved.files) == (OWNER, made.digest, made.fleet_digest)
     assert (saved.selection, saved.policy) == (selection, policy)
     assert saved.rows == {("join", "lobby/desk"), ("join", "lobby/door")}
+
+
+def test_a_plan_file_says_what_is_held_and_how_many_conversations_end() -> None:
+    kept = replace(DESK, lifecycle=replace(DESK.lifecycle, protect=True))
+    standing = basis([record(kept), record(DOOR, "A2")], [running(DESK), running(DOOR, "A2")])
+    made = plan(fleet(agent("lobby/new"), limits=UNLIMITED), standing)
+    saved = load(save(made, Selection(), Policy(), mask=str.upper))
+    assert saved.rows == {("join", "lobby/new"), ("leave", "lobby/door")}
+    assert saved.hang_ups == 1
+    ((address, action, reason),) = [(each.address, each.action, each.reason) for each in saved.held]
+    assert (address, action) == ("lobby/desk", "leave")
+    assert reason == reason.upper() != ""
 
 
 def test_a_plan_file_raises_no_limit_and_allows_no_host() -> None:

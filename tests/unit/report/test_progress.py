@@ -14,7 +14,12 @@ from reconciler.errors import ReadAbandoned, ServiceError
 from reconciler.model.address import Address
 from reconciler.plan.change import Action, Because
 from reconciler.report import folding, ledger, live, progress
+from reconciler.report.documents import as_json_line
+from reconciler.report.formats import ReportKind, named
+from reconciler.report.json_plan import plan_tree
 from reconciler.report.ledger import Ending
+from reconciler.workflow import Planned
+from tests.unit.report.plans import World, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
 
@@ -53,6 +58,15 @@ def test_lines_for_programs(golden: Golden) -> None:
         "change_finished",
         "notice",
     }
+
+
+@pytest.mark.parametrize("world", [rich_world(), risky_world(), World().wants("a/b")])
+def test_the_plan_of_an_apply_is_one_line_that_comes_change_by_change(world: World) -> None:
+    plan = world.plan()
+    tree = {"format_version": progress.FORMAT_VERSION, "type": "planned", "plan": plan_tree(plan)}
+    pieces = [*named("json").pieces(ReportKind.EVENT, Planned(plan))]
+    assert "".join(pieces) == as_json_line(tree)
+    assert len(pieces) == len(plan.changes) + 2
 
 
 def test_the_ledger_lists_what_is_open_and_how_to_go_on(golden: Golden) -> None:

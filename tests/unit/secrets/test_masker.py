@@ -140,6 +140,7 @@ def test_a_value_that_somebody_calls_public_stays_masked() -> None:
 # --- a text that comes in pieces
 
 
+LISTED = "pass,word,with,nine,commas,in,a,row,so,that,it,is,cut"
 FILE = b64encode(b"".join(number.to_bytes(3, "big") for number in range(1500))).decode()
 PIECES = {
     **UNITS,
@@ -156,6 +157,8 @@ PIECES = {
     "half a token": "007eJxTYFBg",
     "a line break": "\n",
     "a spelled line break": "\\n",
+    "a comma": ",",
+    "a secret with commas": LISTED,
 }
 
 
@@ -172,19 +175,21 @@ def cut(text: str, sizes: Iterable[int]) -> list[str]:
 )
 @example(["half a line\n", VALUE[:18], "\n", VALUE[18:], "\n"], [13], 0)
 @example([PIECES["a secret with far gaps"], "\n" * 4000], [2000, 3000], 0)
+@example(["a comma, and ", LISTED, ", ", LISTED[:20]], [10, 10, 5], 0)
 @example([PIECES["a secret whose gap comes early"]], [2500], 0)
 def test_a_text_in_pieces_is_masked_as_the_whole_text(
     parts: list[str], sizes: list[int], at_once: int
 ) -> None:
     text = "".join(parts)
-    masker = learnt(VALUE, FILE)
+    masker = learnt(VALUE, FILE, LISTED)
     masker.publish(VALUE[::-1])
     assert "".join(masker.mask_pieces(cut(text, sizes), at_once)) == masker.mask(text)
 
 
 @pytest.mark.parametrize("values", [(), (VALUE,), (FILE,)], ids=["nothing secret", "a secret", "a file"])
-def test_of_a_text_in_pieces_only_the_last_lines_are_kept(values: tuple[str, ...]) -> None:
-    lines = ["lobby/desk: joined (agent 1NT29X10YHXX)\n"] * 1000
+@pytest.mark.parametrize("end", ["\n", ","], ids=["lines", "one line with commas"])
+def test_of_a_text_in_pieces_only_the_last_lines_are_kept(values: tuple[str, ...], end: str) -> None:
+    lines = [f"lobby/desk: joined (agent 1NT29X10YHXX){end}"] * 1000
     given = 0
 
     def pieces() -> Iterator[str]:
