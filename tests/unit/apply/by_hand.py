@@ -64,7 +64,9 @@ class Service:
     def capabilities(self) -> Capabilities:
         return ABLE
 
-    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+    def live_agents(
+        self, *, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
         yield from ()
         return tuple(
             ListedAgent(each.agent_id, each.status, each.started_at)
