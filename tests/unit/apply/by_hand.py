@@ -48,7 +48,14 @@ EXPIRES = START + 3600
 
 @dataclass
 class Service:
-    """The agents by id, and the answers to calls by their verb: without one a call is executed at once."""
+    """The agents by id, and the answers to calls by their verb: without one a call is executed at once.
+
+    It need not pass the suite of providers (`tests/contracts/provider.py`), which holds how an adapter turns the replies
+    of a service into outcomes. Here there are no replies: a test writes the outcomes themselves, also such as no
+    service gives (two agents of one name, an agent that starts without its join). What it does without them is only to
+    keep the agents. That outcomes are as they are written here is held by that suite, for the real adapter, and whole
+    applies over that adapter are in `scene`.
+    """
 
     agents: dict[str, ObservedAgent] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
