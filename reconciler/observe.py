@@ -47,7 +47,7 @@ def observe(
     memory: ForeignMemory,
 ) -> Steps[Basis]:
     """Return the basis of a plan. Raises what the observer raises, so that no plan is made from an incomplete read."""
-    listed = yield from observer.live_agents()
+    listed = yield from observer.live_agents(parallelism=parallelism)
     here: float = yield Now()
     now = here + (observer.clock_skew or 0.0)  # ages are the service's own: its clock ends agents and tokens
     remembered = _still_listed(memory, listed, owner)

@@ -509,8 +509,13 @@ class Observer(Protocol):
         """The seconds that the service's clock is ahead of ours; None before the first reply with a date."""
         ...
 
-    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
-        """Return all agents that have not ended, of the App ID or of one channel: a complete list, or an error."""
+    def live_agents(
+        self, *, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
+        """Return all agents that have not ended, of the App ID or of one channel: a complete list, or an error.
+
+        Up to `parallelism` calls may be made at a time, with `Gather`; more than one not within a `Gather`.
+        """
         ...
 
     def query(self, agent_id: str) -> Steps[ObservedAgent | None]:

@@ -36,7 +36,7 @@ def await_started(context: Context) -> Steps[tuple[ListedAgent, ...]]:
     while True:
         yield from _sleep_until_proven(context, waiting, started)
         # One list serves all waiting agents; only an agent that it does not show costs a query (`_has_arrived`).
-        rows = yield from context.provider.live_agents()
+        rows = yield from context.provider.live_agents(parallelism=context.settings.parallelism)
         listed = {each.agent_id: each for each in rows}
         now = yield from context.journal.now()
         for agent_id in sorted(waiting):

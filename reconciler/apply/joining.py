@@ -48,7 +48,8 @@ def join(
     if intent.is_refused_late(context.settings.grace) or (yield from _name_is_used_up(context, intent)):
         return (yield from _look_then_give_up_name(context, intent))
     why = ""
-    for attempt in range(context.settings.attempts):
+    # What an earlier run left open is sent again once in every run: each run looks first, and the next one goes on.
+    for attempt in range(1 if resumed else context.settings.attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
         before = intent
         # The intent is durable before the call: after a crash the next run finds the agent by the name in it.

@@ -83,7 +83,7 @@ class Api:
                     return None
                 if result.status < 500:
                     yield from self._waited(result, request)
-                    started = yield Elapsed()
+                    started, pause = (yield Elapsed()), _FIRST_PAUSE
                     continue
                 return UnknownOutcome(f"it answered {result.status}")
             # Sent without an answer: it may have been executed, so it is not sent again here.

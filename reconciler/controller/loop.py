@@ -247,7 +247,7 @@ class FleetLoop:
     def _stand_by(self) -> Steps[None]:
         """Make a roll, so that this controller knows what runs if it takes over."""
         try:
-            yield from OnRoll(self.provider, self.roll).live_agents()
+            yield from self.roll.call(self.provider, self.job.settings.parallelism)
             self._is_ready = True
             self.roll.succeed()
         except ReconcilerError as problem:

@@ -55,7 +55,7 @@ class Roll:
         self._rows: tuple[ListedAgent, ...] = ()
         self._is_under_way = False
 
-    def call(self, provider: Provider) -> Steps[tuple[ListedAgent, ...]]:
+    def call(self, provider: Provider, parallelism: int = 1) -> Steps[tuple[ListedAgent, ...]]:
         """Return the listing, made anew if it is due or too old. Fleets that ask at once wait for one listing."""
         while self._is_under_way:
             yield Sleep(_PAUSE)
@@ -64,7 +64,7 @@ class Roll:
             return self._rows
         self._is_under_way = True
         try:
-            rows = yield from provider.live_agents()
+            rows = yield from provider.live_agents(parallelism=parallelism)
             # Its age counts from before the request, because agents that started since may be missing in it.
             self._rows, self.made_at, self.made = rows, now, self.made + 1
             share: float = yield Random()
@@ -123,11 +123,13 @@ class OnRoll:
     def clock_skew(self) -> float | None:
         return self._provider.clock_skew
 
-    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+    def live_agents(
+        self, *, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
         """Return the roll, or a fresh listing of one channel."""
         if channel is None:
-            return self._roll.call(self._provider)
-        return self._provider.live_agents(channel=channel)
+            return self._roll.call(self._provider, parallelism)
+        return self._provider.live_agents(channel=channel, parallelism=parallelism)
 
     def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
         return self._provider.query(agent_id)

@@ -77,9 +77,14 @@ class SecretMasker:
         """Return the text with every piece that is known to be secret replaced by `Secret.MASK`."""
         return self.mask_cut(text, len(text))
 
-    def mask_cut(self, text: str, length: int) -> str:
-        """Return the first `length` characters, masked; more is read only to find a secret at the cut."""
-        return self._masked(text, length, _merged(self._spans(text[: length + self._forms.longest])))
+    def mask_cut(self, text: str, length: int, *others: SecretMasker) -> str:
+        """Return the first `length` characters, without what this masker and the `others` know.
+
+        More of the text is read only to find a secret at the cut.
+        """
+        maskers = (self, *others)
+        read = text[: length + max(each._forms.longest for each in maskers)]
+        return self._masked(text, length, _merged(span for each in maskers for span in each._spans(read)))
 
     def mask_pieces(self, pieces: Iterable[str], at_once: int = _AT_ONCE) -> Iterator[str]:
         """Yield the text that `pieces` make together, masked as `mask` masks it, about `at_once` characters at a time.

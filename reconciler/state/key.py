@@ -25,8 +25,9 @@ class KeyFile:
         with os.fdopen(os.open(self.path, os.O_RDONLY | files.NO_LINK), "rb") as file:
             key = file.read(_LARGEST + 1)
         if not _SHORTEST <= len(key) <= _LARGEST:
+            size = f"{len(key)} bytes" if len(key) <= _LARGEST else f"more than {_LARGEST:,} bytes"
             raise StateError(
-                f"the key file {self.path} has {len(key)} bytes, and is no key",
+                f"the key file {self.path} has {size}, and is no key",
                 hint="remove it: a new one is made, and `plan --check-secrets` then calls every value new once",
             )
         return key

@@ -171,7 +171,7 @@ def survey(
     `channels` holds channels known by agent id. Raises what a list or query raises. If turns cannot be read the channel
     stays unknown, because they are documented for ended sessions only (v2 API reference: turns).
     """
-    listed = yield from reader.live_agents()
+    listed = yield from reader.live_agents(parallelism=parallelism)
     now: float = (yield Now()) + (reader.clock_skew or 0.0)
     agents = yield from _each(reader.query, [each.agent_id for each in listed], parallelism)
     live = [each for each in agents if each is not None and each.status.is_live]

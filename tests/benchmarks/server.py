@@ -1,8 +1,9 @@
 """The least of a service that an apply can work with: canned replies over HTTP/1.1, so that it is never the limit.
 
-    python -m tests.benchmarks.server 0.05 20      prints its port, answers after 50 ms, and refuses more than 20 calls a second
+    python -m tests.benchmarks.server 0.05 20 70   prints its port, answers after 50 ms, and refuses more than 20 calls a second
 
-It joins whatever is posted, lists what was joined as running, and checks nothing. One process, no framework.
+It joins whatever is posted, lists what was joined as running, and checks nothing. Its agents say that they were started
+within the last 70 hours. One process, no framework.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,13 +25,15 @@ _PAGE = 100
 
 
 class _Service:
-    """What was joined; `calls` counts requests, `refused` those that came faster than `rate` a second (0: any may)."""
+    """What was joined, evenly over the last `hours`; `calls` counts requests, `refused` those beyond `rate` a second."""
 
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
+    def __init__(self, rate: float, hours: float) -> None:
+        self._rate = rate  # 0: any number may come
+        self._seconds = 3600 * hours
         # A leaky bucket of one second: the time to which the allowance is used up.
         self._used_until = 0.0
         self.started: list[_Agent] = []
+        self._by_age: list[_Agent] = []
         self.calls = self.refused = 0
 
     def answer(self, line: str, body: bytes) -> bytes:
@@ -39,7 +43,7 @@ class _Service:
         if path == "/calls":
             return _reply({"calls": self.calls, "refused": self.refused})
         if path == "/reset":
-            self.started, self.calls, self.refused = [], 0, 0
+            self.started, self._by_age, self.calls, self.refused = [], [], 0, 0
             return _reply({})
         if "/v2/" not in path:
             return _reply({}, b"404 Not Found")
@@ -50,8 +54,12 @@ class _Service:
                 {"detail": "too many requests", "reason": "TooManyRequests"}, b"429 Too Many Requests"
             )
         if method == "POST":
-            agent = _Agent(len(self.started), _text(body, b"name"), _text(body, b"channel"), int(time.time()))
+            number = len(self.started)
+            # Multiples of the golden ratio are spread evenly, however many there are.
+            since = int(time.time() - self._seconds * (number * 0.6180339887 % 1))
+            agent = _Agent(number, _text(body, b"name"), _text(body, b"channel"), since)
             self.started.append(agent)
+            insort(self._by_age, agent, key=_age)
             return _reply({"agent_id": agent.id, "create_ts": agent.since, "status": "RUNNING"})
         if path.endswith("/agents"):
             return self._page(parse_qs(query))
@@ -70,7 +78,10 @@ class _Service:
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
         channel = query.get("channel", [""])[0]
-        found = [each for each in self.started if each.channel == channel] if channel else self.started
+        begin = bisect_left(self._by_age, int(query["from_time"][0]), key=_age)
+        end = bisect_right(self._by_age, int(query["to_time"][0]), key=_age)
+        found = self._by_age[begin:end]
+        found = [each for each in found if each.channel == channel] if channel else found
         first = int(query.get("cursor", ["0"])[0])
         rows = [each.row for each in found[first : first + _PAGE]]
         rest = str(first + _PAGE) if first + _PAGE < len(found) else ""
@@ -93,6 +104,10 @@ class _Agent:
     @property
     def row(self) -> dict[str, object]:
         return {"agent_id": self.id, "status": "RUNNING", "start_ts": self.since}
+
+
+def _age(agent: _Agent) -> int:
+    return agent.since
 
 
 def _text(body: bytes, key: bytes) -> str:
@@ -140,8 +155,8 @@ class _Connection(asyncio.Protocol):
             self._transport.write(self._service.answer(line, body))
 
 
-async def _serve(latency: float, rate: float) -> None:
-    service = _Service(rate)
+async def _serve(latency: float, rate: float, hours: float) -> None:
+    service = _Service(rate, hours)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(service, latency), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -149,9 +164,9 @@ async def _serve(latency: float, rate: float) -> None:
 
 
 @contextmanager
-def running(latency: float = 0.0, rate: float = 0.0) -> Iterator[int]:
+def running(latency: float = 0.0, rate: float = 0.0, hours: float = 0.0) -> Iterator[int]:
     """A server in a process of its own, for as long as the block; its port."""
-    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency), str(rate)]
+    command = [sys.executable, "-m", "tests.benchmarks.server", str(latency), str(rate), str(hours)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
@@ -161,4 +176,4 @@ def running(latency: float = 0.0, rate: float = 0.0) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(float(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(_serve(*map(float, sys.argv[1:4])))

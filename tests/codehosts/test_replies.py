@@ -223,6 +223,15 @@ def test_how_long_a_refusal_asks_to_wait(headers: dict[str, str], status: int, s
         assert took == pytest.approx(0.2 + seconds)
 
 
+def test_a_pause_that_was_asked_for_lets_the_pauses_of_a_creation_begin_anew() -> None:
+    """A refused call was not executed: what comes after the pause is a new beginning, as it is for a repeated call."""
+    unsent = [HttpFailure(HttpTrouble.CONNECT, sent=False)] * 3
+    answers = Answers(*unsent, reply(429, "{}", retry_after="3"), *unsent, reply(201))
+    made, took = in_virtual_time(api().make("/x", {}), answers)
+    assert made is None
+    assert took == pytest.approx(8 * 0.1 + 2 * (0.3 + 0.6 + 1.2) + 3.1)
+
+
 def test_a_status_that_is_no_error_is_still_waited_for_where_it_asks_for_a_pause() -> None:
     answers = Answers(reply(403, "{}", retry_after="3"), reply(200, '{"a": 1}'))
     assert in_virtual_time(api().get_if_allowed("GET", "https://api.example/x"), answers) == (

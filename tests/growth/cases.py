@@ -100,6 +100,14 @@ _MASKER = _masker()
 _SECRETS = (Secret(SECRET),)
 
 
+def _failing_joins(text: str) -> None:
+    """Joins whose keys are pieces of the text; each is refused, with words in which all keys so far are masked."""
+    run = foreign_text.RunSecrets()
+    for place in range(0, len(text), 40):
+        run.add([Secret(f"{place:08}{text[place : place + 40]}")])
+        foreign_text.clean("the vendor has refused the key", foreign_text.SentSecrets(run))
+
+
 def _places(text: str) -> dict[str, Any]:
     """Properties that hold a text wherever one may stand."""
     return {
@@ -251,6 +259,7 @@ CASES: dict[str, Run] = {
     "secrets.visible.visible": visible.visible,
     "secrets.foreign_text.clean": lambda text: foreign_text.clean(text, _SECRETS),
     "secrets.foreign_text.redact": lambda text: foreign_text.redact(text, _SECRETS),
+    "secrets.foreign_text.RunSecrets": lambda text: _failing_joins(text),
     "secrets.masker.mask": _MASKER.mask,
     "secrets.masker.mask_pieces": lambda text: "".join(_MASKER.mask_pieces(text.splitlines(keepends=True), 4096)),
     "secrets.masker.mask_cut": lambda text: _MASKER.mask_cut(text, len(text) // 2),

@@ -51,6 +51,10 @@ def _listing(old: str, new: str) -> Edit:
     return Edit("reconciler.providers.agora.listing", old, new)
 
 
+def _questions(old: str, new: str) -> Edit:
+    return Edit("reconciler.providers.agora.list_questions", old, new)
+
+
 _CAS = "        if expected != self._view.serial:\n"
 _FENCE = Edit("reconciler.state.memory", _CAS, "        if False:\n")
 
@@ -92,8 +96,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "B4",
         "default list window",
         (
-            _listing(
-                'window = (("from_time", str(now - subject.window)), ("to_time", str(now + AHEAD)))',
+            _questions(
+                'window = (("from_time", str(self.since)), ("to_time", str(self.until)))',
                 "window = ()",
             ),
         ),
@@ -102,13 +106,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "B5",
         "list only RUNNING",
-        (_listing('("1", RECOVERING, "2", "0", "3"), 80', '("2",), 80'),),
+        (_questions('("1", RECOVERING, "2", "0", "3"), 80', '("2",), 80'),),
         check="starting agent",
     ),
     Mutant(
         "B6",
         "ignore meta.total",
-        (_listing("    _require_complete(what, len(rows), totals, shown, settled=settled)\n", "    pass\n"),),
+        (
+            _listing(
+                "    _require_complete(what, len(rows), totals, shown, settled=question.settled)\n",
+                "    pass\n",
+            ),
+        ),
         check="short list",
     ),
     Mutant(

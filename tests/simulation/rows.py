@@ -794,6 +794,37 @@ def _keyed_digests() -> Universe:
     return world
 
 
+def _among_strangers(churn: float) -> Universe:
+    """The state is lost among many agents of others, so only the list tells what is ours; it is read in windows."""
+    world = BY_NAME["create"].prepared()
+    world.simulator.set_switches(quota=100)
+    for number in range(30):
+        world.join_stranger(f"bot-{number}", f"hall-{number}", uid="1")
+        world.time.run_for(HOUR / 2)
+    world.run("apply", BY_NAME["create"].job)
+    world.simulator.set_switches(list_limit_max=2)
+    ours = {each.agent_id for each in world.simulator.world.live() if each.name.startswith(world.mark)}
+    numbers = iter(range(100, 100_000))
+
+    def come_and_go(call: Call) -> None:
+        if call.operation == "list" and world.chance.random() < churn:
+            number = next(numbers)
+            world.join_stranger(f"bot-{number}", f"hall-{number}", uid="1")
+            world.simulator.end(
+                next(each for each in world.simulator.world.live() if each.uid == "1").agent_id
+            )
+            world.checker.disturb()
+
+    world.lose_state()
+    world.network.script = come_and_go
+    world.run("apply", BY_NAME["create"].job)
+    world.network.script = None
+    BY_NAME["create"].finish(world)
+    kept = {each.agent_id for each in world.simulator.world.live() if each.name.startswith(world.mark)}
+    require(kept == ours, "among strangers", f"{ours} were joined anew: {kept}")
+    return world
+
+
 def _aged(hours: float) -> Universe:
     """Agents die at 72 h and tokens at 24 h, whatever was planned; the next run starts anew."""
     world = BY_NAME["create"].prepared()
@@ -820,6 +851,13 @@ ROWS: tuple[Row, ...] = (
     Row("isolation: a broken address", _broken_slot_is_alone),
     Row("isolation: a systemic failure", _systemic_failure_stops),
     Row("list live: agents of three hours ago, state lost", _old_agents_are_found),
+    *(
+        Row(
+            f"list live: in windows, strangers come and go with {churn:.0%} of the calls",
+            partial(_among_strangers, churn),
+        )
+        for churn in (0.0, 0.05, 0.5)
+    ),
     Row("reads: each fails once", _flaky_reads),
     Row("join: fails for ever, backed off", _endless_failure_backs_off),
     *(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from reconciler.errors import IncompleteRead, SecretUnavailable, UsageError
@@ -21,7 +22,7 @@ from reconciler.providers.agora.call_sender import Pressure, Result
 from reconciler.providers.agora.clock import ServiceClock
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
-from reconciler.values import dataclass
+from reconciler.secrets.foreign_text import RunSecrets, SentSecrets
 
 T = TypeVar("T")
 
@@ -45,9 +46,8 @@ class AgoraClient:
     __slots__ = (
         "_basic",
         "_basic_refused",
-        "_held",
-        "_known",
         "_seats",
+        "_secrets",
         "_settings",
         "accepted",
         "clock",
@@ -62,9 +62,9 @@ class AgoraClient:
         # The ways to authenticate that the service has accepted in this run.
         self.accepted: set[Way] = set()
         self._seats: dict[str, tuple[str, str]] = {}
-        own = (connection.certificate, connection.customer_id, connection.customer_secret)
-        self._known: set[Secret] = {each for each in own if each is not None}
-        self._held: Iterable[Secret] = ()
+        own = (connection.certificate, connection.customer_id, connection.customer_secret, self._basic)
+        self._secrets = RunSecrets()
+        self._secrets.add(each for each in own if each is not None)
         self.pressure = Pressure(limits)
         self.clock = ServiceClock()
 
@@ -125,7 +125,7 @@ class AgoraClient:
         if not references:
             return {}
         values: Mapping[SecretRef, Secret] = yield Resolve(references)
-        self._known.update(values.values())
+        self._secrets.add(values.values())
         return values
 
     def once(self, request: HttpRequest) -> Steps[Result]:
@@ -238,15 +238,15 @@ class AgoraClient:
 
         The message of an agent's end may come from a vendor, and a vendor may quote the key that it was given.
         """
-        return _Secrets(self._known, self._held)
+        return SentSecrets(self._secrets)
 
     def secrets(self, request: HttpRequest) -> Iterable[Secret]:
         """Return all secrets that must be masked in texts after this request; its body is searched only if needed."""
-        return _Secrets(self._known, self._held, request)
+        return SentSecrets(self._secrets, partial(secrets_in, request))
 
     def mask(self, secrets: Iterable[Secret]) -> None:
         """Mask these secrets too, which the service may know from an earlier run; they are read when there is a text."""
-        self._held = secrets
+        self._secrets.hold(secrets)
 
     def _learn(self, result: Result) -> Steps[None]:
         if isinstance(result, HttpReply):
@@ -287,19 +287,6 @@ class AgoraClient:
             rtm=rtm,
             any_uid=any_uid,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Secrets:
-    """The secrets that a run knows of, and those of one request. They are collected late: most replies show no text."""
-
-    known: set[Secret]
-    held: Iterable[Secret]
-    request: HttpRequest | None = None
-
-    def __iter__(self) -> Iterator[Secret]:
-        sent = secrets_in(self.request) if self.request is not None else ()
-        return iter(self.known.union(self.held, sent))
 
 
 def _basic(connection: AgoraSettings) -> Secret | None:

@@ -1,73 +1,34 @@
 """List the agents of an App ID: a complete list, or an error.
 
-By default the service lists twenty running agents of the last two hours (v2 API reference: list), so time window,
-states and page size are always given. Which of these it refuses is not documented for every region: a run finds out
-once and keeps the answer. That an agent is missing from the list does not prove that it is gone; that it is listed does
-not prove that it is ours.
+Which form of the request the service refuses is found out once in a run, and kept. That an agent is missing from the
+list does not prove that it is gone; that it is listed does not prove that it is ours.
+
+A long list is read in windows of creation time, side by side, because each page needs the cursor of the one before it.
+Their agents are the list only if they are as many as the service counts without windows, before and after.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
 
 from reconciler.diagnostics import plural
 from reconciler.durations import spelled
 from reconciler.errors import IncompleteRead, ServiceError
 from reconciler.model.observed import ListedAgent
-from reconciler.ports import Elapsed, Emit, HttpReply, Reading, Steps
+from reconciler.ports import Elapsed, Emit, Gather, HttpReply, Reading, Steps
 from reconciler.providers.agora import errors, replies
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.providers.agora.clock import WARN_BEYOND
-from reconciler.values import dataclass
-
-HOUR = 3600
-# The window ends a little in the future, so that an agent that was just started is not missed by a second.
-AHEAD = 60
-MAX_PAGES = 1000
-RECOVERING = "5"
-
-
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """A query for agents in some states, started within the last `window` seconds.
-
-    States are in the order of a life, so that an agent that changes its state between two requests is listed twice
-    rather than never.
-    """
-
-    what: str
-    states: tuple[str, ...]
-    window: int
-
-
-# No agent lives longer than 72 h (v2 API reference: lifecycle); the rest is margin for clocks and late starts.
-LIVE = ListQuery("listing the live agents", ("1", RECOVERING, "2", "0", "3"), 80 * HOUR)
-# The longest time that mainland China's service lists: 7 days, less a margin for clocks.
-ENDED = ListQuery("listing the ended agents", ("4", "6"), 7 * 24 * HOUR - HOUR)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """One form of the request: all states at once or one by one, with or without state 5, and the page size."""
-
-    commas: bool
-    recovering: bool
-    limit: int
-
-    def filters(self, states: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the `state` filters to ask for, one after the other."""
-        known = tuple(state for state in states if self.recovering or state != RECOVERING)
-        return (",".join(sorted(known)),) if self.commas else known
-
-
-# From the best to the most limited. State 5 (RECOVERING) is no longer documented, but agents may be in it. The largest
-# page size is undocumented: 100 is what other clients use, 20 the default.
-LADDER = tuple(
-    Dialect(commas, recovering, limit)
-    for commas in (True, False)
-    for limit in (100, 20)
-    for recovering in (True, False)
+from reconciler.providers.agora.list_questions import (
+    AHEAD,
+    FIRST_WITHOUT_COMMAS,
+    LADDER,
+    MAX_PAGES,
+    Dialect,
+    ListQuery,
+    Question,
 )
-# Mainland China's service takes one state at a time (v2 API reference: list).
-_FIRST_WITHOUT_COMMAS = next(rung for rung, dialect in enumerate(LADDER) if not dialect.commas)
 
 
 class _Refused(Exception):
@@ -78,17 +39,39 @@ class _Refused(Exception):
         self.error = error
 
 
-class Lister:
-    """Lists the agents of an App ID; keeps which dialect the service accepts."""
+class _NotInWindows(Exception):
+    """The service does not select agents by their creation time, as windows need it."""
 
-    __slots__ = ("_client", "_rung")
+
+class _Progress:
+    """The number of pages that one reading has asked for, of about how many; shared by its windows."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.asked = 1
+        self.has_failed = False
+
+    def next_page(self) -> Steps[int]:
+        """Count one more page, tell the user, and return the number of those before it."""
+        self.asked += 1
+        yield Emit(Reading(self.asked, max(self.asked, self.pages)))
+        return self.asked - 1
+
+
+class Lister:
+    """Lists the agents of an App ID; keeps which dialect the service accepts, and whether it can be read in windows."""
+
+    __slots__ = ("_client", "_in_windows", "_rung")
 
     def __init__(self, client: AgoraClient) -> None:
         self._client = client
-        self._rung = _FIRST_WITHOUT_COMMAS if client.settings.is_mainland_china else 0
+        self._rung = FIRST_WITHOUT_COMMAS if client.settings.is_mainland_china else 0
+        self._in_windows = True
 
-    def agents(self, subject: ListQuery, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
-        """Return every agent of the subject, oldest first.
+    def agents(
+        self, subject: ListQuery, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
+        """Return every agent of the subject, oldest first, from up to `parallelism` calls at a time.
 
         An inconsistent list is read once more. Raises `IncompleteRead` when it is inconsistent again, or does not end
         in its time, and `ServiceError` when the service cannot be asked.
@@ -98,8 +81,12 @@ class Lister:
         until = begun + self._client.pressure.limits.listing_seconds
         for _ in range(3):
             asked_by = self._client.clock.skew or 0.0
+            now = int((yield from self._client.now()))
+            whole = Question(
+                subject.what, channel, now - subject.window, now + AHEAD, "", 0, until, problem is None
+            )
             try:
-                found = yield from self._in_some_dialect(subject, channel, until, settled=problem is None)
+                found = yield from self._in_some_dialect(subject.states, whole, parallelism)
             except IncompleteRead as error:
                 late: bool = (yield Elapsed()) >= until
                 if late or problem is not None or not self._client.pressure.spend_retry():
@@ -114,13 +101,11 @@ class Lister:
             f"{subject.what} failed: the service's clock cannot be made out", hint="run again"
         )
 
-    def _in_some_dialect(
-        self, subject: ListQuery, channel: str | None, until: float, *, settled: bool
-    ) -> Steps[_Agents]:
+    def _in_some_dialect(self, states: tuple[str, ...], whole: Question, parallelism: int) -> Steps[_Agents]:
         first: ServiceError | None = None
         for rung in range(self._rung, len(LADDER)):
             try:
-                found = yield from self._all(subject, LADDER[rung], channel, until, settled=settled)
+                found = yield from self._all(states, LADDER[rung], whole, parallelism)
             except _Refused as refusal:
                 first = first or refusal.error
             else:
@@ -130,38 +115,86 @@ class Lister:
         raise first
 
     def _all(
-        self, subject: ListQuery, dialect: Dialect, channel: str | None, until: float, *, settled: bool
+        self, states: tuple[str, ...], dialect: Dialect, whole: Question, parallelism: int
     ) -> Steps[_Agents]:
-        now = int((yield from self._client.now()))
-        window = (("from_time", str(now - subject.window)), ("to_time", str(now + AHEAD)))
-        where = (("channel", channel),) if channel is not None else ()
         found: _Agents = {}
-        for state in dialect.filters(subject.states):
-            query = (*where, *window, ("state", state), ("limit", str(dialect.limit)))
-            part = yield from self._pages(subject.what, query, until, settled=settled)
-            for agent in part.values():
-                if found.get(agent.agent_id, agent).started_at != agent.started_at:
-                    raise IncompleteRead(
-                        f"{subject.what} failed: agent {agent.agent_id} is listed with two starts",
-                        hint=replies.AGAIN,
-                    )
-            found.update(part)
+        for state in dialect.filters(states):
+            question = replace(whole, state=state, limit=dialect.limit)
+            _add(found, (yield from self._answer(question, parallelism)), whole.what)
         return found
 
-    def _pages(
-        self, what: str, query: tuple[tuple[str, str], ...], until: float, *, settled: bool
+    def _answer(self, question: Question, parallelism: int) -> Steps[_Agents]:
+        """Return the agents of one question: in windows if it is long, else page by page.
+
+        If the windows of a first reading do not add up, the list is read once more, like any inconsistent list; if they
+        do not add up then, it is read page by page. So is every list of a service that does not select by creation time.
+        """
+        first = yield from self._page(question, "", 0)
+        windows = question.windows(first.pages) if self._in_windows and parallelism > 1 else []
+        if windows:
+            try:
+                return (yield from self._side_by_side(question, first, windows, parallelism))
+            except (_NotInWindows, _Refused):
+                self._in_windows = False
+            except IncompleteRead:
+                if question.settled:
+                    raise
+        return (yield from self._pages(question, first, _Progress(first.pages)))
+
+    def _side_by_side(
+        self, question: Question, first: replies.Page, windows: list[Question], parallelism: int
     ) -> Steps[_Agents]:
+        """Return the agents of a question's windows; raise `IncompleteRead` if the service counts others without them.
+
+        Each window is read as a list of its own, with all its checks.
+        """
+        found: _Agents = {}
+        progress = _Progress(first.pages)
+        while windows:
+            tasks = [partial(self._window, each, progress) for each in windows]
+            results: list[_Agents | list[Question] | BaseException] = yield Gather(tasks, parallelism)
+            windows = []
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+                if isinstance(result, list):
+                    windows += result
+                else:
+                    _add(found, result, question.what)
+        # The service counts the whole list again, since agents may have come and gone meanwhile.
+        last = yield from self._page(question, "", (yield from progress.next_page()))
+        totals, shown = [first.total, last.total], [len(first.rows), len(last.rows)]
+        _require_complete(question.what, len(found), totals, shown, settled=question.settled)
+        return found
+
+    def _window(self, window: Question, progress: _Progress) -> Steps[_Agents | list[Question]]:
+        """Return the agents of one window, or windows of it if it is long. Once another has failed, no page is read."""
+        if progress.has_failed:
+            return {}
+        try:
+            if progress.asked > 2 * progress.pages + 100:
+                raise _NotInWindows
+            first = yield from self._page(window, "", (yield from progress.next_page()))
+            if not all(map(window.covers, first.rows)):
+                raise _NotInWindows
+            if windows := window.windows(first.pages):
+                return windows
+            found = yield from self._pages(window, first, progress)
+            if not all(map(window.covers, found.values())):
+                raise _NotInWindows
+        except Exception:
+            progress.has_failed = True
+            raise
+        return found
+
+    def _pages(self, question: Question, page: replies.Page, progress: _Progress) -> Steps[_Agents]:
+        """Return the agents of a question page by page, beginning with its first page."""
+        what = question.what
         rows: _Agents = {}
         totals: list[int] = []
         shown: list[int] = []
         cursors: set[str] = {""}
-        cursor = ""
         while True:
-            if (yield Elapsed()) >= until:
-                raise self._endless(what, len(totals))
-            page = yield from self._page(what, query, cursor, until)
-            if page is None:
-                raise self._endless(what, len(totals))
             for row in page.rows:
                 if rows.setdefault(row.agent_id, row) != row:
                     raise IncompleteRead(
@@ -183,9 +216,8 @@ class Lister:
                     f"{what} failed: there are more than {MAX_PAGES} pages", hint=replies.AGAIN
                 )
             cursors.add(cursor)
-            asked = len(totals) + 1
-            yield Emit(Reading(asked, max(asked, -(-totals[0] // max(shown[0], 1)))))
-        _require_complete(what, len(rows), totals, shown, settled=settled)
+            page = yield from self._page(question, cursor, (yield from progress.next_page()))
+        _require_complete(what, len(rows), totals, shown, settled=question.settled)
         return rows
 
     def _endless(self, what: str, pages: int) -> IncompleteRead:
@@ -195,13 +227,13 @@ class Lister:
             hint=f"{replies.AGAIN}; a service that is slow, and well, may be given longer: RECONCILER_READ_TIMEOUT=2m",
         )
 
-    def _page(
-        self, what: str, query: tuple[tuple[str, str], ...], cursor: str, until: float
-    ) -> Steps[replies.Page | None]:
-        """Return the page at a cursor; None when it did not come by `until`, though earlier pages did."""
-        asked = (*query, ("cursor", cursor)) if cursor else query
-        request = yield from self._client.request("GET", "agents", query=asked)
-        result = yield from self._client.fetch(request, until)
+    def _page(self, question: Question, cursor: str, earlier: int) -> Steps[replies.Page]:
+        """Return the page at a cursor; `earlier` pages of the same reading were asked for before it."""
+        what = question.what
+        if (yield Elapsed()) >= question.ends:
+            raise self._endless(what, earlier)
+        request = yield from self._client.request("GET", "agents", query=question.fields(cursor))
+        result = yield from self._client.fetch(request, question.ends)
         if isinstance(result, HttpReply) and result.status == errors.OK:
             try:
                 now = yield from self._client.now()
@@ -215,12 +247,22 @@ class Lister:
             if cursor:  # it accepts the request and refuses its own cursor: the list is incomplete
                 raise IncompleteRead(problem.message, hint=problem.hint)
             raise _Refused(problem)
-        if cursor and (yield Elapsed()) >= until:
-            return None
+        if earlier and (yield Elapsed()) >= question.ends:
+            raise self._endless(what, earlier)
         self._client.fail(what, result, request)
 
 
 _Agents = dict[str, ListedAgent]
+
+
+def _add(found: _Agents, part: _Agents, what: str) -> None:
+    """Add a part of a list to the others; an agent may be in several, with one start."""
+    for agent in part.values():
+        if found.get(agent.agent_id, agent).started_at != agent.started_at:
+            raise IncompleteRead(
+                f"{what} failed: agent {agent.agent_id} is listed with two starts", hint=replies.AGAIN
+            )
+    found.update(part)
 
 
 def _require_complete(what: str, found: int, totals: list[int], shown: list[int], *, settled: bool) -> None:

@@ -25,9 +25,10 @@ from reconciler.ports import (
     UpdateOrder,
     UpdateOutcome,
 )
-from reconciler.providers.agora import checks, conversation, errors, listing, replies, wire
+from reconciler.providers.agora import checks, conversation, errors, replies, wire
 from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.client import AgoraClient
+from reconciler.providers.agora.list_questions import ENDED, LIVE
 from reconciler.providers.agora.listing import Lister
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret
@@ -95,9 +96,11 @@ class AgoraProvider:
 
     # --- reading --------------------------------------------------------------------------------------------
 
-    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+    def live_agents(
+        self, *, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
         """Return all agents that have not ended, oldest first: a complete list, or an error (see `ports.Observer`)."""
-        listed = yield from self._lister.agents(listing.LIVE, channel)
+        listed = yield from self._lister.agents(LIVE, channel, parallelism)
         return tuple(agent for agent in listed if not agent.status.is_terminal)
 
     def query(self, agent_id: str) -> Steps[ObservedAgent | None]:
@@ -117,7 +120,7 @@ class AgoraProvider:
         The list gives no names (v2 API reference: list), so the newest ended agents are queried, up to a bound.
         """
         try:
-            ended = yield from self._lister.agents(listing.ENDED, channel)
+            ended = yield from self._lister.agents(ENDED, channel)
         except IncompleteRead:
             return False
         for row in reversed(ended[-MOST_ENDED:]):

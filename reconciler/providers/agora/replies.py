@@ -121,6 +121,11 @@ class Page:
     total: int
     cursor: str
 
+    @property
+    def pages(self) -> int:
+        """The number of pages of this size that the whole list has."""
+        return -(-self.total // max(len(self.rows), 1))
+
 
 def is_agent_id(text: object) -> bool:
     """Return whether a text may be put into a path as an agent's id."""

@@ -122,7 +122,9 @@ class ToyProvider:
 
     # --- reading
 
-    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+    def live_agents(
+        self, *, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
         yield Now()
         self._reach()
         if self._service.trouble is Trouble.SHORT:

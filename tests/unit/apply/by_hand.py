@@ -48,7 +48,14 @@ EXPIRES = START + 3600
 
 @dataclass
 class Service:
-    """The agents by id, and the answers to calls by their verb: without one a call is executed at once."""
+    """The agents by id, and the answers to calls by their verb: without one a call is executed at once.
+
+    It need not pass the suite of providers (`tests/contracts/provider.py`), which holds how an adapter turns the replies
+    of a service into outcomes. Here there are no replies: a test writes the outcomes themselves, also such as no
+    service gives (two agents of one name, an agent that starts without its join). What it does without them is only to
+    keep the agents. That outcomes are as they are written here is held by that suite, for the real adapter, and whole
+    applies over that adapter are in `scene`.
+    """
 
     agents: dict[str, ObservedAgent] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
@@ -64,7 +71,9 @@ class Service:
     def capabilities(self) -> Capabilities:
         return ABLE
 
-    def live_agents(self, *, channel: str | None = None) -> Steps[tuple[ListedAgent, ...]]:
+    def live_agents(
+        self, *, channel: str | None = None, parallelism: int = 1
+    ) -> Steps[tuple[ListedAgent, ...]]:
         yield from ()
         return tuple(
             ListedAgent(each.agent_id, each.status, each.started_at)

@@ -123,7 +123,7 @@ def test_an_agent_that_the_list_does_not_show_yet_is_asked_for() -> None:
     run = waiting(OLD_ENOUGH)
     run.world.channels["A1"] = "elsewhere"
     unlisted = run.world.live_agents
-    run.world.live_agents = lambda channel=None: unlisted(channel="lobby")  # type: ignore[method-assign, assignment]
+    run.world.live_agents = lambda channel=None, parallelism=1: unlisted(channel="lobby")  # type: ignore[method-assign, assignment]
     run.run(afterwards.await_started(run.context))
     assert (run.results(), run.world.calls) == ([], ["query A1"])
 

@@ -133,7 +133,7 @@ def test_an_open_join_of_an_earlier_run_is_one_attempt_more() -> None:
     run = ByHand(intents=[join_of()])
     run.world.answers["join"] = [NO_ANSWER] * 3
     refused(run, resumed=True)
-    assert run.open_intents()["join"].attempt == 4
+    assert run.open_intents()["join"].attempt == 2
     anew = ByHand()
     anew.world.answers["join"] = [NO_ANSWER] * 3
     refused(anew)

@@ -405,6 +405,22 @@ def test_between_attempts_of_one_run_there_is_a_pause_that_doubles() -> None:
     assert gaps == pytest.approx([0.375, 0.75], abs=0.1)
 
 
+def test_an_open_join_is_sent_again_once_in_every_run() -> None:
+    scene, sent = Scene(), list[str]()
+    scene.script({"on": "join", "count": 0, "fate": "refuse", "status": 500, "reason": "InternalServerError"})
+    scene.on_request = lambda request: sent.append(request.url) if request.url.endswith("/join") else None
+    scene.apply(desk())
+    assert len(sent) == 3
+    for _ in range(2):
+        sent.clear()
+        (failed,) = scene.apply(desk()).finished
+        assert (failed.result, len(sent)) == (Result.UNKNOWN, 1)
+        assert Operation.JOIN in scene.intents()
+    scene.script()
+    assert scene.apply(desk()).is_complete
+    assert len(scene.live()) == 1
+
+
 def test_a_used_up_quota_ends_joins_alone() -> None:
     scene = Scene()
     scene.service.set_switches(quota=0)

@@ -92,7 +92,7 @@ def test_who_asks_while_a_listing_is_under_way_waits_for_it() -> None:
     called(roll, run, world)
     assert run.now >= START + 1.0
 
-    def fails(channel: str | None = None) -> Any:
+    def fails(channel: str | None = None, parallelism: int = 1) -> Any:
         yield from ()
         raise ServiceError("away")
 

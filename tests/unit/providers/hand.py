@@ -7,7 +7,7 @@ run side by side in one deterministic order, which is enough to see what they do
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +16,7 @@ import orjson
 from reconciler.ports import (
     Elapsed,
     Emit,
+    Gather,
     Http,
     HttpFailure,
     HttpReply,
@@ -99,6 +100,23 @@ class Hand:
                 results[place] = raised
         return results
 
+    def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
+        """What the tasks give; workers take them in order."""
+        results: list[Any] = [None] * len(tasks)
+        places = iter(range(len(tasks)))
+
+        def work() -> Iterator[Any]:
+            for place in places:
+                try:
+                    results[place] = yield from tasks[place]()
+                except Exception as raised:
+                    results[place] = raised
+
+        for problem in self.run_all([work() for _ in range(min(limit, len(tasks)))]):
+            if problem is not None:
+                raise problem
+        return results
+
     def _perform(self, effect: object) -> tuple[float, Any]:
         """How long an effect takes, and what comes of it."""
         match effect:
@@ -126,6 +144,8 @@ class Hand:
                 if self._resolve is not None:
                     return 0.0, self._resolve(references)
                 return 0.0, {ref: self._secrets[ref] for ref in references}
+            case Gather(tasks, limit):
+                return 0.0, self._gather(tasks, limit)
             case _:
                 raise AssertionError(f"an effect that no provider should have: {effect}")
 

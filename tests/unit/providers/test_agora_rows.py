@@ -15,7 +15,8 @@ from reconciler.providers import Purpose
 from reconciler.providers.agora import AgoraProvider, AgoraSettings, replies, tokens
 from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.connectors import AGORA, EMBEDDED
-from reconciler.providers.agora.listing import LADDER, Dialect, _require_complete
+from reconciler.providers.agora.list_questions import LADDER, Dialect
+from reconciler.providers.agora.listing import _require_complete
 from reconciler.providers.agora.settings import base_url, from_environment, read_timeout
 from reconciler.secrets import Secret
 from tests.unit.providers.hand import START, Hand, failure, reply

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.secrets import Secret
-from reconciler.secrets.foreign_text import LONGEST, clean, redact
+from reconciler.secrets.foreign_text import LONGEST, RunSecrets, SentSecrets, clean, redact
 
 CANARY = 'sk-"Canary"/9f+8\\e7=äöü'
 TOKEN = "007eJxTYKgNq2+aujui4f3K+v5I3pPbJnT4aczxDHrsuPOEh/EVo78KDAaGRsYmpmbmFpaJSckpqWkIvqOTs4u"
@@ -99,3 +99,23 @@ def test_the_mask_is_not_masked() -> None:
 def test_a_secret_that_looks_like_its_own_mask_ends_nobody_s_patience(value: str) -> None:
     text = f"no {value[:20]} and no {value[-20:]}, nor {value}"
     assert value not in redact(text, [Secret(value)]) or set(value) <= set(Secret.MASK)
+
+
+def test_what_a_run_knows_is_masked_from_then_on_with_what_its_request_has_sent() -> None:
+    run = RunSecrets()
+    token = Secret("007eJxTYBAJlXmrXzX3mZcT2xtYh5Vxd8p")
+    sent = SentSecrets(run, lambda: [token, Secret("first-canary")])
+    run.hold(iter([Secret("held-canary")]))
+    run.add([Secret("first-canary")])
+    text = f"first-canary held-canary later-canary {token.reveal()[-12:]} plain"
+    assert clean(text, SentSecrets(run)) == f"(secret) (secret) later-canary {token.reveal()[-12:]} plain"
+    run.add([Secret("later-canary")])
+    assert clean(text, sent) == "(secret) (secret) (secret) (secret) plain"
+    assert {each.reveal() for each in sent} == {"first-canary", "held-canary", "later-canary", token.reveal()}
+
+
+def test_a_secret_of_the_run_within_one_of_the_request_leaves_no_rest() -> None:
+    run = RunSecrets()
+    run.add([Secret("canary-within")])
+    sent = SentSecrets(run, lambda: [Secret("a-b-canary-within-c-d-e-f-g")])
+    assert clean("key a-b-canary-within-c-d-e-f-g refused", sent) == "key (secret) refused"

@@ -313,18 +313,27 @@ def test_a_directory_that_git_ignores(tmp_path: Path) -> None:
     assert (tmp_path / "in" / ".gitignore").read_text() == "mine\n"
 
 
-@pytest.mark.parametrize(("size", "is_key"), [(31, False), (32, True), (1024, True), (1025, False)])
-def test_how_long_a_key_is(size: int, is_key: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (31, "31 bytes"),
+        (32, ""),
+        (1024, ""),
+        (1025, "more than 1,024 bytes"),
+        (9999, "more than 1,024 bytes"),
+    ],
+)
+def test_how_long_a_key_is(size: int, said: str, tmp_path: Path) -> None:
     key = KeyFile(tmp_path / "secret.key")
     assert key.read() == b""
     key.path.write_bytes(b"k" * size)
-    if is_key:
+    if not said:
         assert key.read() == b"k" * size
         key.create()
         assert key.read() == b"k" * size
     else:
         for act in (key.read, key.create):
-            with pytest.raises(StateError, match=f"has {size} bytes, and is no key"):
+            with pytest.raises(StateError, match=f"has {said}, and is no key"):
                 act()
 
 

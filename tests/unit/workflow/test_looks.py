@@ -46,7 +46,7 @@ def state(*records: Any, **changes: Any) -> State:
 def listing(world: Service, *rows: ListedAgent) -> None:
     """Let the list lag behind what queries say."""
 
-    def live_agents(*, channel: str | None = None) -> Any:
+    def live_agents(*, channel: str | None = None, parallelism: int = 1) -> Any:
         yield from ()
         return rows if channel is None else ()
 
@@ -147,7 +147,7 @@ def searched(world: Service) -> list[str]:
     asked: list[str] = []
     listed = world.live_agents
 
-    def live_agents(*, channel: str | None = None) -> Any:
+    def live_agents(*, channel: str | None = None, parallelism: int = 1) -> Any:
         if channel is not None:
             asked.append(channel)
         return listed(channel=channel)
