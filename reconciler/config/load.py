@@ -225,7 +225,7 @@ class _Loading:
         unplaced: list[tuple[RenderedAgent, Problem]] = []
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
         for instance in instances:
-            spec, found = read_agent(instance)
+            spec, found = read_agent(instance.channel, instance.name, loaded.tree(instance))
             if spec is not None:
                 found += rules.agent(spec)
                 if spec.address in agents:

@@ -7,7 +7,7 @@ killed, and yields agents as they are rendered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from typing import Any, NamedTuple
 
 from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
 from reconciler.config.expand.composer import Composer, declared_names
@@ -18,7 +18,6 @@ from reconciler.config.templates.sandbox import Missing
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Tree
-from reconciler.values import dataclass
 
 # The number of agents in one batch; data that they share is sent once.
 BATCH = 256
@@ -28,26 +27,14 @@ class TooMany(Exception):
     """The files ask for more agents than `LoadLimits.agents`; rendering stops."""
 
 
-class RenderedBody(TypedDict, total=False):
-    """The parts of a rendered agent without its channel and name, merged from its layers; not validated yet."""
-
-    properties: Tree
-    preset: Tree
-    pipeline_id: Tree
-    lifecycle: Tree
-    previously: Tree
-    adopt: Tree
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedAgent:
-    """One rendered agent: its block (by number), its choice of profiles, and its plain tree."""
+class RenderedAgent(NamedTuple):
+    """One rendered agent: its block (by number), its choice of profiles, and the values of its outline's slots."""
 
     block: int
     profiles: tuple[str, ...]
     channel: Tree
     name: Tree
-    tree: RenderedBody
+    values: list[Tree]
 
 
 class Expansion:
@@ -128,11 +115,12 @@ class Expansion:
             self._checked.add(id(body))
             self._clash(body, scope)
         before = self.shared.count
-        tree = scope.render(body.program, body.needs)
+        scope.ensure(body.needs)
+        values = body.program.values(scope)
         if self.shared.count > before or _has_failed(scope, "channel", "agent"):
             return None
         channel, name = scope.names.get("channel"), scope.names.get("agent")
-        return RenderedAgent(number, profiles, channel, name, tree)
+        return RenderedAgent(number, profiles, channel, name, values)
 
     def _profiles(self, agent: CompiledAgent, scope: VariableScope) -> tuple[str, ...] | None:
         value = scope.render(agent.profile, agent.profile_needs)
@@ -161,7 +149,7 @@ class Expansion:
         self, loop: Loop, level: Level, outer: VariableScope, own: dict[str, Any]
     ) -> Iterator[VariableScope]:
         """Yield a scope for each item of a loop, or one if there is no loop."""
-        if not loop.repeats:
+        if loop.items is None:
             yield VariableScope(self.shared, level, outer, own)
             return
         before = self.shared.count

@@ -61,8 +61,14 @@ class Rendering:
             section = blocks[number].section
             return section.document.at(section.tree)
 
+        texts: dict[str, str] = {}  # equal texts of all batches are one object
         for batch in self._run(lambda: expansion.run(files), expansion.root, at):
-            yield from batch
+            for agent in batch:
+                values = agent.values
+                values[:] = [
+                    texts.setdefault(each, each) if each.__class__ is str else each for each in values
+                ]
+                yield agent
 
     def _run(
         self, work: Callable[[], Iterator[T]], root: VariableScope, place: Callable[[int], Span]

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2.runtime import Context
 
-from reconciler.config.expand.programs import Origin, Program, render
+from reconciler.config.expand.programs import Origin, Program
 from reconciler.config.templates.compiler import Template, Templates
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.sandbox import Missing
@@ -101,7 +101,7 @@ class VariableScope:
     def render(self, program: Program, needs: Iterable[str]) -> Any:
         """Return the value of a program with the names of this scope."""
         self.ensure(needs)
-        return render(program, self)
+        return program.render(self)
 
     def names_for(self, needs: Iterable[str]) -> dict[str, Any]:
         """Evaluate the needed names and return all names evaluated so far."""
@@ -161,7 +161,7 @@ class VariableScope:
         self._evaluating.append(variable.name)
         self.ensure(variable.needs)
         self._evaluating.pop()
-        value = render(variable.program, self)
+        value = variable.program.render(self)
         if self.shared.count > faults or variable.needs & self.shared.failed:
             return self._failed(variable, None)
         return value
