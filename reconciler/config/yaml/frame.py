@@ -24,8 +24,3 @@ class Frame:
         self.left_open = False
         self.merges: list[tuple[Any, int]] | None = None
         self.size = 0
-
-    @property
-    def state(self) -> tuple[Any, list[int], bool, Any, int]:
-        """The fields that the loop over scalars keeps in local variables."""
-        return self.into, self.marks, self.takes_keys, self.key, self.key_mark
