@@ -9,18 +9,28 @@ with its place; only a syntax error ends a file early.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
+import yaml.cyaml
 from yaml import events
 
 from reconciler.config.yaml import errors
-from reconciler.config.yaml.events import EventSource, event_source
-from reconciler.config.yaml.frame import DROP, MERGE, NO_KEY, Frame
 from reconciler.config.yaml.merge_keys import Merges
 from reconciler.config.yaml.scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
 from reconciler.config.yaml.syntax_errors import deep_place, explain_syntax
-from reconciler.config.yaml.tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
+from reconciler.config.yaml.tree import (
+    COLUMN_BITS,
+    DROP,
+    MERGE,
+    NO_KEY,
+    Frame,
+    OpenList,
+    OpenMap,
+    Parsed,
+    YamlLimits,
+    unpack,
+)
 from reconciler.diagnostics import Problem
 
 _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
@@ -305,3 +315,29 @@ _UNSEEN = object()
 def _mark(event: Any) -> int:
     mark = event.start_mark
     return int(mark.line << COLUMN_BITS | mark.column)
+
+
+# --- the source of the events: libyaml, or PyYAML's own parser where that is missing
+
+
+class EventSource(Protocol):
+    """Returns one event after the other; raises `yaml.YAMLError`."""
+
+    def get_event(self) -> Any: ...
+
+
+class _PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+    """PyYAML's own parser, with the same events, twenty times slower than libyaml."""
+
+    def __init__(self, text: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+
+
+def event_source(text: str) -> EventSource:
+    """Return the event source of a text."""
+    if yaml.__with_libyaml__:
+        fast: EventSource = yaml.cyaml.CParser(text)  # type: ignore[attr-defined]  # missing in the stubs
+        return fast
+    return _PureParser(text)
