@@ -17,8 +17,7 @@ from reconciler.config.expand.blocks import (
     Under,
 )
 from reconciler.config.expand.layers import Layer, Stack, merged
-from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
-from reconciler.config.expand.profiles import Profiles
+from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Profiles, Section
 from reconciler.config.expand.programs import Compiler, Origin, Outline, outline
 from reconciler.config.expand.variables import EMPTY, Level, Shared, TemplateFailure, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
