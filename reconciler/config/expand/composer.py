@@ -17,7 +17,7 @@ from reconciler.config.expand.blocks import (
     Under,
 )
 from reconciler.config.expand.layers import Layer, Stack, merged
-from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Profiles, Section
+from reconciler.config.expand.layout import AgentsFile, ChannelBlock, FleetFile, Profiles, Section
 from reconciler.config.expand.programs import Compiler, Origin, Outline, outline
 from reconciler.config.expand.variables import EMPTY, Level, Shared, TemplateFailure, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
@@ -114,9 +114,8 @@ class Composer:
         return CompiledChannel(section, loop, level, None if "channel" in level else str(name), agents)
 
     def _agent(
-        self, block: AgentBlock, channel: Section, outer: Loop, file_level: Level, outer_level: Level
+        self, section: Section, channel: Section, outer: Loop, file_level: Level, outer_level: Level
     ) -> CompiledAgent:
-        section = block.section
         loop = self._loop(section, "each")
         level = self.level(section.sub("variables"))
         name = section.get("name")

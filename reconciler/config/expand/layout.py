@@ -58,18 +58,11 @@ class Section:
 
 
 @dataclass(slots=True)
-class AgentBlock:
-    """One agent as a file writes it; with a loop it stands for several."""
-
-    section: Section
-
-
-@dataclass(slots=True)
 class ChannelBlock:
-    """One channel as a file writes it; with a loop it stands for several."""
+    """One channel and its agents as a file writes them; with a loop each stands for several."""
 
     section: Section
-    agents: list[AgentBlock]
+    agents: list[Section]
 
 
 @dataclass(slots=True)
@@ -146,10 +139,9 @@ def read_agents(document: Document, problems: Problems, *, section: str = "agent
     channels = []
     for channel in root.items("channels"):
         _check(channel, "channel", problems)
-        agents = []
-        for agent in channel.items("agents"):
+        agents = list(channel.items("agents"))
+        for agent in agents:
             _check(agent, "agent", problems)
-            agents.append(AgentBlock(agent))
         _check_items(channel, "agents", problems)
         channels.append(ChannelBlock(channel, agents))
     _check_items(root, "channels", problems)
