@@ -58,8 +58,7 @@ def _unused(loads: Iterable[_Load], environment: str | None) -> tuple[Problem, .
 
 def explain_rule(rule: str) -> tuple[str, str]:
     """Return a rule's summary and the text of `explain`; two empty texts for an unknown rule."""
-    from reconciler.config.rules.catalogue import RULES
-    from reconciler.config.rules.explained import explain
+    from reconciler.config.rules.catalogue import RULES, explain
 
     return (RULES[rule], explain(rule)) if rule in RULES else ("", "")
 

@@ -1,6 +1,6 @@
 """Our own keys, each declared once.
 
-A row decides which keys a block may have, the JSON Schema (`own_schema`), how a value is read and printed, and the
+A row decides which keys a block may have, the JSON Schema (`schema`), how a value is read and printed, and the
 tables of examples/FLEET.md. A key of `lifecycle`, `service` or `limits` is also a field of that name in the model.
 """
 

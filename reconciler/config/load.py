@@ -16,7 +16,6 @@ from typing import Any
 
 from reconciler.config.expand.agents import read_agent
 from reconciler.config.expand.blocks import CompiledAgent, agent_blocks
-from reconciler.config.expand.command_line_variables import read_given
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.fleet_files import FleetReader
 from reconciler.config.expand.layers import Layer
@@ -25,7 +24,7 @@ from reconciler.config.expand.loops import Expansion, RenderedAgent
 from reconciler.config.expand.origins import Loaded
 from reconciler.config.expand.rendering import Rendering
 from reconciler.config.expand.settings import parse_archive, parse_freezes, parse_limits, parse_service
-from reconciler.config.expand.variables import Shared, VariableScope
+from reconciler.config.expand.variables import Shared, VariableScope, read_given
 from reconciler.config.files.documents import FileLimits, Files, Unreadable
 from reconciler.config.ignoring import accept, read_entries
 from reconciler.config.rules import Rules
@@ -225,7 +224,7 @@ class _Loading:
         unplaced: list[tuple[RenderedAgent, Problem]] = []
         loaded = Loaded(DesiredFleet(owner, agents, service, limits), origins, blocks, composer)
         for instance in instances:
-            spec, found = read_agent(instance)
+            spec, found = read_agent(instance.channel, instance.name, loaded.tree(instance))
             if instance.failed:
                 found += rules.values(spec) if spec is not None else []
                 unplaced += [(instance, each) for each in found if not _is_of_failed(each, instance)]

@@ -11,8 +11,7 @@ from reconciler.config.expand.layers import Layer
 from reconciler.config.expand.layout import Section, names, read_policy
 from reconciler.config.expand.settings import limits_set, parse_freezes
 from reconciler.config.files.documents import Document
-from reconciler.config.own_schema import policy_definitions
-from reconciler.config.schema import DIALECT
+from reconciler.config.schema import DIALECT, policy_definitions
 from reconciler.config.value_types import Schema
 from reconciler.config.yaml.reader import parse_yaml
 from reconciler.diagnostics import Problems, Span

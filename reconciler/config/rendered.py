@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import cast
 
 from reconciler.config.expand.layers import Layer, Place, deciding
 from reconciler.config.expand.loops import RenderedAgent
@@ -62,7 +61,7 @@ def trace(
     for address in sorted(loaded.instances):
         instance = loaded.instances[address]
         layers = loaded.layers(instance)
-        for path, value in leaves(cast("Mapping[str, Tree]", instance.tree)):
+        for path, value in leaves(loaded.tree(instance)):
             found.append(_traced(loaded, instance, layers, address, path, value))
     return tuple(found)
 

@@ -8,25 +8,24 @@ comes from the types of `properties`, ours from `keys`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reconciler.config.own_schema import closed, own_definitions, rendered_lifecycle
+from reconciler.config.keys import BODY, IGNORED, KEYS, MAY_IGNORE, Key
 from reconciler.config.schema_errors import RESERVED
-from reconciler.config.value_types import Schema
+from reconciler.config.value_types import Schema, Shape
 from reconciler.contract.jsonschema import properties_schema
 from reconciler.model.address import ENVIRONMENT, FLEET
 from reconciler.model.observed import AGENT_ID
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_TEMPLATE: Final = {"$ref": "#/$defs/template"}
+_TEMPLATE: Final[Schema] = {"$ref": "#/$defs/template"}
 _NARROWS: Final = frozenset({"anyOf", "const", "enum", "maxLength", "minLength", "pattern"})
 _ABOUT: Final[tuple[str, ...]] = ("title", "description", "deprecated", "examples")
 
 
 def fleet_schema() -> Schema:
     """Return the schema of `fleet.yaml` and of the files that it includes."""
-    own = own_definitions(_authored)
     service = _service_part(authored=True)
     return {
         "$schema": DIALECT,
@@ -35,18 +34,18 @@ def fleet_schema() -> Schema:
         "if": {"required": ["fleet"]},
         "then": {"$ref": "#/$defs/fleet"},
         "else": {"$ref": "#/$defs/agents_file"},
-        "$defs": {**own, **service},
+        "$defs": {**_own_definitions(), **service},
     }
 
 
 def rendered_schema() -> Schema:
     """Return the schema of what `render` prints."""
-    agent = closed(
+    agent = _closed(
         {
             "properties": {"$ref": "#/$defs/Properties"},
             "preset": _text("Names of presets, separated by commas."),
             "pipeline_id": _text("The published agent that properties override."),
-            "lifecycle": rendered_lifecycle(),
+            "lifecycle": _rendered_lifecycle(),
             "previously": {
                 "type": "array",
                 "items": _text("An address."),
@@ -142,3 +141,98 @@ def _or_template(schema: Schema) -> Schema:
 def _text(description: str, pattern: str | None = None) -> Schema:
     made: Schema = {"type": "string", "description": description}
     return made if pattern is None else {**made, "pattern": f"^(?:{pattern})$"}
+
+
+# --- our own keys
+
+# Name of a definition -> the block of `KEYS`, and its description.
+_BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
+    "fleet": ("fleet.yaml", "fleet.yaml: the fleet as a whole."),
+    "ignored": ("ignore", "A warning that was read and is accepted."),
+    "archive": ("archive", "Where transcripts are kept."),
+    "freeze": ("freeze", "A time until which changes are held."),
+    "agents_file": ("agents file", "Agents, in a file of their own."),
+    "channel": ("channel", "One channel, or one for each item of a list."),
+    "agent": ("agent", "One agent, or one for each item of a list."),
+    "profile": ("profile", "A part of agents that has a name."),
+    "environment": ("environment", "What differs in one environment."),
+    "lifecycle": ("lifecycle", "How an agent lives."),
+    "layer": ("defaults", "A part of an agent's body."),
+    "service": ("service", "Whom the fleet talks to."),
+    "limits": ("limits", "How much one apply may do."),
+}
+_POLICY_BLOCKS: Final[Mapping[str, tuple[str, str]]] = {
+    "policy": ("policy", "What a team lets no change of its fleets do."),
+    **{name: _BLOCKS[name] for name in ("limits", "freeze")},
+}
+_NO_DEFAULT: Final = ("none", "below")
+
+
+def _own_definitions() -> Schema:
+    """Return the definitions of our own blocks."""
+    return {
+        "template": {
+            "type": "string",
+            "pattern": r"\{\{|\{%",
+            "description": "A Jinja template; exactly one {{ expression }} keeps its type.",
+        },
+        "channels": {
+            "type": "array",
+            "items": {"$ref": "#/$defs/channel"},
+            "description": "The channels and their agents.",
+        },
+        **{name: _block(block, about, _authored) for name, (block, about) in _BLOCKS.items()},
+    }
+
+
+def policy_definitions() -> Schema:
+    """Return the definitions of a policy's blocks."""
+    return {name: _block(block, about, lambda each: each) for name, (block, about) in _POLICY_BLOCKS.items()}
+
+
+def _rendered_lifecycle() -> Schema:
+    """Return the schema of the `lifecycle` that `render` prints: every key, no template."""
+    keys = KEYS["lifecycle"]
+    properties = {name: _described(key) for name, key in keys.items()}
+    return _closed(properties, "How an agent lives; every default filled in.", tuple(keys))
+
+
+def _closed(properties: Schema, description: str, required: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of a mapping with these keys and no others."""
+    made: Schema = {
+        "type": "object",
+        "description": description,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+    return {**made, "required": list(required)} if required else made
+
+
+def _described(key: Key) -> Schema:
+    """Return the schema of a key's value with the key's description; a reference has its own description."""
+    schema = key.type.schema
+    if "$ref" in schema:
+        return schema
+    about = f"{key.about[0].upper()}{key.about[1:]}."
+    if not key.required and key.default not in _NO_DEFAULT:
+        about += f" Default: {key.default}."
+    return {**schema, "description": about.replace("`", "")}
+
+
+def _block(name: str, about: str, authored: Callable[[Schema], Schema]) -> Schema:
+    keys = KEYS[name]
+    properties: Schema = {}
+    for each, key in keys.items():
+        made = _described(key)
+        if name == "lifecycle" or each in BODY:
+            made = authored(made)
+        elif key.required and key.type.shape is Shape.TEXT and not key.static:
+            made = _text_or_template(made)
+        properties[each] = made
+    made = _closed(properties, about, tuple(each for each, key in keys.items() if key.required))
+    return {**made, "patternProperties": {f"^{IGNORED}": True}} if name in MAY_IGNORE else made
+
+
+def _text_or_template(schema: Schema) -> Schema:
+    inside = {key: value for key, value in schema.items() if key != "description"}
+    return {"description": schema["description"], "anyOf": [inside, _TEMPLATE]}

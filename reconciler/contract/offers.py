@@ -8,6 +8,7 @@ required over a pipeline, which may hold it already.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.contract.agora.managed import MANAGED_SUPPLIES, PRESETS
@@ -43,6 +44,7 @@ def vendor_of(slot: str, tree: Any) -> str:
     return name if isinstance(name, str) else SLOTS[slot].default
 
 
+@lru_cache(256)
 def preset_slots(preset: str | None) -> frozenset[str]:
     """Return the slots that a preset supplies; all of them when it names an unknown preset."""
     names = [name.strip() for name in preset.split(",") if name.strip()] if preset else []

@@ -93,17 +93,16 @@ def without(tree: Tree, path: Path) -> Tree:
 
     Mappings that become empty are removed too, so that ignoring the only key of a mapping leaves no trace of it.
     """
-    if not path or not isinstance(tree, Mapping) or path[0] not in tree:
+    if not path or not isinstance(tree, (dict, Mapping)) or path[0] not in tree:
         return tree
     head = str(path[0])
-    if len(path) == 1:
-        return {key: value for key, value in tree.items() if key != head}
-    rest = without(tree[head], path[1:])
+    rest: Tree = without(tree[head], path[1:]) if len(path) > 1 else {}
     if rest is tree[head]:
         return tree
-    if isinstance(rest, Mapping) and not rest:
-        return {key: value for key, value in tree.items() if key != head}
-    return {key: rest if key == head else value for key, value in tree.items()}
+    made = {**tree, head: rest}
+    if isinstance(rest, (dict, Mapping)) and not rest:
+        del made[head]
+    return made
 
 
 def starts_with(path: Path, prefix: Path) -> bool:

@@ -195,8 +195,7 @@ def explain(rule: str | None) -> None:
     reconciler explain
     """
     from reconciler.cli.output import write
-    from reconciler.config.rules.catalogue import RULES
-    from reconciler.config.rules.explained import explain
+    from reconciler.config.rules.catalogue import RULES, explain
     from reconciler.diagnostics import did_you_mean
     from reconciler.errors import UsageError
     from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS

@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
-from reconciler.config.expand.loops import RenderedAgent
 from reconciler.config.keys import KEYS
 from reconciler.config.schema_errors import property_problems
 from reconciler.config.words import InvalidValue, quotes_help, shown
@@ -25,10 +24,9 @@ from reconciler.model.tree import Path, Tree
 MAX_CHANNEL = 63
 
 
-def read_agent(rendered: RenderedAgent) -> tuple[AgentSpec | None, list[Problem]]:
-    """Return the agent's spec, and its problems; None where it has no address."""
+def read_agent(channel: Tree, name: Tree, tree: Mapping[str, Tree]) -> tuple[AgentSpec | None, list[Problem]]:
+    """Return the spec of a rendered agent, and its problems; None where it has no address."""
     problems: list[Problem] = []
-    channel, name, tree = rendered.channel, rendered.name, rendered.tree
     if not isinstance(channel, str) or CHANNEL.fullmatch(channel) is None:
         problems.append(_bad_channel(channel))
     if not isinstance(name, str) or AGENT.fullmatch(name) is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.config.expand.layers import Layer, Place, deciding
 from reconciler.config.expand.layout import Section
-from reconciler.config.expand.programs import Program
+from reconciler.config.expand.programs import NOTHING, Outline, Program
 from reconciler.config.expand.variables import Level
 from reconciler.model.tree import Path
 from reconciler.values import dataclass
@@ -22,10 +22,10 @@ class CompiledBody:
     """
 
     layers: tuple[Layer, ...]
-    program: Program = None
+    program: Program = NOTHING
     needs: frozenset[str] = frozenset()
     protected: frozenset[str] = frozenset()
-    declares: Program = None
+    declares: Program | None = None
 
     def place(self, path: Path) -> Place | None:
         return deciding(self.layers, path)
@@ -36,10 +36,10 @@ class Loop:
     """The `for_each`, `as` and `when` of a block; programs are None where a block has none."""
 
     section: Section | None = None
-    items: Program = None
+    items: Program | None = None
     items_needs: frozenset[str] = frozenset()
     name: str = ""
-    when: Program = None
+    when: Program | None = None
     when_needs: frozenset[str] = frozenset()
 
     @property
@@ -52,7 +52,7 @@ ONCE = Loop()
 
 @dataclass(slots=True)
 class CompiledAgent:
-    """An agent block; `bodies` are compiled when a choice of profiles first occurs."""
+    """An agent block; `bodies` are compiled and `outlines` made when a choice of profiles first occurs."""
 
     section: Section
     channel: Section
@@ -64,6 +64,7 @@ class CompiledAgent:
     profile: Program
     profile_needs: frozenset[str]
     bodies: dict[tuple[Any, ...], CompiledBody] = field(default_factory=dict)
+    outlines: dict[tuple[str, ...], Outline] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -17,9 +17,8 @@ from reconciler.config.expand.blocks import (
     Under,
 )
 from reconciler.config.expand.layers import Layer, Stack, merged
-from reconciler.config.expand.layout import AgentBlock, AgentsFile, ChannelBlock, FleetFile, Section
-from reconciler.config.expand.profiles import Profiles
-from reconciler.config.expand.programs import Compiler, Origin
+from reconciler.config.expand.layout import AgentsFile, ChannelBlock, FleetFile, Profiles, Section
+from reconciler.config.expand.programs import Compiler, Origin, Outline, outline
 from reconciler.config.expand.variables import EMPTY, Level, Shared, TemplateFailure, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
@@ -115,9 +114,8 @@ class Composer:
         return CompiledChannel(section, loop, level, None if "channel" in level else str(name), agents)
 
     def _agent(
-        self, block: AgentBlock, channel: Section, outer: Loop, file_level: Level, outer_level: Level
+        self, section: Section, channel: Section, outer: Loop, file_level: Level, outer_level: Level
     ) -> CompiledAgent:
-        section = block.section
         loop = self._loop(section, "each")
         level = self.level(section.sub("variables"))
         name = section.get("name")
@@ -138,8 +136,9 @@ class Composer:
             return ONCE
         items = self._compiler(Under(section, ("for_each",)), keep_null=True)
         when = self._compiler(Under(section, ("when",)))
-        items_program = items.compile(section.get("for_each"))
-        when_program = when.compile(section.get("when"))
+        repeated, condition = section.get("for_each"), section.get("when")
+        items_program = None if repeated is None else items.compile(repeated)
+        when_program = None if condition is None else when.compile(condition)
         name = section.get("as") or default
         if "as" in section.tree and section.get("for_each") is None:
             self.problems.error(
@@ -199,13 +198,22 @@ class Composer:
         layers = (*self._base(profiles)[0], Layer("agent", agent.section.document, agent.section.tree))
         return (*layers, self.overrides) if self.overrides is not None else layers
 
+    def outline(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> Outline:
+        """Return the outline of an agent's body for a choice of profiles: all that its agents have in common."""
+        known = agent.outlines.get(profiles)
+        if known is None:
+            known = agent.outlines[profiles] = outline(self._merged(agent, profiles), (), False, [])
+        return known
+
+    def _merged(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> Tree:
+        tree = merged(self._base(profiles)[1], _part_of_body(agent.section.tree))
+        return tree if self.overrides is None else merged(tree, _part_of_body(self.overrides.tree))
+
     def _body(
         self, agent: CompiledAgent, profiles: tuple[str, ...], protected: frozenset[str] | None
     ) -> CompiledBody:
         layers = self.layers(agent, profiles)
-        tree = merged(self._base(profiles)[1], _part_of_body(agent.section.tree))
-        if self.overrides is not None:
-            tree = merged(tree, _part_of_body(self.overrides.tree))
+        tree = self._merged(agent, profiles)
         body = CompiledBody(layers)
         declared = _declaration(tree)
         if protected is None and (isinstance(declared, Stack) or declared.__class__ is Templated):

@@ -5,7 +5,7 @@ Only our own keys are known here; `properties` are the service's. All values are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
 from reconciler.config.expand.layers import Layer, Place
@@ -58,18 +58,11 @@ class Section:
 
 
 @dataclass(slots=True)
-class AgentBlock:
-    """One agent as a file writes it; with a loop it stands for several."""
-
-    section: Section
-
-
-@dataclass(slots=True)
 class ChannelBlock:
-    """One channel as a file writes it; with a loop it stands for several."""
+    """One channel and its agents as a file writes them; with a loop each stands for several."""
 
     section: Section
-    agents: list[AgentBlock]
+    agents: list[Section]
 
 
 @dataclass(slots=True)
@@ -146,10 +139,9 @@ def read_agents(document: Document, problems: Problems, *, section: str = "agent
     channels = []
     for channel in root.items("channels"):
         _check(channel, "channel", problems)
-        agents = []
-        for agent in channel.items("agents"):
+        agents = list(channel.items("agents"))
+        for agent in agents:
             _check(agent, "agent", problems)
-            agents.append(AgentBlock(agent))
         _check_items(channel, "agents", problems)
         channels.append(ChannelBlock(channel, agents))
     _check_items(root, "channels", problems)
@@ -267,3 +259,49 @@ def names(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [str(each) for each in value] if isinstance(value, list) else []
+
+
+class Profiles:
+    """The profiles of a fleet by name; cycles and unknown names are reported once, in the constructor."""
+
+    def __init__(self, sections: Mapping[str, Section], problems: Problems) -> None:
+        self.sections = sections
+        self._problems = problems
+        self._orders: dict[str, tuple[str, ...]] = {}
+        for name in sections:
+            self._order(name, ())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.sections
+
+    def linear(self, chosen: Sequence[str]) -> tuple[str, ...]:
+        """Return the chosen profiles with those that they extend, each once, in the order of merging."""
+        return tuple(dict.fromkeys(each for name in chosen for each in self._orders.get(name, ())))
+
+    def suggestion(self, name: str) -> str:
+        """Return the help for an unknown name: the most similar known one, or all of them."""
+        return did_you_mean(name, self.sections) or f"known: {', '.join(self.sections) or 'none'}"
+
+    def _order(self, name: str, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the profiles that a profile extends, then itself; `path` are the profiles that extend it."""
+        known = self._orders.get(name)
+        if known is not None:
+            return known
+        section = self.sections[name]
+        below: dict[str, None] = {}
+        for each in names(section.get("extends")):
+            where = section.document.value(section.tree, "extends")
+            if each in (*path, name):
+                circle = (*path, name)[(*path, name).index(each) :]
+                told = " -> ".join((*circle, each))
+                self._problems.error(
+                    "profile-cycle", f"profiles extend each other: {told}", where, help="break the circle"
+                )
+            elif each not in self.sections:
+                self._problems.error(
+                    "unknown-profile", f'no profile is called "{each}"', where, help=self.suggestion(each)
+                )
+            else:
+                below.update(dict.fromkeys(self._order(each, (*path, name))))
+        self._orders[name] = (*below, name)
+        return self._orders[name]

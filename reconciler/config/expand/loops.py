@@ -7,19 +7,17 @@ killed, and yields agents as they are rendered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from typing import Any, NamedTuple
 
 from reconciler.config.expand.blocks import CompiledAgent, CompiledBody, CompiledChannel, CompiledFile, Loop
 from reconciler.config.expand.composer import Composer, declared_names
 from reconciler.config.expand.layout import Section, names
-from reconciler.config.expand.programs import without_failed
 from reconciler.config.expand.variables import Level, VariableScope
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Missing
 from reconciler.config.words import shown, switch_help
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Path, Tree
-from reconciler.values import dataclass
 
 # The number of agents in one batch; data that they share is sent once.
 BATCH = 256
@@ -29,20 +27,8 @@ class TooMany(Exception):
     """The files ask for more agents than `LoadLimits.agents`; rendering stops."""
 
 
-class RenderedBody(TypedDict, total=False):
-    """The parts of a rendered agent without its channel and name, merged from its layers; not validated yet."""
-
-    properties: Tree
-    preset: Tree
-    pipeline_id: Tree
-    lifecycle: Tree
-    previously: Tree
-    adopt: Tree
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedAgent:
-    """One rendered agent: its block (by number), its choice of profiles, and its plain tree.
+class RenderedAgent(NamedTuple):
+    """One rendered agent: its block (by number), its choice of profiles, and the values of its outline's slots.
 
     `failed` are the paths of values that are missing because their templates failed, which was reported.
     """
@@ -51,7 +37,7 @@ class RenderedAgent:
     profiles: tuple[str, ...]
     channel: Tree
     name: Tree
-    tree: RenderedBody
+    values: list[Tree]
     failed: tuple[Path, ...] = ()
 
 
@@ -133,13 +119,14 @@ class Expansion:
             self._checked.add(id(body))
             self._clash(body, scope)
         before = self.shared.count
-        tree = scope.render(body.program, body.needs)
+        scope.ensure(body.needs)
+        values = body.program.values(scope)
         failed: list[Path] = []
         if self.shared.count > before:
-            tree = without_failed(tree, (), failed)
+            values = body.program.without_failed(values, failed)
         channel = _known(scope.names.get("channel"), ("channel",), failed)
         name = _known(scope.names.get("agent"), ("name",), failed)
-        return RenderedAgent(number, profiles, channel, name, tree, tuple(failed))
+        return RenderedAgent(number, profiles, channel, name, values, tuple(failed))
 
     def _profiles(self, agent: CompiledAgent, scope: VariableScope) -> tuple[str, ...] | None:
         before = self.shared.count
@@ -171,7 +158,7 @@ class Expansion:
         self, loop: Loop, level: Level, outer: VariableScope, own: dict[str, Any]
     ) -> Iterator[VariableScope]:
         """Yield a scope for each item of a loop, or one if there is no loop."""
-        if not loop.repeats:
+        if loop.items is None:
             yield VariableScope(self.shared, level, outer, own)
             return
         before = self.shared.count

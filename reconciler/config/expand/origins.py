@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import cast
 
 from reconciler.config.expand.blocks import CompiledAgent
 from reconciler.config.expand.composer import Composer
 from reconciler.config.expand.layers import Layer, deciding, removing
 from reconciler.config.expand.loops import RenderedAgent
+from reconciler.config.expand.programs import filled
 from reconciler.config.words import template_help
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problem, Span
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
 from reconciler.model.spec import describe
-from reconciler.model.tree import Path
+from reconciler.model.tree import Path, Tree
 from reconciler.values import dataclass
 
 
@@ -26,6 +29,11 @@ class Loaded:
     instances: dict[Address, RenderedAgent]
     blocks: list[CompiledAgent]
     composer: Composer
+
+    def tree(self, instance: RenderedAgent) -> Mapping[str, Tree]:
+        """Return the tree of a rendered agent without its channel and name, not validated; constant parts are shared."""
+        outline = self.composer.outline(self.blocks[instance.block], instance.profiles)
+        return cast("Mapping[str, Tree]", filled(outline, instance.values))
 
     def layers(self, instance: RenderedAgent) -> tuple[Layer, ...]:
         return self.composer.layers(self.blocks[instance.block], instance.profiles)

@@ -1,12 +1,12 @@
 """Compile a merged tree: constant parts are shared by all agents, templates are rendered for each.
 
-A block is compiled once and rendered once for each agent; rendering gives plain data of exact types and never renders
-its own output again.
+A tree is compiled to its outline, in which each value to render has a number, and to the programs of these values.
+Rendering gives plain data of exact types and never renders its own output again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Any, Final, Protocol, TypeAlias, cast
 
@@ -20,7 +20,7 @@ from reconciler.config.yaml.tree import OpenList, OpenMap
 from reconciler.model.tree import Path, Tree
 from reconciler.values import dataclass
 
-# Equal texts longer than this are kept once: this concerns prompts, not names.
+# Equal texts longer than this are kept and sent once: this concerns prompts, not names.
 _SHARED_FROM = 64
 
 
@@ -45,8 +45,78 @@ class RenderScope(Protocol):
     def record(self, origin: Origin, path: Path, fault: TemplateFault, template: Template | None) -> None: ...
 
 
+# --- outlines
+
+
+class Slot(int):
+    """The number of a value that has to be rendered."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPart:
+    """A mapping or a list with its constant values; `slots` are its other keys, each with a slot or an open part."""
+
+    constant: Any
+    slots: tuple[tuple[Any, Slot | OpenPart], ...]
+    keep_null: bool
+
+
+Outline: TypeAlias = "Slot | OpenPart | Tree"  # a tree in which nothing has to be rendered is its own outline
+
+
+@dataclass(frozen=True, slots=True)
+class Unrendered:
+    """A value to render as the files write it, and whether the nulls in its result stay."""
+
+    value: Tree
+    path: Path
+    keep_null: bool
+
+
+def outline(tree: Tree, path: Path, keep_null: bool, unrendered: list[Unrendered]) -> Outline:
+    """Return the outline of a tree; the values to render are added to `unrendered`, whose indexes are their slots."""
+    if isinstance(tree, (Templated, Stack)):
+        unrendered.append(Unrendered(tree, path, keep_null))
+        return Slot(len(unrendered) - 1)
+    constant: Any
+    if isinstance(tree, OpenMap):
+        constant = {
+            key: outline(value, (*path, key), keep_null, unrendered)
+            for key, value in tree.items()
+            if value is not None or keep_null
+        }
+        below = list(constant.items())
+    elif isinstance(tree, OpenList):
+        keep_null = True
+        constant = [outline(value, (*path, index), True, unrendered) for index, value in enumerate(tree)]
+        below = list(enumerate(constant))
+    else:
+        return tree
+    slots = tuple((key, each) for key, each in below if isinstance(each, (Slot, OpenPart)))
+    return OpenPart(constant, slots, keep_null) if slots else constant
+
+
+def filled(outline: Outline, values: Sequence[Tree]) -> Tree:
+    """Return the tree of an outline with the rendered values; a null removes its key where nulls do not stay."""
+    if isinstance(outline, Slot):
+        return values[outline]
+    if not isinstance(outline, OpenPart):
+        return outline
+    made: dict[Any, Tree] = outline.constant.copy()  # or a list
+    for key, below in outline.slots:
+        value = values[below] if isinstance(below, Slot) else filled(below, values)
+        if value is None and not outline.keep_null:
+            del made[key]
+        else:
+            made[key] = value
+    return made
+
+
+# --- programs
+
+
 class Part(Protocol):
-    """A part of a tree that must be rendered."""
+    """The program of one value."""
 
     def render(self, rendering: RenderScope) -> Tree: ...
 
@@ -58,6 +128,7 @@ class TextPart:
     template: Template
     origin: Origin
     path: Path
+    keep_null: bool
 
     def render(self, rendering: RenderScope) -> Tree:
         try:
@@ -67,18 +138,7 @@ class TextPart:
             return FAILED
         if value.__class__ is str and len(value) > _SHARED_FROM:
             return rendering.texts.setdefault(value, value)
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class CleanPart:
-    """A template whose result may be a mapping with nulls, which are removed."""
-
-    part: TextPart
-
-    def render(self, rendering: RenderScope) -> Tree:
-        value = self.part.render(rendering)
-        return without_nulls(value) if value.__class__ is dict else value
+        return value if self.keep_null or value.__class__ is not dict else without_nulls(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,39 +151,6 @@ class BrokenPart:
 
 
 @dataclass(frozen=True, slots=True)
-class MapPart:
-    """A mapping with its constant values, and the parts to render, in the files' order."""
-
-    constant: dict[str, Tree]
-    parts: tuple[tuple[str, Part], ...]
-    keep_null: bool
-
-    def render(self, rendering: RenderScope) -> Tree:
-        made = self.constant.copy()
-        for key, part in self.parts:
-            value = part.render(rendering)
-            if value is None and not self.keep_null:
-                del made[key]
-            else:
-                made[key] = value
-        return made
-
-
-@dataclass(frozen=True, slots=True)
-class ListPart:
-    """A list with parts to render."""
-
-    constant: list[Tree]
-    parts: tuple[tuple[int, Part], ...]
-
-    def render(self, rendering: RenderScope) -> Tree:
-        made = self.constant.copy()
-        for index, part in self.parts:
-            made[index] = part.render(rendering)
-        return made
-
-
-@dataclass(frozen=True, slots=True)
 class StackPart:
     """Layers that can be merged only after they are rendered."""
 
@@ -133,32 +160,46 @@ class StackPart:
     def render(self, rendering: RenderScope) -> Tree:
         result: Tree = None
         for layer in self.layers:
-            value = layer.render(rendering) if isinstance(layer, PARTS) else layer
+            value = layer.render(rendering)
             result = merged(result, value) if value is not None else None
         return result if self.keep_null else without_nulls(result)
 
 
-AnyPart: TypeAlias = "TextPart | CleanPart | BrokenPart | MapPart | ListPart | StackPart"
-PARTS = (TextPart, CleanPart, BrokenPart, MapPart, ListPart, StackPart)
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled tree: its outline, and the part and the path for each slot."""
 
-Program: TypeAlias = "AnyPart | Tree"  # a part to render, or the constant itself
+    outline: Outline = None
+    parts: tuple[Part, ...] = ()
+    paths: tuple[Path, ...] = ()
+
+    def values(self, rendering: RenderScope) -> list[Tree]:
+        """Return the rendered values of the slots."""
+        return [part.render(rendering) for part in self.parts]
+
+    def without_failed(self, values: list[Tree], failed: list[Path]) -> list[Tree]:
+        """Return the values of the slots without what has failed; the paths of that are added to `failed`."""
+        found = zip(values, self.paths, strict=True)
+        return [_without_failed(value, path, failed) for value, path in found]
+
+    def render(self, rendering: RenderScope) -> Tree:
+        """Return the tree as plain data."""
+        return filled(self.outline, self.values(rendering))
 
 
-def render(program: Program, rendering: RenderScope) -> Tree:
-    """Return the plain data of a program."""
-    return program.render(rendering) if isinstance(program, PARTS) else program
+NOTHING = Program()
 
 
-def without_failed(tree: Any, path: Path, failed: list[Path]) -> Any:
+def _without_failed(tree: Any, path: Path, failed: list[Path]) -> Any:
     """Return a rendered tree without the values that have failed, nulls in lists; their paths are added to `failed`."""
     if tree is FAILED:
         failed.append(path)
         return None
     if tree.__class__ is list:
-        return [without_failed(value, (*path, index), failed) for index, value in enumerate(tree)]
+        return [_without_failed(value, (*path, index), failed) for index, value in enumerate(tree)]
     if tree.__class__ is not dict:
         return tree
-    kept = {key: without_failed(value, (*path, key), failed) for key, value in tree.items()}
+    kept = {key: _without_failed(value, (*path, key), failed) for key, value in tree.items()}
     return {key: value for key, value in kept.items() if tree[key] is not FAILED}
 
 
@@ -181,51 +222,23 @@ class Compiler:
     needs: set[str] = field(default_factory=set)
 
     def compile(self, tree: Tree, path: Path = ()) -> Program:
-        """Return a tree as a program; the tree itself when nothing in it must be rendered."""
+        """Return the program of a tree."""
         return self._compile(tree, path, self.keep_null)
 
     def _compile(self, tree: Tree, path: Path, keep_null: bool) -> Program:
-        if isinstance(tree, Templated):
-            return self._text(tree, path, keep_null)
-        if isinstance(tree, OpenMap):
-            return self._mapping(tree, path, keep_null)
-        if isinstance(tree, OpenList):
-            return self._list(tree, path)
-        if isinstance(tree, Stack):
-            layers = tuple(self._compile(each, path, True) for each in tree)
-            return StackPart(layers, keep_null)
-        return tree
+        unrendered: list[Unrendered] = []
+        made = outline(tree, path, keep_null, unrendered)
+        paths = tuple(each.path for each in unrendered)
+        return Program(made, tuple(map(self._part, unrendered)), paths)
 
-    def _text(self, text: str, path: Path, keep_null: bool) -> Program:
+    def _part(self, found: Unrendered) -> Part:
+        if isinstance(found.value, Stack):
+            layers = tuple(self._compile(each, found.path, True) for each in found.value)
+            return StackPart(layers, found.keep_null)
         try:
-            template = self.templates.compile(str(text), self.protected(path))
+            template = self.templates.compile(str(found.value), self.protected(found.path))
         except TemplateFault as fault:
-            self.fault(self.origin, path, fault)
+            self.fault(self.origin, found.path, fault)
             return BrokenPart()
         self.needs |= template.names
-        part = TextPart(template, self.origin, path)
-        return CleanPart(part) if template.native and not keep_null else part
-
-    def _mapping(self, tree: Mapping[str, Tree], path: Path, keep_null: bool) -> Program:
-        constant: dict[str, Tree] = {}
-        parts: list[tuple[str, Part]] = []
-        for key, value in tree.items():
-            if value is None and not keep_null:
-                continue
-            made = self._compile(value, (*path, key), keep_null)
-            if isinstance(made, PARTS):
-                parts.append((key, made))
-                made = None
-            constant[key] = made
-        return MapPart(constant, tuple(parts), keep_null) if parts else constant
-
-    def _list(self, tree: list[Tree], path: Path) -> Program:
-        constant: list[Tree] = []
-        parts: list[tuple[int, Part]] = []
-        for index, value in enumerate(tree):
-            made = self._compile(value, (*path, index), True)
-            if isinstance(made, PARTS):
-                parts.append((index, made))
-                made = None
-            constant.append(made)
-        return ListPart(constant, tuple(parts)) if parts else constant
+        return TextPart(template, self.origin, found.path, found.keep_null)

@@ -6,20 +6,21 @@ template runs in this process itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from reconciler.config.expand.blocks import CompiledFile, agent_blocks
 from reconciler.config.expand.loops import Expansion, RenderedAgent
-from reconciler.config.expand.template_problems import problem_of
-from reconciler.config.expand.variables import VariableScope
+from reconciler.config.expand.variables import TemplateFailure, VariableScope
 from reconciler.config.files.documents import Files, Unreadable
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.whole_files import FileTemplate, RenderedFile
 from reconciler.config.templates.worker import Ended, Worker, WorkerLimits
 from reconciler.diagnostics import Problem, Problems, Severity, Span
 from reconciler.model.fleet import FLEET_FILE
+from reconciler.model.spec import describe
 from reconciler.values import dataclass
 
 T = TypeVar("T")
@@ -61,8 +62,14 @@ class Rendering:
             section = blocks[number].section
             return section.document.at(section.tree)
 
+        texts: dict[str, str] = {}  # equal texts of all batches are one object
         for batch in self._run(lambda: expansion.run(files), expansion.root, at):
-            yield from batch
+            for agent in batch:
+                values = agent.values
+                values[:] = [
+                    texts.setdefault(each, each) if each.__class__ is str else each for each in values
+                ]
+                yield agent
 
     def _run(
         self, work: Callable[[], Iterator[T]], root: VariableScope, place: Callable[[int], Span]
@@ -89,7 +96,7 @@ class Rendering:
     def _with_findings(self, work: Callable[[], Iterator[T]], root: VariableScope) -> Iterator[T | Findings]:
         yield from work()
         for found in root.shared.faults:
-            self.problems.add(problem_of(found, self.files))
+            self.problems.add(_problem_of(found, self.files))
         names = root.shared.templates.names_used() | self.names
         yield Findings(tuple(self.problems.found.values()), self.files.digests, frozenset(names))
 
@@ -106,3 +113,33 @@ class Rendering:
                 if fault.missing:
                     fault.explain(offer(fault.missing, root.visible(), ""))
                 self.problems.add(fault.problem)
+
+
+_BLOCK_SCALAR: Final = re.compile(r"(?:[&!]\S+\s+)*[|>]")
+
+
+def _problem_of(found: TemplateFailure, files: Files) -> Problem:
+    """Return the problem for a template's fault, placed in the included file or in the line of the value."""
+    fault = found.fault
+    place = found.origin.place(found.path)
+    here = place.value_span if place is not None else None
+    related: tuple[tuple[Span, str], ...] = ()
+    where = here
+    if fault.file:
+        where = Span(fault.file, fault.line)
+        related = ((here, "included from here"),) if here is not None else ()
+    elif here is not None and place is not None and place.layer.document.template_line is None:
+        where = _line_inside(here, fault.line, files)
+    path = describe(found.path) or None
+    return replace(fault.problem, at=where, why=found.subject or None, path=path, related=related)
+
+
+def _line_inside(here: Span, line: int, files: Files) -> Span:
+    """Return the file's line for a line of a value: the text of a block scalar begins in the line below its mark."""
+    lines = files.text(here.file).split("\n")
+    opening = lines[here.line - 1][here.column - 1 :] if here.line <= len(lines) else ""
+    if _BLOCK_SCALAR.match(opening) is not None:
+        number = here.line + line
+        text = lines[number - 1] if number <= len(lines) else ""
+        return Span(here.file, number, len(text) - len(text.lstrip()) + 1)
+    return Span(here.file, here.line + line - 1, 1) if line > 1 else here

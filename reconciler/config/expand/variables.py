@@ -6,16 +6,20 @@ levels around it. A loop's item, the channel's and the agent's name are names of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
 from jinja2.runtime import Context
 
-from reconciler.config.expand.programs import Origin, Program, render
-from reconciler.config.templates.compiler import Template, Templates
+from reconciler.config.expand.programs import Origin, Program
+from reconciler.config.templates.compiler import Template, Templates, is_free
 from reconciler.config.templates.errors import TemplateFault, offer
 from reconciler.config.templates.sandbox import Missing
+from reconciler.config.yaml.reader import parse_yaml
+from reconciler.config.yaml.scalars import scalar
+from reconciler.diagnostics import Problem, Problems
 from reconciler.model.tree import Path
 from reconciler.values import dataclass
 
@@ -101,7 +105,7 @@ class VariableScope:
     def render(self, program: Program, needs: Iterable[str]) -> Any:
         """Return the value of a program with the names of this scope."""
         self.ensure(needs)
-        return render(program, self)
+        return program.render(self)
 
     def names_for(self, needs: Iterable[str]) -> dict[str, Any]:
         """Evaluate the needed names and return all names evaluated so far."""
@@ -161,7 +165,7 @@ class VariableScope:
         self._evaluating.append(variable.name)
         self.ensure(variable.needs)
         self._evaluating.pop()
-        value = render(variable.program, self)
+        value = variable.program.render(self)
         if self.shared.count > faults or variable.needs & self.shared.failed:
             return self._failed(variable, None)
         return value
@@ -173,4 +177,41 @@ class VariableScope:
         return Missing(name=variable.name)
 
 
-Report = Callable[[Origin, Path, TemplateFault], None]
+# --- `--var`
+
+# Characters that no file may contain unescaped: controls, invisible line separators, BOMs, single surrogates.
+_RAW = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+
+
+def read_given(variables: Mapping[str, str], problems: Problems) -> dict[str, Any]:
+    """Return the values of `--var KEY=VALUE` by name: YAML scalars, refused by the same rules as in a file."""
+    values: dict[str, Any] = {}
+    for name, text in variables.items():
+        if is_free(name):
+            values[name], found = _given_value(name, text)
+            for each in found:
+                problems.add(each)
+        else:
+            problems.error("variable-name", f'--var: a variable cannot be called "{name}"', None)
+    return values
+
+
+def _given_value(name: str, text: str) -> tuple[Any, list[Problem]]:
+    """Return a value and its problems; a bad value becomes a text, so that its name does not count as undefined."""
+    if found := _RAW.search(text):
+        summary = f"--var {name} holds the character U+{ord(found[0]):04X}"
+        return _RAW.sub("", text), [
+            Problem("control-character", summary, None, help="remove it, or write it as an escape in quotes")
+        ]
+    if text[:1] in ("'", '"'):
+        parsed = parse_yaml(text, inert=True)
+        if isinstance(parsed.root, str) and not parsed.problems:
+            return parsed.root, []
+        told = (
+            parsed.problems[0] if parsed.problems else Problem("yaml-syntax", "more follows the quotes", None)
+        )
+        return text, [Problem(told.rule, f"--var {name}: {told.summary}", None, help=told.help)]
+    try:
+        return scalar(text), []
+    except ValueError as error:
+        return text, [Problem("yaml-number", f"--var {name}: {error}", None, help="quote it for YAML too")]

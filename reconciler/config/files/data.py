@@ -35,14 +35,15 @@ def _yaml(files: Files, name: str, problems: Problems) -> Any:
 
 def _json(files: Files, name: str, problems: Problems) -> Any:
     try:
+        text = files.text(name)
         data = json.loads(
-            files.text(name),
+            text,
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
             parse_int=_number,
             parse_float=_number,
         )
-        _check(data)
+        _check(data, has_escapes="\\" in text)
     except json.JSONDecodeError as error:
         problems.error("data-file", f"this is not JSON: {error.msg}", Span(name, error.lineno, error.colno))
     except _AsInYaml as error:
@@ -85,17 +86,17 @@ def _number(text: str) -> Any:
         raise _AsInYaml("yaml-number", str(error), "quote it if it is a text") from None
 
 
-def _check(data: Any) -> None:
+def _check(data: Any, *, has_escapes: bool) -> None:
     """Raise for data nested too deeply, and for a control character that an escape stands for."""
     level = [data]
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for each in level:
             if isinstance(each, dict):
-                below += [*each, *each.values()]
+                below += [*each, *each.values()] if has_escapes else each.values()
             elif isinstance(each, list):
                 below += each
-            elif isinstance(each, str) and (found := CONTROL.search(each)):
+            elif has_escapes and isinstance(each, str) and (found := CONTROL.search(each)):
                 summary = f"a text holds the control character U+{ord(found[0]):04X}"
                 raise _AsInYaml("control-character", summary, "remove the escape")
         if not below:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from itertools import compress
 from operator import is_not
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.config.rules.texts import TextTrait, examine
 from reconciler.contract.literals import names_a_credential
@@ -73,10 +73,6 @@ class _Watch:
         return node
 
 
-# A key or index of a container, the node of the watched paths below it (None: none), the rules for its value, and its
-# readers.
-_Watched = tuple[str | int, _Watch | None, tuple[ValueRule, ...], int]
-
 # (parts that the rule concerns, its bit, the rule)
 _AGENT: list[tuple[frozenset[str], int, AgentRule]] = []
 _FLEET: list[FleetRule] = []
@@ -85,6 +81,9 @@ _NAMED: list[ValueRule] = []
 _WATCHED = _Watch()
 
 _EVERY_RULE: Final = -1  # all bits
+_CONTAINERS: Final = frozenset({dict, list})
+# More shapes than any fleet of like agents has; they bound the memory of a fleet whose agents have nothing in common.
+_MOST_SHAPES: Final = 1000
 
 
 def agent_rule(*parts: str, reads: Iterable[Path] | None = None) -> Callable[[AgentRule], AgentRule]:
@@ -138,22 +137,81 @@ def fleet_rule(rule: FleetRule) -> FleetRule:
     return rule
 
 
-class _Visit:
-    """One agent that is checked: the problems of its values, and the agent rules to run."""
+class _Place(NamedTuple):
+    """One place in a shape: its path, the rules for its value, and the agent rules that read it, a bit each."""
 
-    __slots__ = ("found", "run", "subject")
+    path: Path
+    watch: _Watch | None
+    rules: tuple[ValueRule, ...]
+    readers: int
 
-    def __init__(self, subject: Subject, run: int) -> None:
-        self.subject = subject
-        self.run = run
-        self.found: list[Problem] = []
+    def below(self, key: str | int) -> _Place:
+        """Return the place of a key or an index of the container here."""
+        watch = None if self.watch is None else self.watch.below.get(key, self.watch.any)
+        rules, readers = ((), 0) if watch is None else (tuple(watch.rules), watch.readers)
+        named = tuple(_NAMED) if isinstance(key, str) and names_a_credential(key) else ()
+        return _Place((*self.path, key), watch, rules + named, readers | self.readers)
+
+
+# A container's place by number, its type, and its keys or its length.
+_Container = tuple[int, type, "tuple[str, ...] | int"]
+
+
+@dataclass(slots=True)
+class _Shape:
+    """All places of agents with the same keys and the same types of values, level by level; the first is `properties`.
+
+    `rules` are the agent rules for such agents, with their bits. `spec` is the last such agent whose values had no problem, `values` are its values in the order of the places, and
+    `noisy` the agent rules that reported it, a bit each.
+    """
+
+    containers: tuple[_Container, ...]
+    types: list[type]
+    places: list[_Place]
+    rules: list[tuple[int, AgentRule]]
+    values: list[Any]
+    spec: AgentSpec | None = None
+    noisy: int = 0
+
+    def fit(self, properties: Mapping[str, Any]) -> list[Any] | None:
+        """Return the values of `properties` in the order of the places, or None if they have another shape."""
+        values: list[Any] = [properties]
+        for position, kind, keys in self.containers:
+            node = values[position]
+            found: type = node.__class__
+            if found is not kind or (tuple(node) if kind is dict else len(node)) != keys:
+                return None
+            values += node.values() if kind is dict else node
+        return values if [*map(type, values)] == self.types else None
+
+
+def _opened(properties: Mapping[str, Any]) -> tuple[list[Any], tuple[_Container, ...]]:
+    """Return all values of `properties`, level by level, and the containers among them."""
+    values: list[Any] = [properties]
+    containers: list[_Container] = []
+    for position, node in enumerate(values):  # it grows
+        if node.__class__ is dict:
+            containers.append((position, dict, tuple(node)))
+            values += node.values()
+        elif node.__class__ is list:
+            containers.append((position, list, len(node)))
+            values += node
+    return values, tuple(containers)
+
+
+def _places(containers: Iterable[_Container]) -> list[_Place]:
+    """Return the places of a shape with these containers."""
+    places = [_Place((), _WATCHED, (), _WATCHED.readers)]
+    for position, _, keys in containers:
+        places += map(places[position].below, range(keys) if isinstance(keys, int) else keys)
+    return places
 
 
 class Rules:
     """Runs the registered rules over one fleet; `more_schemes` of secrets are those that the operator allows.
 
-    The agents of a block are mostly alike. So each is compared with the last agent with the same parts whose values had
-    no problem: an equal value at the same path has none either, and a rule whose values are all equal is not run again.
+    The agents of a fleet are mostly alike. So each is compared with the last agent of the same shape whose values had no
+    problem: an equal value at the same place has none either, and a rule whose values are all equal is not run again.
     """
 
     def __init__(self, owner: Owner, area: Area | None, more_schemes: frozenset[str] = frozenset()) -> None:
@@ -161,36 +219,59 @@ class Rules:
         self._area = area
         self._more_schemes = more_schemes
         self._texts: dict[str, int] = {}
-        self._chosen: dict[tuple[str, ...], tuple[tuple[int, AgentRule], ...]] = {}
-        self._watchers_of: dict[tuple[int, tuple[str, ...] | range], tuple[_Watched, ...]] = {}
-        # By the parts of an agent: the last agent whose values had no problem, and the agent rules that reported it.
-        self._last: dict[tuple[str, ...], tuple[AgentSpec, int]] = {}
+        self._shapes: dict[tuple[object, ...], _Shape] = {}
+        self._latest: dict[tuple[str, ...], _Shape] = {}  # by the parts of the agents
 
     def agent(self, spec: AgentSpec) -> list[Problem]:
         """Return the problems of one agent."""
         properties = spec.body.properties
-        parts = tuple(properties)
-        last, run = self._last.get(parts, (None, _EVERY_RULE))
-        if last is None or _is_other(spec, last):
-            run = _EVERY_RULE
-        visit = _Visit(Subject(spec, properties, self._area, self._more_schemes), run | _WATCHED.readers)
-        self._walk(visit, (), properties, last.body.properties if last is not None else MISSING, _WATCHED, 0)
+        values, shape = self._shape(properties)
+        subject = Subject(spec, properties, self._area, self._more_schemes)
+        run = (
+            _EVERY_RULE
+            if shape.spec is None or _is_other(spec, shape.spec)
+            else shape.noisy | _WATCHED.readers
+        )
+        of_values: list[Problem] = []
+        # Agents of one block share the objects that do not vary: these are passed over without a look.
+        varying = map(is_not, values, shape.values)
+        for place, value, old in compress(zip(shape.places, values, shape.values, strict=True), varying):
+            if value.__class__ not in _CONTAINERS:
+                if value == old:
+                    continue
+                run |= place.readers
+            of_values += self._of_value(subject, place, value)
         found: list[Problem] = []
         noisy = 0
-        for bit, rule in self._rules_for(parts):
-            if visit.run & bit:
+        for bit, check in shape.rules:
+            if run & bit:
                 before = len(found)
-                found.extend(rule(visit.subject))
+                found.extend(check(subject))
                 noisy |= bit if len(found) > before else 0
-        if not visit.found:
-            self._last[parts] = spec, noisy
-        return found + visit.found
+        if not of_values:
+            shape.spec, shape.values, shape.noisy = spec, values, noisy
+        return found + of_values
 
     def values(self, spec: AgentSpec) -> list[Problem]:
         """Return the problems of single values of an agent of which some are not known: no rule compares values."""
-        visit = _Visit(Subject(spec, spec.body.properties, self._area, self._more_schemes), 0)
-        self._walk(visit, (), spec.body.properties, MISSING, _WATCHED, 0)
-        return visit.found
+        properties = spec.body.properties
+        subject = Subject(spec, properties, self._area, self._more_schemes)
+        values, containers = _opened(properties)
+        found: list[Problem] = []
+        for place, value in zip(_places(containers), values, strict=True):
+            found += self._of_value(subject, place, value)
+        return found
+
+    def _of_value(self, subject: Subject, place: _Place, value: Any) -> Iterator[Problem]:
+        """Yield the problems of one value."""
+        for rule in place.rules:
+            yield from rule(subject, place.path, value)
+        if value.__class__ is str:
+            holds = self._texts.get(value)
+            if holds is None:
+                holds = self._texts[value] = examine(value, self._more_schemes)
+            if holds:
+                yield from _of_text(subject, place.path, value, holds)
 
     def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Problem]]:
         """Yield the problems of the agents together, each with the address that it concerns."""
@@ -198,64 +279,34 @@ class Rules:
         for rule in _FLEET:
             yield from rule(fleet)
 
-    def _rules_for(self, written: tuple[str, ...]) -> tuple[tuple[int, AgentRule], ...]:
-        """Return the rules for an agent with these parts; they are cached, since most agents have the same parts."""
-        chosen = self._chosen.get(written)
-        if chosen is None:
-            parts = frozenset(written)
-            chosen = tuple((bit, rule) for concerns, bit, rule in _AGENT if not concerns or concerns & parts)
-            self._chosen[written] = chosen
-        return chosen
+    def _shape(self, properties: Mapping[str, Any]) -> tuple[list[Any], _Shape]:
+        """Return all values of `properties`, level by level, and the shape of agents with such values."""
+        parts = tuple(properties)
+        latest = self._latest.get(parts)
+        values = latest.fit(properties) if latest is not None else None
+        if latest is not None and values is not None:
+            return values, latest
+        values, containers = _opened(properties)
+        types = [*map(type, values)]
+        key = (containers, *types)
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            rules = [
+                (bit, rule) for concerns, bit, rule in _AGENT if not concerns or concerns.intersection(parts)
+            ]
+            unseen: list[Any] = [MISSING] * len(types)
+            shape = self._shapes[key] = _Shape(containers, types, _places(containers), rules, unseen)
+        self._latest[parts] = shape
+        return values, shape
 
-    def _walk(
-        self, visit: _Visit, path: Path, node: Any, before: Any, watch: _Watch | None, readers: int
-    ) -> None:
-        """Check every value below a container that differs from `before`: by the rules for its path, and by its text.
 
-        Also notes which agent rules read such a value; `readers` are those that read the whole container.
-        """
-        is_dict = node.__class__ is dict
-        keys = tuple(node) if is_dict else range(len(node))
-        values = node.values() if is_dict else node
-        if before.__class__ is node.__class__ and (tuple(before) if is_dict else range(len(before))) == keys:
-            old_values = before.values() if is_dict else before
-        else:
-            visit.run = _EVERY_RULE
-            old_values = (MISSING,) * len(node)
-        watched = self._watchers(keys, watch)
-        # Agents of one block share the objects that do not vary: these are passed over without a look.
-        others = compress(zip(watched, values, old_values, strict=True), map(is_not, values, old_values))
-        for (key, here, rules, read), value, old in others:
-            kind = value.__class__
-            is_container = kind is dict or kind is list
-            if kind is not old.__class__:
-                visit.run = _EVERY_RULE
-            elif not is_container:
-                if value == old:
-                    continue
-                visit.run |= readers | read
-            for rule in rules:
-                visit.found.extend(rule(visit.subject, (*path, key), value))
-            if kind is str:
-                self._check_text(visit, path, key, value)
-            elif is_container:
-                self._walk(visit, (*path, key), value, old, here, readers | read)
-
-    def _check_text(self, visit: _Visit, path: Path, key: str | int, text: str) -> None:
-        holds = self._texts.get(text)
-        if holds is None:
-            holds = self._texts[text] = examine(text, self._more_schemes)
-        if holds:
-            for concerns, rule in _TEXT:
-                if concerns & holds:
-                    visit.found.extend(rule(visit.subject, (*path, key), text))
-
-    def _watchers(self, keys: tuple[str, ...] | range, watch: _Watch | None) -> tuple[_Watched, ...]:
-        """Return node, rules and readers for each key or index of a container; cached, since most have the same keys."""
-        known = self._watchers_of.get((id(watch), keys))
-        if known is None:
-            known = self._watchers_of[id(watch), keys] = tuple(_watched(watch, key) for key in keys)
-        return known
+def _of_text(subject: Subject, path: Path, text: str, holds: int) -> Iterator[Problem]:
+    """Yield the problems of a text with these traits."""
+    for concerns, rule in _TEXT:
+        if concerns & holds:
+            yield from rule(subject, path, text)
 
 
 def _is_other(spec: AgentSpec, last: AgentSpec) -> bool:
@@ -266,10 +317,3 @@ def _is_other(spec: AgentSpec, last: AgentSpec) -> bool:
         or spec.lifecycle != last.lifecycle
         or spec.adopt != last.adopt
     )
-
-
-def _watched(watch: _Watch | None, key: str | int) -> _Watched:
-    here = None if watch is None else watch.below.get(key, watch.any)
-    rules, readers = ((), 0) if here is None else (tuple(here.rules), here.readers)
-    named = tuple(_NAMED) if isinstance(key, str) and names_a_credential(key) else ()
-    return key, here, rules + named, readers

@@ -43,7 +43,7 @@ def examine(text: str, more_schemes: frozenset[str]) -> int:
     if len(text) >= _SHORTEST_KEY:
         # Only a PEM key contains spaces. The long words of each line are cached: they are few, and prompts share lines.
         words = [each for line in text.split("\n") for each in _long_words(line)]
-        if _has_key_prefix(" ".join(words) if _PEM not in text else text) and KEY_LIKE.search(text):
+        if (_PEM in text or (words and _has_key_prefix(" ".join(words)))) and KEY_LIKE.search(text):
             holds |= TextTrait.KEY
         if words and looks_random(text):
             holds |= TextTrait.RANDOM
@@ -75,7 +75,7 @@ def refused_reference(text: str, more_schemes: frozenset[str]) -> tuple[SecretRe
 
 @lru_cache(4096)
 def _long_words(line: str) -> tuple[str, ...]:
-    return tuple(each for each in line.split() if len(each) >= _SHORTEST_WORD)
+    return tuple([each for each in line.split() if len(each) >= _SHORTEST_WORD])
 
 
 def _has_key_prefix(text: str) -> bool:

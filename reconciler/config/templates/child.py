@@ -13,8 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from reconciler.config.templates.memory_limit import address_space, bound_memory
-from reconciler.config.templates.progress import WorkProgress
+from reconciler.config.templates.progress import WorkProgress, address_space, bound_memory
 
 # The kind and the size of a message; its data follows.
 HEADER = struct.Struct("<BQ")

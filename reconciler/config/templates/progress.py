@@ -1,13 +1,16 @@
-"""The progress that the rendering process reports, in memory that it shares with the process that watches it."""
+"""The progress that the rendering process reports, in memory that it shares with the process that watches it.
+
+Also the limit of its own memory, as the system enforces it: reading a data file extends both time and memory.
+"""
 
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-from reconciler.config.templates.memory_limit import more_memory
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _TOLD = struct.Struct("<qqd")
 _ASKED = struct.Struct("<q")  # after it: the count at which a template is to be interrupted
@@ -96,3 +99,35 @@ class WorkProgress:
             return self._count, self._number, self._granted
         count, number, granted = _TOLD.unpack_from(self._memory, 0)
         return count, number, granted
+
+
+# --- memory
+
+
+def bound_memory(size: int) -> None:
+    """Limit this process to `size` bytes of address space."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    with suppress(OSError, ValueError):  # an administrator's bound may be lower
+        resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+
+
+def more_memory(size: int) -> None:
+    """Raise the limit by `size` bytes, if there is one."""
+    try:
+        import resource
+    except ImportError:  # Windows: nothing is bound there
+        return
+    now = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if now != resource.RLIM_INFINITY:
+        bound_memory(now + size)
+
+
+def address_space() -> int:
+    """Return the bytes of address space that this process has already; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[0]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0

@@ -23,7 +23,7 @@ from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.plain_values import MAX_DEPTH
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson
-from reconciler.config.yaml.events import event_source
+from reconciler.config.yaml.reader import event_source
 from reconciler.config.yaml.scalars import scalar
 from reconciler.values import dataclass
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.config.yaml import errors
-from reconciler.config.yaml.frame import Frame
-from reconciler.config.yaml.tree import OpenMap, Parsed, unpack
+from reconciler.config.yaml.tree import Frame, OpenMap, Parsed, unpack
 
 
 class Merges:

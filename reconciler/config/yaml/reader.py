@@ -9,18 +9,28 @@ with its place; only a syntax error ends a file early.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
+import yaml.cyaml
 from yaml import events
 
 from reconciler.config.yaml import errors
-from reconciler.config.yaml.events import EventSource, event_source
-from reconciler.config.yaml.frame import DROP, MERGE, NO_KEY, Frame
 from reconciler.config.yaml.merge_keys import Merges
 from reconciler.config.yaml.scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
 from reconciler.config.yaml.syntax_errors import deep_place, explain_syntax
-from reconciler.config.yaml.tree import COLUMN_BITS, OpenList, OpenMap, Parsed, YamlLimits, unpack
+from reconciler.config.yaml.tree import (
+    COLUMN_BITS,
+    DROP,
+    MERGE,
+    NO_KEY,
+    Frame,
+    OpenList,
+    OpenMap,
+    Parsed,
+    YamlLimits,
+    unpack,
+)
 from reconciler.diagnostics import Problem
 
 _TAGGED_TYPES: dict[str, tuple[type, ...]] = {
@@ -68,6 +78,7 @@ class _Builder:
         self.problems = self.parsed.problems
         self.stack: list[Frame] = [Frame([], 0, None)]
         self.frame = self.stack[0]
+        self.names: dict[str, str] = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.merges = Merges(self.parsed)
         self.opening: set[str] = set()
@@ -94,9 +105,10 @@ class _Builder:
         It is long because it is the hottest loop of a load: scalars, nine events of ten, are read without a call.
         """
         get, handlers, inert = source.get_event, self.handlers, self.inert
-        names: dict[str, str] = {}  # each key is kept once, since most mappings have the same keys
+        # Equal scalars are checked and kept once, since most mappings have the same.
+        names, plain, texts = self.names, dict[str, Any](WORDS), dict[str, str]()
         frame = self.frame
-        into, marks, takes_keys, key, key_mark = frame.state
+        into, marks, takes_keys, key, key_mark = frame.into, frame.marks, False, NO_KEY, 0
         while True:
             event = get()
             kind = event.__class__
@@ -108,7 +120,8 @@ class _Builder:
                     frame.key, frame.key_mark = key, key_mark
                     handler(event)
                     frame = self.frame
-                    into, marks, takes_keys, key, key_mark = frame.state
+                    into, marks, takes_keys = frame.into, frame.marks, frame.takes_keys
+                    key, key_mark = frame.key, frame.key_mark
                 continue
             mark = event.start_mark
             at = mark.line << COLUMN_BITS | mark.column
@@ -116,19 +129,21 @@ class _Builder:
             style = event.style
             odd = event.anchor or event.tag or (style == '"' and not value.isprintable())
             if takes_keys and key is NO_KEY:
-                if odd or value in into or (not style and (value in _ODD_KEYS or value[0] in DIGITS)):
-                    key, key_mark = self.odd_key(event, value, at), at
-                else:
-                    key, key_mark = names.setdefault(value, value), at
+                key, key_mark = names.get(value), at
+                if key is None or odd or value in into:
+                    key = self.checked_key(event, value, at)
                 continue
             if odd:
                 value = self.odd_scalar(event, value, at)
             elif not style:
-                known = WORDS.get(value, value)
-                if known is not value:
-                    value = known
-                elif value[0] in DIGITS:
-                    value = self.checked_number(value, at)
+                known = plain.get(value, _UNSEEN)
+                if known is _UNSEEN:
+                    known = self.checked_number(value, at) if value[0] in DIGITS else value
+                    if known is not None:
+                        plain[value] = known
+                value = known
+            else:
+                value = texts.setdefault(value, value)
             if value is None:
                 if takes_keys and not inert:
                     frame.left_open = True
@@ -190,8 +205,8 @@ class _Builder:
             self.problems.append(errors.broken_tag(unpack(at), event.tag, text))
         return value
 
-    def odd_key(self, event: Any, text: str, at: int) -> object:
-        """Return a key that needs checks: `<<`, a duplicate, or one that is not a text."""
+    def checked_key(self, event: Any, text: str, at: int) -> object:
+        """Return a key, `MERGE` for `<<`, or `DROP` for a duplicate; plain texts are added to `names`."""
         frame = self.frame
         if event.implicit[0] and text == "<<":
             if frame.merges is None:
@@ -199,8 +214,11 @@ class _Builder:
             else:
                 self.problems.append(errors.second_merge(unpack(at)))
             return MERGE
-        if event.implicit[0] and (text in WORDS or NUMBER.fullmatch(text)):
-            self.problems.append(errors.bad_key(unpack(at), text))
+        if event.implicit[0]:
+            if text in WORDS or NUMBER.fullmatch(text):
+                self.problems.append(errors.bad_key(unpack(at), text))
+            else:
+                self.names[text] = text
         if CONTROL.search(text):
             self.problems.append(errors.control_character(unpack(at), text))
         if event.tag is not None and event.tag != f"{errors.CORE_TAG}str":
@@ -233,7 +251,7 @@ class _Builder:
             )
         if event.tag is not None and event.tag not in _CONTAINER_TAGS:
             self.problems.append(errors.bad_tag(unpack(at), event.tag))
-        if self.levels_left <= 1:
+        if len(self.stack) > self.limits.depth:
             self.stop(errors.too_deep(unpack(at), self.limits.depth))
         if event.anchor is not None:
             self.opening.add(event.anchor)
@@ -244,20 +262,20 @@ class _Builder:
         """Complete a container: count it, and put it into the container around it."""
         child = self.stack.pop()
         frame = self.frame = self.stack[-1]
-        value = child.into
+        value, parsed = child.into, self.parsed
         if child.merges is not None:
             self.merges.apply(child)
         if child.left_open:
             value = OpenMap(value) if child.takes_keys else OpenList(value)
             frame.left_open = True
-        places = self.parsed.places
-        self.parsed.containers.append(id(value))
-        self.parsed.offsets.append(len(places))
-        places.fromlist(child.marks)
-        self.nodes += len(value) + 1
+        parsed.containers.append(id(value))
+        parsed.offsets.append(len(parsed.places))
+        parsed.places.fromlist(child.marks)
+        count = len(value) + 1
+        self.nodes += count
         if self.nodes > self.limits.nodes:
             self.stop(errors.too_large(unpack(child.marks[0]), self.limits.nodes))
-        size = child.size + len(value) + 1
+        size = child.size + count
         frame.size += size
         if child.anchor is not None:
             self.anchors[child.anchor] = (value, size)
@@ -291,9 +309,35 @@ class _Builder:
         raise _TooMuch
 
 
-_ODD_KEYS = frozenset({"<<", *WORDS})
+_UNSEEN = object()
 
 
 def _mark(event: Any) -> int:
     mark = event.start_mark
     return int(mark.line << COLUMN_BITS | mark.column)
+
+
+# --- the source of the events: libyaml, or PyYAML's own parser where that is missing
+
+
+class EventSource(Protocol):
+    """Returns one event after the other; raises `yaml.YAMLError`."""
+
+    def get_event(self) -> Any: ...
+
+
+class _PureParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
+    """PyYAML's own parser, with the same events, twenty times slower than libyaml."""
+
+    def __init__(self, text: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+
+
+def event_source(text: str) -> EventSource:
+    """Return the event source of a text."""
+    if yaml.__with_libyaml__:
+        fast: EventSource = yaml.cyaml.CParser(text)  # type: ignore[attr-defined]  # missing in the stubs
+        return fast
+    return _PureParser(text)

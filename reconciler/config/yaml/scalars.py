@@ -40,10 +40,10 @@ def number(text: str) -> str | int | float:
     match = NUMBER.fullmatch(text)
     if match is None:
         return text
-    if match["fraction"] is None and match["exponent"] is None:
-        if len(text) > 20 or int(text) not in INTEGERS:
+    if match.lastgroup is None:
+        if len(text) > 20 or (whole := int(text)) not in INTEGERS:
             raise ValueError(f"the number {_short(text)} does not fit into 64 bits")
-        return int(text)
+        return whole
     value = float(text) if len(text) <= 400 else math.inf
     if math.isinf(value):
         raise ValueError(f"the number {_short(text)} is too large")

@@ -256,12 +256,13 @@ def _by_style(part: Any) -> str | None:
     if not isinstance(part, dict):
         return f"style {_DEFAULT}"
     name = part.get("vendor", _DEFAULT)
-    if not isinstance(name, str) or all(name != each.name for each in _VENDORS):
+    if not isinstance(name, str) or name not in _NAMES:
         return name if isinstance(name, str) else None
     style = part.get("style", _DEFAULT)
     return f"style {style if style in _STYLES else _DEFAULT}"
 
 
+_NAMES = frozenset(each.name for each in _VENDORS)
 _FIELDS = {"openai": _OPENAI, "gemini": _GEMINI, "anthropic": _ANTHROPIC, "dify": _DIFY, "bedrock": _BEDROCK}
 _SOURCES = {
     "openai": "OpenAI's protocol; pages models/llm/{openai,azure-openai,xai,groq}, custom-llm",

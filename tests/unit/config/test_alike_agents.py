@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,11 @@ def test_an_agent_is_checked_the_same_after_any_other(agents: list[AgentSpec]) -
         for earlier in agents:
             if list(earlier.body.properties) == list(spec.body.properties):
                 assert _after(spec, earlier) == wanted, (earlier, spec)
+
+
+def test_agents_that_are_not_alike_may_come_in_turns(agents: list[AgentSpec]) -> None:
+    for spec, other in pairwise(agents):
+        assert _after(spec, spec, other) == _alone(spec), (spec, other)
 
 
 def test_a_value_that_differs_is_checked(agents: list[AgentSpec]) -> None:

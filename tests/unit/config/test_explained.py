@@ -11,8 +11,7 @@ from click.testing import CliRunner
 
 from reconciler.cli.main import cli
 from reconciler.config.load import read_source
-from reconciler.config.rules.catalogue import RULES
-from reconciler.config.rules.explained import CURES, EXAMPLES, explain, written
+from reconciler.config.rules.catalogue import CURES, EXAMPLES, RULES, explain, written
 from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
 from reconciler.report.problems import render_text
 from tests.unit.config.test_bad_fleets import CASES, NOT_AS_FILES, diagnose

@@ -33,6 +33,24 @@ def labels(fleet: DesiredFleet, address: str = "lobby/greeter") -> Any:
     return agent(fleet, address)["labels"]
 
 
+def test_agents_of_a_loop_share_what_is_equal(loaded: Load) -> None:
+    """More agents than one batch: memory stays small, and what is one object needs no comparison."""
+    fleet = loaded("""
+channels:
+  - channel: "room-{{ item }}"
+    for_each: "{{ range(300) }}"
+    agents:
+      - name: greeter
+        properties:
+          labels: {number: "{{ item }}th", floor: "{{ ['first', 'second'][item % 2] }} floor"}
+""")
+    first, last = (labels(fleet, f"room-{number}/greeter") for number in (0, 298))
+    assert (first["number"], last["number"]) == ("0th", "298th")
+    assert first["floor"] == "first floor"
+    assert first["floor"] is last["floor"]
+    assert agent(fleet, "room-0/greeter")["llm"] is agent(fleet, "room-298/greeter")["llm"]
+
+
 # --- layers ---------------------------------------------------------------------------------------------------
 
 

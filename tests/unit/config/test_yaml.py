@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.config.yaml import events as yaml_parser
+from reconciler.config.yaml import reader as yaml_parser
 from reconciler.config.yaml.reader import parse_yaml
 from reconciler.config.yaml.scalars import number, scalar, unsafe_name
 from reconciler.config.yaml.tree import OpenList, OpenMap, Parsed, YamlLimits
