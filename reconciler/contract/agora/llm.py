@@ -15,6 +15,7 @@ from reconciler.contract.kinds import (
     Fields,
     address,
     anything,
+    explained,
     fetched,
     free,
     group,
@@ -45,6 +46,16 @@ _VENDORS = (
     row("deepseek", "url", where="cn"),
     row("tencent", "url", where="cn"),
 )
+_MAKERS_OF_VENDORS = (
+    "OpenAI",
+    "Azure OpenAI",
+    "xAI",
+    "your own model; requests have turn ids and times",
+    "Alibaba Cloud; mainland China only",
+    "ByteDance; mainland China only",
+    "DeepSeek; mainland China only",
+    "Tencent; mainland China only",
+)
 # Each style other than OpenAI's belongs to one maker, also if `vendor` names another.
 _MAKERS = (
     row("gemini", "url", host="generativelanguage.googleapis.com"),
@@ -68,61 +79,30 @@ _MAX_TOKENS = whole("Most tokens in one answer.", gt=0)
 
 _COMMON: Fields = {
     "credential_mode": CREDENTIAL_MODE,
-    "vendor": words(
+    "vendor": explained(
         "Whose model it is; `custom` adds turn ids and times to the requests.",
-        *(each.name for each in _VENDORS),
-        means=(
-            "OpenAI",
-            "Azure OpenAI",
-            "xAI",
-            "your own model; requests have turn ids and times",
-            "Alibaba Cloud; mainland China only",
-            "ByteDance; mainland China only",
-            "DeepSeek; mainland China only",
-            "Tencent; mainland China only",
-        ),
+        dict(zip((each.name for each in _VENDORS), _MAKERS_OF_VENDORS, strict=True)),
     ),
     "url": address("Address of the model."),
     "api_key": key("Key for the model; write a reference, not the value. Default empty."),
     "system_messages": _MESSAGES,
     "max_history": whole("Messages to remember, 1 to 1024; default 32.", ge=1, le=1024),
     "input_modalities": many(
-        words(
-            "",
-            "text",
-            "image",
-            means=(
-                "text",
-                "pictures",
-            ),
-        ),
+        explained("", {"text": "text", "image": "pictures"}),
         "What the model takes; default text.",
         min_length=1,
     ),
     "output_modalities": many(
-        words(
-            "",
-            "text",
-            "audio",
-            means=(
-                "text",
-                "sound",
-            ),
-        ),
+        explained("", {"text": "text", "audio": "sound"}),
         "What the model gives; default text.",
         min_length=1,
     ),
     "greeting_configs": group(
         "How the greeting is played.",
         {
-            "mode": words(
+            "mode": explained(
                 "Greet every user who joins (`single_every`, the default) or only the first.",
-                "single_every",
-                "single_first",
-                means=(
-                    "greet every user who joins",
-                    "greet the first user only",
-                ),
+                {"single_every": "greet every user who joins", "single_first": "greet the first user only"},
             ),
             "delay_ms": whole("Wait before the greeting, 0 to 5000 ms.", ge=0, le=5000),
             "interruptable": switch("Whether speech may cut the greeting short; default true."),
@@ -130,14 +110,9 @@ _COMMON: Fields = {
                 "Time to fetch the recording, 200 to 10000 ms; default 1000.", ge=200, le=10000
             ),
             "audio_pcm_sample_rate": whole("Sample rate of a PCM recording, in Hz; default 16000.", gt=0),
-            "uninterruptible_asr_policy": words(
+            "uninterruptible_asr_policy": explained(
                 "What becomes of speech heard meanwhile: answered afterwards, or kept as context.",
-                "merge_reply",
-                "context",
-                means=(
-                    "answer it afterwards",
-                    "keep it as context",
-                ),
+                {"merge_reply": "answer it afterwards", "context": "keep it as context"},
             ),
         },
         name="greeting_configs",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from reconciler.contract.kinds import (
     Fields,
     address,
+    explained,
     free,
     group,
     headers,
@@ -62,15 +63,7 @@ _TOOL: Fields = {
             "The request behind the tool.",
             {
                 "method": required(
-                    words(
-                        "HTTP method.",
-                        "GET",
-                        "POST",
-                        means=(
-                            "read; takes no body",
-                            "send the body",
-                        ),
-                    )
+                    explained("HTTP method.", {"GET": "read; takes no body", "POST": "send the body"})
                 ),
                 "url": required(address("Address; may hold {{args.x}} and {{template_variables.x}}.")),
                 "headers": _HEADERS,
