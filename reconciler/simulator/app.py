@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
 
-import orjson
-
 from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
 from reconciler.simulator.faults import Fate, FaultScript
 from reconciler.simulator.history import Deferred, LogEntry
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response, http_date
-from reconciler.simulator.outcomes import Outcome, Stage, enact
+from reconciler.simulator.outcomes import Outcome, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
 from reconciler.simulator.store import Store, WorldSettings
 from reconciler.simulator.switches import Switches
@@ -75,7 +73,7 @@ class Simulator:
             call = identify(request)
             if fate is None and world.store.settings.script.rules:
                 fate = _next_fate(call, world)
-            outcome = respond(call, world) if fate is None else enact(fate, _stage(call, world))
+            outcome = respond(call, world) if fate is None else enact(fate, call, world)
             world.store.history.log(_entry(call, world, outcome))
             return _delivered(outcome, world)
 
@@ -222,21 +220,6 @@ def _next_fate(call: Call, world: World) -> Fate | None:
     if position != before:
         world.store.save_script_position(position)
     return fate
-
-
-def _stage(call: Call, world: World) -> Stage:
-    def doom(answer: Response, seconds: float, message: str) -> None:
-        content = orjson.loads(answer.body) if answer.body else {}
-        agent = world.store.find_anywhere(str(content.get("agent_id")))
-        if agent is not None:
-            world.doom(agent, End(world.now + seconds, Status.FAILED, message))
-
-    return Stage(
-        perform=lambda: respond(call, world),
-        postpone=lambda seconds: world.store.history.defer(Deferred(world.now + seconds, call.request)),
-        doom=doom,
-        now=world.now,
-    )
 
 
 def _entry(call: Call, world: World, outcome: Outcome) -> LogEntry:

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from time import gmtime
-from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
 
 Headers = tuple[tuple[str, str], ...]
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
 
@@ -29,7 +27,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
     def header(self, name: str) -> str:
