@@ -17,7 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.record import Entry, State
 from reconciler.model.writes import SetLineage, Write
 from reconciler.ports import Version
-from reconciler.state.blocking import BlockingDoor
+from reconciler.state.blocking import BlockingDoor, BlockingLease
 from reconciler.state.damage import Damaged
 from reconciler.state.log.drawer import Creation, Drawer, entry_key, snapshot_key
 from reconciler.state.log.entries import Header, decoded
@@ -34,18 +34,13 @@ _NO_KEY = (
 )
 
 
-class LogLease(Protocol):
+class LogLease(BlockingLease, Protocol):
     """The exclusive right to write a log; `state.lease.FileLease` documents the methods."""
 
     @property
-    def seconds(self) -> float: ...
-    @property
     def is_held(self) -> bool: ...
     def holder(self) -> str | None: ...
-    def take(self, holder: str) -> None: ...
-    def renew(self) -> None: ...
     def check(self) -> None: ...
-    def release(self) -> None: ...
 
 
 class LogStore:
