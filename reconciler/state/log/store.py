@@ -44,7 +44,10 @@ class LogLease(BlockingLease, Protocol):
 
 
 class LogStore:
-    """The state of a log, for one caller at a time. `name` is shown to the user; `key` is for digests of secrets."""
+    """The state of a log, for one caller at a time, with the methods of `state.blocking.BlockingStore`.
+
+    `name` is shown to the user; `key` is for digests of secrets.
+    """
 
     def __init__(
         self,
@@ -82,13 +85,11 @@ class LogStore:
         return []
 
     def holder(self) -> str | None:
-        """Return the process that has the right to write now, or None. Nothing is taken."""
         return self.lease.holder()
 
     # --- reading
 
     def read(self) -> State:
-        """Return the present state; an empty one without a lineage where nothing was stored yet."""
         return self._guarded(self._read)
 
     def _read(self) -> State:
@@ -114,7 +115,6 @@ class LogStore:
         )
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
-        """Return the latest entries, newest first, of one address or of all."""
         return self._guarded(lambda: tuple(islice(self._history(address), limit)))
 
     def _history(self, address: Address | None) -> Iterator[Entry]:
@@ -142,11 +142,6 @@ class LogStore:
         return "" if self._key else _NO_KEY
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
-        """Make writes durable, all or none, if the serial is still `expected`; return the new serial.
-
-        Raises `StateLocked` when another writer has committed or taken the lease over: nothing was written. After a
-        `StateError` it is unknown whether it was written: the nonce of `version` decides.
-        """
         return self._guarded(lambda: self._commit(tuple(writes), expected, nonce or uuid.uuid4().hex))
 
     def _commit(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
@@ -214,16 +209,13 @@ class LogStore:
     # --- the exclusive right to write
 
     def take(self, holder: str) -> None:
-        """Take the lease now, or raise `StateLocked`, which names its holder."""
         self._guarded(lambda: self.lease.take(holder))
         self._writer = holder
 
     def renew(self) -> None:
-        """Give a sign of life, if the right is held; raise `StateLocked` when another process has taken over."""
         self.lease.renew()
 
     def release(self) -> None:
-        """Release the right to write; without effect when it is not held."""
         if not self.lease.is_held:
             return
         if self._seen is not None and self._replay.serial:
@@ -238,7 +230,6 @@ class LogStore:
         """Do nothing: the key comes from the environment."""
 
     def read_key(self) -> bytes:
-        """Return the key for digests of secrets; empty where there is none."""
         return self._key
 
     def _guarded(self, action: Callable[[], T]) -> T:
