@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.contract.agora.fields import ACCESS_ID, ACCESS_SECRET, CLOUD_REGION, CREDENTIAL_MODE, MODEL
-from reconciler.contract.agora.tools import MCP_SERVERS, TOOLS
+from reconciler.contract.agora.tools import HEADERS, MCP_SERVERS, TOOLS
 from reconciler.contract.kinds import (
     Fields,
     address,
@@ -19,7 +19,6 @@ from reconciler.contract.kinds import (
     fetched,
     free,
     group,
-    headers,
     headers_either_way,
     identifier,
     key,
@@ -65,8 +64,6 @@ _MAKERS = (
 )
 _DEFAULT = "openai"
 _STYLES = (_DEFAULT, *(each.name for each in _MAKERS))
-
-_HEADERS = headers("HTTP headers to add; write references for credentials.")
 
 _MESSAGES = many(
     free("One message: `role`, `content` and what else the model takes."),
@@ -134,7 +131,7 @@ _COMMON: Fields = {
 _OPENAI: Fields = {
     # An unknown style is checked by this variant, so it names all of them; an editor shows only the others' own.
     "style": words("Protocol of the model; default `openai`.", *_STYLES, const="openai"),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "params": settings(
         "Body of the request to the model.",
         {
@@ -163,7 +160,7 @@ _OPENAI: Fields = {
 }
 _GEMINI: Fields = {
     "style": required(words("Google's protocol.", "gemini")),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "ignore_empty": switch("Whether empty answers are passed over."),
     "params": settings(
         "Body of the request to the model.",
@@ -195,7 +192,7 @@ _ANTHROPIC: Fields = {
 }
 _DIFY: Fields = {
     "style": required(words("Dify's protocol.", "dify")),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "params": settings(
         "Body of the request to Dify.",
         {
@@ -208,7 +205,7 @@ _DIFY: Fields = {
 }
 _BEDROCK: Fields = {
     "style": required(words("Amazon Bedrock's protocol.", "bedrock")),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "access_key": ACCESS_ID,
     "secret_key": ACCESS_SECRET,
     "secret": ACCESS_SECRET,  # the page's name for it
