@@ -27,11 +27,9 @@ LARGEST_BODY = 8 * 1024 * 1024
 _BACKLOG = 2048
 _LONGEST_HEAD = 64 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
-_INVALID = Response(
-    400,
-    (("content-type", "text/plain; charset=utf-8"), ("connection", "close")),
-    b"Invalid HTTP request received.",
-)
+_PLAIN = (("content-type", "text/plain; charset=utf-8"), ("connection", "close"))
+_INVALID = Response(400, _PLAIN, b"Invalid HTTP request received.")
+_FAILED = Response(500, _PLAIN, b"Internal Server Error")
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -111,7 +109,7 @@ class _Connection(asyncio.Protocol):
     """One connection, whose requests are answered one after the other."""
 
     _transport: asyncio.Transport
-    _head: h11.Request
+    _request: h11.Request
 
     def __init__(self, simulator: Simulator, connections: set[_Connection]) -> None:
         self._simulator = simulator
@@ -160,7 +158,7 @@ class _Connection(asyncio.Protocol):
                 return
             match event:
                 case h11.Request():
-                    self._head, self._body = event, bytearray()
+                    self._request, self._body = event, bytearray()
                     self._is_head_only = event.method == b"HEAD"
                 case h11.Data():
                     if len(self._body) <= LARGEST_BODY:
@@ -173,22 +171,26 @@ class _Connection(asyncio.Protocol):
                     return
 
     def _answer(self) -> None:
-        if len(self._body) > LARGEST_BODY:
-            detail = {"detail": "the body is too large", "reason": ErrorReason.INVALID_REQUEST_BODY}
-            self._send(json_response(detail, 413))
-            return
-        path, _, query = self._head.target.decode("latin-1").partition("?")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._head.headers}
-        request = Request(self._head.method.decode(), path, query, headers, bytes(self._body))
-        if path.startswith(control_path.BASE):
-            self._send(control_path.handle(self._simulator, request))
-            return
-        with self._simulator.in_flight:
-            outcome = self._simulator.handle(request)
+        try:
+            outcome = self._outcome()
+        except Exception:  # noqa: BLE001  as of a world whose disk is full: the next request may succeed
+            outcome = _FAILED
         if isinstance(outcome, Response):
             self._send(outcome)
         else:
             self._outage = asyncio.ensure_future(self._act_out(outcome))
+
+    def _outcome(self) -> Response | Outage:
+        if len(self._body) > LARGEST_BODY:
+            detail = {"detail": "the body is too large", "reason": ErrorReason.INVALID_REQUEST_BODY}
+            return json_response(detail, 413)
+        path, _, query = self._request.target.decode("latin-1").partition("?")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._request.headers}
+        request = Request(self._request.method.decode(), path, query, headers, bytes(self._body))
+        if path.startswith(control_path.BASE):
+            return control_path.handle(self._simulator, request)
+        with self._simulator.in_flight:
+            return self._simulator.handle(request)
 
     async def _act_out(self, outage: Outage) -> None:
         answer = outage.response or Response(200, (), b"")
