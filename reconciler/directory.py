@@ -35,14 +35,10 @@ class Hidden(Exception):
     """A name leads to something that the directory does not show: Git's files, the state, or credentials."""
 
 
-def _all_shown(part: str) -> bool:
-    return False
-
-
 class Directory:
     """The directory, held open by each process that uses it. `is_hidden` says which parts of a name it does not show."""
 
-    def __init__(self, path: Path, *, is_hidden: Callable[[str], bool] = _all_shown) -> None:
+    def __init__(self, path: Path, *, is_hidden: Callable[[str], bool] = lambda _: False) -> None:
         self.root = path.resolve()
         self._is_hidden = is_hidden
         self._held: int | None = None

@@ -19,16 +19,8 @@ from reconciler.errors import UsageError
 from reconciler.values import dataclass
 
 # Settings that override every configuration: no file monitor, no hooks, no automatic maintenance.
-_SAFE = (
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "gc.auto=0",
-    "-c",
-    "maintenance.auto=false",
-)
+_SETTINGS = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false")
+_SAFE = tuple(part for each in _SETTINGS for part in ("-c", each))
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
 # The largest output that is accepted; a fleet or its state is far smaller.
 _LARGEST = 256 * 1024 * 1024

@@ -22,9 +22,9 @@ from reconciler.providers import Connection, Connector, Paced, Purpose, connecto
 from reconciler.secrets import Secret, SecretRef
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.condition import app_id_of
+from reconciler.state.files import make_ignored
 from reconciler.state.opening import KEY_VARIABLE, STATE_DIRECTORY, is_in_git, open_state
 from reconciler.state.service_cache import ServiceCache
-from reconciler.state.whole_files import make_ignored
 
 if TYPE_CHECKING:
     from reconciler.driver.http import HttpxSender

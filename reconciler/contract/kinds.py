@@ -119,12 +119,14 @@ def switch(says: str, **more: Any) -> FieldType:
     return _made("bool", says, more)
 
 
-def words(says: str, *expected: str, means: tuple[str, ...] = (), **more: Any) -> FieldType:
-    """Return the type of one word of a closed list; `means` explains each word, for editors."""
-    if means:
-        assert len(means) == len(expected), says
-        more["enumDescriptions"] = list(means)
+def words(says: str, *expected: str, **more: Any) -> FieldType:
+    """Return the type of one word of a closed list."""
     return _made("literal", says, {"expected": list(expected), **more})
+
+
+def explained(says: str, means: Mapping[str, str], **more: Any) -> FieldType:
+    """Return the type of one word of a closed list; `means` has each word with its explanation, for editors."""
+    return words(says, *means, **more, enumDescriptions=list(means.values()))
 
 
 def anything(says: str = "") -> FieldType:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
-
-import orjson
 
 from reconciler.simulator.agent import RTC_ERROR, Agent, End, Status
 from reconciler.simulator.auth import Credentials
 from reconciler.simulator.faults import Fate, FaultScript
-from reconciler.simulator.history import Deferred, LogEntry
+from reconciler.simulator.history import Deferred, LogEntry, Note
 from reconciler.simulator.messages import Outage, OutageKind, Request, Response, http_date
-from reconciler.simulator.outcomes import Outcome, Stage, enact
+from reconciler.simulator.outcomes import Outcome, enact
 from reconciler.simulator.routes import Call, identify, respond, subject
 from reconciler.simulator.store import Store, WorldSettings
 from reconciler.simulator.switches import Switches
 from reconciler.simulator.world import World
-from reconciler.simulator.world_view import WorldView
 
 Clock = Callable[[], float]
 """Epoch seconds. The world adds the offset by which it is ahead; it never runs backwards on its own."""
@@ -39,6 +36,44 @@ class Gauge:
 
     def __exit__(self, *_: object) -> None:
         self.current -= 1
+
+
+class WorldView:
+    """A view of a world, for the control path and for tests; each read is at the present time, after due requests were
+    executed. It has every agent that ever existed with its times, so that a test can assert what must never have happened.
+    """
+
+    def __init__(self, enter: Callable[[], AbstractContextManager[World]]) -> None:
+        self._enter = enter
+
+    @property
+    def now(self) -> float:
+        """The world's time in epoch seconds."""
+        with self._enter() as world:
+            return world.now
+
+    def agents(self) -> tuple[Agent, ...]:
+        """Return all agents that were ever started (except those that a reset deleted), oldest first."""
+        with self._enter() as world:
+            return tuple(world.store.every())
+
+    def live(self) -> tuple[Agent, ...]:
+        """Return the agents that live now, STOPPING ones included, oldest first."""
+        with self._enter() as world:
+            return tuple(agent for agent in world.store.every() if agent.live_at(world.now))
+
+    def agent(self, agent_id: str) -> Agent:
+        """Return one agent. Raises `KeyError`."""
+        with self._enter() as world:
+            agent = world.store.find_anywhere(agent_id)
+        if agent is None:
+            raise KeyError(agent_id)
+        return agent
+
+    def notes(self, agent_id: str) -> tuple[Note, ...]:
+        """Return an agent's notes with their times: updates, and texts that were sent to it."""
+        with self._enter() as world:
+            return tuple(world.store.history.notes(agent_id))
 
 
 class Simulator:
@@ -75,7 +110,7 @@ class Simulator:
             call = identify(request)
             if fate is None and world.store.settings.script.rules:
                 fate = _next_fate(call, world)
-            outcome = respond(call, world) if fate is None else enact(fate, _stage(call, world))
+            outcome = respond(call, world) if fate is None else enact(fate, call, world)
             world.store.history.log(_entry(call, world, outcome))
             return _delivered(outcome, world)
 
@@ -222,21 +257,6 @@ def _next_fate(call: Call, world: World) -> Fate | None:
     if position != before:
         world.store.save_script_position(position)
     return fate
-
-
-def _stage(call: Call, world: World) -> Stage:
-    def doom(answer: Response, seconds: float, message: str) -> None:
-        content = orjson.loads(answer.body) if answer.body else {}
-        agent = world.store.find_anywhere(str(content.get("agent_id")))
-        if agent is not None:
-            world.doom(agent, End(world.now + seconds, Status.FAILED, message))
-
-    return Stage(
-        perform=lambda: respond(call, world),
-        postpone=lambda seconds: world.store.history.defer(Deferred(world.now + seconds, call.request)),
-        doom=doom,
-        now=world.now,
-    )
 
 
 def _entry(call: Call, world: World, outcome: Outcome) -> LogEntry:

@@ -72,7 +72,6 @@ class Token:
         return self.expires_at if self.joins_until is None else min(self.expires_at, self.joins_until)
 
 
-_U16 = struct.Struct("<H")
 _HEAD = struct.Struct("<IIIH")
 _PRIVILEGE = struct.Struct("<HI")
 
@@ -94,15 +93,10 @@ class _Reader:
         return piece
 
     def u16(self) -> int:
-        number: int = _U16.unpack(self.take(2))[0]
-        return number
+        return int.from_bytes(self.take(2), "little")
 
     def text(self) -> bytes:
         return self.take(self.u16())
-
-    def head(self) -> tuple[int, int, int, int]:
-        issued_at, lives, salt, services = _HEAD.unpack(self.take(_HEAD.size))
-        return issued_at, lives, salt, services
 
     def privileges(self) -> dict[int, int]:
         return dict(_PRIVILEGE.iter_unpack(self.take(self.u16() * _PRIVILEGE.size)))
@@ -127,7 +121,7 @@ def _read(reader: _Reader, content: bytes) -> Token:
     signature = reader.text()
     start = reader.position
     app_id = reader.text().decode()
-    issued_at, lives, salt, services = reader.head()
+    issued_at, lives, salt, services = _HEAD.unpack(reader.take(_HEAD.size))
     channel = account = rtm_user = joins_until = None
     for _ in range(services):
         kind, privileges = reader.u16(), reader.privileges()

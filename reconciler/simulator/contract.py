@@ -78,16 +78,16 @@ def without_nulls(document: str, body: object) -> object:
 
 def unknown_vendors(properties: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the blocks of a valid join whose vendor no page lists, each with that vendor."""
+    given = ((block, properties.get(block, {}).get("vendor"), known) for block, known in _vendors().items())
+    return [(block, vendor) for block, vendor, known in given if vendor and vendor not in known]
+
+
+@cache
+def _vendors() -> Mapping[str, frozenset[str]]:
+    """Return the listed vendors of each block of a join that has a vendor."""
     blocks = schema("join")["properties"]["properties"]["properties"]
-    known = {
-        name: node["properties"]["vendor"]["enum"] for name, node in blocks.items() if _has_vendors(node)
-    }
-    given = {block: properties.get(block, {}).get("vendor") for block in known}
-    return [(block, vendor) for block, vendor in given.items() if vendor and vendor not in known[block]]
-
-
-def _has_vendors(node: Mapping[str, Any]) -> bool:
-    return node.get("properties", {}).get("vendor", {}).get("x-vendor", False) is True
+    fields = {block: node.get("properties", {}).get("vendor", {}) for block, node in blocks.items()}
+    return {block: frozenset(field["enum"]) for block, field in fields.items() if field.get("x-vendor")}
 
 
 def _pruned(node: Mapping[str, Any], value: object) -> object:

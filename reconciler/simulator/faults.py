@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -89,7 +88,7 @@ class Fate:
     location: str = "https://elsewhere.invalid/"
     size: int = 16 * 1024 * 1024
     defect: str = "short"
-    patch: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    patch: Mapping[str, Any] = field(default_factory=dict)
     message: str = "Connecting for too long"
 
 

@@ -59,8 +59,12 @@ class ConversationLog:
 
     def note(self, agent_id: str, note: Note) -> None:
         """Add a note to an agent."""
-        values = (agent_id, note.at, note.kind, on_disk(note.payload) if self._in_file else note.payload)
+        values = (agent_id, note.at, note.kind, self.kept(note.payload))
         self._db.execute("INSERT INTO notes VALUES (?, ?, ?, ?)", values)
+
+    def kept(self, content: bytes) -> bytes:
+        """Return JSON as it is stored: in a file, values that may be credentials are masked."""
+        return orjson.dumps(masked(orjson.loads(content))) if self._in_file else content
 
     def notes(self, agent_id: str) -> Sequence[Note]:
         """Return an agent's notes in order."""
@@ -117,8 +121,3 @@ class ConversationLog:
     def tally(self) -> dict[str, int]:
         """Return the number of requests for each operation since the beginning."""
         return dict(self._db.execute("SELECT operation, requests FROM tally ORDER BY operation").fetchall())
-
-
-def on_disk(content: bytes) -> bytes:
-    """Return JSON for a file: values that may be credentials are masked."""
-    return orjson.dumps(masked(orjson.loads(content)))

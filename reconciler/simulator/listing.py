@@ -27,10 +27,7 @@ _ALWAYS = (float("-inf"), float("inf"))
 
 def query_fields(query: str) -> Mapping[str, str]:
     """Return the fields of a query string; empty ones count as absent, of repeated ones the last counts."""
-    if "%" in query or "+" in query:
-        return dict(parse_qsl(query))
-    pairs = (pair.partition("=") for pair in query.split("&"))
-    return {name: value for name, _, value in pairs if value}
+    return dict(parse_qsl(query))
 
 
 def list_agents(world: World, place: Project, query: str) -> dict[str, object]:

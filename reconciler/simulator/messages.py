@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
-from time import gmtime
-from types import MappingProxyType
+from time import gmtime, strftime
 from typing import NamedTuple
 
 import orjson
 
 Headers = tuple[tuple[str, str], ...]
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
 
@@ -29,7 +26,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
     def header(self, name: str) -> str:
@@ -127,17 +124,6 @@ def json_response(payload: object, status: int = 200, headers: Headers = ()) -> 
     return Response(status, JSON_HEADERS + headers, orjson.dumps(payload))
 
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
 def http_date(at: float) -> str:
     """Return `at`, in epoch seconds, as an IMF-fixdate."""
-    return _http_date(int(at))
-
-
-@lru_cache(maxsize=64)
-def _http_date(at: int) -> str:
-    t = gmtime(at)
-    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
-    return f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year} {clock} GMT"
+    return strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(at))  # the process has the locale C, as Python starts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
+from reconciler.simulator.agent import End, Status
 from reconciler.simulator.faults import Fate, FateKind
+from reconciler.simulator.history import Deferred
 from reconciler.simulator.messages import (
     JSON_HEADERS,
     ErrorReason,
@@ -18,6 +20,8 @@ from reconciler.simulator.messages import (
     http_date,
     json_response,
 )
+from reconciler.simulator.routes import Call, respond
+from reconciler.simulator.world import World
 
 Outcome = Response | Outage
 
@@ -37,56 +41,53 @@ _REASONS = {
 """The obvious pairing of statuses and reasons (v2 API reference: errors; the mapping itself is not documented)."""
 
 
-class Stage(NamedTuple):
-    """The actions of a fate: execute the request now or later, and end the agent that it started at a set time."""
-
-    perform: Callable[[], Response]
-    postpone: Callable[[float], None]
-    doom: Callable[[Response, float, str], None]
-    now: float
-
-
-def enact(fate: Fate, stage: Stage) -> Outcome:
-    """Carry out a fate and return its outcome."""
+def enact(fate: Fate, call: Call, world: World) -> Outcome:
+    """Carry out the fate of a call and return its outcome."""
     match fate.kind:
         case FateKind.UNREACHABLE:
             return Outage(OutageKind.UNREACHABLE, executed=False)
         case FateKind.DROP_REQUEST:
             return Outage(OutageKind.SILENCE, executed=False)
         case FateKind.LATE:
-            stage.postpone(fate.seconds)
+            _postpone(call, world, fate.seconds)
             return Outage(OutageKind.SILENCE, executed=False)
         case FateKind.LOSE_RESPONSE:
-            stage.perform()
+            respond(call, world)
             return Outage(OutageKind.SILENCE, executed=True)
         case FateKind.RESET:
             if fate.executed:
-                stage.perform()
+                respond(call, world)
             return Outage(OutageKind.RESET, executed=fate.executed)
         case FateKind.SLOW | FateKind.DRIP | FateKind.CUT:
             kind = OutageKind(fate.kind.value)
-            return Outage(kind, executed=True, response=stage.perform(), seconds=fate.seconds)
+            return Outage(kind, executed=True, response=respond(call, world), seconds=fate.seconds)
         case FateKind.TWICE:
-            return _twice(fate, stage)
+            return _twice(fate, call, world)
         case FateKind.DOOM:
-            answer = stage.perform()
-            stage.doom(answer, fate.seconds, fate.message)
+            answer = respond(call, world)
+            agent = world.store.find_anywhere(str(_content(answer).get("agent_id")))
+            if agent is not None:
+                world.doom(agent, End(world.now + fate.seconds, Status.FAILED, fate.message))
             return answer
         case FateKind.LIST_DEFECT:
-            return _with_defect(stage.perform(), fate.defect)
+            return _with_defect(respond(call, world), fate.defect)
         case FateKind.MERGE:
-            answer = stage.perform()
+            answer = respond(call, world)
             return _rewritten(answer, merge_patch(_content(answer), fate.patch))
         case _:
-            return _replacement(fate, stage.perform() if fate.executed else None, stage.now)
+            return _replacement(fate, respond(call, world) if fate.executed else None, world.now)
 
 
-def _twice(fate: Fate, stage: Stage) -> Response:
-    first = stage.perform()
+def _postpone(call: Call, world: World, seconds: float) -> None:
+    world.store.history.defer(Deferred(world.now + seconds, call.request))
+
+
+def _twice(fate: Fate, call: Call, world: World) -> Response:
+    first = respond(call, world)
     if fate.seconds > 0:
-        stage.postpone(fate.seconds)
+        _postpone(call, world, fate.seconds)
         return first
-    second = stage.perform()
+    second = respond(call, world)
     return first if fate.answer == "first" else second
 
 

@@ -1,35 +1,36 @@
-"""A port for the simulator, on loopback: uvicorn with a small ASGI application of our own.
+"""A port for the simulator, on loopback: HTTP/1.1 by h11, in asyncio's event loop.
 
-How an `Outage` looks on a socket is decided here, all else in `app.py`. uvicorn is imported only when a port is opened.
+How an `Outage` looks on a socket is decided here, all else in `app.py`. h11 is imported only when a port is opened.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, assert_never
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from typing import assert_never
+
+import h11
 
 from reconciler.simulator import control_path
 from reconciler.simulator.app import Simulator
 from reconciler.simulator.messages import ErrorReason, Outage, OutageKind, Request, Response, json_response
 
-if TYPE_CHECKING:
-    import uvicorn
-
 HOST = "127.0.0.1"
 LARGEST_BODY = 8 * 1024 * 1024
 
-_Message = MutableMapping[str, Any]
-_Scope = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_Doors = dict[tuple[str, int], asyncio.Transport]
-
+_BACKLOG = 2048
+_LONGEST_HEAD = 64 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
+_PLAIN = (("content-type", "text/plain; charset=utf-8"), ("connection", "close"))
+_INVALID = Response(400, _PLAIN, b"Invalid HTTP request received.")
+_FAILED = Response(500, _PLAIN, b"Internal Server Error")
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 def serve(
@@ -44,13 +45,19 @@ def serve(
     Another `host` is for containers, whose own loopback cannot be reached from outside. `on_listening` is called with
     the port when connections are already queued and none is answered yet. Raises `OSError` when the port is in use.
     """
-    listener = _listen(port, host)
+    listener, ended = _listen(port, host), asyncio.Queue[int]()
     try:
         if on_listening is not None:
             on_listening(listener.getsockname()[1])
-        _server(simulator).run(sockets=[listener])
+        with asyncio.Runner() as runner:
+            with suppress(NotImplementedError):  # Windows
+                for each in (signal.SIGINT, signal.SIGTERM):
+                    runner.get_loop().add_signal_handler(each, ended.put_nowait, each)
+            received = runner.run(_serve(simulator, listener, ended))
+        if received == signal.SIGTERM:
+            signal.raise_signal(received)  # all connections are closed: end as without a handler
     except KeyboardInterrupt:
-        pass  # the server has shut down already; a traceback would add nothing
+        pass  # Windows; a traceback would add nothing
     finally:
         listener.close()
 
@@ -58,16 +65,16 @@ def serve(
 @contextmanager
 def run_in_thread(simulator: Simulator, port: int = 0) -> Iterator[str]:
     """Serve in a thread during the block, which gets the URL: `http://127.0.0.1:<port>`."""
-    listener = _listen(port)
-    server = _server(simulator)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = server.force_exit = True  # do not wait for connections that a fault leaves open
-        thread.join()
-        listener.close()
+    listener, ended = _listen(port), asyncio.Queue[int]()
+    with listener, asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=runner.run, args=(_serve(simulator, listener, ended),), daemon=True)
+        thread.start()
+        try:
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+        finally:
+            loop.call_soon_threadsafe(ended.put_nowait, 0)
+            thread.join()
 
 
 def _listen(port: int, host: str = HOST) -> socket.socket:
@@ -76,159 +83,161 @@ def _listen(port: int, host: str = HOST) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def _server(simulator: Simulator) -> uvicorn.Server:
-    import uvicorn
-
-    doors: _Doors = {}
-    return uvicorn.Server(
-        uvicorn.Config(
-            _Application(simulator, doors),
-            http=_watched(doors),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="critical",
-            date_header=False,  # the world has a clock of its own
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=2,
-        )
+async def _serve(simulator: Simulator, listener: socket.socket, ended: asyncio.Queue[int]) -> int:
+    """Serve until `ended` has an item, and return it; connections that wait for an answer are reset then."""
+    connections: set[_Connection] = set()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(simulator, connections), sock=listener, backlog=_BACKLOG
     )
-
-
-def _watched(doors: _Doors) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol class, which also records transports, since ASGI cannot break a connection."""
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
-    class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn chooses the class at run time
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            self._peer = transport.get_extra_info("peername")
-            doors[self._peer] = transport
-            super().connection_made(transport)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            doors.pop(self._peer, None)
-            super().connection_lost(exc)
-
-    return Watched
-
-
-class _Application:
-    """The ASGI application."""
-
-    def __init__(self, simulator: Simulator, doors: _Doors) -> None:
-        self._simulator = simulator
-        self._doors = doors
-
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        body = await _read_body(receive)
-        if body is None:
-            detail = {"detail": "the body is too large", "reason": ErrorReason.INVALID_REQUEST_BODY}
-            await _send_response(send, json_response(detail, 413))
-            return
-        request = Request(
-            method=scope["method"],
-            path=scope["raw_path"].decode("latin-1"),
-            query=scope["query_string"].decode("latin-1"),
-            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-            body=body,
-        )
-        if request.path.startswith(control_path.BASE):
-            await _send_response(send, control_path.handle(self._simulator, request))
-            return
-        with self._simulator.in_flight:
-            await self._serve(request, scope, receive, send)
-
-    async def _serve(self, request: Request, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        outcome = self._simulator.handle(request)
-        if isinstance(outcome, Response):
-            await _send_response(send, outcome)
-        else:
-            await self._act_out(outcome, scope, receive, send)
-
-    async def _act_out(self, outage: Outage, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        answer = outage.response or Response(200, (), b"")
-        match outage.kind:
-            case OutageKind.SILENCE:
-                try:
-                    await _gone(receive, None)
-                finally:  # also while the server shuts down: no answer
-                    await self._break(scope, receive, reset=True)
-            case OutageKind.RESET | OutageKind.UNREACHABLE:  # an open port can only reset
-                await self._break(scope, receive, reset=True)
-            case OutageKind.SLOW:
-                if not await _gone(receive, outage.seconds):
-                    await _send_response(send, answer)
-            case OutageKind.DRIP:
-                await _drip(answer, outage.seconds, receive, send)
-            case OutageKind.CUT:
-                await _send_start(send, answer)
-                half = answer.body[: len(answer.body) // 2]
-                await send({"type": "http.response.body", "body": half, "more_body": True})
-                await self._break(scope, receive, reset=False)
-            case _:
-                assert_never(outage.kind)
-
-    async def _break(self, scope: _Scope, receive: _Receive, *, reset: bool) -> None:
-        transport = self._doors.get(tuple(scope["client"]))
-        if transport is None or transport.is_closing():
-            return
-        if reset:
-            transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
-            )
-            transport.abort()
-        else:
-            transport.close()
-        await _gone(receive, None)  # else uvicorn would answer in our place
-
-
-async def _read_body(receive: _Receive) -> bytes | None:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= LARGEST_BODY:
-        message = await receive()
-        body += message.get("body", b"")
-    return body if len(body) <= LARGEST_BODY else None
-
-
-async def _gone(receive: _Receive, seconds: float | None) -> bool:
-    """Wait up to `seconds`; return True early if the client disconnects."""
     try:
-        async with asyncio.timeout(seconds):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return False
-    return True
+        return await ended.get()
+    finally:
+        server.close()
+        for connection in connections:
+            connection.end()
+        await asyncio.sleep(0)  # sockets are closed in the next round of the loop
 
 
-async def _send_start(send: _Send, response: Response) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if response.status != 204:
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+class _Connection(asyncio.Protocol):
+    """One connection, whose requests are answered one after the other."""
+
+    _transport: asyncio.Transport
+    _request: h11.Request
+
+    def __init__(self, simulator: Simulator, connections: set[_Connection]) -> None:
+        self._simulator = simulator
+        self._connections = connections
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
+        self._is_head_only = False
+        self._body = bytearray()
+        # The outage that is acted out; later requests wait for its end.
+        self._outage: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._outage is not None:
+            self._outage.cancel()
+
+    def end(self) -> None:
+        """Close the connection, with a reset if a request has no answer yet."""
+        if self._outage is None:
+            self._transport.close()
+        else:
+            self._reset()
+
+    def _reset(self) -> None:
+        opened = self._transport.get_extra_info("socket")
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    # --- requests
+
+    def data_received(self, data: bytes) -> None:
+        self._http.receive_data(data)
+        self._answer_all()
+
+    def _answer_all(self) -> None:
+        """Answer the requests that were received, up to an outage."""
+        while self._outage is None and not self._transport.is_closing():
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError:
+                self._send(_INVALID)
+                return
+            match event:
+                case h11.Request():
+                    self._request, self._body = event, bytearray()
+                    self._is_head_only = event.method == b"HEAD"
+                case h11.Data():
+                    if len(self._body) <= LARGEST_BODY:
+                        self._body += event.data
+                case h11.EndOfMessage():
+                    self._answer()
+                case _:
+                    if self._http.they_are_waiting_for_100_continue:
+                        self._put(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+                    return
+
+    def _answer(self) -> None:
+        try:
+            outcome = self._outcome()
+        except Exception:  # noqa: BLE001  as of a world whose disk is full: the next request may succeed
+            outcome = _FAILED
+        if isinstance(outcome, Response):
+            self._send(outcome)
+        else:
+            self._outage = asyncio.ensure_future(self._act_out(outcome))
+
+    def _outcome(self) -> Response | Outage:
+        if len(self._body) > LARGEST_BODY:
+            detail = {"detail": "the body is too large", "reason": ErrorReason.INVALID_REQUEST_BODY}
+            return json_response(detail, 413)
+        path, _, query = self._request.target.decode("latin-1").partition("?")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._request.headers}
+        request = Request(self._request.method.decode(), path, query, headers, bytes(self._body))
+        if path.startswith(control_path.BASE):
+            return control_path.handle(self._simulator, request)
+        with self._simulator.in_flight:
+            return self._simulator.handle(request)
+
+    async def _act_out(self, outage: Outage) -> None:
+        answer = outage.response or Response(200, (), b"")
+        with self._simulator.in_flight:
+            match outage.kind:
+                case OutageKind.SILENCE:
+                    await asyncio.Event().wait()  # cancelled when the connection is lost
+                case OutageKind.RESET | OutageKind.UNREACHABLE:  # an open port can only reset
+                    self._reset()
+                case OutageKind.SLOW:
+                    await asyncio.sleep(outage.seconds)
+                    self._send(answer)
+                case OutageKind.DRIP:
+                    self._put(_head(answer))
+                    for position in range(len(body := self._content(answer))):
+                        await asyncio.sleep(outage.seconds)
+                        self._put(h11.Data(data=body[position : position + 1]))
+                    self._put(h11.EndOfMessage())
+                case OutageKind.CUT:
+                    body = self._content(answer)
+                    self._put(_head(answer), h11.Data(data=body[: len(body) // 2]))
+                    self._transport.close()
+                case _:
+                    assert_never(outage.kind)
+        self._outage = None
+        self._answer_all()
+
+    # --- answers
+
+    def _send(self, answer: Response) -> None:
+        self._put(_head(answer), h11.Data(data=self._content(answer)), h11.EndOfMessage())
+
+    def _content(self, answer: Response) -> bytes:
+        """Return the body that HTTP allows in this answer."""
+        return b"" if answer.status in (204, 304) or self._is_head_only else answer.body
+
+    def _put(self, *events: h11.Event) -> None:
+        """Write parts of an answer; after the last part, begin with the next request or close the connection."""
+        self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
+        if self._http.our_state is h11.MUST_CLOSE:
+            self._transport.close()
+        elif self._http.our_state is h11.DONE:
+            self._http.start_next_cycle()
 
 
-async def _send_response(send: _Send, response: Response) -> None:
-    await _send_start(send, response)
-    await send({"type": "http.response.body", "body": response.body})
-
-
-async def _drip(response: Response, seconds: float, receive: _Receive, send: _Send) -> None:
-    await _send_start(send, response)
-    for position in range(len(response.body)):
-        if await _gone(receive, seconds):
-            return
-        await send(
-            {"type": "http.response.body", "body": response.body[position : position + 1], "more_body": True}
-        )
-    await send({"type": "http.response.body", "body": b""})
+def _head(answer: Response) -> h11.Response:
+    headers = list(answer.headers)
+    if answer.status != 204:
+        headers.append(("content-length", str(len(answer.body))))
+    return h11.Response(status_code=answer.status, headers=headers, reason=_PHRASES.get(answer.status, b""))

@@ -13,17 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from typing import Any
 
 import orjson
 
 from reconciler.simulator.agent import Agent
 from reconciler.simulator.faults import FaultScript
-from reconciler.simulator.history import ConversationLog, on_disk
+from reconciler.simulator.history import ConversationLog
 from reconciler.simulator.switches import SwitchError, Switches, declarations
 from reconciler.simulator.tables import (
-    INSERT_AGENT,
     LAYOUT,
-    REPLACE_AGENT,
+    PUT_AGENT,
     SELECT_AGENTS,
     ListFilter,
     Pages,
@@ -90,9 +90,8 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("BEGIN IMMEDIATE")
-        (found,) = self._db.execute("PRAGMA user_version").fetchone()
-        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if found == 0 and tables == 0:
+        found = self._value("PRAGMA user_version")
+        if found == 0 and self._value("SELECT count(*) FROM sqlite_master") == 0:
             for statement in LAYOUT.split(";\n"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
@@ -100,8 +99,12 @@ class Store:
         elif found != FORMAT:
             self._db.execute("ROLLBACK")
             raise sqlite3.DatabaseError(f"its format is {found}, this is {FORMAT}")
-        (self.seed,) = self._db.execute("SELECT seed FROM world").fetchone()
+        self.seed: str = self._value("SELECT seed FROM world")
         self._db.execute("COMMIT")
+
+    def _value(self, statement: str, *values: object) -> Any:
+        """Execute a statement and return the only value of its only row."""
+        return self._db.execute(statement, values).fetchone()[0]
 
     def _begin_world(self, seed: str) -> None:
         blank = (1, 1, 0.0, b"{}", b"[]", b"[]", 0, 0.0, seed)
@@ -128,7 +131,7 @@ class Store:
 
     def _notice_others(self) -> None:
         # SQLite's data_version changes when another connection commits, but not by our own commits
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        version = self._value("PRAGMA data_version")
         if version != self._version:
             self._version = version
             self._forget()
@@ -176,15 +179,14 @@ class Store:
             if value != declarations()[name].default
         }
         self._db.execute(
-            "UPDATE world SET revision = revision + 1, clock_offset = ?, switches = ?, script = ?",
+            "UPDATE world SET clock_offset = ?, switches = ?, script = ?",
             (settings.offset, orjson.dumps(changed), orjson.dumps(settings.script.as_json())),
         )
         self._settings = settings
 
     def script_position(self) -> tuple[int, ...]:
         """Return how many calls each rule of the script has counted."""
-        (position,) = self._db.execute("SELECT position FROM world").fetchone()
-        return tuple(orjson.loads(position))
+        return tuple(orjson.loads(self._value("SELECT position FROM world")))
 
     def save_script_position(self, position: tuple[int, ...]) -> None:
         """Write how many calls each rule of the script has counted."""
@@ -192,15 +194,11 @@ class Store:
 
     def take_number(self) -> int:
         """Return the next number, from 1; each is returned only once."""
-        number: int
-        (number,) = self._db.execute("UPDATE world SET number = number + 1 RETURNING number").fetchone()
-        return number
+        return int(self._value("UPDATE world SET number = number + 1 RETURNING number"))
 
     def gate(self) -> float:
         """Return the rate limiter's mark: the time up to which the project's allowance is used."""
-        mark: float
-        (mark,) = self._db.execute("SELECT gate FROM world").fetchone()
-        return mark
+        return float(self._value("SELECT gate FROM world"))
 
     def save_gate(self, mark: float) -> None:
         """Write the rate limiter's mark."""
@@ -210,9 +208,7 @@ class Store:
 
     def add(self, agent: Agent) -> None:
         """Add a new agent."""
-        self._forget_agents()
-        self._db.execute(INSERT_AGENT, agent_row(agent))
-        self._db.execute("INSERT INTO bodies VALUES (?, ?)", (agent.number, self._kept(agent.body)))
+        self.put(agent, rewritten=True)
         self._db.execute(
             "INSERT INTO projects VALUES (?, 1) ON CONFLICT DO UPDATE SET at_most = at_most + 1",
             (agent.project,),
@@ -221,13 +217,10 @@ class Store:
     def put(self, agent: Agent, *, rewritten: bool = False) -> None:
         """Write a changed agent; `rewritten` means that its body has changed, too."""
         self._forget_agents()
-        self._db.execute(REPLACE_AGENT, agent_row(agent))
+        self._db.execute(PUT_AGENT, agent_row(agent))
         if rewritten:
-            body = self._kept(agent.body)
-            self._db.execute("UPDATE bodies SET body = ? WHERE number = ?", (body, agent.number))
-
-    def _kept(self, content: bytes) -> bytes:
-        return on_disk(content) if self._in_file else content
+            body = self.history.kept(agent.body)
+            self._db.execute("REPLACE INTO bodies VALUES (?, ?)", (agent.number, body))
 
     def find(self, project: str, agent_id: str) -> Agent | None:
         """Return the agent with that id in the project, or None."""
@@ -270,7 +263,7 @@ class Store:
         if (row[0] if row else 0) < quota:
             return False
         count = "SELECT count(*) FROM agents WHERE project = ? AND end_at > ?"
-        (live,) = self._db.execute(count, (project, at)).fetchone()
+        live = self._value(count, project, at)
         self._db.execute("UPDATE projects SET at_most = ? WHERE project = ?", (live, project))
         return bool(live >= quota)
 

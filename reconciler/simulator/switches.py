@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
-from typing import Annotated, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 
 class SwitchError(ValueError):
@@ -240,11 +240,8 @@ class Declaration(NamedTuple):
                 if str(value) == str(choice):
                     return choice
             raise SwitchError(f"{self.name} takes {', '.join(map(str, self.choices))}, not {value!r}")
-        return self._parse_number(value, self.number)
-
-    def _parse_number(self, value: object, number: type[int | float]) -> int | float:
-        kind = "a whole number" if number is int else "a number"
-        parsed = _as_number(value, number)
+        kind = "a whole number" if self.number is int else "a number"
+        parsed = _as_number(value, self.number)
         if parsed is None:
             raise SwitchError(f"{self.name} takes {kind}, not {value!r}")
         if not self.minimum <= parsed < float("inf"):
@@ -259,13 +256,11 @@ def declarations() -> Mapping[str, Declaration]:
     return {field.name: _declare(field.name, field.default, hints[field.name]) for field in fields(Switches)}
 
 
-def _declare(name: str, default: object, hint: object) -> Declaration:
+def _declare(name: str, default: Any, hint: object) -> Declaration:
     kind, *notes = get_args(hint)
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     minimum = next((note.minimum for note in notes if isinstance(note, AtLeast)), 0.0)
     meaning = next(note for note in notes if isinstance(note, str))
-    if not isinstance(default, str | int | float):
-        raise TypeError(name)
     return Declaration(name, default, choices, None if choices else kind, minimum, meaning)
 
 

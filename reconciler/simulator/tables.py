@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from reconciler.simulator.agent import Agent, End, Status
@@ -40,64 +41,38 @@ CREATE TABLE tally (operation TEXT PRIMARY KEY, requests INTEGER);
 CREATE TABLE projects (project TEXT PRIMARY KEY, at_most INTEGER);
 """
 
-_COLUMNS = (
-    "number, agent_id, project, name, channel, uid, created_at, running_at, lifetime_until, end_at, "
-    "end_status, end_message, left_at, stopping_at, token_until, idle_at, doom_at, doom_status, "
-    "doom_message, shown"
+PUT_AGENT = f"REPLACE INTO agents VALUES ({', '.join('?' * 20)})"  # noqa: S608  question marks
+SELECT_AGENTS = "SELECT agents.*, body FROM agents JOIN bodies USING (number) WHERE "
+
+# The fields of an agent that are columns of these names, before and after the three columns of its end.
+_BEFORE_END = attrgetter(
+    "number",
+    "agent_id",
+    "project",
+    "name",
+    "channel",
+    "uid",
+    "created_at",
+    "running_at",
+    "lifetime_until",
 )
-_PLACES = ", ".join("?" * 20)
-INSERT_AGENT = f"INSERT INTO agents VALUES ({_PLACES})"  # noqa: S608  question marks
-REPLACE_AGENT = f"REPLACE INTO agents VALUES ({_PLACES})"  # noqa: S608  question marks
-SELECT_AGENTS = f"SELECT {_COLUMNS}, body FROM agents JOIN bodies USING (number) WHERE "  # noqa: S608  ours
+_AFTER_END = attrgetter("left_at", "stopping_at", "token_until", "idle_at")
 
 
 def agent_row(agent: Agent) -> tuple[object, ...]:
     """Return an agent without its body, in the order of the table's columns."""
     doom = agent.doom or (None, None, None)
-    return (
-        agent.number,
-        agent.agent_id,
-        agent.project,
-        agent.name,
-        agent.channel,
-        agent.uid,
-        agent.created_at,
-        agent.running_at,
-        agent.lifetime_until,
-        *agent.end,
-        agent.left_at,
-        agent.stopping_at,
-        agent.token_until,
-        agent.idle_at,
-        *doom,
-        agent.shown,
-    )
+    return (*_BEFORE_END(agent), *agent.end, *_AFTER_END(agent), *doom, agent.shown)
 
 
 def agent_of(row: tuple[Any, ...]) -> Agent:
     """Return the agent of a row that `SELECT_AGENTS` has read."""
-    number, agent_id, project, name, channel, uid, created_at, running_at, lifetime_until, *rest = row
-    end_at, end_status, end_message, left_at, stopping_at, token_until, idle_at, *rest = rest
-    doom_at, doom_status, doom_message, shown, body = rest
-    return Agent(
-        number,
-        agent_id,
-        project,
-        name,
-        channel,
-        uid,
-        created_at,
-        running_at,
-        lifetime_until,
-        End(end_at, Status(end_status), end_message),
-        body,
-        left_at,
-        stopping_at,
-        token_until,
-        idle_at,
-        None if doom_at is None else End(doom_at, Status(doom_status), doom_message),
-        None if shown is None else Status(shown),
-    )
+    *before_end, end_at, end_status, end_message = row[:12]
+    *after_end, doom_at, doom_status, doom_message, shown, body = row[12:]
+    end = End(end_at, Status(end_status), end_message)
+    doom = None if doom_at is None else End(doom_at, Status(doom_status), doom_message)
+    fields = (*before_end, end, body, *after_end, doom, None if shown is None else Status(shown))
+    return Agent(*fields)
 
 
 # --- lists of agents
@@ -176,10 +151,10 @@ class Pages:
         total, start = len(listed), selection.start
         if selection.newest_first:
             cut = bisect_right if selection.include_start else bisect_left
-            stop = total if start is None else cut(listed, start, key=_number)
+            stop = total if start is None else cut(listed, start, key=attrgetter("number"))
             return Selected(listed[max(0, stop - selection.limit) : stop][::-1], total, total - stop)
         cut = bisect_left if selection.include_start else bisect_right
-        before = 0 if start is None else cut(listed, start, key=_number)
+        before = 0 if start is None else cut(listed, start, key=attrgetter("number"))
         return Selected(listed[before : before + selection.limit], total, before)
 
     def _matching(self, selection: ListFilter) -> Sequence[Listed]:
@@ -197,10 +172,6 @@ class Pages:
             (until,) = self._db.execute(_NEXT_CHANGE, {"at": at, "project": selection.project}).fetchone()
             self._question, self._since, self._until = question, at, _NEVER if until is None else until
         return self._listed
-
-
-def _number(listed: Listed) -> int:
-    return listed.number
 
 
 def _conditions(wanted: ListFilter) -> tuple[str, dict[str, Any]]:

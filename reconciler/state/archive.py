@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,14 +132,12 @@ def _lines(data: bytes) -> tuple[list[Line], int]:
     """Return the lines of a file, and how many bytes they take; a last line that was cut short is left out."""
     found: list[Line] = []
     end = 0
-    for raw in _whole(data):
+    for raw in data.splitlines(keepends=True):
+        if not raw.endswith(b"\n"):
+            continue
         with suppress(orjson.JSONDecodeError):
             line = orjson.loads(raw)
             if isinstance(line, dict):
                 found.append(line)
         end += len(raw)
     return found, end
-
-
-def _whole(data: bytes) -> Iterator[bytes]:
-    return (each for each in data.splitlines(keepends=True) if each.endswith(b"\n"))

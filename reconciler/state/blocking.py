@@ -27,7 +27,7 @@ _LISTENING = 0.05
 
 
 class BlockingStore(Protocol):
-    """The methods of a backend of blocking calls, which `LocalStore`, `LogStore` and `MemoryStore` document."""
+    """The methods of a backend of blocking calls, which `LocalStore` documents."""
 
     @property
     def name(self) -> str: ...

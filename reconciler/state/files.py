@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,3 +83,39 @@ def write_start(descriptor: int, data: bytes) -> None:
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, data)
     os.ftruncate(descriptor, len(data))
+
+
+# --- small files that a run can do without: errors of the disk are ignored
+
+
+def read_whole(path: Path, largest: int) -> bytes:
+    """Return a file's contents, without following a link; empty if there is none or it exceeds `largest` bytes."""
+    with suppress(OSError):
+        if path.is_symlink() or not path.is_file():
+            return b""
+        descriptor = os.open(path, os.O_RDONLY | NO_LINK)
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(largest + 1)
+        return data if len(data) <= largest else b""
+    return b""
+
+
+def replace_whole(path: Path, data: bytes) -> None:
+    """Replace a file in one step, readable by its owner only; errors of the disk are ignored."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with os.fdopen(create(fresh), "wb") as file:
+                file.write(data)
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+
+
+def make_ignored(directory: Path) -> None:
+    """Create a directory with a `.gitignore` for all of it; errors of the disk are ignored."""
+    with suppress(OSError):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (directory / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write("*\n")

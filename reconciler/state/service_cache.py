@@ -17,7 +17,7 @@ import orjson
 from reconciler.model.record import Foreign
 from reconciler.observe import ForeignMemory
 from reconciler.ports import Pace
-from reconciler.state.whole_files import make_ignored, read_whole, replace_whole
+from reconciler.state.files import make_ignored, read_whole, replace_whole
 
 _VERSION = 1
 _LARGEST = 64 * 1024 * 1024

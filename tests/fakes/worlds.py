@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from reconciler.simulator import Agent, Status
-from reconciler.simulator.world_view import WorldView
+from reconciler.simulator.app import WorldView
 
 
 @dataclass(frozen=True, slots=True)

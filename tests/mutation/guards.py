@@ -46,10 +46,6 @@ QUICK: dict[str, tuple[str, ...]] = {
     "state/place.py": ("tests/scenarios/test_state_migration.py", "tests/scenarios/test_state_commands.py"),
     "state/service_cache.py": ("tests/unit/state/test_service_cache.py",),
     "state/whole.py": ("tests/scenarios/test_state_commands.py", "tests/scenarios/test_state_migration.py"),
-    "state/whole_files.py": (
-        "tests/scenarios/test_state_commands.py",
-        "tests/scenarios/test_state_migration.py",
-    ),
     "workflow": (
         "tests/unit/workflow",
         "tests/scenarios/test_verbs.py",

@@ -145,6 +145,25 @@ def test_a_body_beyond_reason_is_refused(simulator: Simulator, client: httpx.Cli
     assert simulator.tally() == {}
 
 
+def test_a_world_that_cannot_be_used_is_an_internal_error() -> None:
+    simulator = Simulator()
+    with run_in_thread(simulator) as url:
+        simulator.close()
+        for _ in range(2):
+            assert httpx.get(url + LIST, headers=HEADERS, trust_env=False).status_code == 500
+
+
+def test_an_answer_to_head_has_no_body(client: httpx.Client) -> None:
+    assert client.head("/simulator/nowhere").content == b""
+    assert client.get(LIST).status_code == 200, "the same connection goes on"
+
+
+def test_what_is_no_http_is_refused(running: tuple[Simulator, str]) -> None:
+    with socket.create_connection(("127.0.0.1", int(running[1].rpartition(":")[2])), timeout=5) as stranger:
+        stranger.sendall(b"hello\r\n\r\n")
+        assert stranger.recv(1000).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 def test_control_refuses_web_pages(simulator: Simulator, client: httpx.Client) -> None:
     simulator.set_switches(quota=1)
     assert client.post("/simulator/reset", headers={"origin": "https://page.invalid"}).status_code == 403

@@ -14,6 +14,7 @@ from reconciler.contract.kinds import (
     Fields,
     Path,
     address,
+    explained,
     fetched,
     free,
     identifier,
@@ -24,7 +25,6 @@ from reconciler.contract.kinds import (
     switch,
     text,
     whole,
-    words,
 )
 from reconciler.contract.rows import slot, vendor
 
@@ -33,29 +33,11 @@ T = TypeVar("T")
 _AVATAR_ID = identifier("The vendor's avatar.")
 _AGORA_UID = identifier("The avatar's own user id in the channel, as text; nobody else may have it.")
 _AGORA_TOKEN = key("RTC token for `agora_uid`. Leave it out: it is made at the join.")
-_QUALITY = words(
-    "Quality of the video.",
-    "low",
-    "medium",
-    "high",
-    means=(
-        "low quality",
-        "medium quality",
-        "high quality",
-    ),
+_QUALITY = explained(
+    "Quality of the video.", {"low": "low quality", "medium": "medium quality", "high": "high quality"}
 )
 _PIXELS = whole("Size of the video in pixels; width and height go together.", gt=0)
 
-
-_LIVE_AVATAR: Fields = {
-    "api_key": API_KEY,
-    "quality": _QUALITY,
-    "agora_uid": _AGORA_UID,
-    "agora_token": _AGORA_TOKEN,
-    "avatar_id": _AVATAR_ID,
-    "disable_idle_timeout": switch("Whether the avatar never times out."),
-    "activity_idle_timeout": whole("Quiet after which the avatar ends, in s.", ge=0),
-}
 _COMMON: Fields = {"enable": switch("Whether the agent shows an avatar; default false.")}
 
 
@@ -113,22 +95,25 @@ AVATAR = slot(
             needs="params.api_key params.api_base_url params.avatar_id params.agora_uid",
             maker="your service",
         ),
-        vendor(
-            "liveavatar",
-            "LiveAvatar (`heygen` is its old name); 24000 Hz only",
-            "LiveAvatar, once HeyGen; page models/avatar/heygen and SDK `LiveAvatarAvatar`",
-            _LIVE_AVATAR,
-            needs="params.api_key params.quality params.agora_uid",
-            maker="LiveAvatar",
-        ),
-        vendor(
-            "heygen",
-            "LiveAvatar (`heygen` is its old name); 24000 Hz only",
-            "LiveAvatar, once HeyGen; page models/avatar/heygen and SDK `LiveAvatarAvatar`",
-            _LIVE_AVATAR,
-            needs="params.api_key params.quality params.agora_uid",
-            host="vendor:liveavatar",
-            maker="LiveAvatar",
+        *(
+            vendor(
+                name,
+                "LiveAvatar (`heygen` is its old name); 24000 Hz only",
+                "LiveAvatar, once HeyGen; page models/avatar/heygen and SDK `LiveAvatarAvatar`",
+                {
+                    "api_key": API_KEY,
+                    "quality": _QUALITY,
+                    "agora_uid": _AGORA_UID,
+                    "agora_token": _AGORA_TOKEN,
+                    "avatar_id": _AVATAR_ID,
+                    "disable_idle_timeout": switch("Whether the avatar never times out."),
+                    "activity_idle_timeout": whole("Quiet after which the avatar ends, in s.", ge=0),
+                },
+                needs="params.api_key params.quality params.agora_uid",
+                host="vendor:liveavatar",
+                maker="LiveAvatar",
+            )
+            for name in ("liveavatar", "heygen")
         ),
         vendor(
             "sensetime",

@@ -6,16 +6,11 @@ new voice or model must not become an error here. Nothing is filled in: defaults
 
 from __future__ import annotations
 
-from reconciler.contract.kinds import address, identifier, key, number, switch, text, whole, words
+from reconciler.contract.kinds import address, explained, identifier, key, number, switch, text, whole
 
-CREDENTIAL_MODE = words(
+CREDENTIAL_MODE = explained(
     "Whose credentials pay this vendor: `managed` is Agora's, `byok` yours (the service's default).",
-    "managed",
-    "byok",
-    means=(
-        "Agora's credentials pay",
-        "your credentials pay",
-    ),
+    {"managed": "Agora's credentials pay", "byok": "your credentials pay"},
 )
 TEXT = text("Text, in the vendor's own terms.")
 FLAG = switch("A switch of the vendor; off unless its page says otherwise.")

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.contract.agora.fields import ACCESS_ID, ACCESS_SECRET, CLOUD_REGION, CREDENTIAL_MODE, MODEL
-from reconciler.contract.agora.tools import MCP_SERVERS, TOOLS
+from reconciler.contract.agora.tools import HEADERS, MCP_SERVERS, TOOLS
 from reconciler.contract.kinds import (
     Fields,
     address,
     anything,
+    explained,
     fetched,
     free,
     group,
-    headers,
     headers_either_way,
     identifier,
     key,
@@ -45,6 +45,16 @@ _VENDORS = (
     row("deepseek", "url", where="cn"),
     row("tencent", "url", where="cn"),
 )
+_MAKERS_OF_VENDORS = (
+    "OpenAI",
+    "Azure OpenAI",
+    "xAI",
+    "your own model; requests have turn ids and times",
+    "Alibaba Cloud; mainland China only",
+    "ByteDance; mainland China only",
+    "DeepSeek; mainland China only",
+    "Tencent; mainland China only",
+)
 # Each style other than OpenAI's belongs to one maker, also if `vendor` names another.
 _MAKERS = (
     row("gemini", "url", host="generativelanguage.googleapis.com"),
@@ -54,8 +64,6 @@ _MAKERS = (
 )
 _DEFAULT = "openai"
 _STYLES = (_DEFAULT, *(each.name for each in _MAKERS))
-
-_HEADERS = headers("HTTP headers to add; write references for credentials.")
 
 _MESSAGES = many(
     free("One message: `role`, `content` and what else the model takes."),
@@ -68,61 +76,30 @@ _MAX_TOKENS = whole("Most tokens in one answer.", gt=0)
 
 _COMMON: Fields = {
     "credential_mode": CREDENTIAL_MODE,
-    "vendor": words(
+    "vendor": explained(
         "Whose model it is; `custom` adds turn ids and times to the requests.",
-        *(each.name for each in _VENDORS),
-        means=(
-            "OpenAI",
-            "Azure OpenAI",
-            "xAI",
-            "your own model; requests have turn ids and times",
-            "Alibaba Cloud; mainland China only",
-            "ByteDance; mainland China only",
-            "DeepSeek; mainland China only",
-            "Tencent; mainland China only",
-        ),
+        dict(zip((each.name for each in _VENDORS), _MAKERS_OF_VENDORS, strict=True)),
     ),
     "url": address("Address of the model."),
     "api_key": key("Key for the model; write a reference, not the value. Default empty."),
     "system_messages": _MESSAGES,
     "max_history": whole("Messages to remember, 1 to 1024; default 32.", ge=1, le=1024),
     "input_modalities": many(
-        words(
-            "",
-            "text",
-            "image",
-            means=(
-                "text",
-                "pictures",
-            ),
-        ),
+        explained("", {"text": "text", "image": "pictures"}),
         "What the model takes; default text.",
         min_length=1,
     ),
     "output_modalities": many(
-        words(
-            "",
-            "text",
-            "audio",
-            means=(
-                "text",
-                "sound",
-            ),
-        ),
+        explained("", {"text": "text", "audio": "sound"}),
         "What the model gives; default text.",
         min_length=1,
     ),
     "greeting_configs": group(
         "How the greeting is played.",
         {
-            "mode": words(
+            "mode": explained(
                 "Greet every user who joins (`single_every`, the default) or only the first.",
-                "single_every",
-                "single_first",
-                means=(
-                    "greet every user who joins",
-                    "greet the first user only",
-                ),
+                {"single_every": "greet every user who joins", "single_first": "greet the first user only"},
             ),
             "delay_ms": whole("Wait before the greeting, 0 to 5000 ms.", ge=0, le=5000),
             "interruptable": switch("Whether speech may cut the greeting short; default true."),
@@ -130,14 +107,9 @@ _COMMON: Fields = {
                 "Time to fetch the recording, 200 to 10000 ms; default 1000.", ge=200, le=10000
             ),
             "audio_pcm_sample_rate": whole("Sample rate of a PCM recording, in Hz; default 16000.", gt=0),
-            "uninterruptible_asr_policy": words(
+            "uninterruptible_asr_policy": explained(
                 "What becomes of speech heard meanwhile: answered afterwards, or kept as context.",
-                "merge_reply",
-                "context",
-                means=(
-                    "answer it afterwards",
-                    "keep it as context",
-                ),
+                {"merge_reply": "answer it afterwards", "context": "keep it as context"},
             ),
         },
         name="greeting_configs",
@@ -159,7 +131,7 @@ _COMMON: Fields = {
 _OPENAI: Fields = {
     # An unknown style is checked by this variant, so it names all of them; an editor shows only the others' own.
     "style": words("Protocol of the model; default `openai`.", *_STYLES, const="openai"),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "params": settings(
         "Body of the request to the model.",
         {
@@ -188,7 +160,7 @@ _OPENAI: Fields = {
 }
 _GEMINI: Fields = {
     "style": required(words("Google's protocol.", "gemini")),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "ignore_empty": switch("Whether empty answers are passed over."),
     "params": settings(
         "Body of the request to the model.",
@@ -220,7 +192,7 @@ _ANTHROPIC: Fields = {
 }
 _DIFY: Fields = {
     "style": required(words("Dify's protocol.", "dify")),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "params": settings(
         "Body of the request to Dify.",
         {
@@ -233,7 +205,7 @@ _DIFY: Fields = {
 }
 _BEDROCK: Fields = {
     "style": required(words("Amazon Bedrock's protocol.", "bedrock")),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "access_key": ACCESS_ID,
     "secret_key": ACCESS_SECRET,
     "secret": ACCESS_SECRET,  # the page's name for it

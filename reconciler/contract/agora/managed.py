@@ -79,7 +79,3 @@ MANAGED_SUPPLIES: Final = frozenset(
         "speaker",
     ]
 )
-
-CN_DEFAULTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
-    {("asr", "vendor"): "fengming", ("asr", "language"): "zh-CN"}
-)

@@ -10,6 +10,7 @@ from reconciler.contract.agora.tools import MCP_SERVERS, TOOLS
 from reconciler.contract.kinds import (
     Fields,
     address,
+    explained,
     free,
     group,
     headers_as_text,
@@ -22,7 +23,6 @@ from reconciler.contract.kinds import (
     switch,
     text,
     whole,
-    words,
 )
 from reconciler.contract.rows import slot, vendor
 
@@ -65,7 +65,6 @@ _GEMINI_LIVE: Fields = {
     "thinking_level": text("How long the model thinks.", examples=["low", "medium", "high"]),
 }
 
-# The page spells this vendor with hyphens, the SDK with underscores.
 _GPT_LIVE: Fields = {
     "model": MODEL,
     "voice": VOICE,
@@ -81,14 +80,9 @@ _GPT_LIVE: Fields = {
     "output_buffer_ms": whole("Output to hold back, in ms.", ge=0),
     "input_batch_ms": whole("Input to send at once, in ms.", ge=0),
     "tool_enabled": FLAG,
-    "delegation": words(
+    "delegation": explained(
         "Who answers a delegated question.",
-        "client",
-        "responses",
-        means=(
-            "your client",
-            "the model of `responses_model`",
-        ),
+        {"client": "your client", "responses": "the model of `responses_model`"},
     ),
     "responses_model": text("The model that answers delegated questions."),
     "interrupt_on_user_turn": FLAG,
@@ -101,28 +95,12 @@ _COMMON: Fields = {
     "messages": many(free(""), "What was said before, as the vendor writes it."),
     "max_history": whole("Messages to remember; Azure only.", gt=0),
     "input_modalities": many(
-        words(
-            "",
-            "audio",
-            "text",
-            means=(
-                "sound",
-                "text",
-            ),
-        ),
+        explained("", {"audio": "sound", "text": "text"}),
         "What the model takes; default audio.",
         min_length=1,
     ),
     "output_modalities": many(
-        words(
-            "",
-            "text",
-            "audio",
-            means=(
-                "text",
-                "sound",
-            ),
-        ),
+        explained("", {"text": "text", "audio": "sound"}),
         "What the model gives; default text and audio.",
         min_length=1,
     ),
@@ -131,16 +109,13 @@ _COMMON: Fields = {
     "turn_detection": group(
         "Who decides when a turn ends.",
         {
-            "mode": words(
+            "mode": explained(
                 "Agora's detection, the vendor's by loudness, or the vendor's by meaning (OpenAI only).",
-                "agora_vad",
-                "server_vad",
-                "semantic_vad",
-                means=(
-                    "Agora's detection",
-                    "the vendor's, by loudness",
-                    "the vendor's, by meaning; OpenAI only",
-                ),
+                {
+                    "agora_vad": "Agora's detection",
+                    "server_vad": "the vendor's, by loudness",
+                    "semantic_vad": "the vendor's, by meaning; OpenAI only",
+                },
             ),
             "agora_vad_config": group(
                 "Settings for `agora_vad`.",
@@ -160,41 +135,33 @@ _COMMON: Fields = {
                     "idle_timeout_ms": whole(
                         "Quiet after which the model speaks up, in ms; OpenAI only.", ge=0
                     ),
-                    "start_of_speech_sensitivity": words(
+                    "start_of_speech_sensitivity": explained(
                         "How readily speech begins; Gemini only.",
-                        "START_SENSITIVITY_HIGH",
-                        "START_SENSITIVITY_LOW",
-                        means=(
-                            "speech begins readily",
-                            "speech begins late",
-                        ),
+                        {
+                            "START_SENSITIVITY_HIGH": "speech begins readily",
+                            "START_SENSITIVITY_LOW": "speech begins late",
+                        },
                     ),
-                    "end_of_speech_sensitivity": words(
+                    "end_of_speech_sensitivity": explained(
                         "How readily speech ends; Gemini only.",
-                        "END_SENSITIVITY_HIGH",
-                        "END_SENSITIVITY_LOW",
-                        means=(
-                            "speech ends readily",
-                            "speech ends late",
-                        ),
+                        {
+                            "END_SENSITIVITY_HIGH": "speech ends readily",
+                            "END_SENSITIVITY_LOW": "speech ends late",
+                        },
                     ),
                 },
             ),
             "semantic_vad_config": group(
                 "Settings for `semantic_vad`.",
                 {
-                    "eagerness": words(
+                    "eagerness": explained(
                         "How soon the model answers.",
-                        "auto",
-                        "low",
-                        "medium",
-                        "high",
-                        means=(
-                            "the vendor decides",
-                            "wait longer",
-                            "between low and high",
-                            "answer sooner",
-                        ),
+                        {
+                            "auto": "the vendor decides",
+                            "low": "wait longer",
+                            "medium": "between low and high",
+                            "high": "answer sooner",
+                        },
                     )
                 },
             ),
@@ -220,25 +187,19 @@ MLLM = slot(
             host="api.openai.com",
             maker="OpenAI",
         ),
-        vendor(
-            "openai_gpt_live",
-            "OpenAI GPT Live",
-            "OpenAI GPT Live; SDK builder `OpenAIGPTLive`",
-            _GPT_LIVE,
-            needs="api_key",
-            host="api.openai.com",
-            where="preview",
-            maker="GPT Live",
-        ),
-        vendor(
-            "openai-gpt-live",
-            "OpenAI GPT Live",
-            "OpenAI GPT Live; SDK builder `OpenAIGPTLive`",
-            _GPT_LIVE,
-            needs="api_key",
-            host="api.openai.com",
-            where="preview",
-            maker="GPT Live",
+        *(
+            vendor(
+                spelling,
+                "OpenAI GPT Live",
+                "OpenAI GPT Live; SDK builder `OpenAIGPTLive`",
+                _GPT_LIVE,
+                needs="api_key",
+                host="api.openai.com",
+                where="preview",
+                maker="GPT Live",
+            )
+            # the SDK's spelling, and that of the page
+            for spelling in ("openai_gpt_live", "openai-gpt-live")
         ),
         vendor(
             "azure",

@@ -19,6 +19,7 @@ from reconciler.contract.kinds import (
     Unfit,
     address,
     checked,
+    explained,
     fetched,
     free,
     group,
@@ -33,6 +34,14 @@ from reconciler.contract.kinds import (
     words,
 )
 from reconciler.contract.rows import Slot
+
+_AREAS = {
+    "NORTH_AMERICA": "servers in North America",
+    "EUROPE": "servers in Europe",
+    "ASIA": "servers in Asia",
+    "INDIA": "servers in India",
+    "JAPAN": "servers in Japan",
+}
 
 
 def _voiceprints(urls: dict[str, str]) -> None:
@@ -66,39 +75,12 @@ PROPERTIES = group(
             "Where the engine may run; default near the model.",
             {
                 "area": required(
-                    words(
+                    explained(
                         "The only area whose servers may be used; there is no failover out of it.",
-                        "GLOBAL",
-                        "NORTH_AMERICA",
-                        "EUROPE",
-                        "ASIA",
-                        "INDIA",
-                        "JAPAN",
-                        means=(
-                            "servers anywhere",
-                            "servers in North America",
-                            "servers in Europe",
-                            "servers in Asia",
-                            "servers in India",
-                            "servers in Japan",
-                        ),
+                        {"GLOBAL": "servers anywhere", **_AREAS},
                     )
                 ),
-                "exclude_area": words(
-                    "An area not to be used; only with area GLOBAL.",
-                    "NORTH_AMERICA",
-                    "EUROPE",
-                    "ASIA",
-                    "INDIA",
-                    "JAPAN",
-                    means=(
-                        "servers in North America",
-                        "servers in Europe",
-                        "servers in Asia",
-                        "servers in India",
-                        "servers in Japan",
-                    ),
-                ),
+                "exclude_area": explained("An area not to be used; only with area GLOBAL.", _AREAS),
             },
         ),
         "advanced_features": group(
@@ -120,14 +102,9 @@ PROPERTIES = group(
         "sal": group(
             "Attention to one speaker; needs advanced_features.enable_sal.",
             {
-                "sal_mode": words(
+                "sal_mode": explained(
                     "Follow one speaker (`locking`, the default), or tell the model who speaks.",
-                    "locking",
-                    "recognition",
-                    means=(
-                        "follow one speaker",
-                        "tell the model who speaks",
-                    ),
+                    {"locking": "follow one speaker", "recognition": "tell the model who speaks"},
                 ),
                 "sample_urls": checked(
                     mapping(
@@ -173,14 +150,9 @@ PROPERTIES = group(
                 "content": group(
                     "Which.",
                     {
-                        "mode": words(
+                        "mode": explained(
                             "From a list, or made up by a model.",
-                            "static",
-                            "generated",
-                            means=(
-                                "from the list of phrases",
-                                "made up by a model",
-                            ),
+                            {"static": "from the list of phrases", "generated": "made up by a model"},
                         ),
                         "static_config": group(
                             "Settings for `static`.",
@@ -195,14 +167,12 @@ PROPERTIES = group(
                                         _phrases,
                                     )
                                 ),
-                                "selection_rule": words(
+                                "selection_rule": explained(
                                     "In random order without repeats, or in the order of the list.",
-                                    "shuffle",
-                                    "round_robin",
-                                    means=(
-                                        "in random order, without repeats",
-                                        "in the order of the list",
-                                    ),
+                                    {
+                                        "shuffle": "in random order, without repeats",
+                                        "round_robin": "in the order of the list",
+                                    },
                                 ),
                             },
                         ),
@@ -240,14 +210,9 @@ PROPERTIES = group(
                         "timeout_ms": whole(
                             "Quiet to wait for, 0 to 60000 ms; default 0, never.", ge=0, le=60000
                         ),
-                        "action": words(
+                        "action": explained(
                             "Speak the content (the default), or give it to the model.",
-                            "speak",
-                            "think",
-                            means=(
-                                "speak the content",
-                                "give the content to the model",
-                            ),
+                            {"speak": "speak the content", "think": "give the content to the model"},
                         ),
                         "content": prose("The words; needed with a timeout. May use {{variables}}."),
                     },
@@ -261,27 +226,19 @@ PROPERTIES = group(
                         ),
                     },
                 ),
-                "data_channel": words(
+                "data_channel": explained(
                     "Way of transcripts and events; `rtm` needs enable_rtm. Default datastream.",
-                    "rtm",
-                    "datastream",
-                    means=(
-                        "over RTM; needs enable_rtm",
-                        "over the channel's data stream",
-                    ),
+                    {"rtm": "over RTM; needs enable_rtm", "datastream": "over the channel's data stream"},
                 ),
                 "enable_metrics": switch("Send measurements; needs enable_rtm. Default false."),
                 "enable_error_message": switch("Send errors; needs enable_rtm. Default false."),
-                "audio_scenario": words(
+                "audio_scenario": explained(
                     "Tuning of the audio; `default` is `aiserver`.",
-                    "default",
-                    "chorus",
-                    "aiserver",
-                    means=(
-                        "the same as `aiserver`",
-                        "for singing together",
-                        "for AI agents",
-                    ),
+                    {
+                        "default": "the same as `aiserver`",
+                        "chorus": "for singing together",
+                        "aiserver": "for AI agents",
+                    },
                 ),
                 "opt_out": switch("Keep nothing of the session at Agora. Default false."),
                 # In no reference, but in a quarter of the bodies that users publish.

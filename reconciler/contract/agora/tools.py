@@ -8,6 +8,7 @@ from __future__ import annotations
 from reconciler.contract.kinds import (
     Fields,
     address,
+    explained,
     free,
     group,
     headers,
@@ -20,14 +21,14 @@ from reconciler.contract.kinds import (
     words,
 )
 
-_HEADERS = headers("HTTP headers to add; write references for credentials.")
+HEADERS = headers("HTTP headers to add; write references for credentials.")
 
 # A server of tools over MCP; SDK `McpServer`.
 _MCP_SERVER: Fields = {
     "name": required(text("Name, at most 48 letters and digits.", max_length=48, pattern="^[A-Za-z0-9]+$")),
     "endpoint": required(address("Address of the server.")),
     "transport": words("Transport; only `streamable_http` is spoken.", "streamable_http"),
-    "headers": _HEADERS,
+    "headers": HEADERS,
     "allowed_tools": many(text(), "Tools the agent may use; left out or `*` all, empty none."),
     "timeout_ms": whole("How long to wait for the server, in ms.", gt=0),
 }
@@ -62,18 +63,10 @@ _TOOL: Fields = {
             "The request behind the tool.",
             {
                 "method": required(
-                    words(
-                        "HTTP method.",
-                        "GET",
-                        "POST",
-                        means=(
-                            "read; takes no body",
-                            "send the body",
-                        ),
-                    )
+                    explained("HTTP method.", {"GET": "read; takes no body", "POST": "send the body"})
                 ),
                 "url": required(address("Address; may hold {{args.x}} and {{template_variables.x}}.")),
-                "headers": _HEADERS,
+                "headers": HEADERS,
                 "body": free("JSON to post, with {{placeholders}}; not with GET."),
                 "timeout_ms": whole(
                     "How long to wait, 1000 to 100000 ms; default 10000.", ge=1000, le=100000

@@ -8,6 +8,7 @@ from __future__ import annotations
 from reconciler.contract.kinds import (
     Unfit,
     checked,
+    explained,
     group,
     many,
     number,
@@ -25,14 +26,9 @@ def _wait(ms: int) -> None:
         raise Unfit("max_wait_ms", "Input should be between 500 and 10000, or -1 for no end")
 
 
-_STRATEGY = words(
+_STRATEGY = explained(
     "Speech that may not interrupt is answered afterwards (`append`) or dropped (`ignore`).",
-    "append",
-    "ignore",
-    means=(
-        "answer it afterwards",
-        "drop it",
-    ),
+    {"append": "answer it afterwards", "ignore": "drop it"},
 )
 _KEYWORDS = many(prose(), "Words that interrupt the agent, at most 128.", max_length=128)
 _INTERRUPT_AFTER = whole(
@@ -54,18 +50,14 @@ TURN_DETECTION = group(
                     "When the user begins to speak.",
                     {
                         "mode": required(
-                            words(
+                            explained(
                                 "By loudness, or by the app over RTM (`manual`); the others moved to `interruption`.",
-                                "vad",
-                                "manual",
-                                "keywords",
-                                "disabled",
-                                means=(
-                                    "by loudness",
-                                    "by the app, over RTM",
-                                    "old; moved to `interruption`",
-                                    "old; moved to `interruption`",
-                                ),
+                                {
+                                    "vad": "by loudness",
+                                    "manual": "by the app, over RTM",
+                                    "keywords": "old; moved to `interruption`",
+                                    "disabled": "old; moved to `interruption`",
+                                },
                             )
                         ),
                         "vad_config": group(
@@ -97,16 +89,13 @@ TURN_DETECTION = group(
                 "end_of_speech": group(
                     "When the user has finished.",
                     {
-                        "mode": words(
+                        "mode": explained(
                             "By silence, by meaning (English and Chinese), or by the app over RTM (`manual`).",
-                            "vad",
-                            "semantic",
-                            "manual",
-                            means=(
-                                "by silence",
-                                "by meaning; English and Chinese",
-                                "by the app, over RTM",
-                            ),
+                            {
+                                "vad": "by silence",
+                                "semantic": "by meaning; English and Chinese",
+                                "manual": "by the app, over RTM",
+                            },
                         ),
                         "vad_config": group(
                             "Settings for `vad`.",
@@ -142,34 +131,25 @@ TURN_DETECTION = group(
                 ),
             },
         ),
-        "type": words(
+        "type": explained(
             "Old; use `config`, or mllm.turn_detection.mode.",
-            "agora_vad",
-            "server_vad",
-            "semantic_vad",
-            means=(
-                "Agora's detection",
-                "the vendor's, by loudness",
-                "the vendor's, by meaning",
-            ),
+            {
+                "agora_vad": "Agora's detection",
+                "server_vad": "the vendor's, by loudness",
+                "semantic_vad": "the vendor's, by meaning",
+            },
             deprecated=True,
         ),
-        "interrupt_mode": words(
+        "interrupt_mode": explained(
             "Old; use `interruption`.",
-            "interrupt",
-            "append",
-            "ignore",
-            "keyword",
-            "keywords",
-            "adaptive",
-            means=(
-                "speech interrupts at once",
-                "speech is answered afterwards",
-                "speech is dropped",
-                "certain words interrupt",
-                "certain words interrupt",
-                "not explained on the service's pages",
-            ),
+            {
+                "interrupt": "speech interrupts at once",
+                "append": "speech is answered afterwards",
+                "ignore": "speech is dropped",
+                "keyword": "certain words interrupt",
+                "keywords": "certain words interrupt",
+                "adaptive": "not explained on the service's pages",
+            },
             deprecated=True,
         ),
         "interrupt_duration_ms": number(
@@ -187,16 +167,9 @@ TURN_DETECTION = group(
         "threshold": number("Old; use config.speech_threshold. Default 0.5.", gt=0, lt=1, deprecated=True),
         "create_response": switch("Whether the end of speech asks for an answer; OpenAI Realtime only."),
         "interrupt_response": switch("Whether speech stops an answer; OpenAI Realtime only."),
-        "eagerness": words(
+        "eagerness": explained(
             "Old; use mllm.turn_detection.semantic_vad_config. Default auto.",
-            "auto",
-            "low",
-            "high",
-            means=(
-                "the vendor decides",
-                "wait longer",
-                "answer sooner",
-            ),
+            {"auto": "the vendor decides", "low": "wait longer", "high": "answer sooner"},
             deprecated=True,
         ),
     },
@@ -206,14 +179,9 @@ INTERRUPTION = group(
     "Whether and how a user cuts the agent short.",
     {
         "enable": switch("Whether the agent may be interrupted. Default true."),
-        "mode": words(
+        "mode": explained(
             "Any speech interrupts (`start_of_speech`, the default), or certain words.",
-            "start_of_speech",
-            "keywords",
-            means=(
-                "any speech interrupts",
-                "certain words interrupt",
-            ),
+            {"start_of_speech": "any speech interrupts", "keywords": "certain words interrupt"},
         ),
         "keywords_config": group("Settings for `keywords`.", {"trigger_keywords": _KEYWORDS}),
         "disabled_config": group("Settings for when `enable` is false.", {"strategy": _STRATEGY}),

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 import orjson
 
 from reconciler.errors import StateError
-from reconciler.model.record import Entry, Foreign, Pins
+from reconciler.model.record import Entry, Pins
 from reconciler.model.writes import (
     Append,
     DropForeign,
@@ -184,11 +184,6 @@ def _go_on_as(value: Any) -> SetLineage:
     return SetLineage(text(lineage), offset)
 
 
-def _foreign(value: Any) -> Foreign:
-    agent_id, name, channel = value
-    return foreign((agent_id, name, channel))
-
-
 def _entry(value: Any) -> Entry:
     if not isinstance(value, dict) or value.keys() != {each.name for each in fields(Entry)}:
         raise damaged("a line of its history is not of this format")
@@ -201,7 +196,7 @@ _READERS: Final[Mapping[str, Callable[[Any, RowReader], Write]]] = {
     "put_intent": lambda value, reader: PutIntent(reader.parsed(INTENT, None, value)),
     "drop_intent": lambda value, _: DropIntent(text(value)),
     "put_generation": lambda value, _: _generation(value),
-    "put_foreign": lambda value, _: PutForeign(_foreign(value)),
+    "put_foreign": lambda value, _: PutForeign(foreign(value)),
     "drop_foreign": lambda value, _: DropForeign(text(value)),
     "put_released": lambda value, _: PutReleased(text(value)),
     "drop_released": lambda value, _: DropReleased(text(value)),

@@ -23,6 +23,11 @@ _IDENTITY: Final = {
 }
 # Keeps git from fetching what a partial clone lacks, so that reading opens no connection.
 _NO_REMOTE: Final = ("-c", "protocol.allow=never")
+# Options of every fetch: only the ref that is named, whatever the configuration says.
+FETCH: Final = (
+    *("fetch", "--no-tags", "--no-prune", "--no-filter", "--no-write-fetch-head", "--recurse-submodules=no"),
+    "--",
+)
 _BLOB: Final = "100644 blob"
 
 
@@ -62,22 +67,19 @@ def is_ancestor(git: Git, old: str, new: str) -> bool:
 def made_commit(git: Git, tree: str, parent: str | None, message: str, **when: str) -> str:
     """Make a commit of a tree and return its id."""
     parents = () if parent is None else ("-p", parent)
-    return need(
-        git,
-        "-c",
-        "i18n.commitEncoding=utf-8",
-        "commit-tree",
-        tree,
-        *parents,
-        data=message.encode(),
-        environment={**_IDENTITY, **when},
-    )
+    command = ("-c", "i18n.commitEncoding=utf-8", "commit-tree", tree, *parents)
+    return need(git, *command, data=message.encode(), environment={**_IDENTITY, **when})
+
+
+def lone_commit(git: Git, message: str, **when: str) -> str:
+    """Make a commit without files and without a parent, and return its id."""
+    return made_commit(git, need(git, "mktree"), None, message, **when)
 
 
 def free_commit(git: Git) -> str:
     """Return the id of the fixed commit that marks a ref as free, since some hosts do not allow a ref to be deleted."""
     when = {"GIT_AUTHOR_DATE": _EPOCH, "GIT_COMMITTER_DATE": _EPOCH}
-    return made_commit(git, need(git, "mktree"), None, "free", **when)
+    return lone_commit(git, "free", **when)
 
 
 def tip_of(git: Git, remote: str, ref: str) -> str | None:

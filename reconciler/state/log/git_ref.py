@@ -17,15 +17,24 @@ from reconciler.errors import StateError
 from reconciler.git import Git, shown
 from reconciler.state.log.drawer import Creation, entry_key, is_entry, serial_of
 from reconciler.state.log.git_objects import (
+    FETCH,
     KeyTree,
     ask,
     blobs,
     commit_of,
     is_ancestor,
-    made_commit,
+    lone_commit,
     need,
 )
 
+_PUSH: Final = (
+    "push",
+    "--porcelain",
+    "--no-verify",
+    "--no-follow-tags",
+    "--no-signed",
+    "--recurse-submodules=no",
+)
 _TRIES: Final = 6
 _PAUSE: Final = 0.2
 # How many old entries are read at once.
@@ -56,20 +65,9 @@ def push(git: Git, remote: str, ref: str, commit: str, expected: str | None) -> 
 
     Raises `StateError` where the remote refuses the push and would refuse it again.
     """
+    lease = f"--force-with-lease={ref}:{expected or ''}"
     try:
-        ran = ask(
-            git,
-            *(
-                "push",
-                "--porcelain",
-                "--no-verify",
-                "--no-follow-tags",
-                "--no-signed",
-                "--recurse-submodules=no",
-            ),
-            f"--force-with-lease={ref}:{expected or ''}",
-            *("--", remote, f"{commit}:{ref}"),
-        )
+        ran = ask(git, *_PUSH, lease, "--", remote, f"{commit}:{ref}")
     except StateError:  # no answer in time: the caller reads the ref to find out whether it was moved
         return Pushed.UNKNOWN
     rows = [each.split("\t") for each in ran.out.decode("utf-8", "replace").splitlines()]
@@ -143,12 +141,8 @@ class GitDrawer:
 
     def probe(self) -> None:
         """Raise `StateError` where the remote would refuse a push of this user; nothing is pushed."""
-        tip = self._fetched().commit or made_commit(self._git, need(self._git, "mktree"), None, "probe\n")
-        ran = ask(
-            self._git,
-            *("push", "--dry-run", "--porcelain", "--no-verify", "--no-signed", "--recurse-submodules=no"),
-            *("--", self._remote, f"{tip}:{self.ref}"),
-        )
+        tip = self._fetched().commit or lone_commit(self._git, "probe\n")
+        ran = ask(self._git, *_PUSH, "--dry-run", "--", self._remote, f"{tip}:{self.ref}")
         if ran.code != 0:
             raise StateError(
                 f"the state {self.name} cannot be written: {ran.reason}",
@@ -158,18 +152,7 @@ class GitDrawer:
     def _fetched(self) -> KeyTree:
         """Update this checkout's copy of the ref; raise `StateError` if the remote's history does not continue it."""
         before = commit_of(self._git, self.ref)
-        ran = ask(
-            self._git,
-            *(
-                "fetch",
-                "--no-tags",
-                "--no-prune",
-                "--no-filter",
-                "--no-write-fetch-head",
-                "--recurse-submodules=no",
-            ),
-            *("--", self._remote, f"{self.ref}:{self.ref}"),
-        )
+        ran = ask(self._git, *FETCH, self._remote, f"{self.ref}:{self.ref}")
         is_missing = "couldn't find remote ref" in ran.err
         if ran.code != 0 and not is_missing:
             if "[rejected]" in ran.err or "non-fast-forward" in ran.err:

@@ -14,7 +14,7 @@ from typing import Final
 
 from reconciler.errors import StateError
 from reconciler.git import Git
-from reconciler.state.log.git_objects import free_commit, made_commit, need, tip_of
+from reconciler.state.log.git_objects import free_commit, lone_commit, tip_of
 from reconciler.state.log.git_ref import Pushed, push
 
 # The seconds after which a waiting process knocks again, and for which one knock counts.
@@ -49,7 +49,7 @@ class RefDoor:
             return
         self._knocked_at = now
         there = tip_of(self._git, self._remote, self._ref)
-        knock = made_commit(self._git, need(self._git, "mktree"), None, f"knock {uuid.uuid4().hex}")
+        knock = lone_commit(self._git, f"knock {uuid.uuid4().hex}")
         # If another process was first, the ref has a knock already, and one is enough.
         if push(self._git, self._remote, self._ref, knock, there) is Pushed.DONE:
             self._mine = knock

@@ -15,7 +15,7 @@ import orjson
 
 from reconciler.errors import StateError, StateLocked
 from reconciler.git import Git, shown
-from reconciler.state.log.git_objects import ask, free_commit, made_commit, need, tip_of
+from reconciler.state.log.git_objects import FETCH, ask, free_commit, lone_commit, tip_of
 from reconciler.state.log.git_ref import Pushed, push
 
 # Less than the default of --lock-timeout, so that a waiting run sees the end of one that was killed. A sign of life may
@@ -120,7 +120,7 @@ class RefLease:
 
     def _sign(self) -> str:
         told = {"holder": self._holder, "run": self._run, "signs": len(self._signs)}
-        sign = made_commit(self._git, need(self._git, "mktree"), None, orjson.dumps(told).decode())
+        sign = lone_commit(self._git, orjson.dumps(told).decode())
         self._signs.append(sign)
         return sign
 
@@ -135,19 +135,7 @@ class RefLease:
     def _holder_of(self, commit: str) -> str:
         """Return the holder that a commit names; the commit is fetched without making a ref in this checkout."""
         if ask(self._git, "cat-file", "-e", commit).code != 0:
-            ask(
-                self._git,
-                *(
-                    "fetch",
-                    "--quiet",
-                    "--no-tags",
-                    "--no-prune",
-                    "--no-write-fetch-head",
-                    "--",
-                    self._remote,
-                    self._ref,
-                ),
-            )
+            ask(self._git, *FETCH, self._remote, self._ref)
         ran = ask(self._git, "cat-file", "commit", commit)
         with suppress(ValueError):
             told = orjson.loads(ran.out.partition(b"\n\n")[2])

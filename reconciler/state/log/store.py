@@ -18,7 +18,7 @@ from reconciler.model.record import Entry, State
 from reconciler.model.spec import Body
 from reconciler.model.writes import SetLineage, Write
 from reconciler.ports import Version
-from reconciler.state.blocking import BlockingDoor
+from reconciler.state.blocking import BlockingDoor, BlockingLease
 from reconciler.state.damage import Damaged
 from reconciler.state.log.drawer import Creation, Drawer, entry_key, snapshot_key
 from reconciler.state.log.entries import Header, decoded
@@ -35,22 +35,20 @@ _NO_KEY = (
 )
 
 
-class LogLease(Protocol):
+class LogLease(BlockingLease, Protocol):
     """The exclusive right to write a log; `state.lease.FileLease` documents the methods."""
 
     @property
-    def seconds(self) -> float: ...
-    @property
     def is_held(self) -> bool: ...
     def holder(self) -> str | None: ...
-    def take(self, holder: str) -> None: ...
-    def renew(self) -> None: ...
     def check(self) -> None: ...
-    def release(self) -> None: ...
 
 
 class LogStore:
-    """The state of a log, for one caller at a time. `name` is shown to the user; `key` is for digests of secrets."""
+    """The state of a log, for one caller at a time, with the methods of `state.blocking.BlockingStore`.
+
+    `name` is shown to the user; `key` is for digests of secrets.
+    """
 
     def __init__(
         self,
@@ -88,13 +86,11 @@ class LogStore:
         return []
 
     def holder(self) -> str | None:
-        """Return the process that has the right to write now, or None. Nothing is taken."""
         return self.lease.holder()
 
     # --- reading
 
     def read(self, likely: Mapping[str, Body] | None = None) -> State:
-        """Return the present state; an empty one without a lineage where nothing was stored yet."""
         return self._guarded(self._read)
 
     def _read(self) -> State:
@@ -120,7 +116,6 @@ class LogStore:
         )
 
     def history(self, address: Address | None, limit: int) -> Sequence[Entry]:
-        """Return the latest entries, newest first, of one address or of all."""
         return self._guarded(lambda: tuple(islice(self._history(address), limit)))
 
     def _history(self, address: Address | None) -> Iterator[Entry]:
@@ -148,11 +143,6 @@ class LogStore:
         return "" if self._key else _NO_KEY
 
     def commit(self, writes: Sequence[Write], *, expected: int, nonce: str = "") -> int:
-        """Make writes durable, all or none, if the serial is still `expected`; return the new serial.
-
-        Raises `StateLocked` when another writer has committed or taken the lease over: nothing was written. After a
-        `StateError` it is unknown whether it was written: the nonce of `version` decides.
-        """
         return self._guarded(lambda: self._commit(tuple(writes), expected, nonce or uuid.uuid4().hex))
 
     def _commit(self, writes: Sequence[Write], expected: int, nonce: str) -> int:
@@ -220,16 +210,13 @@ class LogStore:
     # --- the exclusive right to write
 
     def take(self, holder: str) -> None:
-        """Take the lease now, or raise `StateLocked`, which names its holder."""
         self._guarded(lambda: self.lease.take(holder))
         self._writer = holder
 
     def renew(self) -> None:
-        """Give a sign of life, if the right is held; raise `StateLocked` when another process has taken over."""
         self.lease.renew()
 
     def release(self) -> None:
-        """Release the right to write; without effect when it is not held."""
         if not self.lease.is_held:
             return
         if self._seen is not None and self._replay.serial:
@@ -244,7 +231,6 @@ class LogStore:
         """Do nothing: the key comes from the environment."""
 
     def read_key(self) -> bytes:
-        """Return the key for digests of secrets; empty where there is none."""
         return self._key
 
     def _guarded(self, action: Callable[[], T]) -> T:

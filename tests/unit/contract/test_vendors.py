@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from reconciler.contract.agora.managed import CN_DEFAULTS, PRESETS
+from reconciler.contract.agora.managed import PRESETS
 from reconciler.contract.agora.properties import SLOTS
 from reconciler.contract.check import check, known_keys, user_path
 from reconciler.contract.offers import NEEDS, VENDORS, missing_params, preset_slots, vendor_of
@@ -243,7 +243,6 @@ def test_regions_are_those_of_the_facts() -> None:
     for slot in SLOTS:
         where = {name: facts["where"] for name, facts in FACTS[slot].items()}
         assert {name: row.where for name, row in VENDORS[slot].items()} == where
-    assert not VENDORS["asr"][CN_DEFAULTS["asr", "vendor"]].is_worldwide
 
 
 def test_every_vendor_says_where_its_credential_goes() -> None:

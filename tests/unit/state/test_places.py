@@ -13,12 +13,12 @@ import pytest
 from reconciler.errors import StateError, StateLocked, UsageError
 from reconciler.state import condition, database, files, place
 from reconciler.state.damage import Damaged, damaged
+from reconciler.state.files import make_ignored, read_whole, replace_whole
 from reconciler.state.key import KeyFile
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
 from reconciler.state.opening import for_a_controller, is_in_git, open_state, state_path
 from reconciler.state.seen import Seen, SeenFile, seen_directory
-from reconciler.state.whole_files import make_ignored, read_whole, replace_whole
 from tests.fakes.fleets import OWNER
 
 
