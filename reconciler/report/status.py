@@ -15,9 +15,8 @@ from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import row_texts
 from reconciler.report.folding import LONGEST
-from reconciler.report.groups import nameless
+from reconciler.report.groups import nameless, of_many
 from reconciler.report.json_plan import FORMAT_VERSION
-from reconciler.report.of_many import of_many
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
 
