@@ -9,7 +9,7 @@ from reconciler import workflow
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpRequest
 from reconciler.report import documents, json_plan, markdown, status, text
-from reconciler.report.address_report import address_tree
+from reconciler.report.records import address_tree
 from tests.fakes.virtual import Virtual
 
 

@@ -479,7 +479,7 @@ SLOW = (
     *(f"report.formats.{each.name}" for each in FORMATS if each.name != "markdown"),
     "serve.metrics",
     "cli.notifying",
-    "report.turn_report",
+    "report.progress",
     "config.load",
     "config.files.documents.Files.matching",
 )
