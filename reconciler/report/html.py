@@ -14,7 +14,6 @@ from reconciler.report import sentences
 from reconciler.report.addresses import in_order
 from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
-from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import (
     FieldLines,
@@ -26,6 +25,7 @@ from reconciler.report.fieldlines import (
     row_unchanged,
 )
 from reconciler.report.markdown import CONVERSATIONS, RANK
+from reconciler.report.sentences import conversations
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass

@@ -22,7 +22,6 @@ from reconciler.report.addresses import WIDEST, every
 from reconciler.report.alike import grouped_by
 from reconciler.report.compact import RULE as BRACES
 from reconciler.report.compact import braced, lines_of
-from reconciler.report.ended import conversations
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import (
     FieldLines,
@@ -35,6 +34,7 @@ from reconciler.report.fieldlines import (
 )
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
+from reconciler.report.sentences import conversations
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
