@@ -96,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # the world lives longer, and collects again once its plan is complete (`Session._heard`).
     gc.disable()
     code = run(arguments)
+    gc.freeze()  # else the interpreter looks for garbage in all of a large fleet before it ends
     sys.exit(_finished(code))
 
 

@@ -23,8 +23,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Change, Target, target_of
 from reconciler.ports import Gather, Steps
 from reconciler.providers import Purpose, RunProvider, Talker
-from reconciler.report import overview
-from reconciler.report.status import Conversation, StatusReport
+from reconciler.report.status import Conversation, StatusReport, status_of
 from reconciler.report.survey import SurveyReport, SurveyRow
 from reconciler.services import SERVICES
 from reconciler.state.memory import MemoryStore
@@ -48,7 +47,7 @@ def status_steps(
         if not isinstance(provider, Talker):
             raise UsageError(f"the service {job.fleet.service.kind} has no calls on one agent")
         said = yield from _conversations(provider, plan.changes, basis.now, job.settings.parallelism)
-    return plan, overview.status_of(plan, basis, provider.capabilities, said)
+    return plan, status_of(plan, basis, provider.capabilities, said)
 
 
 def _conversations(
@@ -117,7 +116,7 @@ def report_all(fleet: FleetFlags, area: str | None, output: Output, parallelism:
     own |= {target.agent_id for each in plan.changes if (target := target_of(each)) is not None}
     others = [each for each in found if each.agent.agent_id not in own and not each.agent.bears(basis.owner)]
     rows = tuple(_row(each, _only_absent(plan, each.channel)) for each in others)
-    return SurveyReport(rows, len(found), overview.status_of(plan, basis, provider.capabilities))
+    return SurveyReport(rows, len(found), status_of(plan, basis, provider.capabilities))
 
 
 def _without_fleet(service: Service, output: Output) -> Session:

@@ -16,7 +16,7 @@ from reconciler.errors import ExitCode, UsageError
 from reconciler.model.fleet import DesiredFleet, Limits
 from reconciler.plan.change import Action
 from reconciler.providers import Purpose
-from reconciler.report.turn_report import turn_json, turn_text
+from reconciler.report.progress import turn_json, turn_text
 from reconciler.values import dataclass
 from reconciler.workflow import Job
 

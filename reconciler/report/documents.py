@@ -69,11 +69,15 @@ def to_json(tree: Tree) -> str:
 
 def as_json(value: object) -> str:
     """Return a plain value as indented JSON with invisible characters escaped."""
+    return json_text(_dumped(value, orjson.OPT_INDENT_2, indent=2))
+
+
+def _dumped(value: object, option: int, **slowly: Any) -> str:
+    """Return a plain value as JSON; `slowly` are the arguments of the standard library's writer for the same form."""
     try:
-        text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        return orjson.dumps(value, option=option).decode()
     except (orjson.JSONEncodeError, TypeError):  # a lone surrogate, or a number beyond 64 bits
-        text = json.dumps(value, indent=2)
-    return json_text(text)
+        return json.dumps(value, **slowly)
 
 
 # A number with an exponent at the end of a line, which the standard library writes differently; texts end with a quote.
@@ -83,10 +87,7 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 def as_ascii_json(value: object) -> str:
     """Return a plain value as indented JSON in ASCII, exactly as the standard library writes it."""
-    try:
-        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
-    except (orjson.JSONEncodeError, TypeError):  # a lone surrogate, or a number beyond 64 bits
-        text = json.dumps(value, indent=2)
+    text = _dumped(value, orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, indent=2)
     if _EXPONENT.search(text) is not None:
         text = json.dumps(value, indent=2)
     return in_ascii(text)
@@ -101,11 +102,7 @@ def in_ascii(text: str) -> str:
 
 def as_json_line(value: object) -> str:
     """Return a plain value as JSON on one line."""
-    try:
-        text = orjson.dumps(value).decode()
-    except (orjson.JSONEncodeError, TypeError):
-        text = json.dumps(value, separators=(",", ":"))
-    return json_text(text)
+    return json_text(_dumped(value, 0, separators=(",", ":")))
 
 
 def _bare(tree: Tree) -> Any:

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import assert_never
 
 from reconciler.diagnostics import plural
+from reconciler.model.spec import describe
+from reconciler.model.tree import dotted
 from reconciler.plan.diff import Absent
-from reconciler.plan.steps import steps_of
+from reconciler.plan.steps import (
+    AwaitGone,
+    AwaitRunning,
+    CallJoin,
+    CallLeave,
+    CallUpdate,
+    DropMemory,
+    Remember,
+    Step,
+    steps_of,
+)
 from reconciler.report.alike import HOLES, Hole, Merged, merge
 from reconciler.report.escape import visible
 from reconciler.report.line_diff import Piece, text_diff
 from reconciler.report.masked_values import Side, in_line, is_long, is_text
-from reconciler.report.sentences import step_words
 from reconciler.report.style import Style
 from reconciler.report.view import FEW, ChangeRow, Field, Value
 from reconciler.values import dataclass
@@ -251,9 +263,31 @@ def row_unchanged(row: ChangeRow) -> str:
 
 def row_steps(row: ChangeRow) -> list[str]:
     """Return the steps of an apply for a row; for several agents, the steps of the first."""
-    steps = [f"{number}. {visible(step_words(step))}" for number, step in enumerate(steps_of(row.change), 1)]
+    steps = [f"{number}. {visible(_step_words(step))}" for number, step in enumerate(steps_of(row.change), 1)]
     whose = f"the steps of {visible(str(row.address))}; those of the others are alike"
     return [*([whose] if len(row.addresses) > 1 else []), *(steps or ["no steps: it is not done"])]
+
+
+def _step_words(step: Step) -> str:
+    """Return what a step does, for `--explain`."""
+    match step:
+        case CallLeave(target):
+            return f"leave agent {target.agent_id}"
+        case AwaitGone(agent_id):
+            return f"wait until agent {agent_id} has ended"
+        case CallJoin(other_uid):
+            return f"join the next agent{' under its other uid' if other_uid else ''}"
+        case AwaitRunning():
+            return "wait until the new agent runs"
+        case CallUpdate(values, token):
+            paths = [describe(("properties", *path)) for path in sorted(values, key=dotted)]
+            return f"update {', '.join([*paths, *(['the token'] if token else [])])}"
+        case Remember():
+            return "write the running agent into the state"
+        case DropMemory():
+            return "drop its record"
+        case _:
+            assert_never(step)
 
 
 def row_texts(texts: Sequence[str]) -> list[str]:

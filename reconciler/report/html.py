@@ -1,4 +1,4 @@
-"""Plans and drift as pages of HTML: without scripts and requests, in the reader's dark or light scheme."""
+"""Reports as pages of HTML: without scripts and requests, in the reader's dark or light scheme."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from reconciler.apply.events import Ledger, Result
 from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
@@ -14,7 +15,6 @@ from reconciler.report import sentences
 from reconciler.report.addresses import in_order
 from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
-from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import (
     FieldLines,
@@ -25,7 +25,22 @@ from reconciler.report.fieldlines import (
     row_texts,
     row_unchanged,
 )
+from reconciler.report.formats import ReadSource
+from reconciler.report.ledger import (
+    Ending,
+    Finish,
+    afterwards,
+    done_by_kind,
+    is_cut_short,
+    notices,
+    sections,
+    tally,
+    verdict,
+)
 from reconciler.report.markdown import CONVERSATIONS, RANK
+from reconciler.report.problems import Block, Checked, blocks, summary
+from reconciler.report.progress import DONE
+from reconciler.report.sentences import conversations
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
@@ -256,3 +271,59 @@ def _unmanaged(plan: Plan) -> Iterator[str]:
         yield f'<details class="change"><summary>{title}</summary>\n<ul>{rows}</ul></details>'
     if plan.elsewhere:
         yield f'<p class="note">{plain(sentences.elsewhere(plan))}</p>'
+
+
+_BAD = frozenset({Result.FAILED, Result.UNKNOWN})
+
+
+def render_ledger(finish: Finish, *, full: bool = False) -> str:
+    """Return a page with the result of every address, unfolded and first if it needs a person; then the plan."""
+    ledger, ending = finish.ledger, finish.ending
+    title = f"{verdict(ledger, ending)}: {tally(ledger)}"
+    planned = body_of(render_plan(finish.plan, full=full)) if finish.plan is not None else ""
+    return page(title, [f"<h1>{plain(title)}</h1>", *_results(ledger, ending, full), planned])
+
+
+def _results(ledger: Ledger, ending: Ending, full: bool) -> Iterator[str]:
+    broken = ledger.broken
+    if broken is not None and not is_cut_short(ledger):
+        yield f'<p class="danger"><b>error:</b> {plain(broken.message)} [{plain(broken.rule)}]</p>'
+        yield from (f'<p class="note">{plain(each)}</p>' for each in (broken.hint or "").split("\n") if each)
+    for section in sections(ledger, full=full):
+        kind = "danger" if section.result in _BAD else "warning"
+        yield f'<p class="{kind}"><b>{plain(section.title)}</b></p>'
+        yield from (_group(addresses, outcomes, is_open=True) for addresses, outcomes in section.groups)
+    yield from (f'<p class="warning">{plain(each)}</p>' for each in notices(ledger))
+    yield from (
+        _group(addresses, [DONE[action]], is_open=False) for action, addresses in done_by_kind(ledger)
+    )
+    yield from (f'<p class="note">{plain(each)}</p>' for each in afterwards(ledger, ending))
+    if not ledger.is_complete and ending.resume:
+        yield f'<p class="note">To go on: <code>{plain(ending.resume)}</code></p>'
+
+
+def _group(addresses: Sequence[Address], outcomes: Sequence[str], *, is_open: bool) -> str:
+    """Return addresses with their outcomes, which are escaped already except for HTML."""
+    subject = str(addresses[0]) if len(addresses) == 1 else plural(len(addresses), "agent", "agents")
+    title = f"<b>{plain(subject)}</b> {plain(outcomes[0])}"
+    more = [f'<p class="note">{plain(each)}</p>' for each in outcomes[1:]]
+    inside = "\n".join([*more, *name_list(addresses)])
+    if not inside:
+        return f"<p>{title}</p>"
+    opened = " open" if is_open else ""
+    return f'<details class="change"{opened}><summary>{title}</summary>\n<div class="inside">\n{inside}\n</div></details>'
+
+
+def render_problems(checked: Checked, read_source: ReadSource) -> str:
+    """Return a page with every problem and its lines of the files."""
+    title = summary(checked.diagnostics)
+    body = [f"<h1>{plain(title)}</h1>", *map(_problem, blocks(checked.diagnostics, read_source))]
+    return page(title, [*body, *(f'<p class="note">{plain(each)}</p>' for each in checked.last_lines)])
+
+
+def _problem(block: Block) -> str:
+    found = block.problem
+    kind = "danger" if found.is_error else "warning"
+    head = f'<p class="{kind}"><b>{found.severity}:</b> {plain(found.summary)} <code>[{plain(found.rule)}]</code></p>'
+    lines = "\n".join(plain(each) for each in block.lines)
+    return f'{head}\n<div class="lines code">{lines}</div>' if lines else head

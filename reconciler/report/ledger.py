@@ -12,10 +12,8 @@ from reconciler.errors import ReadAbandoned
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
-from reconciler.report.addresses import WIDEST, every, shortened
+from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of, shortened
 from reconciler.report.alike import grouped_by
-from reconciler.report.compact import RULE as BRACES
-from reconciler.report.compact import braced, lines_of
 from reconciler.report.escape import code, fenced, prose, visible
 from reconciler.report.fieldlines import row_texts
 from reconciler.report.folding import LONGEST, folded

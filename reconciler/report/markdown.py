@@ -1,7 +1,7 @@
 """The plan for a pull request's comment or a job's page: the most important parts first, within the room there is.
 
 Every address, danger, refusal and count is in it, however many there are. If not everything fits into `budget`
-characters, it is shortened in this order: addresses become shell braces (`compact`), the texts of fields are cut, and
+characters, it is shortened in this order: addresses become shell braces (`addresses`), the texts of fields are cut, and
 changes of one kind become one block. What was cut is counted at the top, because a reader of half a prompt would
 approve the other half unseen. Ten thousand names without any order do not fit into a comment: then the result is a page
 of a job, which may have a megabyte.
@@ -18,11 +18,8 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import sentences
-from reconciler.report.addresses import WIDEST, every
+from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of
 from reconciler.report.alike import grouped_by
-from reconciler.report.compact import RULE as BRACES
-from reconciler.report.compact import braced, lines_of
-from reconciler.report.ended import conversations
 from reconciler.report.escape import code, fenced, html, prose, visible
 from reconciler.report.fieldlines import (
     FieldLines,
@@ -35,6 +32,7 @@ from reconciler.report.fieldlines import (
 )
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
+from reconciler.report.sentences import conversations
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass

@@ -1,6 +1,6 @@
-"""Problems of the files, and errors that end a command, as text with a code frame: what, where, and what to do.
+"""Problems of the files, and errors that end a command, with a code frame: what, where, and what to do.
 
-The formats for machines are in `problem_formats`.
+As text and as Markdown; the formats for machines are in `problem_formats`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reconciler.diagnostics import Problem, Span, plural
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.report.alike import grouped_by
-from reconciler.report.escape import visible
+from reconciler.report.escape import code, fenced, prose, visible
 from reconciler.report.folding import folded
 from reconciler.report.formats import ReadSource
 from reconciler.report.style import Style
@@ -51,6 +51,12 @@ class Checked:
     @property
     def has_errors(self) -> bool:
         return any(each.is_error for each in self.diagnostics)
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The verdicts, unless there are errors, and a line for the warnings that the files ignore."""
+        lines = [*(() if self.has_errors else self.verdicts), accepted_line(self.accepted)]
+        return [each for each in lines if each]
 
 
 def render_text(
@@ -124,6 +130,43 @@ def _one(group: Sequence[Problem]) -> Problem:
         why=merged(lambda each: each.why),
         help=merged(lambda each: each.help),
     )
+
+
+def render_markdown(checked: Checked, read_source: ReadSource, *, budget: int | None = None) -> str:
+    """Return every problem with its lines of the files; if that is too long, as many headlines as fit."""
+    from reconciler.report.markdown import BUDGET  # imported only for this format
+
+    room = budget or BUDGET
+    found = blocks(checked.diagnostics, read_source)
+    ends = [prose(each) for each in checked.last_lines]
+    whole = _document(checked, [_markdown(each) for each in found], ends)
+    if len(whole) <= room:
+        return whole
+    short = [f"- {_headline(each)}" for each in found]
+    count = len(short)
+    more = [f"- … and {len(short):,} more: `reconciler validate` shows all."]
+    while count and len(_document(checked, ["\n".join([*short[:count], *more])], ends)) > room:
+        count = count * 9 // 10
+    more = (
+        [f"- … and {len(short) - count:,} more: `reconciler validate` shows all."]
+        if count < len(short)
+        else []
+    )
+    return _document(checked, ["\n".join([*short[:count], *more])], ends)
+
+
+def _document(checked: Checked, shown: list[str], ends: list[str]) -> str:
+    return "\n\n".join([f"### {prose(summary(checked.diagnostics))}", *shown, *ends]) + "\n"
+
+
+def _headline(block: Block) -> str:
+    found = block.problem
+    place = f" at {code(str(found.where))}" if found.where is not None else ""
+    return f"**{found.severity}:** {prose(found.summary)} {code(found.rule)}{place}"
+
+
+def _markdown(block: Block) -> str:
+    return f"{_headline(block)}\n\n{fenced(block.lines, 'text')}" if block.lines else _headline(block)
 
 
 def warning_lines(diagnostics: Iterable[Problem], root: str, *, colour: bool) -> list[str]:

@@ -1,10 +1,11 @@
-"""Events of an apply as lines of a log, and as JSON lines for programs."""
+"""Events of an apply, and turns of the controller, as lines of a log and as JSON lines for programs."""
 
 from __future__ import annotations
 
 from typing import Any, assert_never
 
 from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
+from reconciler.controller.turn import Turned, TurnResult
 from reconciler.instants import timestamp
 from reconciler.plan.change import Action
 from reconciler.report.documents import as_json_line
@@ -106,3 +107,42 @@ def finished_tree(event: Finished) -> dict[str, Any]:
         "previous_agent_id": event.previous_agent_id or None,
         "retry_after": None if event.until is None else timestamp(event.until),
     }
+
+
+_WORDS = {
+    TurnResult.UNCHANGED: "nothing to do",
+    TurnResult.DONE: "done",
+    TurnResult.INCOMPLETE: "incomplete: the next turn goes on",
+    TurnResult.LOCKED: "nothing was done: the state is held by somebody else",
+    TurnResult.REFUSED: "refused",
+    TurnResult.FAILED: "failed",
+}
+
+
+def turn_tree(turned: Turned) -> dict[str, Any]:
+    """Return a turn as a plain tree: its result, each change with its result, and when the fleet is due again."""
+    problem = turned.problem
+    return {
+        "format_version": FORMAT_VERSION,
+        "result": turned.result.value,
+        "changes": [finished_tree(each) for each in turned.changes],
+        "due_at": None if turned.due is None else timestamp(turned.due.at),
+        "due": None
+        if turned.due is None
+        else {"address": str(turned.due.address), "why": turned.due.why.value},
+        "refused": list(turned.refused),
+        "error": None if problem is None else {"rule": problem.rule, "message": problem.message},
+    }
+
+
+def turn_json(turned: Turned) -> str:
+    """Return a turn as one JSON object on one line."""
+    return as_json_line(turn_tree(turned))
+
+
+def turn_text(turned: Turned) -> str:
+    """Return a turn in words, a line for each change."""
+    lines = [text for each in turned.changes if (text := line(each)) is not None]
+    lines += [f"refused: {visible(each)}" for each in turned.refused]
+    due = f"; due again at {timestamp(turned.due.at)}" if turned.due is not None else ""
+    return "\n".join([*lines, f"Turn: {_WORDS[turned.result]}{due}"])

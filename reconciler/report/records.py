@@ -1,18 +1,24 @@
-"""The content of a state, as a table for people and a tree for programs. Without ages: one state gives one text."""
+"""The content of a state, as a table for people and a tree for programs; and the tree of one address for `show`.
+
+Without ages: one state gives one text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reconciler.diagnostics import plural
 from reconciler.instants import moment, timestamp
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, Record, State
+from reconciler.plan.change import action_of, target_of
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.masked_values import masked
 from reconciler.report.table import Column, table
+from reconciler.report.view import body_tree
 from reconciler.values import dataclass
+from reconciler.workflow import AddressReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +111,22 @@ def tree(report: StateReport) -> dict[str, Any]:
 def _facts(record: Record | None) -> dict[str, Any]:
     if record is None:
         return {"agent_id": None}
+    return {**_applied(record, timestamp), "failures": record.failures}
+
+
+def _applied(record: Record, spelled: Callable[[float], str]) -> dict[str, Any]:
+    """Return what a record says of its agent; `spelled` writes its times."""
     expires = record.token_expires_at
     return {
         "agent_id": record.agent_id,
         "name": record.name,
         "generation": record.generation,
         "rtc_uid": record.uid,
-        "started": timestamp(record.started_at),
-        "token_expires": timestamp(expires) if expires is not None else None,
+        "started": spelled(record.started_at),
+        "token_expires": spelled(expires) if expires is not None else None,
         "protect": record.protect,
         "adopted": record.declared,
         "in_place_fields": "to be sent" if record.unsent else "as recorded",
-        "failures": record.failures,
     }
 
 
@@ -144,3 +154,26 @@ def history_lines(history: Sequence[Entry]) -> list[str]:
         f"{moment(each.at)} {each.change} {each.result}{f': {each.detail}' if each.detail else ''}"
         for each in history
     ]
+
+
+def address_tree(found: AddressReport, history: Sequence[Entry]) -> dict[str, Any]:
+    """Return the tree that `show` prints; times in UTC."""
+    tree: dict[str, Any] = {"address": str(found.address)}
+    if found.change is not None:
+        reason = found.change.reason
+        tree["plan"] = {"action": action_of(found.change).value, "because": reason.text}
+        target = target_of(found.change)
+        if target is not None:
+            tree["service"] = {
+                "agent_id": target.agent.agent_id,
+                "status": target.agent.status.value,
+                "name": target.name,
+                "started": moment(target.agent.started_at),
+            }
+    if found.record is not None:
+        tree["state"] = _applied(found.record, moment)
+    if found.spec is not None:
+        tree["files"] = body_tree(found.spec)
+    if history:
+        tree["history"] = history_lines(history)
+    return tree

@@ -1,17 +1,18 @@
-"""The sentences of plans: headlines, counts, steps. Text, Markdown and HTML share them.
+"""The sentences of plans: headlines, counts, conversations that end. Text, Markdown and HTML share them.
 
 Foreign text in a sentence is not escaped yet: the sink escapes the whole.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
 from reconciler.diagnostics import Problem, plural
 from reconciler.model.address import Address
+from reconciler.model.observed import AgentStatus
 from reconciler.model.spec import describe
-from reconciler.model.tree import dotted
 from reconciler.plan.build import Plan, Unmanaged
 from reconciler.plan.change import (
     Act,
@@ -26,19 +27,13 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     Update,
+    action_of,
+    target_of,
 )
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
 from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
 from reconciler.plan.steps import (
-    AwaitGone,
-    AwaitRunning,
-    CallJoin,
-    CallLeave,
-    CallUpdate,
-    DropMemory,
-    Remember,
-    Step,
     overlaps,
 )
 
@@ -319,26 +314,36 @@ _SIGNS = {
 }
 
 
-# --- steps --------------------------------------------------------------------------------------------------
+def conversations(plan: Plan) -> str:
+    """Return how many running conversations the plan ends, and by which changes; empty if it ends none."""
+    kinds = Counter(action_of(each) for each in plan.ended)
+    if not kinds:
+        return ""
+    parts = ", ".join(f"{kinds[action]:,} to {action}" for action in sorted(kinds))
+    ends = plural(kinds.total(), "running conversation ends", "running conversations end")
+    return f"{ends}: {parts}.{_archived(plan)}"
 
 
-def step_words(step: Step) -> str:
-    """Return what a step does, for `--explain`."""
-    match step:
-        case CallLeave(target):
-            return f"leave agent {target.agent_id}"
-        case AwaitGone(agent_id):
-            return f"wait until agent {agent_id} has ended"
-        case CallJoin(other_uid):
-            return f"join the next agent{' under its other uid' if other_uid else ''}"
-        case AwaitRunning():
-            return "wait until the new agent runs"
-        case CallUpdate(values, token):
-            paths = [describe(("properties", *path)) for path in sorted(values, key=dotted)]
-            return f"update {', '.join([*paths, *(['the token'] if token else [])])}"
-        case Remember():
-            return "write the running agent into the state"
-        case DropMemory():
-            return "drop its record"
-        case _:
-            assert_never(step)
+def in_short(plan: Plan) -> str:
+    """Return a plan in one line: its counts, and how many conversations end."""
+    what = f"Plan: {short_counts(plan)}." if plan.pending else no_changes(plan)
+    return " ".join(filter(None, (what, conversations(plan))))
+
+
+def _archived(plan: Plan) -> str:
+    """Return how many transcripts of the ended conversations are archived or lost, if the fleet keeps transcripts."""
+    kept = plan.fleet.archive if plan.fleet is not None else None
+    if kept is None:
+        return ""
+    running = sum(
+        target.agent.status is AgentStatus.RUNNING
+        for each in plan.ended
+        if (target := target_of(each)) is not None
+    )
+    archived = f" {plural(running, 'transcript is', 'transcripts are')} archived first."
+    lost = len(plan.ended) - running
+    return archived + (
+        f" {plural(lost, 'is', 'are')} lost: the service tells none of an agent that is not RUNNING."
+        if lost
+        else ""
+    )

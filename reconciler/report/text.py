@@ -9,7 +9,6 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
 from reconciler.report.addresses import WIDEST, shortened
-from reconciler.report.ended import conversations
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import (
     FieldLines,
@@ -22,6 +21,7 @@ from reconciler.report.fieldlines import (
 )
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.packing import packed
+from reconciler.report.sentences import conversations
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 

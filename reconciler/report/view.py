@@ -34,9 +34,8 @@ from reconciler.plan.change import (
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
 from reconciler.report.alike import grouped_by
-from reconciler.report.groups import Column, Group, PartColumns, grouped
+from reconciler.report.groups import Column, Group, PartColumns, grouped, of_many
 from reconciler.report.masked_values import Side, UnknownValue, any_long, leaf, masked, shows_every_text
-from reconciler.report.of_many import of_many
 from reconciler.report.sentences import headline
 from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass

@@ -8,8 +8,8 @@ from contextlib import suppress
 from reconciler import workflow
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpRequest
-from reconciler.report import documents, json_plan, markdown, overview, status, text
-from reconciler.report.address_report import address_tree
+from reconciler.report import documents, json_plan, markdown, status, text
+from reconciler.report.records import address_tree
 from tests.fakes.virtual import Virtual
 
 
@@ -52,7 +52,7 @@ def views(virtual: Virtual, job: workflow.Job) -> Iterator[Callable[[], object]]
 
     def overall() -> None:
         provider = virtual.provider()
-        found = overview.status_of(*virtual.run(workflow.status(job, provider)), provider.capabilities)
+        found = status.status_of(*virtual.run(workflow.status(job, provider)), provider.capabilities)
         status.render_text(found)
         documents.to_json(status.tree(found))
 

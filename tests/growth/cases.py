@@ -47,7 +47,7 @@ from reconciler.ports import HttpReply
 from reconciler.providers.agora import clock, replies, settings, wire
 from reconciler.providers.agora import errors as answers
 from reconciler.report import (
-    compact,
+    addresses,
     credentials,
     escape,
     fieldlines,
@@ -443,7 +443,7 @@ CASES: dict[str, Run] = {
     "report.packing.packed": lambda text: packing.packed(
         [(Field("+", "a", (), 1), [Shown("+", 0, "a:"), *(Shown("+", 1, line) for line in text.split("\n"))])], 240
     ),
-    "report.compact.braced": lambda text: compact.braced(
+    "report.addresses.braced": lambda text: addresses.braced(
         Address(f"a-{text[at : at + 8]}", f"n{at % 7}") for at in range(0, len(text), 8)
     ),
     "report.groups.grouped": _grouped,
@@ -488,7 +488,7 @@ SLOW = (
     *(f"report.formats.{each.name}" for each in FORMATS if each.name != "markdown"),
     "serve.metrics",
     "cli.notifying",
-    "report.turn_report",
+    "report.progress",
     "config.load",
     "config.files.documents.Files.matching",
 )

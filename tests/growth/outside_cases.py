@@ -36,7 +36,7 @@ from reconciler.plan.change import Action
 from reconciler.ports import Elapsed, Http, HttpReply, Now, Steps
 from reconciler.providers.agora import call_sender, conversation
 from reconciler.providers.agora.client import AgoraClient
-from reconciler.report import alike, markers, table, turn_report
+from reconciler.report import alike, markers, progress, table
 from reconciler.report.formats import FORMATS, RenderOptions, ReportKind
 from reconciler.report.ledger import Ending, Finish
 from reconciler.report.problems import Checked
@@ -291,8 +291,8 @@ OUTSIDE: dict[str, Run] = {
     "state.log.entries of a commit": _entry,
     "report.table.table": lambda text: table.table([table.Column("A"), table.Column("B", wraps=True)], [["a", text]], 80),
     "report.alike.without_holes": alike.without_holes,
-    "report.turn_report.turn_text": lambda text: turn_report.turn_text(_turned(text)),
-    "report.turn_report.turn_json": lambda text: turn_report.turn_json(_turned(text)),
+    "report.progress.turn_text": lambda text: progress.turn_text(_turned(text)),
+    "report.progress.turn_json": lambda text: progress.turn_json(_turned(text)),
     "cli.notifying.Notifier": _notified,
     "serve.metrics.Metrics": _measured,
     **{

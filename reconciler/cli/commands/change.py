@@ -75,7 +75,7 @@ def plan(
     def look(fleet: options.FleetFlags) -> several_fleets.FleetSeen:
         plan = planning.plan_of(fleet)
         if form.is_numbers and plan.ended:
-            from reconciler.report.ended import conversations
+            from reconciler.report.sentences import conversations
 
             output.say(f"{plan.owner}: {conversations(plan)}")
         code = 2 if detailed_exitcode and plan.pending else 0

@@ -163,7 +163,7 @@ def show(address: str, fleet: options.FleetFlags, output: Output, form: Format) 
     from reconciler.cli import wiring
     from reconciler.cli.jobs import Flags, make_job, parse_address
     from reconciler.cli.plan_files import is_plan_file, plan_tree, read_plan
-    from reconciler.report.address_report import address_tree
+    from reconciler.report.records import address_tree
 
     if is_plan_file(address):
         output.report(form, ReportKind.TREE, plan_tree(read_plan(address)))

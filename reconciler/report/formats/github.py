@@ -20,9 +20,9 @@ def problems(value: Checked, options: RenderOptions) -> str:
 
 def plan(value: Plan, options: RenderOptions) -> str:
     """Return the plan in a line, then a command for each line of the files that ends conversations or risks secrets."""
-    from reconciler.report import ended, findings
+    from reconciler.report import findings, sentences
 
-    notice = (f"Plan of {value.owner}", ended.in_short(value))
+    notice = (f"Plan of {value.owner}", sentences.in_short(value))
     return problem_formats.as_annotations(findings.of_plan(value), root=options.root, notice=notice)
 
 

@@ -29,13 +29,13 @@ def drift(value: Drift, options: RenderOptions) -> str:
 
 def ledger(value: Finish, options: RenderOptions) -> str:
     """Return the summary at the end of an apply, and its plan."""
-    from reconciler.report.ledger_page import render
+    from reconciler.report.html import render_ledger
 
-    return render(value, full=options.full)
+    return render_ledger(value, full=options.full)
 
 
 def problems(value: Checked, options: RenderOptions) -> str:
     """Return every problem with its lines of the files."""
-    from reconciler.report.problem_pages import render_html
+    from reconciler.report.html import render_problems
 
-    return render_html(value, options.read_source)
+    return render_problems(value, options.read_source)

@@ -39,7 +39,7 @@ def drift(value: Drift, options: RenderOptions) -> str:
 
 def problems(value: Checked, options: RenderOptions) -> str:
     """Return every problem with its code frame; a problem that one place causes for many agents is shown once."""
-    from reconciler.report.problem_pages import render_markdown
+    from reconciler.report.problems import render_markdown
 
     return render_markdown(value, options.read_source, budget=options.budget)
 

@@ -78,14 +78,13 @@ def ledger(value: Finish, options: RenderOptions) -> str:
 
 def problems(value: Checked, options: RenderOptions) -> str:
     """Return every problem with its code frame, then a line for each valid environment."""
-    from reconciler.report.problems import accepted_line, render_text
+    from reconciler.report.problems import render_text
 
     found = value.diagnostics
     text = (
         render_text(found, options.read_source, colour=options.colour, width=options.width) if found else ""
     )
-    lines = [*(() if value.has_errors else value.verdicts), accepted_line(value.accepted)]
-    return text + "".join(f"{line}\n" for line in lines if line)
+    return text + "".join(f"{line}\n" for line in value.last_lines)
 
 
 def records(value: StateReport, options: RenderOptions) -> str:

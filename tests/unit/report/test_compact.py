@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.address import AGENT, CHANNEL, Address
-from reconciler.report.compact import braced, lines_of
+from reconciler.report.addresses import braced, lines_of
 from reconciler.report.folding import LONGEST
 from tests.unit.report.test_laws import QUICK
 

@@ -25,8 +25,7 @@ from reconciler.plan.guard import Policy, hold_by_policy
 from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.folding import LONGEST, folded
-from reconciler.report.groups import grouped
-from reconciler.report.of_many import _PLURAL, of_many
+from reconciler.report.groups import _PLURAL, grouped, of_many
 from tests.unit.report.plans import NOW, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
