@@ -346,9 +346,15 @@ def test_help_is_light(arguments: list[str]) -> None:
 def test_a_plan_imports_what_it_needs(tmp_path: Path) -> None:
     fleet = tmp_path / "fleet"
     shutil.copytree(ROOT / "examples" / "single-agent", fleet)
-    imported("apply", str(fleet), "--auto-approve", "--quiet")
+    assert imported("apply", str(fleet), "--auto-approve", "--quiet") & {"httpx", "pydantic", "rich"} == set()
     unchanged = imported("plan", str(fleet), "--detailed-exitcode")
     assert unchanged & {"deepdiff", "httpx", "pydantic", "rich", "uvicorn"} == set()
+
+
+def test_what_sends_requests_imports_no_command_line() -> None:
+    """httpx has one of its own, whose imports take longer than the rest of httpx where rich is installed."""
+    program = "import sys, reconciler.driver.http; print(*{each.partition('.')[0] for each in sys.modules})"
+    assert set(run_python(program).split()) & {"click", "pygments", "rich"} == set()
 
 
 def test_importing_has_no_effects() -> None:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler import workflow
 from reconciler.apply.events import Finished, Ledger, Notice, Result, Started
@@ -21,13 +21,15 @@ from reconciler.errors import ExitCode, StateLocked, UsageError
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, action_of, target_of
-from reconciler.plan.planfile import SavedPlan
 from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
 from reconciler.state.condition import require_writable
 from reconciler.values import dataclass
 from reconciler.workflow import Approved, Job
+
+if TYPE_CHECKING:
+    from reconciler.plan.planfile import SavedPlan  # imports pydantic, which only a saved plan needs
 
 
 @dataclass(frozen=True, slots=True)

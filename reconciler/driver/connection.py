@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 import h11
-import httpx
+
+from reconciler.driver.bare_httpx import httpx
 
 # The longest head of a reply, and the longest line between two chunks of its body, bytes.
 _LONGEST_HEAD = 100 * 1024

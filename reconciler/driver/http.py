@@ -11,10 +11,10 @@ import ssl
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlencode
 
-import httpx
 import orjson
 
 from reconciler import __version__
+from reconciler.driver.bare_httpx import httpx
 from reconciler.driver.connection import OneConnection
 from reconciler.durations import spelled
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
