@@ -26,7 +26,7 @@ from reconciler.config.files.data import reader_of
 from reconciler.config.files.documents import Files
 from reconciler.config.load import load
 from reconciler.config.rules import Rules, texts
-from reconciler.config.templates import compiler, errors, plain_values, sandbox, whole_files
+from reconciler.config.templates import compiler, data, errors, sandbox, whole_files
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.yaml import reader, scalars
 from reconciler.contract import check, literals, places
@@ -317,6 +317,7 @@ CASES: dict[str, Run] = {
         "a: |\n" + "".join(f"  {line}\n" for line in text.split("\n"))
     ),
     "config.yaml.reader.parse_yaml in quotes": lambda text: reader.parse_yaml(f'a: "{text}"\n'),
+    "config.yaml.reader.event_source": reader.event_source,
     "config.yaml.reader.parse_yaml of data": lambda text: reader.parse_yaml(text, inert=True),
     "config.yaml.scalars.is_template": scalars.is_template,
     "config.yaml.scalars.scalar": scalars.scalar,
@@ -328,7 +329,7 @@ CASES: dict[str, Run] = {
     "config.templates.compiler.is_free": compiler.is_free,
     "config.templates.errors.offer": lambda text: errors.offer(["env"], ["a", "b"], text),
     "config.templates.errors.fault_of": lambda text: errors.fault_of(ValueError(text), missing=[text]),
-    "config.templates.plain_values.plain": lambda text: plain_values.plain([text, {"a": text}]),
+    "config.templates.data.plain": lambda text: data.plain([text, {"a": text}]),
     "config.templates.sandbox.as_text": sandbox.as_text,
     "config.templates.sandbox.tojson": sandbox.tojson,
     "config.words.duration": lambda text: words.duration(text, 0.0, 1.0),
@@ -498,7 +499,7 @@ MODULES = tuple(
     "providers.agora.errors providers.agora.replies providers.agora.clock providers.agora.settings "
     "providers.agora.wire config.files.data config.files.documents config.files.patterns config.yaml.reader "
     "config.yaml.scalars config.templates.compiler config.templates.whole_files config.templates.errors "
-    "config.templates.plain_values config.templates.sandbox config.words config.rules.texts contract.check "
+    "config.templates.data config.templates.sandbox config.words config.rules.texts contract.check "
     "contract.literals contract.places diagnostics durations model.address model.destinations model.fingerprint "
     "model.tree plan.diff plan.selection plan.planfile state.document report.escape report.credentials "
     "report.documents report.line_diff report.fieldlines report.masked_values report.sentences report.problems "

@@ -90,13 +90,9 @@ class FleetReader:
 
     def _document(self, name: str, where: Span | None, made: RenderedFile | None = None) -> Document | None:
         """Return a document whose root is a mapping; else report a problem and return None. `made` is rendered text."""
+        text, line = (None, None) if made is None else (made.text, made.template_line)
         try:
-            if made is None:
-                document = read_document(self.files, name, self.problems)
-            else:
-                document = read_document(
-                    self.files, name, self.problems, rendered=made.text, template_line=made.template_line
-                )
+            document = read_document(self.files, name, self.problems, rendered=text, template_line=line)
         except Unreadable as error:
             self.problems.add(error.placed(name, where))
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
-from reconciler.config.expand.layers import Layer, Place
+from reconciler.config.expand.layers import Layer, Place, deciding
 from reconciler.config.files.documents import Document
 from reconciler.config.keys import IGNORED, KEYS, MAY_IGNORE, MEANT
 from reconciler.config.yaml.scalars import Templated
@@ -29,19 +29,11 @@ class Section:
     def get(self, key: str) -> Tree:
         return self.tree.get(key)
 
-    def place(self, path: Path) -> Place | None:
-        """Return the place of a path below this mapping."""
-        layer = Layer("", self.document, self.tree)
-        if not path:
-            return Place(layer)
-        node: Tree = self.tree
-        place = Place(layer)
-        for part in path:
-            if isinstance(node, dict) and part not in node:
-                return place
-            if not isinstance(node, (dict, list)) or (isinstance(node, list) and not isinstance(part, int)):
-                return place
-            place, node = Place(layer, node, part), node[part]  # type: ignore[index]  # a list has an int here
+    def place(self, path: Path) -> Place:
+        """Return the place of a path below this mapping, or of as much of it as there is."""
+        layers = [Layer("", self.document, self.tree)]
+        while (place := deciding(layers, path)) is None:
+            path = path[:-1]
         return place
 
     def sub(self, key: str) -> Section | None:

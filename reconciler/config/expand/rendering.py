@@ -104,7 +104,8 @@ class Rendering:
         try:
             template = FileTemplate(self.files, root.shared.templates.globals, name, self.worker.progress)
             self.names |= template.needs
-            yield template.render(root.names_for(template.needs))
+            root.ensure(template.needs)
+            yield template.render(root.names)
         except Unreadable as error:
             self.problems.add(error.placed(name, named_at))
         except TemplateFault as fault:

@@ -107,11 +107,6 @@ class VariableScope:
         self.ensure(needs)
         return program.render(self)
 
-    def names_for(self, needs: Iterable[str]) -> dict[str, Any]:
-        """Evaluate the needed names and return all names evaluated so far."""
-        self.ensure(needs)
-        return self.names
-
     def knows(self, name: str) -> bool:
         """Return whether a template can use a name here."""
         return (

@@ -30,7 +30,6 @@ from reconciler.values import dataclass
 
 DEFAULT_INCLUDE = ("agents/*.yaml", "agents/*.yml", "agents/*.yaml.j2")
 TEMPLATE_SUFFIX = ".j2"
-YAML_SUFFIXES = (".yaml", ".yml", ".yaml.j2", ".yml.j2")
 
 # In characters; no system opens a longer path.
 _LONGEST_NAME = 4096

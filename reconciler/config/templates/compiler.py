@@ -18,9 +18,8 @@ from jinja2.runtime import Context
 
 from reconciler.config.files.documents import Files, Unreadable
 from reconciler.config.templates.checks import check_includes, optional_names, parse
+from reconciler.config.templates.data import DataFiles, plain
 from reconciler.config.templates.errors import TemplateFault, fault_of
-from reconciler.config.templates.load_function import DataFiles
-from reconciler.config.templates.plain_values import plain
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import GLOBALS, MAX_TEXT, NativeSandbox, Sandbox, as_text
 from reconciler.diagnostics import Problems

@@ -12,7 +12,7 @@ from jinja2.environment import Template as JinjaTemplate
 from jinja2.exceptions import SecurityError, UndefinedError
 
 from reconciler.config.files.documents import Unreadable
-from reconciler.config.templates.load_function import DataDamaged
+from reconciler.config.templates.data import DataDamaged
 from reconciler.config.templates.progress import TooLong
 from reconciler.config.templates.sandbox import Forbidden, NotThere
 from reconciler.config.templates.worker import WorkerLimits

@@ -26,7 +26,6 @@ from jinja2.utils import missing
 from reconciler.config.words import listed
 
 MAX_TEXT = 1024 * 1024
-MAX_ITEMS = 100_000
 MAX_RANGE = 10_000
 MAX_BITS = 128
 
