@@ -66,9 +66,7 @@ class Rate:
     RISE = 0.05  # the share of the pace that is added per call, while it is below every refused one: 50 to 500 in 48 calls
     SAFE = 0.85  # the share of the refused pace, or of the rate that the service took, from which on the rise is slow
     FIRST_STEP = 0.0002  # the share of the pace that is added per call there
-    GROWTH = (
-        0.004  # the share that is added per call of what the pace is beyond that: it doubles in 170 calls
-    )
+    GROWTH = 0.004  # the share of the distance beyond that which is added per call: it doubles in 170 calls
     FORGOTTEN = 2.0  # a refusal is forgotten when calls are taken at so many times the pace from which the rise was slow
     WINDOW = 1.0  # the seconds over which the rate of taken calls is counted
     ENOUGH = 5  # the number of taken calls in them before anything is concluded
