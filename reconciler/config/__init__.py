@@ -7,20 +7,16 @@ knows the service, the state or a plan.
 from reconciler.config.expand.settings import POLICY_FILE, load_policy
 from reconciler.config.load import LoadLimits, environments, load, outline, read_source
 from reconciler.config.rendered import Traced, rendered, trace
-from reconciler.config.schema import fleet_schema, policy_schema, rendered_schema
 
 __all__ = [
     "POLICY_FILE",
     "LoadLimits",
     "Traced",
     "environments",
-    "fleet_schema",
     "load",
     "load_policy",
     "outline",
-    "policy_schema",
     "read_source",
     "rendered",
-    "rendered_schema",
     "trace",
 ]
