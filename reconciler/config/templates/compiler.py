@@ -54,6 +54,7 @@ class Template:
     __slots__ = (
         "_from_data",
         "_jinja",
+        "_keys",
         "_optional",
         "_own_names",
         "_progress",
@@ -86,11 +87,20 @@ class Template:
         expression = _single_expression(tree) if native else None
         self.bare = expression.name if isinstance(expression, nodes.Name) else None
         self._from_data = _is_from_data(expression)
+        self._keys = _keys(expression)
 
     def render(self, context: Context) -> Any:
         """Return the value in a context; raise `TemplateFault`."""
         if self._own_names:
             context = self._jinja.new_context(context.parent, shared=True)
+        if (
+            self._keys
+        ):  # most values only repeat a part of the data; what is unusual about one is left to Jinja
+            value: Any = context.parent
+            for key in self._keys:
+                value = value.get(key) if value.__class__ is dict else None
+            if value is not None and value.__class__ in _EXACT:
+                return value
         try:
             if self._from_data:
                 [value] = self._run(context)
@@ -261,6 +271,15 @@ def _is_from_data(expression: nodes.Expr | None) -> bool:
     if not isinstance(expression, _FROM_DATA) or isinstance(expression, nodes.Const):
         return False
     return all(isinstance(node, _FROM_DATA) for node in expression.find_all(nodes.Expr))
+
+
+def _keys(expression: nodes.Expr | None) -> tuple[str, ...]:
+    """Return the name and the keys of an expression such as `hotel.address.city`; nothing for any other."""
+    keys: list[str] = []
+    while isinstance(expression, nodes.Getattr):
+        keys.insert(0, expression.attr)
+        expression = expression.node
+    return (expression.name, *keys) if isinstance(expression, nodes.Name) else ()
 
 
 def bounded(pieces: Iterator[str], most: int = MAX_TEXT) -> Iterator[str]:
