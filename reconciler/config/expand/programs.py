@@ -6,8 +6,7 @@ Rendering gives plain data of exact types and never renders its own output again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from jinja2.runtime import Context
@@ -112,8 +111,10 @@ def filled(outline: Outline, values: Sequence[Tree]) -> Tree:
 
 
 class Part(Protocol):
-    """The program of one value."""
+    """The program of one value; `needs` are the names that its templates may need."""
 
+    @property
+    def needs(self) -> frozenset[str]: ...
     def render(self, rendering: RenderScope) -> Tree: ...
 
 
@@ -125,6 +126,10 @@ class TextPart:
     origin: Origin
     path: Path
     keep_null: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.template.names
 
     def render(self, rendering: RenderScope) -> Tree:
         try:
@@ -141,6 +146,8 @@ class TextPart:
 class BrokenPart:
     """A template that does not compile, which was reported; each value that contains it fails."""
 
+    needs: frozenset[str] = frozenset()
+
     def render(self, rendering: RenderScope) -> Tree:
         rendering.fail()
         return None
@@ -153,6 +160,10 @@ class StackPart:
     layers: tuple[Program, ...]
     keep_null: bool
 
+    @property
+    def needs(self) -> frozenset[str]:
+        return _needs(self.layers)
+
     def render(self, rendering: RenderScope) -> Tree:
         result: Tree = None
         for layer in self.layers:
@@ -163,10 +174,11 @@ class StackPart:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled tree: its outline, and the part for each slot."""
+    """A compiled tree: its outline, the part for each slot, and the names that these may need."""
 
     outline: Outline = None
     parts: tuple[Part, ...] = ()
+    needs: frozenset[str] = frozenset()
 
     def values(self, rendering: RenderScope) -> list[Tree]:
         """Return the rendered values of the slots."""
@@ -180,13 +192,17 @@ class Program:
 NOTHING = Program()
 
 
+def _needs(parts: Iterable[Part | Program]) -> frozenset[str]:
+    return frozenset().union(*(each.needs for each in parts))
+
+
 def _nothing_protected(path: Path) -> frozenset[str]:
     return frozenset()
 
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles the trees of one origin and collects the names that they need.
+    """Compiles the trees of one origin.
 
     `protected` returns the names at a path that are the service's own; `fault` is called with each fault of a template.
     """
@@ -196,7 +212,6 @@ class Compiler:
     fault: Callable[[Origin, Path, TemplateFault], None]
     protected: Callable[[Path], frozenset[str]] = _nothing_protected
     keep_null: bool = False
-    needs: set[str] = field(default_factory=set)
 
     def compile(self, tree: Tree, path: Path = ()) -> Program:
         """Return the program of a tree."""
@@ -205,7 +220,8 @@ class Compiler:
     def _compile(self, tree: Tree, path: Path, keep_null: bool) -> Program:
         unrendered: list[Unrendered] = []
         made = outline(tree, path, keep_null, unrendered)
-        return Program(made, tuple(map(self._part, unrendered)))
+        parts = tuple(map(self._part, unrendered))
+        return Program(made, parts, _needs(parts))
 
     def _part(self, found: Unrendered) -> Part:
         if isinstance(found.value, Stack):
@@ -216,5 +232,4 @@ class Compiler:
         except TemplateFault as fault:
             self.fault(self.origin, found.path, fault)
             return BrokenPart()
-        self.needs |= template.names
         return TextPart(template, self.origin, found.path, found.keep_null)

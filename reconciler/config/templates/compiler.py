@@ -135,27 +135,22 @@ class Templates:
 
     def compile(self, text: str, protected: frozenset[str] = frozenset()) -> Template:
         """Return the compiled text; raise `TemplateFault`. `protected` are the service's own run-time variables."""
-        compiler = self._compilers.get(protected)
-        if compiler is None:
-            compiler = self._compilers[protected] = _Compiler(
-                self._files, self.globals, protected, self.progress
-            )
-        return compiler.compile(text)
+        return self._compiler(protected).compile(text)
 
     def context(self, names: dict[str, Any]) -> Context:
         """Return a context over names, for any number of templates; names may be added later."""
-        return Context(self._compiler.text, names, None, {})
+        return Context(self._compiler(frozenset()).text, names, None, {})
 
     def names_used(self) -> set[str]:
         """Return every variable that a template compiled so far may need."""
         return {name for compiler in self._compilers.values() for name in compiler.names_used()}
 
-    @property
-    def _compiler(self) -> _Compiler:
-        none: frozenset[str] = frozenset()
-        if none not in self._compilers:
-            self._compilers[none] = _Compiler(self._files, self.globals, none, self.progress)
-        return self._compilers[none]
+    def _compiler(self, protected: frozenset[str]) -> _Compiler:
+        known = self._compilers.get(protected)
+        if known is None:
+            known = _Compiler(self._files, self.globals, protected, self.progress)
+            self._compilers[protected] = known
+        return known
 
 
 class _Compiler:
