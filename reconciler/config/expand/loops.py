@@ -28,7 +28,7 @@ class TooMany(Exception):
 
 
 class RenderedAgent(NamedTuple):
-    """One rendered agent: its block (by number), its choice of profiles, and the values of its outline's slots."""
+    """One rendered agent: its block (by number), its choice of profiles, and its outline's open values."""
 
     block: int
     profiles: tuple[str, ...]

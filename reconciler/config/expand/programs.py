@@ -43,20 +43,22 @@ class RenderScope(Protocol):
 # --- outlines
 
 
-class Slot(int):
+class OpenValue(int):
     """The number of a value that has to be rendered."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPart:
-    """A mapping or a list with its constant values; `slots` are its other keys, each with a slot or an open part."""
+    """A mapping or a list with its constant values; `open` are its other keys, each with an open value or an open part."""
 
     constant: Any
-    slots: tuple[tuple[Any, Slot | OpenPart], ...]
+    open: tuple[tuple[Any, OpenValue | OpenPart], ...]
     keep_null: bool
 
 
-Outline: TypeAlias = "Slot | OpenPart | Tree"  # a tree in which nothing has to be rendered is its own outline
+Outline: TypeAlias = (
+    "OpenValue | OpenPart | Tree"  # a tree in which nothing has to be rendered is its own outline
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,10 @@ class Unrendered:
 
 
 def outline(tree: Tree, path: Path, keep_null: bool, unrendered: list[Unrendered]) -> Outline:
-    """Return the outline of a tree; the values to render are added to `unrendered`, whose indexes are their slots."""
+    """Return the outline of a tree; the values to render are added to `unrendered`, whose indexes are their numbers."""
     if isinstance(tree, (Templated, Stack)):
         unrendered.append(Unrendered(tree, path, keep_null))
-        return Slot(len(unrendered) - 1)
+        return OpenValue(len(unrendered) - 1)
     constant: Any
     if isinstance(tree, OpenMap):
         constant = {
@@ -87,19 +89,19 @@ def outline(tree: Tree, path: Path, keep_null: bool, unrendered: list[Unrendered
         below = list(enumerate(constant))
     else:
         return tree
-    slots = tuple((key, each) for key, each in below if isinstance(each, (Slot, OpenPart)))
-    return OpenPart(constant, slots, keep_null) if slots else constant
+    open_keys = tuple((key, each) for key, each in below if isinstance(each, (OpenValue, OpenPart)))
+    return OpenPart(constant, open_keys, keep_null) if open_keys else constant
 
 
 def filled(outline: Outline, values: Sequence[Tree]) -> Tree:
     """Return the tree of an outline with the rendered values; a null removes its key where nulls do not stay."""
-    if isinstance(outline, Slot):
+    if isinstance(outline, OpenValue):
         return values[outline]
     if not isinstance(outline, OpenPart):
         return outline
     made: dict[Any, Tree] = outline.constant.copy()  # or a list
-    for key, below in outline.slots:
-        value = values[below] if isinstance(below, Slot) else filled(below, values)
+    for key, below in outline.open:
+        value = values[below] if isinstance(below, OpenValue) else filled(below, values)
         if value is None and not outline.keep_null:
             del made[key]
         else:
@@ -174,14 +176,14 @@ class StackPart:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled tree: its outline, the part for each slot, and the names that these may need."""
+    """A compiled tree: its outline, the part for each open value, and the names that these may need."""
 
     outline: Outline = None
     parts: tuple[Part, ...] = ()
     needs: frozenset[str] = frozenset()
 
     def values(self, rendering: RenderScope) -> list[Tree]:
-        """Return the rendered values of the slots."""
+        """Return the rendered open values."""
         return [part.render(rendering) for part in self.parts]
 
     def render(self, rendering: RenderScope) -> Tree:
