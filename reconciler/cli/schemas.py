@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.config import fleet_schema, policy_schema, rendered_schema
+from reconciler.config.schema import fleet_schema, policy_schema, rendered_schema
 from reconciler.report.documents import to_json
 from reconciler.report.json_plan import plan_schema
 from reconciler.state.whole import state_schema

@@ -4,23 +4,19 @@ All code that reads the user's files is here, and every problem with them is a d
 knows the service, the state or a plan.
 """
 
+from reconciler.config.expand.settings import POLICY_FILE, load_policy
 from reconciler.config.load import LoadLimits, environments, load, outline, read_source
-from reconciler.config.policy import POLICY_FILE, load_policy, policy_schema
 from reconciler.config.rendered import Traced, rendered, trace
-from reconciler.config.schema import fleet_schema, rendered_schema
 
 __all__ = [
     "POLICY_FILE",
     "LoadLimits",
     "Traced",
     "environments",
-    "fleet_schema",
     "load",
     "load_policy",
     "outline",
-    "policy_schema",
     "read_source",
     "rendered",
-    "rendered_schema",
     "trace",
 ]

@@ -1,6 +1,6 @@
-"""The JSON Schemas of a fleet's files, for editors and for other tools.
+"""The JSON Schemas of a fleet's files and of a policy's, for editors and for other tools.
 
-There are two. `fleet_schema` is for what users write: layers are partial, null removes a value, and a template may
+A fleet has two. `fleet_schema` is for what users write: layers are partial, null removes a value, and a template may
 replace any value. `rendered_schema` is for what `render` prints: whole agents, without templates. The service's part
 comes from the types of `properties`, ours from `keys`.
 """
@@ -185,9 +185,15 @@ def _own_definitions() -> Schema:
     }
 
 
-def policy_definitions() -> Schema:
-    """Return the definitions of a policy's blocks."""
-    return {name: _block(block, about, lambda each: each) for name, (block, about) in _POLICY_BLOCKS.items()}
+def policy_schema() -> Schema:
+    """Return the schema of a policy's file."""
+    blocks = _POLICY_BLOCKS.items()
+    return {
+        "$schema": DIALECT,
+        "title": "A policy for fleets of voice agents",
+        "$ref": "#/$defs/policy",
+        "$defs": {name: _block(block, about, lambda each: each) for name, (block, about) in blocks},
+    }
 
 
 def _rendered_lifecycle() -> Schema:

@@ -201,8 +201,3 @@ def shown(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
     return "a list" if isinstance(value, list) else f"the number {value}"
-
-
-def listed(text: str) -> frozenset[str]:
-    """Return the words of a text as a set; it keeps tables readable."""
-    return frozenset(text.split())

@@ -218,10 +218,11 @@ def is_prose(path: Path) -> bool:
     """Return whether a path is that of a text for users or models, which may contain anything."""
     if is_header_path(path):
         return False
-    return _name(path) in PROSE_KEYS or not PROSE_ABOVE.isdisjoint(map(str, path))
+    return last_key(path) in PROSE_KEYS or not PROSE_ABOVE.isdisjoint(map(str, path))
 
 
-def _name(path: Path) -> str:
+def last_key(path: Path) -> str:
+    """Return the last key of a path; empty where there is none."""
     return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
@@ -232,7 +233,7 @@ def may_be_named(path: Path) -> bool:
 
 def may_look_random(path: Path) -> bool:
     """Return whether a text at a path is judged by its characters; ids of voices and models look as random as keys."""
-    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    name = last_key(path)
     return (
         path not in _KNOWN_IDS and path not in _URLS and _NAMES_A_THING.search(_HUMP.sub("_", name)) is None
     )

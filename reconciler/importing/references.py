@@ -15,7 +15,13 @@ from urllib.parse import urlsplit
 
 from reconciler.config.rules.registry import Rules
 from reconciler.contract.literals import KEY_LIKE, names_a_credential, url_credential, word_set
-from reconciler.contract.places import credential_paths, is_credential_header, is_header_path, is_prose
+from reconciler.contract.places import (
+    credential_paths,
+    is_credential_header,
+    is_header_path,
+    is_prose,
+    last_key,
+)
 from reconciler.importing.shell import MARK, filled
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec, Body
@@ -221,7 +227,7 @@ def _mapping_in(text: str) -> dict[str, Any]:
 
 def wish(path: Path, properties: Mapping[str, Any]) -> str:
     """Return the preferred name of a credential's variable: the vendor or host, and the field."""
-    words = [_label(path, properties), "" if path[0] in ("llm", "mllm") else path[0], _field(path)]
+    words = [_label(path, properties), "" if path[0] in ("llm", "mllm") else path[0], last_key(path)]
     parts: list[str] = []
     for word in words:
         parts += [
@@ -229,10 +235,6 @@ def wish(path: Path, properties: Mapping[str, Any]) -> str:
         ]
     name = "_".join(parts)[:_LONGEST].strip("_") or "KEY"
     return f"VENDOR_{name}" if name.startswith((*own_prefixes(), *"0123456789")) else name
-
-
-def _field(path: Path) -> str:
-    return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
 def _label(path: Path, properties: Mapping[str, Any]) -> str:

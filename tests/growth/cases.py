@@ -343,7 +343,6 @@ CASES: dict[str, Run] = {
     "config.words.app_id": words.app_id,
     "config.words.agent_id": words.agent_id,
     "config.words.shown": words.shown,
-    "config.words.listed": words.listed,
     "config.rules.Rules.agent": _rules,
     "config.rules.texts.examine": lambda text: texts.examine(text, frozenset()),
     "config.rules.texts.broken_reference": texts.broken_reference,

@@ -23,7 +23,6 @@ class CompiledBody:
 
     layers: tuple[Layer, ...]
     program: Program = NOTHING
-    needs: frozenset[str] = frozenset()
     protected: frozenset[str] = frozenset()
     declares: Program | None = None
 
@@ -37,10 +36,8 @@ class Loop:
 
     section: Section | None = None
     items: Program | None = None
-    items_needs: frozenset[str] = frozenset()
     name: str = ""
     when: Program | None = None
-    when_needs: frozenset[str] = frozenset()
 
     @property
     def repeats(self) -> bool:
@@ -62,7 +59,6 @@ class CompiledAgent:
     level: Level
     name: str | None
     profile: Program
-    profile_needs: frozenset[str]
     bodies: dict[tuple[Any, ...], CompiledBody] = field(default_factory=dict)
     outlines: dict[tuple[str, ...], Outline] = field(default_factory=dict)
 

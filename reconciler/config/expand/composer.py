@@ -18,7 +18,7 @@ from reconciler.config.expand.blocks import (
 )
 from reconciler.config.expand.layers import Layer, Stack, merged
 from reconciler.config.expand.layout import AgentsFile, ChannelBlock, FleetFile, Profiles, Section
-from reconciler.config.expand.programs import Compiler, Origin, Outline, outline
+from reconciler.config.expand.programs import Compiler, Origin, Outline, Program, outline
 from reconciler.config.expand.variables import EMPTY, Level, Shared, TemplateFailure, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
@@ -71,7 +71,7 @@ class Composer:
         if section is None:
             return EMPTY
         found: dict[str, Variable] = {}
-        for name, value in section.tree.items():
+        for name in section.tree:
             if name in self.fixed:
                 continue
             if not is_free(name):
@@ -85,17 +85,16 @@ class Composer:
                     help="choose another name",
                 )
                 continue
-            found[name] = self._variable(name, value, section, (name,))
+            found[name] = self._variable(name, section, name)
         return found
 
-    def _variable(self, name: str, value: Tree, section: Section, path: Path) -> Variable:
-        origin = Under(section, path)
-        compiler = self._compiler(origin, keep_null=True)
-        program = compiler.compile(value)
-        return Variable(name, program, frozenset(compiler.needs), origin)
+    def _variable(self, name: str, section: Section, key: str) -> Variable:
+        return Variable(name, self._program(section, key, keep_null=True), Under(section, (key,)))
 
-    def _compiler(self, origin: Origin, *, keep_null: bool = False) -> Compiler:
-        return Compiler(self.templates, origin, self._fault, keep_null=keep_null)
+    def _program(self, section: Section, key: str, *, keep_null: bool = False) -> Program:
+        """Return the program of the value of a key."""
+        compiler = Compiler(self.templates, Under(section, (key,)), self._fault, keep_null=keep_null)
+        return compiler.compile(section.get(key))
 
     def _fault(self, origin: Origin, path: Path, fault: TemplateFault) -> None:
         if not fault.reported:
@@ -107,7 +106,7 @@ class Composer:
         level = self.level(section.sub("variables"))
         name = section.get("channel")
         if isinstance(name, Templated):
-            level = {**level, "channel": self._variable("channel", name, section, ("channel",))}
+            level = {**level, "channel": self._variable("channel", section, "channel")}
         if loop.repeats:
             self._check_shadowing(section, loop, level)
         agents = [self._agent(each, section, loop, file_level, level) for each in block.agents]
@@ -120,33 +119,25 @@ class Composer:
         level = self.level(section.sub("variables"))
         name = section.get("name")
         if isinstance(name, Templated):
-            level = {**level, "agent": self._variable("agent", name, section, ("name",))}
+            level = {**level, "agent": self._variable("agent", section, "name")}
         if loop.repeats or outer.repeats:
             self._check_shadowing(section, loop, {**outer_level, **level}, outer if outer.repeats else None)
-        compiler = self._compiler(Under(section, ("profile",)))
-        profile = compiler.compile(section.get("profile"))
-        needs = frozenset(compiler.needs)
+        profile = self._program(section, "profile")
         fixed_name = None if "agent" in level else str(name)
-        return CompiledAgent(
-            section, channel, file_level, outer_level, loop, level, fixed_name, profile, needs
-        )
+        return CompiledAgent(section, channel, file_level, outer_level, loop, level, fixed_name, profile)
 
     def _loop(self, section: Section, default: str) -> Loop:
         if section.tree.keys().isdisjoint(LOOP_KEYS):
             return ONCE
-        items = self._compiler(Under(section, ("for_each",)), keep_null=True)
-        when = self._compiler(Under(section, ("when",)))
-        repeated, condition = section.get("for_each"), section.get("when")
-        items_program = None if repeated is None else items.compile(repeated)
-        when_program = None if condition is None else when.compile(condition)
+        repeats = section.get("for_each") is not None
+        items = self._program(section, "for_each", keep_null=True) if repeats else None
+        when = self._program(section, "when") if section.get("when") is not None else None
         name = section.get("as") or default
-        if "as" in section.tree and section.get("for_each") is None:
+        if "as" in section.tree and not repeats:
             self.problems.error(
                 "loop-name", '"as" without "for_each"', section.document.key(section.tree, "as")
             )
-        return Loop(
-            section, items_program, frozenset(items.needs), str(name), when_program, frozenset(when.needs)
-        )
+        return Loop(section, items, str(name), when)
 
     def _check_shadowing(self, section: Section, loop: Loop, level: Level, outer: Loop | None = None) -> None:
         """Report a loop's name that is also the name of something else inside the loop."""
@@ -220,11 +211,11 @@ class Composer:
             # The names are known only when this is rendered; then the body is compiled again with them.
             compiler = Compiler(self.templates, body, self._fault, keep_null=True)
             program = compiler.compile(declared, _DECLARATION)
-            return CompiledBody(layers, needs=frozenset(compiler.needs), declares=program)
+            return CompiledBody(layers, declares=program)
         if protected is None:
             protected = declared_names(declared)
         compiler = Compiler(self.templates, body, self._fault, protection(protected))
-        return CompiledBody(layers, compiler.compile(tree), frozenset(compiler.needs), protected)
+        return CompiledBody(layers, compiler.compile(tree), protected)
 
     def _base(self, profiles: tuple[str, ...]) -> tuple[tuple[Layer, ...], Tree]:
         """Return defaults and profiles, merged once for each choice of profiles."""

@@ -28,7 +28,7 @@ class TooMany(Exception):
 
 
 class RenderedAgent(NamedTuple):
-    """One rendered agent: its block (by number), its choice of profiles, and the values of its outline's slots.
+    """One rendered agent: its block (by number), its choice of profiles, and its outline's open values.
 
     `failed` are the paths of values that are missing because their templates failed, which was reported.
     """
@@ -113,13 +113,13 @@ class Expansion:
         protected = None
         body = self.composer.body(agent, profiles, None)
         if body.declares is not None:
-            protected = declared_names(scope.render(body.declares, body.needs))
+            protected = declared_names(scope.render(body.declares))
             body = self.composer.body(agent, profiles, protected)
         if body.protected and id(body) not in self._checked:
             self._checked.add(id(body))
             self._clash(body, scope)
         before = self.shared.count
-        scope.ensure(body.needs)
+        scope.ensure(body.program.needs)
         values = body.program.values(scope)
         failed: list[Path] = []
         if self.shared.count > before:
@@ -130,7 +130,7 @@ class Expansion:
 
     def _profiles(self, agent: CompiledAgent, scope: VariableScope) -> tuple[str, ...] | None:
         before = self.shared.count
-        value = scope.render(agent.profile, agent.profile_needs)
+        value = scope.render(agent.profile)
         if self.shared.count > before:
             return None
         chosen = tuple(names(value))
@@ -162,8 +162,8 @@ class Expansion:
             yield VariableScope(self.shared, level, outer, own)
             return
         before = self.shared.count
-        items = outer.render(loop.items, loop.items_needs)
-        if self.shared.count > before or loop.items_needs & self.shared.failed:
+        items = outer.render(loop.items)
+        if self.shared.count > before or loop.items.needs & self.shared.failed:
             return
         if isinstance(items, dict):
             items = [{"key": key, "value": value} for key, value in items.items()]
@@ -187,10 +187,10 @@ class Expansion:
         if loop.when is None:
             return True
         before = self.shared.count
-        value = scope.render(loop.when, loop.when_needs)
+        value = scope.render(loop.when)
         if value is True or value is False:
             return value
-        if self.shared.count == before and not loop.when_needs & self.shared.failed:
+        if self.shared.count == before and not loop.when.needs & self.shared.failed:
             self._report(
                 loop.section,
                 "when",

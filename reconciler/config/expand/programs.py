@@ -6,8 +6,7 @@ Rendering gives plain data of exact types and never renders its own output again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from jinja2.runtime import Context
@@ -48,20 +47,22 @@ class RenderScope(Protocol):
 # --- outlines
 
 
-class Slot(int):
+class OpenValue(int):
     """The number of a value that has to be rendered."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPart:
-    """A mapping or a list with its constant values; `slots` are its other keys, each with a slot or an open part."""
+    """A mapping or a list with its constant values; `open` are its other keys, each with an open value or an open part."""
 
     constant: Any
-    slots: tuple[tuple[Any, Slot | OpenPart], ...]
+    open: tuple[tuple[Any, OpenValue | OpenPart], ...]
     keep_null: bool
 
 
-Outline: TypeAlias = "Slot | OpenPart | Tree"  # a tree in which nothing has to be rendered is its own outline
+Outline: TypeAlias = (
+    "OpenValue | OpenPart | Tree"  # a tree in which nothing has to be rendered is its own outline
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,10 @@ class Unrendered:
 
 
 def outline(tree: Tree, path: Path, keep_null: bool, unrendered: list[Unrendered]) -> Outline:
-    """Return the outline of a tree; the values to render are added to `unrendered`, whose indexes are their slots."""
+    """Return the outline of a tree; the values to render are added to `unrendered`, whose indexes are their numbers."""
     if isinstance(tree, (Templated, Stack)):
         unrendered.append(Unrendered(tree, path, keep_null))
-        return Slot(len(unrendered) - 1)
+        return OpenValue(len(unrendered) - 1)
     constant: Any
     if isinstance(tree, OpenMap):
         constant = {
@@ -92,19 +93,19 @@ def outline(tree: Tree, path: Path, keep_null: bool, unrendered: list[Unrendered
         below = list(enumerate(constant))
     else:
         return tree
-    slots = tuple((key, each) for key, each in below if isinstance(each, (Slot, OpenPart)))
-    return OpenPart(constant, slots, keep_null) if slots else constant
+    open_keys = tuple((key, each) for key, each in below if isinstance(each, (OpenValue, OpenPart)))
+    return OpenPart(constant, open_keys, keep_null) if open_keys else constant
 
 
 def filled(outline: Outline, values: Sequence[Tree]) -> Tree:
     """Return the tree of an outline with the rendered values; a null removes its key where nulls do not stay."""
-    if isinstance(outline, Slot):
+    if isinstance(outline, OpenValue):
         return values[outline]
     if not isinstance(outline, OpenPart):
         return outline
     made: dict[Any, Tree] = outline.constant.copy()  # or a list
-    for key, below in outline.slots:
-        value = values[below] if isinstance(below, Slot) else filled(below, values)
+    for key, below in outline.open:
+        value = values[below] if isinstance(below, OpenValue) else filled(below, values)
         if value is None and not outline.keep_null:
             del made[key]
         else:
@@ -116,8 +117,10 @@ def filled(outline: Outline, values: Sequence[Tree]) -> Tree:
 
 
 class Part(Protocol):
-    """The program of one value."""
+    """The program of one value; `needs` are the names that its templates may need."""
 
+    @property
+    def needs(self) -> frozenset[str]: ...
     def render(self, rendering: RenderScope) -> Tree: ...
 
 
@@ -129,6 +132,10 @@ class TextPart:
     origin: Origin
     path: Path
     keep_null: bool
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.template.names
 
     def render(self, rendering: RenderScope) -> Tree:
         try:
@@ -145,6 +152,8 @@ class TextPart:
 class BrokenPart:
     """A template that does not compile, which was reported; each value that contains it fails."""
 
+    needs: frozenset[str] = frozenset()
+
     def render(self, rendering: RenderScope) -> Tree:
         rendering.fail()
         return FAILED
@@ -157,6 +166,10 @@ class StackPart:
     layers: tuple[Program, ...]
     keep_null: bool
 
+    @property
+    def needs(self) -> frozenset[str]:
+        return _needs(self.layers)
+
     def render(self, rendering: RenderScope) -> Tree:
         result: Tree = None
         for layer in self.layers:
@@ -167,18 +180,19 @@ class StackPart:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled tree: its outline, and the part and the path for each slot."""
+    """A compiled tree: its outline, the part and the path for each open value, and the names that these may need."""
 
     outline: Outline = None
     parts: tuple[Part, ...] = ()
     paths: tuple[Path, ...] = ()
+    needs: frozenset[str] = frozenset()
 
     def values(self, rendering: RenderScope) -> list[Tree]:
-        """Return the rendered values of the slots."""
+        """Return the rendered open values."""
         return [part.render(rendering) for part in self.parts]
 
     def without_failed(self, values: list[Tree], failed: list[Path]) -> list[Tree]:
-        """Return the values of the slots without what has failed; the paths of that are added to `failed`."""
+        """Return the open values without what has failed; the paths of that are added to `failed`."""
         found = zip(values, self.paths, strict=True)
         return [_without_failed(value, path, failed) for value, path in found]
 
@@ -203,13 +217,17 @@ def _without_failed(tree: Any, path: Path, failed: list[Path]) -> Any:
     return {key: value for key, value in kept.items() if tree[key] is not FAILED}
 
 
+def _needs(parts: Iterable[Part | Program]) -> frozenset[str]:
+    return frozenset().union(*(each.needs for each in parts))
+
+
 def _nothing_protected(path: Path) -> frozenset[str]:
     return frozenset()
 
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles the trees of one origin and collects the names that they need.
+    """Compiles the trees of one origin.
 
     `protected` returns the names at a path that are the service's own; `fault` is called with each fault of a template.
     """
@@ -219,7 +237,6 @@ class Compiler:
     fault: Callable[[Origin, Path, TemplateFault], None]
     protected: Callable[[Path], frozenset[str]] = _nothing_protected
     keep_null: bool = False
-    needs: set[str] = field(default_factory=set)
 
     def compile(self, tree: Tree, path: Path = ()) -> Program:
         """Return the program of a tree."""
@@ -228,8 +245,8 @@ class Compiler:
     def _compile(self, tree: Tree, path: Path, keep_null: bool) -> Program:
         unrendered: list[Unrendered] = []
         made = outline(tree, path, keep_null, unrendered)
-        paths = tuple(each.path for each in unrendered)
-        return Program(made, tuple(map(self._part, unrendered)), paths)
+        parts = tuple(map(self._part, unrendered))
+        return Program(made, parts, tuple(each.path for each in unrendered), _needs(parts))
 
     def _part(self, found: Unrendered) -> Part:
         if isinstance(found.value, Stack):
@@ -240,5 +257,4 @@ class Compiler:
         except TemplateFault as fault:
             self.fault(self.origin, found.path, fault)
             return BrokenPart()
-        self.needs |= template.names
         return TextPart(template, self.origin, found.path, found.keep_null)

@@ -26,11 +26,10 @@ from reconciler.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One name of a level: its program, and the names that the program needs."""
+    """One name of a level, and its program."""
 
     name: str
     program: Program
-    needs: frozenset[str]
     origin: Origin
 
 
@@ -102,9 +101,9 @@ class VariableScope:
             if name not in names:
                 self._find(name)
 
-    def render(self, program: Program, needs: Iterable[str]) -> Any:
+    def render(self, program: Program) -> Any:
         """Return the value of a program with the names of this scope."""
-        self.ensure(needs)
+        self.ensure(program.needs)
         return program.render(self)
 
     def knows(self, name: str) -> bool:
@@ -158,10 +157,10 @@ class VariableScope:
             return self._failed(variable, fault)
         faults = self.shared.count
         self._evaluating.append(variable.name)
-        self.ensure(variable.needs)
+        self.ensure(variable.program.needs)
         self._evaluating.pop()
         value = variable.program.render(self)
-        if self.shared.count > faults or variable.needs & self.shared.failed:
+        if self.shared.count > faults or variable.program.needs & self.shared.failed:
             return self._failed(variable, None)
         return value
 

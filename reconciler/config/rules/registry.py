@@ -137,7 +137,7 @@ def fleet_rule(rule: FleetRule) -> FleetRule:
     return rule
 
 
-class _Place(NamedTuple):
+class _WatchedPlace(NamedTuple):
     """One place in a shape: its path, the rules for its value, and the agent rules that read it, a bit each."""
 
     path: Path
@@ -145,12 +145,12 @@ class _Place(NamedTuple):
     rules: tuple[ValueRule, ...]
     readers: int
 
-    def below(self, key: str | int) -> _Place:
+    def below(self, key: str | int) -> _WatchedPlace:
         """Return the place of a key or an index of the container here."""
         watch = None if self.watch is None else self.watch.below.get(key, self.watch.any)
         rules, readers = ((), 0) if watch is None else (tuple(watch.rules), watch.readers)
         named = tuple(_NAMED) if isinstance(key, str) and names_a_credential(key) else ()
-        return _Place((*self.path, key), watch, rules + named, readers | self.readers)
+        return _WatchedPlace((*self.path, key), watch, rules + named, readers | self.readers)
 
 
 # A container's place by number, its type, and its keys or its length.
@@ -158,7 +158,7 @@ _Container = tuple[int, type, "tuple[str, ...] | int"]
 
 
 @dataclass(slots=True)
-class _Shape:
+class _AgentShape:
     """All places of agents with the same keys and the same types of values, level by level; the first is `properties`.
 
     `rules` are the agent rules for such agents, with their bits. `spec` is the last such agent whose values had no problem, `values` are its values in the order of the places, and
@@ -167,7 +167,7 @@ class _Shape:
 
     containers: tuple[_Container, ...]
     types: list[type]
-    places: list[_Place]
+    places: list[_WatchedPlace]
     rules: list[tuple[int, AgentRule]]
     values: list[Any]
     spec: AgentSpec | None = None
@@ -199,9 +199,9 @@ def _opened(properties: Mapping[str, Any]) -> tuple[list[Any], tuple[_Container,
     return values, tuple(containers)
 
 
-def _places(containers: Iterable[_Container]) -> list[_Place]:
+def _places(containers: Iterable[_Container]) -> list[_WatchedPlace]:
     """Return the places of a shape with these containers."""
-    places = [_Place((), _WATCHED, (), _WATCHED.readers)]
+    places = [_WatchedPlace((), _WATCHED, (), _WATCHED.readers)]
     for position, _, keys in containers:
         places += map(places[position].below, range(keys) if isinstance(keys, int) else keys)
     return places
@@ -219,8 +219,8 @@ class Rules:
         self._area = area
         self._more_schemes = more_schemes
         self._texts: dict[str, int] = {}
-        self._shapes: dict[tuple[object, ...], _Shape] = {}
-        self._latest: dict[tuple[str, ...], _Shape] = {}  # by the parts of the agents
+        self._shapes: dict[tuple[object, ...], _AgentShape] = {}
+        self._latest: dict[tuple[str, ...], _AgentShape] = {}  # by the parts of the agents
 
     def agent(self, spec: AgentSpec) -> list[Problem]:
         """Return the problems of one agent."""
@@ -279,7 +279,7 @@ class Rules:
         for rule in _FLEET:
             yield from rule(fleet)
 
-    def _shape(self, properties: Mapping[str, Any]) -> tuple[list[Any], _Shape]:
+    def _shape(self, properties: Mapping[str, Any]) -> tuple[list[Any], _AgentShape]:
         """Return all values of `properties`, level by level, and the shape of agents with such values."""
         parts = tuple(properties)
         latest = self._latest.get(parts)
@@ -297,7 +297,7 @@ class Rules:
                 (bit, rule) for concerns, bit, rule in _AGENT if not concerns or concerns.intersection(parts)
             ]
             unseen: list[Any] = [MISSING] * len(types)
-            shape = self._shapes[key] = _Shape(containers, types, _places(containers), rules, unseen)
+            shape = self._shapes[key] = _AgentShape(containers, types, _places(containers), rules, unseen)
         self._latest[parts] = shape
         return values, shape
 

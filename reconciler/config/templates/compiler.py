@@ -54,6 +54,7 @@ class Template:
     __slots__ = (
         "_from_data",
         "_jinja",
+        "_keys",
         "_optional",
         "_own_names",
         "_progress",
@@ -86,11 +87,20 @@ class Template:
         expression = _single_expression(tree) if native else None
         self.bare = expression.name if isinstance(expression, nodes.Name) else None
         self._from_data = _is_from_data(expression)
+        self._keys = _keys(expression)
 
     def render(self, context: Context) -> Any:
         """Return the value in a context; raise `TemplateFault`."""
         if self._own_names:
             context = self._jinja.new_context(context.parent, shared=True)
+        if (
+            self._keys
+        ):  # most values only repeat a part of the data; what is unusual about one is left to Jinja
+            value: Any = context.parent
+            for key in self._keys:
+                value = value.get(key) if value.__class__ is dict else None
+            if value is not None and value.__class__ in _EXACT:
+                return value
         try:
             if self._from_data:
                 [value] = self._run(context)
@@ -125,27 +135,22 @@ class Templates:
 
     def compile(self, text: str, protected: frozenset[str] = frozenset()) -> Template:
         """Return the compiled text; raise `TemplateFault`. `protected` are the service's own run-time variables."""
-        compiler = self._compilers.get(protected)
-        if compiler is None:
-            compiler = self._compilers[protected] = _Compiler(
-                self._files, self.globals, protected, self.progress
-            )
-        return compiler.compile(text)
+        return self._compiler(protected).compile(text)
 
     def context(self, names: dict[str, Any]) -> Context:
         """Return a context over names, for any number of templates; names may be added later."""
-        return Context(self._compiler.text, names, None, {})
+        return Context(self._compiler(frozenset()).text, names, None, {})
 
     def names_used(self) -> set[str]:
         """Return every variable that a template compiled so far may need."""
         return {name for compiler in self._compilers.values() for name in compiler.names_used()}
 
-    @property
-    def _compiler(self) -> _Compiler:
-        none: frozenset[str] = frozenset()
-        if none not in self._compilers:
-            self._compilers[none] = _Compiler(self._files, self.globals, none, self.progress)
-        return self._compilers[none]
+    def _compiler(self, protected: frozenset[str]) -> _Compiler:
+        known = self._compilers.get(protected)
+        if known is None:
+            known = _Compiler(self._files, self.globals, protected, self.progress)
+            self._compilers[protected] = known
+        return known
 
 
 class _Compiler:
@@ -261,6 +266,15 @@ def _is_from_data(expression: nodes.Expr | None) -> bool:
     if not isinstance(expression, _FROM_DATA) or isinstance(expression, nodes.Const):
         return False
     return all(isinstance(node, _FROM_DATA) for node in expression.find_all(nodes.Expr))
+
+
+def _keys(expression: nodes.Expr | None) -> tuple[str, ...]:
+    """Return the name and the keys of an expression such as `hotel.address.city`; nothing for any other."""
+    keys: list[str] = []
+    while isinstance(expression, nodes.Getattr):
+        keys.insert(0, expression.attr)
+        expression = expression.node
+    return (expression.name, *keys) if isinstance(expression, nodes.Name) else ()
 
 
 def bounded(pieces: Iterator[str], most: int = MAX_TEXT) -> Iterator[str]:

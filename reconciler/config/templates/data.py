@@ -14,14 +14,13 @@ from typing import Any, Final
 
 from jinja2.runtime import Undefined
 
-from reconciler.config.files.data import SUFFIXES, reader_of
+from reconciler.config.files.data import MAX_DEPTH, SUFFIXES, reader_of
 from reconciler.config.files.documents import Files
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Forbidden
 from reconciler.config.yaml.scalars import INTEGERS
 from reconciler.diagnostics import Problems
 
-MAX_DEPTH: Final = 50
 # Enough for the data of a hundred thousand agents; a hundred bytes or so each.
 MAX_NODES: Final = 5_000_000
 

@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 from jinja2.utils import missing
 
-from reconciler.config.words import listed
+from reconciler.contract.literals import word_set
 
 MAX_TEXT = 1024 * 1024
 MAX_RANGE = 10_000
@@ -31,7 +31,7 @@ MAX_BITS = 128
 
 # The methods of data that change nothing, and whose result is not much larger than their input.
 METHODS: Mapping[type, frozenset[str]] = {
-    str: listed(
+    str: word_set(
         "capitalize casefold count endswith find isalnum isalpha isdigit islower isnumeric isspace isupper "
         "lower lstrip partition removeprefix removesuffix rpartition rsplit rstrip split splitlines startswith "
         "strip swapcase title upper"
@@ -40,16 +40,16 @@ METHODS: Mapping[type, frozenset[str]] = {
     list: frozenset({"count", "index"}),
     tuple: frozenset({"count", "index"}),
 }
-_LOOP = listed(
+_LOOP = word_set(
     "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0"
 )
-_KEPT_FILTERS = listed(
+_KEPT_FILTERS = word_set(
     "abs capitalize count d default dictsort first float groupby int items last length list lower map max min "
     "reject rejectattr replace reverse round select selectattr sort string sum title trim truncate unique upper "
     "urlencode wordcount"
 )
-_TEXT_FILTERS = listed("capitalize lower string title trim upper urlencode wordcount")
-_KEPT_TESTS = listed(
+_TEXT_FILTERS = word_set("capitalize lower string title trim upper urlencode wordcount")
+_KEPT_TESTS = word_set(
     "boolean defined divisibleby eq equalto even false float ge gt greaterthan in integer iterable le lessthan "
     "lower lt mapping ne none number odd sameas sequence string true undefined upper != < <= == > >="
 )

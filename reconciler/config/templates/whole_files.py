@@ -16,10 +16,10 @@ import yaml
 from jinja2 import nodes
 from jinja2.lexer import Token, TokenStream
 
+from reconciler.config.files.data import MAX_DEPTH
 from reconciler.config.files.documents import Files
 from reconciler.config.templates.checks import check_includes, optional_names, parse
 from reconciler.config.templates.compiler import Loader, bounded
-from reconciler.config.templates.data import MAX_DEPTH
 from reconciler.config.templates.errors import TemplateFault, fault_of
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Forbidden, Json, Sandbox, as_text, tojson

@@ -16,7 +16,6 @@ import yaml.cyaml
 from yaml import events
 
 from reconciler.config.yaml import errors
-from reconciler.config.yaml.merge_keys import Merges
 from reconciler.config.yaml.scalars import CONTROL, DIGITS, NUMBER, WORDS, Templated, is_template, number
 from reconciler.config.yaml.syntax_errors import deep_place, explain_syntax
 from reconciler.config.yaml.tree import (
@@ -25,6 +24,7 @@ from reconciler.config.yaml.tree import (
     MERGE,
     NO_KEY,
     Frame,
+    Merges,
     OpenList,
     OpenMap,
     Parsed,

@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 from reconciler.cli.main import cli
 from reconciler.cli.schemas import SCHEMAS
-from reconciler.config import fleet_schema, load, rendered, rendered_schema
+from reconciler.config import load, rendered
+from reconciler.config.schema import fleet_schema, rendered_schema
 from reconciler.diagnostics import Problem
 from tests.unit.config import language_server
 from tests.unit.config.language_server import LanguageServer

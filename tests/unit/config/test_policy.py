@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.config import POLICY_FILE, load_policy, policy_schema
+from reconciler.config import POLICY_FILE, load_policy
+from reconciler.config.schema import policy_schema
 from reconciler.errors import InvalidConfig
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.policy import TeamPolicy, is_listed

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from reconciler.cli.schemas import SCHEMAS
-from reconciler.config import fleet_schema, load, policy_schema, rendered, rendered_schema
+from reconciler.config import load, rendered
 from reconciler.config.keys import KEYS
+from reconciler.config.schema import fleet_schema, policy_schema, rendered_schema
 from tests.unit.config.conftest import GOOD, Write
 
 FOLDER = Path(__file__).parents[3] / "schemas"
