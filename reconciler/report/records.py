@@ -14,7 +14,6 @@ from reconciler.model.address import Address
 from reconciler.model.record import Entry, Record, State
 from reconciler.plan.change import action_of, target_of
 from reconciler.report.json_plan import FORMAT_VERSION
-from reconciler.report.masked_values import masked
 from reconciler.report.table import Column, table
 from reconciler.report.view import body_tree
 from reconciler.values import dataclass
@@ -141,7 +140,7 @@ def record_tree(report: StateReport, address: Address, history: Sequence[Entry])
     if record is not None:
         if record.failed_cause:
             found["failed"] = {"cause": record.failed_cause, "agent_id": record.failed_agent}
-        found["applied"] = {**record.body.tree(), "properties": masked(record.body.properties)[0]}
+        found["applied"] = body_tree(record.body)
         found["secrets"] = sorted(record.secrets)
     if history:
         found["history"] = history_lines(history)
@@ -173,7 +172,7 @@ def address_tree(found: AddressReport, history: Sequence[Entry]) -> dict[str, An
     if found.record is not None:
         tree["state"] = _applied(found.record, moment)
     if found.spec is not None:
-        tree["files"] = body_tree(found.spec)
+        tree["files"] = body_tree(found.spec.body)
     if history:
         tree["history"] = history_lines(history)
     return tree

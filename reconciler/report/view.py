@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.diagnostics import Span
 from reconciler.model.address import Address
-from reconciler.model.spec import AgentSpec, describe
+from reconciler.model.spec import Body, describe
 from reconciler.model.tree import Path, Tree, leaves, starts_with
 from reconciler.plan.build import Plan
 from reconciler.plan.change import (
@@ -228,9 +228,9 @@ def _identities(column: Column) -> Sequence[Hashable]:
     return [each if each.__class__ is str else (each.__class__, repr(each)) for each in column]
 
 
-def body_tree(spec: AgentSpec) -> dict[str, Tree]:
-    """Return the body of a spec, with literal credentials masked."""
-    return {**spec.body.tree(), "properties": masked(spec.body.properties)[0]}
+def body_tree(body: Body) -> dict[str, Tree]:
+    """Return a body as a tree, with literal credentials masked."""
+    return {**body.tree(), "properties": masked(body.properties)[0]}
 
 
 def _unchanged(group: Group) -> tuple[int, int] | None:

@@ -165,7 +165,10 @@ class StateStoreContract:
     def test_any_body_comes_back_as_it_was(self, store: BlockingStore, tree: dict[str, object]) -> None:
         record = replace(RECORD, body=Body(tree))  # type: ignore[arg-type]
         self.put(store, PutRecord(record))
-        assert store.read().records[ADDRESS].body.properties == tree
+        for likely in (None, {record.key: record.body}, {record.key: Body({**tree, "more": 1})}):  # type: ignore[dict-item]
+            found = store.read(likely).records[ADDRESS].body.properties
+            assert found == tree
+            assert repr(dict(found)) == repr(tree)
 
     @settings(max_examples=30, deadline=None, suppress_health_check=_SHARED)
     @given(

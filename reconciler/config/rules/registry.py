@@ -262,7 +262,7 @@ class Rules:
             found += self._of_value(subject, place, value)
         return found
 
-    def _of_value(self, subject: Subject, place: _Place, value: Any) -> Iterator[Problem]:
+    def _of_value(self, subject: Subject, place: _WatchedPlace, value: Any) -> Iterator[Problem]:
         """Yield the problems of one value."""
         for rule in place.rules:
             yield from rule(subject, place.path, value)

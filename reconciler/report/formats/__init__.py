@@ -25,7 +25,7 @@ class ReportKind(StrEnum):
     """The kinds of reports, each with the type of the value that is rendered."""
 
     PLAN = "plan"  # plan.build.Plan
-    MOVED = "moved"  # report.moved.Moved
+    MOVED = "moved"  # report.moved.ReviewDifference
     DRIFT = "drift"  # workflow.Drift
     STATUS = "status"  # report.status.StatusReport
     SURVEY = "survey"  # report.survey.SurveyReport

@@ -13,7 +13,8 @@ from reconciler.model.record import Foreign, Intent, Operation, State
 from reconciler.model.transcript import Turns
 from reconciler.observe import ForeignMemory, foreign_seen, observe
 from reconciler.plan.basis import Basis
-from reconciler.plan.facts import foreign_agents, gather_facts
+from reconciler.plan.build import build_plan
+from reconciler.plan.facts import gather_facts
 from reconciler.workflow.looking import survey
 from tests.fakes.fleets import OWNER, agent, fleet
 from tests.fakes.virtual import START, Virtual
@@ -334,9 +335,11 @@ def test_the_agent_that_the_files_adopt(seen: Basis, found: Any) -> None:
     assert (None if adoptee is None else (adoptee.channel, adoptee.recorded_at, adoptee.is_ours)) == found
 
 
-def test_foreign_agents_are_those_that_live_and_are_not_ours() -> None:
+def test_foreign_agents_are_those_that_are_not_ours_and_a_plan_counts_those_that_live() -> None:
     seen = basis([], [STRANGER, running(DESK), replace(STRANGER, agent_id="F2", status=AgentStatus.STOPPING)])
-    assert [each.agent_id for each in foreign_agents(seen)] == ["F1"]
+    assert [each.agent_id for each in seen.ours] == [running(DESK).agent_id]
+    assert [each.agent_id for each in seen.foreign] == ["F1", "F2"]
+    assert build_plan(fleet(DESK), seen, ABLE).elsewhere == 1
 
 
 def test_the_open_calls_of_an_address() -> None:
