@@ -12,9 +12,9 @@ from typing import TypeVar
 from reconciler.errors import StateError, StateLocked
 from reconciler.state import files
 from reconciler.state.damage import Damaged
-from reconciler.state.log_file import check_log
 from reconciler.state.place import what_stands_there
 from reconciler.state.tables import TABLES
+from reconciler.state.wal_file import check_wal
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     writable = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
     if writable:
-        check_log(path)
+        check_wal(path)
     mode = "rw" if writable else "ro&immutable=1"
     connection = sqlite3.connect(
         f"file:{_quoted(path)}?mode={mode}",

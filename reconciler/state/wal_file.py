@@ -20,41 +20,41 @@ _HEADER = struct.Struct(">8xI4x8s8x")
 _FRAME = struct.Struct(">4xI8s8x")
 
 
-def check_log(path: Path) -> None:
+def check_wal(path: Path) -> None:
     """Raise `StateError` if commits in the `-wal` file cannot follow the version in the state's file.
 
     Each commit raises the serial by one, and a file lacks no more commits than its `-wal` file has. The order of the
     reads allows for a process that commits meanwhile. Nothing is written: both files stay as they are.
     """
-    log = path.with_name(f"{path.name}-wal")
-    last = _serial(path, "mode=ro") if _has_commits(log) else None
+    wal = path.with_name(f"{path.name}-wal")
+    last = _serial(path, "mode=ro") if _has_commits(wal) else None
     if last is None:
         return
-    commits = _commits(log)
+    commits = _commits(wal)
     found = _serial(path, "mode=ro&immutable=1")  # without the commits in the other file
     if found is None or last - commits <= found <= (_serial(path, "mode=ro") or found):
         return
     raise StateError(
-        f"the state {path} is at serial {found}, and {log.name} beside it holds the commits to serial {last} of another "
+        f"the state {path} is at serial {found}, and {wal.name} beside it holds the commits to serial {last} of another "
         "version: a copy was put in the state's place; nothing was done",
-        hint=f"put back the file that was there; or, if the copy is what you want, move {log.name} away and keep it",
+        hint=f"put back the file that was there; or, if the copy is what you want, move {wal.name} away and keep it",
     )
 
 
-def _has_commits(log: Path) -> bool:
+def _has_commits(wal: Path) -> bool:
     try:
-        return log.stat().st_size > _HEADER.size
+        return wal.stat().st_size > _HEADER.size
     except OSError:
         return False
 
 
-def _commits(log: Path) -> int:
+def _commits(wal: Path) -> int:
     """Return the number of commits in the file: its frames up to the first one of an earlier use of the file.
 
     The last process that uses a state deletes the file, after its commits are in the state's own: then there are none.
     """
     commits = 0
-    with suppress(FileNotFoundError), log.open("rb") as file:
+    with suppress(FileNotFoundError), wal.open("rb") as file:
         header = file.read(_HEADER.size)
         size, salts = _HEADER.unpack(header.ljust(_HEADER.size, b"\0"))
         while len(head := file.read(_FRAME.size)) == _FRAME.size:
