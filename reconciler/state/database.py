@@ -14,6 +14,7 @@ from reconciler.state import files
 from reconciler.state.damage import Damaged
 from reconciler.state.place import what_stands_there
 from reconciler.state.tables import TABLES
+from reconciler.state.wal_file import check_wal
 
 T = TypeVar("T")
 
@@ -25,8 +26,13 @@ BACKUP = ".v1.bak"
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection to an existing file: writable if this user can write it, durable at each commit."""
+    """Return a connection to an existing file: writable if this user can write it, durable at each commit.
+
+    Raises `StateError` if the file was put in the place of another one whose latest commits are still beside it.
+    """
     writable = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
+    if writable:
+        check_wal(path)
     mode = "rw" if writable else "ro&immutable=1"
     connection = sqlite3.connect(
         f"file:{_quoted(path)}?mode={mode}",

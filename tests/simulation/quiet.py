@@ -144,8 +144,10 @@ def _agree(world: Universe, rows: list[Finished], plan: Plan, ended: list[str]) 
     """A plan tells each of an apply's rows, as held where it was held, and until the same time.
 
     The plan knows the state and the service alone: an apply that had more to go by may defer what the plan would try.
-    What was held because of an agent that has `ended` since is not held any more.
+    What was held because of a foreign agent is not held any more when that agent has `ended` since, or is this fleet's:
+    the same apply may have adopted it at another address, as the files declare.
     """
+    over = [*ended, *(each.agent_id for each in world.store.read().records.values())]
     told = {each.address: each for each in plan.changes if not isinstance(each, Keep | Renew)}
     for row in rows:
         world.checker.asked["I22"] += 1
@@ -156,7 +158,7 @@ def _agree(world: Universe, rows: list[Finished], plan: Plan, ended: list[str]) 
         world.seen.hit(f"story: {row.result}, and the plan {'holds it' if held else 'tries'}")
         if "max_unavailable" in row.detail:
             continue  # a budget of each run: the next one goes on
-        if row.result is Result.HELD and not held and not any(each in row.detail for each in ended):
+        if row.result is Result.HELD and not held and not any(each in row.detail for each in over):
             raise Violation(
                 "I22", f"{row.address} was held ({row.detail}); the plan says {planned.reason.text}"
             )

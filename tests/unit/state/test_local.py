@@ -24,7 +24,7 @@ from reconciler.model.writes import (
     Write,
 )
 from reconciler.ports import Version
-from reconciler.state import local
+from reconciler.state import database, local
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.local import LocalStore
 from reconciler.state.memory import MemoryStore
@@ -227,3 +227,90 @@ def test_a_state_in_memory_begins_as_it_is_told() -> None:
         store.take("bob")
     store.close()
     assert (store.holder(), store.prepare(), store.exposures()) == (None, "", [])
+
+
+# --- a copy in the place of a state whose latest commits are still in its `-wal` file ------------------------------
+
+
+def commits(path: Path, count: int) -> None:
+    """Some commits of one process, which ends in order: they are in the file itself then."""
+    store = opened(path)
+    for number in range(count):
+        put(store, entry(number), PutRecord(RECORD))
+    store.close()
+
+
+def killed(path: Path, count: int, place: Path) -> Path:
+    """The files of a process that was killed after some commits, at another place."""
+    store = opened(path)
+    for number in range(count):
+        put(store, entry(number))
+    place.mkdir(mode=0o700)
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copy(f"{path}{suffix}", place)
+    store.close()
+    return place / path.name
+
+
+def contents(path: Path) -> list[bytes]:
+    return [path.read_bytes(), path.with_name(f"{path.name}-wal").read_bytes()]
+
+
+@pytest.fixture
+def older(path: Path, tmp_path: Path) -> Path:
+    """A copy at serial 3; the state is at 6 then."""
+    commits(path, 3)
+    shutil.copy(path, tmp_path / "older")
+    commits(path, 3)
+    return tmp_path / "older"
+
+
+def test_what_a_killed_process_leaves_is_read(path: Path, older: Path, tmp_path: Path) -> None:
+    left = killed(path, 4, tmp_path / "left")
+    assert LocalStore(left).read().serial == 10
+
+
+@pytest.mark.parametrize("serial", [3, 12])
+def test_a_copy_beside_the_commits_of_another_version_is_refused_and_nothing_is_written(
+    serial: int, path: Path, older: Path, tmp_path: Path
+) -> None:
+    left = killed(path, 4, tmp_path / "left")
+    if serial == 12:
+        commits(path, 2)
+    shutil.copy(older if serial == 3 else path, left)
+    before = contents(left)
+    for act in (LocalStore(left).read, LocalStore(left).version, lambda: opened(left)):
+        with pytest.raises(
+            StateError, match=rf"is at serial {serial}, and a.state-wal .* to serial 10 of another"
+        ):
+            act()
+    assert contents(left) == before
+    left.with_name("a.state-wal").rename(tmp_path / "kept")
+    assert LocalStore(left).read().serial == serial
+
+
+def test_a_copy_of_the_version_that_the_commits_follow_becomes_the_state_that_was_there(
+    path: Path, older: Path, tmp_path: Path
+) -> None:
+    shutil.copy(path, tmp_path / "base")
+    left = killed(path, 4, tmp_path / "left")
+    shutil.copy(tmp_path / "base", left)
+    assert LocalStore(left).read().serial == 10
+
+
+def test_a_state_at_work_is_read_by_others(path: Path, older: Path) -> None:
+    store = opened(path)
+    for number in range(30):
+        put(store, entry(number))
+        assert LocalStore(path).read().serial == 7 + number
+    connection = database.connect(path)
+    connection.execute("pragma wal_checkpoint(restart)")
+    put(store, entry(30))
+    assert LocalStore(path).read().serial == 37
+
+
+def test_remains_of_a_file_of_commits_change_nothing(path: Path, older: Path) -> None:
+    log = path.with_name("a.state-wal")
+    for remains in (b"", b"\0" * 31, b"\0" * 32, b"\xff" * 500):
+        log.write_bytes(remains)
+        assert LocalStore(path).read().serial == 6
