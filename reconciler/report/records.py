@@ -9,6 +9,7 @@ from reconciler.diagnostics import plural
 from reconciler.instants import moment, timestamp
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, Record, State
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.masked_values import masked
 from reconciler.report.table import Column, table
@@ -46,7 +47,7 @@ def render_text(report: StateReport, *, width: int | None = None, quiet: bool = 
     """Return a row for each address, and a line with the counts; `quiet` gives that line alone."""
     rows = [_cells(report, each) for each in report.addresses]
     blocks = [table(_COLUMNS, rows, width)] if rows and not quiet else []
-    return "\n\n".join([*blocks, _summary(report)]) + "\n"
+    return "\n\n".join([*blocks, folded(_summary(report), width or LONGEST)]) + "\n"
 
 
 def _cells(report: StateReport, address: Address) -> tuple[str, ...]:
