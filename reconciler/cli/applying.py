@@ -214,8 +214,8 @@ def _question(plan: Plan, where: str, job: Job) -> str:
             if plan.interrupted
             else f"Go on with {where}?"
         )
-    changes = "this 1 change" if count == 1 else f"these {count} changes"
-    return f"End the agents of {where} ({count})?" if job.destroying else f"Apply {changes} to {where}?"
+    changes = "this 1 change" if count == 1 else f"these {count:,} changes"
+    return f"End the agents of {where} ({count:,})?" if job.destroying else f"Apply {changes} to {where}?"
 
 
 def _report(

@@ -10,11 +10,10 @@ from dataclasses import replace
 from reconciler import workflow
 from reconciler.cli import wiring
 from reconciler.cli.jobs import Flags, make_job
-from reconciler.cli.loading import load_fleet, outline
+from reconciler.cli.loading import counted, load_fleet, outline
 from reconciler.cli.options import FleetFlags
 from reconciler.cli.output import Output
 from reconciler.cli.pull_requests import DOCTOR, refuse_unmerged
-from reconciler.cli.validating import counted
 from reconciler.diagnostics import Problem
 from reconciler.driver.loop import Driver, NoService
 from reconciler.errors import InvalidConfig, ReconcilerError, StateError, UsageError

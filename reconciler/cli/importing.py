@@ -87,7 +87,7 @@ def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
     for each in errors[:_MOST_LISTED]:
         output.say(visible(f"to fill in: {each.where or directory}: {each.summary}"))
     if len(errors) > _MOST_LISTED:
-        output.say(f"and {len(errors) - _MOST_LISTED} more; `reconciler validate` has all of them")
+        output.say(f"and {len(errors) - _MOST_LISTED:,} more; `reconciler validate` has all of them")
     verb = "validate" if errors else "plan"
     what = f"    # {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
     write(f"next: {resume_command.on_directory(verb, str(directory))}{what}\n")

@@ -220,7 +220,7 @@ def with_team_policy(
         first = next(each for each in problem.diagnostics if each.is_error)
         more = len(problem.diagnostics) - 1
         raise UsageError(
-            f"{first.where}: {first.summary}{f' (and {more} more)' if more else ''}; this is the policy of "
+            f"{first.where}: {first.summary}{f' (and {more:,} more)' if more else ''}; this is the policy of "
             f"{flags.policy_from}, and without it nothing was done",
             hint=first.help
             or "correct it in a change of its own: no plan goes without the policy that it names",

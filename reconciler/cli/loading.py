@@ -29,8 +29,7 @@ def load_fleet(flags: FleetFlags, output: Output) -> DesiredFleet:
     if output.log is not None:
         output.log.about = {"fleet": fleet.owner.fleet, "environment": fleet.owner.environment}
     output.detail(
-        f"read the files of {fleet.owner} in {Path(flags.directory)}: {plural(len(fleet.agents), 'agent', 'agents')} in "
-        f"{plural(len(fleet.channels), 'channel', 'channels')}, in {time.monotonic() - begun:.2f} s"
+        f"read the files of {fleet.owner} in {Path(flags.directory)}: {counted(fleet)}, in {time.monotonic() - begun:.2f} s"
     )
     output.warn(fleet.warnings, flags.directory)
     return fleet
@@ -43,6 +42,11 @@ def _completed(flags: FleetFlags, text: str) -> str:
     from reconciler.cli.resume_command import completed
 
     return completed(text, flags)
+
+
+def counted(fleet: DesiredFleet) -> str:
+    """Return how many agents and channels a fleet has, in words."""
+    return f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
 
 
 def outline(flags: FleetFlags) -> DesiredFleet | None:

@@ -38,7 +38,7 @@ class PageLine:
 
     def note(self, event: Reading) -> None:
         """Record a page; the line is updated when the pause has passed."""
-        self._text = f"reading {event.page} of {event.of} pages"
+        self._text = f"reading {event.page:,} of {event.of:,} pages"
         if self._timer is None and not self._closed:
             pause = max(0.0, self._next - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(pause, self._tell)

@@ -192,7 +192,26 @@ full_option = click.option(
 # The options of every command on one running agent besides its own arguments, as `talking.talk` accepts them.
 talking_options = stacked(fleet_options_with_c, format_option(ReportKind.TREE), output_options)
 
-# What a controller may do without approval; `turning.StandingFlags` accepts these.
+parallelism_option = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 200),
+    default=10,
+    show_default=True,
+    help="Calls at a time, reads included.",
+)
+rate_option = click.option(
+    "--rate",
+    type=click.FloatRange(0.5, 2000),
+    metavar="N",
+    help="Calls a second to begin with; the pace then adapts. [default: that of the last run, or 50]",
+)
+grace_option = click.option(
+    "--grace",
+    type=Duration(),
+    help="How long after a lost reply the service may still execute the call: 5m, and 5s on the embedded simulator.",
+)
+
+# What a controller may do without approval, and how fast; `turning.StandingFlags` accepts these.
 standing_options = stacked(
     click.option(
         "--allow-kinds",
@@ -210,25 +229,15 @@ standing_options = stacked(
         metavar="N",
         help="How often an hour to join an agent again that somebody has stopped through the API.",
     ),
+    parallelism_option,
+    rate_option,
+    grace_option,
 )
 
-parallelism_option = click.option(
-    "--parallelism",
-    type=click.IntRange(1, 200),
-    default=10,
-    show_default=True,
-    help="Calls at a time, reads included.",
-)
 area_option = click.option(
     "--area",
     type=click.Choice(["US", "EU", "AP", "CN"]),
     help="Without a fleet: the area of the service; else the global host.",
-)
-rate_option = click.option(
-    "--rate",
-    type=click.FloatRange(0.5, 2000),
-    metavar="N",
-    help="Calls a second to begin with; the pace then adapts. [default: that of the last run, or 50]",
 )
 lock_option = click.option(
     "--lock-timeout",
@@ -238,37 +247,25 @@ lock_option = click.option(
     help="How long to wait for the state's lock.",
 )
 
-grace_option = click.option(
-    "--grace",
-    type=Duration(),
-    help="How long after a lost reply the service may still execute the call: 5m, and 5s on the embedded simulator.",
-)
+# How an apply makes its calls, and how long it waits.
+calling_options = stacked(parallelism_option, rate_option, lock_option, grace_option)
+
+
+def _selector(flag: str, help: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--{flag}",
+        f"{flag}s",
+        multiple=True,
+        metavar="GLOB",
+        shell_complete=parameters.addresses,
+        help=help,
+    )
+
 
 selection_options = stacked(
-    click.option(
-        "--target",
-        "targets",
-        multiple=True,
-        metavar="GLOB",
-        shell_complete=parameters.addresses,
-        help="Only addresses that match; repeatable.",
-    ),
-    click.option(
-        "--exclude",
-        "excludes",
-        multiple=True,
-        metavar="GLOB",
-        shell_complete=parameters.addresses,
-        help="Not the addresses that match; repeatable.",
-    ),
-    click.option(
-        "--replace",
-        "replaces",
-        multiple=True,
-        metavar="GLOB",
-        shell_complete=parameters.addresses,
-        help="Replace what matches in any case.",
-    ),
+    _selector("target", "Only addresses that match; repeatable."),
+    _selector("exclude", "Not the addresses that match; repeatable."),
+    _selector("replace", "Replace what matches in any case."),
 )
 
 horizon_option = click.option(

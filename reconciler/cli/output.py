@@ -20,6 +20,7 @@ from reconciler.cli.logs import RunLog
 from reconciler.cli.streams import columns, is_file, is_terminal
 from reconciler.diagnostics import Problem
 from reconciler.report.escape import without_commands
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
@@ -177,6 +178,7 @@ class Output:
             self.say(text, level="warning")
 
 
+_NARROWEST = 30
 # The kinds of reports that an apply writes as it goes on.
 _LINES = frozenset({ReportKind.EVENT, ReportKind.LEDGER})
 # The one masker of this process: a value that was secret once stays secret.
@@ -204,13 +206,18 @@ def write(
     level: str = "info",
     fields: Mapping[str, object] = NO_FIELDS,
 ) -> None:
-    """Write masked text to a stream. Text for stderr also goes to the log, and has its form if that was asked for."""
+    """Write masked text to a stream. Text for stderr also goes to the log, and has its form if that was asked for.
+
+    At a terminal it is folded at its width, between words.
+    """
     stream = sys.stderr if err else sys.stdout
     _erase()
     if err and _current.log is not None:
         record = _current.log.record(text, level, fields)
         _log(record)
         text = text if _current.log_format is None else record
+    if err and _current.log_format is None and is_terminal(stream):
+        text = folded(text, max(columns(stream) or LONGEST, _NARROWEST))
     _write(stream, text if commands else _without_commands(text, stream), err=err)
 
 
@@ -319,7 +326,7 @@ def _in_place(lines: list[str], height: int) -> str:
     lines = lines[:-1] if lines[-1:] == [""] else lines
     if len(lines) > height - 1:
         left_out = len(lines) - height + 2
-        lines = [lines[0], f"… {left_out} more lines", *lines[left_out + 1 :]]
+        lines = [lines[0], f"… {left_out:,} more lines", *lines[left_out + 1 :]]
     return "\x1b[H" + "".join(f"{each}\x1b[K\n" for each in lines) + "\x1b[J"
 
 

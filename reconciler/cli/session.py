@@ -158,8 +158,8 @@ class Session:
             self._has_changed = self._has_changed or driver.has_changed
             self.save_cache()
             self.output.detail(
-                f"asked {self.provider.host}: {sender.reads} reads ({self.provider.retries} of them again), "
-                f"{sender.changes} changes, in {sender.seconds:.2f} s"
+                f"asked {self.provider.host}: {sender.reads:,} reads ({self.provider.retries:,} of them again), "
+                f"{sender.changes:,} changes, in {sender.seconds:.2f} s"
             )
             self._warn("clock", self.provider.clock_warning)
             self._warn("credentials", self.provider.credentials_warning)

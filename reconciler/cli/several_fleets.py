@@ -52,10 +52,9 @@ def report_each(
 ) -> int:
     """Report every fleet and environment, and return the worst exit code."""
     if not are_several(fleets):
-        seen = _seen(
-            look, FleetFlags(fleets.directories[0], fleets.environments, fleets.variables, fleets.state)
-        )
-        output.report(form, kind, seen.value, replace(seen.options, root=root_of(fleets.directories[0])))
+        (one,) = fleets_of(fleets)
+        seen = _seen(look, one)
+        output.report(form, kind, seen.value, replace(seen.options, root=root_of(one.directory)))
         return seen.code
     join = JOINS.get(form.name)
     if join is None:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.cli.loading import declared_environments, load_files
-from reconciler.diagnostics import Problem, Severity, plural
+from reconciler.cli.loading import counted, declared_environments, load_files
+from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address
-from reconciler.model.fleet import EMPTY, DesiredFleet
+from reconciler.model.fleet import EMPTY
 from reconciler.report.escape import visible
 from reconciler.report.problems import Checked
 from reconciler.values import dataclass
@@ -74,11 +74,6 @@ def _checked(directory: Path, environment: str | None, variables: Mapping[str, s
     which = f" ({environment})" if environment is not None else ""
     verdict = visible(f"{fleet.owner.fleet}{which} is valid: {counted(fleet)}.")
     return _Load(fleet.warnings, verdict, fleet.accepted, fleet.unused, tuple(fleet.agents))
-
-
-def counted(fleet: DesiredFleet) -> str:
-    """Return how many agents and channels a fleet has, in words."""
-    return f"{plural(len(fleet.agents), 'agent', 'agents')} in {plural(len(fleet.channels), 'channel', 'channels')}"
 
 
 _EMPTY = Problem(

@@ -39,5 +39,5 @@ def raise_all(found: Sequence[Unimportable]) -> None:
     if len(found) == 1:
         raise found[0]
     if found:
-        head = f"{len(found)} problems; nothing was written"
+        head = f"{len(found):,} problems; nothing was written"
         raise Unimportable("\n".join([head, *(each.with_hint for each in found)]))

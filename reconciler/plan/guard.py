@@ -160,9 +160,9 @@ def _count(action: Action, planned: int, limits: Limits, total: int, policy: Pol
     if planned <= allowed:
         return []
     limit = limit.binding(total)
-    share = f" ({limit} of {total})" if limit.percent is not None else ""
+    share = f" ({limit} of {total:,})" if limit.percent is not None else ""
     text = (
-        f"{plural(planned, 'agent', 'agents')} to {action} but limits.{action} allows {allowed}{share}; "
+        f"{plural(planned, 'agent', 'agents')} to {action} but limits.{action} allows {allowed:,}{share}; "
         f"raise it once with --allow {action}={planned}, or change limits.{action} {_where(limits, policy, action.value, total)}"
     )
     return [Refusal(action.value, planned, allowed, text)]
@@ -181,9 +181,9 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
     if planned <= allowed:
         return []
     limit = limits.hang_ups.binding(total)
-    share = f" ({limit} of {total} running)" if limit.percent is not None else ""
+    share = f" ({limit} of {total:,} running)" if limit.percent is not None else ""
     text = (
-        f"{plural(planned, 'conversation', 'conversations')} would end (leaves and replacements) but limits.hang_ups allows {allowed}{share}; "
+        f"{plural(planned, 'conversation', 'conversations')} would end (leaves and replacements) but limits.hang_ups allows {allowed:,}{share}; "
         f"raise it once with --allow hang_ups={planned}, or change limits.hang_ups {_where(limits, policy, 'hang_ups', total)}"
     )
     return [Refusal("hang_ups", planned, allowed, text)]

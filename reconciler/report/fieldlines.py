@@ -258,7 +258,7 @@ def row_unchanged(row: ChangeRow) -> str:
     if row.unchanged is None or not row.unchanged[1]:
         return ""
     least, most = row.unchanged
-    return f"{least} unchanged" if least == most else f"{least} to {most} unchanged"
+    return f"{least:,} unchanged" if least == most else f"{least:,} to {most:,} unchanged"
 
 
 def row_steps(row: ChangeRow) -> list[str]:

@@ -147,7 +147,7 @@ def _markdown(
     lines += [f"> {prose(each)}\n" for each in notices(ledger)]
     if done := done_by_kind(ledger):
         lines += [
-            f"<details><summary>{ledger.counts()[Result.DONE]} done</summary>",
+            f"<details><summary>{ledger.counts()[Result.DONE]:,} done</summary>",
             "",
             *(f"- {DONE[action]}: {prose(' '.join(named(addresses)))}" for action, addresses in done),
             "",
@@ -181,9 +181,9 @@ def tree(ledger: Ledger) -> dict[str, Any]:
 def tally(ledger: Ledger) -> str:
     """Return `2 joined, 1 updated; 1 failed`, in the order of the plan's summary."""
     done = Counter(row.action for row in ledger.finished if row.result is Result.DONE)
-    good = [f"{done[action]} {DONE[action]}" for action in Action if done[action]]
+    good = [f"{done[action]:,} {DONE[action]}" for action in Action if done[action]]
     counts = ledger.counts()
-    bad = [f"{counts[result]} {_word(ledger, result, _WORDS)}" for result in _OPEN if counts[result]]
+    bad = [f"{counts[result]:,} {_word(ledger, result, _WORDS)}" for result in _OPEN if counts[result]]
     return "; ".join(part for part in (", ".join(good), ", ".join(bad)) if part) or "nothing was done"
 
 

@@ -212,7 +212,7 @@ def _with_context(lines: list[Line]) -> Iterator[Line]:
         if is_near or len(rows) == 1:  # a note "1 unchanged line" would take as much room as the line
             yield from map(_as_context, rows)
         else:
-            yield Line("@", (Piece(" ", f"({len(rows)} unchanged lines)"),))
+            yield Line("@", (Piece(" ", f"({len(rows):,} unchanged lines)"),))
 
 
 def _as_context(line: Line) -> Line:

@@ -96,7 +96,7 @@ class LiveProgress:
             for address, (text, since) in oldest[:_MOST_LINES]
         ]
         if len(oldest) > _MOST_LINES:
-            lines.append(self._line(f"  … and {len(oldest) - _MOST_LINES} more", "dim"))
+            lines.append(self._line(f"  … and {len(oldest) - _MOST_LINES:,} more", "dim"))
         return Group(*lines, self._line(self.counts(), "bold"))
 
     def counts(self) -> str:
@@ -104,10 +104,10 @@ class LiveProgress:
         counts = dict.fromkeys(Result, 0)
         for each in self._ended.values():
             counts[each.result] += 1
-        others = [f"{counts[each]} {each}" for each in Result if each is not Result.DONE and counts[each]]
-        done = f"{counts[Result.DONE]} of {max(self._total, sum(counts.values()))} done"
+        others = [f"{counts[each]:,} {each}" for each in Result if each is not Result.DONE and counts[each]]
+        done = f"{counts[Result.DONE]:,} of {max(self._total, sum(counts.values())):,} done"
         is_over = not self._running and 0 < self._total <= sum(counts.values())
-        now = "checking that all run" if is_over else f"{len(self._running)} running"
+        now = "checking that all run" if is_over else f"{len(self._running):,} running"
         return ", ".join([done, *others, now])
 
     @staticmethod

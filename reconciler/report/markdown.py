@@ -178,7 +178,7 @@ def _said(sentence: str) -> str:
 
 def _table(plan: Plan) -> Iterator[str]:
     counted = [(action, plan.count(action)) for action in CONVERSATIONS]
-    rows = [f"| {action} | {count} | {CONVERSATIONS[action]} |" for action, count in counted if count]
+    rows = [f"| {action} | {count:,} | {CONVERSATIONS[action]} |" for action, count in counted if count]
     if rows:
         yield "\n".join(["| change | agents | the conversation |", "|---|--:|---|", *rows])
 

@@ -9,6 +9,7 @@ from reconciler.diagnostics import plural
 from reconciler.model.address import Owner
 from reconciler.report import markers
 from reconciler.report.escape import fenced, visible
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.style import Style
 from reconciler.values import dataclass
@@ -34,10 +35,11 @@ class ReviewDifference:
         return bool(self.added or self.gone or self.changed or self.files)
 
 
-def render_text(moved: ReviewDifference, *, colour: bool) -> str:
+def render_text(moved: ReviewDifference, *, colour: bool, width: int | None = None) -> str:
     """Return a line for each row that differs, and a verdict."""
     style = Style(colour)
-    return "\n".join([*_lines(moved), style.bold(_verdict(moved))]) + "\n"
+    text = "\n".join([*_lines(moved), style.bold(_verdict(moved))]) + "\n"
+    return folded(text, width or LONGEST)
 
 
 def render_markdown(moved: ReviewDifference) -> str:

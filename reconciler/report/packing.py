@@ -70,7 +70,7 @@ def _joined(shown: Sequence[Shown], width: int) -> Iterator[Shown]:
         yield from shown
         return
     lines = [line.text.replace("⏎", "\\u{23ce}") for line in rest]
-    yield Shown(first.sign, 0, f"{first.text}   # {len(lines)} lines, each ends with ⏎")
+    yield Shown(first.sign, 0, f"{first.text}   # {len(lines):,} lines, each ends with ⏎")
     yield from (Shown(rest[0].sign, 1, line) for line in _wrapped(lines, _END, width - 16))
 
 

@@ -16,7 +16,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import code, fenced, prose, visible
-from reconciler.report.folding import folded
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.formats import ReadSource
 from reconciler.report.style import Style
 from reconciler.values import dataclass
@@ -72,7 +72,7 @@ def render_text(
         "\n".join([_first(each.problem, style), *each.lines])
         for each in blocks(found, read_source, style, width)
     ]
-    return folded("\n\n".join([*shown, summary(found)]) + "\n")
+    return folded("\n\n".join([*shown, summary(found)]) + "\n", width or LONGEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,29 +137,29 @@ _ORDER = (
 def counts(plan: Plan) -> str:
     """Return `2 to join, 1 to update, …; 1 held`: five kinds always, the others if there are any."""
     rows = [(action, plan.count(action)) for action in _ORDER]
-    text = ", ".join(f"{count} to {action}" for action, count in rows if count or action in _ALWAYS)
+    text = ", ".join(f"{count:,} to {action}" for action, count in rows if count or action in _ALWAYS)
     held = plan.count(Action.HOLD)
-    return f"{text}; {held} held" if held else text
+    return f"{text}; {held:,} held" if held else text
 
 
 def short_counts(plan: Plan) -> str:
     """Return the counts that are not zero."""
-    rows = [f"{plan.count(action)} to {action}" for action in _ORDER if plan.count(action)]
+    rows = [f"{plan.count(action):,} to {action}" for action in _ORDER if plan.count(action)]
     held = plan.count(Action.HOLD)
-    return ", ".join([*rows, *([f"{held} held"] if held else [])]) or "no changes"
+    return ", ".join([*rows, *([f"{held:,} held"] if held else [])]) or "no changes"
 
 
 def would(plan: Plan) -> str:
     """Return what an apply would do, as verbs: `join 1, hold 2`."""
     rows = [(action, plan.count(action)) for action in (*_ORDER, Action.HOLD)]
-    return ", ".join(f"{action} {count}" for action, count in rows if count)
+    return ", ".join(f"{action} {count:,}" for action, count in rows if count)
 
 
 def running(cost: Cost) -> str:
     """Return how many agents run after an apply, and what they cost a day."""
-    quota = f" of {cost.quota}" if cost.quota is not None else ""
+    quota = f" of {cost.quota:,}" if cost.quota is not None else ""
     money = f"About {cost.usd_per_day:,.2f} USD a day ({_signed(cost.usd_change)})."
-    return f"Running after apply: {cost.after}{quota}. {money}"
+    return f"Running after apply: {cost.after:,}{quota}. {money}"
 
 
 def _signed(amount: float) -> str:
@@ -233,7 +233,7 @@ def interrupted(plan: Plan) -> str:
         return ""
     if plan.interrupted == 1:
         return "1 interrupted operation of an earlier run is settled first."
-    return f"{plan.interrupted} interrupted operations of an earlier run are settled first."
+    return f"{plan.interrupted:,} interrupted operations of an earlier run are settled first."
 
 
 def warnings(plan: Plan) -> str:

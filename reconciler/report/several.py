@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.errors import InvalidConfig, ReconcilerError
 from reconciler.report.documents import as_json, as_json_line
 from reconciler.report.escape import code, prose, visible
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
 from reconciler.values import dataclass
@@ -54,14 +55,18 @@ def as_text(parts: Sequence[FleetPart], *, colour: bool, quiet: bool, width: int
     """Return every part below its heading, then a table and a line; with `quiet` only the parts that need attention."""
     style = Style(colour)
     shown = [each for each in parts if not (quiet and each.is_fine)]
+    room = width or LONGEST
     blocks = [
-        f"{style.bold(f'== {each.label} ==')}\n\n{_error_line(each, style) or each.text}".rstrip("\n") + "\n"
+        f"{style.bold(f'== {each.label} ==')}\n\n{folded(_error_line(each, style), room) or each.text}".rstrip(
+            "\n"
+        )
+        + "\n"
         for each in shown
     ]
     if shown:
         cells = [(each.label, visible(each.verdict)) for each in shown]
         blocks.append(table((Column("FLEET"), Column("RESULT", wraps=True)), cells, width) + "\n")
-    return "\n".join([*blocks, f"{summary(parts)}\n"])
+    return "\n".join([*blocks, folded(f"{summary(parts)}\n", room)])
 
 
 def as_markdown(parts: Sequence[FleetPart], **_: object) -> str:
@@ -175,8 +180,10 @@ def summary(parts: Sequence[FleetPart]) -> str:
         (changes, "with something to look at"),
         (len(parts) - errors - changes, "in order"),
     )
-    told = ", ".join(f"{count} {word}" for count, word in counts if count)
-    return f"{len(parts)} {'fleet or environment' if len(parts) == 1 else 'fleets and environments'}: {told}."
+    told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
+    return (
+        f"{len(parts):,} {'fleet or environment' if len(parts) == 1 else 'fleets and environments'}: {told}."
+    )
 
 
 def _message(part: FleetPart) -> str:

@@ -19,7 +19,7 @@ from reconciler.report.addresses import WIDEST, shortened
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import row_texts
-from reconciler.report.folding import LONGEST
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.groups import nameless, of_many
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.table import Column, table
@@ -126,7 +126,7 @@ def render_text(status: StatusReport, *, width: int | None = None, quiet: bool =
         blocks.append(
             "Unmanaged agents (seen, never touched):\n" + table(_UNMANAGED, foreign, width, indent="    ")
         )
-    return "\n\n".join([*blocks, _summary(status)]) + "\n"
+    return "\n\n".join([*blocks, folded(_summary(status), width or LONGEST)]) + "\n"
 
 
 def _reasons(rows: Sequence[StatusRow], width: int | None) -> Iterator[str]:
@@ -198,16 +198,16 @@ def _span(seconds: float | None) -> str:
 def counts(status: StatusReport) -> str:
     """Return `2 in sync, 1 join`."""
     kinds = Counter(row.sync for row in status.rows)
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "no agents"
+    return ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())) or "no agents"
 
 
 def _summary(status: StatusReport) -> str:
     owner = status.fleet + (f" ({status.environment})" if status.environment else "")
     counted = visible(counts(status))
-    quota = f" of {status.quota}" if status.quota is not None else ""
+    quota = f" of {status.quota:,}" if status.quota is not None else ""
     other = f" {plural(status.elsewhere, 'agent', 'agents')} in other channels." if status.elsewhere else ""
     money = f"About {status.usd_per_day:,.2f} USD a day."
-    return f"{visible(owner)}: {counted}. Running: {status.running}{quota}.{other} {money}"
+    return f"{visible(owner)}: {counted}. Running: {status.running:,}{quota}.{other} {money}"
 
 
 def status_of(

@@ -86,8 +86,8 @@ def _summary(report: SurveyReport, width: int | None) -> str:
     others = len(report.rows) - marked
     counted = f"{plural(report.running, 'agent runs', 'agents run')} under this App ID"
     if report.status is not None:
-        counted += f", {report.running - len(report.rows)} of this fleet"
-    parts = [f"{others} of no fleet" if others else "", f"{marked} of other fleets" if marked else ""]
+        counted += f", {report.running - len(report.rows):,} of this fleet"
+    parts = [f"{others:,} of no fleet" if others else "", f"{marked:,} of other fleets" if marked else ""]
     listed = ", ".join(each for each in parts if each)
     hint = (
         "Write `adopt: ID` on an agent in the files; the next apply takes it over, and nobody is hung up on."

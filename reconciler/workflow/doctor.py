@@ -156,9 +156,9 @@ def _quota(plan: Plan) -> Row:
     counted = f"{now} under this App ID, and {cost.after:,} would after an apply"
     help = "leave other agents, or have the quota raised and declare it in `limits.quota`"
     if any(each.limit == "quota" for each in plan.refusals):
-        return Problem("quota", f"{counted}; limits.quota allows {cost.quota}", help=help)
+        return Problem("quota", f"{counted}; limits.quota allows {cost.quota:,}", help=help)
     if cost.passes_default_quota:
-        text = f"{counted}; the service allows {cost.default_quota} by default"
+        text = f"{counted}; the service allows {cost.default_quota:,} by default"
         return Problem("quota", text, help=help, severity=Severity.WARNING)
     allowed = f"limits.quota is {cost.quota:,}" if cost.quota is not None else "no limits.quota is declared"
     return Passed("quota", f"{counted}; {allowed}")

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -508,6 +509,56 @@ def test_a_long_result_is_written_while_it_is_rendered(fleet: Path) -> None:
             command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert (answer.returncode, answer.stderr.count("No space left on device")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "-e", "nope"),
+        ("plan", "nowhere"),
+        ("plan", "--state", "s3://a/b"),
+        ("plan", "--wrong"),
+        ("plan", "--target", "nobody/here"),
+        ("show", "one/other", "-C", "."),
+        ("validate", "-e", "all"),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_at_40_columns_no_word_of_a_message_is_broken(
+    fleet: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(fleet, "quota: 500", "quota: 1")
+    edit(fleet, "url: https", "nonsense_with_a_long_name: 5\n      url: https")
+    monkeypatch.chdir(fleet)
+    narrow, wide = (_told_at_a_terminal(*words, columns=columns) for columns in ("40", "240"))
+    assert max(len(line) for line in narrow.splitlines() if "://" not in line) <= 40
+
+    def read(text: str) -> list[str]:  # lines of files are cut
+        said = " ".join(line for line in text.splitlines() if " | " not in line)
+        return [each for each in said.split() if each != "↳"]
+
+    assert read(narrow) == read(wide)
+
+
+def _told_at_a_terminal(*words: str, columns: str) -> str:
+    """What a command says on stderr, at a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "reconciler", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": columns, "TERM": "dumb", "CI": "1"},
+        check=False,
+        timeout=60,
+    )
+    os.close(theirs)
+    told = b""
+    with suppress(OSError):
+        while chunk := os.read(ours, 65536):
+            told += chunk
+    os.close(ours)
+    return told.decode()
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "status", "drift"])

@@ -47,7 +47,7 @@ def _approvals(settings: CodeHostJob, owner: Owner, sha: str) -> Steps[list[tupl
     if not numbers:
         raise NoReview(
             f"no pull request that was merged into the default branch has the commit {sha[:12]}",
-            hint="it was pushed directly; `apply --allow unreviewed` applies it all the same",
+            hint="it was pushed directly; `reconciler apply --allow unreviewed` applies it all the same",
         )
     login = yield from settings.host.login()
     found: list[tuple[int, Approval | None]] = []
@@ -60,7 +60,7 @@ def _approvals(settings: CodeHostJob, owner: Owner, sha: str) -> Steps[list[tupl
         names = ", ".join(f"#{each}" for each in numbers)
         raise NoReview(
             f"no plan of {owner} stands as a comment of {login} on {names}",
-            hint="`ci comment` with the token of the same user or app posts it; `apply --allow unreviewed` goes without",
+            hint="`reconciler ci comment` with the token of the same user or app posts it; `reconciler apply --allow unreviewed` goes without",
         )
     return found
 
@@ -71,7 +71,7 @@ def _why(found: list[tuple[int, Approval | None]], owner: Owner, sha: str, tree:
     if not shown:
         return NoReview(
             f"the plan of {owner} on #{found[0][0]} shows no token",
-            hint="a plan shows one with --offline on a Git state: `plan --offline --state git:origin --format markdown`",
+            hint="a plan shows one with --offline on a Git state: `reconciler plan --offline --state git:origin --format markdown`",
         )
     number, approval = shown[0]
     return NoReview(

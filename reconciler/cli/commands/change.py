@@ -113,10 +113,7 @@ def plan(
 )
 @options.selection_options
 @options.policy_options
-@options.parallelism_option
-@options.rate_option
-@options.lock_option
-@options.grace_option
+@options.calling_options
 @options.output_options
 def apply(
     fleet: options.FleetFlags,
@@ -154,10 +151,7 @@ def apply(
 @options.format_option(ReportKind.LEDGER)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for the fleet's name.")
 @options.freeze_option
-@options.parallelism_option
-@options.rate_option
-@options.lock_option
-@options.grace_option
+@options.calling_options
 @options.output_options
 def destroy(fleet: options.FleetFlags, output: Output, form: Format, auto_approve: bool, **flags: Any) -> int:
     """End every agent of the fleet, protected ones excepted. The files stay as they are.

@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     help="Keep the checkout at the tip of this branch: fetch in each interval, fast-forward only.",
 )
 @options.standing_options
-@options.parallelism_option
-@options.rate_option
-@options.grace_option
 @options.output_options
 def watch(
     fleets: options.ManyFlags,
@@ -83,9 +80,6 @@ def watch(
 @options.fleet_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 @options.standing_options
-@options.parallelism_option
-@options.rate_option
-@options.grace_option
 @options.output_options
 def turn(fleet: options.FleetFlags, output: Output, as_json: bool, **flags: Any) -> int:
     """Do one bounded turn of the controller: what `watch` does over and over, for cron, a timer or a queue.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.report.folding import LONGEST
+from reconciler.report.folding import LONGEST, folded
 from reconciler.report.formats import RenderOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def moved(value: ReviewDifference, options: RenderOptions) -> str:
     """Return the difference from a reviewed plan, one line a row."""
     from reconciler.report.moved import render_text
 
-    return render_text(value, colour=options.colour)
+    return render_text(value, colour=options.colour, width=options.width)
 
 
 def drift(value: Drift, options: RenderOptions) -> str:
@@ -84,7 +84,8 @@ def problems(value: Checked, options: RenderOptions) -> str:
     text = (
         render_text(found, options.read_source, colour=options.colour, width=options.width) if found else ""
     )
-    return text + "".join(f"{line}\n" for line in value.last_lines)
+    lines = (folded(line, options.width or LONGEST) for line in value.last_lines)
+    return text + "".join(f"{line}\n" for line in lines)
 
 
 def records(value: StateReport, options: RenderOptions) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 import types
 from pathlib import Path
@@ -12,10 +13,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from reconciler.apply.events import Finished, Ledger, Result
 from reconciler.cli import options
+from reconciler.model.fleet import Limit, Limits
+from reconciler.plan.change import Action
 from reconciler.report import formats
 from reconciler.report.formats import FORMATS, Format, RenderOptions, ReportKind, formats_for, named
-from tests.unit.report.plans import rich_world
+from reconciler.report.ledger import Ending, Finish
+from tests.unit.report.plans import World, rich_world
 
 FOLDER = Path(formats.__file__).parent
 
@@ -80,3 +85,25 @@ def test_options_are_for_whom_they_concern() -> None:
     assert named("json").render(ReportKind.PLAN, plan, coloured) == named("json").render(
         ReportKind.PLAN, plan, explained
     )
+
+
+def test_counts_of_thousands_have_one_form_in_what_people_read() -> None:
+    world = World(limits=Limits(quota=1000, join=Limit(number=1001)))
+    for number in range(1200):
+        world.wants(f"lobby/desk{number}x")
+    plan = world.plan()
+    shown = [named(form).render(ReportKind.PLAN, plan) for form in ("text", "markdown", "html", "github")]
+    ledger = Ledger()
+    for each in plan.acts:
+        ledger.note(Finished(each.address, Action.JOIN, Result.DONE, "", ""))
+    finish = Finish(ledger, Ending())
+    shown += [named(form).render(ReportKind.LEDGER, finish) for form in ("text", "markdown", "html")]
+    for text in shown:
+        assert "1,200" in text
+        # Neither a name, nor the line of a file, nor the value of an option.
+        assert (
+            re.findall(
+                r"(?<![\w.,:/=-])[0-9]{4,}(?!\w)", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+            )
+            == []
+        )
