@@ -68,13 +68,13 @@ class UsageError(ReconcilerError):
 class InvalidConfig(ReconcilerError):
     """The user's files have problems; all of them are in `diagnostics`, sorted by place.
 
-    `directory` is the fleet's, to which the paths are relative.
+    `directory` is the fleet's, to which the paths are relative; whoever loads a fleet sets it.
     """
 
     rule = "invalid-config"
+    directory = "."
 
-    def __init__(self, diagnostics: Sequence[Problem], *, directory: str = ".") -> None:
-        self.directory = directory
+    def __init__(self, diagnostics: Sequence[Problem]) -> None:
         self.diagnostics = tuple(sorted(diagnostics, key=Problem.sort_key))
         errors = sum(1 for each in self.diagnostics if each.is_error)
         super().__init__(

@@ -12,14 +12,13 @@ from reconciler.state.files import NO_LINK, lock
 
 
 class FileDoor:
-    """The door file `path`, for a process that knocks or one that looks. Its directory must exist before a knock."""
+    """A `blocking.BlockingDoor`: the door file `path`, whose directory must exist before a knock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
 
     def knock(self) -> None:
-        """Note that this process waits, until `leave`; without effect if that is noted already."""
         if self._descriptor is not None:
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
@@ -31,13 +30,11 @@ class FileDoor:
         self._descriptor = descriptor
 
     def leave(self) -> None:
-        """Drop the note that this process waits; without effect if there is none."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def is_knocked(self) -> bool:
-        """Return whether any process waits; False also where that cannot be found out."""
         try:
             descriptor = os.open(self.path, os.O_RDWR | NO_LINK)
         except OSError:

@@ -26,7 +26,7 @@ _LOOK_SECONDS: Final = 1.0
 
 
 class RefLease:
-    """The lease on a ref of a remote, for one holder; it ends `seconds` after the last sign of life."""
+    """The `LogLease` on a ref of a remote, for one holder; it ends `seconds` after the last sign of life."""
 
     def __init__(self, git: Git, remote: str, ref: str, seconds: float = LEASE_SECONDS) -> None:
         self._git = git
@@ -53,7 +53,6 @@ class RefLease:
         return None if found is None or found == self._free_commit() else self._holder_of(found)
 
     def take(self, holder: str) -> None:
-        """Take the lease now, or raise `StateLocked` with its holder."""
         if self._seen is not None:  # waiting: do not ask the remote at each call
             time.sleep(max(0.0, self._looked_at + _LOOK_SECONDS - time.monotonic()))
         found = self._look()
@@ -72,7 +71,6 @@ class RefLease:
         self._seen = None
 
     def renew(self) -> None:
-        """Give a sign of life, if the lease is held; raise `StateLocked` when another process has taken over."""
         if self._mine is None:
             return
         self.check()
