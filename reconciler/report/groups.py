@@ -22,7 +22,6 @@ from reconciler.plan.change import (
     Adopt,
     Because,
     Change,
-    Forget,
     Hold,
     Join,
     Keep,
@@ -34,8 +33,6 @@ from reconciler.plan.change import (
     action_of,
     diffs_of,
     order_of,
-    spec_of,
-    target_of,
 )
 from reconciler.plan.dangers import sent_to
 from reconciler.plan.diff import ABSENT, Absent, FieldDiff
@@ -190,18 +187,14 @@ def nameless(text: str, *own: str) -> str:
 
 def _kind(change: Change, act: Act | Keep) -> Hashable:
     """Return what the changes of one group have in common besides their fields."""
-    record = _record(act)
     held = change.reason if isinstance(change, Hold) else None
     address = change.address
     own = (str(address), address.channel, address.name)
-    spec = spec_of(change)
     return (
         action_of(change),
         action_of(act),
         _why(act.reason, own),
         held and _why(held, own),
-        spec.lifecycle.protect if spec else None,
-        record.protect if record else None,
         isinstance(act, (Replace, Rotate)) and overlaps(act),
         isinstance(act, Update) and not act.values,
         isinstance(act, Join) and (bool(act.awaits), act.formerly is not None),
@@ -210,13 +203,6 @@ def _kind(change: Change, act: Act | Keep) -> Hashable:
 
 def _why(reason: Reason, own: Sequence[str]) -> Hashable:
     return (reason.because, "" if reason.because in _OF_ONE else nameless(reason.text, *own))
-
-
-def _record(act: Act | Keep) -> Record | None:
-    if isinstance(act, Forget):
-        return act.record
-    target = target_of(act)
-    return target.record if target else None
 
 
 # --- what changes, before anything of it is compared or rendered ----------------------------------------------
