@@ -80,8 +80,9 @@ def _dumped(value: object, option: int, **slowly: Any) -> str:
         return json.dumps(value, **slowly)
 
 
-# A number with an exponent at the end of a line, which the standard library writes differently; texts end with a quote.
-_EXPONENT = re.compile(r"[0-9]e-?[0-9]+,?$", re.MULTILINE)
+# A number at the end of a line that the standard library writes differently, since one of the two writes it with an
+# exponent; texts end with a quote.
+_EXPONENT = re.compile(r"(?:[0-9]e-?|\b0\.0000)[0-9]+,?$", re.MULTILINE)
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.report.documents import as_ascii_json, as_json, as_json_line, to_json, to_yaml
@@ -75,6 +75,7 @@ _PLAIN = (
 )
 
 
+@example([1e-05, -0.00009, 0.0001, 1e16, 10.00001, 1.5e300])
 @given(
     st.recursive(
         _PLAIN, lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(), inside, max_size=4)
