@@ -108,12 +108,6 @@ def known_keys(loc: Loc) -> tuple[str, ...]:
     return tuple(kind.fields) if kind is not None else ()
 
 
-def is_passed_on(loc: Loc) -> bool:
-    """Return whether the group of the last key of `loc` passes unknown keys on to a vendor, by the vendor's pages."""
-    kind = _group(loc)
-    return kind is not None and kind.passes_on
-
-
 def _group(loc: Loc) -> FieldType | None:
     kind: FieldType | None = PROPERTIES
     for part in loc[:-1]:

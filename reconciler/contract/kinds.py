@@ -54,7 +54,6 @@ class FieldType:
     required: bool = False
     inner: FieldType | None = None  # of each item of a list, or of each value of a mapping
     fields: Mapping[str, FieldType] = field(default_factory=dict)  # of a group
-    passes_on: bool = False  # a group whose unknown keys the service hands to the vendor
     name: str = ""  # of a group that has a definition of its own in the JSON Schema
     variants: Mapping[str, FieldType] = field(default_factory=dict)  # of a tagged union, by tag
     tag: Callable[[Any], str | None] | None = None  # returns which variant a value is
@@ -170,14 +169,9 @@ def headers_either_way(says: str) -> FieldType:
     )
 
 
-def group(says: str, fields: Fields, *, name: str = "", passes_on: bool = False, **more: Any) -> FieldType:
+def group(says: str, fields: Fields, *, name: str = "", **more: Any) -> FieldType:
     """Return the type of a mapping whose keys the service defines."""
-    return _made("typed-dict", says, more, fields=fields, name=name, passes_on=passes_on)
-
-
-def settings(says: str, fields: Fields) -> FieldType:
-    """Return the type of a group that is passed on to a vendor: unknown keys are passed on too, with a warning."""
-    return group(says, fields, passes_on=True)
+    return _made("typed-dict", says, more, fields=fields, name=name)
 
 
 def required(kind: FieldType) -> FieldType:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any, Final, Literal
 
-from reconciler.contract.kinds import Fields, FieldType, group, required, settings, words
+from reconciler.contract.kinds import Fields, FieldType, group, required, words
 from reconciler.values import dataclass
 
 # The ways to meet one requirement, each a path below the slot; any one is enough.
@@ -75,7 +75,7 @@ def vendor(
     """
     named = words(f"{says}{_NOTES[where]}.", name)
     if not isinstance(params, FieldType):
-        params = settings(f"Settings for {maker or says}.", params)
+        params = group(f"Settings for {maker or says}.", params)
     fields = {"vendor": named if is_default else required(named), **(also or {}), "params": params}
     return row(name, needs, disputed=disputed, host=host, where=where, source=source, fields=fields)
 

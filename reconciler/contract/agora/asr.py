@@ -21,12 +21,12 @@ from reconciler.contract.agora.fields import (
 from reconciler.contract.kinds import (
     Fields,
     free,
+    group,
     identifier,
     key,
     many,
     prose,
     required,
-    settings,
     switch,
     text,
     whole,
@@ -163,7 +163,7 @@ ASR = slot(
             "OpenAI; SDK `OpenAiAsrParams`",
             {
                 "api_key": API_KEY,
-                "input_audio_transcription": settings(
+                "input_audio_transcription": group(
                     "How the audio is transcribed.",
                     {
                         "model": required(text("The transcription model.")),

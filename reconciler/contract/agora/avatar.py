@@ -17,11 +17,11 @@ from reconciler.contract.kinds import (
     explained,
     fetched,
     free,
+    group,
     identifier,
     key,
     many,
     number,
-    settings,
     switch,
     text,
     whole,
@@ -125,14 +125,14 @@ AVATAR = slot(
                 "appId": APP_ID,
                 "app_key": API_KEY,
                 "sceneList": many(
-                    settings(
+                    group(
                         "A scene of SenseTime; SDK `SensetimeAvatarParamsSceneListItem`.",
                         {
-                            "digital_role": settings(
+                            "digital_role": group(
                                 "The figure in the scene.",
                                 {
                                     "face_feature_id": identifier("Id of the face."),
-                                    "position": settings(
+                                    "position": group(
                                         "Where the figure stands.",
                                         {
                                             "x": number("Place from the left."),

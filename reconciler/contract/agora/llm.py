@@ -27,7 +27,6 @@ from reconciler.contract.kinds import (
     number,
     prose,
     required,
-    settings,
     switch,
     text,
     whole,
@@ -132,7 +131,7 @@ _OPENAI: Fields = {
     # An unknown style is checked by this variant, so it names all of them; an editor shows only the others' own.
     "style": words("Protocol of the model; default `openai`.", *_STYLES, const="openai"),
     "headers": HEADERS,
-    "params": settings(
+    "params": group(
         "Body of the request to the model.",
         {
             "model": MODEL,
@@ -162,7 +161,7 @@ _GEMINI: Fields = {
     "style": required(words("Google's protocol.", "gemini")),
     "headers": HEADERS,
     "ignore_empty": switch("Whether empty answers are passed over."),
-    "params": settings(
+    "params": group(
         "Body of the request to the model.",
         {
             "model": MODEL,
@@ -179,7 +178,7 @@ _ANTHROPIC: Fields = {
     "headers": headers_either_way(
         "HTTP headers, as a mapping or as JSON in a text; must hold `anthropic-version`."
     ),
-    "params": settings(
+    "params": group(
         "Body of the request to the model.",
         {
             "model": MODEL,
@@ -193,7 +192,7 @@ _ANTHROPIC: Fields = {
 _DIFY: Fields = {
     "style": required(words("Dify's protocol.", "dify")),
     "headers": HEADERS,
-    "params": settings(
+    "params": group(
         "Body of the request to Dify.",
         {
             "model": text("Model; `default` takes the one of the Dify application."),
@@ -211,7 +210,7 @@ _BEDROCK: Fields = {
     "secret": ACCESS_SECRET,  # the page's name for it
     "region": CLOUD_REGION,
     "model": MODEL,
-    "params": settings(
+    "params": group(
         "Body of the request to the model.",
         {
             "model": MODEL,

@@ -19,7 +19,6 @@ from reconciler.contract.kinds import (
     many,
     number,
     prose,
-    settings,
     switch,
     text,
     whole,
@@ -38,7 +37,7 @@ _REALTIME: Fields = {
     "model": MODEL,
     "voice": VOICE,
     "instructions": _INSTRUCTIONS,
-    "input_audio_transcription": settings(
+    "input_audio_transcription": group(
         "How what is heard is written down.",
         {
             "language": text("Language code, such as `en`."),
@@ -57,7 +56,7 @@ _GEMINI_LIVE: Fields = {
     "proactive_audio": switch("Whether the model may choose not to answer."),
     "transcribe_agent": switch("Whether the agent's speech is written down."),
     "transcribe_user": switch("Whether the user's speech is written down."),
-    "http_options": settings(
+    "http_options": group(
         "How Google's API is called.",
         {"api_version": text("Version of the vendor's API.", examples=["v1beta"])},
     ),

@@ -15,7 +15,6 @@ from reconciler.contract.kinds import (
     many,
     prose,
     required,
-    settings,
     text,
     whole,
     words,
@@ -43,7 +42,7 @@ _TOOL: Fields = {
                 "name": required(text("Name of the tool; case does not tell two tools apart.", min_length=1)),
                 "description": prose("What the tool does, for the model."),
                 "parameters": required(
-                    settings(
+                    group(
                         "The arguments the model may give.",
                         {
                             "type": required(words("Always `object`.", "object")),

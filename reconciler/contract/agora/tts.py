@@ -27,6 +27,7 @@ from reconciler.contract.kinds import (
     Fields,
     address,
     free,
+    group,
     headers,
     identifier,
     key,
@@ -34,7 +35,6 @@ from reconciler.contract.kinds import (
     number,
     prose,
     required,
-    settings,
     text,
     whole,
     words,
@@ -105,11 +105,11 @@ TTS = slot(
                 "api_key": API_KEY,
                 "model_id": MODEL,
                 "base_url": URL,
-                "voice": settings(
+                "voice": group(
                     "Which voice speaks.",
                     {"mode": words("How the voice is chosen: by its id.", "id"), "id": required(VOICE)},
                 ),
-                "output_format": settings(
+                "output_format": group(
                     "Form of the audio.",
                     {
                         "container": text("Container of the audio.", examples=["raw"]),
@@ -214,10 +214,10 @@ TTS = slot(
             "Google Cloud Text-to-Speech; SDK `GoogleTtsParams`",
             {
                 "credentials": key("Service-account JSON as text; write a reference, not the value."),
-                "VoiceSelectionParams": settings(
+                "VoiceSelectionParams": group(
                     "Which voice speaks.", {"name": required(VOICE), "language_code": SPOKEN_LANGUAGE}
                 ),
-                "AudioConfig": settings(
+                "AudioConfig": group(
                     "Form of the audio.",
                     {
                         "speaking_rate": number("Speaking rate, 0.25 to 2; 1 is normal.", ge=0.25, le=2),
@@ -282,7 +282,7 @@ TTS = slot(
                 "key": API_KEY,
                 "group_id": identifier("Your group at MiniMax."),
                 "model": MODEL,
-                "voice_setting": settings(
+                "voice_setting": group(
                     "Which voice speaks, and how.",
                     {
                         "voice_id": VOICE,
@@ -294,12 +294,12 @@ TTS = slot(
                         "english_normalization": FLAG,
                     },
                 ),
-                "audio_setting": settings("Form of the audio.", {"sample_rate": SAMPLE_RATE}),
-                "pronunciation_dict": settings(
+                "audio_setting": group("Form of the audio.", {"sample_rate": SAMPLE_RATE}),
+                "pronunciation_dict": group(
                     "How certain words are said.", {"tone": many(text(), "Replacements of tone or sound.")}
                 ),
                 "timber_weights": many(
-                    settings(
+                    group(
                         "One voice of a blend; SDK `MinimaxTtsParamsTimberWeightsItem`.",
                         {"voice_id": VOICE, "weight": number("Share of this voice in the blend.")},
                     ),

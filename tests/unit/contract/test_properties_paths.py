@@ -20,7 +20,6 @@ from reconciler.contract.check import (
     UNKNOWN_VENDOR,
     VENDOR_NOT_TEXT,
     check,
-    is_passed_on,
     known_keys,
     user_path,
 )
@@ -85,15 +84,6 @@ def test_errors_a_caller_treats_apart() -> None:
 def test_the_neighbours_of_a_free_key_are_none() -> None:
     assert known_keys(("labels", "a")) == ()
     assert known_keys(("nowhere", "at", "all")) == ()
-
-
-def test_only_params_are_handed_on() -> None:
-    assert is_passed_on(("tts", "elevenlabs", "params", "new_switch"))
-    assert is_passed_on(("llm", "style openai", "params", "verbosity"))
-    assert is_passed_on(("asr", "xfyun_bigmodel", "params", "new_switch"))
-    assert not is_passed_on(("tts", "elevenlabs", "new_switch"))
-    assert not is_passed_on(("new_switch",))
-    assert not is_passed_on(("llm", "style openai", "greeting_configs", "mood"))
 
 
 @pytest.mark.parametrize("path", DEPRECATED_PATHS)
