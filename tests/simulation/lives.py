@@ -122,7 +122,7 @@ class _Life:
         self.is_down = self.few.random() < 0.06
         # The runs of some lives are told how late the next run will be; dice of its own, as above.
         self.ahead = random.Random(f"{seed} ahead")
-        self.looks_ahead = self.ahead.random() < 0.2
+        self.looks_ahead = self.ahead.random() < 0.08
         self.sides = [self._side(self.world, OWNER)]
         if chance.random() < 0.12:
             owner = chance.choice((Owner("sim", "prod"), Owner("sim"), Owner("cousin", "test")))
