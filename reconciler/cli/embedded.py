@@ -36,7 +36,7 @@ class EmbeddedSender:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         await asyncio.sleep(0)  # let other tasks run, as waiting for a socket would
         answer = self._simulator.handle(_translated(request))
         if isinstance(answer, Outage):

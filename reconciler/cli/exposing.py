@@ -107,9 +107,9 @@ class _Counting:
         self._sender = sender
         self._told = told
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         began = time.monotonic()
-        result = await self._sender.send(request, worker)
+        result = await self._sender.send(request)
         code = str(result.status) if isinstance(result, HttpReply) else result.trouble.name.lower()
         self._told(_operation(request), code, time.monotonic() - began)
         return result

@@ -84,17 +84,17 @@ class Meter:
         """Seconds since the run began."""
         return time.monotonic() - self._begun
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         """Perform one request, and count and log it."""
         if request.method not in _READS:
             self.changes += 1
-            result = await self._sender.send(request, worker)
+            result = await self._sender.send(request)
             self._log(request, result)
             return result
         self.reads += 1
         if self._alarm is None:
             self._alarm = asyncio.get_running_loop().call_later(PATIENCE, self._complain)
-        result = await self._sender.send(request, worker)
+        result = await self._sender.send(request)
         self._note(result)
         self._log(request, result)
         return result

@@ -1,6 +1,6 @@
 """One kept-alive HTTP/1.1 connection as a transport of httpx: asyncio carries the bytes, h11 parses them.
 
-httpx's own transport keeps a pool. A worker has one connection and makes one request at a time; for that, the pool's
+httpx's own transport keeps a pool. A connection carries one request at a time (`http.py` sees to that); for that, the pool's
 bookkeeping costs more than the request.
 """
 

@@ -34,28 +34,29 @@ _MOST_URLS = 100
 
 
 class HttpxSender:
-    """Sends requests through one transport of httpx, with one connection, per worker.
+    """Sends requests through transports of httpx with one connection each, as many as there are requests at a time.
 
-    A pool is scanned at every request, and becomes slower with each connection; one transport per worker costs the same
-    at any parallelism, since a worker makes one call at a time. A client above the transport would add cookies,
-    redirects and authentication, which are not wanted.
+    A pool of httpx is scanned at every request, and becomes slower with each connection; to take the transport that was
+    used last costs the same at any parallelism. Each request has its transport alone: fleets of one `watch` share a
+    sender, and of two requests on one connection it could not be told which was sent. A client above the transport
+    would add cookies, redirects and authentication, which are not wanted.
     """
 
     def __init__(self, learn: Callable[[Secret], None] = lambda _: None) -> None:
         """Create the sender; `learn` is called with each secret before it is sent."""
         self._learn = learn
-        self._transports: dict[int, OneConnection] = {}
+        self._transports: list[OneConnection] = []
+        self._idle: list[OneConnection] = []
         self._urls: dict[str, httpx.URL] = {}
         self._ssl: ssl.SSLContext | None = None
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         """Perform one request. Raises only on cancellation; every other error is an `HttpFailure`.
 
         `sent` of a failure is False exactly when the first byte had not been given to a connection.
         """
         try:
             prepared = self._prepare(request)
-            transport = self._transport(worker)
         except (
             httpx.InvalidURL,
             httpx.UnsupportedProtocol,
@@ -65,6 +66,7 @@ class HttpxSender:
         ) as error:
             # The text of such an error may quote its input, and a secret in it.
             return HttpFailure(HttpTrouble.CONNECT, sent=False, detail=f"unsendable: {type(error).__name__}")
+        transport = self._idle.pop() if self._idle else self._new_transport()
         try:
             async with asyncio.timeout(request.deadline):
                 return await self._exchange(transport, prepared, request.max_body)
@@ -76,11 +78,12 @@ class HttpxSender:
             )
         except Exception as error:  # noqa: BLE001  layers below httpx raise exceptions of their own
             return _failure(error, started=transport.has_begun)
+        finally:
+            self._idle.append(transport)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        transports = list(self._transports.values())
-        self._transports.clear()
+        transports, self._transports, self._idle = self._transports, [], []
         for each in transports:
             await each.aclose()
 
@@ -119,12 +122,9 @@ class HttpxSender:
                 raise httpx.UnsupportedProtocol("neither http nor https")
         return parsed
 
-    def _transport(self, worker: int) -> OneConnection:
-        transport = self._transports.get(worker)
-        if transport is None:
-            transport = self._transports[worker] = OneConnection(
-                self._context, connect_seconds=CONNECT_SECONDS, idle_seconds=IDLE_SECONDS
-            )
+    def _new_transport(self) -> OneConnection:
+        transport = OneConnection(self._context, connect_seconds=CONNECT_SECONDS, idle_seconds=IDLE_SECONDS)
+        self._transports.append(transport)
         return transport
 
     def _context(self) -> ssl.SSLContext:

@@ -62,9 +62,9 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 class Sender(Protocol):
-    """Performs one request exactly once; `worker` numbers the connection to use."""
+    """Performs each request exactly once, also several at a time."""
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure: ...
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure: ...
 
     async def aclose(self) -> None: ...
 
@@ -72,7 +72,7 @@ class Sender(Protocol):
 class NoService:
     """The sender of a run that makes no calls."""
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         return HttpFailure(HttpTrouble.CONNECT, sent=False)
 
     async def aclose(self) -> None:
@@ -135,7 +135,7 @@ class Driver:
         """Whether any mutating call or commit was sent so far, with any outcome."""
         return self._has_changed
 
-    async def run(self, steps: Steps[T], *, worker: int = 0) -> T:
+    async def run(self, steps: Steps[T]) -> T:
         """Perform every effect of some steps until they return; return their value, or raise what they raise."""
         value: Any = None
         problem: ReconcilerError | None = None
@@ -147,14 +147,14 @@ class Driver:
             value, problem = None, None
             try:
                 at_once = self._at_once.get(type(effect))
-                value = await self._perform(effect, worker) if at_once is None else at_once(effect)
+                value = await self._perform(effect) if at_once is None else at_once(effect)
             except ReconcilerError as raised:
                 problem = raised
 
-    async def _perform(self, effect: Effect, worker: int) -> Any:
+    async def _perform(self, effect: Effect) -> Any:
         match effect:
             case Http(request):
-                return await self._send(request, worker)
+                return await self._send(request)
             case Commit(writes):
                 self._has_changed = True
                 return await self._held_state().commit(writes)
@@ -183,7 +183,7 @@ class Driver:
             return False
         raise ReconcilerError(f"{type(effect).__name__} is an effect of the controller")
 
-    async def _send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def _send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         """Perform a request. No mutating one is sent once the run is stopping, or too late in its lease."""
         if request.method not in _READS:
             # Checked here, in the one place that sends: no mutating call starts that could outlast the lease.
@@ -192,7 +192,7 @@ class Driver:
                 return HttpFailure(HttpTrouble.INTERRUPTED, sent=False)
             self._has_changed = True
         try:
-            return await self._ended(self._sender.send(request, worker))
+            return await self._ended(self._sender.send(request))
         except TimeoutError:
             return HttpFailure(HttpTrouble.INTERRUPTED, sent=True)
 
@@ -232,21 +232,21 @@ class Driver:
             raise ArchiveFailed(f"the archive gave no answer in {_ARCHIVE_SECONDS:.0f} s") from None
 
     async def _gather(self, tasks: Sequence[Callable[[], Steps[Any]]], limit: int) -> list[Any]:
-        """Run tasks in order with up to `limit` workers, each with its own connection; return the results."""
+        """Run tasks in order, up to `limit` at a time; return the results."""
         results: list[Any] = [None] * len(tasks)
         places = iter(range(len(tasks)))
 
-        async def work(worker: int) -> None:
+        async def work() -> None:
             for place in places:
                 self._working += 1
                 try:
-                    results[place] = await self.run(tasks[place](), worker=worker)
+                    results[place] = await self.run(tasks[place]())
                 except Exception as raised:  # noqa: BLE001  it becomes the result of its task
                     results[place] = raised
                 finally:
                     self._working -= 1
 
-        await asyncio.gather(*(work(worker) for worker in range(min(limit, len(tasks)))))
+        await asyncio.gather(*(work() for _ in range(min(limit, len(tasks)))))
         return results
 
     # --- the state

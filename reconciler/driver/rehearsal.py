@@ -49,7 +49,7 @@ async def _asked(request: HttpRequest) -> HttpReply | HttpFailure:
 
     sender = HttpxSender()
     try:
-        return await sender.send(request, 0)
+        return await sender.send(request)
     finally:
         await sender.aclose()
 
@@ -60,9 +60,9 @@ class WithoutDate:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         """Return the sender's reply without its date."""
-        reply = await self._sender.send(request, worker)
+        reply = await self._sender.send(request)
         if isinstance(reply, HttpFailure):
             return reply
         return replace(reply, headers={key: text for key, text in reply.headers.items() if key != "date"})

@@ -47,7 +47,7 @@ class CannedService:
         self._pages = directory / _PAGES
         self.calls = 0
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         self.calls += 1
         cursor = dict(request.query).get("cursor", "0")
         return HttpReply(200, {}, (self._pages / cursor).read_bytes())

@@ -244,7 +244,7 @@ async def _answered(data: bytes) -> Answer:
     sender = HttpxSender()
     try:
         request = HttpRequest("GET", f"http://127.0.0.1:{port}/v2", deadline=3.0, max_body=MIB)
-        return await sender.send(request, 0)
+        return await sender.send(request)
     finally:
         await sender.aclose()
         server.close()

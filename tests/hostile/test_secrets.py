@@ -365,8 +365,8 @@ def test_a_bug_of_ours_at_an_effect_shows_nothing_with_debug(
             def __init__(self) -> None:
                 self.inner = real()
 
-            async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
-                reply = await self.inner.send(request, worker)
+            async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
+                reply = await self.inner.send(request)
                 if request.method == "POST":
                     raise Bug(f"{_revealed(request)}") from ValueError(f"after {_revealed(request)}")
                 return reply

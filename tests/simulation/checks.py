@@ -62,7 +62,7 @@ def redirect() -> str | None:
         sender = HttpxSender()
         try:
             url = f"http://127.0.0.1:{server.server_port}/first"
-            return await sender.send(HttpRequest("GET", url, headers={"authorization": Secret("Basic x")}), 0)
+            return await sender.send(HttpRequest("GET", url, headers={"authorization": Secret("Basic x")}))
         finally:
             await sender.aclose()
 

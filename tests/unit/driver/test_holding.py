@@ -244,8 +244,8 @@ from reconciler.model.writes import PutGeneration
 from reconciler.state.blocking import behind_ports
 from reconciler.state.local import LocalStore
 class Sender:
-    async def send(self, request, worker):
-        print("sent", worker, flush=True)
+    async def send(self, request):
+        print("sent", flush=True)
         await asyncio.sleep(0.02)
         return HttpReply(200, {}, b"")
     async def aclose(self): pass

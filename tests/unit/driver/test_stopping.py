@@ -14,7 +14,7 @@ AT_ONCE = 1.0
 class NeverAnswers:
     """`ports.HttpSender`: changes are answered, reads are not."""
 
-    async def send(self, request: HttpRequest, worker: int) -> HttpReply | HttpFailure:
+    async def send(self, request: HttpRequest) -> HttpReply | HttpFailure:
         if request.method == "GET":
             await asyncio.Event().wait()
         return HttpReply(200, {}, b"")

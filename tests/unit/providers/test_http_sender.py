@@ -81,10 +81,10 @@ def ok(body: bytes, *headers: bytes) -> bytes:
     return head + b"".join(header + b"\r\n" for header in headers) + b"\r\n" + body
 
 
-async def send(url: str, *, sender: HttpxSender | None = None, worker: int = 0, **request: Any) -> Result:
+async def send(url: str, *, sender: HttpxSender | None = None, **request: Any) -> Result:
     own = sender or HttpxSender()
     try:
-        return await own.send(HttpRequest(**{"method": "GET", "url": url, **request}), worker)
+        return await own.send(HttpRequest(**{"method": "GET", "url": url, **request}))
     finally:
         if sender is None:
             await own.aclose()
@@ -266,18 +266,43 @@ def test_what_cannot_be_sent_is_not_sent_and_not_quoted(request_: dict[str, Any]
     assert not listener.requests
 
 
-def test_each_worker_has_one_connection_and_keeps_it() -> None:
+def test_there_are_as_many_connections_as_requests_at_a_time_and_they_are_kept() -> None:
     async def run() -> int:
         async with listening(says(ok(b"{}"))) as listener:
             sender = HttpxSender()
             for _ in range(5):
-                for worker in range(3):
-                    assert isinstance(await send(listener.url, sender=sender, worker=worker), HttpReply)
+                found = await asyncio.gather(*(send(listener.url, sender=sender) for _ in range(3)))
+                assert all(isinstance(each, HttpReply) for each in found)
             await sender.aclose()
             assert len(listener.requests) == 15
             return listener.connections
 
     assert asyncio.run(run()) == 3
+
+
+def test_what_one_request_meets_is_not_said_of_another() -> None:
+    """Two fleets of one `watch` share a sender: a join that was executed was reported as never sent, and made again."""
+
+    async def run() -> list[HttpReply | HttpFailure]:
+        answers = iter([says(b"", ok(b"first"), pause=0.2), says(close=True), says(ok(b"third"))])
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await next(answers)(reader, writer)
+
+        async with listening(talk) as listener:
+            sender = HttpxSender()
+            first = asyncio.ensure_future(send(listener.url, sender=sender, method="POST", body={}))
+            await asyncio.sleep(0.05)
+            others = [await send(listener.url, sender=sender, method="POST", body={}) for _ in range(2)]
+            found = [await first, *others]
+            await sender.aclose()
+            return found
+
+    first, second, third = asyncio.run(run())
+    assert isinstance(first, HttpReply)
+    assert first.body == b"first"
+    assert trouble(second) == (HttpTrouble.BROKEN, True)
+    assert isinstance(third, HttpReply)
 
 
 def test_a_sender_goes_on_after_a_failure() -> None:

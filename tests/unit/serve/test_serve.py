@@ -102,7 +102,7 @@ def test_requests_are_counted_by_operation_and_code() -> None:
     exposed = MetricsServer("127.0.0.1:0")
 
     class Answers:
-        async def send(self, request: HttpRequest, worker: int) -> HttpReply:
+        async def send(self, request: HttpRequest) -> HttpReply:
             return HttpReply(409 if request.url.endswith("join") else 200, {}, b"")
 
         async def aclose(self) -> None: ...
@@ -118,7 +118,7 @@ def test_requests_are_counted_by_operation_and_code() -> None:
             ("GET", "agents/A42/turns"),
             ("POST", "agents/A42/leave"),
         ):
-            await sender.send(HttpRequest(method, f"{base}/{path}"), 0)
+            await sender.send(HttpRequest(method, f"{base}/{path}"))
 
     asyncio.run(ask())
     exposed.committed("local", "made", 0.01)
