@@ -109,7 +109,7 @@ class Rate:
         Answers to calls that were running when the first hold began do not reduce the rate again.
         """
         if now >= self._held_until:
-            self.slow_down(now)
+            self._reduce(min(self._per_second, self._taken_per_second(now)))
         begins = max(self._held_until, now)
         self._held_until = max(self._held_until, now + seconds)
         self._closed += self._held_until - begins
@@ -117,8 +117,16 @@ class Rate:
         self.holds += 1
 
     def slow_down(self, now: float) -> None:
-        """Halve the pace, or the rate at which the service took calls lately, if that is known to be lower."""
-        reached = min(self._per_second, self._taken_per_second(now))
+        """Halve the pace, since answers have become slower.
+
+        If calls had to wait for their places, the rate at which the service took them lately counts, where it is lower.
+        Otherwise that rate is our own demand, as in a list read page by page, and tells nothing of the service.
+        """
+        taken = self._taken_per_second(now) if self._is_waited_for else self._per_second
+        self._reduce(min(self._per_second, taken))
+
+    def _reduce(self, reached: float) -> None:
+        """Go on at half the rate that was reached; from near it on the rise is slow."""
         self._near = max(reached * self.SAFE, self._limits.slowest)
         self._per_second = max(reached / 2, self._limits.slowest)
 

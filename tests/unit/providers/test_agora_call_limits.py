@@ -406,3 +406,13 @@ def test_a_difference_is_warned_of_beyond_half_a_minute_and_refused_beyond_five(
             clock.require_close()
     else:
         clock.require_close()
+
+
+def test_slower_answers_to_a_list_read_page_by_page_say_nothing_of_the_rate_that_is_taken() -> None:
+    """Seven pages a minute were counted as all that the service takes: 1,000 joins afterwards took three minutes."""
+    rate, now = Rate(CallLimits()), 0.0
+    for _ in range(7):
+        now += rate.reserve(now) + 0.2
+        rate.succeeded(now)
+    rate.slow_down(now)
+    assert rate.pace.per_second == 25.0
