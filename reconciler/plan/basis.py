@@ -51,7 +51,9 @@ class Basis:
             each
             for each in self.live
             if each.agent_id not in self.state.released
-            and (each.bears(self.owner) or (each.name and adopted.get(each.agent_id) == each.name))
+            and (
+                each.bears(self.owner) or (each.name is not None and adopted.get(each.agent_id) == each.name)
+            )
         )
 
     @cached_property

@@ -116,10 +116,10 @@ def _leaves(path: Path, column: Sequence[Any]) -> Iterator[tuple[Path, Column]]:
         keys = range(len(first))
     elif len(kinds) > 1:
         raise _Mixed
+    if isinstance(first, (Mapping, list, tuple)) and len(set(map(len, column))) > 1:
+        raise _Mixed
     if not keys:
         yield path, column
-    elif len(set(map(len, column))) > 1:
-        raise _Mixed
     for key in keys:
         try:
             below = list(map(itemgetter(key), column))
@@ -164,9 +164,9 @@ def grouped(
 
 def _of_one_shape(rows: list[_Row]) -> Iterable[Group]:
     """Return the rows in groups whose trees have the same keys; usually that is one group, which is found quickly."""
+    group = _group(rows)
     try:
-        group = _group(rows)
-        assert group.columns is not None
+        group.columns  # noqa: B018  computed here, since that is the test
         return [group]
     except _Mixed:
         shapes = _Shapes()
@@ -310,8 +310,14 @@ _PLURAL = (
 )  # fmt: skip
 
 
+# A command for one address in a reason; for several it stands once.
+_COMMAND = re.compile(r"(`reconciler apply --replace) [^`]+`")
+
+
 def of_many(reason: str, count: int) -> str:
     """Return a reason as that of `count` changes; one without such words stays as it is."""
+    if count > 1:
+        reason = _COMMAND.sub(r"\1 ADDRESS`", reason)
     for one, many in _PLURAL if count > 1 else ():
         if reason.startswith(one):
             return many + reason.removeprefix(one)

@@ -182,6 +182,22 @@ def test_the_same_plan_is_the_same_bytes(rows: list[tuple[str, str]]) -> None:
         assert render(one) == render(two)
 
 
+@pytest.mark.parametrize("empty", [{}, []])
+def test_an_empty_container_is_no_value_like_the_others(empty: Any) -> None:
+    """It came first, and the other values of the group were shown as one: the fourth not at all, a literal key in clear."""
+    world = World()
+    for number, more in enumerate(
+        [empty, {"one": 1}, {"two": 2}, {"Authorization": "Bearer sk-live-51H8abcdefgh"}]
+    ):
+        world.wants(f"room-{number}/desk", properties(llm__headers=more))
+    plan = world.plan()
+    for page in (text.render_plan(plan, colour=False), markdown.render_plan(plan), html.render_plan(plan)):
+        assert "sk-live" not in page
+        assert page.count("(sensitive)") >= 1
+        assert "one" in page
+        assert "two" in page
+
+
 @given(PLANS)
 @QUICK
 def test_full_shows_each_change_by_itself(rows: list[tuple[str, str]]) -> None:
