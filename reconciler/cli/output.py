@@ -217,7 +217,8 @@ def write(
         _log(record)
         text = text if _current.log_format is None else record
     if err and _current.log_format is None and is_terminal(stream):
-        text = folded(text, max(columns(stream) or LONGEST, _NARROWEST))
+        # Masked first: the masker would not find a secret that is broken over lines.
+        text = folded(MASKER.mask(text), max(columns(stream) or LONGEST, _NARROWEST))
     _write(stream, text if commands else _without_commands(text, stream), err=err)
 
 

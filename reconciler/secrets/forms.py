@@ -10,9 +10,10 @@ from typing import Final
 _LONGEST_DIGESTED = 200
 # What HTTP writes before a credential; the credential alone is secret, too.
 _HTTP_SCHEME = re.compile(r"(?i:Basic|Bearer|Token|agora token=) ?")
-# Matches the characters between two characters of a form that is broken over lines or is UTF-16. The alternatives
-# exclude each other and the repetition is possessive, so that matching never backtracks.
-GAP: Final = re.compile(r"(?:\s|\x00|\\u\{0\}|\\u0000|\\[nrt])++")
+# Matches the characters between two characters of a form that is broken over lines or is UTF-16: also the arrow and the
+# colour codes of lines that reports fold. The alternatives exclude each other and the repetition is possessive, so that
+# matching never backtracks.
+GAP: Final = re.compile(r"(?:[\s\x00↳]|\\u\{0\}|\\u0000|\\[nrt]|\x1b\[[0-9;]{0,8}m)++")
 
 
 def parts(value: str) -> frozenset[str]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reconciler.report.folding import folded
 from reconciler.secrets import Secret
 from reconciler.secrets.foreign_text import LONGEST_READ, redact
 from reconciler.secrets.masker import SecretMasker
@@ -128,6 +129,19 @@ def test_what_is_public_is_shown_although_it_is_a_form_of_a_secret() -> None:
     masker.publish(certificate[::-1])
     text = f"App ID {certificate[::-1]}, not {certificate}"
     assert masker.mask(text) == f"App ID {certificate[::-1]}, not (secret)"
+
+
+@pytest.mark.parametrize(
+    "secret", ["".join(f"{number:x}q" for number in range(200)), " ".join(["passphrase"] * 20)]
+)
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_secret_in_a_folded_line_is_masked(secret: str, width: int) -> None:
+    line = folded(f"    \x1b[31merror: the service said: {secret}, and no more\x1b[0m", width)
+    shown = learnt(secret).mask(line)
+    assert line.count("↳") > 1
+    assert secret[:12] not in shown
+    assert secret[-12:] not in shown
+    assert len(shown) < 120
 
 
 def test_a_value_that_somebody_calls_public_stays_masked() -> None:
