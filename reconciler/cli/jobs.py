@@ -20,7 +20,6 @@ from reconciler.errors import InvalidConfig, UsageError
 from reconciler.git import Git
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet
-from reconciler.model.spec import LATEST_ROTATION
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
@@ -35,6 +34,8 @@ SECRET_HOST = "secret-host"
 BESIDE = "beside"
 _COUNT = re.compile(r"[0-9]{1,7}")
 _MONEY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
+# The longest time until the next run: a day, since no token lives longer, and a late start.
+_FURTHEST = 30 * 3600.0
 # The kinds of change that `--only` and `--allow-kinds` accept.
 KINDS = tuple(each.value for each in Action if each not in (Action.HOLD, Action.NONE))
 
@@ -60,10 +61,9 @@ class Flags:
 
     def __post_init__(self) -> None:
         self.policy()
-        if self.horizon >= LATEST_ROTATION:
+        if self.horizon > _FURTHEST:
             raise click.BadParameter(
-                f"--horizon must be less than {spelled(LATEST_ROTATION)}: no agent lives much longer, so each run would "
-                "rotate nearly all of them"
+                f"--horizon is at most {spelled(_FURTHEST)}: tokens live 24h, so a fleet needs a run a day"
             )
 
     @property

@@ -35,8 +35,8 @@ class FleetSeen:
 
 def are_several(fleets: ManyFlags) -> bool:
     """Return whether several fleets were asked for, by the command line alone: files change no output's shape."""
-    names = fleets.environments
-    return len(fleets.directories) > 1 or (names is not None and (names == ALL or "," in names))
+    names = (fleets.environments or "").strip()
+    return len(fleets.directories) > 1 or names == ALL or "," in names
 
 
 def only_one(fleets: ManyFlags, flag: str) -> None:

@@ -126,7 +126,7 @@ KEYS: Final[Mapping[str, Keys]] = {
         ),
         "freeze": Key(
             listing({"$ref": "#/$defs/freeze"}, "list of freezes"),
-            "times until which changes are held; renewals go on, and so does a rotation with less than 2h left",
+            "times until which changes are held; renewals go on, and so does a rotation with less than 2h left, or with an end before the next run (`--horizon`)",
             static=True,
         ),
         "ignore": Key(
@@ -260,7 +260,7 @@ KEYS: Final[Mapping[str, Keys]] = {
         ),
         "max_unavailable": Key(
             SHARE,
-            "how many agents one apply may rotate; one with less than 2h left (`watch`: 30m) is rotated all the same",
+            "how many agents one apply may rotate; one with less than 2h left (`watch`: 30m), or with an end before the next run (`--horizon`), is rotated all the same",
             "`10%`",
         ),
         "leave": Key(SHARE, "how many agents one apply may end", "`30%`"),

@@ -124,7 +124,9 @@ def _unknown_vendor(error: _Error) -> Problem:
 
 def _vendor_not_text(error: _Error) -> Problem:
     summary, where = f"{error.name}.vendor must be a text", (*error.where, "vendor")
-    return Problem("wrong-type", summary, where, "quote it", wants_quotes=True)
+    return Problem(
+        "wrong-type", summary, where, "quote it", wants_quotes=not isinstance(error.value, (dict, list))
+    )
 
 
 def _missing(error: _Error) -> Problem:

@@ -111,7 +111,7 @@ def quotes_help(value: object) -> str:
 
 def template_help(template: str) -> str:
     """Return how a template gives a text instead of a number."""
-    inner = template.strip().removeprefix("{{").removesuffix("}}").strip("-+ \n")
+    inner = re.sub(r"^\{\{[-+]?|[-+]?\}\}$", "", template.strip()).strip()
     shown = inner if inner.isprintable() and len(inner) <= 60 and not KEY_LIKE.search(inner) else "…"
     given = shown if shown.isidentifier() else f"({shown})"
     return f"a template gives a text with `| string`: {{{{ {given} | string }}}}"

@@ -44,8 +44,8 @@ def why_rotate(
 ) -> Reason | None:
     """Return why a running agent is rotated now, or None; `is_edited` is whether it has join-only changes.
 
-    Such an agent is replaced, not rotated, until 12 h before the service ends it. Otherwise a short `rotate_after` would
-    bypass `protect` and the limits.
+    Such an agent is replaced, not rotated, until 12 h before the service ends it, or until no later run comes before that.
+    Otherwise a short `rotate_after` would bypass `protect` and the limits.
     """
     age = facts.now - started_at
     # `rotate_after` first, because an agent's share of the spread takes a hash.

@@ -82,8 +82,7 @@ class SavedHold:
 class SavedPlan:
     """The content of a plan file. `rows` are the approved acts as (action, address), `files` is the files' digest.
 
-    Its `policy` raises no limit and allows no host. `horizon` is the time until the next run, in seconds.
-    Its `policy` raises no limit and allows no host. `held` and `hang_ups` are for readers: an apply decides both anew.
+    Its `policy` raises no limit and allows no host. `horizon` is the time until the next run, in seconds. `held` and `hang_ups` are for readers: an apply decides both anew.
     """
 
     owner: Owner

@@ -17,7 +17,7 @@ from reconciler.model.spec import AgentSpec, Lifecycle
 from reconciler.model.tree import tree_references
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
-from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, Update, act_of, target_of
+from reconciler.plan.change import Because, Change, Keep, Renew, Rotate, act_of, target_of
 from reconciler.plan.selection import nearest_addresses
 from reconciler.ports import Gather, Now, Observer, Resolve, Steps
 from reconciler.secrets import Secret, SecretRef
@@ -76,7 +76,7 @@ def drift(job: Job, observer: Observer) -> Steps[Drift]:
     selected = job.selection.selected([each.address for each in world.changes])
     moved = tuple(each for each in world.changes if each.address in selected and _is_drift(each))
     drifted = {each.address for each in moved}
-    besides = sum(1 for each in files.pending if each.address not in drifted)
+    besides = sum(1 for each in files.pending if each.address not in drifted and not _is_by_clock(each))
     return Drift(replace(world, changes=moved, refusals=(), dangers=(), warnings=files.warnings), besides)
 
 
@@ -94,14 +94,16 @@ def _as_applied(fleet: DesiredFleet, state: State) -> DesiredFleet:
 
 
 def _is_drift(change: Change) -> bool:
-    """Return whether a change undoes a change of an agent, or saves one that ends within `--horizon`.
-
-    What is otherwise due by the clock, or only unsent, is no drift, neither when it is held.
-    """
+    """Return whether a change undoes a change of an agent, or saves one that ends within `--horizon`; held or not."""
     act = act_of(change)
-    if isinstance(act, Update):
-        return act.reason.because is not Because.UNSENT
-    return not isinstance(act, (Keep, Renew, Rotate)) or act.reason.because is Because.EXPIRING
+    if isinstance(act, Keep) or act.reason.because is Because.UNSENT:
+        return False
+    return not _is_by_clock(change) or act.reason.because is Because.EXPIRING
+
+
+def _is_by_clock(change: Change) -> bool:
+    """Return whether a change is due by the clock, and undoes nothing; held or not."""
+    return isinstance(act_of(change), (Renew, Rotate))
 
 
 # --- what runs --------------------------------------------------------------------------------------------------

@@ -336,6 +336,8 @@ CASES: dict[str, Run] = {
     "config.words.boolean": words.boolean,
     "config.words.switch_help": words.switch_help,
     "config.words.number_help": words.number_help,
+    "config.words.quotes_help": words.quotes_help,
+    "config.words.template_help": words.template_help,
     "config.words.one_of": lambda text: words.one_of(text, ("simulator", "agora")),
     "config.words.share": words.share,
     "config.words.whole": words.whole,

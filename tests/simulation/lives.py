@@ -415,7 +415,7 @@ class _Life:
         allow = _ALLOWED if self.chance.random() < 0.4 else {}
         settings = self.settings
         if self.looks_ahead:
-            settings = replace(settings, horizon=self.ahead.choice((0.0, 12 * HOUR, 25 * HOUR, 60 * HOUR)))
+            settings = replace(settings, horizon=self.ahead.choice((0.0, 12 * HOUR, 25 * HOUR, 30 * HOUR)))
             self.world.seen.hit("run: looks ahead")
         return Job(fleet, APP_ID, settings=settings, policy=Policy(allow=allow))
 

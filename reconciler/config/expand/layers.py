@@ -8,6 +8,7 @@ not carry their origin: the layers are kept, and searched when a place is needed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 from reconciler.config.files.documents import Document
 from reconciler.config.yaml.scalars import Templated
@@ -15,6 +16,9 @@ from reconciler.config.yaml.tree import OpenMap
 from reconciler.diagnostics import Span
 from reconciler.model.tree import Path, Tree, value_at
 from reconciler.values import dataclass
+
+# Stands in a rendered tree for each value whose template has failed.
+FAILED: Final = cast("Tree", object())
 
 
 class Stack(tuple[Tree, ...]):
@@ -38,6 +42,8 @@ def merged(lower: Tree, upper: Tree) -> Tree:
             return _stacked(lower, upper)
         return upper
     if not isinstance(lower, dict):
+        if lower is FAILED:  # what it would have added is not known
+            return FAILED
         return _stacked(lower, upper) if may_be_mapping(lower) else upper
     if not upper:
         return lower

@@ -7,11 +7,11 @@ Rendering gives plain data of exact types and never renders its own output again
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 from jinja2.runtime import Context
 
-from reconciler.config.expand.layers import Place, Stack, merged, without_nulls
+from reconciler.config.expand.layers import FAILED, Place, Stack, merged, without_nulls
 from reconciler.config.templates.compiler import Template, Templates
 from reconciler.config.templates.errors import TemplateFault
 from reconciler.config.yaml.scalars import Templated
@@ -21,10 +21,6 @@ from reconciler.values import dataclass
 
 # Equal texts longer than this are kept and sent once: this concerns prompts, not names.
 _SHARED_FROM = 64
-
-
-# Stands in a rendered tree for each value whose template has failed.
-FAILED: Final = cast("Tree", object())
 
 
 class Origin(Protocol):

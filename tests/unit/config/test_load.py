@@ -640,3 +640,14 @@ def test_keys_that_begin_with_x_are_for_anchors(loaded: Load) -> None:
 )
 def test_such_keys_stand_at_the_top_only(problems: Problems, text: str) -> None:
     assert "unknown-key" in {each.rule for each in problems(text)}
+
+
+def test_a_layer_that_failed_leaves_the_whole_value_unknown(problems: Problems) -> None:
+    """Its keys are not known, so none of them is missing."""
+    found = problems("""
+profiles: {unknown: {properties: {llm: "{{ nope }}"}}}
+channels:
+  - channel: lobby
+    agents: [{name: greeter, profile: unknown, properties: {llm: {params: {temperature: 1}}}}]
+""")
+    assert [each.rule for each in found] == ["undefined-variable"]
