@@ -49,7 +49,8 @@ def join(
         return (yield from _look_then_give_up_name(context, intent))
     why = ""
     # What an earlier run left open is sent again once in every run: each run looks first, and the next one goes on.
-    for attempt in range(1 if resumed else context.settings.attempts):
+    attempts = 1 if resumed else context.settings.attempts
+    for attempt in range(attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
         before = intent
         # The intent is durable before the call: after a crash the next run finds the agent by the name in it.
@@ -93,7 +94,8 @@ def join(
                 record = yield from find_joined(context, intent)
                 if record is not None:
                     return record
-                yield from backoff(context, attempt)
+                if attempt + 1 < attempts:
+                    yield from backoff(context, attempt)
             case _:
                 assert_never(outcome)
     raise ChangeFailed(

@@ -57,8 +57,8 @@ class RunSecrets:
         return secret in self._known
 
     def __iter__(self) -> Iterator[Secret]:
-        held, self._held = self._held, ()
-        self.add(held)
+        self.add(self._held)
+        self._held = ()  # only now: if reading them fails, the next text tries again
         return iter(self._known)
 
     @property

@@ -154,14 +154,21 @@ def _check_parameter(kind: FateKind, name: str, value: object) -> None:
         raise FaultError(f"{name} cannot be {value!r}")
 
 
+def _is_header(value: object) -> bool:
+    """Return whether a value can stand in a header of HTTP."""
+    return isinstance(value, str) and value == value.strip() and value.isprintable() and value.isascii()
+
+
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "executed": lambda value: isinstance(value, bool),
     "status": lambda value: type(value) is int and 200 <= value <= 599,
     "seconds": lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
     "size": lambda value: type(value) is int and value >= 0,
     "patch": lambda value: isinstance(value, Mapping),
+    "location": _is_header,
+    "retry_after": _is_header,
 } | dict.fromkeys(
-    ("reason", "detail", "retry_after", "answer", "form", "location", "defect", "message"),
+    ("reason", "detail", "answer", "form", "defect", "message"),
     lambda value: isinstance(value, str),
 )
 

@@ -237,7 +237,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _head(answer: Response) -> h11.Response:
-    headers = list(answer.headers)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     if answer.status != 204:
-        headers.append(("content-length", str(len(answer.body))))
+        headers.append((b"content-length", str(len(answer.body)).encode()))
     return h11.Response(status_code=answer.status, headers=headers, reason=_PHRASES.get(answer.status, b""))

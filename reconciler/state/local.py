@@ -29,6 +29,7 @@ from reconciler.state.place import check_links, check_place, check_writable, exp
 from reconciler.state.seen import Seen, SeenFile
 from reconciler.state.statements import read_offset, read_pins, statement
 from reconciler.state.tables import entry, foreign, generation, read_meta, text
+from reconciler.state.wal_file import check_gone
 
 T = TypeVar("T")
 
@@ -99,6 +100,7 @@ class LocalStore:
         """Return the present state; an empty one without a lineage where nothing was stored yet."""
         self._guarded(lambda: check_place(self.path))
         if not self.path.exists():
+            check_gone(self.path)
             key = self._guarded(self.key.read)
             return State(lineage="", serial=0, secret_key=key)
         return self._guarded(lambda: self._read(likely or {}))
@@ -265,6 +267,7 @@ class LocalStore:
     def _prepare(self) -> str:
         is_new = not self.path.exists()
         if is_new:
+            check_gone(self.path)
             meta = {"format": str(FORMAT), "lineage": str(uuid.uuid4()), "serial": "0"}
             database.create(self.path, meta.items())
         else:

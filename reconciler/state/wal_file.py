@@ -1,4 +1,4 @@
-"""Check that a local state's file and the file of its latest commits (`-wal`) belong together.
+"""Check that a local state's file and the file of its latest commits (`-wal`) belong together, and that both are there.
 
 A process that was killed leaves that file, and SQLite adds its commits to whatever then stands in the state's place. An
 older or newer copy that was put there would become a mixture of two versions, each row of it valid.
@@ -39,6 +39,16 @@ def check_wal(path: Path) -> None:
         "version: a copy was put in the state's place; nothing was done",
         hint=f"put back the file that was there; or, if the copy is what you want, move {wal.name} away and keep it",
     )
+
+
+def check_gone(path: Path) -> None:
+    """Raise `StateError` if a state that is not there has left the file of its latest commits; nothing is written."""
+    wal = path.with_name(f"{path.name}-wal")
+    if _has_commits(wal):
+        raise StateError(
+            f"the state {path} is gone, and {wal.name} beside it holds its latest commits; nothing was done",
+            hint=f"put the state back; or, to begin without it, move {wal.name} away and keep it: what runs is found by name",
+        )
 
 
 def _has_commits(wal: Path) -> bool:

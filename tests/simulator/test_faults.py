@@ -75,6 +75,8 @@ def test_a_rule_reads_and_writes() -> None:
         ([{"fate": "late", "seconds": -1}], "seconds cannot be -1"),
         ([{"fate": "late", "seconds": True}], "seconds cannot be True"),
         ([{"fate": "refuse", "status": 99}], "status cannot be 99"),
+        ([{"fate": "redirect", "location": "https://a.invalid/\nx: y"}], "location cannot be"),
+        ([{"fate": "redirect", "location": "https://ä.invalid/"}], "location cannot be"),
         ([{"fate": "refuse", "status": "500"}], "status cannot be '500'"),
         ([{"fate": "malformed", "form": "odd"}], "form takes html, empty"),
         ([{"fate": "list_defect", "defect": []}], "defect takes short"),

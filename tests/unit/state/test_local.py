@@ -289,6 +289,22 @@ def test_a_copy_beside_the_commits_of_another_version_is_refused_and_nothing_is_
     assert LocalStore(left).read().serial == serial
 
 
+def test_a_state_that_is_gone_beside_its_latest_commits_is_not_begun_anew(
+    path: Path, older: Path, tmp_path: Path
+) -> None:
+    left = killed(path, 4, tmp_path / "left")
+    left.unlink()
+    log = left.with_name("a.state-wal")
+    before = log.read_bytes()
+    for act in (LocalStore(left).read, lambda: opened(left)):
+        with pytest.raises(StateError, match=r"is gone, and a\.state-wal beside it holds its latest commits"):
+            act()
+    assert log.read_bytes() == before
+    assert not left.exists()
+    log.rename(tmp_path / "kept")
+    assert opened(left).read().serial == 0
+
+
 def test_a_copy_of_the_version_that_the_commits_follow_becomes_the_state_that_was_there(
     path: Path, older: Path, tmp_path: Path
 ) -> None:
