@@ -47,9 +47,8 @@ def join(
     """
     if intent.is_refused_late(context.settings.grace) or (yield from _name_is_used_up(context, intent)):
         return (yield from _look_then_give_up_name(context, intent))
-    why = ""
     # What an earlier run left open is sent again once in every run: each run looks first, and the next one goes on.
-    attempts = 1 if resumed else context.settings.attempts
+    why, attempts = "", 1 if resumed else context.settings.attempts
     for attempt in range(attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
         before = intent
@@ -91,8 +90,7 @@ def join(
                     Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
                 )
                 # The call may have been executed: only a look for its name decides, before the same name is sent again.
-                record = yield from find_joined(context, intent)
-                if record is not None:
+                if (record := (yield from find_joined(context, intent))) is not None:
                     return record
                 if attempt + 1 < attempts:
                     yield from backoff(context, attempt)

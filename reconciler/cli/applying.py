@@ -20,7 +20,7 @@ from reconciler.cli.session import Interrupted, Session
 from reconciler.errors import ExitCode, StateLocked, UsageError
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action, action_of, target_of
+from reconciler.plan.change import Action, Hold, action_of, target_of
 from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.report.ledger import Ending, Finish, lifts_of
@@ -227,8 +227,11 @@ def _report(
     *,
     destroying: bool = False,
 ) -> None:
+    is_saved = any(word == "--plan" or word.startswith("--plan=") for word in sys.argv)
+    holds = [each for each in plan.changes if isinstance(each, Hold)] if plan is not None and is_saved else []
+    held = {str(each.address) for each in holds}
     ending = Ending(
-        resume_command.resume(sys.argv[1:], ledger),
+        resume_command.resume(sys.argv[1:], ledger, held),
         lifts_of(plan) if plan is not None else (),
         "Destroy" if destroying else "Apply",
     )

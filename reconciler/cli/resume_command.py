@@ -34,10 +34,13 @@ _KINDS = {
 _COUNTED = frozenset({"hang_ups", "leave", "replace", "join"})
 
 
-def resume(arguments: Sequence[str], ledger: Ledger) -> str:
-    """Return the command that continues an apply; empty if only holds are left, which a new run does not lift."""
+def resume(arguments: Sequence[str], ledger: Ledger, held: Collection[str] = ()) -> str:
+    """Return the command that continues an apply; empty if only holds are left, which a new run does not lift.
+
+    `held` are the addresses that a saved plan showed as held: a new run of that plan does not change them either.
+    """
     is_over = ledger.broken is None and not ledger.interrupted
-    if is_over and not _open(ledger):
+    if is_over and all(address in held for address, _ in _open(ledger)):
         return ""
     return visible(f"reconciler {shlex.join(_words(arguments, ledger))}")
 

@@ -38,7 +38,7 @@ _TITLES = {
     Result.FAILED: "Failed",
     Result.UNKNOWN: "Of unknown outcome (the next apply finds out)",
     Result.HELD: "Held",
-    Result.DEFERRED: "Deferred (the same command goes on from the time that is named)",
+    Result.DEFERRED: "Deferred, until the time that is named",
     Result.SKIPPED: "Skipped",
 }
 
@@ -49,6 +49,8 @@ _LIFTS = {
     "dropped is declared once more with that",
     Because.UNRECORDED: "not in the state: `--prune-unrecorded` leaves it, if no other checkout wants it",
     Because.BACKING_OFF: "waiting after failures: a later apply tries again, `--replace ADDRESS` tries now",
+    Because.DEFERRED: "deferred: an apply from the time that is named does it; a saved plan holds what it showed as held, "
+    "so plan again then",
     Because.FROZEN: "frozen: the same command goes on when the freeze ends, `--override-freeze REASON` lifts it once",
     Because.UNREVIEWED: "not reviewed: a new plan shows it to reviewers, `--allow unreviewed` does it at once",
     Because.NOT_IN_ONLY: "left out by --only: apply without it, or name that kind, too",

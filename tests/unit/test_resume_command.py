@@ -43,6 +43,14 @@ def test_holds_alone_have_no_command() -> None:
     assert resume_command.resume(["apply", "--allow", "replace=3"], held) == "reconciler apply"
 
 
+def test_a_saved_plan_does_not_go_on_with_what_it_showed_as_held() -> None:
+    deferred = ended(("d/desk", Action.REPLACE, Result.DEFERRED), ("a/desk", Action.JOIN, Result.DONE))
+    words = ["apply", "--plan", "p"]
+    assert resume_command.resume(words, deferred) == "reconciler apply --plan p"
+    assert resume_command.resume(words, deferred, {"d/desk"}) == ""
+    assert resume_command.resume(words, HALF, {"d/desk"}) == "reconciler apply --plan p"
+
+
 def test_a_host_is_allowed_for_as_long_as_something_is_left() -> None:
     words = ["apply", "--allow", "secret-host=llm.example"]
     assert resume_command.resume(words, HALF) == "reconciler apply --allow secret-host=llm.example"

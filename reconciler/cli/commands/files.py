@@ -194,20 +194,23 @@ def explain(rule: str | None) -> None:
     reconciler explain uid-clash        the word in brackets at the end of what validate says
     reconciler explain
     """
-    from reconciler.cli.output import write
+    from reconciler.cli.output import current, write
     from reconciler.config.rules.catalogue import RULES, explain
     from reconciler.diagnostics import did_you_mean
     from reconciler.errors import UsageError
     from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
+    from reconciler.report.folding import LONGEST, folded
+    from reconciler.report.table import Column, table
 
+    width = current().width
     if rule is None:
-        width = max(map(len, RULES))
-        write("".join(f"{name:{width}}  {about}\n" for name, about in RULES.items()))
+        write(table((Column(), Column(wraps=True)), [*RULES.items()], width) + "\n")
         return
     known = rule.strip("[]")
     if known in WARNINGS_OF_PLANS:
         about, cure = WARNINGS_OF_PLANS[known]
-        write(f"{known}: {about} (a warning of `plan`)\n\nWhat to do: {cure}.\n")
+        text = f"{known}: {about} (a warning of `plan`)\n\nWhat to do: {cure}.\n"
+        write(folded(text, width or LONGEST))
         return
     if known not in RULES:
         raise UsageError(
@@ -215,7 +218,7 @@ def explain(rule: str | None) -> None:
             hint=did_you_mean(known, [*RULES, *WARNINGS_OF_PLANS])
             or "`reconciler explain` lists the rules of validate; any other message says itself what to do",
         )
-    write(explain(known))
+    write(folded(explain(known), width or LONGEST))
 
 
 @click.command("render")

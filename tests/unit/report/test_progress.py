@@ -188,6 +188,7 @@ def test_every_kind_of_hold_says_how_it_is_lifted() -> None:
         Because.PROTECTED,
         Because.UNRECORDED,
         Because.BACKING_OFF,
+        Because.DEFERRED,
         Because.FROZEN,
         Because.UNREVIEWED,
         Because.NOT_IN_ONLY,
