@@ -249,8 +249,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "drop an unknown intent at once",
         (
             _joining(
-                "                if record is not None:\n                    return record\n                yield from backoff(context, attempt)\n",
-                "                if record is not None:\n                    return record\n"
+                "                if attempt + 1 < attempts:\n                    yield from backoff(context, attempt)\n",
                 '                yield from context.journal.conclude(intent, change="join", result="failed")\n'
                 '                raise ChangeFailed("unknown", unknown=True)\n',
             ),
