@@ -384,3 +384,10 @@ def test_agents_that_come_and_go_are_allowed_for_in_the_second_reading() -> None
     assert read(scene) >= set(scene.ids[2:])
     assert scene.provider.retries == 1
     assert len(scene.hand.requests) <= 70
+    lengths = [until - since for since, until in spans(scene.hand)]
+    of_the_whole = [
+        each
+        for each, length in zip(scene.hand.requests, lengths, strict=True)
+        if length == max(lengths) and "cursor" in dict(each.query)
+    ]
+    assert of_the_whole == [], "it was read page by page"
