@@ -17,6 +17,7 @@ from reconciler.plan.intents import (
     is_name_of,
     late_copy_text,
     looked_for_text,
+    of_another_environment,
     refused_until,
     uid_taken,
 )
@@ -32,13 +33,15 @@ def held_if_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     if not facts.strangers:
         return change
     other = facts.strangers[0]
+    also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
+    where = f"agent {other.agent_id} ({other.name}){also} runs in channel {facts.address.channel} and"
     # `adopt` refuses without a declared uid, because no read of the service returns it.
     first = "" if want.body.uid is not None else "declare its agent_rtc_uid, then "
-    also = f" and {len(facts.strangers) - 1} more" if len(facts.strangers) > 1 else ""
+    take = f"{first}`reconciler adopt {facts.address.argument} {other.agent_id}`"
+    cure = of_another_environment(other, facts.owner) or f"is not this fleet's; take it over ({take})"
     text = (
-        f"agent {other.agent_id} ({other.name}){also} runs in channel {facts.address.channel} and is not this fleet's; "
-        f"take it over ({first}`reconciler adopt {facts.address.argument} {other.agent_id}`), share the channel on purpose "
-        f"(`lifecycle: {{beside: allow}}`), or allow it once (`--allow beside={facts.address.quoted}`)"
+        f"{where} {cure}, share the channel on purpose (`lifecycle: {{beside: allow}}`), or allow it once "
+        f"(`--allow beside={facts.address.quoted}`)"
     )
     return Hold(change, Reason(Because.BESIDE, text))
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.instants import clock
-from reconciler.model.address import Address, AgentName
+from reconciler.model.address import Address, AgentName, Owner
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
@@ -246,11 +246,32 @@ def looked_for_text(why: str, name: str, until: float) -> str:
 
 def uid_taken(intent: Intent, holder: ObservedAgent) -> str:
     """Return the message of an address whose uid a foreign agent has, with the three ways to go on."""
+    ours = AgentName.parse(intent.name)
+    cure = of_another_environment(holder, ours.owner) if ours is not None else None
+    if cure is None:
+        take = f"`reconciler adopt {intent.address.argument} {holder.agent_id}`"
+        cure = f"is not this fleet's; take it over ({take})"
     return (
         f"uid {intent.uid} of channel {intent.address.channel} is taken: agent {holder.agent_id} ({holder.name}) runs "
-        f"there and is not this fleet's; take it over (`reconciler adopt {intent.address.argument} {holder.agent_id}`), "
-        "write another agent_rtc_uid, or end that agent: the next apply then joins"
+        f"there and {cure}, write another agent_rtc_uid, or end that agent: the next "
+        "apply then joins"
     )
+
+
+def of_another_environment(agent: ObservedAgent, owner: Owner) -> str | None:
+    """Return what to do about an agent of another environment of this fleet; None for any other agent.
+
+    There is no word of `adopt`: one environment would take the agents of another.
+    """
+    other = agent.parsed.owner if agent.parsed is not None else None
+    if other is None or other.fleet != owner.fleet or other == owner:
+        return None
+    whose = (
+        f"belongs to this fleet's environment {other.environment}"
+        if other.environment
+        else "has no environment"
+    )
+    return f"{whose}: give each environment channels of its own (`{{{{ environment }}}}` in their names)"
 
 
 def late_copy_note(intent: Intent, since: float) -> list[Write]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.instants import clock
-from reconciler.model.address import Address
+from reconciler.model.address import Address, AgentName
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation
 from reconciler.model.spec import HOUR, Beside, Lifecycle, body_digest
@@ -86,6 +86,23 @@ def test_how_to_go_on_beside_a_foreign_agent(count: int, uid: str | None, said: 
     )
     assert isinstance(held, Hold)
     assert said in held.reason.text
+    assert "(`--allow beside=lobby/desk`)" in held.reason.text
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ("prod", "and belongs to this fleet's environment prod: give each environment channels of its own (`{{ environment }}` in"),
+        (None, "and has no environment: give each environment channels of its own"),
+    ],
+)  # fmt: skip
+def test_agents_of_another_environment_are_not_to_be_taken_over(environment: str | None, said: str) -> None:
+    here, there = replace(OWNER, environment="test"), replace(OWNER, environment=environment)
+    other = replace(stranger(), name=str(AgentName.make(there, DESK.address, DESK.revision(ABLE), 1)))
+    held = holds.held_if_beside(facts(owner=here, strangers=(other,)), DESK, JOIN)
+    assert isinstance(held, Hold)
+    assert said in held.reason.text
+    assert "adopt" not in held.reason.text
     assert "(`--allow beside=lobby/desk`)" in held.reason.text
 
 
