@@ -646,3 +646,10 @@ def test_a_mistyped_address_is_answered_with_the_nearest(fleet: Path) -> None:
         assert "room-39/desk" in hint or "room-30/desk" in hint
         assert "room-10/desk" not in hint
     assert 'did you mean "room-39/desk"?' in run("adopt", "room-39/dek", "A1", "-C", fleet).stderr
+
+
+def test_a_directory_after_an_address_is_told_where_it_goes(fleet: Path) -> None:
+    odd = run("show", "lobby/desk", fleet)
+    assert odd.returncode == 1
+    assert "unexpected extra argument" in odd.stderr
+    assert "The fleet's directory is given with -C DIR." in " ".join(odd.stderr.split())
