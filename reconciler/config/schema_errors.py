@@ -124,9 +124,9 @@ def _unknown_vendor(error: _Error) -> Problem:
 
 def _vendor_not_text(error: _Error) -> Problem:
     summary, where = f"{error.name}.vendor must be a text", (*error.where, "vendor")
-    return Problem(
-        "wrong-type", summary, where, "quote it", wants_quotes=not isinstance(error.value, (dict, list))
-    )
+    vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
+    is_one = not isinstance(vendor, (Mapping, list))
+    return Problem("wrong-type", summary, where, "quote it", wants_quotes=is_one)
 
 
 def _missing(error: _Error) -> Problem:

@@ -103,7 +103,7 @@ _SECRETS = (Secret(SECRET),)
 def _failing_joins(text: str) -> None:
     """Joins whose keys are pieces of the text; each is refused, with words in which all keys so far are masked."""
     run = foreign_text.RunSecrets()
-    for place in range(0, len(text), 40):
+    for place in range(0, len(text), 400):
         run.add([Secret(f"{place:08}{text[place : place + 40]}")])
         foreign_text.clean("the vendor has refused the key", foreign_text.SentSecrets(run))
 

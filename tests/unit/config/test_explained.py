@@ -49,12 +49,13 @@ def test_a_rule_has_a_meaning_an_example_and_a_cure(rule: str) -> None:
 
 
 def test_explain_lists_and_finds_rules() -> None:
-    listed = CliRunner().invoke(cli, ["explain"])
+    runner = CliRunner(env={"COLUMNS": ""})  # as wide as it is
+    listed = runner.invoke(cli, ["explain"])
     assert [line.split()[0] for line in listed.output.splitlines()] == list(RULES)
     for rule in WARNINGS_OF_PLANS:
-        assert CliRunner().invoke(cli, ["explain", rule]).output.startswith(f"{rule}: ")
-    assert CliRunner().invoke(cli, ["explain", "uid-clash"]).output == explain("uid-clash")
-    assert CliRunner().invoke(cli, ["explain", "[uid-clash]"]).output == explain("uid-clash")
+        assert runner.invoke(cli, ["explain", rule]).output.startswith(f"{rule}: ")
+    assert runner.invoke(cli, ["explain", "uid-clash"]).output == explain("uid-clash")
+    assert runner.invoke(cli, ["explain", "[uid-clash]"]).output == explain("uid-clash")
 
 
 def test_sarif_has_the_same_text() -> None:
