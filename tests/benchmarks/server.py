@@ -78,8 +78,8 @@ class _Service:
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
         channel = query.get("channel", [""])[0]
-        begin = bisect_left(self._by_age, int(query["from_time"][0]), key=_age)
-        end = bisect_right(self._by_age, int(query["to_time"][0]), key=_age)
+        begin = bisect_left(self._by_age, int(query.get("from_time", ["0"])[0]), key=_age)
+        end = bisect_right(self._by_age, int(query.get("to_time", ["9999999999"])[0]), key=_age)
         found = self._by_age[begin:end]
         found = [each for each in found if each.channel == channel] if channel else found
         first = int(query.get("cursor", ["0"])[0])
