@@ -24,6 +24,7 @@ from reconciler.ports import (
     Done,
     Elapsed,
     Gone,
+    JoinOrder,
     Prepared,
     Sleep,
     Steps,
@@ -33,6 +34,12 @@ from reconciler.ports import (
 )
 
 # --- proof ----------------------------------------------------------------------------------------------------
+
+
+def order_of(intent: Intent, token_ttl: float) -> JoinOrder:
+    """Return the order of a join: what a provider needs to know in order to send it."""
+    assert intent.body is not None, "a join intent holds its body"
+    return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
 
 
 def prove_ours(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
+from reconciler.apply.calls import order_of
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, Context, backoff
 from reconciler.apply.events import Progress
 from reconciler.model.observed import ObservedAgent
@@ -30,7 +31,7 @@ from reconciler.plan.intents import (
     refused_again,
     uid_taken,
 )
-from reconciler.ports import Conflict, Declined, Joined, JoinOrder, Prepared, Scope, Steps, Unknown
+from reconciler.ports import Conflict, Declined, Joined, Prepared, Scope, Steps, Unknown
 
 # The start of the count of hours that becomes the generation after a lost state (2026-01-01 00:00 UTC).
 _FIRST_HOUR: Final = 1_767_225_600.0
@@ -47,8 +48,9 @@ def join(
     """
     if intent.is_refused_late(context.settings.grace) or (yield from _name_is_used_up(context, intent)):
         return (yield from _look_then_give_up_name(context, intent))
+    why = ""
     # What an earlier run left open is sent again once in every run: each run looks first, and the next one goes on.
-    why, attempts = "", 1 if resumed else context.settings.attempts
+    attempts = 1 if resumed else context.settings.attempts
     for attempt in range(attempts):
         prepared: Prepared = yield from context.provider.prepare_join(order_of(intent, token_ttl))
         before = intent
@@ -90,7 +92,8 @@ def join(
                     Progress(intent.address, f"the outcome of the join is unknown ({detail}); looking")
                 )
                 # The call may have been executed: only a look for its name decides, before the same name is sent again.
-                if (record := (yield from find_joined(context, intent))) is not None:
+                record = yield from find_joined(context, intent)
+                if record is not None:
                     return record
                 if attempt + 1 < attempts:
                     yield from backoff(context, attempt)
@@ -121,12 +124,6 @@ def _keep_open_after_refusal(context: Context, intent: Intent, detail: str) -> S
     yield from context.journal.write(PutIntent(intent))
     if (yield from would_be_listed(context, intent)) and (yield from find_joined(context, intent)) is None:
         yield from context.journal.conclude(intent, change="join", result="failed", detail=detail)
-
-
-def order_of(intent: Intent, token_ttl: float) -> JoinOrder:
-    """Return the order of a join: what a provider needs to know in order to send it."""
-    assert intent.body is not None, "a join intent holds its body"
-    return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
 
 
 def _joined(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.apply import joining
+from reconciler.apply.calls import order_of
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeSkipped, Context
 from reconciler.instants import clock
 from reconciler.model.address import AgentName
@@ -63,7 +64,7 @@ def prepare_next_join(context: Context, change: Change, spec: AgentSpec) -> Step
         raise ChangeSkipped(context.joins_halted)
     yield from _late_copy_to_repeat(context, change, spec)
     intent = yield from _intent(context, change, spec, shifted=False)
-    yield from context.provider.prepare_join(joining.order_of(intent, spec.lifecycle.token_ttl))
+    yield from context.provider.prepare_join(order_of(intent, spec.lifecycle.token_ttl))
 
 
 def _late_copy_to_repeat(context: Context, change: Change, spec: AgentSpec) -> Steps[Intent | None]:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler import workflow
@@ -90,6 +91,14 @@ def run_apply(
             if not _is_approved(plan, job):
                 write("not approved; nothing was done\n", err=True)
                 return ExitCode.ERROR
+        report = partial(
+            _report,
+            output=output,
+            form=form,
+            options=options,
+            is_saved=saved is not None,
+            destroying=destroying,
+        )
         with watcher(output, form, options, show_plan=not asked) as on_event:
             steps = workflow.apply(job, session.provider, approved=approved)
             notes = _Notes(on_event)
@@ -106,9 +115,9 @@ def run_apply(
             ):
                 # Ended by a second signal, or by a bug of ours: what was done until then is reported all the same.
                 if notes.is_begun:
-                    _report(notes.ledger(), notes.plan, output, form, options, destroying=destroying)
+                    report(notes.ledger(), notes.plan)
                 raise
-        _report(ledger, notes.plan, output, form, options, destroying=destroying)
+        report(ledger, notes.plan)
         return _exit_code(ledger, session)
 
 
@@ -221,15 +230,15 @@ def _question(plan: Plan, where: str, job: Job) -> str:
 def _report(
     ledger: Ledger,
     plan: Plan | None,
+    *,
     output: Output,
     form: Format,
     options: RenderOptions,
-    *,
-    destroying: bool = False,
+    is_saved: bool,
+    destroying: bool,
 ) -> None:
-    is_saved = any(word == "--plan" or word.startswith("--plan=") for word in sys.argv)
-    holds = [each for each in plan.changes if isinstance(each, Hold)] if plan is not None and is_saved else []
-    held = {str(each.address) for each in holds}
+    changes = plan.changes if plan is not None and is_saved else ()
+    held = {str(each.address) for each in changes if isinstance(each, Hold)}
     ending = Ending(
         resume_command.resume(sys.argv[1:], ledger, held),
         lifts_of(plan) if plan is not None else (),

@@ -72,6 +72,7 @@ def _is_within(horizon: float, left: float, life: float) -> bool:
 
 
 def _furthest(horizon: float, life: float) -> float:
+    """Return how many seconds before its end something is renewed for this horizon."""
     return min(horizon, life * (1 - _YOUNG))
 
 

@@ -17,9 +17,9 @@ from reconciler.plan.intents import (
     is_name_of,
     late_copy_text,
     looked_for_text,
-    of_another_environment,
     refused_until,
     uid_taken,
+    whose_it_is,
 )
 
 
@@ -38,9 +38,9 @@ def held_if_beside(facts: Facts, want: AgentSpec, change: Change) -> Change:
     # `adopt` refuses without a declared uid, because no read of the service returns it.
     first = "" if want.body.uid is not None else "declare its agent_rtc_uid, then "
     take = f"{first}`reconciler adopt {facts.address.argument} {other.agent_id}`"
-    cure = of_another_environment(other, facts.owner) or f"is not this fleet's; take it over ({take})"
+    whose = whose_it_is(other, facts.owner, take)
     text = (
-        f"{where} {cure}, share the channel on purpose (`lifecycle: {{beside: allow}}`), or allow it once "
+        f"{where} {whose}, share the channel on purpose (`lifecycle: {{beside: allow}}`), or allow it once "
         f"(`--allow beside={facts.address.quoted}`)"
     )
     return Hold(change, Reason(Because.BESIDE, text))

@@ -247,25 +247,22 @@ def looked_for_text(why: str, name: str, until: float) -> str:
 def uid_taken(intent: Intent, holder: ObservedAgent) -> str:
     """Return the message of an address whose uid a foreign agent has, with the three ways to go on."""
     ours = AgentName.parse(intent.name)
-    cure = of_another_environment(holder, ours.owner) if ours is not None else None
-    if cure is None:
-        take = f"`reconciler adopt {intent.address.argument} {holder.agent_id}`"
-        cure = f"is not this fleet's; take it over ({take})"
+    take = f"`reconciler adopt {intent.address.argument} {holder.agent_id}`"
+    whose = whose_it_is(holder, ours.owner if ours is not None else None, take)
     return (
         f"uid {intent.uid} of channel {intent.address.channel} is taken: agent {holder.agent_id} ({holder.name}) runs "
-        f"there and {cure}, write another agent_rtc_uid, or end that agent: the next "
-        "apply then joins"
+        f"there and {whose}, write another agent_rtc_uid, or end that agent: the next apply then joins"
     )
 
 
-def of_another_environment(agent: ObservedAgent, owner: Owner) -> str | None:
-    """Return what to do about an agent of another environment of this fleet; None for any other agent.
+def whose_it_is(agent: ObservedAgent, owner: Owner | None, take: str) -> str:
+    """Return whose a foreign agent is, and the first way to go on: `take` is the command that takes it over.
 
-    There is no word of `adopt`: one environment would take the agents of another.
+    For an agent of another environment of this fleet that command is not named: it would take that environment's agent.
     """
     other = agent.parsed.owner if agent.parsed is not None else None
-    if other is None or other.fleet != owner.fleet or other == owner:
-        return None
+    if other is None or owner is None or other.fleet != owner.fleet or other == owner:
+        return f"is not this fleet's; take it over ({take})"
     whose = (
         f"belongs to this fleet's environment {other.environment}"
         if other.environment

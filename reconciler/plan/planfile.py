@@ -2,7 +2,8 @@
 
 An apply derives its plan again from the files, the state and the service, and compares the digests. The file holds only
 the approved digest, the selection, the rows that the digest stood for, and for whoever reads it what is held and how
-many conversations end; a checksum over all of it shows damage and careless edits. Raised limits are not in it: `apply` must be given them again.
+many conversations end; a checksum over all of it shows damage and careless edits. Raised limits are not in it: `apply`
+must be given them again.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class SavedHold:
 class SavedPlan:
     """The content of a plan file. `rows` are the approved acts as (action, address), `files` is the files' digest.
 
-    Its `policy` raises no limit and allows no host. `horizon` is the time until the next run, in seconds. `held` and `hang_ups` are for readers: an apply decides both anew.
+    Its `policy` raises no limit and allows no host. `horizon` is the time until the next run, in seconds. `held` and
+    `hang_ups` are for readers: an apply decides both anew.
     """
 
     owner: Owner

@@ -1,8 +1,8 @@
 """Many addresses in few lines: all of them if there is room, else the first and the last of each prefix.
 
-Or in few characters: as shell brace expressions that expand to exactly these addresses. `shop-{0001..5000}-desk/{concierge,greeter}`
-is 10,000 addresses. bash and zsh expand it, so a user who pastes it gets every address. Addresses with characters that have a
-meaning in a shell are quoted one by one.
+Or in few characters: as shell brace expressions that expand to exactly these addresses.
+`shop-{0001..5000}-desk/{concierge,greeter}` is 10,000 addresses. bash and zsh expand it, so a user who pastes it gets
+every address. Addresses with characters that have a meaning in a shell are quoted one by one.
 """
 
 from __future__ import annotations

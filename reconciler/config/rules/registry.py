@@ -161,8 +161,8 @@ _Container = tuple[int, type, "tuple[str, ...] | int"]
 class _AgentShape:
     """All places of agents with the same keys and the same types of values, level by level; the first is `properties`.
 
-    `rules` are the agent rules for such agents, with their bits. `spec` is the last such agent whose values had no problem, `values` are its values in the order of the places, and
-    `noisy` the agent rules that reported it, a bit each.
+    `rules` are the agent rules for such agents, with their bits. `spec` is the last such agent whose values had no problem,
+    `values` are its values in the order of the places, and `noisy` the agent rules that reported it, a bit each.
     """
 
     containers: tuple[_Container, ...]
