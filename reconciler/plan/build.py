@@ -45,7 +45,6 @@ from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, gather_facts
 from reconciler.plan.freeze import Freezes, without_target
 from reconciler.plan.guard import (
-    LAST_CALL,
     Cost,
     Policy,
     Refusal,
@@ -53,12 +52,10 @@ from reconciler.plan.guard import (
     ends_conversation,
     hold_by_policy,
     hold_for_uids,
-    is_urgent,
-    postpone,
-    postponed_rotations,
     refusals,
 )
 from reconciler.plan.holds import held_if_ended_repeatedly
+from reconciler.plan.rotations import LAST_CALL, is_urgent, postpone, turns
 from reconciler.plan.selection import Selection, check_selectors, matching_any
 from reconciler.values import dataclass
 
@@ -198,23 +195,36 @@ def build_plan(
     protected = matching_any(policy.protect, addresses)
     ran = {*basis.state.records, *basis.state.generations} if policy.review is not None else frozenset()
     leaving = {each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE}
-    decided: list[tuple[Facts, Change, tuple[Change, ...]]] = []
-    for facts in chosen:
+
+    def decisions(facts: Facts) -> tuple[Change, ...]:
+        """Return the permitted change of an address, and those of the duplicates there; nothing if it needs none."""
         change = decide(facts)
-        if change is not None:
-            change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
-            copies = [
-                each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
-                for each in duplicates(facts)
-            ]
-            change = hold_by_policy(change, policy, beside, protected)
-            first, *others = hold_unreviewed((change, *copies), policy.review, ran)
-            decided.append((facts, first, tuple(others)))
+        if change is None:
+            return ()
+        change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
+        copies = [
+            each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
+            for each in duplicates(facts)
+        ]
+        change = hold_by_policy(change, policy, beside, protected)
+        return hold_unreviewed((change, *copies), policy.review, ran)
+
+    decided = [
+        (facts, changes) for facts, changes in zip(chosen, map(decisions, chosen), strict=True) if changes
+    ]
     # After the decisions, because the limit counts the rotations of the whole fleet.
-    rotations = (change for _, change, _ in decided)
-    postponed = postponed_rotations(
-        rotations, fleet.limits, basis, able, max(policy.last_call, basis.horizon)
+    now = turns(
+        [changes[0] for _, changes in decided],
+        fleet.limits,
+        basis,
+        able,
+        max(policy.last_call, basis.horizon),
     )
+    if now.early:
+        decided = [
+            (facts, decisions(replace(facts, is_early=True)) if facts.address in now.early else changes)
+            for facts, changes in decided
+        ]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []
 
@@ -231,13 +241,13 @@ def build_plan(
             return change
         return held
 
-    firsts = [frozen(postpone(change, postponed)) for _, change, _ in decided]
+    firsts = [frozen(postpone(first, now.postponed)) for _, (first, *_) in decided]
     pending = [change for change in firsts if not isinstance(change, Keep)]
     # Over the whole plan: whether a host is new for a secret depends on all other agents.
     risky = dangers(pending, basis, policy) if pending else ()
     safe = [hold_dangerous(change, risky, policy) for change in firsts] if risky else firsts
     changes: list[Change] = []
-    for (facts, _, more), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
+    for (facts, (_, *more)), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
         changes.append(held)
         renewal = renewal_while_held(held, facts)
         if renewal is not None:

@@ -14,8 +14,8 @@ from reconciler.model.record import Intent, Record
 from reconciler.model.spec import HOUR, Lifecycle
 from reconciler.plan.change import Because, Reason
 from reconciler.plan.facts import Facts
-from reconciler.plan.guard import LAST_CALL
 from reconciler.plan.intents import WELL, refused_until
+from reconciler.plan.rotations import LAST_CALL
 from reconciler.values import dataclass
 
 NEAR_THE_END = 12 * HOUR
@@ -50,6 +50,8 @@ def why_rotate(
     age = facts.now - started_at
     # `rotate_after` first, because an agent's share of the spread takes a hash.
     is_old = age >= lifecycle.rotate_after and age >= lifecycle.rotates_at(record.share)
+    if not is_old and facts.is_early and not is_edited:
+        return _EARLY
     if not is_old and not facts.horizon:
         return None
     life = facts.able.lifetime(record.body.properties)
@@ -60,6 +62,11 @@ def why_rotate(
     text = f"it is older than {spelled(lifecycle.rotate_after)}, and the service ends every agent at {spelled(facts.able.max_lifetime)}"
     return Reason(Because.AGE, text)
 
+
+_EARLY = Reason(
+    Because.AGE,
+    "it is rotated early: limits.max_unavailable is too low for the runs before its end to rotate all agents of its age",
+)
 
 # What has lived less than this share of its life is not renewed for a horizon beyond all of it: a second run would only
 # do again what the first has done.

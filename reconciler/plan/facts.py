@@ -45,7 +45,8 @@ class Facts:
     to adopt, unless it has it already. `foreign` are all foreign agents in its channel. `open_join` is an interrupted
     join of it, `late_copy` the note of one that may still be executed within `grace` seconds of its sending,
     `superseded` whether that name has had a successor since. `refused` notes joins of it that the service has refused.
-    The next run comes in `horizon` seconds; 0 if that is not known.
+    The next run comes in `horizon` seconds; 0 if that is not known. `is_early` is whether the agent rotates in this run
+    before its time, because the fleet's later runs cannot rotate all that ends with it.
     """
 
     owner: Owner
@@ -69,6 +70,7 @@ class Facts:
     refused: Intent | None = None
     grace: float = 300.0
     horizon: float = 0.0
+    is_early: bool = False
 
 
 def gather_facts(

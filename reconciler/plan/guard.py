@@ -1,6 +1,6 @@
 """Policy over a whole plan: which changes are held, and which limits refuse the whole apply.
 
-Here are selections, limits, quota and cost. The protection of one address is decided in `decide`, the hosts that
+Here are selections, limits, quota and cost. Which rotations wait is decided in `rotations`, the protection of one address is decided in `decide`, the hosts that
 secrets go to are checked in `dangers`.
 """
 
@@ -14,7 +14,6 @@ from reconciler.diagnostics import plural
 from reconciler.model.address import Address, Owner
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
-from reconciler.model.spec import HOUR
 from reconciler.plan.approval import Review
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
@@ -29,12 +28,10 @@ from reconciler.plan.change import (
     Rotate,
     action_of,
 )
+from reconciler.plan.rotations import LAST_CALL
 from reconciler.values import dataclass
 
 MINUTES_A_DAY = 1440
-# An agent with less than this left (seconds) is rotated even in a freeze. It is rotated even beyond `max_unavailable`
-# in a run that may be the last one before the agent's end.
-LAST_CALL = 2 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,30 +186,6 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
     return [Refusal("hang_ups", planned, allowed, text)]
 
 
-def postponed_rotations(
-    changes: Iterable[Change], limits: Limits, basis: Basis, able: Capabilities, last_call: float
-) -> frozenset[Address]:
-    """Return the addresses whose rotation waits for a later run, so that at most `max_unavailable` agents are down.
-
-    The oldest agents rotate first. An agent that ends within `last_call` seconds never waits.
-    """
-    due = sorted(
-        (each for each in changes if isinstance(each, Rotate)),
-        key=lambda each: (each.target.agent.started_at, each.address),
-    )
-    if not due:
-        return frozenset()
-    urgent = [each for each in due if is_urgent(each, basis.now, able, last_call)]
-    # An agent that an earlier run rotated and did not join again is down, too. Addresses are counted, not agents: a successor
-    # beside its predecessor makes no fleet larger.
-    live = {each.agent_id for each in basis.live if each.status.is_live}
-    records = basis.state.records.values()
-    down = sum(1 for each in records if each.replacing and each.agent_id not in live)
-    total = down + sum(1 for each in records if each.agent_id in live)
-    allowed = max(0, limits.max_unavailable.of(total) - len(urgent) - down)
-    return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
-
-
 def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list[Change]:
     """Return the changes, with each replacement held whose uid belongs to an agent of ours that stays in the channel.
 
@@ -244,23 +217,6 @@ def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list
         if change.address in records:
             staying.append(records[change.address])
     return done
-
-
-def is_urgent(change: Change, now: float, able: Capabilities, last_call: float = LAST_CALL) -> bool:
-    """Return whether a change is a rotation that cannot wait: its agent ends within `last_call` seconds."""
-    if not isinstance(change, Rotate):
-        return False
-    record = change.target.record
-    assert record is not None, "only recorded agents rotate"
-    return now - change.target.agent.started_at > able.lifetime(record.body.properties) - last_call
-
-
-def postpone(change: Change, postponed: frozenset[Address]) -> Change:
-    """Return the change, held if it is a rotation that waits for a later run."""
-    if not isinstance(change, Rotate) or change.address not in postponed:
-        return change
-    text = "limits.max_unavailable lets no more agents rotate in one run; the next run goes on"
-    return Hold(change, Reason(Because.MAX_UNAVAILABLE, text))
 
 
 def _amount(name: str, unit: str, planned: float, limits: Limits, policy: Policy) -> list[Refusal]:

@@ -61,6 +61,7 @@ class Run:
     disturbed: bool = False
     mutations: int = 0
     running: int = 0
+    lefts: tuple[float, ...] = ()
     planned_at: float = 0.0
     hung_up: set[str] = field(default_factory=set)
     rotated: set[str] = field(default_factory=set)
@@ -231,7 +232,9 @@ class Checker:
         run = self._runs[process]
         run.plan, run.planned_at = tuple(plan), self.world.time.now
         run.overlapping = frozenset(each.agent_id for each in plan if self._may_overlap(run, each))
-        run.running = sum(1 for each in self.live() if self.is_ours(each, run.terms.files.mark))
+        ours = [each for each in self.live() if self.is_ours(each, run.terms.files.mark)]
+        run.running = len(ours)
+        run.lefts = tuple(each.created_at + _LIFETIME - self.world.time.now for each in ours)
         for row in plan:
             self.world.seen.hit(f"change: {row.action}")
             if row.action == "hold":
@@ -360,7 +363,7 @@ class Checker:
             wish = run.terms.files.wishes.get(row.address)
             horizon = run.terms.horizon
             is_early = wish is not None and age < min(wish.rotate_after, _LIFETIME - horizon) - 1.0
-            if is_early and not run.terms.forced:
+            if is_early and not run.terms.forced and not self._is_crowded(run, _LIFETIME - age):
                 raise Violation("I21", f"{row.address} is rotated at {age:.0f} s, before its time")
             if runs and age < _LIFETIME - max(_LAST_HOURS, horizon) - 60.0:
                 run.rotated.add(call.agent_id)
@@ -373,10 +376,18 @@ class Checker:
             run.hung_up.add(call.agent_id)
             self._hangs_up_few(run)
 
+    def _is_crowded(self, run: Run, left: float) -> bool:
+        """Whether too many end together with an agent that has so long left for the runs until then."""
+        bound = budget.allowed(run.terms.files.rotations, run.running)
+        between = max(_LAST_HOURS, run.terms.horizon)
+        return left <= budget.crowded(run.lefts, bound, between)
+
     def _rotates_few(self, run: Run) -> None:
         """I21: of what has time, no more rotates in one run than the files let be away."""
         self.asked["I21"] += 1
         bound = budget.allowed(run.terms.files.rotations, run.running)
+        if run.terms.horizon and bound:
+            bound = max(bound, budget.equal_share(run.lefts, max(_LAST_HOURS, run.terms.horizon)))
         if len(run.rotated) > bound and not self.lagging and not run.disturbed:
             raise Violation(
                 "I21", f"{len(run.rotated)} rotations in one run, {bound} of {run.running} allowed"

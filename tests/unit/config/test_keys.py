@@ -14,7 +14,7 @@ from reconciler.controller import loop
 from reconciler.durations import spelled
 from reconciler.model.fleet import Limits, Service
 from reconciler.model.spec import Lifecycle
-from reconciler.plan import guard
+from reconciler.plan import rotations
 from tests.unit.config.conftest import Load
 
 PAGE = Path(__file__).parents[3] / "examples" / "FLEET.md"
@@ -64,4 +64,4 @@ def test_what_is_printed_is_read_as_the_same(loaded: Load) -> None:
 
 def test_the_description_of_max_unavailable_has_the_times_of_the_code() -> None:
     said = KEYS["limits"]["max_unavailable"].about
-    assert f"less than {spelled(guard.LAST_CALL)} left (`watch`: {spelled(loop.LAST_CALL)})" in said
+    assert f"less than {spelled(rotations.LAST_CALL)} left (`watch`: {spelled(loop.LAST_CALL)})" in said

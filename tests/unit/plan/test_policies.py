@@ -1,4 +1,4 @@
-"""The rules over a whole plan, each called by itself: policies, limits, rotations, uids, freezes and dangers."""
+"""The rules over a whole plan, each called by itself: policies, limits, uids, freezes and dangers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.model.address import Address
 from reconciler.model.fleet import Freeze, Limit, Limits
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Record
-from reconciler.model.spec import HOUR, AgentSpec
+from reconciler.model.spec import AgentSpec
 from reconciler.plan import dangers as danger
 from reconciler.plan import freeze, guard
 from reconciler.plan.approval import Review
@@ -236,70 +236,6 @@ def test_where_the_limit_in_force_is_written(
     assert refusal.text == (
         f"1 agent to leave but limits.leave allows 0; raise it once with --allow leave=1, or change limits.leave {where}"
     )
-
-
-# --- rotations -----------------------------------------------------------------------------------------------------
-
-
-def rotation(number: int, age: float, **changes: Any) -> Rotate:
-    spec = agent(f"lobby/desk-{number}")
-    seen = running(spec, f"A{number}", started_at=NOW - age * HOUR)
-    known = record(spec, f"A{number}", **changes)
-    return Rotate(spec.address, spec, WHY, Target(seen, known, known.uid))
-
-
-@pytest.mark.parametrize(
-    ("last_call", "age", "is_urgent"),
-    [(2 * HOUR, 70.1, True), (2 * HOUR, 70.0, False), (3 * HOUR, 69.1, True)],
-)
-def test_a_rotation_is_urgent_in_the_last_hours(last_call: float, age: float, is_urgent: bool) -> None:
-    assert guard.is_urgent(rotation(1, age), NOW, ABLE, last_call) is is_urgent
-    old = running(DESK, started_at=NOW - 100 * HOUR)
-    assert not guard.is_urgent(replace(REPLACE, target=Target(old, record(DESK))), NOW, ABLE)
-
-
-@pytest.mark.parametrize(
-    ("ages", "allowed", "down", "waiting"),
-    [
-        ((60, 65, 62), 1, 0, {1, 3}),
-        ((60, 65, 62), 2, 0, {1}),
-        ((60, 65, 62), 3, 0, set()),
-        ((60, 71, 62), 1, 0, {1, 3}),  # the urgent one takes the place
-        ((71, 71, 62), 1, 0, {3}),  # and an urgent one never waits
-        ((60, 65, 62), 2, 1, {1, 3}),
-        ((60, 65, 62), 1, 2, {1, 2, 3}),
-    ],
-)
-def test_who_rotates_first(ages: tuple[float, ...], allowed: int, down: int, waiting: set[int]) -> None:
-    changes = [rotation(number + 1, age) for number, age in enumerate(ages)]
-    absent = [record(agent(f"lobby/gone-{each}"), f"G{each}", replacing=True) for each in range(down)]
-    records = [each.target.record for each in changes if each.target.record is not None]
-    standing = basis([*records, *absent], [each.target.agent for each in changes])
-    limits = replace(UNLIMITED, max_unavailable=Limit(number=allowed))
-    found = guard.postponed_rotations([JOIN, *changes], limits, standing, ABLE, 2 * HOUR)
-    assert found == {agent(f"lobby/desk-{each}").address for each in waiting}
-    for each in changes:
-        held = guard.postpone(each, found)
-        assert (held is each) is (each.address not in found)
-        if isinstance(held, Hold):
-            assert held.reason.because is Because.MAX_UNAVAILABLE
-    other = replace(REPLACE, address=changes[0].address)
-    assert guard.postpone(other, found) is other
-
-
-def test_the_share_of_rotations_is_of_addresses_that_run_or_are_down() -> None:
-    """Four records: two run, one is down for its successor, and one has simply ended."""
-    changes = [rotation(1, 60), rotation(2, 61)]
-    records = [each.target.record for each in changes if each.target.record is not None]
-    down, ended = record(DESK, "G1", replacing=True), record(DOOR, "G2")
-    seen = [each.target.agent for each in changes]
-    standing = basis([*records, down, ended], seen)
-    limits = replace(
-        UNLIMITED, max_unavailable=Limit(percent=67)
-    )  # of three: two after rounding up 2.01 to 3
-    assert guard.postponed_rotations(changes, limits, standing, ABLE, 2 * HOUR) == frozenset()
-    limits = replace(UNLIMITED, max_unavailable=Limit(percent=66))
-    assert guard.postponed_rotations(changes, limits, standing, ABLE, 2 * HOUR) == {changes[0].address}
 
 
 # --- uids ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,114 @@
+"""Which agents one run rotates, over the whole fleet: at most `limits.max_unavailable`, and all before their end.
+
+Agents that started together end together. Where the runs that come before their end cannot rotate all of them within
+the limit, some are rotated early, before `rotate_after`, so that the last run does not have to rotate the rest at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
+from typing import NamedTuple
+
+from reconciler.model.address import Address
+from reconciler.model.capabilities import Capabilities
+from reconciler.model.fleet import Limits
+from reconciler.model.spec import HOUR
+from reconciler.plan.basis import Basis
+from reconciler.plan.change import Adopt, Because, Change, Hold, Keep, Reason, Renew, Rotate, Update
+from reconciler.values import dataclass
+
+# An agent with less than this left (seconds) is rotated even in a freeze. It is rotated even beyond `max_unavailable`
+# in a run that may be the last one before the agent's end.
+LAST_CALL = 2 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The addresses that this run rotates before their time, and those whose rotation waits for a later run."""
+
+    early: frozenset[Address]
+    postponed: frozenset[Address]
+
+
+class _Ending(NamedTuple):
+    """An agent that the service ends in `left` seconds, unless it is rotated before."""
+
+    left: float
+    address: Address
+    is_due: bool
+    may_be_early: bool
+
+
+def turns(
+    changes: Sequence[Change], limits: Limits, basis: Basis, able: Capabilities, last_call: float
+) -> Turns:
+    """Return which agents of the whole fleet rotate early in this run, and which rotations wait for a later one.
+
+    The next run is expected in `last_call` seconds: what ends before it never waits. Of the others, those that end first
+    rotate first. They are at most `max_unavailable`; under a horizon, which tells how many runs are left, they may be
+    more, because the limit that cannot be kept is then exceeded by the same number in each run.
+    """
+    # An agent that an earlier run rotated and did not join again is down, too. Addresses are counted, not agents: a successor
+    # beside its predecessor makes no fleet larger.
+    live = {each.agent_id for each in basis.live if each.status.is_live}
+    records = basis.state.records.values()
+    down = sum(1 for each in records if each.replacing and each.agent_id not in live)
+    total = down + sum(1 for each in records if each.agent_id in live)
+    limit = limits.max_unavailable.of(total)
+    # What ends later than this can wait: even if it is the whole fleet, the runs before its end are enough.
+    reach = last_call * (total / limit + 1) if limit else 0.0
+    ending = sorted(_endings(changes, basis.now, able, last_call, reach))
+    needed, even = _needed(ending, limit, last_call)
+    most = max(limit, even) if limit and basis.horizon else limit
+    first = ending[: max(0, min(needed, most - down))]
+    due = [each.address for each in ending if each.is_due]
+    now = {each.address for each in ending if each.is_due and each.left < last_call}
+    now.update(each.address for each in first if each.is_due or each.may_be_early)
+    now.update([each for each in due if each not in now][: max(0, limit - down - len(now))])
+    return Turns(frozenset(now.difference(due)), frozenset(due) - now)
+
+
+def _endings(
+    changes: Iterable[Change], now: float, able: Capabilities, last_call: float, reach: float
+) -> Iterator[_Ending]:
+    """Yield the recorded agents that rotate now, and those that stay and may end within `reach` seconds.
+
+    What was started since the last run is not rotated early: its successor would end at the same time.
+    """
+    shortest = min([able.max_lifetime, *(life for _, life in able.part_lives)])
+    for each in changes:
+        if not isinstance(each, (Keep, Update, Renew, Adopt, Rotate)) or each.target.record is None:
+            continue
+        age = now - each.target.agent.started_at
+        if isinstance(each, Rotate) or shortest - age <= reach:
+            left = able.lifetime(each.target.record.body.properties) - age
+            may_be_early = left > last_call and age > last_call / 2
+            yield _Ending(left, each.address, isinstance(each, Rotate), may_be_early)
+
+
+def _needed(ending: Sequence[_Ending], limit: int, last_call: float) -> tuple[int, int]:
+    """Return how many must rotate in this run because later runs cannot within the limit, and how many if all runs are equal."""
+    needed = even = 0
+    for count, each in enumerate(ending, start=1):
+        runs = max(1, ceil(each.left / last_call))  # until its end, this one included
+        needed = max(needed, count - limit * (runs - 1))
+        even = max(even, ceil(count / runs))
+    return needed, even
+
+
+def is_urgent(change: Change, now: float, able: Capabilities, last_call: float = LAST_CALL) -> bool:
+    """Return whether a change is a rotation that cannot wait: its agent ends within `last_call` seconds."""
+    if not isinstance(change, Rotate):
+        return False
+    record = change.target.record
+    assert record is not None, "only recorded agents rotate"
+    return now - change.target.agent.started_at > able.lifetime(record.body.properties) - last_call
+
+
+def postpone(change: Change, postponed: frozenset[Address]) -> Change:
+    """Return the change, held if it is a rotation that waits for a later run."""
+    if not isinstance(change, Rotate) or change.address not in postponed:
+        return change
+    text = "limits.max_unavailable lets no more agents rotate in one run; the next run goes on"
+    return Hold(change, Reason(Because.MAX_UNAVAILABLE, text))
