@@ -237,7 +237,7 @@ def build_plan(
     risky = dangers(pending, basis, policy) if pending else ()
     safe = [hold_dangerous(change, risky, policy) for change in firsts] if risky else firsts
     changes: list[Change] = []
-    for (facts, _, more), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
+    for (facts, _, more), held in zip(decided, hold_for_uids(safe, basis), strict=True):
         changes.append(held)
         renewal = renewal_while_held(held, facts)
         if renewal is not None:

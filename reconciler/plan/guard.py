@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
 from reconciler.diagnostics import plural
-from reconciler.model.address import Address, Owner
+from reconciler.model.address import Address
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
 from reconciler.model.spec import HOUR
@@ -213,20 +213,21 @@ def postponed_rotations(
     return frozenset(each.address for each in [one for one in due if one not in urgent][allowed:])
 
 
-def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list[Change]:
-    """Return the changes, with each replacement held whose uid belongs to an agent of ours that stays in the channel.
+def hold_for_uids(changes: Sequence[Change], basis: Basis) -> list[Change]:
+    """Return the changes, with each replacement or rotation held whose uid an agent of ours that stays in the channel has.
 
-    Otherwise it would end a conversation and then could not join. An agent whose replacement is held keeps its uid.
+    Otherwise it would end a conversation and then could not join. An agent whose replacement is held keeps its uid. Where
+    the files give no uid, the new agent takes its address's second one.
     """
     done = list(changes)
     waiting = {
-        (each.address.channel, each.spec.uid(owner)): (place, each)
+        (each.address.channel, each.spec.body.uid): (place, each)
         for place, each in enumerate(done)
-        if isinstance(each, Replace)
+        if isinstance(each, (Replace, Rotate)) and each.spec.body.uid is not None
     }
     if not waiting:
         return done
-    going = {each.target.agent_id for each in done if isinstance(each, (Replace, Leave))}
+    going = {each.target.agent_id for each in done if isinstance(each, (Replace, Rotate, Leave))}
     stay = {each.agent_id for each in basis.live if each.agent_id not in going}
     records = basis.state.records
     staying = [each for each in records.values() if each.agent_id in stay]
