@@ -80,7 +80,8 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
         gone=set(basis.ended),
         archive=job.fleet.archive,
         declared=frozenset(job.fleet.agents),
-        review=job.policy.review,
+        policy=job.policy,
+        freezes=job.fleet.freezes,
     )
     try:
         begun, ended = _marks(job, approved)
