@@ -52,6 +52,7 @@ from reconciler.plan.guard import (
     cost_of,
     ends_conversation,
     hold_by_policy,
+    hold_first_join,
     hold_for_uids,
     is_urgent,
     postpone,
@@ -196,7 +197,8 @@ def build_plan(
     check_selectors("--allow beside", policy.allow_beside, addresses)
     beside = matching_any(policy.allow_beside, addresses)
     protected = matching_any(policy.protect, addresses)
-    ran = {*basis.state.records, *basis.state.generations} if policy.review is not None else frozenset()
+    asks = policy.review is not None or not policy.first_joins
+    ran = {*basis.state.records, *basis.state.generations} if asks else frozenset()
     leaving = {each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE}
     decided: list[tuple[Facts, Change, tuple[Change, ...]]] = []
     for facts in chosen:
@@ -207,7 +209,7 @@ def build_plan(
                 each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
                 for each in duplicates(facts)
             ]
-            change = hold_by_policy(change, policy, beside, protected)
+            change = hold_first_join(hold_by_policy(change, policy, beside, protected), policy, ran)
             first, *others = hold_unreviewed((change, *copies), policy.review, ran)
             decided.append((facts, first, tuple(others)))
     # After the decisions, because the limit counts the rotations of the whole fleet.

@@ -7,7 +7,7 @@ secrets go to are checked in `dangers`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import field
 
 from reconciler.diagnostics import plural
@@ -22,6 +22,7 @@ from reconciler.plan.change import (
     Because,
     Change,
     Hold,
+    Join,
     Keep,
     Leave,
     Reason,
@@ -40,6 +41,7 @@ LAST_CALL = 2 * HOUR
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The permissions of this run. `allow` raises limits once, by name; `only` (by `only_flag`) holds all other kinds.
+    Without `first_joins` an address that has not run before under this state is not joined.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
@@ -64,6 +66,7 @@ class Policy:
     heal_stops: int | None = None
     last_call: float = LAST_CALL
     only_flag: str = "--only"
+    first_joins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,16 @@ def hold_by_policy(
     if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
         return change
     return Hold(change, Reason(Because.NOT_IN_ONLY, f"{policy.only_flag} leaves {action_of(change)} out"))
+
+
+def hold_first_join(change: Change, policy: Policy, ran: Container[Address]) -> Change:
+    """Return the change, held if it is a first join and the policy allows none; `ran` are the addresses that have run."""
+    is_first = isinstance(change, Join) and change.formerly is None and change.address not in ran
+    if policy.first_joins or not is_first:
+        return change
+    assert isinstance(change, Join), "only joins are held"
+    text = f"{policy.only_flag} leaves out the join of what has not run before"
+    return Hold(change, Reason(Because.NOT_IN_ONLY, text))
 
 
 def refusals(

@@ -274,6 +274,25 @@ def test_a_limit_on_joins_lets_no_token_run_out(world: World) -> None:
     assert "limits.join allows 1" in world.turns[-1].turned.refused[0]
 
 
+def test_a_limit_on_hang_ups_leaves_no_address_down(world: World) -> None:
+    """Files that would end too many conversations are refused; what ends meanwhile is joined again all the same."""
+    tight = Limits(hang_ups=Limit(percent=30), leave=Limit(percent=10))
+    german = {"asr": {"language": "de-DE"}}
+    world.stand(20, fleet(*DESKS, limits=tight), only=None)
+    victim = world.live()[0]
+    world.at(30, lambda: world.service.end(victim.agent_id))
+    edited = fleet(*(agent(str(each.address), **german) for each in DESKS), agent("bar/new"), limits=tight)
+    world.stand(120, edited, only=None)
+    world.assert_all_stand()
+    turned = world.turns[-1].turned
+    assert "limits.hang_ups allows" in turned.refused[0]
+    assert {str(each.address): each.detail for each in turned.changes} == {
+        "lobby/desk-1": "a limit that is exceeded leaves replace out",
+        "lobby/desk-2": "a limit that is exceeded leaves replace out",
+        "bar/new": "a limit that is exceeded leaves out the join of what has not run before",
+    }
+
+
 def test_a_fleet_that_ends_within_two_hours_rotates_a_few_at_a_time(world: World) -> None:
     wanted = fleet(
         *(agent(f"lobby/desk-{number:02}") for number in range(20)),
