@@ -226,7 +226,9 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
     )
     yield from _say_quota(context, intended)
     open_at = {each.address for each in context.journal.view.intents.values()}
-    not_selected = open_at - job.selection.selected(open_at | set(job.fleet.agents))
+    # All addresses of the plan: among fewer, a target like `room[1]/a` would be read as a pattern.
+    addresses = open_at | set(job.fleet.agents) | set(basis.state.records)
+    not_selected = open_at - job.selection.selected(addresses)
     if context.halted is None:
         yield from close_unwanted(context, wanted | not_selected)
 
