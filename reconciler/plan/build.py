@@ -24,7 +24,6 @@ from reconciler.plan.change import (
     Change,
     Hold,
     Keep,
-    Leave,
     Renew,
     Update,
     act_of,
@@ -54,10 +53,12 @@ from reconciler.plan.guard import (
     hold_by_policy,
     hold_first_join,
     hold_for_uids,
+    is_begun,
     is_urgent,
     postpone,
     postponed_rotations,
     refusals,
+    told_to_leave,
 )
 from reconciler.plan.holds import held_if_ended_repeatedly
 from reconciler.plan.selection import Selection, check_selectors, matching_any
@@ -199,19 +200,22 @@ def build_plan(
     protected = matching_any(policy.protect, addresses)
     asks = policy.review is not None or not policy.first_joins
     ran = {*basis.state.records, *basis.state.generations} if asks else frozenset()
-    leaving = {each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE}
+    leaving = told_to_leave(basis)
     decided: list[tuple[Facts, Change, tuple[Change, ...]]] = []
     for facts in chosen:
         change = decide(facts)
         if change is not None:
             change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
-            copies = [
-                each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
-                for each in duplicates(facts)
-            ]
             change = hold_first_join(hold_by_policy(change, policy, beside, protected), policy, ran)
+            twins = duplicates(facts)
+            copies = [
+                hold_by_policy(each, policy, beside, protected)
+                for each in twins
+                if not is_begun(each, leaving)
+            ]
             first, *others = hold_unreviewed((change, *copies), policy.review, ran)
-            decided.append((facts, first, tuple(others)))
+            begun = (each for each in twins if is_begun(each, leaving))
+            decided.append((facts, first, (*others, *begun)))
     # After the decisions, because the limit counts the rotations of the whole fleet.
     rotations = (change for _, change, _ in decided)
     postponed = postponed_rotations(
@@ -244,7 +248,7 @@ def build_plan(
         renewal = renewal_while_held(held, facts)
         if renewal is not None:
             changes.append(hold_by_policy(renewal, policy))
-        changes += map(frozen, more)
+        changes += (each if is_begun(each, leaving) else frozen(each) for each in more)
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = map(_ignored, firsts)
     over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
@@ -254,11 +258,6 @@ def build_plan(
         thawed=tuple(thawed),
         warnings=(*plan.warnings, *over, *without_target(fleet, addresses)),
     )
-
-
-def _is_begun(change: Leave | Hold, leaving: set[str]) -> bool:
-    """Return whether a duplicate was told to leave by an earlier run: that leave is finished, and is no new change."""
-    return isinstance(change, Leave) and change.target.agent_id in leaving
 
 
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:

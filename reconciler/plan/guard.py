@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
+from reconciler.model.record import Operation
 from reconciler.model.spec import HOUR
 from reconciler.plan.approval import Review
 from reconciler.plan.basis import Basis
@@ -29,6 +30,7 @@ from reconciler.plan.change import (
     Replace,
     Rotate,
     action_of,
+    finishes_begun,
 )
 from reconciler.values import dataclass
 
@@ -122,6 +124,8 @@ def hold_by_policy(
         return Hold(change, Reason(Because.PROTECTED, "the team's policy protects it"))
     if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
         return change
+    if finishes_begun(change) and not policy.only.isdisjoint((Action.REPLACE, Action.ROTATE)):
+        return change
     return Hold(change, Reason(Because.NOT_IN_ONLY, f"{policy.only_flag} leaves {action_of(change)} out"))
 
 
@@ -135,12 +139,31 @@ def hold_first_join(change: Change, policy: Policy, ran: Container[Address]) -> 
     return Hold(change, Reason(Because.NOT_IN_ONLY, text))
 
 
+def told_to_leave(basis: Basis) -> frozenset[str]:
+    """Return the ids of the agents that an earlier run told to leave, or was about to."""
+    return frozenset(each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE)
+
+
+def is_begun(change: Change, leaving: Container[str]) -> bool:
+    """Return whether a duplicate was told to leave by an earlier run: that leave is finished, and is no new change.
+
+    With join-first it is the predecessor in a replacement or rotation, and two agents talk until it has left.
+    """
+    if not isinstance(change, Leave) or change.reason.because is not Because.DUPLICATE:
+        return False
+    return change.target.agent_id in leaving
+
+
 def refusals(
     changes: Iterable[Change], limits: Limits, policy: Policy, basis: Basis, cost: Cost
 ) -> tuple[Refusal, ...]:
     """Return a refusal for every limit that the changes exceed, in a fixed order."""
     changes = tuple(changes)
-    counts = Counter(action_of(each) for each in changes)
+    # What ended in order to be replaced runs again after that, and is no more than what ran before.
+    cost = replace(cost, before=cost.before + sum(map(finishes_begun, changes)))
+    leaving = told_to_leave(basis)
+    changes = tuple(each for each in changes if not (finishes_begun(each) or is_begun(each, leaving)))
+    counts = Counter(map(action_of, changes))
     found: list[Refusal] = _hang_ups(changes, limits, policy, basis) if policy.ends_are_limited else []
     for action, limit in (
         (Action.LEAVE, limits.leave),
