@@ -163,9 +163,11 @@ def _close(context: Context, intent: Intent) -> Steps[None]:
     if record.protect:
         yield from context.say(Notice(f"{record.name} was found, and stays: {record.address} is protected"))
         return
-    # The agent was not in the plan, so its leave may lack a review.
-    if not context.may_end(record.address, Action.LEAVE):
-        text = "an interrupted join has started it, and nobody has reviewed its end"
+    # The agent was not in the plan, so its leave may lack a review, or be held.
+    now = yield from context.journal.now()
+    kept = context.why_kept(record.address, Action.LEAVE, now)
+    if kept is not None:
+        text = f"an interrupted join has started it, and {kept}"
         yield from context.say(Finished(record.address, Action.LEAVE, Result.HELD, text, record.agent_id))
         return
     yield from calls.leave(context, record.agent_id, record.address, record.name)

@@ -10,12 +10,14 @@ from reconciler.apply.journal import Journal
 from reconciler.durations import spelled
 from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address, Owner
-from reconciler.model.fleet import Archive
+from reconciler.model.fleet import Archive, Freeze
 from reconciler.model.record import Record
 from reconciler.model.spec import Lifecycle
-from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
 from reconciler.plan.due import why_renew
+from reconciler.plan.freeze import Freezes, told
+from reconciler.plan.guard import Policy
+from reconciler.plan.selection import matching_any
 from reconciler.ports import Elapsed, Emit, Knocked, Provider, Random, Scope, Sleep, Steps, Stopping
 from reconciler.values import dataclass
 
@@ -80,8 +82,8 @@ class Context:
 
     `joined` are the agents that the run started, each with its address and change. `halted` stops everything that has
     not begun, `joins_halted` only joins (the quota is used up). `gone` are the agents proven to have ended, before the
-    first change or during the run. With a `review`, an agent found on the way is ended only if the review covers that
-    act. `began` is when the turn's acts began, by the monotonic clock.
+    first change or during the run. What `policy` and `freezes` hold of an agent that is found on the way is held, as in the
+    plan. `began` is when the turn's acts began, by the monotonic clock.
     """
 
     provider: Provider
@@ -95,7 +97,8 @@ class Context:
     joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     gone: set[str] = field(default_factory=set)
-    review: Review | None = None
+    policy: Policy = Policy()
+    freezes: tuple[Freeze, ...] = ()
     began: float | None = None
 
     def say(self, event: Event) -> Steps[None]:
@@ -130,9 +133,20 @@ class Context:
             now = yield from self.journal.now()
             raise ChangeDeferred(f"not yet: {what}", now + LOOK_AGAIN)
 
-    def may_end(self, address: Address, by: Action) -> bool:
-        """Return whether an agent found during the run may be ended: there is no review, or it covers this act."""
-        return self.review is None or by in self.review.acts.get(address, ())
+    def why_kept(self, address: Address, by: Action, now: float) -> str | None:
+        """Return why an agent found during the run may not be ended by this kind of change, or None if it may.
+
+        The plan did not know the agent, so what would have held that change there is asked here.
+        """
+        policy = self.policy
+        if policy.review is not None and by not in policy.review.acts.get(address, ()):
+            return "nobody has reviewed its end"
+        if policy.only is not None and by not in policy.only:
+            return f"{policy.only_flag} leaves {by} out"
+        if matching_any(policy.protect, (address,)):
+            return "the team's policy protects it"
+        freeze = Freezes(self.freezes, (address,), now).holding(by, address)
+        return told(freeze) if freeze is not None and not policy.override_freeze else None
 
     def renews(self, record: Record, lifecycle: Lifecycle, now: float) -> bool:
         """Return whether a token is to be renewed by this run, whatever its change."""

@@ -258,10 +258,9 @@ def _bring_up_to_date(context: Context, spec: AgentSpec, record: Record) -> Step
     change = decide(facts)
     if change is None or isinstance(change, (Hold, Rotate)):
         return
-    if isinstance(change, Replace) and not context.may_end(spec.address, Action.REPLACE):
-        raise ChangeHeld(
-            "an earlier run started its agent with other fields, and nobody has reviewed its end"
-        )
+    kept = context.why_kept(spec.address, Action.REPLACE, now) if isinstance(change, Replace) else None
+    if kept is not None:
+        raise ChangeHeld(f"an earlier run started its agent with other fields, and {kept}")
     for step in steps_of(change):
         yield from _perform(context, change, step)
 

@@ -122,11 +122,17 @@ def _turn(job: Job, provider: OnRoll, roll: Roll) -> Steps[Turned]:
 def _within_limits(
     job: Job, basis: Basis, provider: Provider, plan: Plan
 ) -> tuple[Job, Plan, tuple[str, ...]]:
-    """Return the job and plan without the kinds that a limit refuses: a limit on joins must not stop renewals."""
+    """Return the job and plan without the kinds that a limit refuses: a limit on joins must not stop renewals.
+
+    Nor must one on hang-ups stop the joins of what has ended. What has not run before is not joined then: it may be the
+    other name of an agent whose leave is refused.
+    """
     refused = tuple(each.text for each in plan.refusals)
-    for kinds in ({Action.RENEW, Action.ROTATE, Action.ADOPT, Action.FORGET}, {Action.RENEW}):
+    keeping = {Action.RENEW, Action.ROTATE, Action.ADOPT, Action.FORGET}
+    for kinds in ({*keeping, Action.JOIN}, keeping, {Action.RENEW}):
         only = frozenset(kinds) if job.policy.only is None else job.policy.only & kinds
-        job = replace(job, policy=replace(job.policy, only=only))
+        policy = replace(job.policy, only=only, only_flag="a limit that is exceeded", first_joins=False)
+        job = replace(job, policy=policy)
         plan = plan_for(job, basis, provider)
         if not plan.refusals:
             break

@@ -24,7 +24,6 @@ from reconciler.plan.change import (
     Change,
     Hold,
     Keep,
-    Leave,
     Renew,
     Update,
     act_of,
@@ -51,8 +50,11 @@ from reconciler.plan.guard import (
     cost_of,
     ends_conversation,
     hold_by_policy,
+    hold_first_join,
     hold_for_uids,
+    is_begun,
     refusals,
+    told_to_leave,
 )
 from reconciler.plan.holds import held_if_ended_repeatedly
 from reconciler.plan.rotations import LAST_CALL, is_urgent, postpone, turns
@@ -193,8 +195,9 @@ def build_plan(
     check_selectors("--allow beside", policy.allow_beside, addresses)
     beside = matching_any(policy.allow_beside, addresses)
     protected = matching_any(policy.protect, addresses)
-    ran = {*basis.state.records, *basis.state.generations} if policy.review is not None else frozenset()
-    leaving = {each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE}
+    asks = policy.review is not None or not policy.first_joins
+    ran = {*basis.state.records, *basis.state.generations} if asks else frozenset()
+    leaving = told_to_leave(basis)
 
     def decisions(facts: Facts) -> tuple[Change, ...]:
         """Return the permitted change of an address, and those of the duplicates there; nothing if it needs none."""
@@ -202,12 +205,11 @@ def build_plan(
         if change is None:
             return ()
         change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
-        copies = [
-            each if _is_begun(each, leaving) else hold_by_policy(each, policy, beside, protected)
-            for each in duplicates(facts)
-        ]
-        change = hold_by_policy(change, policy, beside, protected)
-        return hold_unreviewed((change, *copies), policy.review, ran)
+        change = hold_first_join(hold_by_policy(change, policy, beside, protected), policy, ran)
+        twins = duplicates(facts)
+        begun = [each for each in twins if is_begun(each, leaving)]
+        copies = [hold_by_policy(each, policy, beside, protected) for each in twins if each not in begun]
+        return (*hold_unreviewed((change, *copies), policy.review, ran), *begun)
 
     decided = [
         (facts, changes) for facts, changes in zip(chosen, map(decisions, chosen), strict=True) if changes
@@ -247,12 +249,12 @@ def build_plan(
     risky = dangers(pending, basis, policy) if pending else ()
     safe = [hold_dangerous(change, risky, policy) for change in firsts] if risky else firsts
     changes: list[Change] = []
-    for (facts, (_, *more)), held in zip(decided, hold_for_uids(safe, basis, fleet.owner), strict=True):
+    for (facts, (_, *more)), held in zip(decided, hold_for_uids(safe, basis), strict=True):
         changes.append(held)
         renewal = renewal_while_held(held, facts)
         if renewal is not None:
             changes.append(hold_by_policy(renewal, policy))
-        changes += map(frozen, more)
+        changes += (each if is_begun(each, leaving) else frozen(each) for each in more)
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = map(_ignored, firsts)
     over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
@@ -262,11 +264,6 @@ def build_plan(
         thawed=tuple(thawed),
         warnings=(*plan.warnings, *over, *without_target(fleet, addresses)),
     )
-
-
-def _is_begun(change: Leave | Hold, leaving: set[str]) -> bool:
-    """Return whether a duplicate was told to leave by an earlier run: that leave is finished, and is no new change."""
-    return isinstance(change, Leave) and change.target.agent_id in leaving
 
 
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:

@@ -242,6 +242,14 @@ def action_of(change: Change) -> Action:
     return _ACTIONS[type(change)]
 
 
+def finishes_begun(change: Change) -> bool:
+    """Return whether a change is the join of a replacement or rotation whose agent has left already.
+
+    It was decided with that leave, so what holds or counts other joins does not keep the address down.
+    """
+    return isinstance(change, Join) and change.reason.because is Because.UNFINISHED
+
+
 def act_of(change: Change) -> Act | Keep:
     """Return the act of a change, also if it is held."""
     return change.change if isinstance(change, Hold) else change

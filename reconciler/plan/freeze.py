@@ -12,13 +12,13 @@ from reconciler.diagnostics import Problem, Severity
 from reconciler.instants import moment
 from reconciler.model.address import Address
 from reconciler.model.fleet import DesiredFleet, Freeze
-from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, action_of
+from reconciler.plan.change import Action, Because, Change, Hold, Keep, Reason, action_of, finishes_begun
 from reconciler.plan.selection import matching_any
 
 EVERYTHING = "*"
 # Every kind of change that can be frozen, with what a freeze of it means.
 FREEZABLE: Mapping[str, str] = {
-    Action.JOIN.value: "no agent is started, also none that died",
+    Action.JOIN.value: "no agent is started, also none that died; a replacement or rotation that has begun is finished",
     Action.UPDATE.value: "running agents keep their prompts and parameters",
     Action.REPLACE.value: "no running agent is ended to start a changed one",
     Action.ROTATE.value: "no old agent is started anew before its last two hours",
@@ -42,8 +42,8 @@ class Freezes:
         return next(found, None)
 
     def hold(self, change: Change) -> Hold | None:
-        """Return the hold of a change that is frozen; None if it is not frozen, or is held already."""
-        if isinstance(change, (Hold, Keep)):
+        """Return the hold of a change that is frozen; None if it is not frozen, is held already, or finishes another one."""
+        if isinstance(change, (Hold, Keep)) or finishes_begun(change):
             return None
         freeze = self.holding(action_of(change), change.address)
         return None if freeze is None else Hold(change, Reason(Because.FROZEN, told(freeze)), freeze.until)

@@ -7,13 +7,14 @@ secrets go to are checked in `dangers`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import field, replace
 
 from reconciler.diagnostics import plural
-from reconciler.model.address import Address, Owner
+from reconciler.model.address import Address
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
+from reconciler.model.record import Operation
 from reconciler.plan.approval import Review
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
@@ -21,12 +22,14 @@ from reconciler.plan.change import (
     Because,
     Change,
     Hold,
+    Join,
     Keep,
     Leave,
     Reason,
     Replace,
     Rotate,
     action_of,
+    finishes_begun,
 )
 from reconciler.plan.rotations import LAST_CALL
 from reconciler.values import dataclass
@@ -37,6 +40,7 @@ MINUTES_A_DAY = 1440
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The permissions of this run. `allow` raises limits once, by name; `only` (by `only_flag`) holds all other kinds.
+    Without `first_joins` an address that has not run before under this state is not joined.
 
     `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
@@ -61,6 +65,7 @@ class Policy:
     heal_stops: int | None = None
     last_call: float = LAST_CALL
     only_flag: str = "--only"
+    first_joins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,34 @@ def hold_by_policy(
         return Hold(change, Reason(Because.PROTECTED, "the team's policy protects it"))
     if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
         return change
+    if finishes_begun(change) and not policy.only.isdisjoint((Action.REPLACE, Action.ROTATE)):
+        return change
     return Hold(change, Reason(Because.NOT_IN_ONLY, f"{policy.only_flag} leaves {action_of(change)} out"))
+
+
+def hold_first_join(change: Change, policy: Policy, ran: Container[Address]) -> Change:
+    """Return the change, held if it is a first join and the policy allows none; `ran` are the addresses that have run."""
+    is_first = isinstance(change, Join) and change.formerly is None and change.address not in ran
+    if policy.first_joins or not is_first:
+        return change
+    assert isinstance(change, Join), "only joins are held"
+    text = f"{policy.only_flag} leaves out the join of what has not run before"
+    return Hold(change, Reason(Because.NOT_IN_ONLY, text))
+
+
+def told_to_leave(basis: Basis) -> frozenset[str]:
+    """Return the ids of the agents that an earlier run told to leave, or was about to."""
+    return frozenset(each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE)
+
+
+def is_begun(change: Change, leaving: Container[str]) -> bool:
+    """Return whether a duplicate was told to leave by an earlier run: that leave is finished, and is no new change.
+
+    With join-first it is the predecessor in a replacement or rotation, and two agents talk until it has left.
+    """
+    if not isinstance(change, Leave) or change.reason.because is not Because.DUPLICATE:
+        return False
+    return change.target.agent_id in leaving
 
 
 def refusals(
@@ -124,7 +156,11 @@ def refusals(
 ) -> tuple[Refusal, ...]:
     """Return a refusal for every limit that the changes exceed, in a fixed order."""
     changes = tuple(changes)
-    counts = Counter(action_of(each) for each in changes)
+    # What ended in order to be replaced runs again after that, and is no more than what ran before.
+    cost = replace(cost, before=cost.before + sum(map(finishes_begun, changes)))
+    leaving = told_to_leave(basis)
+    changes = tuple(each for each in changes if not (finishes_begun(each) or is_begun(each, leaving)))
+    counts = Counter(map(action_of, changes))
     found: list[Refusal] = _hang_ups(changes, limits, policy, basis) if policy.ends_are_limited else []
     for action, limit in (
         (Action.LEAVE, limits.leave),
@@ -186,20 +222,21 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
     return [Refusal("hang_ups", planned, allowed, text)]
 
 
-def hold_for_uids(changes: Sequence[Change], basis: Basis, owner: Owner) -> list[Change]:
-    """Return the changes, with each replacement held whose uid belongs to an agent of ours that stays in the channel.
+def hold_for_uids(changes: Sequence[Change], basis: Basis) -> list[Change]:
+    """Return the changes, with each replacement or rotation held whose uid an agent of ours that stays in the channel has.
 
-    Otherwise it would end a conversation and then could not join. An agent whose replacement is held keeps its uid.
+    Otherwise it would end a conversation and then could not join. An agent whose replacement is held keeps its uid. Where
+    the files give no uid, the new agent takes its address's second one.
     """
     done = list(changes)
     waiting = {
-        (each.address.channel, each.spec.uid(owner)): (place, each)
+        (each.address.channel, each.spec.body.uid): (place, each)
         for place, each in enumerate(done)
-        if isinstance(each, Replace)
+        if isinstance(each, (Replace, Rotate)) and each.spec.body.uid is not None
     }
     if not waiting:
         return done
-    going = {each.target.agent_id for each in done if isinstance(each, (Replace, Leave))}
+    going = {each.target.agent_id for each in done if isinstance(each, (Replace, Rotate, Leave))}
     stay = {each.agent_id for each in basis.live if each.agent_id not in going}
     records = basis.state.records
     staying = [each for each in records.values() if each.agent_id in stay]

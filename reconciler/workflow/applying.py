@@ -29,7 +29,7 @@ from reconciler.model.writes import (
 from reconciler.observe import foreign_seen
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action
+from reconciler.plan.change import Action, Leave, Replace, Update
 from reconciler.plan.guard import MINUTES_A_DAY
 from reconciler.ports import Emit, Provider, Steps, Stopping
 from reconciler.values import dataclass
@@ -80,10 +80,13 @@ def _apply(job: Job, provider: Provider, approved: Approved | None) -> Steps[Led
         gone=set(basis.ended),
         archive=job.fleet.archive,
         declared=frozenset(job.fleet.agents),
-        review=job.policy.review,
+        policy=job.policy,
+        freezes=job.fleet.freezes,
     )
     try:
         begun, ended = _marks(job, approved)
+        if basis.state.applying is not None and not begun and _supersedes(job, intended):
+            begun = (PutApplying(None),)
         thawed = _freeze_override_entries(intended, job.policy.override_freeze, basis.now)
         # One commit before the first call. `begun` lets an interrupted apply of a saved plan be resumed.
         yield from journal.write(*settled, *_housekeeping(basis, job.pins), *thawed, *begun)
@@ -172,6 +175,16 @@ def _marks(job: Job, approved: Approved | None) -> tuple[tuple[Write, ...], tupl
     return (PutApplying(_apply_id(job, approved)),), (PutApplying(None),)
 
 
+def _supersedes(job: Job, intended: Plan) -> bool:
+    """Return whether an apply ends the right of an interrupted saved plan to go on.
+
+    Otherwise the saved plan could hang up a second time on what it had replaced, after somebody went back to older
+    files and then to its own. A run that only keeps agents alive, as a controller's, does not end it.
+    """
+    is_edit = any(isinstance(each, (Update, Replace, Leave)) for each in intended.acts)
+    return is_edit or (job.policy.only is None and bool(intended.acts))
+
+
 def _apply_id(job: Job, approved: Approved) -> str:
     """Return the digest that identifies the apply of a saved plan; a plan file edited meanwhile has another one."""
     policy = job.policy
@@ -213,7 +226,9 @@ def _carry_out(context: Context, job: Job, basis: Basis, intended: Plan) -> Step
     )
     yield from _say_quota(context, intended)
     open_at = {each.address for each in context.journal.view.intents.values()}
-    not_selected = open_at - job.selection.selected(open_at | set(job.fleet.agents))
+    # All addresses of the plan: among fewer, a target like `room[1]/a` would be read as a pattern.
+    addresses = open_at | set(job.fleet.agents) | set(basis.state.records)
+    not_selected = open_at - job.selection.selected(addresses)
     if context.halted is None:
         yield from close_unwanted(context, wanted | not_selected)
 

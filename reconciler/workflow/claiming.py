@@ -6,9 +6,11 @@ from reconciler.apply.adopting import adopted_writes, holder_of_uid, runs_in
 from reconciler.apply.journal import Journal
 from reconciler.diagnostics import did_you_mean
 from reconciler.errors import Refused, UsageError
-from reconciler.model.address import Address
+from reconciler.model.address import Address, Owner
+from reconciler.model.capabilities import Capabilities
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Entry, Record, State
+from reconciler.model.spec import AgentSpec
 from reconciler.model.writes import (
     Append,
     DropIntent,
@@ -46,7 +48,8 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     if holder is not None:
         raise UsageError(f"agent {agent_id} is recorded as {holder.address} already")
     agent = yield from _running(observer, agent_id)
-    if spec.body.uid is None and not agent.bears(job.fleet.owner):
+    uid = _joined_with(spec, agent, job.fleet.owner, observer.capabilities)
+    if uid is None:
         raise UsageError(
             f"the files name no uid for {address}, and the service does not return the uid of agent {agent_id}",
             hint="declare the uid that it was joined with (agent_rtc_uid): a token for another one would end it",
@@ -58,7 +61,6 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
             hint=f"`reconciler forget {address.argument}` releases it first; it then runs on, unmanaged, until somebody ends it",
         )
     yield from _prove_channel(job, observer, basis.state, address, agent_id)
-    uid = spec.uid(job.fleet.owner)
     other = holder_of_uid(journal.view, address, uid, basis.ended)
     if other is not None:
         raise UsageError(
@@ -68,6 +70,21 @@ def _adopt(job: Job, observer: Observer, address: Address, agent_id: str) -> Ste
     now = yield from journal.now()
     yield from journal.write(*adopted_writes(journal.view, spec, agent, uid, now))
     return journal.view.records[address]
+
+
+def _joined_with(spec: AgentSpec, agent: ObservedAgent, owner: Owner, able: Capabilities) -> str | None:
+    """Return the uid that an agent was joined with, or None if it is not known.
+
+    Without a uid in the files only the name of an agent of ours tells it: the digest of its fields there shows whether
+    the agent has the first or the second uid of the address in the name.
+    """
+    if spec.body.uid is not None:
+        return spec.body.uid
+    name = agent.parsed if agent.bears(owner) else None
+    if name is None or name.address_digest != spec.address.digest:
+        return None
+    shifts = (each for each in (False, True) if name.revision == spec.revision(able, shifted=each))
+    return next((spec.uid(owner, shifted=each) for each in shifts), None)
 
 
 def _refuse_frozen(job: Job, address: Address, kind: Action) -> Steps[None]:

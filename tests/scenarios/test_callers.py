@@ -358,3 +358,19 @@ def test_after_the_first_refusal_no_join_is_started_and_what_runs_and_costs_is_s
     )
     assert virtual.sent["join"] <= 18 + PARALLEL
     assert {each.result for each in ledger.finished} >= {Result.DONE, Result.FAILED, Result.SKIPPED}
+
+
+def test_a_target_that_was_to_leave_is_no_pattern_for_an_interrupted_join(virtual: Virtual) -> None:
+    """`room[1]/a` as a pattern matches `room1/a`: its agent, found after the plan, is not this run's to end."""
+    apply(virtual, fleet(agent("room[1]/a"), agent("hall/b")))
+    virtual.now += 400
+    virtual.service.set_switches(list_lag_seconds=200)
+    virtual.service.set_script([{"on": "join", "fate": "lose_response", "count": 0}])
+    apply(virtual, fleet(agent("room[1]/a"), agent("hall/b"), agent("room1/a")))
+    virtual.service.set_script([])
+    virtual.on_request = lambda request: (
+        virtual.service.set_switches(list_lag_seconds=0) if request.method == "POST" else None
+    )
+    job = virtual.job(fleet(agent("hall/b")), selection=Selection(targets=("room[1]/a",)))
+    assert virtual.run(workflow.apply(job, virtual.provider())).is_complete
+    assert {each.channel for each in virtual.live()} == {"hall", "room1"}

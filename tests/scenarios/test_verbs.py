@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -541,6 +542,52 @@ def test_agents_that_leave_make_room_for_agents_that_join(virtual: Virtual) -> N
     wanted = fleet(agent("c/x"), agent("d/x"))
     assert apply(virtual, wanted).is_complete
     assert sorted(each.channel for each in virtual.live()) == ["c", "d"]
+
+
+def _interrupted(virtual: Virtual, wanted: DesiredFleet) -> workflow.Approved:
+    """The approval of a saved plan whose apply was stopped at its first leave."""
+
+    def stop(request: HttpRequest) -> None:
+        if request.url.endswith("/leave"):
+            virtual.ends_at = virtual.now
+
+    found = plan(virtual, wanted)
+    approved = workflow.Approved(found.digest, found.fleet_digest, found.rows)
+    virtual.on_request = stop
+    virtual.run(workflow.apply(virtual.job(wanted), virtual.provider(), approved=approved))
+    virtual.on_request, virtual.ends_at = None, math.inf
+    assert not converged(virtual, wanted)
+    return approved
+
+
+@pytest.mark.parametrize("again", ["what is left", "other files"])
+def test_an_interrupted_plan_does_not_go_on_once_somebody_else_has_changed_agents(
+    virtual: Virtual, again: str
+) -> None:
+    """Else it hangs up a second time, after the files went back to older ones and then to those of the plan again."""
+    before = fleet(agent("lobby/greeter"), agent("bar/waiter"))
+    voice = {"tts": {"params": {"voice_name": "en-US-EmmaNeural"}}}
+    wanted = fleet(agent("lobby/greeter", **voice), agent("bar/waiter", **voice))
+    apply(virtual, before)
+    approved = _interrupted(virtual, wanted)
+    if again == "what is left":
+        assert apply(virtual, wanted).is_complete
+    apply(virtual, before)
+    running = names(virtual)
+    with pytest.raises(StalePlan):
+        virtual.run(workflow.apply(virtual.job(wanted), virtual.provider(), approved=approved))
+    assert names(virtual) == running
+
+
+def test_an_interrupted_plan_goes_on_after_a_run_that_keeps_agents_alive(virtual: Virtual) -> None:
+    voice = {"tts": {"params": {"voice_name": "en-US-EmmaNeural"}}}
+    wanted = fleet(agent("lobby/greeter", **voice), agent("bar/waiter", **voice))
+    apply(virtual, fleet(agent("lobby/greeter"), agent("bar/waiter")))
+    approved = _interrupted(virtual, wanted)
+    alive = Policy(only=frozenset({Action.RENEW, Action.ROTATE, Action.JOIN}))
+    apply(virtual, wanted, policy=alive)
+    virtual.run(workflow.apply(virtual.job(wanted), virtual.provider(), approved=approved))
+    assert converged(virtual, wanted)
 
 
 def test_no_hold_lets_a_token_run_out(virtual: Virtual) -> None:

@@ -10,12 +10,15 @@ import pytest
 from reconciler.apply import calls
 from reconciler.apply.adopting import adopted_writes, holder_of_uid, runs_in
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeSkipped, Context, Settings, backoff
+from reconciler.model.fleet import Freeze
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Operation, Record
 from reconciler.model.spec import Body
 from reconciler.model.writes import DropIntent, PutGeneration, PutIntent, PutRecord, StateView
 from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
+from reconciler.plan.freeze import told
+from reconciler.plan.guard import Policy
 from reconciler.ports import Declined, Gone, Scope, Steps, Unknown
 from tests.fakes.fleets import agent
 from tests.fakes.virtual import START
@@ -331,12 +334,32 @@ def test_what_a_refusal_stops() -> None:
 
 
 def test_what_a_review_lets_end() -> None:
-    run = ByHand()
-    assert run.context.may_end(HERE, Action.LEAVE)
-    run.context.review = Review({HERE: frozenset({Action.LEAVE})})
-    assert run.context.may_end(HERE, Action.LEAVE)
-    assert not run.context.may_end(HERE, Action.REPLACE)
-    assert not run.context.may_end(DOOR.address, Action.LEAVE)
+    context = ByHand(policy=Policy(review=Review({HERE: frozenset({Action.LEAVE})}))).context
+    assert context.why_kept(HERE, Action.LEAVE, START) is None
+    assert context.why_kept(HERE, Action.REPLACE, START) == "nobody has reviewed its end"
+    assert context.why_kept(DOOR.address, Action.LEAVE, START) == "nobody has reviewed its end"
+
+
+FROZEN = Freeze(START + 60, "fire drill", ("*",), frozenset({"leave"}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, None),
+        ({"policy": Policy(only=frozenset({Action.LEAVE}))}, None),
+        ({"policy": Policy(only=frozenset({Action.RENEW, Action.JOIN}))}, "--only leaves leave out"),
+        ({"policy": Policy(protect=("lobby/d*",))}, "the team's policy protects it"),
+        ({"policy": Policy(protect=("bar/*",))}, None),
+        ({"freezes": (FROZEN,)}, told(FROZEN)),
+        ({"freezes": (replace(FROZEN, until=START - 1),)}, None),
+        ({"freezes": (replace(FROZEN, targets=("bar/*",)),)}, None),
+        ({"freezes": (replace(FROZEN, kinds=frozenset({"replace"})),)}, None),
+        ({"freezes": (FROZEN,), "policy": Policy(override_freeze="fire")}, None),
+    ],
+)
+def test_what_keeps_an_agent_that_no_plan_knew(settings: dict[str, Any], said: str | None) -> None:
+    assert ByHand(**settings).context.why_kept(HERE, Action.LEAVE, START) == said
 
 
 @pytest.mark.parametrize(("attempt", "seconds"), [(0, 0.375), (1, 0.75), (4, 6.0), (5, 6.0)])

@@ -15,6 +15,7 @@ from reconciler.model.observed import AgentStatus, ListedAgent, ObservedAgent
 from reconciler.model.record import Intent, Operation
 from reconciler.plan.approval import Review
 from reconciler.plan.change import Action
+from reconciler.plan.guard import Policy
 from tests.fakes.virtual import START
 from tests.unit.apply.by_hand import DESK, DOOR, HERE, ByHand, join_of, leave_of, live
 from tests.unit.plan.parts import record as recorded
@@ -233,13 +234,15 @@ def test_a_protected_agent_that_an_unwanted_join_has_started_stays() -> None:
 
 
 def test_nobody_hangs_up_on_an_agent_whose_end_was_not_reviewed() -> None:
-    run = closed(ByHand(intents=[OVER], live=[live()], review=Review()))
+    run = closed(ByHand(intents=[OVER], live=[live()], policy=Policy(review=Review())))
     assert run.world.changes() == []
     assert run.results() == [
         ("lobby/desk", Result.HELD, "an interrupted join has started it, and nobody has reviewed its end")
     ]
     reviewed = Review({HERE: frozenset({Action.LEAVE})})
-    assert closed(ByHand(intents=[OVER], live=[live()], review=reviewed)).world.changes() == ["leave A1"]
+    assert closed(ByHand(intents=[OVER], live=[live()], policy=Policy(review=reviewed))).world.changes() == [
+        "leave A1"
+    ]
 
 
 def test_a_run_that_is_stopping_looks_for_nothing() -> None:

@@ -32,7 +32,7 @@ from reconciler.plan.change import (
     Target,
     Update,
 )
-from reconciler.plan.guard import Cost
+from reconciler.plan.guard import Cost, Policy
 from reconciler.plan.steps import AwaitGone, CallJoin, CallLeave, DropMemory, Remember, Step
 from reconciler.ports import Conflict, Declined, Scope
 from tests.fakes.fleets import OWNER, agent
@@ -305,7 +305,7 @@ def test_an_agent_of_other_fields_is_replaced_where_a_review_lets_it() -> None:
         (Review(), True),
         (Review({HERE: frozenset({Action.REPLACE})}), False),
     ):
-        run = ByHand([found], [live()], review=review)
+        run = ByHand([found], [live()], policy=Policy(review=review))
         steps = executor._bring_up_to_date(run.context, DESK, found)
         if is_held:
             assert isinstance(run.raised(steps), ChangeHeld)

@@ -62,3 +62,27 @@ def test_an_unwanted_join_that_turns_up_late_is_left_where_that_was_reviewed(
     ledger = reviewed(scene, fleet(agent("lobby/other")), *acts, also=Address("lobby", "other"))
     assert sorted(each.name.split(".")[2].split("-")[-1] for each in scene.live()) == left
     assert {each.result for each in ledger.finished} == {Result.DONE} | ({Result.HELD} if not acts else set())
+
+
+KEEP_ALIVE = Policy(only=frozenset({Action.RENEW, Action.ROTATE, Action.JOIN, Action.ADOPT, Action.FORGET}))
+
+
+@pytest.mark.parametrize("now_wanted", [desk(idle_timeout=60), fleet(agent("lobby/other"))])
+def test_a_run_that_keeps_agents_alive_ends_none_that_an_earlier_join_has_started(
+    now_wanted: DesiredFleet,
+) -> None:
+    """The list shows the agent only after the plan was made: it is replaced, or left, by a run that may do that."""
+    scene = Scene()
+    scene.service.set_switches(list_lag_seconds=200)
+    scene.dies_after("join", desk())
+    running = scene.running()
+    scene.on_request = lambda request: (
+        scene.service.set_switches(list_lag_seconds=0) if request.method == "POST" else None
+    )
+    ledger = scene.run(workflow.apply(scene.job(now_wanted, policy=KEEP_ALIVE), scene.provider()))
+    assert running.agent_id in {each.agent_id for each in scene.live()}
+    (held,) = (each for each in ledger.finished if each.result is Result.HELD)
+    assert held.address == DESK and "--only leaves" in held.detail
+    scene.on_request = None
+    assert scene.apply(now_wanted).is_complete
+    assert running.agent_id not in {each.agent_id for each in scene.live()}

@@ -15,7 +15,7 @@ from reconciler.controller.loop import FilesRead, FleetLoop, TurnEnded
 from reconciler.controller.roll import OnRoll, Roll
 from reconciler.controller.turn import AgentEnd, TurnResult
 from reconciler.errors import InvalidConfig, StateLocked
-from reconciler.model.fleet import Archive, DesiredFleet, Limit, Limits
+from reconciler.model.fleet import Archive, DesiredFleet, Freeze, Limit, Limits
 from reconciler.model.spec import HOUR, Lifecycle, ReplaceOrder
 from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
@@ -272,6 +272,56 @@ def test_a_limit_on_joins_lets_no_token_run_out(world: World) -> None:
     assert len(world.live()) == 3
     assert world.sent["update"] == 3
     assert "limits.join allows 1" in world.turns[-1].turned.refused[0]
+
+
+def test_a_limit_on_hang_ups_leaves_no_address_down(world: World) -> None:
+    """Files that would end too many conversations are refused; what ends meanwhile is joined again all the same."""
+    tight = Limits(hang_ups=Limit(percent=30), leave=Limit(percent=10))
+    german = {"asr": {"language": "de-DE"}}
+    world.stand(20, fleet(*DESKS, limits=tight), only=None)
+    victim = world.live()[0]
+    world.at(30, lambda: world.service.end(victim.agent_id))
+    edited = fleet(*(agent(str(each.address), **german) for each in DESKS), agent("bar/new"), limits=tight)
+    world.stand(120, edited, only=None)
+    world.assert_all_stand()
+    turned = world.turns[-1].turned
+    assert "limits.hang_ups allows" in turned.refused[0]
+    assert {str(each.address): each.detail for each in turned.changes} == {
+        "lobby/desk-1": "a limit that is exceeded leaves replace out",
+        "lobby/desk-2": "a limit that is exceeded leaves replace out",
+        "bar/new": "a limit that is exceeded leaves out the join of what has not run before",
+    }
+
+
+# What holds or refuses the second half of a rotation, had it been decided by itself: the join, or the other one's leave.
+HALVES: dict[str, dict[str, Any]] = {
+    "joins are frozen": {"frozen": {"join"}},
+    "leaves are frozen": {"frozen": {"leave"}},
+    "joins are not allowed": {"only": frozenset({Action.RENEW, Action.ROTATE})},
+    "one join": {"limits": replace(UNLIMITED, join=Limit(number=1))},
+    "one leave": {"limits": replace(UNLIMITED, leave=Limit(number=1))},
+    "no hang-up": {"limits": replace(UNLIMITED, hang_ups=Limit(number=0))},
+    "a lower quota": {"limits": replace(UNLIMITED, quota=2)},
+}
+
+
+@pytest.mark.parametrize("order", ReplaceOrder)
+@pytest.mark.parametrize("case", HALVES)
+def test_a_rotation_that_has_begun_is_finished(world: World, case: str, order: ReplaceOrder) -> None:
+    """It takes two turns here. Else an address is down, or two agents talk there, until a person comes."""
+    world.service.set_switches(token_expiry="ignored", stop_seconds=5)
+    old = Lifecycle(rotate_after=48 * HOUR, rotate_spread=0.0, replace=order)
+    agents = [replace(each, lifecycle=old) for each in DESKS]
+    world.stand(20, fleet(*agents))
+    first = {each.agent_id for each in world.live()}
+    world.now += 48.2 * HOUR
+    what = HALVES[case]
+    freeze = Freeze(world.now + 20 * HOUR, "a busy day", ("*",), frozenset(what.get("frozen", ())))
+    wanted = replace(fleet(*agents, limits=what.get("limits")), freezes=(freeze,))
+    world.stand(300, wanted, only=what.get("only", KINDS))
+    world.assert_all_stand()
+    assert first.isdisjoint(each.agent_id for each in world.live())
+    assert world.turns[-1].turned.result is TurnResult.UNCHANGED
 
 
 def test_a_fleet_that_ends_within_two_hours_rotates_a_few_at_a_time(world: World) -> None:

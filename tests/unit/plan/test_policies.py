@@ -271,7 +271,7 @@ A, B, C = with_uid("a", "2"), with_uid("b", "3"), with_uid("c", "9")
 def test_a_replacement_waits_for_a_uid_whose_holder_stays(changes: list[Change], held: list[bool]) -> None:
     records = [seated(A, "A1", "1"), seated(B, "B1", "2"), seated(C, "C1", "3")]
     standing = basis(records, [running(A, "A1"), running(B, "B1"), running(C, "C1")])
-    found = guard.hold_for_uids(changes, standing, OWNER)
+    found = guard.hold_for_uids(changes, standing)
     assert [isinstance(each, Hold) for each in found] == held
     for each in found:
         if isinstance(each, Hold):
@@ -285,7 +285,7 @@ def test_a_uid_is_free_where_its_holder_has_ended_or_is_in_another_channel() -> 
     itself = basis([seated(A, "A1", "2")], [running(A, "A1")])
     for standing in (ended, apart, itself):
         change = replaced(A, "A1", "1")
-        assert guard.hold_for_uids([change], standing, OWNER) == [change]
+        assert guard.hold_for_uids([change], standing) == [change]
 
 
 # --- freezes -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from reconciler.model.spec import ReplaceOrder
+from reconciler.model.address import Address
+from reconciler.model.spec import HOUR, ReplaceOrder
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Because, Hold, Replace
+from reconciler.plan.change import Because, Hold, Replace, Rotate
 from reconciler.plan.selection import Selection
 from tests.unit.report.plans import World, properties
 
@@ -65,3 +68,27 @@ def test_an_agent_of_another_channel_has_another_uid() -> None:
     made = world("ab")
     made.wants("bar/x", properties(agent_rtc_uid="2")).runs("bar/x", properties(agent_rtc_uid="2"))
     assert kinds(made.plan()) == {"a": Replace, "b": Replace, "x": made.plan().changes[0].__class__}
+
+
+def test_a_rotation_that_would_find_its_new_uid_taken_is_held_too() -> None:
+    old = {"rotate_after": 48 * HOUR, "rotate_spread": 0.0}
+    made = World()
+    for name, uid, wanted in (("a", "1", "2"), ("b", "2", "3")):
+        made.wants(f"lobby/{name}", properties(agent_rtc_uid=wanted), **old)
+        made.runs(f"lobby/{name}", properties(agent_rtc_uid=uid), age=61.0)
+    assert kinds(made.plan()) == {"a": Rotate, "b": Rotate}
+    assert kinds(made.plan(Selection(targets=("lobby/a",)))) == {"a": Because.SEAT_TAKEN}
+
+
+@pytest.mark.parametrize(("age", "kind"), [(1.0, Replace), (61.0, Rotate)])
+def test_an_address_without_a_uid_in_the_files_has_a_second_one_and_waits_for_nobody(
+    age: float, kind: type
+) -> None:
+    made = World().wants("lobby/b").runs("lobby/b")  # renamed from lobby/a, whose uid it keeps
+    made.wants("lobby/a", properties(asr__language="de-DE"), rotate_after=48 * HOUR, rotate_spread=0.0)
+    made.runs("lobby/a", age=age)
+    first, second = (Address("lobby", each) for each in ("a", "b"))
+    made.records[second] = replace(made.records[second], uid=made.records[first].uid)
+    spec = made.agents[first]
+    made.records[first] = replace(made.records[first], uid=spec.uid(made.owner, shifted=True))
+    assert kinds(made.plan())["a"] is kind

@@ -22,7 +22,7 @@ from reconciler.errors import (
 from reconciler.model.fleet import DesiredFleet, Service
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Foreign, Operation, Pins, State
-from reconciler.model.spec import HOUR, Lifecycle
+from reconciler.model.spec import HOUR, AgentSpec, Lifecycle, ReplaceOrder
 from reconciler.model.tree import references_in
 from reconciler.model.writes import DropForeign, DropReleased, PutApplying, PutForeign, PutIntent, PutPins
 from reconciler.plan.build import Plan, build_plan
@@ -426,6 +426,31 @@ def test_an_agent_of_ours_is_taken_back_though_the_files_name_no_uid() -> None:
     made.run(workflow.forget(made.job(fleet(DESK)), HERE))
     made.run(workflow.adopt(made.job(fleet(DESK)), made.provider(), HERE, running_one.agent_id))
     assert made.state.read().records[HERE].agent_id == running_one.agent_id
+
+
+def test_an_agent_of_ours_is_taken_back_with_the_uid_that_it_was_joined_with() -> None:
+    """A token for another uid ends an agent; after join-first the agent has the address's second uid."""
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    old, new = (
+        fleet(agent("lobby/desk", asr={"language": each}, lifecycle=first)) for each in ("en-US", "de-DE")
+    )
+    made = world(old)
+    made.run(workflow.apply(made.job(new), made.provider()))
+    (record,) = made.state.read().records.values()
+    assert record.uid == new.agents[HERE].uid(new.owner, shifted=True)
+    made.run(workflow.forget(made.job(new), HERE))
+    made.run(workflow.adopt(made.job(new), made.provider(), HERE, record.agent_id))
+    assert made.state.read().records[HERE].uid == record.uid
+
+
+@pytest.mark.parametrize("joined", [agent("lobby/desk", agent_rtc_uid="7"), agent("lobby/door")])
+def test_an_agent_of_ours_whose_uid_its_name_does_not_tell_is_not_taken_back(joined: AgentSpec) -> None:
+    made = world(fleet(joined))
+    (running_one,) = made.live()
+    made.run(workflow.forget(made.job(fleet(joined)), joined.address))
+    with pytest.raises(UsageError, match="the files name no uid for lobby/desk"):
+        made.run(workflow.adopt(made.job(fleet(DESK)), made.provider(), HERE, running_one.agent_id))
+    assert made.state.read().records == {}
 
 
 def test_an_interrupted_join_is_forgotten_too_and_its_name_is_not() -> None:
