@@ -65,7 +65,7 @@ def why_rotate(
 
 _EARLY = Reason(
     Because.AGE,
-    "it is rotated early: limits.max_unavailable is too low for the runs before its end to rotate all agents of its age",
+    "it is rotated early, before rotate_after: so many agents end together that limits.max_unavailable does not let later runs rotate all",
 )
 
 # What has lived less than this share of its life is not renewed for a horizon beyond all of it: a second run would only
