@@ -26,11 +26,11 @@ from reconciler.plan.intents import (
     late_copy_note,
     late_copy_of_repeated,
     late_copy_text,
-    leave_intent_for,
     looked_for_text,
     refused_again,
     uid_taken,
 )
+from reconciler.plan.predecessors import leave_intent_for
 from reconciler.ports import Conflict, Declined, Joined, Prepared, Scope, Steps, Unknown
 
 # The start of the count of hours that becomes the generation after a lost state (2026-01-01 00:00 UTC).

@@ -60,7 +60,7 @@ from reconciler.plan.guard import (
     refusals,
     told_to_leave,
 )
-from reconciler.plan.holds import held_if_ended_repeatedly
+from reconciler.plan.holds import held_if_ended_repeatedly, held_if_unproven
 from reconciler.plan.selection import Selection, check_selectors, matching_any
 from reconciler.values import dataclass
 
@@ -214,7 +214,7 @@ def build_plan(
                 if not is_begun(each, leaving)
             ]
             first, *others = hold_unreviewed((change, *copies), policy.review, ran)
-            begun = (each for each in twins if is_begun(each, leaving))
+            begun = (held_if_unproven(facts, each) for each in twins if is_begun(each, leaving))
             decided.append((facts, first, (*others, *begun)))
     # After the decisions, because the limit counts the rotations of the whole fleet.
     rotations = (change for _, change, _ in decided)
