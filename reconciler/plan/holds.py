@@ -207,6 +207,8 @@ def _adoption_refused(facts: Facts, adoptee: Adoptee) -> str | None:
     agent_id = adoptee.agent.agent_id
     if adoptee.recorded_at is not None:
         return f"agent {agent_id} is recorded as {adoptee.recorded_at} already; correct or remove `adopt`"
+    if adoptee.rival is not None:
+        return f"{adoptee.rival} is to adopt agent {agent_id} too; correct or remove one `adopt`"
     if adoptee.is_ours:
         return f"agent {agent_id} was started for another address of this fleet; correct or remove `adopt`"
     if adoptee.channel is None:
