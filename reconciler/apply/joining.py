@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from reconciler.apply.calls import order_of
+from reconciler.apply.calls import checked, order_of
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, Context, backoff
 from reconciler.apply.events import Progress
 from reconciler.model.observed import ObservedAgent
@@ -59,7 +59,7 @@ def join(
             yield from context.journal.intend(intent)
         else:
             intent = yield from context.journal.repeat(intent)
-        outcome = yield from context.provider.join(prepared)
+        outcome = checked(context, intent, (yield from context.provider.join(prepared)))
         if not isinstance(outcome, Unknown) or outcome.answered:
             # This attempt was answered, so it cannot be executed late; an earlier one still can.
             unclear = intent.unclear + isinstance(outcome, Unknown)

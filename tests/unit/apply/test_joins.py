@@ -17,6 +17,7 @@ from reconciler.model.spec import Beside, Lifecycle, ReplaceOrder
 from reconciler.model.writes import PutIntent
 from reconciler.plan.change import Action, Because, Replace
 from reconciler.plan.intents import refused_again, refused_until, with_failures_of
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
@@ -587,3 +588,24 @@ def test_a_predecessor_stays_if_its_successor_ends_while_nobody_looks() -> None:
     assert record.failures == 1
     assert scene.apply(wanted).is_complete
     assert scene.running().properties["asr"]["language"] == "de-DE"
+
+
+def test_an_answer_that_names_another_address_s_agent_is_not_believed() -> None:
+    """A proxy may answer one join with the reply to another. Two records of one agent make a state that is refused."""
+    scene = Scene()
+    replies: list[HttpReply | HttpFailure] = []
+    send = scene._send
+
+    def first_reply_again(request: HttpRequest) -> HttpReply | HttpFailure:
+        reply = send(request)
+        if not request.url.endswith("/join"):
+            return reply
+        replies.append(reply)
+        return replies[0]
+
+    scene._send = first_reply_again  # type: ignore[method-assign]
+    wanted = fleet(agent("lobby/desk"), agent("hall/door"))
+    assert scene.apply(wanted).is_complete
+    recorded = {each.agent_id: each.address.channel for each in scene.state.read().records.values()}
+    assert recorded == {each.agent_id: each.channel for each in scene.live()}
+    assert len(recorded) == len(replies) == 2
