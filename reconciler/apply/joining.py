@@ -59,7 +59,8 @@ def join(
             yield from context.journal.intend(intent)
         else:
             intent = yield from context.journal.repeat(intent)
-        outcome = checked(context, intent, (yield from context.provider.join(prepared)))
+        outcome = yield from context.provider.join(prepared)
+        outcome = checked(context, intent, outcome)
         if not isinstance(outcome, Unknown) or outcome.answered:
             # This attempt was answered, so it cannot be executed late; an earlier one still can.
             unclear = intent.unclear + isinstance(outcome, Unknown)
