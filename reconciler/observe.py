@@ -1,9 +1,9 @@
 """Read the service and join it with the state into a basis: one complete list, and queries where that is not enough.
 
-Queried are agents that were never seen before, agents of the state that the list does not show, and agents that were
-told to leave: only an answer about one agent proves that it is absent, or that it still runs. Reads only; a read that
-cannot be trusted raises. What was learned of foreign agents is emitted as an event, also if a later read fails, so that
-the next run need not query them again.
+Queried are agents that were never seen before, agents of the state that the list does not show, agents that were told
+to leave, and those that are to take their places: only an answer about one agent proves that it is absent, or that it
+still runs. Reads only; a read that cannot be trusted raises. What was learned of foreign agents is emitted as an event,
+also if a later read fails, so that the next run need not query them again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def observe(
     strangers = [each.agent_id for each in listed if each.agent_id not in names]
     listed_ids = {each.agent_id for each in listed}
     # A list may lag behind: that an agent is absent, or runs on after a leave, is proven only by a query.
-    doubtful = sorted((_expected(state) - listed_ids) | (_told_to_leave(state) - set(strangers)))
+    asked = _told_to_leave(state) | _successors(state)
+    doubtful = sorted((_expected(state) - listed_ids) | (asked - set(strangers)))
     answers, problem = yield from _query_all(observer, [*strangers, *doubtful], parallelism)
     if problem is not None:
         # The answers so far are kept for the next run, but no plan is made from them.
@@ -109,6 +110,14 @@ def _told_to_leave(state: State) -> set[str]:
     """Return the ids of agents that an earlier run told to leave: a list that lags may show them as running."""
     leaving = {each.agent_id for each in state.intents if each.operation is Operation.LEAVE}
     return leaving | {each.agent_id for each in state.records.values() if each.replacing}
+
+
+def _successors(state: State) -> set[str]:
+    """Return the ids of agents whose predecessors run until they do: a list may still show one that has just ended."""
+    waiting = {
+        each.address for each in state.intents if each.operation is Operation.LEAVE and each.body is not None
+    }
+    return {state.records[each].agent_id for each in waiting if each in state.records}
 
 
 def _query_all(

@@ -24,7 +24,9 @@ from reconciler.ports import (
     Done,
     Elapsed,
     Gone,
+    Joined,
     JoinOrder,
+    JoinOutcome,
     Prepared,
     Sleep,
     Steps,
@@ -40,6 +42,16 @@ def order_of(intent: Intent, token_ttl: float) -> JoinOrder:
     """Return the order of a join: what a provider needs to know in order to send it."""
     assert intent.body is not None, "a join intent holds its body"
     return JoinOrder(intent.name, intent.address.channel, intent.uid, intent.body, token_ttl)
+
+
+def checked(context: Context, intent: Intent, outcome: JoinOutcome) -> JoinOutcome:
+    """Return the outcome of a join; it is unclear if the answer names another address's agent, as a proxy's may do."""
+    if not isinstance(outcome, Joined):
+        return outcome
+    holder = context.journal.holder(outcome.agent_id, intent.address)
+    if holder == intent.address:
+        return outcome
+    return Unknown(f"the answer names agent {outcome.agent_id}, which is that of {holder}", answered=True)
 
 
 def prove_ours(

@@ -18,6 +18,9 @@ def await_running(context: Context, change: Change) -> Steps[None]:
     record = context.journal.record(change.address)
     assert record is not None, "a join leaves a record"
     started: float = yield Elapsed()
+    settings = context.settings
+    # A turn waits for nothing: a later one ends the predecessor once the new agent has run for long enough.
+    proven = settings.proven_after if settings.turn is not None else min(settings.proven_after, settings.wait)
     while True:
         agent = yield from context.provider.query(record.agent_id)
         if agent is None or agent.status.is_terminal:
@@ -25,12 +28,10 @@ def await_running(context: Context, change: Change) -> Steps[None]:
             yield from _put_back(context, change, record, message)
             raise ChangeFailed(f"the new agent did not start ({message}); the old one was kept")
         elapsed: float = yield Elapsed()
-        if agent.status.is_settled and elapsed - started >= min(
-            context.settings.proven_after, context.settings.wait
-        ):
+        if agent.status.is_settled and elapsed - started >= proven:
             return
         yield from context.not_yet(f"the new agent is still {agent.status}; both run now")
-        if elapsed - started > context.settings.wait:
+        if elapsed - started > settings.wait:
             raise ChangeFailed(
                 f"the new agent is still {agent.status} after {spelled(round(elapsed - started))}; both run now"
             )

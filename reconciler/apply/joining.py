@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from reconciler.apply.calls import order_of
+from reconciler.apply.calls import checked, order_of
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeHeld, Context, backoff
 from reconciler.apply.events import Progress
 from reconciler.model.observed import ObservedAgent
@@ -26,11 +26,11 @@ from reconciler.plan.intents import (
     late_copy_note,
     late_copy_of_repeated,
     late_copy_text,
-    leave_intent_for,
     looked_for_text,
     refused_again,
     uid_taken,
 )
+from reconciler.plan.predecessors import leave_intent_for
 from reconciler.ports import Conflict, Declined, Joined, Prepared, Scope, Steps, Unknown
 
 # The start of the count of hours that becomes the generation after a lost state (2026-01-01 00:00 UTC).
@@ -60,6 +60,7 @@ def join(
         else:
             intent = yield from context.journal.repeat(intent)
         outcome = yield from context.provider.join(prepared)
+        outcome = checked(context, intent, outcome)
         if not isinstance(outcome, Unknown) or outcome.answered:
             # This attempt was answered, so it cannot be executed late; an earlier one still can.
             unclear = intent.unclear + isinstance(outcome, Unknown)

@@ -31,6 +31,8 @@ class Journal:
         # The addresses with a record, and the keys of intents, by channel; a key stays here after its intent is closed.
         self._recorded: dict[str, set[Address]] = defaultdict(set)
         self._open: dict[str, set[str]] = defaultdict(set)
+        # The address of every agent that has a record, or had or is about to get one in this run.
+        self._holders = {each.agent_id: address for address, each in view.records.items()}
         for address in view.records:
             self._recorded[address.channel].add(address)
         for intent in view.intents.values():
@@ -66,6 +68,10 @@ class Journal:
 
     def record(self, address: Address) -> Record | None:
         return self.view.records.get(address)
+
+    def holder(self, agent_id: str, address: Address) -> Address:
+        """Return the address whose agent this is; if it is nobody's yet, it is this address's from now on."""
+        return self._holders.setdefault(agent_id, address)
 
     def neighbours(self, address: Address) -> list[Record]:
         """Return the other records in an address's channel, in the order of their addresses."""

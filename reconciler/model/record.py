@@ -84,7 +84,8 @@ class Intent:
     """A durable note of one call, written before the call is sent and dropped after its outcome.
 
     A join intent holds the exact name and body, so that after a crash at any time its agent can be found and the same
-    join can be sent again. Intents of leaves and updates hold the agent's id.
+    join can be sent again. Intents of leaves and updates hold the agent's id. That of an agent which leaves once its
+    successor runs also holds its body, until it is told to leave: it stays if the successor ends first.
 
     `attempt` counts how often the call was sent, `answered` how many of those attempts the service answered: such an
     attempt was executed by then, or never will be. `unclear` is how many of the answers did not tell which of the two.

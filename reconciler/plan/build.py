@@ -56,7 +56,7 @@ from reconciler.plan.guard import (
     refusals,
     told_to_leave,
 )
-from reconciler.plan.holds import held_if_ended_repeatedly
+from reconciler.plan.holds import held_if_ended_repeatedly, held_if_unproven
 from reconciler.plan.rotations import LAST_CALL, is_urgent, postpone, turns
 from reconciler.plan.selection import Selection, check_selectors, matching_any
 from reconciler.values import dataclass
@@ -209,7 +209,8 @@ def build_plan(
         twins = duplicates(facts)
         begun = [each for each in twins if is_begun(each, leaving)]
         copies = [hold_by_policy(each, policy, beside, protected) for each in twins if each not in begun]
-        return (*hold_unreviewed((change, *copies), policy.review, ran), *begun)
+        permitted = hold_unreviewed((change, *copies), policy.review, ran)
+        return (*permitted, *(held_if_unproven(facts, each) for each in begun))
 
     decided = [
         (facts, changes) for facts, changes in zip(chosen, map(decisions, chosen), strict=True) if changes

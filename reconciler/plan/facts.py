@@ -25,12 +25,16 @@ UNKNOWN_CHANNEL = "?"
 
 @dataclass(frozen=True, slots=True)
 class Adoptee:
-    """A running agent that an address in the files declares to adopt, with its channel and record, as far as known."""
+    """A running agent that an address in the files declares to adopt, with its channel and record, as far as known.
+
+    `rival` is another address that declares to adopt it too.
+    """
 
     agent: ObservedAgent
     channel: str | None = None
     recorded_at: Address | None = None
     is_ours: bool = False
+    rival: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +150,16 @@ def _adoptees(fleet: DesiredFleet, basis: Basis) -> dict[Address, Adoptee]:
         return {}
     live = {each.agent_id: each for each in basis.live if each.status.is_live}
     holders = {record.agent_id: address for address, record in basis.state.records.items()}
+    wanting: dict[str, list[Address]] = defaultdict(list)
+    for address, agent_id in sorted(wanted.items()):
+        wanting[agent_id].append(address)
     return {
         address: Adoptee(
             live[agent_id],
             basis.channels.get(agent_id),
             holders.get(agent_id),
             live[agent_id].bears(basis.owner) and agent_id not in basis.state.released,
+            next((each for each in wanting[agent_id] if each != address), None),
         )
         for address, agent_id in wanted.items()
         if agent_id in live

@@ -9,7 +9,19 @@ from __future__ import annotations
 from reconciler.instants import clock
 from reconciler.model.record import Intent
 from reconciler.model.spec import AgentSpec, Beside, body_digest
-from reconciler.plan.change import Act, Adopt, Because, Change, Hold, Join, Keep, Reason, Replace, Rotate
+from reconciler.plan.change import (
+    Act,
+    Adopt,
+    Because,
+    Change,
+    Hold,
+    Join,
+    Keep,
+    Leave,
+    Reason,
+    Replace,
+    Rotate,
+)
 from reconciler.plan.facts import Adoptee, Facts
 from reconciler.plan.intents import (
     REFUSED_TWICE,
@@ -163,6 +175,21 @@ def held_if_uid_taken(facts: Facts, change: Change) -> Change:
     return Hold(change, Reason(Because.SEAT_TAKEN, uid_taken(intent, facts.foreign[0])))
 
 
+# A join has succeeded when its agent has run for so long (seconds); all early ends that were seen came sooner.
+PROVEN = 5.0
+
+
+def held_if_unproven(facts: Facts, change: Change) -> Change:
+    """Return the leave of a predecessor, held until the agent that replaces it (join-first) has run for long enough."""
+    successor, record = facts.running[0], facts.record
+    until = successor.started_at + PROVEN
+    is_proven = facts.now >= until and successor.status.is_settled
+    if not isinstance(change, Leave) or is_proven or record is None or record.agent_id != successor.agent_id:
+        return change
+    text = "the agent that replaces it has only just been started; this one leaves once that one runs"
+    return Hold(change, Reason(Because.DEFERRED, text), until if facts.now < until else None)
+
+
 def held_if_protected(change: Act, protect: bool | None) -> Change:
     """Return the change, held where the address is protected."""
     if not protect:
@@ -180,6 +207,8 @@ def _adoption_refused(facts: Facts, adoptee: Adoptee) -> str | None:
     agent_id = adoptee.agent.agent_id
     if adoptee.recorded_at is not None:
         return f"agent {agent_id} is recorded as {adoptee.recorded_at} already; correct or remove `adopt`"
+    if adoptee.rival is not None:
+        return f"{adoptee.rival} is to adopt agent {agent_id} too; correct or remove one `adopt`"
     if adoptee.is_ours:
         return f"agent {agent_id} was started for another address of this fleet; correct or remove `adopt`"
     if adoptee.channel is None:

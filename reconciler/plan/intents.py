@@ -21,6 +21,7 @@ from reconciler.model.spec import body_digest
 from reconciler.model.writes import DropIntent, DropRecord, PutIntent, PutRecord, Write
 from reconciler.plan.basis import Basis
 from reconciler.plan.end_classes import EndClass, end_class, lived
+from reconciler.plan.predecessors import kept_predecessor, leave_intent_for
 
 
 def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
@@ -30,6 +31,7 @@ def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
     - A leave whose agent is proven gone takes the record with it, unless a successor was to follow.
     - An update of unknown outcome marks its record, so that the in-place values are sent again.
     - A recorded agent that ended early counts as a failed join; one that has lived for `WELL` resets that count.
+    - A successor that ended before its predecessor was told to leave gives the record back to that one.
 
     These stay open: a join whose agent is not seen, a leave whose agent still runs, and a late-copy note until its
     agent would be listed, since a late copy may be executed late and then be listed late.
@@ -59,6 +61,12 @@ def settle(basis: Basis, able: Capabilities) -> tuple[Basis, tuple[Write, ...]]:
         if judged is not record:
             records[record.address] = judged
             writes.append(PutRecord(judged))
+    for intent in tuple(open_intents):
+        kept = kept_predecessor(intent, records.get(intent.address), basis)
+        if kept is not None:
+            records[kept.address] = kept
+            open_intents.remove(intent)
+            writes += [PutRecord(kept), DropIntent(intent.key)]
     if not writes:
         return basis, ()
     return replace(basis, state=replace(state, records=records, intents=tuple(open_intents))), tuple(writes)
@@ -80,7 +88,9 @@ def _judged(record: Record, basis: Basis, able: Capabilities) -> Record:
     else:
         age = lived(ended) if ended is not None and ended.stopped_at else 0.0
     is_its_own = record.failed_agent != record.agent_id and record.failed_digest == body_digest(record.body)
-    if age >= WELL and is_its_own:
+    # A predecessor whose successors fail lives on: that says nothing of them.
+    is_newest = record.generation >= basis.state.generations.get(record.address, 0)
+    if age >= WELL and is_its_own and is_newest:
         return replace(record, failures=0, retry_at=0.0, failed_digest="", failed_cause="", failed_agent="")
     return record
 
@@ -288,24 +298,6 @@ def late_copy_of_repeated(intent: Intent) -> list[Write]:
     if intent.unanswered <= explained:
         return []
     return late_copy_note(replace(intent, answered=intent.answered + explained), intent.in_doubt_since)
-
-
-def leave_intent_for(predecessor: Record | None, successor: Record, now: float) -> list[Write]:
-    """Return the open leave intent for the agent whose record the successor's is about to overwrite.
-
-    With join-first the predecessor may still run, and after that write no record has its id any more.
-    """
-    if predecessor is None or predecessor.agent_id == successor.agent_id:
-        return []
-    intent = Intent(
-        Operation.LEAVE,
-        predecessor.address,
-        predecessor.name,
-        now,
-        agent_id=predecessor.agent_id,
-        uid=predecessor.uid,
-    )
-    return [PutIntent(intent)]
 
 
 def joined_record(

@@ -110,6 +110,22 @@ def test_an_agent_that_the_files_adopt_is_no_stranger_to_the_others_of_its_chann
     assert plan(virtual, wanted).pending == ()
 
 
+def test_an_agent_that_two_addresses_adopt_gets_no_record_at_all(virtual: Virtual) -> None:
+    """As a loop over agents with one `adopt` writes it: each would send its prompt, and mint for its own uid."""
+    ids = someone_else(virtual, agent("lobby/theirs", agent_rtc_uid="7"))
+    both = [
+        replace(agent(f"lobby/{name}", agent_rtc_uid=uid), adopt=ids["lobby"])
+        for name, uid in (("greeter", "7"), ("guide", "8"))
+    ]
+    ledger = apply(virtual, fleet(*both))
+    assert [each.result for each in ledger.finished] == [Result.HELD, Result.HELD]
+    assert "lobby/guide is to adopt agent" in ledger.finished[0].detail
+    assert virtual.state.read().records == {}
+    assert apply(virtual, fleet(both[0], replace(both[1], adopt=None))).is_complete
+    records = virtual.state.read().records
+    assert [records[each.address].agent_id == ids["lobby"] for each in both] == [True, False]
+
+
 def test_the_files_adopt_no_agent_of_another_channel_and_join_none_instead(virtual: Virtual) -> None:
     ids = someone_else(virtual, agent("helpdesk/theirs", agent_rtc_uid="7"))
     told = replace(agent("showroom/sales", agent_rtc_uid="7"), adopt=ids["helpdesk"])

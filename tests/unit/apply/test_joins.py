@@ -15,8 +15,9 @@ from reconciler.model.fleet import DesiredFleet
 from reconciler.model.record import Intent
 from reconciler.model.spec import Beside, Lifecycle, ReplaceOrder
 from reconciler.model.writes import PutIntent
-from reconciler.plan.change import Action, Because
+from reconciler.plan.change import Action, Because, Replace
 from reconciler.plan.intents import refused_again, refused_until, with_failures_of
+from reconciler.ports import HttpFailure, HttpReply, HttpRequest
 from reconciler.state.memory import MemoryStore
 from tests.fakes.fleets import agent, fleet
 from tests.fakes.virtual import Virtual
@@ -565,3 +566,46 @@ def test_a_successor_that_had_to_be_sent_twice_still_takes_its_predecessors_plac
     scene.script(NOT_SENT)
     assert scene.apply(desk(lifecycle=first, idle_timeout=60)).is_complete
     assert scene.running().properties["idle_timeout"] == 60
+
+
+def test_a_predecessor_stays_if_its_successor_ends_while_nobody_looks() -> None:
+    """The process dies between the join beside the old agent and that one's leave; then the new agent fails."""
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    scene = Scene()
+    scene.apply(desk(lifecycle=first))
+    old, wanted = scene.running(), desk(lifecycle=first, asr={"language": "de-DE"})
+    before = scene.record()
+    scene.dies(wanted, lambda _: len(scene.live()) == 2)
+    (new,) = [each for each in scene.live() if each.agent_id != old.agent_id]
+    scene.service.end(new.agent_id, message="RTC connection error")
+    scene.now += 30
+    (change,) = scene.plan(wanted).changes
+    assert isinstance(change, Replace) and change.target.agent_id == old.agent_id
+    record = change.target.record
+    assert before is not None and record is not None
+    kept = replace(record, failures=0, failed_digest="", failed_cause="", failed_agent="")
+    assert kept == replace(before, token_expires_at=None, secrets={})
+    assert record.failures == 1
+    assert scene.apply(wanted).is_complete
+    assert scene.running().properties["asr"]["language"] == "de-DE"
+
+
+def test_an_answer_that_names_another_address_s_agent_is_not_believed() -> None:
+    """A proxy may answer one join with the reply to another. Two records of one agent make a state that is refused."""
+    scene = Scene()
+    replies: list[HttpReply | HttpFailure] = []
+    send = scene._send
+
+    def first_reply_again(request: HttpRequest) -> HttpReply | HttpFailure:
+        reply = send(request)
+        if not request.url.endswith("/join"):
+            return reply
+        replies.append(reply)
+        return replies[0]
+
+    scene._send = first_reply_again  # type: ignore[method-assign]
+    wanted = fleet(agent("lobby/desk"), agent("hall/door"))
+    assert scene.apply(wanted).is_complete
+    recorded = {each.agent_id: each.address.channel for each in scene.state.read().records.values()}
+    assert recorded == {each.agent_id: each.channel for each in scene.live()}
+    assert len(recorded) == len(replies) == 2

@@ -324,6 +324,45 @@ def test_a_rotation_that_has_begun_is_finished(world: World, case: str, order: R
     assert world.turns[-1].turned.result is TurnResult.UNCHANGED
 
 
+@pytest.mark.parametrize("start_seconds", [0.3, 1.5])
+@pytest.mark.parametrize(
+    ("edit", "only"),
+    [({}, KINDS), ({"asr": {"language": "de-DE"}}, None)],
+    ids=["rotation", "replacement"],
+)
+def test_join_first_ends_nobody_while_the_successors_fail(
+    world: World, edit: dict[str, Any], only: frozenset[Action] | None, start_seconds: float
+) -> None:
+    """What a wrong key does: each successor runs, and ends two seconds after its start."""
+    world.service.set_switches(token_expiry="ignored", start_seconds=start_seconds)
+    old = Lifecycle(rotate_after=48 * HOUR, rotate_spread=0.0, replace=ReplaceOrder.JOIN_FIRST)
+    world.stand(20, fleet(agent("lobby/desk", lifecycle=old)))
+    (first,) = world.live()
+    world.now += 48.2 * HOUR
+    joins: list[float] = []
+
+    def end_successors() -> None:
+        for each in world.live():
+            if each.agent_id != first.agent_id:
+                world.service.end(each.agent_id)
+
+    def fail(request: HttpRequest) -> None:
+        if request.url.endswith("/join"):
+            joins.append(world.now)
+            world.at(2.0, end_successors)
+
+    world.on_request = fail
+    wanted = fleet(agent("lobby/desk", lifecycle=old, **edit))
+    world.stand(HOUR, wanted, only=only, interval=30)
+    assert [each.agent_id for each in world.live()] == [first.agent_id]
+    assert 3 <= len(joins) <= 12
+    world.on_request = None
+    world.stand(2 * HOUR, wanted, only=only, interval=30)
+    (last,) = world.live()
+    assert last.agent_id != first.agent_id
+    assert last.properties["asr"]["language"] == edit.get("asr", {}).get("language", "en-US")
+
+
 def test_a_fleet_that_ends_within_two_hours_rotates_a_few_at_a_time(world: World) -> None:
     wanted = fleet(
         *(agent(f"lobby/desk-{number:02}") for number in range(20)),

@@ -13,7 +13,7 @@ from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation, Record
 from reconciler.model.spec import body_digest
 from reconciler.model.writes import PutIntent
-from reconciler.plan import intents
+from reconciler.plan import intents, predecessors
 from reconciler.plan.end_classes import EndClass, class_of_record, end_class, lived
 from tests.fakes.fleets import agent
 from tests.unit.plan.parts import ABLE, NOW, basis, record, running, settle
@@ -305,9 +305,9 @@ def test_which_notes_have_had_a_successor(
 
 
 def test_a_leave_is_noted_for_the_predecessor_alone() -> None:
-    assert intents.leave_intent_for(None, record(DESK), NOW) == []
-    assert intents.leave_intent_for(record(DESK), record(DESK), NOW) == []
-    assert len(intents.leave_intent_for(record(DESK, "A0"), record(DESK), NOW)) == 1
+    assert predecessors.leave_intent_for(None, record(DESK), NOW) == []
+    assert predecessors.leave_intent_for(record(DESK), record(DESK), NOW) == []
+    assert len(predecessors.leave_intent_for(record(DESK, "A0"), record(DESK), NOW)) == 1
 
 
 @pytest.mark.parametrize("sent", [True, False])
