@@ -88,7 +88,7 @@ def _still_listed(memory: ForeignMemory, listed: Sequence[ListedAgent], owner: O
         foreign, started_at = memory.agents.get(row.agent_id, (None, 0.0))
         if foreign is None or started_at != row.started_at:
             continue
-        if not ObservedAgent(row.agent_id, row.status, row.started_at, foreign.name).bears(owner):
+        if not owner.marks(foreign.name):
             found[row.agent_id] = foreign
     return found
 

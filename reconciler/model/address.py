@@ -75,6 +75,12 @@ class Owner:
     def __str__(self) -> str:
         return f"{self.fleet}.{self.environment or NO_ENVIRONMENT}"
 
+    def marks(self, name: str | None) -> bool:
+        """Return whether an agent's name on the service bears this mark, compared as whole parts."""
+        if name is None or not name.startswith(f"{self}."):
+            return False
+        return len(name) <= NAME_LIMIT and _NAME.fullmatch(name) is not None
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class AgentName:

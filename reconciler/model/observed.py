@@ -79,6 +79,5 @@ class ObservedAgent:
         return AgentName.parse(self.name) if self.name else None
 
     def bears(self, owner: Owner) -> bool:
-        """Return whether this agent's queried name bears the given owner mark, compared as whole parts."""
-        parsed = self.parsed
-        return parsed is not None and parsed.owner == owner
+        """Return whether this agent's queried name bears the given owner mark."""
+        return owner.marks(self.name)

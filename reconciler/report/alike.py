@@ -75,7 +75,7 @@ def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Mer
     numbers: dict[tuple[tuple[int, ...], Hashable], int] = {}
     for row, words in zip(rows, apart, strict=True):
         sides = [without_holes(text).split("\n") for text in row]
-        lines.append([known.setdefault(line, line) for side in sides for line in side])
+        lines.append([line for side in sides for line in map(known.setdefault, side, side)])
         # How many lines each of its texts has.
         shape = tuple(map(len, sides))
         kinds.append(numbers.setdefault((shape, words), len(numbers)))

@@ -51,25 +51,13 @@ class BodyTexts:
             return ""
         tree = body.tree()
         try:
-            if not all(_is_plain(value, self._root[key]) for key, value in tree.items()):
+            if not _is_plain_part(tree, self._root):
                 return ""
             data = orjson.dumps(tree, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         # As in `documents`, or a key that is no text.
         except (orjson.JSONEncodeError, TypeError, RecursionError):
             return ""
         return in_ascii(data.decode())
-
-
-def _is_plain(value: Tree, place: _Place) -> bool:
-    """Return whether a value has nothing to hide, and orjson writes it as the standard library does."""
-    kind = value.__class__
-    if kind is str:
-        return place.shows_every_text or value in place.texts or _is_plain_text(value, place)  # type: ignore[arg-type]
-    if kind is dict or kind is list:
-        return id(value) in place.parts or _is_plain_part(value, place)
-    if kind is float:
-        return not place.is_credential and "e" not in repr(value)  # an exponent is written in two ways
-    return kind in NON_TEXTS and not place.is_credential
 
 
 def _is_plain_text(text: str, place: _Place) -> bool:
@@ -83,9 +71,18 @@ def _is_plain_text(text: str, place: _Place) -> bool:
 
 
 def _is_plain_part(part: Tree, place: _Place) -> bool:
+    """Return whether a part has nothing to hide, and orjson writes it as the standard library does."""
     items = part.items() if isinstance(part, dict) else enumerate(part)  # type: ignore[arg-type]  # a list
     for key, value in items:
-        if not _is_plain(value, place[key]):
+        below, kind = place[key], value.__class__
+        if kind is str:
+            if not (below.shows_every_text or value in below.texts or _is_plain_text(value, below)):  # type: ignore[arg-type]
+                return False
+        elif kind is dict or kind is list:
+            if not (id(value) in below.parts or _is_plain_part(value, below)):
+                return False
+        # A float's exponent is written in two ways.
+        elif below.is_credential or kind not in NON_TEXTS or (kind is float and "e" in repr(value)):
             return False
     if len(place.parts) >= _MOST_KNOWN:
         place.parts.clear()

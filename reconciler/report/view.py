@@ -139,7 +139,8 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
     alone = count == 1
     target = target_of(change) if alone else None
     forgotten = act.record if isinstance(act, Forget) and alone else None
-    held = [of_many(each.reason.text, count) for each in group.changes if isinstance(each, Hold)]
+    held = dict.fromkeys(each.reason.text for each in group.changes if isinstance(each, Hold))
+    texts = dict.fromkeys(act_of(each).reason.text for each in group.changes)
     places = dict.fromkeys(location_of(plan, each) for each in group.changes)
     return ChangeRow(
         addresses=tuple(each.address for each in group.changes),
@@ -147,8 +148,8 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
         wanted=action_of(act),
         symbol=symbol,
         headline=headline(act, held=isinstance(change, Hold), count=count),
-        reasons=tuple(dict.fromkeys(of_many(act_of(each).reason.text, count) for each in group.changes)),
-        holds=tuple(dict.fromkeys(held)),
+        reasons=tuple(dict.fromkeys(of_many(each, count) for each in texts)),
+        holds=tuple(dict.fromkeys(of_many(each, count) for each in held)),
         places=tuple(each for each in places if each is not None),
         agent_id=target.agent_id if target else forgotten.agent_id if forgotten else "",
         agent_name=target.name if target else forgotten.name if forgotten else "",

@@ -49,10 +49,11 @@ class OpenValue(int):
 
 @dataclass(frozen=True, slots=True)
 class OpenPart:
-    """A mapping or a list with its constant values; `open` are its other keys, each with an open value or an open part."""
+    """A mapping or a list with its constant values; its other keys have open `values` or open `parts`."""
 
     constant: Any
-    open: tuple[tuple[Any, OpenValue | OpenPart], ...]
+    values: tuple[tuple[Any, OpenValue], ...]
+    parts: tuple[tuple[Any, OpenPart], ...]
     keep_null: bool
 
 
@@ -89,23 +90,28 @@ def outline(tree: Tree, path: Path, keep_null: bool, unrendered: list[Unrendered
         below = list(enumerate(constant))
     else:
         return tree
-    open_keys = tuple((key, each) for key, each in below if isinstance(each, (OpenValue, OpenPart)))
-    return OpenPart(constant, open_keys, keep_null) if open_keys else constant
+    values = tuple((key, each) for key, each in below if isinstance(each, OpenValue))
+    parts = tuple((key, each) for key, each in below if isinstance(each, OpenPart))
+    return OpenPart(constant, values, parts, keep_null) if values or parts else constant
 
 
 def filled(outline: Outline, values: Sequence[Tree]) -> Tree:
     """Return the tree of an outline with the rendered values; a null removes its key where nulls do not stay."""
-    if isinstance(outline, OpenValue):
-        return values[outline]
-    if not isinstance(outline, OpenPart):
-        return outline
-    made: dict[Any, Tree] = outline.constant.copy()  # or a list
-    for key, below in outline.open:
-        value = values[below] if isinstance(below, OpenValue) else filled(below, values)
-        if value is None and not outline.keep_null:
+    if isinstance(outline, OpenPart):
+        return _filled_part(outline, values)
+    return values[outline] if isinstance(outline, OpenValue) else outline
+
+
+def _filled_part(part: OpenPart, values: Sequence[Tree]) -> Tree:
+    made: dict[Any, Tree] = part.constant.copy()  # or a list
+    for key, number in part.values:
+        value = values[number]
+        if value is None and not part.keep_null:
             del made[key]
         else:
             made[key] = value
+    for key, below in part.parts:
+        made[key] = _filled_part(below, values)
     return made
 
 

@@ -8,7 +8,7 @@ from itertools import compress
 from operator import is_not
 from typing import Any, Final, NamedTuple
 
-from reconciler.config.rules.texts import TextTrait, examine
+from reconciler.config.rules.texts import NOTHING, TextTrait, examine
 from reconciler.contract.literals import names_a_credential
 from reconciler.diagnostics import Problem
 from reconciler.model.address import Address, Owner
@@ -240,7 +240,9 @@ class Rules:
                 if value == old:
                     continue
                 run |= place.readers
-            of_values += self._of_value(subject, place, value)
+            holds = self._traits(value) if value.__class__ is str else NOTHING
+            if holds or place.rules:
+                of_values += _of_value(subject, place, value, holds)
         found: list[Problem] = []
         noisy = 0
         for bit, check in shape.rules:
@@ -259,19 +261,16 @@ class Rules:
         values, containers = _opened(properties)
         found: list[Problem] = []
         for place, value in zip(_places(containers), values, strict=True):
-            found += self._of_value(subject, place, value)
+            holds = self._traits(value) if value.__class__ is str else NOTHING
+            found += _of_value(subject, place, value, holds)
         return found
 
-    def _of_value(self, subject: Subject, place: _WatchedPlace, value: Any) -> Iterator[Problem]:
-        """Yield the problems of one value."""
-        for rule in place.rules:
-            yield from rule(subject, place.path, value)
-        if value.__class__ is str:
-            holds = self._texts.get(value)
-            if holds is None:
-                holds = self._texts[value] = examine(value, self._more_schemes)
-            if holds:
-                yield from _of_text(subject, place.path, value, holds)
+    def _traits(self, text: str) -> int:
+        """Return the traits of a text, which is examined once."""
+        holds = self._texts.get(text)
+        if holds is None:
+            holds = self._texts[text] = examine(text, self._more_schemes)
+        return holds
 
     def fleet(self, agents: Mapping[Address, AgentSpec]) -> Iterator[tuple[Address, Problem]]:
         """Yield the problems of the agents together, each with the address that it concerns."""
@@ -302,11 +301,13 @@ class Rules:
         return values, shape
 
 
-def _of_text(subject: Subject, path: Path, text: str, holds: int) -> Iterator[Problem]:
-    """Yield the problems of a text with these traits."""
-    for concerns, rule in _TEXT:
+def _of_value(subject: Subject, place: _WatchedPlace, value: Any, holds: int) -> Iterator[Problem]:
+    """Yield the problems of one value; of a text, `holds` are its traits."""
+    for rule in place.rules:
+        yield from rule(subject, place.path, value)
+    for concerns, text_rule in _TEXT if holds else ():
         if concerns & holds:
-            yield from rule(subject, path, text)
+            yield from text_rule(subject, place.path, value)
 
 
 def _is_other(spec: AgentSpec, last: AgentSpec) -> bool:
