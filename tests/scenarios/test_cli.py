@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.harness import control
+
 FLEET = """\
 fleet: demo
 limits: {quota: 500, hang_ups: 100%, leave: 100%}
@@ -636,6 +638,27 @@ def test_a_reply_shows_times_as_people_read_them_and_nothing_that_is_null(
     assert re.search(r"^started: .?20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", said, re.MULTILINE)
     assert "null" not in said
     assert not re.search(r"^ *(- )?at:", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", [("speak", "Hello"), ("interrupt",), ("think", "Hello"), ("turns",)])
+def test_a_call_on_one_agent_says_its_address_and_id(fleet: Path, words: tuple[str, ...]) -> None:
+    run("apply", fleet, "--auto-approve")
+    verb, *more = words
+    told = run(verb, "one/desk", *more, "-C", fleet).stdout.splitlines()
+    assert told[0] == "address: one/desk"
+    agent_id = told[1].removeprefix("agent_id: ")
+    assert f"{agent_id} " in run("show", "one/desk", "-C", fleet).stdout.replace("\n", " ")
+    tree = json.loads(run(verb, "one/desk", *more, "-C", fleet, "--format", "json").stdout)
+    assert (tree["address"], tree["agent_id"]) == ("one/desk", agent_id)
+
+
+def test_a_read_of_an_agent_that_has_just_ended_is_an_error(fleet: Path, served: dict[str, str]) -> None:
+    assert run("apply", fleet, "-e", "prod", "--auto-approve", **served).returncode == 0
+    script = [{"on": "turns", "count": 0, "fate": "refuse", "status": 404}]
+    control(served["AGORA_AGENTS_API_BASE_URL"], "faults", script)
+    said = run("turns", "one/desk", "-C", fleet, "-e", "prod", **served)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "of one/desk has ended meanwhile" in said.stderr
 
 
 def test_a_mistyped_address_is_answered_with_the_nearest(fleet: Path) -> None:
