@@ -671,8 +671,36 @@ def test_a_mistyped_address_is_answered_with_the_nearest(fleet: Path) -> None:
     assert 'did you mean "room-39/desk"?' in run("adopt", "room-39/dek", "A1", "-C", fleet).stderr
 
 
-def test_a_directory_after_an_address_is_told_where_it_goes(fleet: Path) -> None:
-    odd = run("show", "lobby/desk", fleet)
-    assert odd.returncode == 1
-    assert "unexpected extra argument" in odd.stderr
-    assert "The fleet's directory is given with -C DIR." in " ".join(odd.stderr.split())
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("apply one two", '"reconciler apply" takes one DIR: run it once for each directory.'),
+        ("destroy one two", '"reconciler destroy" takes one DIR: run it once for each directory.'),
+        ("explain a b", '"reconciler explain" takes one RULE: run it once for each.'),
+        ("show lobby/desk .", "takes one ADDRESS|FILE: give the fleet's directory with -C DIR."),
+        ("state list .", "takes no argument: give the fleet's directory with -C DIR."),
+        (
+            "speak a/b good morning",
+            "takes one ADDRESS and one TEXT: quote a TEXT of several words, and give the fleet's directory with -C DIR.",
+        ),
+        ("simulator 8080", '"reconciler simulator" takes no argument; --help lists its options.'),
+    ],
+)
+def test_one_argument_too_many_is_answered_with_what_the_command_takes(words: str, said: str) -> None:
+    odd = run(*words.split())
+    assert (odd.returncode, odd.stdout) == (1, "")
+    told = " ".join(odd.stderr.split())
+    assert f"unexpected extra argument ({words.split()[-1]}). " in told and told.endswith(said)
+
+
+def test_the_choices_of_an_argument_have_no_escaped_tabs() -> None:
+    assert "\\t" not in run("completion").stderr
+
+
+@pytest.mark.parametrize(
+    ("switch", "said"), [("quotta=1", "did you mean 'quota'?"), ("zzz=1", "unknown switch 'zzz' ")]
+)
+def test_an_unknown_switch_is_answered_in_two_lines(switch: str, said: str) -> None:
+    odd = run("simulator", "--switch", switch)
+    assert (odd.returncode, odd.stdout, odd.stderr.count("\n")) == (1, "", 2)
+    assert said in odd.stderr and "reconciler simulator --list-switches" in odd.stderr
