@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from reconciler.diagnostics import plural
 from reconciler.plan.change import Action, Because, act_of
@@ -86,21 +85,21 @@ def _class_table(drift: Drift) -> list[str]:
     )
 
 
-def tree(drift: Drift) -> dict[str, Any]:
-    """Return drift as a plain tree; the changes are under Terraform's key `resource_drift`."""
+def json_pieces(drift: Drift) -> Iterator[str]:
+    """Yield drift as JSON, change by change; the changes are under Terraform's key `resource_drift`."""
     plan = drift.plan
-    whole = json_plan.plan_tree(plan)
-    return {
+    document = {
         "format_version": json_plan.FORMAT_VERSION,
         "fleet": plan.owner.fleet,
         "environment": plan.owner.environment,
         "drifted": bool(plan.pending),
         "summary": {action.value: plan.count(action) for action in Action if action is not Action.NONE},
-        "resource_drift": whole["resource_changes"],
+        "resource_drift": [],
         "file_changes": drift.file_changes,
-        "unmanaged": whole["unmanaged"],
-        "unmanaged_elsewhere": whole["unmanaged_elsewhere"],
+        "unmanaged": [json_plan.unmanaged_tree(each) for each in plan.unmanaged],
+        "unmanaged_elsewhere": plan.elsewhere,
     }
+    return json_plan.pieces_of(document, "resource_drift", plan)
 
 
 def drift_rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:
