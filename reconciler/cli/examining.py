@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import combinations
 
 from reconciler import workflow
 from reconciler.cli import wiring
@@ -108,15 +109,24 @@ def _place(row: Problem | Passed) -> int:
 
 
 def _connected(connector: Connector, fleet: DesiredFleet) -> tuple[Connection | None, list[Problem]]:
-    """Return the connection of an apply, else that of a plan, else None; and the errors of the apply's own."""
+    """Return the connection with the most credentials that can be used, and the errors of the whole environment.
+
+    It is that of an apply, else that of a plan, else None. Credentials that can be used are tried on the service also if
+    others are missing or malformed, so that one run finds all that is wrong.
+    """
     refused: dict[str, Problem] = {}
-    for purpose in (Purpose.CHANGE, Purpose.OBSERVE):
-        try:
-            connection = connector.connect(os.environ, replace(fleet.service, app_id=None), purpose)
-        except UsageError as problem:
-            refused.setdefault(problem.message, workflow.finding("credentials", problem))
-            continue
-        return connection, [*refused.values(), *_of_another_project(connection, fleet)]
+    given = [name for name in connector.credentials if os.environ.get(name)]
+    for count in range(len(given) + 1):
+        for left_out in combinations(given, count):
+            environment = {name: value for name, value in os.environ.items() if name not in left_out}
+            for purpose in (Purpose.CHANGE, Purpose.OBSERVE):
+                try:
+                    connection = connector.connect(environment, replace(fleet.service, app_id=None), purpose)
+                except UsageError as problem:
+                    if not left_out:
+                        refused.setdefault(problem.message, workflow.finding("credentials", problem))
+                    continue
+                return connection, [*refused.values(), *_of_another_project(connection, fleet)]
     return None, list(refused.values())
 
 

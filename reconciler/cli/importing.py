@@ -19,9 +19,11 @@ from reconciler.importing.bodies import Sources, read_sources
 from reconciler.importing.entries import RunningAgent
 from reconciler.importing.files import ImportedFleet, fleet_of, marked
 from reconciler.importing.problems import SourceLine, Unimportable
-from reconciler.model.fleet import FLEET_FILE
+from reconciler.model.fleet import FLEET_FILE, Service
+from reconciler.providers import Purpose, connector_of
 from reconciler.report.escape import visible
 from reconciler.secrets import UNFILLED
+from reconciler.services import entry_of
 
 STANDARD_INPUT = "-"
 _MOST_BYTES = 64 * 1024 * 1024
@@ -66,7 +68,7 @@ def import_fleet(
 def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
     """Print the variables to set before an apply, then mark the gaps in the files and list them."""
     if made.names.places:
-        write(f"# put each value from your sources in the place of {UNFILLED}, and set it where apply runs\n")
+        write(f"# put the value in the place of each {UNFILLED}, and set it where apply runs\n")
     above = ""
     for name, places in made.names.places.items():
         listed = ", ".join(dict.fromkeys(places[:3])) + (" …" if len(set(places)) > 3 else "")
@@ -90,7 +92,20 @@ def tell(made: ImportedFleet, directory: Path, output: Output) -> None:
         output.say(f"and {len(errors) - _MOST_LISTED:,} more; `reconciler validate` has all of them")
     verb = "validate" if errors else "plan"
     what = f"    # {plural(len(errors), 'place', 'places')} to fill in" if errors else ""
+    if not errors and (missing := _unconnected()):
+        doctor = resume_command.on_directory("doctor", str(directory))
+        write(visible(f"# {missing}; `{doctor}` checks what an apply needs") + "\n")
     write(f"next: {resume_command.on_directory(verb, str(directory))}{what}\n")
+
+
+def _unconnected() -> str:
+    """Return what keeps a plan from the service: variables that are missing or malformed; empty if nothing does."""
+    service = Service(REAL)
+    try:
+        connector_of(entry_of(service.kind)).connect(os.environ, service, Purpose.OBSERVE)
+    except UsageError as problem:
+        return problem.message
+    return ""
 
 
 def _errors(directory: Path) -> list[Problem]:

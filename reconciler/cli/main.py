@@ -112,7 +112,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return end.exit_code
     except click.ClickException as problem:
         shown = io.StringIO()
-        _unknown_option_error(problem).show(shown)
+        _in_our_words(problem).show(shown)
         return _say(_controls_visible(shown.getvalue()), 1)
     except click.Abort:
         return _interrupted()
@@ -149,17 +149,33 @@ def _help_width() -> int:
     return max(min(width or 80, _WIDEST_HELP) - 2, _NARROWEST_HELP)
 
 
-def _unknown_option_error(problem: click.ClickException) -> click.ClickException:
-    """Return the error for an unknown option in our own words, because click's differ between releases."""
-    if not isinstance(problem, click.NoSuchOption):
-        return problem
-    from reconciler.diagnostics import nearest
+def _in_our_words(problem: click.ClickException) -> click.ClickException:
+    """Return the error for an unknown option or one argument too many with what to type instead."""
+    if isinstance(problem, click.NoSuchOption):  # click's own words differ between releases
+        from reconciler.diagnostics import nearest
 
-    command = problem.ctx.command.name if problem.ctx is not None else None
-    instead = _INSTEAD.get((command or "", problem.option_name))
-    near = nearest(problem.option_name, problem.possibilities or ())
-    hint = instead or (f"Did you mean {near}?" if near else "")
-    return click.UsageError(f"No such option {problem.option_name}. {hint}".rstrip(), problem.ctx)
+        command = problem.ctx.command.name if problem.ctx is not None else None
+        instead = _INSTEAD.get((command or "", problem.option_name))
+        near = nearest(problem.option_name, problem.possibilities or ())
+        hint = instead or (f"Did you mean {near}?" if near else "")
+        return click.UsageError(f"No such option {problem.option_name}. {hint}".rstrip(), problem.ctx)
+    if isinstance(problem, click.UsageError) and problem.ctx and "unexpected extra arg" in problem.message:
+        return click.UsageError(f"{problem.message.rstrip('.')}. {_taken(problem.ctx)}", problem.ctx)
+    return problem
+
+
+def _taken(context: click.Context) -> str:
+    """Return which arguments a command takes, and what to do with more of them."""
+    arguments = [each for each in context.command.params if isinstance(each, click.Argument)]
+    names = [each.human_readable_name.strip("[]") for each in arguments]
+    takes = f'"{context.command_path}" takes {" and ".join(f"one {each}" for each in names) or "no argument"}'
+    if "TEXT" in names:
+        return f"{takes}: quote a TEXT of several words, and give the fleet's directory with -C DIR."
+    if any("-C" in each.opts for each in context.command.params):
+        return f"{takes}: give the fleet's directory with -C DIR."
+    if names == ["DIR"]:
+        return f"{takes}: run it once for each directory."
+    return f"{takes}: run it once for each." if names else f"{takes}; --help lists its options."
 
 
 _NO_SELECTOR = (
@@ -181,7 +197,8 @@ def _controls_visible(text: str) -> str:
     """Return a text with control characters made visible, because arguments may hold some that move the cursor."""
     from reconciler.report.escape import visible
 
-    return "\n".join(visible(line) for line in text.split("\n"))
+    # click lists the choices of an argument on lines of their own, after a tab.
+    return "\n".join(visible(line) for line in text.replace("\n\t", "\n    ").split("\n"))
 
 
 def _report(problem: BaseException) -> int:

@@ -110,7 +110,7 @@ class Allowance(Pair):
 
 
 class AddressCommand(click.Command):
-    """A command with an ADDRESS; its errors say how to type one that begins with `-`, and a directory."""
+    """A command with an ADDRESS; its errors say how to type one that begins with `-`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = list(args)
@@ -118,13 +118,9 @@ class AddressCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as problem:
             taken = next((each for each in words if each.startswith("-") and _is_address(each)), None)
-            said = problem.format_message().strip()
-            if taken is None and "unexpected extra argument" in said:
-                raise click.UsageError(
-                    f"{said.rstrip('.')}. The fleet's directory is given with -C DIR.", ctx
-                ) from problem
             if taken is None or "--" in words:
                 raise
+            said = problem.format_message().strip()
             if isinstance(problem, click.NoSuchOption):  # click's own words differ from release to release
                 said = f"No such option {problem.option_name}."
             raise click.UsageError(

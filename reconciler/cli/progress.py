@@ -67,7 +67,10 @@ def _plain(output: Output, event: Any, form: Format, options: RenderOptions, *, 
             output.report(form, ReportKind.PLAN, shown, options)
         return
     # One line per agent, when its change has ended. With --quiet only the ledger shows errors; a log has every step.
-    is_step = isinstance(event, (Started, Progress)) and not output.verbose and output.log_format is None
+    # What is held has not changed: the ledger tells its reason, once for many agents.
+    is_held = isinstance(event, Finished) and event.result is Result.HELD
+    is_step = (is_held or isinstance(event, (Started, Progress))) and not output.verbose
+    is_step = is_step and output.log_format is None
     _tell(output, event, output.note if output.quiet or is_step else output.say)
 
 

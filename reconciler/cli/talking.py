@@ -37,7 +37,7 @@ Call = Callable[[Talker, str], Steps[Any]]
 
 
 def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Output) -> None:
-    """Make one call on the agent of an address, and print the reply."""
+    """Make one call on the agent of an address, and print the reply below its address and id."""
     where = parse_address(address)
     with wiring.open_session(fleet, output) as session:
         job = make_job(session, Flags())
@@ -45,12 +45,18 @@ def talk(address: str, call: Call, fleet: FleetFlags, form: Format, output: Outp
         if not isinstance(provider, Talker):
             raise UsageError(f"the service {session.fleet.service.kind} has no calls on one agent")
 
-        def steps() -> Steps[Any]:
+        def steps() -> Steps[tuple[str, Any]]:
             agent = yield from _seated(job, session.provider, where)
-            return (yield from call(provider, agent.agent_id))
+            return agent.agent_id, (yield from call(provider, agent.agent_id))
 
-        reply = session.run(steps())
-    output.report(form, ReportKind.TREE, _readable(asdict(reply)) if reply is not None else {})
+        agent_id, reply = session.run(steps())
+    if reply is None:
+        raise UsageError(
+            f"agent {agent_id} of {where} has ended meanwhile", hint="`reconciler status` lists what runs"
+        )
+    output.report(
+        form, ReportKind.TREE, {"address": str(where), "agent_id": agent_id, **_readable(asdict(reply))}
+    )
 
 
 def _seated(job: Job, provider: RunProvider, address: Address) -> Steps[ObservedAgent]:

@@ -123,10 +123,11 @@ def _unknown_vendor(error: _Error) -> Problem:
 
 
 def _vendor_not_text(error: _Error) -> Problem:
-    summary, where = f"{error.name}.vendor must be a text", (*error.where, "vendor")
     vendor = error.value.get("vendor") if isinstance(error.value, Mapping) else error.value
+    summary = f"{error.name}.vendor must be a text, not {shown(vendor)}"
     is_one = not isinstance(vendor, (Mapping, list))
-    return Problem("wrong-type", summary, where, "quote it", wants_quotes=is_one)
+    help = quotes_help(vendor) if is_one else None
+    return Problem("wrong-type", summary, (*error.where, "vendor"), help, wants_quotes=is_one)
 
 
 def _missing(error: _Error) -> Problem:

@@ -20,7 +20,9 @@ from reconciler.config.words import (
     duration,
     inside,
     instant,
+    quotes_help,
     share,
+    shown,
     some_of,
     whole,
     word,
@@ -56,6 +58,15 @@ class Shape(StrEnum):
                 return all(isinstance(each, str) for each in several)
             case Shape.ANY:
                 return True
+
+    def refusal(self, name: str, value: object) -> tuple[str, str | None]:
+        """Return the summary and the help for a value without this shape; a scalar in the place of a text wants quotes."""
+        odd = value
+        if self is Shape.NAMES and isinstance(value, list):
+            odd = next(each for each in value if not isinstance(each, str))
+        found = "a text" if isinstance(odd, str) else shown(odd)
+        wants_quotes = self in (Shape.TEXT, Shape.NAMES) and isinstance(odd, (int, float))
+        return f"{name} must be {self}, not {found}", quotes_help(odd) if wants_quotes else None
 
 
 def _unchanged(value: Any) -> Any:

@@ -10,13 +10,15 @@ from typing import Any
 
 from reconciler.config.yaml.scalars import CONTROL, INTEGERS
 from reconciler.importing.curl import ReadFile, join_call
-from reconciler.importing.problems import SourceLine, Unimportable, raise_all
-from reconciler.importing.shell import curl_commands, filled
+from reconciler.importing.problems import SourceLine, Unimportable, not_set, raise_all
+from reconciler.importing.shell import OPEN, SHUT, curl_commands, filled, unset
 from reconciler.model.tree import is_deeper
 from reconciler.values import dataclass
 
 # The deepest nesting of a body: that of a fleet's file, less the levels above `properties`.
 _DEPTH = 40
+# A text of JSON, also one without an end, or else the mark of a variable.
+_TEXT_OR_MARK = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\Z))|' + f"{OPEN}[^{OPEN}{SHUT}]*{SHUT}", re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n,]*")
 
 
@@ -99,6 +101,10 @@ def _of_command(text: str, at: SourceLine, variables: Mapping[str, str]) -> list
         return list(_documents(text, at))
     except Unimportable:
         full = filled(text, variables)
+        if bare := [
+            name for found in _TEXT_OR_MARK.finditer(full) if found[1] is None for name in unset(found[0])
+        ]:
+            raise not_set(at, [(name, "in the JSON, outside of quotes") for name in bare]) from None
         if full == text:
             raise
     return list(_documents(full, at))

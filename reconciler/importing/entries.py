@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from reconciler.config.expand.composer import declared_names, protection
@@ -13,12 +13,12 @@ from reconciler.contract.agora.avatar import LATEST_ROTATION, avatar_uid
 from reconciler.contract.literals import KEY_LIKE
 from reconciler.durations import spelled
 from reconciler.importing.bodies import JoinBody
-from reconciler.importing.problems import SourceLine, Unimportable, raise_all
+from reconciler.importing.problems import SourceLine, Unimportable, not_set, raise_all
 from reconciler.importing.references import Names, names_written, put_references, sweep
-from reconciler.importing.shell import MARK, filled
+from reconciler.importing.shell import filled, unset
 from reconciler.model.address import AGENT, CHANNEL, AgentName
 from reconciler.model.spec import Lifecycle
-from reconciler.model.tree import Path, dotted
+from reconciler.model.tree import Path, dotted, value_at
 from reconciler.values import dataclass
 
 _TAKEN_OUT: Final = ("channel", "token")
@@ -87,6 +87,12 @@ def _entries(bodies: Sequence[JoinBody], names: Names, notes: list[str]) -> list
 
 def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
     properties = body.tree["properties"]
+    kept = {key: value for key, value in properties.items() if key not in _TAKEN_OUT}
+    kept = _cleaned(kept, (), body, notes)
+    unfilled = put_references(kept, body.variables, names, str(body.at))
+    texts = (*_around(body), *((dotted(path), value_at(kept, path)) for path in unfilled))
+    if uses := [(name, place) for place, text in texts for name in unset(str(text))]:
+        raise not_set(body.at, uses)
     channel = _told(properties, "channel", body)
     name = _told(body.tree, "name", body)
     if channel is not None and CHANNEL.fullmatch(channel) is None:
@@ -94,16 +100,6 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
             body.at,
             "the service takes no channel of this name",
             "at most 63 letters, digits and signs, no slash",
-        )
-    kept = {key: value for key, value in properties.items() if key not in _TAKEN_OUT}
-    kept = _cleaned(kept, (), body, notes)
-    unfilled = put_references(kept, body.variables, names, str(body.at))
-    if unfilled:
-        listed = ", ".join(map(dotted, unfilled))
-        raise Unimportable.at(
-            body.at,
-            f"the value of {listed} comes from a variable that is not set here",
-            "write it out in the source",
         )
     tree: dict[str, Any] = {"properties": kept}
     if avatar_uid(kept) is not None:  # an avatar's token ends before the agent does
@@ -116,16 +112,22 @@ def _entry(body: JoinBody, names: Names, notes: list[str]) -> ImportedAgent:
     return ImportedAgent(channel, _legal(name or ""), tree, service_name=name or "")
 
 
+def _around(body: JoinBody) -> Iterator[tuple[str, str]]:
+    """Yield the texts beside the properties, as far as their variables are known, each with its key."""
+    for key in ("channel", "name", *_TOP):
+        value = (body.tree["properties"] if key == "channel" else body.tree).get(key)
+        if isinstance(value, str):
+            yield key, filled(value, body.variables)
+
+
 def _told(tree: dict[str, Any], key: str, body: JoinBody) -> str | None:
     """Return the text under a key with its variables filled in; None if it is absent. Raises `Unimportable`."""
     value = tree.get(key)
     if value is None:
         return None
-    text = filled(value, body.variables) if isinstance(value, str) else ""
-    if not isinstance(value, str) or MARK.search(text):
-        raise Unimportable.at(
-            body.at, f"the {key} is not told: it is no text, or comes from a variable that is not set here"
-        )
+    if not isinstance(value, str):
+        raise Unimportable.at(body.at, f"the {key} is no text")
+    text = filled(value, body.variables)
     if KEY_LIKE.search(text) or CONTROL.search(text):
         raise Unimportable.at(body.at, f"the {key} holds what looks like a key, or a control character")
     return text

@@ -34,6 +34,18 @@ class Unimportable(ReconcilerError):
         return cls(f"{where}: {what}", hint=hint)
 
 
+def not_set(where: SourceLine, uses: Sequence[tuple[str, str]]) -> Unimportable:
+    """Return the error for variables that the source does not set; `uses` has each with the place that needs it."""
+    listed = ", ".join(f"{name} ({place})" for name, place in dict.fromkeys(uses))
+    first = uses[0][0][1:]
+    line = f"write `{first}=…` on a line before the command, or " if first.isidentifier() else "write "
+    return Unimportable.at(
+        where,
+        f"not set in this source: {listed}",
+        f"{line}the value in its place; nothing is read from this machine's environment",
+    )
+
+
 def raise_all(found: Sequence[Unimportable]) -> None:
     """Raise all problems as one error; do nothing if there is none."""
     if len(found) == 1:

@@ -111,6 +111,11 @@ def filled(text: str, variables: Mapping[str, str]) -> str:
     return MARK.sub(value, text)
 
 
+def unset(text: str) -> list[str]:
+    """Return the variables whose marks are in a text, as `$NAME`; `$(…)` for an expansion without a name."""
+    return list(dict.fromkeys(f"${mark[1]}" if mark[1] else "$(…)" for mark in MARK.finditer(text)))
+
+
 def _begins_a_command(text: str, at: int) -> bool:
     begin = max(text.rfind("\n", 0, at) + 1, at - _LOOK_BACK)
     return _BEFORE.search(text[begin:at]) is not None

@@ -62,11 +62,16 @@ def shortened(addresses: Sequence[Address], width: int = WIDEST) -> list[str]:
         return lines
     by_prefix = (list(group) for _, group in groupby(addresses, lambda each: _prefix(each.channel)))
     runs = list(_wrapped((_run(each) for each in by_prefix), width))
-    if len(runs) <= _MOST_LINES:
-        return runs
-    size = -(-len(addresses) // _MOST_LINES)
-    slices = (addresses[at : at + size] for at in range(0, len(addresses), size))
-    return list(_wrapped(map(_run, slices), width))
+    if len(runs) > _MOST_LINES:
+        size = -(-len(addresses) // _MOST_LINES)
+        slices = (addresses[at : at + size] for at in range(0, len(addresses), size))
+        runs = list(_wrapped(map(_run, slices), width))
+    return [part for run in runs for part in _in_width(run, width)]
+
+
+def _in_width(run: str, width: int) -> list[str]:
+    """Return a line of runs as it is, or if it is wider than that, its first and its last address on lines of their own."""
+    return [run] if len(run) <= width else run.replace(" … ", " …\n").split("\n")
 
 
 def _run(addresses: Sequence[Address]) -> str:

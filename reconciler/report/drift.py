@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from reconciler.diagnostics import plural
-from reconciler.plan.change import Action, Because, act_of, action_of
+from reconciler.plan.change import Action, Because, act_of
 from reconciler.report import json_plan, markdown, sentences
 from reconciler.report.escape import code
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.style import Style
-from reconciler.report.table import Column, table
 from reconciler.report.text import change_blocks, front, unmanaged_lines
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.workflow import Drift
@@ -28,11 +26,11 @@ def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = 
     return folded("\n\n".join([*blocks, _last_line(drift, style)]) + "\n", width)
 
 
-def render_brief(drift: Drift, *, colour: bool, width: int | None) -> str:
-    """Return a line for each address that drifted, with the change that undoes it and the reason, and the last line."""
-    changes = [(str(each.address), action_of(each).value, each.reason.text) for each in drift.plan.pending]
-    rows = [table((Column(), Column(), Column(wraps=True)), changes, width)] if changes else []
-    return "\n\n".join([*rows, _last_line(drift, Style(colour))]) + "\n"
+def render_brief(drift: Drift, *, colour: bool, width: int = LONGEST) -> str:
+    """Return the last line alone, for cron, with how many addresses differ for each reason."""
+    kinds = "; ".join(f"{happened} ({count:,})" for _, happened, count in classes(drift))
+    last = _last_line(drift, Style(colour)) + (f" What has happened: {kinds}." if kinds else "")
+    return folded(last + "\n", width)
 
 
 def _last_line(drift: Drift, style: Style) -> str:
@@ -53,6 +51,7 @@ def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.
 
 # What has happened, by the reason of the change that would undo it; the keys are the words of the JSON.
 _HAPPENED: Mapping[Because, str] = {
+    Because.NEW: "declared, and never joined",
     Because.STOPPED_OUTSIDE: "stopped, and not by this tool",
     Because.VANISHED: "gone, and the service does not say why",
     Because.EXPIRED: "ended at the age limit",
@@ -86,21 +85,21 @@ def _class_table(drift: Drift) -> list[str]:
     )
 
 
-def tree(drift: Drift) -> dict[str, Any]:
-    """Return drift as a plain tree; the changes are under Terraform's key `resource_drift`."""
+def json_pieces(drift: Drift) -> Iterator[str]:
+    """Yield drift as JSON, change by change; the changes are under Terraform's key `resource_drift`."""
     plan = drift.plan
-    whole = json_plan.plan_tree(plan)
-    return {
+    document = {
         "format_version": json_plan.FORMAT_VERSION,
         "fleet": plan.owner.fleet,
         "environment": plan.owner.environment,
         "drifted": bool(plan.pending),
         "summary": {action.value: plan.count(action) for action in Action if action is not Action.NONE},
-        "resource_drift": whole["resource_changes"],
+        "resource_drift": [],
         "file_changes": drift.file_changes,
-        "unmanaged": whole["unmanaged"],
-        "unmanaged_elsewhere": whole["unmanaged_elsewhere"],
+        "unmanaged": [json_plan.unmanaged_tree(each) for each in plan.unmanaged],
+        "unmanaged_elsewhere": plan.elsewhere,
     }
+    return json_plan.pieces_of(document, "resource_drift", plan)
 
 
 def drift_rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:

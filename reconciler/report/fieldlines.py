@@ -290,10 +290,24 @@ def _step_words(step: Step) -> str:
             assert_never(step)
 
 
-def row_texts(texts: Sequence[str]) -> list[str]:
-    """Return reasons with invisible characters escaped; those that differ in a few words are merged."""
+def row_texts(texts: Sequence[str], all_of_them: str = "`--full` spells each") -> list[str]:
+    """Return reasons with invisible characters escaped; of those that differ in a few words the first, and their number.
+
+    A reason names agents, channels and commands in many places, so it is not readable with all values in each place.
+    """
     if len(texts) < 2:
         return [visible(each) for each in texts]
+    found = merge([(text,) for text in texts], [None] * len(texts))
+    shown = []
+    for each in found:
+        more = f"; and {len(each.members) - 1:,} more like this ({all_of_them})" if each.holes else ""
+        shown.append(f"{visible(texts[each.members[0]])}{more}")
+    left = len(texts) - sum(len(each.members) for each in found)
+    return [*shown, *([f"and {left:,} other texts ({all_of_them})"] if left else [])]
+
+
+def merged_texts(texts: Sequence[str]) -> list[str]:
+    """Return texts with invisible characters escaped; those that differ in a few words as one, with the first values."""
     lines = FieldLines(Style(colour=False))
     return [lines.merged(each) for each in merge([(text,) for text in texts], [None] * len(texts))]
 

@@ -25,7 +25,7 @@ from reconciler.plan.change import (
     target_of,
 )
 from reconciler.report.body_texts import BodyTexts
-from reconciler.report.documents import as_ascii_json, as_json_line
+from reconciler.report.documents import as_ascii_json, as_json, as_json_line
 from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
     BodyChange,
@@ -82,6 +82,21 @@ def plan_pieces(plan: Plan) -> Iterator[str]:
 
 # The line of an empty list, where the changes are put in; texts of JSON contain no line break, so it is there once.
 _NO_CHANGES = '\n  "resource_changes": []'
+
+
+def pieces_of(document: Mapping[str, object], key: str, plan: Plan) -> Iterator[str]:
+    """Yield a document as JSON with the changes of a plan as the list at a key, each change by itself.
+
+    The document has an empty list there.
+    """
+    before, empty, after = as_json(document).partition(f'\n  "{key}": []')
+    assert empty, "the key is one of the document's own"
+    changes = sorted(plan.changes, key=order_of)
+    yield f"{before}{empty[:-1]}" if changes else f"{before}{empty}"
+    for number, change in enumerate(changes):
+        indented = as_json(change_tree(plan, change)).replace("\n", "\n    ")
+        yield f"{',' if number else ''}\n    {indented}"
+    yield f"\n  ]{after}\n" if changes else f"{after}\n"
 
 
 def _change_text(plan: Plan, change: Change, bodies: BodyTexts) -> str:

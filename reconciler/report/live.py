@@ -15,6 +15,7 @@ from reconciler.durations import rounded
 from reconciler.model.address import Address
 from reconciler.plan.change import Action
 from reconciler.report.escape import visible
+from reconciler.report.folding import folded
 from reconciler.report.progress import DOING, outcome
 
 if TYPE_CHECKING:
@@ -76,14 +77,17 @@ class LiveProgress:
         seconds = self._clock() - started[1] if started and is_done else 0.0
         took = f" after {rounded(seconds)}" if seconds >= 1 else ""
         styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
-        self._above(
-            f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
-        )
+        if (
+            event.result is not Result.HELD
+        ):  # the plan and the end of the apply tell the reasons, once for many
+            self._above(
+                f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
+            )
 
     def _above(self, text: str, style: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(text, style=style))
+        self._console.print(Text(folded(text, self._console.width), style=style), soft_wrap=True)
 
     def renderable(self) -> RenderableType:
         """Return the view as it is now."""

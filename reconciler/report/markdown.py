@@ -30,6 +30,7 @@ from reconciler.report.fieldlines import (
     row_texts,
     row_unchanged,
 )
+from reconciler.report.folding import folded
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
 from reconciler.report.sentences import conversations
@@ -46,6 +47,8 @@ PAGE = 1_000_000
 _NOTICES = 700
 _SAYING_SO = 160
 _LONGEST_SECRET = 100
+# A line of a block does not wrap on a page: a longer reason is continued on the next line.
+_LONGEST_REASON = 120
 
 # The order of the table and of the details, with what happens to the conversation.
 CONVERSATIONS = {
@@ -293,9 +296,10 @@ def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
 
 def _block(row: ChangeRow, fields: FieldLines, explain: bool) -> _Block:
     place = row_place(row)
-    why = [f"# because {text}" for text in row_texts(row.reasons)]
-    why[0] += visible(f"   {place}") if place else ""
-    why += [f"# held because {text}" for text in row_texts(row.holds)]
+    because = [f"because {text}" for text in row_texts(row.reasons)]
+    because[0] += visible(f"   {place}") if place else ""
+    because += [f"held because {text}" for text in row_texts(row.holds)]
+    why = [f"# {line}" for text in because for line in folded(text, _LONGEST_REASON).split("\n")]
     if row.agent_id and not row.fields:
         why.append(visible(f"# agent {row.agent_id} {row.agent_name}".rstrip()))
     lines = [_diff_line(shown) for field in row.fields for shown in fields.of(field, str(row.address))]

@@ -118,11 +118,11 @@ def _one(group: Sequence[Problem]) -> Problem:
     first = group[0]
     if len(group) == 1:
         return first
-    from reconciler.report.fieldlines import row_texts  # imported only for repeated problems
+    from reconciler.report.fieldlines import merged_texts  # imported only for repeated problems
 
     def merged(text: Callable[[Problem], str | None]) -> str:
         distinct = list(dict.fromkeys(text(each) or "" for each in group))
-        return distinct[0] if len(distinct) == 1 else "\n".join(row_texts(distinct))
+        return distinct[0] if len(distinct) == 1 else "\n".join(merged_texts(distinct))
 
     return replace(
         first,

@@ -138,7 +138,10 @@ def _reasons(rows: Sequence[StatusRow], width: int | None) -> Iterator[str]:
         yield table(_REASONS, alone, width, indent="    ")
     for group in (each for each in groups if len(each) > 1):
         count = len(group)
-        texts = row_texts(tuple(dict.fromkeys(of_many(row.detail, count) for row in group)))
+        texts = row_texts(
+            tuple(dict.fromkeys(of_many(row.detail, count) for row in group)),
+            "`reconciler plan --full` spells each",
+        )
         told = [(f"{count:,} agents", group[0].sync, text) for text in texts]
         yield table(_REASONS, told, width or LONGEST, indent="    ")
         room = WIDEST if width is None else min(width - 9, WIDEST)

@@ -277,6 +277,5 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     # difflib is imported only for a mistyped name
     from difflib import get_close_matches
 
-    known = list(names)
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; the switches are {', '.join(sorted(known))}"
+    near = get_close_matches(name.replace("-", "_"), list(names), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -48,7 +48,7 @@ from reconciler.providers.agora.call_limits import CallLimits
 from reconciler.providers.agora.provider import AgoraProvider
 from reconciler.providers.agora.settings import AgoraSettings
 from reconciler.secrets import Secret, SecretRef
-from reconciler.simulator import Outage, Request, Simulator
+from reconciler.simulator import Outage, OutageKind, Request, Simulator
 from reconciler.simulator import Store as World
 from reconciler.state.blocking import BlockingStore
 from reconciler.state.memory import MemoryStore
@@ -211,6 +211,8 @@ class Virtual:
         answer = self.service.handle(
             Request(request.method, urlsplit(request.url).path, query, headers, body)
         )
+        if isinstance(answer, Outage) and answer.kind is OutageKind.UNREACHABLE:
+            return HttpFailure(HttpTrouble.CONNECT, sent=False)
         if isinstance(answer, Outage):
             return HttpFailure(HttpTrouble.BROKEN, sent=True)
         return HttpReply(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)

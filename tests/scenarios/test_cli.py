@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.harness import control
+
 FLEET = """\
 fleet: demo
 limits: {quota: 500, hang_ups: 100%, leave: 100%}
@@ -638,6 +640,27 @@ def test_a_reply_shows_times_as_people_read_them_and_nothing_that_is_null(
     assert not re.search(r"^ *(- )?at:", said, re.MULTILINE)
 
 
+@pytest.mark.parametrize("words", [("speak", "Hello"), ("interrupt",), ("think", "Hello"), ("turns",)])
+def test_a_call_on_one_agent_says_its_address_and_id(fleet: Path, words: tuple[str, ...]) -> None:
+    run("apply", fleet, "--auto-approve")
+    verb, *more = words
+    told = run(verb, "one/desk", *more, "-C", fleet).stdout.splitlines()
+    assert told[0] == "address: one/desk"
+    agent_id = told[1].removeprefix("agent_id: ")
+    assert f"{agent_id} " in run("show", "one/desk", "-C", fleet).stdout.replace("\n", " ")
+    tree = json.loads(run(verb, "one/desk", *more, "-C", fleet, "--format", "json").stdout)
+    assert (tree["address"], tree["agent_id"]) == ("one/desk", agent_id)
+
+
+def test_a_read_of_an_agent_that_has_just_ended_is_an_error(fleet: Path, served: dict[str, str]) -> None:
+    assert run("apply", fleet, "-e", "prod", "--auto-approve", **served).returncode == 0
+    script = [{"on": "turns", "count": 0, "fate": "refuse", "status": 404}]
+    control(served["AGORA_AGENTS_API_BASE_URL"], "faults", script)
+    said = run("turns", "one/desk", "-C", fleet, "-e", "prod", **served)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "of one/desk has ended meanwhile" in said.stderr
+
+
 def test_a_mistyped_address_is_answered_with_the_nearest(fleet: Path) -> None:
     rooms(fleet, *(f"room-{number}" for number in range(10, 40)))
     run("apply", fleet, "--auto-approve")
@@ -648,8 +671,36 @@ def test_a_mistyped_address_is_answered_with_the_nearest(fleet: Path) -> None:
     assert 'did you mean "room-39/desk"?' in run("adopt", "room-39/dek", "A1", "-C", fleet).stderr
 
 
-def test_a_directory_after_an_address_is_told_where_it_goes(fleet: Path) -> None:
-    odd = run("show", "lobby/desk", fleet)
-    assert odd.returncode == 1
-    assert "unexpected extra argument" in odd.stderr
-    assert "The fleet's directory is given with -C DIR." in " ".join(odd.stderr.split())
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("apply one two", '"reconciler apply" takes one DIR: run it once for each directory.'),
+        ("destroy one two", '"reconciler destroy" takes one DIR: run it once for each directory.'),
+        ("explain a b", '"reconciler explain" takes one RULE: run it once for each.'),
+        ("show lobby/desk .", "takes one ADDRESS|FILE: give the fleet's directory with -C DIR."),
+        ("state list .", "takes no argument: give the fleet's directory with -C DIR."),
+        (
+            "speak a/b good morning",
+            "takes one ADDRESS and one TEXT: quote a TEXT of several words, and give the fleet's directory with -C DIR.",
+        ),
+        ("simulator 8080", '"reconciler simulator" takes no argument; --help lists its options.'),
+    ],
+)
+def test_one_argument_too_many_is_answered_with_what_the_command_takes(words: str, said: str) -> None:
+    odd = run(*words.split())
+    assert (odd.returncode, odd.stdout) == (1, "")
+    told = " ".join(odd.stderr.split())
+    assert f"unexpected extra argument ({words.split()[-1]}). " in told and told.endswith(said)
+
+
+def test_the_choices_of_an_argument_have_no_escaped_tabs() -> None:
+    assert "\\t" not in run("completion").stderr
+
+
+@pytest.mark.parametrize(
+    ("switch", "said"), [("quotta=1", "did you mean 'quota'?"), ("zzz=1", "unknown switch 'zzz' ")]
+)
+def test_an_unknown_switch_is_answered_in_two_lines(switch: str, said: str) -> None:
+    odd = run("simulator", "--switch", switch)
+    assert (odd.returncode, odd.stdout, odd.stderr.count("\n")) == (1, "", 2)
+    assert said in odd.stderr and "reconciler simulator --list-switches" in odd.stderr

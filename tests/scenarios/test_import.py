@@ -125,9 +125,20 @@ def test_sources_become_a_valid_fleet_and_the_names_to_set(run: Run) -> None:
     exports = [line for line in out.splitlines() if line.startswith("export ")]
     assert sorted(exports) == [f"export {name}=…" for name in sorted(SECRETS)]
     assert out.count("# source.json:1\n") == 1, "one source of several names is named once"
-    assert out.endswith("next: reconciler plan fleet\n")
+    assert out.endswith(
+        "# missing in the environment: AGORA_APP_ID, AGORA_APP_CERTIFICATE; `reconciler doctor fleet` checks what an "
+        "apply needs\nnext: reconciler plan fleet\n"
+    )
     assert run("validate", "fleet") == (0, "fleet is valid: 3 agents in 3 channels.\n", "")
     assert ".reconciler/" in Path("fleet/.gitignore").read_text(encoding="utf-8")
+
+
+def test_with_credentials_the_next_step_is_a_plan(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICE.items():
+        monkeypatch.setenv(name, value)
+    Path("source.json").write_text(json.dumps(THREE), encoding="utf-8")
+    out = run("import", "--from", "source.json", "fleet")[1]
+    assert "missing" not in out and out.endswith("next: reconciler plan fleet\n")
 
 
 def test_every_file_names_the_schema_to_an_editor(run: Run) -> None:

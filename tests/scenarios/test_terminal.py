@@ -174,10 +174,10 @@ def test_who_decides_about_colours(
 
 
 def test_a_quiet_run_says_what_is_wrong_and_one_line(fleets: Path) -> None:
-    assert run(fleets, "drift", "alpha", "-q").stdout.splitlines()[:2] == [
-        "one/desk  join  it is new",
-        "two/desk  join  it is new",
-    ]
+    assert run(fleets, "drift", "alpha", "-q").stdout == (
+        "Drift: 2 addresses are not as last applied; an apply would join 2. "
+        "What has happened: declared, and never joined (2).\n"
+    )
     planned = run(fleets, "plan", "alpha", "-q")
     assert planned.stdout.startswith("Plan: 2 to join")
     assert planned.stdout.count("\n") == 1
@@ -193,6 +193,12 @@ def test_a_quiet_run_says_what_is_wrong_and_one_line(fleets: Path) -> None:
     assert held.stdout.startswith("Held\n  one/desk, two/desk: change held: it is protected")
     assert "must be replaced" not in held.stdout
     assert held.stderr == ""
+    told = run(fleets, "apply", "alpha", "--auto-approve")
+    assert "held" in told.stdout and "held" not in told.stderr, (
+        "a reason is told once, not once for each agent"
+    )
+    assert told.returncode == 6
+    assert "one/desk: change held" in run(fleets, "apply", "alpha", "--auto-approve", "-v").stderr
 
 
 def test_a_quiet_look_at_several_names_those_with_a_problem(fleets: Path) -> None:

@@ -47,7 +47,8 @@ def test_switches_from_text() -> None:
     ("text", "message"),
     [
         ("name_scop=channel", "did you mean 'name_scope'?"),
-        ("zzz=1", "the switches are area, clock_tolerance_seconds"),
+        ("retry-after=1", "did you mean 'retry_after'?"),
+        ("zzz=1", "unknown switch 'zzz'"),
         ("name_scope=galaxy", "takes project, channel, not 'galaxy'"),
         ("quota=many", "takes a whole number, not 'many'"),
         ("quota=1.5", "takes a whole number"),

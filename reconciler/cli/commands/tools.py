@@ -64,7 +64,9 @@ def simulator(
     try:
         simulator.set_switches(dict(switches))
     except SwitchError as problem:
-        raise UsageError(str(problem), hint="`reconciler simulator --list-switches` lists them") from problem
+        raise UsageError(
+            str(problem), hint="`reconciler simulator --list-switches` lists every switch with its values"
+        ) from problem
     serve_on(simulator, host, port)
 
 

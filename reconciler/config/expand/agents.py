@@ -103,7 +103,11 @@ def _within_avatar(lifecycle: Lifecycle, properties: Mapping[str, Any]) -> Lifec
 
 def _addresses(value: Tree, problems: list[Problem]) -> Iterable[Address]:
     if not isinstance(value, list):
-        problems.append(Problem("wrong-type", "previously must be a list of addresses", ("previously",)))
+        problems.append(
+            Problem(
+                "wrong-type", f"previously must be a list of addresses, not {shown(value)}", ("previously",)
+            )
+        )
         return
     for index, each in enumerate(value):
         try:
@@ -122,16 +126,16 @@ def _text(key: str, value: Tree, problems: list[Problem]) -> str | None:
 
 
 def _bad_name(name: Tree) -> Problem:
-    help, is_number = (
+    help, is_one = (
         "at most 64 letters, digits, - and _, beginning with a letter or digit",
-        _is_number(name),
+        _wants_quotes(name),
     )
     return Problem(
         "agent-name",
         f"{shown(name)} cannot be the name of an agent",
         ("name",),
-        help=quotes_help(name) if is_number else help,
-        wants_quotes=is_number,
+        help=quotes_help(name) if is_one else help,
+        wants_quotes=is_one,
     )
 
 
@@ -139,10 +143,11 @@ def _bad_channel(channel: Tree) -> Problem:
     is_long = isinstance(channel, str) and len(channel) > MAX_CHANNEL
     why = f"it is {len(str(channel))} characters long" if is_long else None
     help = f"at most {MAX_CHANNEL} letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{{}}|~,"
-    summary, is_number = f"{shown(channel)} cannot be the name of a channel", _is_number(channel)
-    help = quotes_help(channel) if is_number else help
-    return Problem("channel-name", summary, ("channel",), help, why, wants_quotes=is_number)
+    summary, is_one = f"{shown(channel)} cannot be the name of a channel", _wants_quotes(channel)
+    help = quotes_help(channel) if is_one else help
+    return Problem("channel-name", summary, ("channel",), help, why, wants_quotes=is_one)
 
 
-def _is_number(value: Tree) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _wants_quotes(value: Tree) -> bool:
+    """Return whether a value is a number or a boolean, which quotes make a text."""
+    return isinstance(value, (int, float))

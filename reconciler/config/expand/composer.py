@@ -110,7 +110,9 @@ class Composer:
         if loop.repeats:
             self._check_shadowing(section, loop, level)
         agents = [self._agent(each, section, loop, file_level, level) for each in block.agents]
-        return CompiledChannel(section, loop, level, None if "channel" in level else str(name), agents)
+        return CompiledChannel(
+            section, loop, level, None if "channel" in level else _fixed(name, "channel"), agents
+        )
 
     def _agent(
         self, section: Section, channel: Section, outer: Loop, file_level: Level, outer_level: Level
@@ -123,7 +125,7 @@ class Composer:
         if loop.repeats or outer.repeats:
             self._check_shadowing(section, loop, {**outer_level, **level}, outer if outer.repeats else None)
         profile = self._program(section, "profile")
-        fixed_name = None if "agent" in level else str(name)
+        fixed_name = None if "agent" in level else _fixed(name, "name")
         return CompiledAgent(section, channel, file_level, outer_level, loop, level, fixed_name, profile)
 
     def _loop(self, section: Section, default: str) -> Loop:
@@ -264,6 +266,11 @@ def protection(declared: frozenset[str]) -> Callable[[Path], frozenset[str]]:
         return _TOOL_NAMES if is_template(path[1:], TOOL_TEMPLATE_PATHS) else _NONE
 
     return protected
+
+
+def _fixed(name: Tree, key: str) -> str:
+    """Return a name that is no template; of what is no scalar, and was reported, the key, so that it is reported once."""
+    return key if isinstance(name, (dict, list)) else str(name)
 
 
 def _layer(name: str, section: Section | None) -> Layer | None:

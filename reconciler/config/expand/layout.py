@@ -11,6 +11,7 @@ from dataclasses import field
 from reconciler.config.expand.layers import Layer, Place, deciding
 from reconciler.config.files.documents import Document
 from reconciler.config.keys import IGNORED, KEYS, MAY_IGNORE, MEANT
+from reconciler.config.value_types import Shape
 from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems, did_you_mean
 from reconciler.model.tree import Path, Tree
@@ -157,7 +158,7 @@ def _named(section: Section, key: str, problems: Problems) -> Iterator[tuple[str
         else:
             problems.error(
                 "wrong-type",
-                f"{key}.{name} must be a mapping",
+                Shape.MAPPING.refusal(f"{key}.{name}", value)[0],
                 section.document.key(tree, name),
                 path=f"{key}.{name}",
             )
@@ -174,8 +175,8 @@ def _check(section: Section, name: str, problems: Problems) -> None:
         if declared is None:
             _unknown(section, name, key, problems)
         elif value is not None and not declared.type.shape.fits(value):
-            shape = declared.type.shape
-            problems.error("wrong-type", f"{key} must be {shape}", document.key(tree, key), path=key)
+            summary, help = declared.type.shape.refusal(key, value)
+            problems.error("wrong-type", summary, document.key(tree, key), help=help, path=key)
         elif declared.static and _has_template(value):
             problems.error(
                 "template-not-allowed",
@@ -232,7 +233,7 @@ def _check_items(section: Section, key: str, problems: Problems) -> None:
         if not isinstance(each, dict):
             problems.error(
                 "wrong-type",
-                f"{key}[{index}] must be a mapping",
+                Shape.MAPPING.refusal(f"{key}[{index}]", each)[0],
                 section.document.key(value, index),
                 path=key,
             )

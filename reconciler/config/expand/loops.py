@@ -15,7 +15,9 @@ from reconciler.config.expand.layout import Section, names
 from reconciler.config.expand.variables import Level, VariableScope
 from reconciler.config.templates.progress import WorkProgress
 from reconciler.config.templates.sandbox import Missing
-from reconciler.config.words import shown, switch_help
+from reconciler.config.value_types import Shape
+from reconciler.config.words import shown, switch_help, template_help
+from reconciler.config.yaml.scalars import Templated
 from reconciler.diagnostics import Problems
 from reconciler.model.tree import Path, Tree
 
@@ -133,9 +135,22 @@ class Expansion:
         value = scope.render(agent.profile)
         if self.shared.count > before:
             return None
+        where = agent.section.document
+        if value is not None and not Shape.NAMES.fits(value):
+            summary, help = Shape.NAMES.refusal("profile", value)
+            source = agent.section.tree.get("profile")
+            if isinstance(source, list) and isinstance(value, list):
+                pairs = zip(source, value, strict=True)
+                source = next(each for each, given in pairs if not isinstance(given, str))
+            self.problems.error(
+                "wrong-type",
+                summary,
+                where.value(agent.section.tree, "profile"),
+                help=template_help(source) if help and isinstance(source, Templated) else help,
+            )
+            return None
         chosen = tuple(names(value))
         known = self.composer.profiles
-        where = agent.section.document
         for name in chosen:
             if name not in known:
                 self.problems.error(
@@ -145,13 +160,6 @@ class Expansion:
                     help=known.suggestion(name),
                 )
                 return None
-        if value is not None and not isinstance(value, (str, list)):
-            self.problems.error(
-                "wrong-type",
-                "profile must be a name or a list of names",
-                where.value(agent.section.tree, "profile"),
-            )
-            return None
         return chosen
 
     def _items(

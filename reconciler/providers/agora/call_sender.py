@@ -94,11 +94,14 @@ class Pressure:
             return withheld
         return (yield from self._send(request))
 
-    def read(self, request: HttpRequest, until: float = math.inf) -> Steps[Result]:
+    def read(
+        self, request: HttpRequest, until: float = math.inf, *, unreachable_seconds: float = math.inf
+    ) -> Steps[Result]:
         """Send a read, and retry it while that may help and time and budget last; return the last result.
 
-        It ends by `until`, a time of `Elapsed`. A first attempt is refused at once while the breaker is open; a retry
-        waits for the breaker's next probe if its time allows.
+        It ends by `until`, a time of `Elapsed`; without a connection it is not retried after `unreachable_seconds`. A
+        first attempt is refused at once while the breaker is open; a retry waits for the breaker's next probe if its
+        time allows.
         """
         self._budget.called()
         asked: float = yield Elapsed()
@@ -121,7 +124,10 @@ class Pressure:
             if not is_passing(result):
                 return result
             pause = yield from self._backoff(attempt)
-            again = yield from self._wait(pause, ends)
+            is_unreachable = isinstance(result, HttpFailure) and result.trouble is HttpTrouble.CONNECT
+            again = yield from self._wait(
+                pause, min(ends, started + unreachable_seconds) if is_unreachable else ends
+            )
             if not again or not self._budget.take():
                 return result
             now = yield Elapsed()

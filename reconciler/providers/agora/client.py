@@ -31,6 +31,8 @@ HEADER_TTL = 600
 # The channel and uid in a token for a call on an agent of which only the id is known: those of the official SDK (v2 API
 # reference: authentication, "Whether the channel in the header token is checked").
 _ANY_SEAT = ("stop", "0")
+# How long a check of credentials tries to connect to a host that refuses connections.
+_UNREACHABLE_SECONDS = 3.0
 
 
 class Way(StrEnum):
@@ -170,7 +172,7 @@ class AgoraClient:
             authorization = basic
         url = f"{self._settings.base_url}/v2/projects/{self._settings.app_id}/agents"
         request = HttpRequest("GET", url, (("limit", "1"),), {"authorization": authorization})
-        result = yield from self.pressure.read(request)
+        result = yield from self.pressure.read(request, unreachable_seconds=_UNREACHABLE_SECONDS)
         yield from self._learn(result)
         if isinstance(result, HttpReply) and result.status == errors.OK:
             self.accepted.add(way)

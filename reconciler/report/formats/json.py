@@ -37,11 +37,11 @@ def moved(value: ReviewDifference, options: RenderOptions) -> str:
     return documents.to_json(tree(value))
 
 
-def drift(value: Drift, options: RenderOptions) -> str:
-    """Return drift, with its changes under `resource_drift`."""
-    from reconciler.report.drift import tree
+def drift(value: Drift, options: RenderOptions) -> Iterator[str]:
+    """Yield drift, change by change, with its changes under `resource_drift`."""
+    from reconciler.report.drift import json_pieces
 
-    return documents.to_json(tree(value))
+    return json_pieces(value)
 
 
 def status(value: StatusReport, options: RenderOptions) -> str:

@@ -44,7 +44,7 @@ def drift(value: Drift, options: RenderOptions) -> str:
     from reconciler.report.drift import render_brief, render_text
 
     if options.quiet:
-        return render_brief(value, colour=options.colour, width=options.width)
+        return render_brief(value, colour=options.colour, width=options.width or LONGEST)
     return render_text(value, colour=options.colour, full=options.full, width=options.width or LONGEST)
 
 

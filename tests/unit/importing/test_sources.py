@@ -214,9 +214,13 @@ def test_a_number_from_a_variable_is_filled_in() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('{"name": "a", "properties": {"channel": "\'$X\'"}}', "f:1: the channel is not told: it is no text, or comes from a variable that is not set here"),
-        ('{"name": "a", "properties": {"channel": "l", "llm": {"params": {"model": "\'$X\'"}}}}', "f:1: the value of llm.params.model comes from a variable that is not set here"),
-        ('{"name": 5, "properties": {"channel": "l"}}', "f:1: the name is not told: it is no text, or comes from a variable that is not set here"),
+        ('{"name": "a", "properties": {"channel": "\'$X\'"}}', "f:1: not set in this source: $X (channel)"),
+        ('{"name": "a", "properties": {"channel": "l", "llm": {"params": {"model": "\'$X\'"}}}}', "f:1: not set in this source: $X (llm.params.model)"),
+        ('{"name": "\'$N\'-\'$X\'", "properties": {"channel": "l", "llm": {"url": "\'$X\'", "params": {"model": "\'$M\'", "t": "\'`date`\'"}}}}',
+         "f:1: not set in this source: $N (name), $X (name), $X (llm.url), $M (llm.params.model), $(…) (llm.params.t)"),
+        ('{"name": "a$Q", "properties": {"channel": "l", "idle_timeout": \'$IDLE\', "asr": \'$ASR\'}}', "f:1: not set in this source: $IDLE (in the JSON, outside of quotes), $ASR (in the JSON, outside of quotes)"),
+        ("'$BODY'", "f:1: not set in this source: $BODY (in the JSON, outside of quotes)"),
+        ('{"name": 5, "properties": {"channel": "l"}}', "f:1: the name is no text"),
         ('{"name": "a", "properties": {"channel": "a/b"}}', "f:1: the service takes no channel of this name"),
         ('{"name": "sk-0123456789abcdefABCDEF", "properties": {"channel": "a"}}', "f:1: the name holds what looks like a key, or a control character"),
     ],
@@ -229,7 +233,7 @@ def test_what_a_body_does_not_tell_is_an_error(body: str, message: str) -> None:
 
 def test_this_machines_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_MODEL", "from-the-environment")
-    with pytest.raises(ReconcilerError, match="not set here"):
+    with pytest.raises(ReconcilerError, match=r"not set in this source: \$SECRET_MODEL \(x\)"):
         files(
             f'curl {JOIN} -d \'{{"name": "a", "properties": {{"channel": "l", "x": "\'$SECRET_MODEL\'"}}}}\''
         )
@@ -248,6 +252,7 @@ GROWING: dict[str, Callable[[int], str]] = {
     "carets": lambda n: f"curl {JOIN} -d '{TEXT}' " + "^\n ^\"" * n,
     "backslashes": lambda n: f"curl {JOIN} -d '{TEXT}' " + "\\\n" * n,
     "a document": lambda n: f"curl {JOIN} -d @- <<X\n" + '{"name": "a", "properties": {"channel": "c", "x": "' + "$A \\$ " * n + '"}}\nX\n',
+    "variables outside of texts": lambda n: f"curl {JOIN} -d '" + '{"a": "' + '\\"' * n + "'$A'" + "' $A \\" * n + "'",
     "json lines": lambda n: f"{TEXT}\n" * (n // 10),
     "a prompt": lambda n: json.dumps({"name": "a", "properties": {"channel": "c", "x": "{{ sk- eyJ " * n}}),
     "a key each": lambda n: "\n".join(json.dumps({"name": f"a{at}", "properties": {"channel": f"c{at}", "llm": {"api_key": f"{at}-is-a-key-of-an-agent", "greeting_message": "is-a-key-of-an-agent " * 9}}}) for at in range(n // 10)),

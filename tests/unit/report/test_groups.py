@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -24,9 +25,10 @@ from reconciler.plan.dangers import sent_to
 from reconciler.plan.guard import Policy, hold_by_policy
 from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
+from reconciler.report.fieldlines import row_texts
 from reconciler.report.folding import LONGEST, folded
 from reconciler.report.groups import _PLURAL, grouped, of_many
-from tests.unit.report.plans import NOW, World, properties
+from tests.unit.report.plans import NOW, UNLIMITED, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
 RENDERED: tuple[Callable[[Plan], str], ...] = (
@@ -434,6 +436,58 @@ def test_the_same_hold_in_many_channels_is_one_line() -> None:
     shown = ledger.render(found, ledger.Ending(), colour=False)
     assert shown.count("is not this fleet's") == 1
     assert all(f"house-{number:03d}/desk" in shown for number in range(30))
+
+
+def beside_others(count: int) -> World:
+    """Joins that are held, each beside a foreign agent of its own."""
+    world = World(limits=UNLIMITED)
+    for number in range(count):
+        channel = f"house-{CITIES[number % len(CITIES)]}-{number:02d}"
+        world.wants(f"{channel}/desk").foreign(f"other.prod.{channel}.kmeepf05fw.16vatcv81.g1", channel)
+    return world
+
+
+CITIES = ("athens", "berlin", "bern", "bonn", "cork", "oslo", "riga")
+
+
+@pytest.mark.parametrize("render", RENDERED)
+def test_a_reason_that_names_other_agents_is_told_of_one_and_the_rest_counted(
+    render: Callable[[Plan], str],
+) -> None:
+    shown = render(beside_others(30).plan())
+    plain = " ".join(re.sub(r"\n[# ]*↳", " ", shown).replace("&#x27;", "'").split())
+    assert "held" in plain and "agent F001" in plain and "channel house-athens-00" in plain
+    assert "and 29 more like this (`--full` spells each)" in re.sub(r"</?code>", "`", plain)
+    assert "{~" not in shown and plain.count("and is not this fleet") == 1
+
+
+def test_full_spells_the_reason_of_each_address() -> None:
+    shown = text.render_plan(beside_others(30).plan(), colour=False, full=True)
+    assert "more like this" not in shown
+    assert all(f"held because agent F{number:03d} " in shown for number in range(1, 31))
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_held_group_fits_the_terminal(width: int) -> None:
+    world = beside_others(30)
+    shown = text.render_plan(replace(world.plan(), unmanaged=()), colour=False, width=width)
+    held = shown.partition("  ! ")[0].partition("held because")[2].splitlines()
+    assert len(held) <= 12 * 80 // width
+    listed = shown.partition("  ! ")[2].partition("\n      + ")[0].splitlines()
+    assert not any("↳" in line for line in listed), "addresses are wrapped, not folded"
+
+
+def test_no_line_of_a_reason_in_markdown_is_endless() -> None:
+    shown = markdown.render_plan(replace(beside_others(30).plan(), unmanaged=()))
+    why = [line for line in shown.splitlines() if line.startswith("# ")]
+    assert why and max(map(len, why)) <= 122
+
+
+def test_different_reasons_of_one_kind_are_counted_as_far_as_they_are_not_shown() -> None:
+    texts = [f"{' '.join(f'{word}{number}' for word in CITIES * 3)}" for number in range(20)]
+    shown = row_texts(texts)
+    assert shown[:12] == texts[:12]
+    assert shown[12:] == ["and 8 other texts (`--full` spells each)"]
 
 
 def test_the_end_of_an_apply_fits_a_narrow_terminal() -> None:

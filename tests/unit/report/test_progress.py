@@ -212,6 +212,24 @@ def test_what_was_not_made_took_no_time() -> None:
     assert "after" not in written.getvalue()
 
 
+def test_a_long_line_of_progress_is_continued_after_an_arrow() -> None:
+    written = StringIO()
+    with live.LiveProgress(Console(file=written, width=80), total=1, clock=lambda: 0.0) as view:
+        view.handle(Finished(PARIS, Action.JOIN, Result.FAILED, "the service said no, and said why " * 5))
+        view.handle(Notice("something that is told in very many words " * 5))
+    lines = [line for line in written.getvalue().splitlines() if "done" not in line and line.strip()]
+    assert max(map(len, lines)) <= 80
+    assert [line.startswith("    ↳ ") for line in lines] == [False, True, True, False, True, True]
+
+
+def test_what_is_held_is_no_progress() -> None:
+    written = StringIO()
+    with live.LiveProgress(Console(file=written, width=80), total=1, clock=lambda: 0.0) as view:
+        view.handle(Finished(PARIS, Action.HOLD, Result.HELD, "it is protected"))
+        assert view.counts() == "0 of 1 done, 1 held, checking that all run"
+    assert "protected" not in written.getvalue()
+
+
 @pytest.mark.parametrize("before", range(20, 110, 7))
 def test_a_command_in_backticks_is_not_folded(before: int) -> None:
     line = f"{'word ' * (before // 5)}take it over (`reconciler adopt lobby/desk A42`), or do some other thing there"

@@ -86,11 +86,27 @@ def test_drift_as_markdown(golden: Golden) -> None:
     golden("report/drift.md", drift.render_markdown(drifted()))
 
 
-def test_drift_as_a_tree() -> None:
-    found = drift.tree(drifted())
+def test_drift_as_json() -> None:
+    text = "".join(drift.json_pieces(drifted()))
+    found = json.loads(text)
+    assert text == documents.to_json(found), "indented as the other documents"
     assert (found["drifted"], found["file_changes"], found["summary"]["join"]) == (True, 1, 1)
     assert [each["address"] for each in found["resource_drift"]] == ["paris/gone"]
-    json.dumps(found)
+    assert list(found)[-3:] == ["file_changes", "unmanaged", "unmanaged_elsewhere"]
+
+
+def test_drift_as_json_comes_change_by_change() -> None:
+    world = World()
+    for number in range(3):
+        world.wants(f"paris/desk-{number}").runs(f"paris/desk-{number}")
+    world.live.clear()
+    plan = world.plan()
+    pieces = list(drift.json_pieces(Drift(plan, 0)))
+    assert len(pieces) == len(plan.changes) + 2
+    text = "".join(pieces)
+    assert text == documents.to_json(json.loads(text))
+    none = "".join(drift.json_pieces(Drift(replace(plan, changes=()), 0)))
+    assert none == documents.to_json(json.loads(none)) and json.loads(none)["resource_drift"] == []
 
 
 def test_no_drift() -> None:
