@@ -10,7 +10,8 @@ from reconciler.diagnostics import plural
 from reconciler.plan.change import Action, Because, act_of, action_of
 from reconciler.report import json_plan, markdown, sentences
 from reconciler.report.escape import code
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.style import Style
 from reconciler.report.table import Column, table
 from reconciler.report.text import change_blocks, front, unmanaged_lines
@@ -18,21 +19,19 @@ from reconciler.report.view import ChangeRow, change_rows
 from reconciler.workflow import Drift
 
 
-def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = LONGEST) -> str:
-    """Return drift for a terminal or a cron mail; `full` shows each change by itself."""
-    style = Style(colour)
+def render_text(drift: Drift, options: RenderOptions = RenderOptions()) -> str:
+    """Return drift for a terminal or a cron mail; `quiet` leaves a line for each address, and the last line."""
+    style, width = Style(options.colour), options.columns
     plan = drift.plan
-    blocks = [*front(plan, style), *change_blocks(drift_rows(drift, full), style, width)]
+    if options.quiet:
+        changes = [(str(each.address), action_of(each).value, each.reason.text) for each in plan.pending]
+        columns = (Column(), Column(), Column(wraps=True))
+        rows = [table(columns, changes, options.width)] if changes else []
+        return "\n\n".join([*rows, _last_line(drift, style)]) + "\n"
+    blocks = [*front(plan, style), *change_blocks(drift_rows(drift, options.full), style, width)]
     if plan.unmanaged or plan.elsewhere:
         blocks.append(unmanaged_lines(plan, style))
     return folded("\n\n".join([*blocks, _last_line(drift, style)]) + "\n", width)
-
-
-def render_brief(drift: Drift, *, colour: bool, width: int | None) -> str:
-    """Return a line for each address that drifted, with the change that undoes it and the reason, and the last line."""
-    changes = [(str(each.address), action_of(each).value, each.reason.text) for each in drift.plan.pending]
-    rows = [table((Column(), Column(), Column(wraps=True)), changes, width)] if changes else []
-    return "\n\n".join([*rows, _last_line(drift, Style(colour))]) + "\n"
 
 
 def _last_line(drift: Drift, style: Style) -> str:
@@ -40,14 +39,14 @@ def _last_line(drift: Drift, style: Style) -> str:
     return " ".join(filter(None, (paint(headline(drift)), besides(drift))))
 
 
-def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.BUDGET) -> str:
+def render_markdown(drift: Drift, options: RenderOptions = RenderOptions()) -> str:
     """Return drift for an issue, a comment or a job's page."""
-    return markdown.render_changes(
+    return markdown.changes_document(
         drift.plan,
-        drift_rows(drift, full),
-        title=("drift", headline(drift)),
+        drift_rows(drift, options.full),
+        ("drift", headline(drift)),
         notes=lambda _: [*_class_table(drift), *filter(None, [besides(drift)])],
-        budget=budget,
+        options=options,
     )
 
 

@@ -25,7 +25,7 @@ from reconciler.report.fieldlines import (
     row_texts,
     row_unchanged,
 )
-from reconciler.report.formats import ReadSource
+from reconciler.report.formats import RenderOptions
 from reconciler.report.ledger import (
     Ending,
     Finish,
@@ -102,16 +102,17 @@ class HtmlStyle(Style):
         return f"<{name}>{text}</{name}>"
 
 
-def render_plan(plan: Plan, *, full: bool = False, explain: bool = False) -> str:
-    """Return a plan as a page; `full` shows each change by itself, `explain` adds the steps of each."""
+def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
+    """Return a plan as a page with its changes folded, except those that end conversations."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
-    rows = change_rows(plan, full=full)
-    return page(f"Plan of {plan.owner}", _changes(plan, headline, rows, _notes(plan), explain=explain))
+    rows = change_rows(plan, full=options.full)
+    body = _changes(plan, headline, rows, _notes(plan), explain=options.explain)
+    return page(f"Plan of {plan.owner}", body)
 
 
-def render_drift(drift: Drift, *, full: bool = False) -> str:
-    """Return drift as a page with the changes that undo it; `full` shows each by itself."""
-    rows = drift_rows(drift, full)
+def render_drift(drift: Drift, options: RenderOptions) -> str:
+    """Return drift as a page with the changes that undo it."""
+    rows = drift_rows(drift, options.full)
     told = [
         f"{plural(count, 'agent', 'agents')} {happened} ({word})" for word, happened, count in classes(drift)
     ]
@@ -276,12 +277,12 @@ def _unmanaged(plan: Plan) -> Iterator[str]:
 _BAD = frozenset({Result.FAILED, Result.UNKNOWN})
 
 
-def render_ledger(finish: Finish, *, full: bool = False) -> str:
+def render_ledger(finish: Finish, options: RenderOptions) -> str:
     """Return a page with the result of every address, unfolded and first if it needs a person; then the plan."""
     ledger, ending = finish.ledger, finish.ending
     title = f"{verdict(ledger, ending)}: {tally(ledger)}"
-    planned = body_of(render_plan(finish.plan, full=full)) if finish.plan is not None else ""
-    return page(title, [f"<h1>{plain(title)}</h1>", *_results(ledger, ending, full), planned])
+    planned = body_of(render_plan(finish.plan, options)) if finish.plan is not None else ""
+    return page(title, [f"<h1>{plain(title)}</h1>", *_results(ledger, ending, options.full), planned])
 
 
 def _results(ledger: Ledger, ending: Ending, full: bool) -> Iterator[str]:
@@ -314,10 +315,10 @@ def _group(addresses: Sequence[Address], outcomes: Sequence[str], *, is_open: bo
     return f'<details class="change"{opened}><summary>{title}</summary>\n<div class="inside">\n{inside}\n</div></details>'
 
 
-def render_problems(checked: Checked, read_source: ReadSource) -> str:
+def render_problems(checked: Checked, options: RenderOptions) -> str:
     """Return a page with every problem and its lines of the files."""
     title = summary(checked.diagnostics)
-    body = [f"<h1>{plain(title)}</h1>", *map(_problem, blocks(checked.diagnostics, read_source))]
+    body = [f"<h1>{plain(title)}</h1>", *map(_problem, blocks(checked.diagnostics, options.read_source))]
     return page(title, [*body, *(f'<p class="note">{plain(each)}</p>' for each in checked.last_lines)])
 
 

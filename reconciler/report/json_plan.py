@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -26,6 +27,7 @@ from reconciler.plan.change import (
 )
 from reconciler.report.body_texts import BodyTexts
 from reconciler.report.documents import as_ascii_json, as_json_line
+from reconciler.report.formats import RenderOptions
 from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
     BodyChange,
@@ -42,7 +44,7 @@ from reconciler.report.plan_document import (
 )
 from reconciler.report.view import location_of
 
-__all__ = ["FORMAT_VERSION", "plan_line", "plan_pieces", "plan_schema", "plan_tree"]
+__all__ = ["FORMAT_VERSION", "plan_line", "plan_schema", "plan_tree", "render_json", "render_numbers"]
 
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 
@@ -61,7 +63,7 @@ TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
 }
 
 
-def plan_pieces(plan: Plan) -> Iterator[str]:
+def render_json(plan: Plan, options: RenderOptions = RenderOptions()) -> Iterator[str]:
     """Yield a plan as JSON text in pieces of whole lines, each change by itself; equal plans give equal bytes.
 
     No tree of all changes is ever made: it would take several times the memory of their text.
@@ -108,6 +110,16 @@ def plan_line(head: Mapping[str, object], plan: Plan) -> Iterator[str]:
     for number, change in enumerate(sorted(plan.changes, key=order_of)):
         yield f"{',' if number else ''}{as_json_line(change_tree(plan, change))}"
     yield f"]{after}"
+
+
+def render_numbers(plan: Plan, options: RenderOptions) -> str:
+    """Return the numbers of agents to create, change and delete, for GitLab's terraform reports.
+
+    Its readers know these three keys, and some refuse others. How many conversations end is therefore said on stderr. A
+    replacement counts as one deletion and one creation, as in Terraform.
+    """
+    found = Counter(word for each in plan.changes for word in TERRAFORM_ACTIONS[action_of(each)])
+    return as_json_line({word: found[word] for word in ("create", "update", "delete")})
 
 
 def plan_tree(plan: Plan) -> PlanDocument:

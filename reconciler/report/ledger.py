@@ -14,9 +14,11 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
 from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of, shortened
 from reconciler.report.alike import grouped_by
+from reconciler.report.documents import as_json_line
 from reconciler.report.escape import code, fenced, prose, visible
 from reconciler.report.fieldlines import row_texts
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.groups import nameless
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.markdown import BUDGET
@@ -86,23 +88,16 @@ def lifts_of(plan: Plan) -> tuple[str, ...]:
     return tuple(text for because, text in _LIFTS.items() if because in found)
 
 
-def render(
-    ledger: Ledger,
-    ending: Ending,
-    *,
-    colour: bool,
-    quiet: bool = False,
-    full: bool = False,
-    width: int = LONGEST,
-) -> str:
+def render_text(finish: Finish, options: RenderOptions = RenderOptions()) -> str:
     """Return the final summary; `full` shows each agent by itself.
 
     `quiet` leaves out what was done. It adds the notices, since a quiet run did not print them when they came.
     """
-    style = Style(colour)
-    blocks = ["\n".join(_section_lines(each, style, width)) for each in sections(ledger, full=full)]
+    ledger, ending = finish.ledger, finish.ending
+    style, width, quiet = Style(options.colour), options.columns, options.quiet
+    blocks = ["\n".join(_section_lines(each, style, width)) for each in sections(ledger, full=options.full)]
     if ledger.broken is not None and not is_cut_short(ledger):
-        blocks.append(render_error(ledger.broken, colour=colour))
+        blocks.append(render_error(ledger.broken, colour=options.colour))
     if quiet and (told := notices(ledger)):
         blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in told))
     if not ledger.is_complete and not quiet and (done := done_by_kind(ledger)):
@@ -117,10 +112,15 @@ def render(
     return text
 
 
-def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
+def render_markdown(finish: Finish, options: RenderOptions = RenderOptions()) -> str:
     """Return the final summary for a job's page or a comment; it names every address, if need be as shell braces."""
-    text = _markdown(ledger, ending, every, full)
-    return text if len(text) <= BUDGET else _markdown(ledger, ending, _braced, full)
+    text = _markdown(finish.ledger, finish.ending, every, options.full)
+    return text if len(text) <= BUDGET else _markdown(finish.ledger, finish.ending, _braced, options.full)
+
+
+def render_json(finish: Finish, options: RenderOptions) -> str:
+    """Return the last line of an apply."""
+    return as_json_line(ledger_tree(finish.ledger))
 
 
 def _braced(addresses: Iterable[Address]) -> list[str]:
@@ -163,7 +163,7 @@ def _markdown(
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def tree(ledger: Ledger) -> dict[str, Any]:
+def ledger_tree(ledger: Ledger) -> dict[str, Any]:
     """Return the final summary as a plain tree."""
     broken = ledger.broken
     return {

@@ -30,6 +30,7 @@ from reconciler.report.fieldlines import (
     row_texts,
     row_unchanged,
 )
+from reconciler.report.formats import RenderOptions
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
 from reconciler.report.sentences import conversations
@@ -64,11 +65,8 @@ RANK = {action: rank for rank, action in enumerate(CONVERSATIONS)}
 _DIFF_SIGNS = {"~": "!"}
 
 
-def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False, explain: bool = False) -> str:
-    """Return a plan as a comment of at most `budget` characters, or as a page.
-
-    `full` shows each change by itself, `explain` adds the steps of each.
-    """
+def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
+    """Return a plan as a comment of at most `budget` characters, or as a page."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
 
     def notes(form: _Form) -> list[str]:
@@ -83,9 +81,9 @@ def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False, explain
         last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
         return [*map(_said, filter(None, shown)), last]
 
-    rows = change_rows(plan, full=full)
-    title = ("plan", headline)
-    return render_changes(plan, rows, title=title, notes=notes, budget=budget, explain=explain)
+    return changes_document(
+        plan, change_rows(plan, full=options.full), ("plan", headline), notes=notes, options=options
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +110,13 @@ def _plain(addresses: Sequence[Address]) -> Iterable[str]:
 _FORMS = (_Form(_plain, ", "), _Form(braced, " "), _Form(braced, " ", by_kind=True))
 
 
-def render_changes(
+def changes_document(
     plan: Plan,
     rows: Iterable[ChangeRow],
-    *,
     title: tuple[str, str],
+    *,
     notes: Callable[[_Form], Sequence[str]],
-    budget: int = BUDGET,
-    explain: bool = False,
+    options: RenderOptions,
 ) -> str:
     """Return the changes of a plan in Markdown: a title (kind and headline), ended conversations, a table, and notes.
 
@@ -128,8 +125,8 @@ def render_changes(
     """
     rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
     fields = FieldLines(Style(colour=False), two_sided=True)
-    blocks = [_block(row, fields, explain) for row in rows]
-    text = ""
+    blocks = [_block(row, fields, options.explain) for row in rows]
+    text, budget = "", options.budget or BUDGET
     for room in (budget, PAGE) if budget >= BUDGET else (budget,):
         for form in _FORMS:
             text = _document(plan, blocks, title, notes(form), form, room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, assert_never
 
 from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
@@ -10,6 +11,8 @@ from reconciler.instants import timestamp
 from reconciler.plan.change import Action
 from reconciler.report.documents import as_json_line
 from reconciler.report.escape import visible
+from reconciler.report.formats import RenderOptions
+from reconciler.workflow import Planned
 
 FORMAT_VERSION = "1.0"
 
@@ -75,8 +78,12 @@ def outcome(event: Finished) -> str:
             assert_never(event.result)
 
 
-def json_line(event: Event) -> str:
-    """Return an event as one JSON object on one line."""
+def render_json(event: Event | Planned, options: RenderOptions = RenderOptions()) -> str | Iterator[str]:
+    """Return an event of an apply as one JSON object on one line; the first event is its plan."""
+    if isinstance(event, Planned):
+        from reconciler.report import json_plan  # heavy, and only for this format
+
+        return json_plan.plan_line({"format_version": FORMAT_VERSION, "type": "planned"}, event.plan)
     return as_json_line(event_tree(event))
 
 

@@ -19,7 +19,8 @@ from reconciler.report.fieldlines import (
     row_texts,
     row_unchanged,
 )
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.packing import packed
 from reconciler.report.sentences import conversations
 from reconciler.report.style import Style
@@ -33,25 +34,20 @@ _PLACE = 72
 _NARROW = 72
 
 
-def render_plan(
-    plan: Plan, *, colour: bool, explain: bool = False, full: bool = False, width: int = LONGEST
-) -> str:
-    """Return a whole plan; `explain` adds the steps of each change, `full` shows each by itself."""
-    style = Style(colour)
-    rows = change_rows(plan, full=full)
+def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
+    """Return a whole plan; `quiet` leaves the most important lines, the refusals, and the last line."""
+    style, width = Style(options.colour), options.columns
+    if options.quiet:
+        bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
+        return "\n\n".join([*front(plan, style), *_end(bare, style)]) + "\n"
+    rows = change_rows(plan, full=options.full)
     blocks = [
         *front(plan, style),
         *_signs(rows, style),
-        *change_blocks(rows, style, width, explain=explain),
+        *change_blocks(rows, style, width, explain=options.explain),
         *_end(plan, style),
     ]
     return folded("\n\n".join(blocks) + "\n", width)
-
-
-def render_brief(plan: Plan, *, colour: bool) -> str:
-    """Return a plan without its changes: the most important lines, the refusals, and the last line."""
-    bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
-    return "\n\n".join([*front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
 
 
 def front(plan: Plan, style: Style) -> Iterator[str]:
@@ -131,7 +127,7 @@ def unmanaged_lines(plan: Plan, style: Style) -> str:
 
 
 def change_blocks(
-    rows: Iterable[ChangeRow], style: Style, width: int = LONGEST, *, explain: bool = False
+    rows: Iterable[ChangeRow], style: Style, width: int, *, explain: bool = False
 ) -> Iterator[str]:
     """Yield a block for each row: the change, its agents, the reason and place, and the fields that differ."""
     fields = FieldLines(style)

@@ -298,6 +298,6 @@ OUTSIDE: dict[str, Run] = {
     **{
         f"report.formats.{form.name} of {kind}": partial(_rendered, form.name, kind)
         for form in FORMATS
-        for kind in sorted(form.kinds & _VALUES.keys())
+        for kind in sorted(form.kinds.keys() & _VALUES.keys())
     },
 }  # fmt: skip

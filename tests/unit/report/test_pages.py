@@ -147,5 +147,5 @@ def test_pages_of_several_fleets_are_one_page() -> None:
 
 def test_every_page_joins_and_every_code_host_format_does() -> None:
     for form in formats.FORMATS:
-        if form.kinds & {ReportKind.PLAN, ReportKind.DRIFT, ReportKind.PROBLEMS}:
+        if form.kinds.keys() & {ReportKind.PLAN, ReportKind.DRIFT, ReportKind.PROBLEMS}:
             assert form.name in JOINS
