@@ -16,7 +16,7 @@ from reconciler.plan.change import Action, Change, spec_of
 from reconciler.plan.guard import Refusal
 from reconciler.report import problem_formats, sentences
 from reconciler.report.addresses import shortened
-from reconciler.report.fieldlines import FieldLines, row_subject, row_texts
+from reconciler.report.fieldlines import FieldLines, row_texts
 from reconciler.report.formats import RenderOptions
 from reconciler.report.problem_formats import FLEET_PLACE
 from reconciler.report.problems import Checked
@@ -136,7 +136,7 @@ def _change(rule: str, row: ChangeRow) -> Problem:
         *(shortened(row.addresses) if len(row.addresses) > 1 else ()),
     ]
     where = row.places[0] if row.places else FLEET_PLACE
-    summary = f"{row_subject(row)} {row.headline}"
+    summary = f"{row.subject} {row.headline}"
     return Problem(rule, summary, where, why="\n".join(why), severity=Severity.WARNING)
 
 

@@ -16,15 +16,7 @@ from reconciler.report.addresses import in_order
 from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
 from reconciler.report.escape import visible
-from reconciler.report.fieldlines import (
-    FieldLines,
-    Shown,
-    row_place,
-    row_steps,
-    row_subject,
-    row_texts,
-    row_unchanged,
-)
+from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
 from reconciler.report.formats import RenderOptions
 from reconciler.report.ledger import (
     Ending,
@@ -40,8 +32,7 @@ from reconciler.report.ledger import (
 from reconciler.report.markdown import CONVERSATIONS, RANK
 from reconciler.report.problems import Block, Checked, blocks, summary
 from reconciler.report.progress import DONE
-from reconciler.report.sentences import conversations
-from reconciler.report.style import Style
+from reconciler.report.style import Style, legend
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
 from reconciler.workflow import Drift
@@ -106,7 +97,10 @@ def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
     """Return a plan as a page with its changes folded, except those that end conversations."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
     rows = change_rows(plan, full=options.full)
-    body = _changes(plan, headline, rows, _notes(plan), explain=options.explain)
+    *shown, approval = sentences.notes(plan, lambda addresses: ", ".join(map(str, addresses)))
+    told = filter(None, (*shown, approval.replace("`", "")))
+    notes = [*told, f"Fleet {plan.owner}, digest {plan.digest[:12]}."]
+    body = _changes(plan, headline, rows, notes, explain=options.explain)
     return page(f"Plan of {plan.owner}", body)
 
 
@@ -174,25 +168,8 @@ def _front(plan: Plan) -> Iterator[str]:
         yield f'<p class="danger"><b>{word}:</b> {plain(sentences.danger(danger))}</p>'
     for refusal in plan.refusals:
         yield f'<p class="warning"><b>Refused:</b> {plain(refusal.text)}</p>'
-    if plan.ended:
-        yield f'<p class="ends">{plain(conversations(plan))}</p>'
-    if plan.against:
-        yield f'<p class="warning">{plain(sentences.offline(plan))}</p>'
-    if plan.cost.passes_default_quota:
-        yield f'<p class="warning">{plain(sentences.default_quota(plan))}</p>'
-
-
-def _notes(plan: Plan) -> Iterator[str]:
-    yield sentences.running(plan.cost)
-    others = (
-        sentences.ignored(plan, lambda addresses: ", ".join(map(str, addresses))),
-        sentences.interrupted(plan),
-        sentences.new_secrets(plan),
-        sentences.warnings(plan),
-        sentences.approval(plan).replace("`", ""),
-    )
-    yield from filter(None, others)
-    yield f"Fleet {plan.owner}, digest {plan.digest[:12]}."
+    for kind, text in zip(("ends", "warning", "warning"), sentences.warned(plan), strict=True):
+        yield from [f'<p class="{kind}">{plain(text)}</p>'] if text else []
 
 
 def _table(plan: Plan) -> Iterator[str]:
@@ -208,7 +185,7 @@ def _table(plan: Plan) -> Iterator[str]:
 
 
 def _signs(rows: Sequence[ChangeRow]) -> Iterator[str]:
-    signs = sentences.legend(row.symbol for row in rows)
+    signs = legend(row.symbol for row in rows)
     if signs:
         words = " · ".join(f"<code>{escape(sign)}</code> {word}" for sign, word in signs)
         yield f'<p class="note">Signs: {words}</p>'
@@ -220,7 +197,7 @@ def _change(row: ChangeRow, fields: FieldLines, explain: bool) -> str:
     kind = "hangs" if row.ends_conversation else "dim"
     note = f'<span class="{kind}">{escape(bracket + after)}</span>' if after else ""
     is_open = " open" if row.ends_conversation else ""
-    title = f"<code>{escape(row.symbol)}</code> <b>{escape(row_subject(row))}</b> {escape(before)}{note}"
+    title = f"<code>{escape(row.symbol)}</code> <b>{escape(row.subject)}</b> {escape(before)}{note}"
     steps = [f'<p class="note">{escape(each)}</p>' for each in row_steps(row)] if explain else []
     inside = [*_why(row), *_lines(row, fields), *steps, *name_list(row.addresses)]
     return (
@@ -241,15 +218,15 @@ def name_list(addresses: Sequence[Address]) -> Iterator[str]:
 
 
 def _why(row: ChangeRow) -> Iterator[str]:
-    place = row_place(row)
+    place = row.place
     for number, text in enumerate(row_texts(row.reasons)):
         where = f" <code>{plain(place)}</code>" if place and not number else ""
         yield f'<p class="note">because {escape(text)}{where}</p>'
     yield from (f'<p class="note"><b>held</b> because {escape(text)}</p>' for text in row_texts(row.holds))
-    if row.agent_id and not row.fields:
-        yield f'<p class="note">agent {plain(f"{row.agent_id} {row.agent_name}".rstrip())}</p>'
-    if unchanged := row_unchanged(row):
-        yield f'<p class="note">{unchanged}</p>'
+    if row.agent:
+        yield f'<p class="note">agent {escape(row.agent)}</p>'
+    if row.unchanged:
+        yield f'<p class="note">{row.unchanged}</p>'
 
 
 def _lines(row: ChangeRow, fields: FieldLines) -> Iterator[str]:

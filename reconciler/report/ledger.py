@@ -12,12 +12,12 @@ from reconciler.errors import ReadAbandoned
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
-from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of, shortened
+from reconciler.report.addresses import BRACES, WIDEST, braced, every, shortened
 from reconciler.report.alike import grouped_by
 from reconciler.report.documents import as_json_line
 from reconciler.report.escape import code, fenced, prose, visible
 from reconciler.report.fieldlines import row_texts
-from reconciler.report.folding import folded
+from reconciler.report.folding import folded, in_lines
 from reconciler.report.formats import RenderOptions
 from reconciler.report.groups import nameless
 from reconciler.report.json_plan import FORMAT_VERSION
@@ -124,7 +124,7 @@ def render_json(finish: Finish, options: RenderOptions) -> str:
 
 
 def _braced(addresses: Iterable[Address]) -> list[str]:
-    return lines_of(braced(addresses), WIDEST)
+    return in_lines(braced(addresses), WIDEST, " ")
 
 
 def _markdown(

@@ -18,23 +18,15 @@ from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import sentences
-from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of
+from reconciler.report.addresses import BRACES, WIDEST, braced, every
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import code, fenced, html, prose, visible
-from reconciler.report.fieldlines import (
-    FieldLines,
-    Shown,
-    row_place,
-    row_steps,
-    row_subject,
-    row_texts,
-    row_unchanged,
-)
+from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
+from reconciler.report.folding import in_lines
 from reconciler.report.formats import RenderOptions
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
-from reconciler.report.sentences import conversations
-from reconciler.report.style import Style
+from reconciler.report.style import Style, legend
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
 
@@ -70,16 +62,13 @@ def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
 
     def notes(form: _Form) -> list[str]:
-        shown = (
-            sentences.running(plan.cost),
-            sentences.ignored(plan, lambda addresses: form.separator.join(form.words(addresses))),
-            sentences.interrupted(plan),
-            sentences.new_secrets(plan, _LONGEST_SECRET),
-            sentences.warnings(plan),
-            sentences.approval(plan),
+        shown = sentences.notes(
+            plan, lambda addresses: form.separator.join(form.words(addresses)), _LONGEST_SECRET
         )
-        last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
-        return [*map(_said, filter(None, shown)), last]
+        return [
+            *map(_said, filter(None, shown)),
+            f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}.",
+        ]
 
     return changes_document(
         plan, change_rows(plan, full=options.full), ("plan", headline), notes=notes, options=options
@@ -99,7 +88,7 @@ class _Form:
         return self.words is _plain
 
     def lines(self, addresses: Sequence[Address]) -> list[str]:
-        return every(addresses) if self.is_plain else lines_of(self.words(addresses), WIDEST)
+        return every(addresses) if self.is_plain else in_lines(self.words(addresses), WIDEST, " ")
 
 
 def _plain(addresses: Sequence[Address]) -> Iterable[str]:
@@ -148,10 +137,14 @@ def _document(
         return ""  # checked before the costly sort
     kind, headline = title
     first = [marker(kind, plan.owner), f"### {prose(headline)}"]
-    told = (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
-    signs = sentences.legend(each.row.symbol for each in blocks)
-    legend = ["Signs: " + " · ".join(f"{code(sign)} {word}" for sign, word in signs)] if signs else []
-    above = [*(f"**{_said(each)}**" for each in told if each), *_table(plan), *notes, *legend]
+    signs = legend(each.row.symbol for each in blocks)
+    meant = ["Signs: " + " · ".join(f"{code(sign)} {word}" for sign, word in signs)] if signs else []
+    above = [
+        *(f"**{_said(each)}**" for each in sentences.warned(plan) if each),
+        *_table(plan),
+        *notes,
+        *meant,
+    ]
     room = budget if form.is_plain else budget // 8
     below = [*([] if form.is_plain else [_said(BRACES)]), *_unmanaged(plan, room)]
     shown = [each.spelled(form) for each in (_by_kind(blocks) if form.by_kind else blocks)]
@@ -254,7 +247,7 @@ def _together(blocks: Sequence[_Block]) -> _Block:
     named = tuple(address for each in blocks for address in each.named)
     what = f"{row.action}: the conversation {CONVERSATIONS[row.action]}"
     title = f"<code>{html(row.symbol)}</code> <b>{len(named):,} agents</b> {html(what)}"
-    lines = [line for each in blocks for line in (f"# {row_subject(each.row)}:", *each.why, *each.lines)]
+    lines = [line for each in blocks for line in (f"# {each.row.subject}:", *each.why, *each.lines)]
     why = [f"# {len(blocks):,} different changes"]
     return _Block(row, named, title, why, lines, any(each.is_open for each in blocks))
 
@@ -289,17 +282,16 @@ def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
 
 
 def _block(row: ChangeRow, fields: FieldLines, explain: bool) -> _Block:
-    place = row_place(row)
+    place = row.place
     why = [f"# because {text}" for text in row_texts(row.reasons)]
     why[0] += visible(f"   {place}") if place else ""
     why += [f"# held because {text}" for text in row_texts(row.holds)]
-    if row.agent_id and not row.fields:
-        why.append(visible(f"# agent {row.agent_id} {row.agent_name}".rstrip()))
+    why += [f"# agent {row.agent}"] if row.agent else []
     lines = [_diff_line(shown) for field in row.fields for shown in fields.of(field, str(row.address))]
-    if unchanged := row_unchanged(row):
-        lines.append(f"# {unchanged}")
+    if row.unchanged:
+        lines.append(f"# {row.unchanged}")
     lines += [f"# {step}" for step in row_steps(row)] if explain else []
-    title = f"<code>{html(row.symbol)}</code> <b>{html(row_subject(row))}</b> {html(row.headline)}"
+    title = f"<code>{html(row.symbol)}</code> <b>{html(row.subject)}</b> {html(row.headline)}"
     is_open = len(row.addresses) > 1 and row.ends_conversation
     return _Block(row, row.addresses, title, why, lines, is_open)
 

@@ -6,7 +6,7 @@ Foreign text in a sentence is not escaped yet: the sink escapes the whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from reconciler.diagnostics import Problem, plural
@@ -296,24 +296,6 @@ def elsewhere(plan: Plan) -> str:
     return f"{plural(count, 'other agent', 'other agents')} of this App ID in other channels" if count else ""
 
 
-def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the meanings of the signs that occur; empty for a single sign, which needs no explanation."""
-    found = set(symbols)
-    return [(sign, word) for sign, word in _SIGNS.items() if sign in found] if len(found) > 1 else []
-
-
-_SIGNS = {
-    "-/+": "is replaced",
-    "+/-": "is replaced, the new agent first",
-    "-": "leaves",
-    "!": "is held, not done",
-    "~": "goes on, with changes in place or a new token",
-    "+": "joins",
-    "<=": "is adopted",
-    ".": "is forgotten",
-}
-
-
 def conversations(plan: Plan) -> str:
     """Return how many running conversations the plan ends, and by which changes; empty if it ends none."""
     kinds = Counter(action_of(each) for each in plan.ended)
@@ -322,6 +304,25 @@ def conversations(plan: Plan) -> str:
     parts = ", ".join(f"{kinds[action]:,} to {action}" for action in sorted(kinds))
     ends = plural(kinds.total(), "running conversation ends", "running conversations end")
     return f"{ends}: {parts}.{_archived(plan)}"
+
+
+def warned(plan: Plan) -> tuple[str, str, str]:
+    """Return what ends, what was not asked, and what passes the quota; each is empty if there is nothing to say."""
+    return conversations(plan), offline(plan), default_quota(plan)
+
+
+def notes(
+    plan: Plan, names: Callable[[Sequence[Address]], str], longest: int | None = None
+) -> tuple[str, ...]:
+    """Return what a document says below its table, each sentence or an empty text; the last is the approval."""
+    return (
+        running(plan.cost),
+        ignored(plan, names),
+        interrupted(plan),
+        new_secrets(plan, longest),
+        warnings(plan),
+        approval(plan),
+    )
 
 
 def in_short(plan: Plan) -> str:
