@@ -24,7 +24,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Hold, action_of, target_of
 from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
-from reconciler.report.ledger import Ending, Finish, lifts_of
+from reconciler.report.ledger import Finish, lifts_of
 from reconciler.state.condition import require_writable
 from reconciler.values import dataclass
 from reconciler.workflow import Approved, Job
@@ -239,12 +239,14 @@ def _report(
 ) -> None:
     changes = plan.changes if plan is not None and is_saved else ()
     held = {str(each.address) for each in changes if isinstance(each, Hold)}
-    ending = Ending(
+    finish = Finish(
+        ledger,
         resume_command.resume(sys.argv[1:], ledger, held),
         lifts_of(plan) if plan is not None else (),
+        plan,
         "Destroy" if destroying else "Apply",
     )
-    output.report(form, ReportKind.LEDGER, Finish(ledger, ending, plan), options)
+    output.report(form, ReportKind.LEDGER, finish, options)
 
 
 def _exit_code(ledger: Ledger, session: Session) -> int:

@@ -7,31 +7,20 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from reconciler.apply.events import Ledger, Result
+from reconciler.apply.events import Result
 from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
+from reconciler.report.actions import RANK, WORDS, counted
 from reconciler.report.addresses import in_order
 from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
 from reconciler.report.formats import RenderOptions
-from reconciler.report.ledger import (
-    Ending,
-    Finish,
-    afterwards,
-    done_by_kind,
-    is_cut_short,
-    notices,
-    sections,
-    tally,
-    verdict,
-)
-from reconciler.report.markdown import CONVERSATIONS, RANK
+from reconciler.report.ledger import Finish, done_by_kind, sections, tally
 from reconciler.report.problems import Block, Checked, blocks, summary
-from reconciler.report.progress import DONE
 from reconciler.report.style import Style, legend
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
@@ -173,11 +162,9 @@ def _front(plan: Plan) -> Iterator[str]:
 
 
 def _table(plan: Plan) -> Iterator[str]:
-    counted = [(action, plan.count(action)) for action in CONVERSATIONS]
     rows = [
-        f'<tr><td>{action}</td><td class="number">{count:,}</td><td>{CONVERSATIONS[action]}</td></tr>'
-        for action, count in counted
-        if count
+        f'<tr><td>{action}</td><td class="number">{count:,}</td><td>{becomes}</td></tr>'
+        for action, count, becomes in counted(plan)
     ]
     if rows:
         head = "<tr><th>change</th><th>agents</th><th>the conversation</th></tr>"
@@ -256,28 +243,27 @@ _BAD = frozenset({Result.FAILED, Result.UNKNOWN})
 
 def render_ledger(finish: Finish, options: RenderOptions) -> str:
     """Return a page with the result of every address, unfolded and first if it needs a person; then the plan."""
-    ledger, ending = finish.ledger, finish.ending
-    title = f"{verdict(ledger, ending)}: {tally(ledger)}"
+    title = f"{finish.verdict}: {tally(finish.ledger)}"
     planned = body_of(render_plan(finish.plan, options)) if finish.plan is not None else ""
-    return page(title, [f"<h1>{plain(title)}</h1>", *_results(ledger, ending, options.full), planned])
+    return page(title, [f"<h1>{plain(title)}</h1>", *_results(finish, options.full), planned])
 
 
-def _results(ledger: Ledger, ending: Ending, full: bool) -> Iterator[str]:
-    broken = ledger.broken
-    if broken is not None and not is_cut_short(ledger):
+def _results(finish: Finish, full: bool) -> Iterator[str]:
+    ledger, broken = finish.ledger, finish.error
+    if broken is not None:
         yield f'<p class="danger"><b>error:</b> {plain(broken.message)} [{plain(broken.rule)}]</p>'
         yield from (f'<p class="note">{plain(each)}</p>' for each in (broken.hint or "").split("\n") if each)
     for section in sections(ledger, full=full):
         kind = "danger" if section.result in _BAD else "warning"
         yield f'<p class="{kind}"><b>{plain(section.title)}</b></p>'
         yield from (_group(addresses, outcomes, is_open=True) for addresses, outcomes in section.groups)
-    yield from (f'<p class="warning">{plain(each)}</p>' for each in notices(ledger))
+    yield from (f'<p class="warning">{plain(each)}</p>' for each in finish.notices)
     yield from (
-        _group(addresses, [DONE[action]], is_open=False) for action, addresses in done_by_kind(ledger)
+        _group(addresses, [WORDS[action].done], is_open=False) for action, addresses in done_by_kind(ledger)
     )
-    yield from (f'<p class="note">{plain(each)}</p>' for each in afterwards(ledger, ending))
-    if not ledger.is_complete and ending.resume:
-        yield f'<p class="note">To go on: <code>{plain(ending.resume)}</code></p>'
+    yield from (f'<p class="note">{plain(each)}</p>' for each in finish.afterwards)
+    if finish.resume:
+        yield f'<p class="note">To go on: <code>{plain(finish.resume)}</code></p>'
 
 
 def _group(addresses: Sequence[Address], outcomes: Sequence[str], *, is_open: bool) -> str:

@@ -16,8 +16,8 @@ from dataclasses import field, replace
 from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action
 from reconciler.report import sentences
+from reconciler.report.actions import RANK, WORDS, counted
 from reconciler.report.addresses import BRACES, WIDEST, braced, every
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import code, fenced, html, prose, visible
@@ -40,19 +40,6 @@ _NOTICES = 700
 _SAYING_SO = 160
 _LONGEST_SECRET = 100
 
-# The order of the table and of the details, with what happens to the conversation.
-CONVERSATIONS = {
-    Action.REPLACE: "ends",
-    Action.LEAVE: "ends",
-    Action.ROTATE: "ends",
-    Action.HOLD: "goes on (not done)",
-    Action.UPDATE: "goes on",
-    Action.JOIN: "begins",
-    Action.ADOPT: "goes on",
-    Action.FORGET: "is over already",
-    Action.RENEW: "goes on",
-}
-RANK = {action: rank for rank, action in enumerate(CONVERSATIONS)}
 # GitHub colours diff lines that begin with `!`, but not with `~`.
 _DIFF_SIGNS = {"~": "!"}
 
@@ -167,8 +154,7 @@ def _said(sentence: str) -> str:
 
 
 def _table(plan: Plan) -> Iterator[str]:
-    counted = [(action, plan.count(action)) for action in CONVERSATIONS]
-    rows = [f"| {action} | {count:,} | {CONVERSATIONS[action]} |" for action, count in counted if count]
+    rows = [f"| {action} | {count:,} | {becomes} |" for action, count, becomes in counted(plan)]
     if rows:
         yield "\n".join(["| change | agents | the conversation |", "|---|--:|---|", *rows])
 
@@ -245,7 +231,7 @@ def _together(blocks: Sequence[_Block]) -> _Block:
     """Return several changes as one block: all addresses, then as much of the reasons and fields as fits."""
     row = blocks[0].row
     named = tuple(address for each in blocks for address in each.named)
-    what = f"{row.action}: the conversation {CONVERSATIONS[row.action]}"
+    what = f"{row.action}: the conversation {WORDS[row.action].conversation}"
     title = f"<code>{html(row.symbol)}</code> <b>{len(named):,} agents</b> {html(what)}"
     lines = [line for each in blocks for line in (f"# {each.row.subject}:", *each.why, *each.lines)]
     why = [f"# {len(blocks):,} different changes"]

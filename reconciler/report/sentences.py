@@ -33,9 +33,8 @@ from reconciler.plan.change import (
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
 from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
-from reconciler.plan.steps import (
-    overlaps,
-)
+from reconciler.plan.steps import overlaps
+from reconciler.report.actions import WORDS
 
 _ENDS = "ends the running conversation"
 _GOES_ON = "the conversation goes on"
@@ -54,7 +53,7 @@ _MOST_BEFORE = 5
 
 def headline(act: Act | Keep, *, held: bool = False, count: int = 1) -> str:
     """Return what happens to an agent, or to `count` of them, to be read after the address or the count."""
-    verb = _would(act) if held else _will(act)
+    verb = f"is held: it {WORDS[action_of(act)].would}" if held else _will(act)
     note = _note(act)
     text = f"{verb} ({note})" if note else verb
     for one, many in _PLURALS.items() if count > 1 else ():
@@ -84,21 +83,6 @@ def _will(act: Act | Keep) -> str:
             return "stays as it is"
         case _:
             assert_never(act)
-
-
-def _would(act: Act | Keep) -> str:
-    words = {
-        Join: "would join",
-        Update: "would be updated in place",
-        Renew: "would get a new token",
-        Replace: "would be replaced",
-        Rotate: "would be rotated",
-        Leave: "would leave",
-        Adopt: "would be adopted",
-        Forget: "would be forgotten",
-        Keep: "stays as it is",
-    }
-    return f"is held: it {words[type(act)]}"
 
 
 def _note(act: Act | Keep) -> str:

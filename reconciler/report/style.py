@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.plan.change import Action
 from reconciler.values import dataclass
 
 
@@ -64,19 +63,6 @@ class Style:
 
 _MARKED = {"+": (4, 32), "-": (9, 31), "~": (4, 36)}
 _SIGNS = {"+": 32, "-": 31, "~": 33, "<=": 36, ".": 2, "!": 35}
-
-SYMBOLS = {
-    Action.JOIN: "+",
-    Action.UPDATE: "~",
-    Action.RENEW: "~",
-    Action.REPLACE: "-/+",
-    Action.ROTATE: "-/+",
-    Action.LEAVE: "-",
-    Action.ADOPT: "<=",
-    Action.FORGET: ".",
-    Action.HOLD: "!",
-    Action.NONE: "",
-}
 
 
 def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:

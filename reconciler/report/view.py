@@ -33,12 +33,12 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
+from reconciler.report.actions import WORDS
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.groups import Column, Group, PartColumns, grouped, of_many
 from reconciler.report.masked_values import Side, UnknownValue, any_long, leaf, masked, shows_every_text
 from reconciler.report.sentences import headline
-from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass
 
 # How many values of a varying field are shown; of long texts all are kept, to be merged.
@@ -164,7 +164,7 @@ def location_of(plan: Plan, change: Change) -> Span | None:
 def _row(plan: Plan, group: Group) -> ChangeRow:
     change = group.changes[0]
     act = act_of(change)
-    symbol = SYMBOLS[action_of(change)]
+    symbol = WORDS[action_of(change)].sign
     if isinstance(act, (Replace, Rotate)) and overlaps(act) and not isinstance(change, Hold):
         symbol = "+/-"
     count = len(group.changes)

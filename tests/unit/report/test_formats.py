@@ -19,7 +19,7 @@ from reconciler.model.fleet import Limit, Limits
 from reconciler.plan.change import Action
 from reconciler.report import formats
 from reconciler.report.formats import FORMATS, Format, RenderOptions, ReportKind, formats_for, named
-from reconciler.report.ledger import Ending, Finish
+from reconciler.report.ledger import Finish
 from tests.unit.report.plans import World, rich_world
 
 FOLDER = Path(formats.__file__).parent
@@ -97,7 +97,7 @@ def test_counts_of_thousands_have_one_form_in_what_people_read() -> None:
     ledger = Ledger()
     for each in plan.acts:
         ledger.note(Finished(each.address, Action.JOIN, Result.DONE, "", ""))
-    finish = Finish(ledger, Ending())
+    finish = Finish(ledger)
     shown += [named(form).render(ReportKind.LEDGER, finish) for form in ("text", "markdown", "html")]
     for text in shown:
         assert "1,200" in text

@@ -414,19 +414,14 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
         address = Address(f"house-{number:03d}", "desk")
         detail = f"400: {address} has no quota (request a1b2c3d4{number:03d})"
         found.note(Finished(address, action_of(copies(1).plan().pending[0]), Result.FAILED, detail))
-    shown = ledger.render_text(ledger.Finish(found, ledger.Ending()))
+    shown = ledger.render_text(ledger.Finish(found))
     [line] = [each for each in shown.split("\n") if "has no quota" in each]
     assert "house-000/desk … house-199/desk (200): join failed" in line
     assert len(line) <= LONGEST
-    comment = ledger.render_markdown(ledger.Finish(found, ledger.Ending()))
+    comment = ledger.render_markdown(ledger.Finish(found))
     assert all(f"house-{number:03d}/desk" in comment for number in range(200))
     assert comment.count("has no quota") == 1
-    assert (
-        ledger.render_text(ledger.Finish(found, ledger.Ending()), RenderOptions(full=True)).count(
-            "has no quota"
-        )
-        == 200
-    )
+    assert ledger.render_text(ledger.Finish(found), RenderOptions(full=True)).count("has no quota") == 200
 
 
 def test_the_same_hold_in_many_channels_is_one_line() -> None:
@@ -435,7 +430,7 @@ def test_the_same_hold_in_many_channels_is_one_line() -> None:
         address = Address(f"house-{number:03d}", "desk")
         detail = f"agent F{number:03d}ABCDEFGH runs in channel {address.channel} and is not this fleet's"
         found.note(Finished(address, action_of(copies(1).plan().pending[0]), Result.HELD, detail))
-    shown = ledger.render_text(ledger.Finish(found, ledger.Ending()))
+    shown = ledger.render_text(ledger.Finish(found))
     assert shown.count("is not this fleet's") == 1
     assert all(f"house-{number:03d}/desk" in shown for number in range(30))
 
@@ -447,9 +442,7 @@ def test_the_end_of_an_apply_fits_a_narrow_terminal() -> None:
         address = Address(f"a-house-{number}", "desk")
         found.note(Finished(address, action_of(copies(1).plan().pending[0]), result, ""))
     command = "reconciler apply hotels -e prod --auto-approve --parallelism 1"
-    lines = ledger.render_text(
-        ledger.Finish(found, ledger.Ending(command)), RenderOptions(width=40)
-    ).splitlines()
+    lines = ledger.render_text(ledger.Finish(found, command), RenderOptions(width=40)).splitlines()
     assert lines[-1] == f"To go on: {command}", "a command that is broken cannot be pasted"
     assert max(map(len, lines[:-1])) <= 40
     assert not any("↳" in line for line in lines), "addresses are wrapped, not folded"
@@ -461,7 +454,7 @@ def test_the_ledger_of_ten_thousand_is_a_comment_with_every_address() -> None:
     for number in range(10_000):
         result = Result.FAILED if number % 10 == 0 else Result.DONE
         found.note(Finished(Address(f"house-{number:05d}", "desk"), action, result, "400: no quota"))
-    comment = ledger.render_markdown(ledger.Finish(found, ledger.Ending()))
+    comment = ledger.render_markdown(ledger.Finish(found))
     assert len(comment) <= markdown.BUDGET
     assert "house-{00000..09990..10}/desk" in comment
     assert comment.count("Braces stand for") == 1
@@ -472,7 +465,7 @@ def test_failures_of_different_causes_are_not_one() -> None:
     action = action_of(copies(1).plan().pending[0])
     for number, cause in enumerate(("no quota", "no quota", "a wrong key")):
         found.note(Finished(Address(f"h{number}", "desk"), action, Result.FAILED, cause))
-    shown = ledger.render_text(ledger.Finish(found, ledger.Ending()))
+    shown = ledger.render_text(ledger.Finish(found))
     assert "  h0/desk, h1/desk: join failed: no quota\n" in shown
     assert "  h2/desk: join failed: a wrong key\n" in shown
 

@@ -157,12 +157,11 @@ def test_events_and_ledgers_hide_nothing(detail: str, agent_id: str) -> None:
     found = Ledger()
     found.note(event)
     found.note(Notice(detail))
-    ending = ledger.Ending("reconciler apply")
     outputs = [
         progress.line(event) or "",
         progress.render_json(event),
-        ledger.render_text(ledger.Finish(found, ending)),
-        ledger.render_markdown(ledger.Finish(found, ending)),
+        ledger.render_text(ledger.Finish(found, "reconciler apply")),
+        ledger.render_markdown(ledger.Finish(found, "reconciler apply")),
     ]
     assert [hidden_in(each) for each in outputs] == [[], [], [], []]
     assert "\n" not in outputs[0]

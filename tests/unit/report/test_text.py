@@ -8,9 +8,11 @@ from collections.abc import Callable
 from reconciler.model.address import Address
 from reconciler.model.record import Record
 from reconciler.model.spec import Body
+from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.report import json_plan, markdown
+from reconciler.report.actions import WORDS
 from reconciler.report.formats import RenderOptions
 from reconciler.report.text import render_plan
 from tests.unit.report.plans import NEW_PROMPT, NOW, World, properties, rich_world, risky_world
@@ -166,7 +168,6 @@ def test_colour_adds_codes_and_no_other_character() -> None:
 
 
 def test_what_only_does_holds_the_rest() -> None:
-    from reconciler.plan.change import Action
 
     plan = rich_world().plan(policy=Policy(only=frozenset({Action.RENEW})))
     text = render_plan(plan)
@@ -197,3 +198,7 @@ def test_a_forced_replacement_says_who_asks() -> None:
     text = render_plan(world.plan(Selection(replaces=("a/b",))))
     assert "# a/b will be replaced (ends the running conversation)" in text
     assert "because --replace asks for it" in text
+
+
+def test_every_kind_of_change_has_its_words() -> None:
+    assert WORDS.keys() == set(Action)
