@@ -40,11 +40,8 @@ from reconciler.report.plan_document import (
     ResourceChange,
     UnmanagedTree,
     Why,
-    plan_schema,
 )
 from reconciler.report.view import location_of
-
-__all__ = ["FORMAT_VERSION", "plan_line", "plan_schema", "plan_tree", "render_json", "render_numbers"]
 
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 

@@ -429,7 +429,6 @@ CASES: dict[str, Run] = {
     "report.masked_values.masked": lambda text: masked_values.masked(_places(text)),
     "report.masked_values.plain": lambda text: masked_values.plain(_places(text)),
     "report.masked_values.in_line": masked_values.in_line,
-    "report.masked_values.parts": lambda text: [*masked_values.parts((), _places(text))],
     "report.masked_values.sensitivity": lambda text: masked_values.sensitivity(_places(text), [("llm", "api_key")]),
     "report.sentences.shortened": lambda text: sentences.shortened(text, 80),
     "report.problems.problem_lines": lambda text: problems.problem_lines([_problem(text)] * 2, RenderOptions(colour=True, read_source=lambda file: f"a: 1\nb: {text}\nc: 2\n")),
