@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler import workflow
@@ -24,7 +23,7 @@ from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Hold, action_of, target_of
 from reconciler.providers import Purpose
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
-from reconciler.report.ledger import Ending, Finish, lifts_of
+from reconciler.report.ledger import Finish, lifts_of
 from reconciler.state.condition import require_writable
 from reconciler.values import dataclass
 from reconciler.workflow import Approved, Job
@@ -81,7 +80,8 @@ def run_apply(
         if asked:
             # Check before asking, so that the user confirms only what can be done. Other runs check under their lock.
             require_writable(session.store)
-            plan = _shown(session, job, output, options)
+            plan = session.run(workflow.plan(job, session.provider))
+            output.report(TEXT, ReportKind.PLAN, without_refusals(plan), options)
             if not plan.acts and not (plan.pending or plan.interrupted):
                 return ExitCode.DONE
             approved = Approved(plan.digest)
@@ -91,14 +91,11 @@ def run_apply(
             if not _is_approved(plan, job):
                 write("not approved; nothing was done\n", err=True)
                 return ExitCode.ERROR
-        report = partial(
-            _report,
-            output=output,
-            form=form,
-            options=options,
-            is_saved=saved is not None,
-            destroying=destroying,
-        )
+
+        def report(ledger: Ledger, plan: Plan | None) -> None:
+            finish = _finish(ledger, plan, is_saved=saved is not None, destroying=destroying)
+            output.report(form, ReportKind.LEDGER, finish, options)
+
         with watcher(output, form, options, show_plan=not asked) as on_event:
             steps = workflow.apply(job, session.provider, approved=approved)
             notes = _Notes(on_event)
@@ -192,13 +189,6 @@ def _saved(consent: Consent, flags: Flags, session: Session) -> SavedPlan | None
     return saved
 
 
-def _shown(session: Session, job: Job, output: Output, options: RenderOptions) -> Plan:
-    """Compute the plan that the user is asked about, print it, and return it."""
-    plan = session.run(workflow.plan(job, session.provider))
-    output.report(TEXT, ReportKind.PLAN, without_refusals(plan), options)
-    return plan
-
-
 def _is_approved(plan: Plan, job: Job) -> bool:
     """Return whether the user gave the accepted answer. The question names the fleet: the plan may be in a file."""
     owner = job.fleet.owner
@@ -227,24 +217,17 @@ def _question(plan: Plan, where: str, job: Job) -> str:
     return f"End the agents of {where} ({count:,})?" if job.destroying else f"Apply {changes} to {where}?"
 
 
-def _report(
-    ledger: Ledger,
-    plan: Plan | None,
-    *,
-    output: Output,
-    form: Format,
-    options: RenderOptions,
-    is_saved: bool,
-    destroying: bool,
-) -> None:
+def _finish(ledger: Ledger, plan: Plan | None, *, is_saved: bool, destroying: bool) -> Finish:
+    """Return the end of the run for its report, with the command that goes on."""
     changes = plan.changes if plan is not None and is_saved else ()
     held = {str(each.address) for each in changes if isinstance(each, Hold)}
-    ending = Ending(
+    return Finish(
+        ledger,
         resume_command.resume(sys.argv[1:], ledger, held),
         lifts_of(plan) if plan is not None else (),
+        plan,
         "Destroy" if destroying else "Apply",
     )
-    output.report(form, ReportKind.LEDGER, Finish(ledger, ending, plan), options)
 
 
 def _exit_code(ledger: Ledger, session: Session) -> int:

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 Told = Callable[[str, str, float], None]
 
 
-def _nothing(_first: str, _second: str, _seconds: float) -> None:
-    """Ignore a measurement; used if no metrics are served."""
+class _NoMetrics:
+    """Accepts every measurement of `serve.metrics.Metrics` and keeps none."""
+
+    def _nothing(self, *_measured: object) -> None: ...
+
+    begin = take = requested = committed = fetched = notified = _nothing
 
 
 class MetricsServer:
@@ -28,7 +32,7 @@ class MetricsServer:
 
     def __init__(self, listen: str | None, *, per_agent: bool = False) -> None:
         self.health = Health()
-        self._metrics: Metrics | None = None
+        self.metrics: Metrics | _NoMetrics = _NoMetrics()
         self._server: Any = None
         self._socket: Any = None
         if listen is None:
@@ -41,9 +45,9 @@ class MetricsServer:
                 f"--listen needs {problem.name}, which is not installed",
                 hint="install the extra: pip install 'agora-reconciler[watch]'",
             ) from problem
-        self._metrics = Metrics(version("agora-reconciler"), per_agent=per_agent)
+        self.metrics = Metrics(version("agora-reconciler"), per_agent=per_agent)
         self._socket = http.bind(listen)
-        self._server = http.server(http.application(self.health, self._metrics))
+        self._server = http.server(http.application(self.health, self.metrics))
 
     @property
     def address(self) -> str | None:
@@ -53,36 +57,19 @@ class MetricsServer:
         host, port = self._socket.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    @property
-    def committed(self) -> Told:
-        """The function that counts a commit, given backend, result and seconds."""
-        return _nothing if self._metrics is None else self._metrics.committed
-
-    @property
-    def notified(self) -> Callable[[str], None]:
-        """The function that counts a notification, given its result."""
-        return (lambda _result: None) if self._metrics is None else self._metrics.notified
-
-    @property
-    def fetched(self) -> Callable[[str], None]:
-        """The function that counts a fetch of `--git`, given its result."""
-        return (lambda _result: None) if self._metrics is None else self._metrics.fetched
-
     def begin(self, fleet: DesiredFleet, commit: str) -> None:
         """Register a fleet from whose loop events will come; `commit` is that of its files under `--git`."""
         self.health.begin(str(fleet.owner), time.monotonic())
-        if self._metrics is not None:
-            self._metrics.begin(fleet, commit)
+        self.metrics.begin(fleet, commit)
 
     def take(self, fleet: DesiredFleet, event: Any, now: float, commit: str) -> None:
         """Record an event of a fleet's loop; `commit` is that of its last good files."""
         self.health.note(str(fleet.owner), event, time.monotonic())
-        if self._metrics is not None:
-            self._metrics.take(fleet.owner, event, now, commit)
+        self.metrics.take(fleet.owner, event, now, commit)
 
     def counting(self, sender: Sender) -> Sender:
-        """Return a sender that counts requests; the same sender if there are no metrics."""
-        return sender if self._metrics is None else _Counting(sender, self._metrics.requested)
+        """Return a sender that counts requests."""
+        return _Counting(sender, self.metrics.requested)
 
     async def serve(self) -> None:
         """Serve until `stop` is called; return at once if there is nothing to serve."""

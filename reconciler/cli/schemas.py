@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.config.schema import fleet_schema, policy_schema, rendered_schema
 from reconciler.report.documents import to_json
-from reconciler.report.json_plan import plan_schema
+from reconciler.report.plan_document import plan_schema
 from reconciler.state.whole import state_schema
 
 # An id only tells schemas apart and is never fetched; `.example` is reserved, so no host can answer there.

@@ -17,6 +17,7 @@ def show_error(problem: BaseException) -> int:
 
     from reconciler.report import problems
     from reconciler.report.escape import visible
+    from reconciler.report.formats import RenderOptions
 
     colour = current().colour(err=True)
 
@@ -29,7 +30,8 @@ def show_error(problem: BaseException) -> int:
         from reconciler.config import read_source
 
         reader = partial(read_source, Path(problem.directory))
-        say(problems.render_text(problem.diagnostics, reader, colour=colour, width=columns(sys.stderr)))
+        shown = RenderOptions(colour=colour, width=columns(sys.stderr), read_source=reader)
+        say(problems.problem_lines(problem.diagnostics, shown))
         return int(problem.exit_code)
     if isinstance(problem, ReconcilerError):
         say(current().pasteable(problems.render_error(problem, colour=colour)))

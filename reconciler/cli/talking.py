@@ -115,20 +115,10 @@ def follow(address: str, fleet: FleetFlags, form: Format, output: Output) -> Non
 
         def show(event: Any) -> None:
             if isinstance(event, dict) and event.get("type") != "head":
-                output.result(
-                    _spoken(event)
-                    if form.name == "text"
-                    else output.rendered(form, ReportKind.TREE, event, RenderOptions())
-                )
+                output.result(output.rendered(form, ReportKind.TREE, event, RenderOptions()))
 
         session.run(steps(), on_event=show, is_watch=True)
     output.say(f"the agent of {visible(str(where))} does not run any more")
-
-
-def _spoken(line: Line) -> str:
-    if line["type"] == "gap":
-        return "… (what was said in between is not known)\n"
-    return f"{visible(str(line['role']))}: {visible(str(line['content']))}\n"
 
 
 # --- the archive

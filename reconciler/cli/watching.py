@@ -103,7 +103,9 @@ def _checkouts(
     if pinned is None:
         return {}
     tops = {each: top_of(Path(each)) for each in directories}
-    found = {top: Checkout(top, pinned, output, exposed.fetched) for top in sorted(set(tops.values()))}
+    found = {
+        top: Checkout(top, pinned, output, exposed.metrics.fetched) for top in sorted(set(tops.values()))
+    }
     for each in found.values():
         each.look()
     return {each: found[top] for each, top in tops.items()}
@@ -154,7 +156,7 @@ class _Controller:
         self._output = output
         self._checkouts = checkouts
         self._exposed = exposed
-        self._notifier = Notifier(flags.notify, output, exposed.notified)
+        self._notifier = Notifier(flags.notify, output, exposed.metrics.notified)
         self._beside: list[asyncio.Task[None]] = []
         self._kept: list[Kept] = []
         self._senders: dict[tuple[str, ...], Meter] = {}
@@ -286,5 +288,7 @@ async def _unless(kept: Kept, seconds: float) -> None:
 def _store(session: Session, exposed: MetricsServer) -> StateStore:
     ports = behind_ports(session.store)
     lease = SeenLease(ports.lease)
-    ledger = ReadIfChanged(ports.ledger, lease, partial(exposed.committed, type(session.store).__name__))
+    ledger = ReadIfChanged(
+        ports.ledger, lease, partial(exposed.metrics.committed, type(session.store).__name__)
+    )
     return replace(ports, ledger=ledger, lease=lease)

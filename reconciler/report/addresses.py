@@ -15,7 +15,7 @@ from typing import TypeAlias
 from reconciler.model.address import Address
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
-from reconciler.report.folding import LONGEST
+from reconciler.report.folding import LONGEST, in_lines
 
 # The width of a line of addresses, if there is room.
 WIDEST = 110
@@ -51,21 +51,21 @@ def in_order(addresses: Iterable[Address]) -> list[Address]:
 
 def every(addresses: Iterable[Address], width: int = WIDEST) -> list[str]:
     """Return lines with every address, in order."""
-    return list(_wrapped(map(_spelled, in_order(addresses)), width))
+    return in_lines(map(_spelled, in_order(addresses)), width)
 
 
 def shortened(addresses: Sequence[Address], width: int = WIDEST) -> list[str]:
     """Return at most twelve lines that name every address, or ranges of addresses with their counts."""
     addresses = in_order(addresses)
-    lines = list(_wrapped(map(_spelled, addresses), width))
+    lines = in_lines(map(_spelled, addresses), width)
     if len(lines) <= _MOST_LINES // 2:
         return lines
     by_prefix = (list(group) for _, group in groupby(addresses, lambda each: _prefix(each.channel)))
-    runs = list(_wrapped((_run(each) for each in by_prefix), width))
+    runs = in_lines((_run(each) for each in by_prefix), width)
     if len(runs) > _MOST_LINES:
         size = -(-len(addresses) // _MOST_LINES)
         slices = (addresses[at : at + size] for at in range(0, len(addresses), size))
-        runs = list(_wrapped(map(_run, slices), width))
+        runs = in_lines(map(_run, slices), width)
     return [part for run in runs for part in _in_width(run, width)]
 
 
@@ -94,18 +94,6 @@ def _prefix(channel: str) -> str:
     return found[0] if found else ""
 
 
-def _wrapped(words: Iterable[str], width: int, separator: str = ", ") -> Iterator[str]:
-    line = ""
-    for word in words:
-        if line and len(line) + len(separator) + len(word) > width:
-            yield line + separator.rstrip(" ")
-            line = word
-        else:
-            line = f"{line}{separator}{word}" if line else word
-    if line:
-        yield line
-
-
 # --- as braces of a shell -------------------------------------------------------------------------------------
 
 
@@ -124,11 +112,6 @@ def braced(addresses: Iterable[Address]) -> list[str]:
             others.append(visible(each.quoted))
     cells = (cell for found in shapes.values() for cell in _merged(found))
     return [*(term for cell in cells for term in _terms(cell)), *others]
-
-
-def lines_of(words: Iterable[str], width: int) -> list[str]:
-    """Return words in lines, separated by spaces; a word longer than a line has a line of its own."""
-    return list(_wrapped(words, width, " "))
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from reconciler.diagnostics import Problem, plural
 from reconciler.ports import Passed
 from reconciler.report.escape import visible
-from reconciler.report.formats import ReadSource
+from reconciler.report.formats import RenderOptions
 from reconciler.report.json_plan import diagnostic_tree
-from reconciler.report.problems import render_text as render_problems
+from reconciler.report.problems import problem_lines
 from reconciler.report.style import Style
 from reconciler.values import dataclass
 from reconciler.workflow import Checkup
@@ -37,15 +38,12 @@ class Examined:
         return (*(each for each in self.files if each.is_error), *self.checkup.findings)
 
 
-def render_text(
-    examined: Examined, read_source: ReadSource, *, colour: bool, width: int | None = None
-) -> str:
+def render_text(examined: Examined, options: RenderOptions) -> str:
     """Return the problems of the files, a row for each check with its remedy below, and a last line with the count."""
-    style = Style(colour)
+    style = Style(options.colour)
+    width = options.width if options.wraps else None
     room = min(width or _WIDEST, _WIDEST)
-    blocks = (
-        [render_problems(examined.files, read_source, colour=colour, width=width)] if examined.files else []
-    )
+    blocks = [problem_lines(examined.files, replace(options, width=width))] if examined.files else []
     blocks += [
         "\n".join(line for row in examined.checkup.rows for line in _row(row, style, room)),
         "\n".join(_wrapped(_summary(examined), "", room)),

@@ -16,6 +16,7 @@ import yaml
 
 from reconciler.model.tree import Tree
 from reconciler.report.escape import json_text, visible, yaml_text
+from reconciler.report.formats import RenderOptions
 
 _WIDTH = 110
 # Text that some reader reads as a number, a date, a time or a constant.
@@ -49,7 +50,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def to_yaml(tree: Tree) -> str:
+def to_yaml(tree: Tree, options: RenderOptions = RenderOptions()) -> str:
     """Return a tree as YAML, in its own order."""
     text: str = yaml.dump(
         _bare(tree),
@@ -62,7 +63,7 @@ def to_yaml(tree: Tree) -> str:
     return yaml_text(text.removesuffix("...\n"))
 
 
-def to_json(tree: Tree) -> str:
+def to_json(tree: Tree, options: RenderOptions = RenderOptions()) -> str:
     """Return a tree as indented JSON in its own order, with a final line break."""
     return as_json(tree) + "\n"
 

@@ -9,28 +9,26 @@ from reconciler.diagnostics import plural
 from reconciler.plan.change import Action, Because, act_of
 from reconciler.report import json_plan, markdown, sentences
 from reconciler.report.escape import code
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.style import Style
 from reconciler.report.text import change_blocks, front, unmanaged_lines
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.workflow import Drift
 
 
-def render_text(drift: Drift, *, colour: bool, full: bool = False, width: int = LONGEST) -> str:
-    """Return drift for a terminal or a cron mail; `full` shows each change by itself."""
-    style = Style(colour)
+def render_text(drift: Drift, options: RenderOptions = RenderOptions()) -> str:
+    """Return drift for a terminal or a cron mail; `quiet` leaves one line, with how many addresses differ for each reason."""
+    style, width = Style(options.colour), options.columns
     plan = drift.plan
-    blocks = [*front(plan, style), *change_blocks(drift_rows(drift, full), style, width)]
+    if options.quiet:
+        kinds = "; ".join(f"{happened} ({count:,})" for _, happened, count in classes(drift))
+        last = _last_line(drift, style) + (f" What has happened: {kinds}." if kinds else "")
+        return folded(last + "\n", width)
+    blocks = [*front(plan, style), *change_blocks(drift_rows(drift, options.full), style, width)]
     if plan.unmanaged or plan.elsewhere:
         blocks.append(unmanaged_lines(plan, style))
     return folded("\n\n".join([*blocks, _last_line(drift, style)]) + "\n", width)
-
-
-def render_brief(drift: Drift, *, colour: bool, width: int = LONGEST) -> str:
-    """Return the last line alone, for cron, with how many addresses differ for each reason."""
-    kinds = "; ".join(f"{happened} ({count:,})" for _, happened, count in classes(drift))
-    last = _last_line(drift, Style(colour)) + (f" What has happened: {kinds}." if kinds else "")
-    return folded(last + "\n", width)
 
 
 def _last_line(drift: Drift, style: Style) -> str:
@@ -38,14 +36,14 @@ def _last_line(drift: Drift, style: Style) -> str:
     return " ".join(filter(None, (paint(headline(drift)), besides(drift))))
 
 
-def render_markdown(drift: Drift, *, full: bool = False, budget: int = markdown.BUDGET) -> str:
+def render_markdown(drift: Drift, options: RenderOptions = RenderOptions()) -> str:
     """Return drift for an issue, a comment or a job's page."""
-    return markdown.render_changes(
+    return markdown.changes_document(
         drift.plan,
-        drift_rows(drift, full),
-        title=("drift", headline(drift)),
+        drift_rows(drift, options.full),
+        ("drift", headline(drift)),
         notes=lambda _: [*_class_table(drift), *filter(None, [besides(drift)])],
-        budget=budget,
+        options=options,
     )
 
 
@@ -85,7 +83,7 @@ def _class_table(drift: Drift) -> list[str]:
     )
 
 
-def json_pieces(drift: Drift) -> Iterator[str]:
+def render_json(drift: Drift, options: RenderOptions = RenderOptions()) -> Iterator[str]:
     """Yield drift as JSON, change by change; the changes are under Terraform's key `resource_drift`."""
     plan = drift.plan
     document = {

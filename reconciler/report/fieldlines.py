@@ -235,32 +235,6 @@ def _other(side: Side) -> str:
     return "" if is_text(side) else in_line(side)
 
 
-def row_subject(row: ChangeRow) -> str:
-    """Return the address of a row, or the number of its agents, with invisible characters escaped."""
-    if len(row.addresses) == 1:
-        return visible(str(row.address))
-    return plural(len(row.addresses), "agent", "agents")
-
-
-def row_place(row: ChangeRow) -> str:
-    """Return the place in the files that asks for a row, or the first and the last place."""
-    if not row.places:
-        return ""
-    first, last = min(row.places), max(row.places)
-    if (first.file, first.line) == (last.file, last.line):
-        return f"{first.file}:{first.line}"
-    file = last.file if last.file != first.file else ""
-    return f"{first.file}:{first.line} … {file}:{last.line} ({len(row.places):,} places)"
-
-
-def row_unchanged(row: ChangeRow) -> str:
-    """Return how many leaves of each agent are unchanged; empty if that is zero or unknown."""
-    if row.unchanged is None or not row.unchanged[1]:
-        return ""
-    least, most = row.unchanged
-    return f"{least:,} unchanged" if least == most else f"{least:,} to {most:,} unchanged"
-
-
 def row_steps(row: ChangeRow) -> list[str]:
     """Return the steps of an apply for a row; for several agents, the steps of the first."""
     steps = [f"{number}. {visible(_step_words(step))}" for number, step in enumerate(steps_of(row.change), 1)]

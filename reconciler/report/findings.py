@@ -6,6 +6,7 @@ Code hosts show them as annotations, alerts and code quality findings; `problem_
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.model.destinations import secret_destination
@@ -13,12 +14,15 @@ from reconciler.model.tree import Path, Tree, leaves, tree_references
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Change, spec_of
 from reconciler.plan.guard import Refusal
-from reconciler.report import sentences
+from reconciler.report import problem_formats, sentences
 from reconciler.report.addresses import shortened
-from reconciler.report.fieldlines import FieldLines, row_subject, row_texts
+from reconciler.report.fieldlines import FieldLines, row_texts
+from reconciler.report.formats import RenderOptions
 from reconciler.report.problem_formats import FLEET_PLACE
+from reconciler.report.problems import Checked
 from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
+from reconciler.workflow import Drift
 
 _LONGEST_NAME = 160
 
@@ -92,6 +96,30 @@ def of_drift(plan: Plan) -> tuple[Problem, ...]:
     )
 
 
+def render_github(plan: Plan, options: RenderOptions) -> str:
+    """Return the plan in a line, then a command for each line of the files that ends conversations or risks secrets."""
+    notice = (f"Plan of {plan.owner}", sentences.in_short(plan))
+    return problem_formats.as_annotations(of_plan(plan), root=options.root, notice=notice)
+
+
+def render_drift(drift: Drift, options: RenderOptions) -> str:
+    """Return drift in one line, then a command for each line of the files whose agents drifted."""
+    from reconciler.report.drift import headline  # heavy, and only for drift
+
+    notice = (f"Drift of {drift.plan.owner}", headline(drift))
+    return problem_formats.as_annotations(of_drift(drift.plan), root=options.root, notice=notice)
+
+
+def render_sarif(plan: Plan, options: RenderOptions) -> str:
+    """Return one run with what the plan ends or risks."""
+    return problem_formats.render_sarif(Checked(of_plan(plan)), replace(options, explain_rule=explained))
+
+
+def render_code_quality(plan: Plan, options: RenderOptions) -> str:
+    """Return a list of what the plan ends or risks."""
+    return problem_formats.render_code_quality(Checked(of_plan(plan)), options)
+
+
 def _refusal(found: Refusal) -> Problem:
     return Problem(sentences.refusal_rule(found.limit), found.text, FLEET_PLACE)
 
@@ -108,7 +136,7 @@ def _change(rule: str, row: ChangeRow) -> Problem:
         *(shortened(row.addresses) if len(row.addresses) > 1 else ()),
     ]
     where = row.places[0] if row.places else FLEET_PLACE
-    summary = f"{row_subject(row)} {row.headline}"
+    summary = f"{row.subject} {row.headline}"
     return Problem(rule, summary, where, why="\n".join(why), severity=Severity.WARNING)
 
 

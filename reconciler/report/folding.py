@@ -1,8 +1,9 @@
-"""Folds the long lines of a text: nothing of a prompt is cut, and no line is longer than a terminal can search."""
+"""Folds the long lines of a text, and joins words to lines: nothing of a prompt is cut, and no line is longer than a terminal can search."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 LONGEST = 240
 _DEEPEST = 40
@@ -23,6 +24,21 @@ def folded(text: str, width: int = LONGEST) -> str:
     if all(len(line) <= width for line in lines):
         return text
     return "\n".join(line if len(line) <= width else _line(line, width) for line in lines)
+
+
+def in_lines(words: Iterable[str], width: int, separator: str = ", ") -> list[str]:
+    """Return words joined to lines of at most so many columns; a longer word has a line of its own."""
+    lines: list[str] = []
+    room = 0
+    for word in words:
+        size = len(separator) + (len(_CODE.sub("", word)) if "\x1b" in word else len(word))
+        if lines and size <= room:
+            lines[-1] += separator + word
+            room -= size
+        else:
+            lines[-1:] = [f"{lines[-1]}{separator.rstrip(' ')}", word] if lines else [word]
+            room = width + len(separator) - size
+    return lines
 
 
 def _line(line: str, width: int) -> str:

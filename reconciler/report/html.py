@@ -7,41 +7,21 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from reconciler.apply.events import Ledger, Result
+from reconciler.apply.events import Result
 from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
+from reconciler.report.actions import RANK, WORDS, counted
 from reconciler.report.addresses import in_order
 from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
 from reconciler.report.escape import visible
-from reconciler.report.fieldlines import (
-    FieldLines,
-    Shown,
-    row_place,
-    row_steps,
-    row_subject,
-    row_texts,
-    row_unchanged,
-)
-from reconciler.report.formats import ReadSource
-from reconciler.report.ledger import (
-    Ending,
-    Finish,
-    afterwards,
-    done_by_kind,
-    is_cut_short,
-    notices,
-    sections,
-    tally,
-    verdict,
-)
-from reconciler.report.markdown import CONVERSATIONS, RANK
+from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
+from reconciler.report.formats import RenderOptions
+from reconciler.report.ledger import Finish, done_by_kind, sections, tally
 from reconciler.report.problems import Block, Checked, blocks, summary
-from reconciler.report.progress import DONE
-from reconciler.report.sentences import conversations
-from reconciler.report.style import Style
+from reconciler.report.style import Style, legend
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
 from reconciler.workflow import Drift
@@ -102,16 +82,20 @@ class HtmlStyle(Style):
         return f"<{name}>{text}</{name}>"
 
 
-def render_plan(plan: Plan, *, full: bool = False, explain: bool = False) -> str:
-    """Return a plan as a page; `full` shows each change by itself, `explain` adds the steps of each."""
+def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
+    """Return a plan as a page with its changes folded, except those that end conversations."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
-    rows = change_rows(plan, full=full)
-    return page(f"Plan of {plan.owner}", _changes(plan, headline, rows, _notes(plan), explain=explain))
+    rows = change_rows(plan, full=options.full)
+    *shown, approval = sentences.notes(plan, lambda addresses: ", ".join(map(str, addresses)))
+    told = filter(None, (*shown, approval.replace("`", "")))
+    notes = [*told, f"Fleet {plan.owner}, digest {plan.digest[:12]}."]
+    body = _changes(plan, headline, rows, notes, explain=options.explain)
+    return page(f"Plan of {plan.owner}", body)
 
 
-def render_drift(drift: Drift, *, full: bool = False) -> str:
-    """Return drift as a page with the changes that undo it; `full` shows each by itself."""
-    rows = drift_rows(drift, full)
+def render_drift(drift: Drift, options: RenderOptions) -> str:
+    """Return drift as a page with the changes that undo it."""
+    rows = drift_rows(drift, options.full)
     told = [
         f"{plural(count, 'agent', 'agents')} {happened} ({word})" for word, happened, count in classes(drift)
     ]
@@ -173,33 +157,14 @@ def _front(plan: Plan) -> Iterator[str]:
         yield f'<p class="danger"><b>{word}:</b> {plain(sentences.danger(danger))}</p>'
     for refusal in plan.refusals:
         yield f'<p class="warning"><b>Refused:</b> {plain(refusal.text)}</p>'
-    if plan.ended:
-        yield f'<p class="ends">{plain(conversations(plan))}</p>'
-    if plan.against:
-        yield f'<p class="warning">{plain(sentences.offline(plan))}</p>'
-    if plan.cost.passes_default_quota:
-        yield f'<p class="warning">{plain(sentences.default_quota(plan))}</p>'
-
-
-def _notes(plan: Plan) -> Iterator[str]:
-    yield sentences.running(plan.cost)
-    others = (
-        sentences.ignored(plan, lambda addresses: ", ".join(map(str, addresses))),
-        sentences.interrupted(plan),
-        sentences.new_secrets(plan),
-        sentences.warnings(plan),
-        sentences.approval(plan).replace("`", ""),
-    )
-    yield from filter(None, others)
-    yield f"Fleet {plan.owner}, digest {plan.digest[:12]}."
+    for kind, text in zip(("ends", "warning", "warning"), sentences.warned(plan), strict=True):
+        yield from [f'<p class="{kind}">{plain(text)}</p>'] if text else []
 
 
 def _table(plan: Plan) -> Iterator[str]:
-    counted = [(action, plan.count(action)) for action in CONVERSATIONS]
     rows = [
-        f'<tr><td>{action}</td><td class="number">{count:,}</td><td>{CONVERSATIONS[action]}</td></tr>'
-        for action, count in counted
-        if count
+        f'<tr><td>{action}</td><td class="number">{count:,}</td><td>{becomes}</td></tr>'
+        for action, count, becomes in counted(plan)
     ]
     if rows:
         head = "<tr><th>change</th><th>agents</th><th>the conversation</th></tr>"
@@ -207,7 +172,7 @@ def _table(plan: Plan) -> Iterator[str]:
 
 
 def _signs(rows: Sequence[ChangeRow]) -> Iterator[str]:
-    signs = sentences.legend(row.symbol for row in rows)
+    signs = legend(row.symbol for row in rows)
     if signs:
         words = " · ".join(f"<code>{escape(sign)}</code> {word}" for sign, word in signs)
         yield f'<p class="note">Signs: {words}</p>'
@@ -219,7 +184,7 @@ def _change(row: ChangeRow, fields: FieldLines, explain: bool) -> str:
     kind = "hangs" if row.ends_conversation else "dim"
     note = f'<span class="{kind}">{escape(bracket + after)}</span>' if after else ""
     is_open = " open" if row.ends_conversation else ""
-    title = f"<code>{escape(row.symbol)}</code> <b>{escape(row_subject(row))}</b> {escape(before)}{note}"
+    title = f"<code>{escape(row.symbol)}</code> <b>{escape(row.subject)}</b> {escape(before)}{note}"
     steps = [f'<p class="note">{escape(each)}</p>' for each in row_steps(row)] if explain else []
     inside = [*_why(row), *_lines(row, fields), *steps, *name_list(row.addresses)]
     return (
@@ -240,15 +205,15 @@ def name_list(addresses: Sequence[Address]) -> Iterator[str]:
 
 
 def _why(row: ChangeRow) -> Iterator[str]:
-    place = row_place(row)
+    place = row.place
     for number, text in enumerate(row_texts(row.reasons)):
         where = f" <code>{plain(place)}</code>" if place and not number else ""
         yield f'<p class="note">because {escape(text)}{where}</p>'
     yield from (f'<p class="note"><b>held</b> because {escape(text)}</p>' for text in row_texts(row.holds))
-    if row.agent_id and not row.fields:
-        yield f'<p class="note">agent {plain(f"{row.agent_id} {row.agent_name}".rstrip())}</p>'
-    if unchanged := row_unchanged(row):
-        yield f'<p class="note">{unchanged}</p>'
+    if row.agent:
+        yield f'<p class="note">agent {escape(row.agent)}</p>'
+    if row.unchanged:
+        yield f'<p class="note">{row.unchanged}</p>'
 
 
 def _lines(row: ChangeRow, fields: FieldLines) -> Iterator[str]:
@@ -276,30 +241,29 @@ def _unmanaged(plan: Plan) -> Iterator[str]:
 _BAD = frozenset({Result.FAILED, Result.UNKNOWN})
 
 
-def render_ledger(finish: Finish, *, full: bool = False) -> str:
+def render_ledger(finish: Finish, options: RenderOptions) -> str:
     """Return a page with the result of every address, unfolded and first if it needs a person; then the plan."""
-    ledger, ending = finish.ledger, finish.ending
-    title = f"{verdict(ledger, ending)}: {tally(ledger)}"
-    planned = body_of(render_plan(finish.plan, full=full)) if finish.plan is not None else ""
-    return page(title, [f"<h1>{plain(title)}</h1>", *_results(ledger, ending, full), planned])
+    title = f"{finish.verdict}: {tally(finish.ledger)}"
+    planned = body_of(render_plan(finish.plan, options)) if finish.plan is not None else ""
+    return page(title, [f"<h1>{plain(title)}</h1>", *_results(finish, options.full), planned])
 
 
-def _results(ledger: Ledger, ending: Ending, full: bool) -> Iterator[str]:
-    broken = ledger.broken
-    if broken is not None and not is_cut_short(ledger):
+def _results(finish: Finish, full: bool) -> Iterator[str]:
+    ledger, broken = finish.ledger, finish.error
+    if broken is not None:
         yield f'<p class="danger"><b>error:</b> {plain(broken.message)} [{plain(broken.rule)}]</p>'
         yield from (f'<p class="note">{plain(each)}</p>' for each in (broken.hint or "").split("\n") if each)
     for section in sections(ledger, full=full):
         kind = "danger" if section.result in _BAD else "warning"
         yield f'<p class="{kind}"><b>{plain(section.title)}</b></p>'
         yield from (_group(addresses, outcomes, is_open=True) for addresses, outcomes in section.groups)
-    yield from (f'<p class="warning">{plain(each)}</p>' for each in notices(ledger))
+    yield from (f'<p class="warning">{plain(each)}</p>' for each in finish.notices)
     yield from (
-        _group(addresses, [DONE[action]], is_open=False) for action, addresses in done_by_kind(ledger)
+        _group(addresses, [WORDS[action].done], is_open=False) for action, addresses in done_by_kind(ledger)
     )
-    yield from (f'<p class="note">{plain(each)}</p>' for each in afterwards(ledger, ending))
-    if not ledger.is_complete and ending.resume:
-        yield f'<p class="note">To go on: <code>{plain(ending.resume)}</code></p>'
+    yield from (f'<p class="note">{plain(each)}</p>' for each in finish.afterwards)
+    if finish.resume:
+        yield f'<p class="note">To go on: <code>{plain(finish.resume)}</code></p>'
 
 
 def _group(addresses: Sequence[Address], outcomes: Sequence[str], *, is_open: bool) -> str:
@@ -314,10 +278,10 @@ def _group(addresses: Sequence[Address], outcomes: Sequence[str], *, is_open: bo
     return f'<details class="change"{opened}><summary>{title}</summary>\n<div class="inside">\n{inside}\n</div></details>'
 
 
-def render_problems(checked: Checked, read_source: ReadSource) -> str:
+def render_problems(checked: Checked, options: RenderOptions) -> str:
     """Return a page with every problem and its lines of the files."""
     title = summary(checked.diagnostics)
-    body = [f"<h1>{plain(title)}</h1>", *map(_problem, blocks(checked.diagnostics, read_source))]
+    body = [f"<h1>{plain(title)}</h1>", *map(_problem, blocks(checked.diagnostics, options.read_source))]
     return page(title, [*body, *(f'<p class="note">{plain(each)}</p>' for each in checked.last_lines)])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from reconciler.diagnostics import Problem, Span
@@ -24,8 +25,10 @@ from reconciler.plan.change import (
     spec_of,
     target_of,
 )
+from reconciler.report.actions import WORDS
 from reconciler.report.body_texts import BodyTexts
 from reconciler.report.documents import as_ascii_json, as_json, as_json_line
+from reconciler.report.formats import RenderOptions
 from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
     BodyChange,
@@ -35,33 +38,15 @@ from reconciler.report.plan_document import (
     PlanDocument,
     ProblemTree,
     ResourceChange,
-    TerraformAction,
     UnmanagedTree,
     Why,
-    plan_schema,
 )
 from reconciler.report.view import location_of
 
-__all__ = ["FORMAT_VERSION", "plan_line", "plan_pieces", "plan_schema", "plan_tree"]
-
 FORMAT_VERSION: Literal["1.0"] = "1.0"
 
-# Our word for a change -> the actions that readers of Terraform's plans know.
-TERRAFORM_ACTIONS: Mapping[Action, Sequence[TerraformAction]] = {
-    Action.JOIN: ("create",),
-    Action.UPDATE: ("update",),
-    Action.RENEW: ("update",),
-    Action.REPLACE: ("delete", "create"),
-    Action.ROTATE: ("delete", "create"),
-    Action.LEAVE: ("delete",),
-    Action.ADOPT: ("no-op",),
-    Action.FORGET: ("forget",),
-    Action.HOLD: ("no-op",),
-    Action.NONE: ("no-op",),
-}
 
-
-def plan_pieces(plan: Plan) -> Iterator[str]:
+def render_json(plan: Plan, options: RenderOptions = RenderOptions()) -> Iterator[str]:
     """Yield a plan as JSON text in pieces of whole lines, each change by itself; equal plans give equal bytes.
 
     No tree of all changes is ever made: it would take several times the memory of their text.
@@ -123,6 +108,16 @@ def plan_line(head: Mapping[str, object], plan: Plan) -> Iterator[str]:
     for number, change in enumerate(sorted(plan.changes, key=order_of)):
         yield f"{',' if number else ''}{as_json_line(change_tree(plan, change))}"
     yield f"]{after}"
+
+
+def render_numbers(plan: Plan, options: RenderOptions) -> str:
+    """Return the numbers of agents to create, change and delete, for GitLab's terraform reports.
+
+    Its readers know these three keys, and some refuse others. How many conversations end is therefore said on stderr. A
+    replacement counts as one deletion and one creation, as in Terraform.
+    """
+    found = Counter(word for each in plan.changes for word in WORDS[action_of(each)].terraform)
+    return as_json_line({word: found[word] for word in ("create", "update", "delete")})
 
 
 def plan_tree(plan: Plan) -> PlanDocument:
@@ -218,7 +213,7 @@ def _terraform_change(change: Change, before: _ShownBody, after: _ShownBody) -> 
     record = target.record if target else None
     forcing = [each for each in diffs_of(change) if each.forces_replacement]
     return {
-        "actions": list(TERRAFORM_ACTIONS[action_of(change)]),
+        "actions": list(WORDS[action_of(change)].terraform),
         "before": before[0],
         "after": after[0],
         "replace_paths": [list(each.path) for each in forcing],

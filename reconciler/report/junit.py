@@ -15,9 +15,11 @@ from reconciler.plan.change import Change, Hold, Keep, act_of
 from reconciler.report import findings, sentences
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import xml
+from reconciler.report.formats import RenderOptions
 from reconciler.report.problems import Checked
 from reconciler.report.view import location_of
 from reconciler.values import dataclass
+from reconciler.workflow import Drift
 
 
 class Outcome(StrEnum):
@@ -73,24 +75,24 @@ def _case(suite_name: str, case: Case) -> str:
 # --- what the cases are ---------------------------------------------------------------------------------------
 
 
-def of_plan(plan: Plan) -> str:
+def render_plan(plan: Plan, options: RenderOptions) -> str:
     """Return a plan as a suite: dangers and refusals fail, holds are skipped, other addresses pass."""
     risks = [each for each in findings.of_plan(plan) if each.is_error]
     cases = [*map(_problem, risks), *_addresses(plan, Outcome.PASSED)]
     return suites([suite(f"plan {plan.owner}", cases)])
 
 
-def of_drift(plan: Plan) -> str:
+def render_drift(drift: Drift, options: RenderOptions) -> str:
     """Return drift as a suite: every address that drifted fails. Without drift it has one case that passes."""
-    cases = list(_addresses(plan, Outcome.FAILED)) or [Case("no drift")]
-    return suites([suite(f"drift {plan.owner}", cases)])
+    cases = list(_addresses(drift.plan, Outcome.FAILED)) or [Case("no drift")]
+    return suites([suite(f"drift {drift.plan.owner}", cases)])
 
 
-def of_checked(checked: Checked, root: str) -> str:
+def render_problems(checked: Checked, options: RenderOptions) -> str:
     """Return a check of the files as a suite: errors fail, warnings and the addresses of valid files pass."""
     found = sorted(checked.diagnostics, key=Problem.sort_key)
     cases = [*map(_problem, found), *(Case(str(each)) for each in checked.addresses)]
-    return suites([suite(f"validate {root or '.'}", cases)])
+    return suites([suite(f"validate {options.root or '.'}", cases)])
 
 
 def broken(label: str, message: str) -> str:

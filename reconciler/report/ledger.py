@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from reconciler.apply.events import Finished, Ledger, Result
-from reconciler.errors import ReadAbandoned
+from reconciler.errors import ReadAbandoned, ReconcilerError
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action, Because, Hold
-from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of, shortened
+from reconciler.report.actions import WORDS
+from reconciler.report.addresses import BRACES, WIDEST, braced, every, shortened
 from reconciler.report.alike import grouped_by
+from reconciler.report.documents import as_json_line
 from reconciler.report.escape import code, fenced, prose, visible
 from reconciler.report.fieldlines import row_texts
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded, in_lines
+from reconciler.report.formats import RenderOptions
 from reconciler.report.groups import nameless
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.markdown import BUDGET
 from reconciler.report.problems import render_error
-from reconciler.report.progress import DONE, finished_tree, outcome
+from reconciler.report.progress import finished_tree, outcome
 from reconciler.report.style import Style
 from reconciler.values import dataclass
 
-# The order of the sections: what needs a person comes first.
-_OPEN = (Result.FAILED, Result.UNKNOWN, Result.HELD, Result.DEFERRED, Result.SKIPPED)
-_WORDS = {
-    Result.FAILED: "failed",
-    Result.UNKNOWN: "of unknown outcome",
-    Result.HELD: "held",
-    Result.DEFERRED: "deferred",
-    Result.SKIPPED: "skipped",
+# The word for each result that is not done, and the title of its section; what needs a person comes first.
+_UNFINISHED = {
+    Result.FAILED: ("failed", "Failed"),
+    Result.UNKNOWN: ("of unknown outcome", "Of unknown outcome (the next apply finds out)"),
+    Result.HELD: ("held", "Held"),
+    Result.DEFERRED: ("deferred", "Deferred, until the time that is named"),
+    Result.SKIPPED: ("skipped", "Skipped"),
 }
-_TITLES = {
-    Result.FAILED: "Failed",
-    Result.UNKNOWN: "Of unknown outcome (the next apply finds out)",
-    Result.HELD: "Held",
-    Result.DEFERRED: "Deferred, until the time that is named",
-    Result.SKIPPED: "Skipped",
-}
-
 
 # How each kind of hold is lifted, in the order of the output.
 _LIFTS = {
@@ -60,24 +54,48 @@ _LIFTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The text after the counts: the command that goes on, if there is one, and how holds are lifted.
+class Finish:
+    """The end of an apply for a report: its ledger, what comes after the counts, and its plan if that is known.
 
-    `verb` names the run: Apply or Destroy.
+    `command` goes on with what is left, if something can; `lifts` say how holds are lifted; `verb` is Apply or Destroy.
     """
 
-    resume: str = ""
+    ledger: Ledger
+    command: str = ""
     lifts: tuple[str, ...] = ()
+    plan: Plan | None = None
     verb: str = "Apply"
 
+    @property
+    def verdict(self) -> str:
+        """How the run ended, in two words."""
+        ended = "complete" if self.ledger.is_complete else "incomplete"
+        return f"{self.verb} {'interrupted' if self.ledger.interrupted else ended}"
 
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The end of an apply for a report: its ledger, the text after it, and its plan if that is known."""
+    @property
+    def resume(self) -> str:
+        """The command to go on with; empty after a complete run."""
+        return "" if self.ledger.is_complete else self.command
 
-    ledger: Ledger
-    ending: Ending
-    plan: Plan | None = None
+    @property
+    def error(self) -> ReconcilerError | None:
+        """The error that broke the run; not one that only says that it was told to stop, which is reported elsewhere."""
+        broken = self.ledger.broken
+        return None if self.ledger.interrupted and isinstance(broken, ReadAbandoned) else broken
+
+    @property
+    def notices(self) -> list[str]:
+        """The notices, without the one that repeats the error that stopped the run."""
+        broken = self.ledger.broken
+        return [each for each in self.ledger.notices if broken is None or broken.message not in each]
+
+    @property
+    def afterwards(self) -> Iterator[str]:
+        """The sentences after the counts."""
+        if self.ledger.interrupted:
+            yield "Calls in flight were finished or are recorded."
+        if self.ledger.counts()[Result.HELD]:
+            yield from (f"To lift a hold: {each}" for each in self.lifts)
 
 
 def lifts_of(plan: Plan) -> tuple[str, ...]:
@@ -86,52 +104,51 @@ def lifts_of(plan: Plan) -> tuple[str, ...]:
     return tuple(text for because, text in _LIFTS.items() if because in found)
 
 
-def render(
-    ledger: Ledger,
-    ending: Ending,
-    *,
-    colour: bool,
-    quiet: bool = False,
-    full: bool = False,
-    width: int = LONGEST,
-) -> str:
+def render_text(finish: Finish, options: RenderOptions = RenderOptions()) -> str:
     """Return the final summary; `full` shows each agent by itself.
 
     `quiet` leaves out what was done. It adds the notices, since a quiet run did not print them when they came.
     """
-    style = Style(colour)
-    blocks = ["\n".join(_section_lines(each, style, width)) for each in sections(ledger, full=full)]
-    if ledger.broken is not None and not is_cut_short(ledger):
-        blocks.append(render_error(ledger.broken, colour=colour))
-    if quiet and (told := notices(ledger)):
-        blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in told))
+    ledger = finish.ledger
+    style, width, quiet = Style(options.colour), options.columns, options.quiet
+    blocks = ["\n".join(_section_lines(each, style, width)) for each in sections(ledger, full=options.full)]
+    if finish.error is not None:
+        blocks.append(render_error(finish.error, colour=options.colour))
+    if quiet and finish.notices:
+        blocks.append("\n".join(f"{style.warning('notice:')} {visible(each)}" for each in finish.notices))
     if not ledger.is_complete and not quiet and (done := done_by_kind(ledger)):
-        lines = [line for action, addresses in done for line in _named(DONE[action], addresses, style, width)]
+        lines = [
+            line for action, addresses in done for line in _named(WORDS[action].done, addresses, style, width)
+        ]
         blocks.append("\n".join([style.bold("Done"), *lines]))
     paint = style.good if ledger.is_complete else style.error
-    last = paint(f"{verdict(ledger, ending)}:") + f" {tally(ledger)}."
-    last += "".join(f"\n{visible(each)}" for each in afterwards(ledger, ending))
+    last = paint(f"{finish.verdict}:") + f" {tally(ledger)}."
+    last += "".join(f"\n{visible(each)}" for each in finish.afterwards)
     text = folded("\n\n".join([*blocks, last]) + "\n", width)
-    if not ledger.is_complete and ending.resume:  # the terminal may break it: it can be pasted nevertheless
-        text += folded(f"To go on: {visible(ending.resume)}\n")
+    if finish.resume:  # the terminal may break it: it can be pasted nevertheless
+        text += folded(f"To go on: {visible(finish.resume)}\n")
     return text
 
 
-def render_markdown(ledger: Ledger, ending: Ending, *, full: bool = False) -> str:
+def render_markdown(finish: Finish, options: RenderOptions = RenderOptions()) -> str:
     """Return the final summary for a job's page or a comment; it names every address, if need be as shell braces."""
-    text = _markdown(ledger, ending, every, full)
-    return text if len(text) <= BUDGET else _markdown(ledger, ending, _braced, full)
+    text = _markdown(finish, every, options.full)
+    return text if len(text) <= BUDGET else _markdown(finish, _braced, options.full)
+
+
+def render_json(finish: Finish, options: RenderOptions) -> str:
+    """Return the last line of an apply."""
+    return as_json_line(ledger_tree(finish.ledger))
 
 
 def _braced(addresses: Iterable[Address]) -> list[str]:
-    return lines_of(braced(addresses), WIDEST)
+    return in_lines(braced(addresses), WIDEST, " ")
 
 
-def _markdown(
-    ledger: Ledger, ending: Ending, named: Callable[[Iterable[Address]], list[str]], full: bool
-) -> str:
+def _markdown(finish: Finish, named: Callable[[Iterable[Address]], list[str]], full: bool) -> str:
+    ledger = finish.ledger
     mark = "✅" if ledger.is_complete else "❌"
-    lines = [f"### {mark} {verdict(ledger, ending)}: {tally(ledger)}", ""]
+    lines = [f"### {mark} {finish.verdict}: {tally(ledger)}", ""]
     for section in sections(ledger, full=full):
         lines += [f"**{section.title}**", ""]
         for addresses, outcomes in section.groups:
@@ -141,29 +158,26 @@ def _markdown(
                 block = fenced(named(addresses))
                 lines += ["", *(f"  {line}" for line in block.split("\n")), ""]
         lines.append("")
-    if ledger.broken is not None and not is_cut_short(ledger):
-        lines += [
-            f"> [!WARNING]\n> {prose(ledger.broken.message)} {prose(ledger.broken.hint or '')}".rstrip(),
-            "",
-        ]
-    lines += [f"> {prose(each)}\n" for each in notices(ledger)]
+    if (error := finish.error) is not None:
+        lines += [f"> [!WARNING]\n> {prose(error.message)} {prose(error.hint or '')}".rstrip(), ""]
+    lines += [f"> {prose(each)}\n" for each in finish.notices]
     if done := done_by_kind(ledger):
         lines += [
             f"<details><summary>{ledger.counts()[Result.DONE]:,} done</summary>",
             "",
-            *(f"- {DONE[action]}: {prose(' '.join(named(addresses)))}" for action, addresses in done),
+            *(f"- {WORDS[action].done}: {prose(' '.join(named(addresses)))}" for action, addresses in done),
             "",
         ]
         lines += ["</details>", ""]
     if named is _braced:
         lines.append(f"{BRACES.replace('`', '')}\n")
-    lines += [f"{prose(each)}\n" for each in afterwards(ledger, ending)]
-    if not ledger.is_complete and ending.resume:
-        lines.append(f"To go on: {code(ending.resume)}")
+    lines += [f"{prose(each)}\n" for each in finish.afterwards]
+    if finish.resume:
+        lines.append(f"To go on: {code(finish.resume)}")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def tree(ledger: Ledger) -> dict[str, Any]:
+def ledger_tree(ledger: Ledger) -> dict[str, Any]:
     """Return the final summary as a plain tree."""
     broken = ledger.broken
     return {
@@ -183,37 +197,17 @@ def tree(ledger: Ledger) -> dict[str, Any]:
 def tally(ledger: Ledger) -> str:
     """Return `2 joined, 1 updated; 1 failed`, in the order of the plan's summary."""
     done = Counter(row.action for row in ledger.finished if row.result is Result.DONE)
-    good = [f"{done[action]:,} {DONE[action]}" for action in Action if done[action]]
+    good = [f"{done[action]:,} {WORDS[action].done}" for action in Action if done[action]]
     counts = ledger.counts()
-    bad = [f"{counts[result]:,} {_word(ledger, result, _WORDS)}" for result in _OPEN if counts[result]]
+    bad = [f"{counts[result]:,} {_words(ledger, result)[0]}" for result in _UNFINISHED if counts[result]]
     return "; ".join(part for part in (", ".join(good), ", ".join(bad)) if part) or "nothing was done"
 
 
-def _word(ledger: Ledger, result: Result, words: Mapping[Result, str]) -> str:
-    """Return the words for a result; unknown changes of an interrupted run are called interrupted."""
+def _words(ledger: Ledger, result: Result) -> tuple[str, str]:
+    """Return the word for a result and its title; unknown changes of an interrupted run are called interrupted."""
     if ledger.interrupted and result is Result.UNKNOWN:
-        return "interrupted" if words is _WORDS else "Interrupted in flight (the next apply finds out)"
-    return words[result]
-
-
-def verdict(ledger: Ledger, ending: Ending) -> str:
-    """Return how a run ended, in two words."""
-    if ledger.interrupted:
-        return f"{ending.verb} interrupted"
-    return f"{ending.verb} {'complete' if ledger.is_complete else 'incomplete'}"
-
-
-def is_cut_short(ledger: Ledger) -> bool:
-    """Return whether the run only ended because it was told to stop, which is reported elsewhere."""
-    return ledger.interrupted and isinstance(ledger.broken, ReadAbandoned)
-
-
-def afterwards(ledger: Ledger, ending: Ending) -> Iterator[str]:
-    """Yield the sentences after the counts."""
-    if ledger.interrupted:
-        yield "Calls in flight were finished or are recorded."
-    if ledger.counts()[Result.HELD]:
-        yield from (f"To lift a hold: {each}" for each in ending.lifts)
+        return "interrupted", "Interrupted in flight (the next apply finds out)"
+    return _UNFINISHED[result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +221,11 @@ class Unfinished:
 
 def sections(ledger: Ledger, *, full: bool = False) -> Iterator[Unfinished]:
     """Yield the unfinished changes, those that need a person first; `full` makes a group of each address."""
-    for result in _OPEN:
+    for result in _UNFINISHED:
         rows = [each for each in ledger.finished if each.result is result]
         if rows:
             groups = [([row.address for row in group], _outcomes(group)) for group in _alike(rows, full)]
-            yield Unfinished(_word(ledger, result, _TITLES), result, groups)
-
-
-def notices(ledger: Ledger) -> list[str]:
-    """Return the notices, without the one that repeats the error that stopped the run."""
-    broken = ledger.broken
-    return [each for each in ledger.notices if broken is None or broken.message not in each]
+            yield Unfinished(_words(ledger, result)[1], result, groups)
 
 
 def _section_lines(section: Unfinished, style: Style, width: int) -> Iterator[str]:

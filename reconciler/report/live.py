@@ -14,9 +14,10 @@ from reconciler.apply.events import Event, Finished, Notice, Progress, Result, S
 from reconciler.durations import rounded
 from reconciler.model.address import Address
 from reconciler.plan.change import Action
+from reconciler.report.actions import WORDS
 from reconciler.report.escape import visible
 from reconciler.report.folding import folded
-from reconciler.report.progress import DOING, outcome
+from reconciler.report.progress import outcome
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -59,7 +60,7 @@ class LiveProgress:
         """Record an event; a finished change is printed above the view."""
         match event:
             case Started(address, action):
-                self._running[address] = (DOING[action], self._clock())
+                self._running[address] = (WORDS[action].doing, self._clock())
             case Progress(address, text):
                 _, since = self._running.get(address, ("", self._clock()))
                 self._running[address] = (visible(text), since)

@@ -16,25 +16,17 @@ from dataclasses import field, replace
 from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action
 from reconciler.report import sentences
-from reconciler.report.addresses import BRACES, WIDEST, braced, every, lines_of
+from reconciler.report.actions import RANK, WORDS, counted
+from reconciler.report.addresses import BRACES, WIDEST, braced, every
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import code, fenced, html, prose, visible
-from reconciler.report.fieldlines import (
-    FieldLines,
-    Shown,
-    row_place,
-    row_steps,
-    row_subject,
-    row_texts,
-    row_unchanged,
-)
-from reconciler.report.folding import folded
+from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
+from reconciler.report.folding import folded, in_lines
+from reconciler.report.formats import RenderOptions
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
-from reconciler.report.sentences import conversations
-from reconciler.report.style import Style
+from reconciler.report.style import Style, legend
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
 
@@ -50,45 +42,26 @@ _LONGEST_SECRET = 100
 # A line of a block does not wrap on a page: a longer reason is continued on the next line.
 _LONGEST_REASON = 120
 
-# The order of the table and of the details, with what happens to the conversation.
-CONVERSATIONS = {
-    Action.REPLACE: "ends",
-    Action.LEAVE: "ends",
-    Action.ROTATE: "ends",
-    Action.HOLD: "goes on (not done)",
-    Action.UPDATE: "goes on",
-    Action.JOIN: "begins",
-    Action.ADOPT: "goes on",
-    Action.FORGET: "is over already",
-    Action.RENEW: "goes on",
-}
-RANK = {action: rank for rank, action in enumerate(CONVERSATIONS)}
 # GitHub colours diff lines that begin with `!`, but not with `~`.
 _DIFF_SIGNS = {"~": "!"}
 
 
-def render_plan(plan: Plan, *, budget: int = BUDGET, full: bool = False, explain: bool = False) -> str:
-    """Return a plan as a comment of at most `budget` characters, or as a page.
-
-    `full` shows each change by itself, `explain` adds the steps of each.
-    """
+def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
+    """Return a plan as a comment of at most `budget` characters, or as a page."""
     headline = f"Plan: {sentences.short_counts(plan)}" if plan.pending else sentences.no_changes(plan)
 
     def notes(form: _Form) -> list[str]:
-        shown = (
-            sentences.running(plan.cost),
-            sentences.ignored(plan, lambda addresses: form.separator.join(form.words(addresses))),
-            sentences.interrupted(plan),
-            sentences.new_secrets(plan, _LONGEST_SECRET),
-            sentences.warnings(plan),
-            sentences.approval(plan),
+        shown = sentences.notes(
+            plan, lambda addresses: form.separator.join(form.words(addresses)), _LONGEST_SECRET
         )
-        last = f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}."
-        return [*map(_said, filter(None, shown)), last]
+        return [
+            *map(_said, filter(None, shown)),
+            f"Fleet {code(str(plan.owner))}, digest {code(plan.digest[:12])}.",
+        ]
 
-    rows = change_rows(plan, full=full)
-    title = ("plan", headline)
-    return render_changes(plan, rows, title=title, notes=notes, budget=budget, explain=explain)
+    return changes_document(
+        plan, change_rows(plan, full=options.full), ("plan", headline), notes=notes, options=options
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +77,7 @@ class _Form:
         return self.words is _plain
 
     def lines(self, addresses: Sequence[Address]) -> list[str]:
-        return every(addresses) if self.is_plain else lines_of(self.words(addresses), WIDEST)
+        return every(addresses) if self.is_plain else in_lines(self.words(addresses), WIDEST, " ")
 
 
 def _plain(addresses: Sequence[Address]) -> Iterable[str]:
@@ -115,14 +88,13 @@ def _plain(addresses: Sequence[Address]) -> Iterable[str]:
 _FORMS = (_Form(_plain, ", "), _Form(braced, " "), _Form(braced, " ", by_kind=True))
 
 
-def render_changes(
+def changes_document(
     plan: Plan,
     rows: Iterable[ChangeRow],
-    *,
     title: tuple[str, str],
+    *,
     notes: Callable[[_Form], Sequence[str]],
-    budget: int = BUDGET,
-    explain: bool = False,
+    options: RenderOptions,
 ) -> str:
     """Return the changes of a plan in Markdown: a title (kind and headline), ended conversations, a table, and notes.
 
@@ -131,8 +103,8 @@ def render_changes(
     """
     rows = sorted(rows, key=lambda row: (RANK[row.action], row.address, row.agent_id))
     fields = FieldLines(Style(colour=False), two_sided=True)
-    blocks = [_block(row, fields, explain) for row in rows]
-    text = ""
+    blocks = [_block(row, fields, options.explain) for row in rows]
+    text, budget = "", options.budget or BUDGET
     for room in (budget, PAGE) if budget >= BUDGET else (budget,):
         for form in _FORMS:
             text = _document(plan, blocks, title, notes(form), form, room)
@@ -154,10 +126,14 @@ def _document(
         return ""  # checked before the costly sort
     kind, headline = title
     first = [marker(kind, plan.owner), f"### {prose(headline)}"]
-    told = (conversations(plan), sentences.offline(plan), sentences.default_quota(plan))
-    signs = sentences.legend(each.row.symbol for each in blocks)
-    legend = ["Signs: " + " · ".join(f"{code(sign)} {word}" for sign, word in signs)] if signs else []
-    above = [*(f"**{_said(each)}**" for each in told if each), *_table(plan), *notes, *legend]
+    signs = legend(each.row.symbol for each in blocks)
+    meant = ["Signs: " + " · ".join(f"{code(sign)} {word}" for sign, word in signs)] if signs else []
+    above = [
+        *(f"**{_said(each)}**" for each in sentences.warned(plan) if each),
+        *_table(plan),
+        *notes,
+        *meant,
+    ]
     room = budget if form.is_plain else budget // 8
     below = [*([] if form.is_plain else [_said(BRACES)]), *_unmanaged(plan, room)]
     shown = [each.spelled(form) for each in (_by_kind(blocks) if form.by_kind else blocks)]
@@ -180,8 +156,7 @@ def _said(sentence: str) -> str:
 
 
 def _table(plan: Plan) -> Iterator[str]:
-    counted = [(action, plan.count(action)) for action in CONVERSATIONS]
-    rows = [f"| {action} | {count:,} | {CONVERSATIONS[action]} |" for action, count in counted if count]
+    rows = [f"| {action} | {count:,} | {becomes} |" for action, count, becomes in counted(plan)]
     if rows:
         yield "\n".join(["| change | agents | the conversation |", "|---|--:|---|", *rows])
 
@@ -258,9 +233,9 @@ def _together(blocks: Sequence[_Block]) -> _Block:
     """Return several changes as one block: all addresses, then as much of the reasons and fields as fits."""
     row = blocks[0].row
     named = tuple(address for each in blocks for address in each.named)
-    what = f"{row.action}: the conversation {CONVERSATIONS[row.action]}"
+    what = f"{row.action}: the conversation {WORDS[row.action].conversation}"
     title = f"<code>{html(row.symbol)}</code> <b>{len(named):,} agents</b> {html(what)}"
-    lines = [line for each in blocks for line in (f"# {row_subject(each.row)}:", *each.why, *each.lines)]
+    lines = [line for each in blocks for line in (f"# {each.row.subject}:", *each.why, *each.lines)]
     why = [f"# {len(blocks):,} different changes"]
     return _Block(row, named, title, why, lines, any(each.is_open for each in blocks))
 
@@ -295,18 +270,17 @@ def _cut(whole: list[str], share: int) -> tuple[list[str], int]:
 
 
 def _block(row: ChangeRow, fields: FieldLines, explain: bool) -> _Block:
-    place = row_place(row)
+    place = row.place
     because = [f"because {text}" for text in row_texts(row.reasons)]
     because[0] += visible(f"   {place}") if place else ""
     because += [f"held because {text}" for text in row_texts(row.holds)]
     why = [f"# {line}" for text in because for line in folded(text, _LONGEST_REASON).split("\n")]
-    if row.agent_id and not row.fields:
-        why.append(visible(f"# agent {row.agent_id} {row.agent_name}".rstrip()))
+    why += [f"# agent {row.agent}"] if row.agent else []
     lines = [_diff_line(shown) for field in row.fields for shown in fields.of(field, str(row.address))]
-    if unchanged := row_unchanged(row):
-        lines.append(f"# {unchanged}")
+    if row.unchanged:
+        lines.append(f"# {row.unchanged}")
     lines += [f"# {step}" for step in row_steps(row)] if explain else []
-    title = f"<code>{html(row.symbol)}</code> <b>{html(row_subject(row))}</b> {html(row.headline)}"
+    title = f"<code>{html(row.symbol)}</code> <b>{html(row.subject)}</b> {html(row.headline)}"
     is_open = len(row.addresses) > 1 and row.ends_conversation
     return _Block(row, row.addresses, title, why, lines, is_open)
 

@@ -7,7 +7,7 @@ validation missed. Which parts of a text may be shown is decided in `credentials
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from reconciler.contract.places import (
@@ -141,15 +141,3 @@ def in_line(value: Side) -> str:
     if isinstance(value, (Masked, Absent, UnknownValue)):
         return str(value)
     return visible(json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=True))
-
-
-def parts(path: Path, value: Side) -> Iterator[tuple[Path, Side]]:
-    """Yield a value's leaves with their paths, keys sorted; an empty container is a leaf."""
-    if isinstance(value, Mapping) and value:
-        for key in sorted(value):
-            yield from parts((*path, key), value[key])
-    elif isinstance(value, Sequence) and not isinstance(value, str) and value:
-        for index, each in enumerate(value):
-            yield from parts((*path, index), each)
-    else:
-        yield path, value

@@ -9,7 +9,8 @@ from reconciler.diagnostics import plural
 from reconciler.model.address import Owner
 from reconciler.report import markers
 from reconciler.report.escape import fenced, visible
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.style import Style
 from reconciler.values import dataclass
@@ -35,14 +36,13 @@ class ReviewDifference:
         return bool(self.added or self.gone or self.changed or self.files)
 
 
-def render_text(moved: ReviewDifference, *, colour: bool, width: int | None = None) -> str:
+def render_text(moved: ReviewDifference, options: RenderOptions) -> str:
     """Return a line for each row that differs, and a verdict."""
-    style = Style(colour)
-    text = "\n".join([*_lines(moved), style.bold(_verdict(moved))]) + "\n"
-    return folded(text, width or LONGEST)
+    verdict = Style(options.colour).bold(_verdict(moved))
+    return folded("\n".join([*_lines(moved), verdict]) + "\n", options.columns)
 
 
-def render_markdown(moved: ReviewDifference) -> str:
+def render_markdown(moved: ReviewDifference, options: RenderOptions) -> str:
     """Return the same for a comment; a bot can find it by its hidden first line."""
     lines = list(_lines(moved))
     shown = [markers.marker(markers.CHECK, moved.owner), f"### {_verdict(moved)}"]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from reconciler.report.fieldlines import Shown
+from reconciler.report.folding import in_lines
 from reconciler.report.view import Field
 
 # The most lines of fields before they are packed; with these a plan of one group has some 60 lines.
@@ -16,7 +17,6 @@ _MOST = 44
 _NARROW = 110
 # With fewer columns nothing fits beside another.
 _NARROWEST = 72
-_CODE = re.compile(r"\x1b\[[0-9;]*m")
 # The end of a field that has several values.
 _COUNT = re.compile(r"   ((?:\x1b\[2m)?)# ([\d,]+ values)((?:\x1b\[0m)?)$")
 _END = " ⏎ "
@@ -46,7 +46,7 @@ def _beside(fields: Sequence[tuple[Field, list[Shown]]], width: int, *, texts: b
         elif keys := siblings.pop(_parent(field, shown[0]), []):
             sign, parent = _parent(field, shown[0])
             head = f"{parent}: " if parent and len(keys) > 1 else f"{parent}." if parent else ""
-            yield from (Shown(sign, 0, head + line) for line in _wrapped(keys, ", ", width - len(head) - 8))
+            yield from (Shown(sign, 0, head + line) for line in in_lines(keys, width - len(head) - 10))
 
 
 def _is_plain(field: Field, shown: Sequence[Shown]) -> bool:
@@ -71,17 +71,5 @@ def _joined(shown: Sequence[Shown], width: int) -> Iterator[Shown]:
         return
     lines = [line.text.replace("⏎", "\\u{23ce}") for line in rest]
     yield Shown(first.sign, 0, f"{first.text}   # {len(lines):,} lines, each ends with ⏎")
-    yield from (Shown(rest[0].sign, 1, line) for line in _wrapped(lines, _END, width - 16))
-
-
-def _wrapped(pieces: Sequence[str], separator: str, width: int) -> Iterator[str]:
-    line, used = "", 0
-    for piece in pieces:
-        size = len(_CODE.sub("", piece)) + len(separator)
-        if line and used + size > width:
-            yield line + separator.rstrip(" ")
-            line, used = piece, size
-        else:
-            line, used = (f"{line}{separator}{piece}" if line else piece), used + size
-    if line:
-        yield line + (separator.rstrip(" ") if separator == _END else "")
+    *full, last = in_lines(lines, width - 16 - len(_END), _END)
+    yield from (Shown(rest[0].sign, 1, line) for line in (*full, last + _END.rstrip(" ")))

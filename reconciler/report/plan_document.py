@@ -11,9 +11,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from reconciler.plan.change import Action, Because
-
-# Terraform's words, for tools that read Terraform's plans.
-TerraformAction = Literal["create", "update", "delete", "no-op", "forget"]
+from reconciler.report.actions import TerraformAction
 
 
 class Location(TypedDict):

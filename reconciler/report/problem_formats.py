@@ -16,8 +16,9 @@ from reconciler.diagnostics import Problem, Span
 from reconciler.model.fleet import FLEET_FILE
 from reconciler.report.documents import as_json
 from reconciler.report.escape import github_message, github_property, visible
-from reconciler.report.formats import ExplainRule, no_rules
+from reconciler.report.formats import RenderOptions
 from reconciler.report.json_plan import diagnostic_tree
+from reconciler.report.problems import Checked
 
 FORMAT_VERSION = "1.0"
 # The place of a problem without one: every fleet has this file.
@@ -25,33 +26,25 @@ FLEET_PLACE = Span(FLEET_FILE)
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def render_json(
-    diagnostics: Iterable[Problem], head: Iterable[tuple[str, str | None]] = (), *, ignored: int = 0
-) -> str:
-    """Return problems as JSON, in the order of the files; `head` are keys that name their fleet.
-
-    `ignored` is the number of warnings that the files accept.
-    """
-    found = _sorted(diagnostics)
+def render_json(checked: Checked, options: RenderOptions = RenderOptions()) -> str:
+    """Return problems as JSON, in the order of the files."""
+    found = _sorted(checked)
     errors = sum(1 for each in found if each.is_error)
     tree = {
         "format_version": FORMAT_VERSION,
-        **dict(head),
+        **dict(options.head),
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": len(found) - errors,
-        "ignored_count": ignored,
+        "ignored_count": len(checked.accepted),
         "diagnostics": [diagnostic_tree(each) for each in found],
     }
     return as_json(tree) + "\n"
 
 
-def render_github(diagnostics: Iterable[Problem], *, root: str = "") -> str:
-    """Return problems as annotations on the lines of a pull request, one workflow command a line.
-
-    `root` is the fleet's directory relative to the repository's, since annotations use such paths.
-    """
-    return as_annotations(_sorted(diagnostics), root=root)
+def render_github(checked: Checked, options: RenderOptions = RenderOptions()) -> str:
+    """Return problems as annotations on the lines of a pull request, one workflow command a line."""
+    return as_annotations(_sorted(checked), root=options.root)
 
 
 def as_annotations(found: Iterable[Problem], *, root: str = "", notice: tuple[str, str] | None = None) -> str:
@@ -110,21 +103,19 @@ def _seen(text: str) -> str:
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
-def render_sarif(
-    diagnostics: Iterable[Problem], *, root: str = "", explain_rule: ExplainRule = no_rules
-) -> str:
-    """Return problems as one SARIF run with explanations of their rules; `root` as for `render_github`."""
-    found = _sorted(diagnostics)
+def render_sarif(checked: Checked, options: RenderOptions = RenderOptions()) -> str:
+    """Return problems as one SARIF run with explanations of their rules."""
+    found = _sorted(checked)
     rules = sorted({each.rule for each in found})
     driver = {
         "name": "reconciler",
         "semanticVersion": __version__,
-        "rules": [_rule(rule, *explain_rule(rule)) for rule in rules],
+        "rules": [_rule(rule, *options.explain_rule(rule)) for rule in rules],
     }
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(each, rules.index(each.rule), root) for each in found],
+        "results": [_result(each, rules.index(each.rule), options.root) for each in found],
     }
     return as_json({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
 
@@ -172,16 +163,16 @@ def _location(where: Span, root: str) -> dict[str, Any]:
 _QUALITY = {True: "critical", False: "minor"}
 
 
-def render_code_quality(diagnostics: Iterable[Problem], *, root: str = "") -> str:
-    """Return problems as GitLab's code quality report; `root` as for `render_github`.
+def render_code_quality(checked: Checked, options: RenderOptions = RenderOptions()) -> str:
+    """Return problems as GitLab's code quality report.
 
     A fingerprint does not depend on line numbers; repeated problems of one file are numbered.
     """
     seen: Counter[tuple[str, str, str]] = Counter()
     tree = []
-    for each in _sorted(diagnostics):
+    for each in _sorted(checked):
         where = each.where or FLEET_PLACE
-        key = (each.rule, _below(root, where.file), each.summary)
+        key = (each.rule, _below(options.root, where.file), each.summary)
         seen[key] += 1
         parts = [each.summary, each.why, f"help: {each.help}" if each.help else None]
         tree.append(
@@ -201,5 +192,5 @@ def _below(root: str, file: str) -> str:
     return "/".join(parts)
 
 
-def _sorted(diagnostics: Iterable[Problem]) -> list[Problem]:
-    return sorted(diagnostics, key=Problem.sort_key)
+def _sorted(checked: Checked) -> list[Problem]:
+    return sorted(checked.diagnostics, key=Problem.sort_key)

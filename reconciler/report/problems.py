@@ -16,8 +16,8 @@ from reconciler.errors import ReconcilerError
 from reconciler.model.address import Address
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import code, fenced, prose, visible
-from reconciler.report.folding import LONGEST, folded
-from reconciler.report.formats import ReadSource
+from reconciler.report.folding import folded
+from reconciler.report.formats import ReadSource, RenderOptions
 from reconciler.report.style import Style
 from reconciler.values import dataclass
 
@@ -59,20 +59,24 @@ class Checked:
         return [each for each in lines if each]
 
 
-def render_text(
-    diagnostics: Iterable[Problem], read_source: ReadSource, *, colour: bool, width: int | None = None
-) -> str:
+def render_text(checked: Checked, options: RenderOptions = RenderOptions()) -> str:
+    """Return every problem with its code frame, then a line for each valid environment."""
+    text = problem_lines(checked.diagnostics, options) if checked.diagnostics else ""
+    return text + "".join(f"{folded(line, options.columns)}\n" for line in checked.last_lines)
+
+
+def problem_lines(diagnostics: Iterable[Problem], options: RenderOptions = RenderOptions()) -> str:
     """Return every problem with its code frame, in the order of the files, and a last line that counts them.
 
     A problem that one place causes for many agents is one block.
     """
     found = list(diagnostics)
-    style = Style(colour)
+    style = Style(options.colour)
     shown = [
         "\n".join([_first(each.problem, style), *each.lines])
-        for each in blocks(found, read_source, style, width)
+        for each in blocks(found, options.read_source, style, options.width)
     ]
-    return folded("\n\n".join([*shown, summary(found)]) + "\n", width or LONGEST)
+    return folded("\n\n".join([*shown, summary(found)]) + "\n", options.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +136,12 @@ def _one(group: Sequence[Problem]) -> Problem:
     )
 
 
-def render_markdown(checked: Checked, read_source: ReadSource, *, budget: int | None = None) -> str:
+def render_markdown(checked: Checked, options: RenderOptions) -> str:
     """Return every problem with its lines of the files; if that is too long, as many headlines as fit."""
     from reconciler.report.markdown import BUDGET  # imported only for this format
 
-    room = budget or BUDGET
-    found = blocks(checked.diagnostics, read_source)
+    room = options.budget or BUDGET
+    found = blocks(checked.diagnostics, options.read_source)
     ends = [prose(each) for each in checked.last_lines]
     whole = _document(checked, [_markdown(each) for each in found], ends)
     if len(whole) <= room:

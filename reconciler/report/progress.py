@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, assert_never
 
 from reconciler.apply.events import Event, Finished, Notice, Progress, Result, Started
 from reconciler.controller.turn import Turned, TurnResult
 from reconciler.instants import timestamp
 from reconciler.plan.change import Action
+from reconciler.report.actions import WORDS
 from reconciler.report.documents import as_json_line
 from reconciler.report.escape import visible
+from reconciler.report.formats import RenderOptions
+from reconciler.workflow import Planned
 
 FORMAT_VERSION = "1.0"
-
-DOING = {
-    Action.JOIN: "joining",
-    Action.UPDATE: "updating",
-    Action.RENEW: "renewing the token",
-    Action.REPLACE: "replacing",
-    Action.ROTATE: "rotating",
-    Action.LEAVE: "leaving",
-    Action.ADOPT: "adopting",
-    Action.FORGET: "forgetting",
-    Action.HOLD: "held",
-    Action.NONE: "nothing to do",
-}
-DONE = {
-    Action.JOIN: "joined",
-    Action.UPDATE: "updated",
-    Action.RENEW: "renewed",
-    Action.REPLACE: "replaced",
-    Action.ROTATE: "rotated",
-    Action.LEAVE: "left",
-    Action.ADOPT: "adopted",
-    Action.FORGET: "forgotten",
-    Action.HOLD: "held",
-    Action.NONE: "in sync",
-}
 
 
 def line(event: Event) -> str | None:
     """Return an event as one line of a log."""
     match event:
         case Started(address, action):
-            return f"{visible(str(address))}: {DOING[action]} …"
+            return f"{visible(str(address))}: {WORDS[action].doing} …"
         case Progress(address, text):
             return f"{visible(str(address))}: {visible(text)}"
         case Finished():
@@ -60,7 +39,7 @@ def outcome(event: Finished) -> str:
     detail = f": {visible(event.detail)}" if event.detail else ""
     match event.result:
         case Result.DONE:
-            return f"{DONE[event.action]}{agent}{detail}"
+            return f"{WORDS[event.action].done}{agent}{detail}"
         case Result.FAILED:
             return f"{event.action} failed{agent}{detail}"
         case Result.SKIPPED:
@@ -75,8 +54,12 @@ def outcome(event: Finished) -> str:
             assert_never(event.result)
 
 
-def json_line(event: Event) -> str:
-    """Return an event as one JSON object on one line."""
+def render_json(event: Event | Planned, options: RenderOptions = RenderOptions()) -> str | Iterator[str]:
+    """Return an event of an apply as one JSON object on one line; the first event is its plan."""
+    if isinstance(event, Planned):
+        from reconciler.report import json_plan  # heavy, and only for this format
+
+        return json_plan.plan_line({"format_version": FORMAT_VERSION, "type": "planned"}, event.plan)
     return as_json_line(event_tree(event))
 
 
@@ -109,7 +92,7 @@ def finished_tree(event: Finished) -> dict[str, Any]:
     }
 
 
-_WORDS = {
+_TURNS = {
     TurnResult.UNCHANGED: "nothing to do",
     TurnResult.DONE: "done",
     TurnResult.INCOMPLETE: "incomplete: the next turn goes on",
@@ -145,4 +128,4 @@ def turn_text(turned: Turned) -> str:
     lines = [text for each in turned.changes if (text := line(each)) is not None]
     lines += [f"refused: {visible(each)}" for each in turned.refused]
     due = f"; due again at {timestamp(turned.due.at)}" if turned.due is not None else ""
-    return "\n".join([*lines, f"Turn: {_WORDS[turned.result]}{due}"])
+    return "\n".join([*lines, f"Turn: {_TURNS[turned.result]}{due}"])

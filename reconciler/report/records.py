@@ -13,7 +13,8 @@ from reconciler.instants import moment, timestamp
 from reconciler.model.address import Address
 from reconciler.model.record import Entry, Record, State
 from reconciler.plan.change import action_of, target_of
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.table import Column, table
 from reconciler.report.view import body_tree
@@ -48,11 +49,11 @@ _COLUMNS = (
 )
 
 
-def render_text(report: StateReport, *, width: int | None = None, quiet: bool = False) -> str:
+def render_text(report: StateReport, options: RenderOptions) -> str:
     """Return a row for each address, and a line with the counts; `quiet` gives that line alone."""
     rows = [_cells(report, each) for each in report.addresses]
-    blocks = [table(_COLUMNS, rows, width)] if rows and not quiet else []
-    return "\n\n".join([*blocks, folded(_summary(report), width or LONGEST)]) + "\n"
+    blocks = [table(_COLUMNS, rows, options.width)] if rows and not options.quiet else []
+    return "\n\n".join([*blocks, folded(_summary(report), options.columns)]) + "\n"
 
 
 def _cells(report: StateReport, address: Address) -> tuple[str, ...]:

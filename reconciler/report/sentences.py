@@ -6,7 +6,7 @@ Foreign text in a sentence is not escaped yet: the sink escapes the whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from reconciler.diagnostics import Problem, plural
@@ -33,9 +33,8 @@ from reconciler.plan.change import (
 from reconciler.plan.dangers import Danger
 from reconciler.plan.guard import Cost
 from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
-from reconciler.plan.steps import (
-    overlaps,
-)
+from reconciler.plan.steps import overlaps
+from reconciler.report.actions import WORDS
 
 _ENDS = "ends the running conversation"
 _GOES_ON = "the conversation goes on"
@@ -54,7 +53,7 @@ _MOST_BEFORE = 5
 
 def headline(act: Act | Keep, *, held: bool = False, count: int = 1) -> str:
     """Return what happens to an agent, or to `count` of them, to be read after the address or the count."""
-    verb = _would(act) if held else _will(act)
+    verb = f"is held: it {WORDS[action_of(act)].would}" if held else _will(act)
     note = _note(act)
     text = f"{verb} ({note})" if note else verb
     for one, many in _PLURALS.items() if count > 1 else ():
@@ -84,21 +83,6 @@ def _will(act: Act | Keep) -> str:
             return "stays as it is"
         case _:
             assert_never(act)
-
-
-def _would(act: Act | Keep) -> str:
-    words = {
-        Join: "would join",
-        Update: "would be updated in place",
-        Renew: "would get a new token",
-        Replace: "would be replaced",
-        Rotate: "would be rotated",
-        Leave: "would leave",
-        Adopt: "would be adopted",
-        Forget: "would be forgotten",
-        Keep: "stays as it is",
-    }
-    return f"is held: it {words[type(act)]}"
 
 
 def _note(act: Act | Keep) -> str:
@@ -296,24 +280,6 @@ def elsewhere(plan: Plan) -> str:
     return f"{plural(count, 'other agent', 'other agents')} of this App ID in other channels" if count else ""
 
 
-def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the meanings of the signs that occur; empty for a single sign, which needs no explanation."""
-    found = set(symbols)
-    return [(sign, word) for sign, word in _SIGNS.items() if sign in found] if len(found) > 1 else []
-
-
-_SIGNS = {
-    "-/+": "is replaced",
-    "+/-": "is replaced, the new agent first",
-    "-": "leaves",
-    "!": "is held, not done",
-    "~": "goes on, with changes in place or a new token",
-    "+": "joins",
-    "<=": "is adopted",
-    ".": "is forgotten",
-}
-
-
 def conversations(plan: Plan) -> str:
     """Return how many running conversations the plan ends, and by which changes; empty if it ends none."""
     kinds = Counter(action_of(each) for each in plan.ended)
@@ -322,6 +288,25 @@ def conversations(plan: Plan) -> str:
     parts = ", ".join(f"{kinds[action]:,} to {action}" for action in sorted(kinds))
     ends = plural(kinds.total(), "running conversation ends", "running conversations end")
     return f"{ends}: {parts}.{_archived(plan)}"
+
+
+def warned(plan: Plan) -> tuple[str, str, str]:
+    """Return what ends, what was not asked, and what passes the quota; each is empty if there is nothing to say."""
+    return conversations(plan), offline(plan), default_quota(plan)
+
+
+def notes(
+    plan: Plan, names: Callable[[Sequence[Address]], str], longest: int | None = None
+) -> tuple[str, ...]:
+    """Return what a document says below its table, each sentence or an empty text; the last is the approval."""
+    return (
+        running(plan.cost),
+        ignored(plan, names),
+        interrupted(plan),
+        new_secrets(plan, longest),
+        warnings(plan),
+        approval(plan),
+    )
 
 
 def in_short(plan: Plan) -> str:

@@ -20,6 +20,7 @@ from reconciler.report.alike import grouped_by
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import row_texts
 from reconciler.report.folding import LONGEST, folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.groups import nameless, of_many
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.table import Column, table
@@ -106,8 +107,9 @@ _UNMANAGED = (Column(), Column(rank=2), Column(rank=1), Column(rank=3), Column()
 _LONGEST_SAID = 80
 
 
-def render_text(status: StatusReport, *, width: int | None = None, quiet: bool = False) -> str:
+def render_text(status: StatusReport, options: RenderOptions = RenderOptions()) -> str:
     """Return a table, the reasons of differences, unmanaged agents and counts; `quiet` leaves reasons and counts."""
+    width, quiet = options.width, options.quiet
     rows = sorted(status.rows, key=lambda row: (row.address, row.agent_id))
     blocks = []
     if rows and not quiet:
@@ -126,7 +128,7 @@ def render_text(status: StatusReport, *, width: int | None = None, quiet: bool =
         blocks.append(
             "Unmanaged agents (seen, never touched):\n" + table(_UNMANAGED, foreign, width, indent="    ")
         )
-    return "\n\n".join([*blocks, folded(_summary(status), width or LONGEST)]) + "\n"
+    return "\n\n".join([*blocks, folded(_summary(status), options.columns)]) + "\n"
 
 
 def _reasons(rows: Sequence[StatusRow], width: int | None) -> Iterator[str]:

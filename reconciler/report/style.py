@@ -1,8 +1,9 @@
-"""Colours of the terminal, or none: the only module that knows the terminal's codes."""
+"""Colours of the terminal, or none: the only module that knows the terminal's codes. And the signs of changes."""
 
 from __future__ import annotations
 
-from reconciler.plan.change import Action
+from collections.abc import Iterable
+
 from reconciler.values import dataclass
 
 
@@ -63,15 +64,20 @@ class Style:
 _MARKED = {"+": (4, 32), "-": (9, 31), "~": (4, 36)}
 _SIGNS = {"+": 32, "-": 31, "~": 33, "<=": 36, ".": 2, "!": 35}
 
-SYMBOLS = {
-    Action.JOIN: "+",
-    Action.UPDATE: "~",
-    Action.RENEW: "~",
-    Action.REPLACE: "-/+",
-    Action.ROTATE: "-/+",
-    Action.LEAVE: "-",
-    Action.ADOPT: "<=",
-    Action.FORGET: ".",
-    Action.HOLD: "!",
-    Action.NONE: "",
+
+def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the meanings of the signs that occur; empty for a single sign, which needs no explanation."""
+    found = set(symbols)
+    return [(sign, word) for sign, word in _MEANINGS.items() if sign in found] if len(found) > 1 else []
+
+
+_MEANINGS = {
+    "-/+": "is replaced",
+    "+/-": "is replaced, the new agent first",
+    "-": "leaves",
+    "!": "is held, not done",
+    "~": "goes on, with changes in place or a new token",
+    "+": "joins",
+    "<=": "is adopted",
+    ".": "is forgotten",
 }

@@ -11,6 +11,7 @@ from reconciler.diagnostics import plural
 from reconciler.durations import rounded
 from reconciler.report import status
 from reconciler.report.escape import visible
+from reconciler.report.formats import RenderOptions
 from reconciler.report.json_plan import FORMAT_VERSION
 from reconciler.report.status import StatusReport
 from reconciler.values import dataclass
@@ -42,11 +43,11 @@ class SurveyReport:
     status: StatusReport | None = None
 
 
-def render_text(report: SurveyReport, *, width: int | None = None) -> str:
+def render_text(report: SurveyReport, options: RenderOptions = RenderOptions()) -> str:
     """Return the status of the fleet, if there is one; then two lines for each agent; then a line with counts."""
-    blocks = (
-        [status.render_text(report.status, width=width).rstrip("\n")] if report.status is not None else []
-    )
+    width = options.width
+    bare = RenderOptions(width=width)
+    blocks = [status.render_text(report.status, bare).rstrip("\n")] if report.status is not None else []
     rows = sorted(report.rows, key=lambda row: (row.owner, row.channel, row.name, row.agent_id))
     lines = [line for row in rows for line in _lines(row, width)]
     if lines:

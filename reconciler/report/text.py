@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
 from reconciler.report.addresses import WIDEST, shortened
 from reconciler.report.escape import visible
-from reconciler.report.fieldlines import (
-    FieldLines,
-    Shown,
-    row_place,
-    row_steps,
-    row_subject,
-    row_texts,
-    row_unchanged,
-)
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
+from reconciler.report.folding import folded, in_lines
+from reconciler.report.formats import RenderOptions
 from reconciler.report.packing import packed
-from reconciler.report.sentences import conversations
-from reconciler.report.style import Style
+from reconciler.report.style import Style, legend
 from reconciler.report.view import ChangeRow, change_rows
 
 # Columns: signs end at the third, fields start at the seventh, the lines of a text at the eleventh.
@@ -33,58 +24,39 @@ _PLACE = 72
 _NARROW = 72
 
 
-def render_plan(
-    plan: Plan, *, colour: bool, explain: bool = False, full: bool = False, width: int = LONGEST
-) -> str:
-    """Return a whole plan; `explain` adds the steps of each change, `full` shows each by itself."""
-    style = Style(colour)
-    rows = change_rows(plan, full=full)
+def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
+    """Return a whole plan; `quiet` leaves the most important lines, the refusals, and the last line."""
+    style, width = Style(options.colour), options.columns
+    if options.quiet:
+        bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
+        return "\n\n".join([*front(plan, style), *_end(bare, style)]) + "\n"
+    rows = change_rows(plan, full=options.full)
     blocks = [
         *front(plan, style),
         *_signs(rows, style),
-        *change_blocks(rows, style, width, explain=explain),
+        *change_blocks(rows, style, width, explain=options.explain),
         *_end(plan, style),
     ]
     return folded("\n\n".join(blocks) + "\n", width)
-
-
-def render_brief(plan: Plan, *, colour: bool) -> str:
-    """Return a plan without its changes: the most important lines, the refusals, and the last line."""
-    bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
-    return "\n\n".join([*front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
 
 
 def front(plan: Plan, style: Style) -> Iterator[str]:
     """Yield what must be seen before everything else."""
     if plan.dangers:
         yield danger_lines(plan, style)
-    if plan.ended:
-        yield style.warning(conversations(plan))
-    if plan.against:
-        yield style.warning(visible(sentences.offline(plan)))
-    if plan.cost.passes_default_quota:
-        yield style.warning(sentences.default_quota(plan))
-    if plan.interrupted:
-        yield style.warning(sentences.interrupted(plan))
-    if plan.ignored:
-        yield style.warning(visible(sentences.ignored(plan, _named)))
-    if plan.new_secrets:
-        yield style.warning(visible(sentences.new_secrets(plan)))
-
-
-def _named(addresses: Sequence[Address]) -> str:
-    return " ".join(shortened(addresses))
+    told = (
+        *sentences.warned(plan),
+        sentences.interrupted(plan),
+        sentences.ignored(plan, lambda addresses: " ".join(shortened(addresses))),
+        sentences.new_secrets(plan),
+    )
+    yield from (style.warning(visible(each)) for each in told if each)
 
 
 def _signs(rows: Sequence[ChangeRow], style: Style) -> Iterator[str]:
     """Yield the meaning of the signs that occur, in lines for any terminal."""
-    lines: list[str] = []
-    for sign, word in sentences.legend(row.symbol for row in rows):
-        if lines and len(lines[-1]) + len(sign) + len(word) + 5 <= _NARROW:
-            lines[-1] += f"   {sign} {word}"
-        else:
-            lines.append(f"{sign} {word}")
-    if lines:
+    signs = legend(row.symbol for row in rows)
+    if lines := in_lines((f"{sign} {word}" for sign, word in signs), _NARROW - 1, "   "):
         yield style.dim("Signs:  " + "\n        ".join(lines))
 
 
@@ -131,18 +103,18 @@ def unmanaged_lines(plan: Plan, style: Style) -> str:
 
 
 def change_blocks(
-    rows: Iterable[ChangeRow], style: Style, width: int = LONGEST, *, explain: bool = False
+    rows: Iterable[ChangeRow], style: Style, width: int, *, explain: bool = False
 ) -> Iterator[str]:
     """Yield a block for each row: the change, its agents, the reason and place, and the fields that differ."""
     fields = FieldLines(style)
     for row in rows:
-        steps = _steps(row, style) if explain else ()
+        steps = [f"{' ' * (_FIELD + 2)}{style.dim(each)}" for each in row_steps(row)] if explain else []
         yield "\n".join((*_heading(row, style, width), *_body(row, style, fields, width), *steps))
 
 
 def _heading(row: ChangeRow, style: Style, width: int) -> Iterator[str]:
-    yield f"  # {style.bold(row_subject(row))} {_loud(row, style)}"
-    place = visible(row_place(row))
+    yield f"  # {style.bold(row.subject)} {_loud(row, style)}"
+    place = visible(row.place)
     for number, text in enumerate(row_texts(row.reasons)):
         because = f"  #   because {text}"
         if place and not number and max(len(because), _PLACE) + len(place) + 2 <= width:
@@ -166,20 +138,15 @@ def _loud(row: ChangeRow, style: Style) -> str:
 
 
 def _body(row: ChangeRow, style: Style, fields: FieldLines, width: int) -> Iterator[str]:
-    if row.agent_id and not row.fields:
-        name = f" {visible(row.agent_name)}" if row.agent_name else ""
-        yield f"{' ' * (_FIELD + 2)}{style.dim(f'agent {visible(row.agent_id)}{name}')}"
+    if row.agent:
+        yield f"{' ' * (_FIELD + 2)}{style.dim(f'agent {row.agent}')}"
     shown = [(field, list(fields.of(field, str(row.address)))) for field in row.fields]
     lines = packed(shown, width) if len(row.addresses) > 1 else [line for _, each in shown for line in each]
     yield from (_line(each, style) for each in lines)
-    if unchanged := row_unchanged(row):
-        yield f"{' ' * (_FIELD + 2)}{style.dim(f'({unchanged})')}"
+    if row.unchanged:
+        yield f"{' ' * (_FIELD + 2)}{style.dim(f'({row.unchanged})')}"
 
 
 def _line(shown: Shown, style: Style) -> str:
     text = f"{' ' * (_FIELD + _TEXT * shown.depth)}{style.sign(shown.sign)} {shown.text}"
     return text.rstrip(" ")
-
-
-def _steps(row: ChangeRow, style: Style) -> Iterator[str]:
-    yield from (f"{' ' * (_FIELD + 2)}{style.dim(each)}" for each in row_steps(row))

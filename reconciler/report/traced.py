@@ -11,6 +11,7 @@ from reconciler.model.address import Address
 from reconciler.model.spec import describe
 from reconciler.model.tree import Path, Tree
 from reconciler.report.escape import visible
+from reconciler.report.formats import RenderOptions
 
 _LONGEST = 60
 
@@ -34,7 +35,7 @@ class TracedValue(Protocol):
     def variable_where(self) -> Span | None: ...
 
 
-def render(found: Iterable[TracedValue]) -> str:
+def render_yaml(found: Iterable[TracedValue], options: RenderOptions) -> str:
     """Return for each agent one line a value: path, value, place, layer."""
     blocks = (
         "\n".join(_block(address, tuple(rows))) for address, rows in groupby(found, lambda row: row.address)

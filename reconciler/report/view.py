@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from reconciler.diagnostics import Span
+from reconciler.diagnostics import Span, plural
 from reconciler.model.address import Address
 from reconciler.model.spec import Body, describe
 from reconciler.model.tree import Path, Tree, leaves, starts_with
@@ -33,11 +33,12 @@ from reconciler.plan.change import (
 )
 from reconciler.plan.diff import Absent
 from reconciler.plan.steps import overlaps
+from reconciler.report.actions import WORDS
 from reconciler.report.alike import grouped_by
+from reconciler.report.escape import visible
 from reconciler.report.groups import Column, Group, PartColumns, grouped, of_many
 from reconciler.report.masked_values import Side, UnknownValue, any_long, leaf, masked, shows_every_text
 from reconciler.report.sentences import headline
-from reconciler.report.style import SYMBOLS
 from reconciler.values import dataclass
 
 # How many values of a varying field are shown; of long texts all are kept, to be merged.
@@ -69,8 +70,8 @@ class Field:
 class ChangeRow:
     """Pending changes shown as one: `action` is what happens, `wanted` what would happen if they were not held.
 
-    `reasons` and `holds` are the distinct texts of the reasons; `agent_id` is set for a single change. `unchanged` is
-    how many leaves are unchanged, at least and at most, if that is known.
+    `reasons` and `holds` are the distinct texts of the reasons; `agent_id` is set for a single change. `unchanged_leaves`
+    is how many leaves are unchanged, at least and at most, if that is known.
     """
 
     addresses: tuple[Address, ...]
@@ -84,13 +85,44 @@ class ChangeRow:
     agent_id: str
     agent_name: str
     fields: tuple[Field, ...]
-    unchanged: tuple[int, int] | None
+    unchanged_leaves: tuple[int, int] | None
     change: Change
 
     @property
     def address(self) -> Address:
         """The first address."""
         return self.addresses[0]
+
+    @property
+    def subject(self) -> str:
+        """The address, or the number of agents, with invisible characters escaped."""
+        if len(self.addresses) == 1:
+            return visible(str(self.address))
+        return plural(len(self.addresses), "agent", "agents")
+
+    @property
+    def place(self) -> str:
+        """The place in the files that asks for this, or the first and the last place."""
+        if not self.places:
+            return ""
+        first, last = min(self.places), max(self.places)
+        if (first.file, first.line) == (last.file, last.line):
+            return f"{first.file}:{first.line}"
+        file = last.file if last.file != first.file else ""
+        return f"{first.file}:{first.line} … {file}:{last.line} ({len(self.places):,} places)"
+
+    @property
+    def agent(self) -> str:
+        """The id and name of the agent of a single change that has no fields, with invisible characters escaped."""
+        return visible(f"{self.agent_id} {self.agent_name}".rstrip()) if not self.fields else ""
+
+    @property
+    def unchanged(self) -> str:
+        """How many leaves of each agent are unchanged; empty if that is zero or unknown."""
+        if self.unchanged_leaves is None or not self.unchanged_leaves[1]:
+            return ""
+        least, most = self.unchanged_leaves
+        return f"{least:,} unchanged" if least == most else f"{least:,} to {most:,} unchanged"
 
     @property
     def ends_conversation(self) -> bool:
@@ -132,7 +164,7 @@ def location_of(plan: Plan, change: Change) -> Span | None:
 def _row(plan: Plan, group: Group) -> ChangeRow:
     change = group.changes[0]
     act = act_of(change)
-    symbol = SYMBOLS[action_of(change)]
+    symbol = WORDS[action_of(change)].sign
     if isinstance(act, (Replace, Rotate)) and overlaps(act) and not isinstance(change, Hold):
         symbol = "+/-"
     count = len(group.changes)
@@ -154,7 +186,7 @@ def _row(plan: Plan, group: Group) -> ChangeRow:
         agent_id=target.agent_id if target else forgotten.agent_id if forgotten else "",
         agent_name=target.name if target else forgotten.name if forgotten else "",
         fields=tuple(_fields(group)),
-        unchanged=_unchanged(group),
+        unchanged_leaves=_unchanged(group),
         change=change,
     )
 

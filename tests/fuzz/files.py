@@ -22,6 +22,8 @@ from reconciler.errors import InvalidConfig
 from reconciler.model.fleet import DesiredFleet
 from reconciler.providers.agora.wire import capabilities
 from reconciler.report import problem_formats, problems
+from reconciler.report.formats import RenderOptions
+from reconciler.report.problems import Checked
 
 from .mutate import bytes_mutant, chosen, encoded, few, near, odd_value, tokens_mutant, tree_mutant
 from .target import ROOT, Outcome
@@ -225,11 +227,11 @@ def _show(diagnostics: Any, directory: Path) -> None:
     def source(file: str) -> str | None:
         return read_source(directory, file)
 
-    text = problems.render_text(diagnostics, source, colour=False)
+    text = problems.problem_lines(diagnostics, RenderOptions(read_source=source))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\u2066]", text), (
         "what is wrong with a file moves the cursor"
     )
-    problem_formats.render_json(diagnostics)
+    problem_formats.render_json(Checked(diagnostics))
 
 
 def _use(fleet: DesiredFleet) -> None:

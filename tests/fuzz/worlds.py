@@ -9,6 +9,7 @@ from reconciler import workflow
 from reconciler.model.fleet import DesiredFleet
 from reconciler.ports import HttpRequest
 from reconciler.report import documents, json_plan, markdown, status, text
+from reconciler.report.formats import RenderOptions
 from reconciler.report.records import address_tree
 from tests.fakes.virtual import Virtual
 
@@ -46,9 +47,9 @@ def views(virtual: Virtual, job: workflow.Job) -> Iterator[Callable[[], object]]
 
     def plan() -> None:
         made = virtual.run(workflow.plan(job, virtual.provider()))
-        text.render_plan(made, colour=True, explain=True)
+        text.render_plan(made, RenderOptions(colour=True, explain=True))
         markdown.render_plan(made)
-        "".join(json_plan.plan_pieces(made))
+        "".join(json_plan.render_json(made))
 
     def overall() -> None:
         provider = virtual.provider()

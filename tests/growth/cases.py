@@ -63,7 +63,8 @@ from reconciler.report import (
 )
 from reconciler.report import documents as printed
 from reconciler.report.fieldlines import Shown
-from reconciler.report.formats import FORMATS
+from reconciler.report.formats import FORMATS, RenderOptions
+from reconciler.report.problems import Checked
 from reconciler.report.style import Style
 from reconciler.report.view import Field, Value
 from reconciler.secrets import Secret, SecretRef, foreign_text, forms, masker, sources, visible
@@ -428,18 +429,15 @@ CASES: dict[str, Run] = {
     "report.masked_values.masked": lambda text: masked_values.masked(_places(text)),
     "report.masked_values.plain": lambda text: masked_values.plain(_places(text)),
     "report.masked_values.in_line": masked_values.in_line,
-    "report.masked_values.parts": lambda text: [*masked_values.parts((), _places(text))],
     "report.masked_values.sensitivity": lambda text: masked_values.sensitivity(_places(text), [("llm", "api_key")]),
     "report.sentences.shortened": lambda text: sentences.shortened(text, 80),
-    "report.problems.render_text": lambda text: problems.render_text(
-        [_problem(text)] * 2, lambda file: f"a: 1\nb: {text}\nc: 2\n", colour=True
-    ),
+    "report.problems.problem_lines": lambda text: problems.problem_lines([_problem(text)] * 2, RenderOptions(colour=True, read_source=lambda file: f"a: 1\nb: {text}\nc: 2\n")),
     "report.problems.warning_lines": lambda text: problems.warning_lines([_problem(text)] * 2, text, colour=True),
-    "report.problem_formats.render_json": lambda text: problem_formats.render_json([_problem(text)]),
-    "report.problem_formats.render_github": lambda text: problem_formats.render_github([_problem(text)], root="a/b"),
-    "report.problem_formats.render_sarif": lambda text: problem_formats.render_sarif([_problem(text)], root="a/b"),
+    "report.problem_formats.render_json": lambda text: problem_formats.render_json(Checked((_problem(text),))),
+    "report.problem_formats.render_github": lambda text: problem_formats.render_github(Checked((_problem(text),)), RenderOptions(root="a/b")),
+    "report.problem_formats.render_sarif": lambda text: problem_formats.render_sarif(Checked((_problem(text),)), RenderOptions(root="a/b")),
     "report.problem_formats.as_annotations": lambda text: problem_formats.as_annotations([_problem(text)], notice=(text, text)),
-    "report.problem_formats.render_code_quality": lambda text: problem_formats.render_code_quality([_problem(text)] * 2),
+    "report.problem_formats.render_code_quality": lambda text: problem_formats.render_code_quality(Checked((_problem(text),) * 2)),
     "report.junit.suite": lambda text: junit.suite(text, [junit.Case(text, junit.Outcome.FAILED, text, text)]),
     "report.escape.xml": escape.xml,
     "report.packing.packed": lambda text: packing.packed(

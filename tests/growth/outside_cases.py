@@ -38,7 +38,7 @@ from reconciler.providers.agora import call_sender, conversation
 from reconciler.providers.agora.client import AgoraClient
 from reconciler.report import alike, markers, progress, table
 from reconciler.report.formats import FORMATS, RenderOptions, ReportKind
-from reconciler.report.ledger import Ending, Finish
+from reconciler.report.ledger import Finish
 from reconciler.report.problems import Checked
 from reconciler.report.status import Conversation, StatusReport, StatusRow, UnmanagedRow
 from reconciler.secrets import Secret
@@ -182,7 +182,7 @@ def _finish(text: str) -> Finish:
     ledger = Ledger(notices=[text], broken=ServiceError(text, hint=text))
     for address, result in ((LOBBY, Result.FAILED), (Address("lobby", "b"), Result.UNKNOWN)):
         ledger.note(Finished(address, Action.UPDATE, result, text, "A1"))
-    return Finish(ledger, Ending(text, (text,)), _plan(text))
+    return Finish(ledger, text, (text,), _plan(text))
 
 
 def _checked(text: str) -> Checked:
@@ -298,6 +298,6 @@ OUTSIDE: dict[str, Run] = {
     **{
         f"report.formats.{form.name} of {kind}": partial(_rendered, form.name, kind)
         for form in FORMATS
-        for kind in sorted(form.kinds & _VALUES.keys())
+        for kind in sorted(form.kinds.keys() & _VALUES.keys())
     },
 }  # fmt: skip

@@ -328,16 +328,16 @@ from reconciler.report.formats import RenderOptions
 from reconciler.report.problems import Checked
 
 
-def problems(value: Checked, options: RenderOptions) -> str:
+def render_problems(value: Checked, options: RenderOptions) -> str:
     """How many problems there are."""
     return f"{len(value.diagnostics)} problems\\n"
 '''
 
 
 def add_format(tree: Tree) -> None:
-    tree.create("reconciler/report/formats/count.py", FORMAT)
-    line = '    Format("count", frozenset({_K.PROBLEMS})),\n'
-    tree.insert("reconciler/report/formats/__init__.py", ")\n\n\ndef formats_for(", line)
+    tree.create("reconciler/report/count.py", FORMAT)
+    line = '    Format("count", {_K.PROBLEMS: "count.render_problems"}),\n'
+    tree.insert("reconciler/report/formats.py", ")\n\n\ndef formats_for(", line)
 
 
 def finish_format(tree: Tree) -> None:

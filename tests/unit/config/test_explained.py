@@ -13,7 +13,8 @@ from reconciler.cli.main import cli
 from reconciler.config.load import read_source
 from reconciler.config.rules.catalogue import CURES, EXAMPLES, RULES, explain, written
 from reconciler.plan.plan_warnings import WARNINGS_OF_PLANS
-from reconciler.report.problems import render_text
+from reconciler.report.formats import RenderOptions
+from reconciler.report.problems import problem_lines
 from tests.unit.config.test_bad_fleets import CASES, NOT_AS_FILES, diagnose
 
 
@@ -28,7 +29,7 @@ def shown() -> dict[str, str]:
             if each.rule == rule
         ]
         problem, fleet = next((each for each in own if each[0].help), own[0])
-        text = render_text([problem], partial(read_source, fleet), colour=False)
+        text = problem_lines([problem], RenderOptions(read_source=partial(read_source, fleet)))
         made[rule] = text.rsplit("\n\n", 1)[0].replace(str(CASES), "…")
     return made
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.validating import check
-from reconciler.report.formats import RenderOptions, text
+from reconciler.report import problems
 from reconciler.report.problem_formats import render_json
 
 from .conftest import Load, Problems, Write
@@ -24,7 +24,7 @@ REASON = "reason: the vendor's support asked for it"
 
 def shown(directory: Path) -> str:
     checked = check(directory, None, {})
-    return text.problems(checked, RenderOptions(read_source=lambda file: None))
+    return problems.render_text(checked)
 
 
 def test_a_warning_is_accepted_by_its_rule(loaded: Load) -> None:
@@ -70,7 +70,7 @@ def test_what_validate_says_of_them_is_one_line(write: Write) -> None:
 
 def test_json_counts_them(write: Write) -> None:
     checked = check(write(f"ignore: [{{rule: unknown-property, {REASON}}}]{AGENT}"), None, {})
-    assert '"ignored_count": 3' in render_json(checked.diagnostics, ignored=len(checked.accepted))
+    assert '"ignored_count": 3' in render_json(checked)
 
 
 def test_what_nothing_needs_is_a_warning(write: Write) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.address import AGENT, CHANNEL, Address
-from reconciler.report.addresses import braced, lines_of
-from reconciler.report.folding import LONGEST
+from reconciler.report.addresses import braced
+from reconciler.report.folding import LONGEST, in_lines
 from tests.unit.report.test_laws import QUICK
 
 NUMBERS = st.one_of(
@@ -72,7 +72,7 @@ def test_gaps_and_random_names_stay_exact_and_their_lines_short(count: int) -> N
     addresses = [Address(f"shop-{number:05d}", "desk") for number in chance.sample(range(10 * count), count)]
     addresses += [Address(f"{chance.getrandbits(48):012x}", "desk") for _ in range(count // 10)]
     words = braced(addresses)
-    lines = lines_of(words, 110)
+    lines = in_lines(words, 110, " ")
     assert max(map(len, lines)) <= LONGEST + 5
     assert " ".join(lines) == " ".join(words)
     assert sorted(shell(lines)) == sorted(map(str, addresses))

@@ -19,29 +19,28 @@ from reconciler.model.fleet import Limit, Limits
 from reconciler.plan.change import Action
 from reconciler.report import formats
 from reconciler.report.formats import FORMATS, Format, RenderOptions, ReportKind, formats_for, named
-from reconciler.report.ledger import Ending, Finish
+from reconciler.report.ledger import Finish
 from tests.unit.report.plans import World, rich_world
 
 FOLDER = Path(formats.__file__).parent
 
 
-def test_every_module_has_a_line_and_every_line_a_module() -> None:
-    assert sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__") == sorted(
-        each.name for each in FORMATS
-    )
-
-
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_a_module_renders_the_kinds_of_its_line(form: Format) -> None:
-    module = importlib.import_module(f"reconciler.report.formats.{form.name}")
-    functions = {
-        name
-        for name, each in inspect.getmembers(module, inspect.isfunction)
-        if each.__module__ == module.__name__
+def functions(name: str) -> dict[str, list[str]]:
+    """The public functions of a module of reports that are called as renderers are, with their parameters."""
+    module = importlib.import_module(f"reconciler.report.{name}")
+    return {
+        f"{name}.{each}": list(inspect.signature(function).parameters)
+        for each, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and (each.startswith(("render_", "to_")) or each == "tree")
     }
-    assert functions == {kind.value for kind in form.kinds}
-    for name in functions:
-        assert list(inspect.signature(getattr(module, name)).parameters) == ["value", "options"]
+
+
+def test_every_renderer_is_in_a_line_and_is_called_in_one_way() -> None:
+    there = {name: given for path in FOLDER.glob("*.py") for name, given in functions(path.stem).items()}
+    listed = {name for form in FORMATS for name in form.kinds.values()}
+    assert listed == there.keys() - {"problems.render_error"}  # an error is no report
+    for name in listed:
+        assert there[name][1:] == ([] if name.endswith(".tree") else ["options"]), name
 
 
 @pytest.mark.parametrize("kind", ReportKind)
@@ -62,19 +61,21 @@ def test_help_lists_what_the_registry_has() -> None:
 
 
 def test_a_format_is_added_by_a_module_and_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = types.ModuleType("reconciler.report.formats.count")
-    module.plan = lambda value, options: f"{len(value.pending)} pending"  # type: ignore[attr-defined]
+    module = types.ModuleType("reconciler.report.tally")
+    module.render_plan = lambda value, options: f"{len(value.pending)} pending"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(formats, "FORMATS", (*FORMATS, Format("count", frozenset({ReportKind.PLAN}))))
+    monkeypatch.setattr(
+        formats, "FORMATS", (*FORMATS, Format("tally", {ReportKind.PLAN: "tally.render_plan"}))
+    )
 
     @click.command()
     @options.format_option(ReportKind.PLAN)
     def command(form: Format) -> None:
         click.echo(form.render(ReportKind.PLAN, rich_world().plan()))
 
-    assert "|terraform|count]" in "".join(CliRunner().invoke(command, ["--help"]).output.split())
-    assert CliRunner().invoke(command, ["--format", "count"]).output.endswith(" pending\n")
-    assert "'terraform', 'count'" in " ".join(CliRunner().invoke(command, ["--format", "pdf"]).output.split())
+    assert "|terraform|tally]" in "".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert CliRunner().invoke(command, ["--format", "tally"]).output.endswith(" pending\n")
+    assert "'terraform', 'tally'" in " ".join(CliRunner().invoke(command, ["--format", "pdf"]).output.split())
 
 
 def test_options_are_for_whom_they_concern() -> None:
@@ -96,7 +97,7 @@ def test_counts_of_thousands_have_one_form_in_what_people_read() -> None:
     ledger = Ledger()
     for each in plan.acts:
         ledger.note(Finished(each.address, Action.JOIN, Result.DONE, "", ""))
-    finish = Finish(ledger, Ending())
+    finish = Finish(ledger)
     shown += [named(form).render(ReportKind.LEDGER, finish) for form in ("text", "markdown", "html")]
     for text in shown:
         assert "1,200" in text

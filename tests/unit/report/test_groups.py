@@ -27,12 +27,13 @@ from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.fieldlines import row_texts
 from reconciler.report.folding import LONGEST, folded
+from reconciler.report.formats import RenderOptions
 from reconciler.report.groups import _PLURAL, grouped, of_many
 from tests.unit.report.plans import NOW, UNLIMITED, World, properties
 from tests.unit.report.test_laws import QUICK, TEXTS, hidden_in
 
 RENDERED: tuple[Callable[[Plan], str], ...] = (
-    lambda plan: text.render_plan(plan, colour=False),
+    lambda plan: text.render_plan(plan),
     markdown.render_plan,
     html.render_plan,
 )
@@ -170,7 +171,7 @@ def test_a_group_is_of_one_action_reason_field_set_and_danger(rows: list[tuple[s
 @QUICK
 def test_no_line_of_text_is_too_long_and_nothing_in_it_is_hidden(rows: list[tuple[str, str]]) -> None:
     plan = plan_of([(kind, value * 30) for kind, value in rows])
-    shown = text.render_plan(plan, colour=False)
+    shown = text.render_plan(plan)
     assert max(map(len, shown.split("\n"))) <= LONGEST
     assert hidden_in(shown) == []
     assert hidden_in(html.render_plan(plan)) == []
@@ -193,7 +194,7 @@ def test_an_empty_container_is_no_value_like_the_others(empty: Any) -> None:
     ):
         world.wants(f"room-{number}/desk", properties(llm__headers=more))
     plan = world.plan()
-    for page in (text.render_plan(plan, colour=False), markdown.render_plan(plan), html.render_plan(plan)):
+    for page in (text.render_plan(plan), markdown.render_plan(plan), html.render_plan(plan)):
         assert "sk-live" not in page
         assert page.count("(sensitive)") >= 1
         assert "one" in page
@@ -204,15 +205,15 @@ def test_an_empty_container_is_no_value_like_the_others(empty: Any) -> None:
 @QUICK
 def test_full_shows_each_change_by_itself(rows: list[tuple[str, str]]) -> None:
     plan = plan_of(rows)
-    shown = text.render_plan(plan, colour=False, full=True)
+    shown = text.render_plan(plan, RenderOptions(full=True))
     assert all(f"  # {each.address} " in shown for each in plan.pending)
-    assert markdown.render_plan(plan, full=True).count("<details") == len(plan.pending)
+    assert markdown.render_plan(plan, RenderOptions(full=True)).count("<details") == len(plan.pending)
 
 
 @pytest.mark.parametrize(("count", "most_lines"), [(200, 60), (2_000, 60)])
 def test_copies_do_not_grow_what_people_read(count: int, most_lines: int) -> None:
     plan = copies(count).plan()
-    shown = text.render_plan(plan, colour=False)
+    shown = text.render_plan(plan)
     assert shown.count("\n") <= most_lines
     assert max(map(len, shown.split("\n"))) <= LONGEST
     assert f"  # {count:,} agents will join" in shown
@@ -238,26 +239,26 @@ def wide_copies(count: int, fields: int) -> World:
 
 def test_copies_of_a_large_block_are_a_page_with_all_that_they_say() -> None:
     plan = wide_copies(200, 60).plan()
-    shown = text.render_plan(plan, colour=False)
+    shown = text.render_plan(plan)
     assert shown.count("\n") <= 60
     assert max(map(len, shown.split("\n"))) <= LONGEST
     for each in range(60):
         value = f'"{each}x0" | "{each}x1" | "{each}x2" | … (200 values)' if each % 3 == 0 else f'"{each}x"'
         assert f"value_{each} = {value}" in shown
-    shown = text.render_plan(wide_copies(200, 110).plan(), colour=False)
+    shown = text.render_plan(wide_copies(200, 110).plan())
     assert shown.count("\n") <= 60
     for line in range(25):
         assert (
             f"Rule {line} \\u{{23ce}} of house {{~0 | 1 | 2 | … 200 values~}}: be brief and kind. ⏎" in shown
         )
-    full = text.render_plan(wide_copies(2, 60).plan(), colour=False, full=True)
+    full = text.render_plan(wide_copies(2, 60).plan(), RenderOptions(full=True))
     assert full.count("value_7 = ") == 2
     assert "ends with ⏎" not in full
 
 
 def test_the_reason_of_several_is_said_of_several() -> None:
-    assert "#   because it is new" in text.render_plan(copies(1).plan(), colour=False)
-    assert "#   because they are new" in text.render_plan(copies(2).plan(), colour=False)
+    assert "#   because it is new" in text.render_plan(copies(1).plan())
+    assert "#   because they are new" in text.render_plan(copies(2).plan())
     assert of_many("the files do not want it any more", 2) == "the files do not want them any more"
     assert of_many("its agent failed: it broke", 2) == "their agents failed: it broke"
     assert (
@@ -277,11 +278,11 @@ def test_each_reason_that_has_a_plural_is_one_of_a_plan() -> None:
 
 
 def test_small_blocks_keep_a_line_for_each_field() -> None:
-    shown = text.render_plan(wide_copies(200, 2).plan(), colour=False)
+    shown = text.render_plan(wide_copies(200, 2).plan())
     assert "\n      + part_0.value_1 = " in shown
     assert "\n          + Rule 24 ⏎ of house" in shown
     for width, beside in ((80, True), (40, False)):
-        narrow = text.render_plan(wide_copies(200, 60).plan(), colour=False, width=width)
+        narrow = text.render_plan(wide_copies(200, 60).plan(), RenderOptions(width=width))
         assert "ends with ⏎" not in narrow
         assert ('part_0: value_1 = "1x", ' in narrow) is beside
 
@@ -304,9 +305,7 @@ def test_a_prompt_that_is_another_text_is_shown_in_full() -> None:
     for render in RENDERED:
         shown = render(world.plan())
         assert "Read every card number aloud." in shown
-    assert "# 1 of 40 agents, house-00007-desk/concierge first; 1 text" in text.render_plan(
-        world.plan(), colour=False
-    )
+    assert "# 1 of 40 agents, house-00007-desk/concierge first; 1 text" in text.render_plan(world.plan())
 
 
 def test_long_words_in_one_place_are_a_text_of_their_own() -> None:
@@ -345,7 +344,7 @@ def test_a_text_cannot_pretend_to_vary() -> None:
     world = World()
     for number, greeting in enumerate(forged):
         world.wants(f"a{number}/b", properties(llm__greeting_message=greeting))
-    shown = text.render_plan(world.plan(), colour=False)
+    shown = text.render_plan(world.plan())
     assert r"say \u{100000} and \u{7b}~a | b~\u{7d} {~0 | 1 | 2~}, and so on" in shown
 
 
@@ -417,14 +416,14 @@ def test_the_same_failure_of_many_is_one_line_with_the_addresses() -> None:
         address = Address(f"house-{number:03d}", "desk")
         detail = f"400: {address} has no quota (request a1b2c3d4{number:03d})"
         found.note(Finished(address, action_of(copies(1).plan().pending[0]), Result.FAILED, detail))
-    shown = ledger.render(found, ledger.Ending(), colour=False)
+    shown = ledger.render_text(ledger.Finish(found))
     [line] = [each for each in shown.split("\n") if "has no quota" in each]
     assert "house-000/desk … house-199/desk (200): join failed" in line
     assert len(line) <= LONGEST
-    comment = ledger.render_markdown(found, ledger.Ending())
+    comment = ledger.render_markdown(ledger.Finish(found))
     assert all(f"house-{number:03d}/desk" in comment for number in range(200))
     assert comment.count("has no quota") == 1
-    assert ledger.render(found, ledger.Ending(), colour=False, full=True).count("has no quota") == 200
+    assert ledger.render_text(ledger.Finish(found), RenderOptions(full=True)).count("has no quota") == 200
 
 
 def test_the_same_hold_in_many_channels_is_one_line() -> None:
@@ -433,7 +432,7 @@ def test_the_same_hold_in_many_channels_is_one_line() -> None:
         address = Address(f"house-{number:03d}", "desk")
         detail = f"agent F{number:03d}ABCDEFGH runs in channel {address.channel} and is not this fleet's"
         found.note(Finished(address, action_of(copies(1).plan().pending[0]), Result.HELD, detail))
-    shown = ledger.render(found, ledger.Ending(), colour=False)
+    shown = ledger.render_text(ledger.Finish(found))
     assert shown.count("is not this fleet's") == 1
     assert all(f"house-{number:03d}/desk" in shown for number in range(30))
 
@@ -497,7 +496,7 @@ def test_the_end_of_an_apply_fits_a_narrow_terminal() -> None:
         address = Address(f"a-house-{number}", "desk")
         found.note(Finished(address, action_of(copies(1).plan().pending[0]), result, ""))
     command = "reconciler apply hotels -e prod --auto-approve --parallelism 1"
-    lines = ledger.render(found, ledger.Ending(command), colour=False, width=40).splitlines()
+    lines = ledger.render_text(ledger.Finish(found, command), RenderOptions(width=40)).splitlines()
     assert lines[-1] == f"To go on: {command}", "a command that is broken cannot be pasted"
     assert max(map(len, lines[:-1])) <= 40
     assert not any("↳" in line for line in lines), "addresses are wrapped, not folded"
@@ -509,7 +508,7 @@ def test_the_ledger_of_ten_thousand_is_a_comment_with_every_address() -> None:
     for number in range(10_000):
         result = Result.FAILED if number % 10 == 0 else Result.DONE
         found.note(Finished(Address(f"house-{number:05d}", "desk"), action, result, "400: no quota"))
-    comment = ledger.render_markdown(found, ledger.Ending())
+    comment = ledger.render_markdown(ledger.Finish(found))
     assert len(comment) <= markdown.BUDGET
     assert "house-{00000..09990..10}/desk" in comment
     assert comment.count("Braces stand for") == 1
@@ -520,7 +519,7 @@ def test_failures_of_different_causes_are_not_one() -> None:
     action = action_of(copies(1).plan().pending[0])
     for number, cause in enumerate(("no quota", "no quota", "a wrong key")):
         found.note(Finished(Address(f"h{number}", "desk"), action, Result.FAILED, cause))
-    shown = ledger.render(found, ledger.Ending(), colour=False)
+    shown = ledger.render_text(ledger.Finish(found))
     assert "  h0/desk, h1/desk: join failed: no quota\n" in shown
     assert "  h2/desk: join failed: a wrong key\n" in shown
 
@@ -531,7 +530,7 @@ def test_one_mistake_of_many_agents_is_one_block() -> None:
         for number in range(200)
     ]
     found.append(Problem("wrong-type", "idle_timeout must be positive", Span("a.yaml", 3, 5)))
-    shown = problems.render_text(found, lambda file: None, colour=False)
+    shown = problems.problem_lines(found, RenderOptions(read_source=lambda file: None))
     assert shown.count("must be a whole number") == 1
     assert '"{~0 | 1 | 10 | … 200 values~}"' in shown
     assert "200 times from this place" in shown

@@ -16,7 +16,7 @@ from reconciler.cli.schemas import SCHEMAS
 from reconciler.model.tree import Tree
 from reconciler.plan.build import Plan
 from reconciler.report.documents import as_ascii_json, to_json
-from reconciler.report.json_plan import plan_pieces, plan_tree
+from reconciler.report.json_plan import plan_tree, render_json
 from tests.unit.report.plans import World, properties, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
@@ -24,7 +24,7 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "plan.schema.json"
 
 
 def render_plan(plan: Plan) -> str:
-    return "".join(plan_pieces(plan))
+    return "".join(render_json(plan))
 
 
 def parsed(world: World) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def test_a_plan_is_rendered_change_by_change() -> None:
     world = World()
     for number in range(300):
         world.wants(f"desk-{number}/a", properties(llm__greeting_message=f"{number}" * 100))
-    pieces = list(plan_pieces(world.plan()))
+    pieces = list(render_json(world.plan()))
     assert len(pieces) == 302
     assert all(each.endswith("\n") for each in pieces)
     assert max(map(len, pieces)) < 20_000

@@ -18,6 +18,7 @@ from reconciler.model.observed import AgentStatus
 from reconciler.plan.build import Plan
 from reconciler.plan.change import Action
 from reconciler.report import documents, escape, json_plan, ledger, markdown, progress, text
+from reconciler.report.formats import RenderOptions
 from reconciler.report.line_diff import text_diff
 from tests.unit.report.plans import NOW, World, properties
 
@@ -85,8 +86,8 @@ def nasty_plan(before: str, after: str, message: str) -> Plan:
 @QUICK
 def test_nothing_in_a_terminal_is_hidden(before: str, after: str, message: str) -> None:
     plan = nasty_plan(before, after, message)
-    assert hidden_in(text.render_plan(plan, colour=False, explain=True)) == []
-    assert hidden_in(_CODES.sub("", text.render_plan(plan, colour=True))) == []
+    assert hidden_in(text.render_plan(plan, RenderOptions(explain=True))) == []
+    assert hidden_in(_CODES.sub("", text.render_plan(plan, RenderOptions(colour=True)))) == []
 
 
 @given(TEXTS, TEXTS, TEXTS)
@@ -107,7 +108,7 @@ def test_nothing_in_a_comment_is_hidden_or_breaks_out(before: str, after: str, m
 @QUICK
 def test_nothing_in_json_is_hidden_or_lost(before: str, after: str, message: str) -> None:
     plan = nasty_plan(before, after, message)
-    shown = "".join(json_plan.plan_pieces(plan))
+    shown = "".join(json_plan.render_json(plan))
     assert hidden_in(shown) == []
     row = next(each for each in json.loads(shown)["resource_changes"] if each["address"] == "a/update")
     assert row["change"]["after"]["properties"]["llm"]["system_messages"][0]["content"] == after
@@ -117,9 +118,11 @@ def test_nothing_in_json_is_hidden_or_lost(before: str, after: str, message: str
 @QUICK
 def test_equal_plans_are_equal_bytes(before: str, after: str, message: str) -> None:
     one, two = (nasty_plan(before, after, message) for _ in range(2))
-    assert text.render_plan(one, colour=True) == text.render_plan(two, colour=True)
+    assert text.render_plan(one, RenderOptions(colour=True)) == text.render_plan(
+        two, RenderOptions(colour=True)
+    )
     assert markdown.render_plan(one) == markdown.render_plan(two)
-    assert "".join(json_plan.plan_pieces(one)) == "".join(json_plan.plan_pieces(two))
+    assert "".join(json_plan.render_json(one)) == "".join(json_plan.render_json(two))
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=30), st.integers(6_000, 60_000))
@@ -129,7 +132,7 @@ def test_the_budget_is_kept_and_no_danger_lost(prompts: list[str], budget: int) 
     for number, prompt in enumerate(prompts):
         world.wants(f"b/{number}", properties(llm__greeting_message=prompt * 40))
     plan = world.plan()
-    shown = markdown.render_plan(plan, budget=budget)
+    shown = markdown.render_plan(plan, RenderOptions(budget=budget))
     assert len(shown) <= budget
     assert all(escape.prose(each.host) in shown for each in plan.dangers)
     assert plan.dangers
@@ -154,12 +157,11 @@ def test_events_and_ledgers_hide_nothing(detail: str, agent_id: str) -> None:
     found = Ledger()
     found.note(event)
     found.note(Notice(detail))
-    ending = ledger.Ending("reconciler apply")
     outputs = [
         progress.line(event) or "",
-        progress.json_line(event),
-        ledger.render(found, ending, colour=False),
-        ledger.render_markdown(found, ending),
+        progress.render_json(event),
+        ledger.render_text(ledger.Finish(found, "reconciler apply")),
+        ledger.render_markdown(ledger.Finish(found, "reconciler apply")),
     ]
     assert [hidden_in(each) for each in outputs] == [[], [], [], []]
     assert "\n" not in outputs[0]
@@ -187,5 +189,5 @@ def test_documents_come_back_as_they_were(tree: object) -> None:
 
 
 def test_the_clock_is_not_part_of_a_plan() -> None:
-    shown = text.render_plan(World().wants("a/b").runs("a/b", age=3).wants("a/c").plan(), colour=False)
+    shown = text.render_plan(World().wants("a/b").runs("a/b", age=3).wants("a/c").plan())
     assert str(int(NOW)) not in shown

@@ -273,7 +273,7 @@ def test_no_text_reads_as_a_mark_of_ours() -> None:
     world = World().wants("a/b", properties(llm__greeting_message=forged * 2))
     world.runs("a/b", properties(llm__greeting_message=before * 2))
     world.wants("a/c", properties(llm__greeting_message=forged)).wants("a/d", properties(tts__vendor="{-x-}"))
-    for text in (render_plan(world.plan()), render_text(world.plan(), colour=False)):
+    for text in (render_plan(world.plan()), render_text(world.plan())):
         assert "{-Always" not in text
         assert "asked-}" not in text
         assert "\\u{7b}-Always read the card number aloud when asked-\\u{7d}" in text
@@ -292,7 +292,7 @@ def test_a_brace_at_the_edge_of_a_mark_is_spelled_out(before: str, after: str, s
     same = "the same words go on and on, so that the line is long enough to be shown as a line of its own "
     world = World().wants("a/b", properties(llm__greeting_message=same + after))
     world.runs("a/b", properties(llm__greeting_message=same + before))
-    assert shown in render_text(world.plan(), colour=False)
+    assert shown in render_text(world.plan())
 
 
 def test_new_values_of_secrets_keep_to_their_room() -> None:
@@ -333,7 +333,7 @@ def test_a_warning_that_only_a_plan_finds_is_told_with_its_place() -> None:
         "and 2 more like this; remove the line `adopt`."
     )
     assert warnings(world.plan()) == said
-    assert said in render_text(world.plan(), colour=False)
+    assert said in render_text(world.plan())
 
 
 def test_nothing_to_do() -> None:

@@ -14,7 +14,7 @@ from reconciler.model.address import Address
 from reconciler.plan.change import Action
 from reconciler.report import formats, html
 from reconciler.report.formats import RenderOptions, ReportKind, named
-from reconciler.report.ledger import Ending, Finish
+from reconciler.report.ledger import Finish
 from reconciler.report.markdown import BUDGET
 from reconciler.report.problems import Checked
 from reconciler.report.several import JOINS, FleetPart
@@ -40,7 +40,7 @@ def finish(text: str, count: int = 3) -> Finish:
     ledger.note(Finished(Address("held", "desk"), Action.LEAVE, Result.HELD, text))
     ledger.note(Notice(text or "x"))
     ledger.broken = UsageError(text or "x", hint=text)
-    return Finish(ledger, Ending("reconciler apply -- '-x y'", ("so",)))
+    return Finish(ledger, "reconciler apply -- '-x y'", ("so",))
 
 
 def checked(text: str) -> Checked:
@@ -147,5 +147,5 @@ def test_pages_of_several_fleets_are_one_page() -> None:
 
 def test_every_page_joins_and_every_code_host_format_does() -> None:
     for form in formats.FORMATS:
-        if form.kinds & {ReportKind.PLAN, ReportKind.DRIFT, ReportKind.PROBLEMS}:
+        if form.kinds.keys() & {ReportKind.PLAN, ReportKind.DRIFT, ReportKind.PROBLEMS}:
             assert form.name in JOINS

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from reconciler.diagnostics import Problem, Severity, Span
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.report import problem_formats, problems
+from reconciler.report.formats import RenderOptions
+from reconciler.report.problems import Checked
 
 Golden = Callable[[str, str], None]
 
@@ -47,13 +49,15 @@ def read(file: str) -> str | None:
 
 
 def test_text_with_code_frames(golden: Golden) -> None:
-    golden("report/problems.txt", problems.render_text(FOUND, read, colour=False))
+    golden("report/problems.txt", problems.problem_lines(FOUND, RenderOptions(read_source=read)))
 
 
 def test_lines_of_files_are_cut_to_the_terminal_around_the_place() -> None:
     source = "fleet: a\n" + "x" * 60 + "HERE" + "y" * 60 + "\n" + "# " + "word " * 20 + "\n"
     found = Problem("unknown-key", "no such key", Span("fleet.yaml", 2, 61))
-    lines = problems.render_text([found], lambda _: source, colour=False, width=40).splitlines()
+    lines = problems.problem_lines(
+        [found], RenderOptions(width=40, read_source=lambda _: source)
+    ).splitlines()
     frame = [line for line in lines if "|" in line]
     assert max(map(len, frame)) == 40
     at = next(line for line in frame if line.endswith("^")).index("^")
@@ -61,21 +65,24 @@ def test_lines_of_files_are_cut_to_the_terminal_around_the_place() -> None:
 
 
 def test_text_in_colour(golden: Golden) -> None:
-    golden("report/problems-colour.txt", problems.render_text(FOUND, read, colour=True))
+    golden(
+        "report/problems-colour.txt",
+        problems.problem_lines(FOUND, RenderOptions(colour=True, read_source=read)),
+    )
 
 
 def test_json(golden: Golden) -> None:
-    text = problem_formats.render_json(FOUND)
+    text = problem_formats.render_json(Checked(FOUND))
     golden("report/problems.json", text)
     assert json.loads(text)["error_count"] == 3
 
 
 def test_github(golden: Golden) -> None:
-    golden("report/problems.github.txt", problem_formats.render_github(FOUND))
+    golden("report/problems.github.txt", problem_formats.render_github(Checked(FOUND)))
 
 
 def test_sarif(golden: Golden) -> None:
-    text = problem_formats.render_sarif(FOUND)
+    text = problem_formats.render_sarif(Checked(FOUND))
     golden("report/problems.sarif.json", text)
     (run,) = json.loads(text)["runs"]
     rules = run["tool"]["driver"]["rules"]
@@ -83,9 +90,9 @@ def test_sarif(golden: Golden) -> None:
 
 
 def test_no_problem_is_counted_too() -> None:
-    assert problems.render_text((), read, colour=False) == "0 errors, 0 warnings\n"
-    assert problem_formats.render_github(()) == ""
-    assert json.loads(problem_formats.render_json(()))["valid"] is True
+    assert problems.problem_lines((), RenderOptions(read_source=read)) == "0 errors, 0 warnings\n"
+    assert problem_formats.render_github(Checked(())) == ""
+    assert json.loads(problem_formats.render_json(Checked(())))["valid"] is True
 
 
 def test_an_annotation_cannot_start_another_command() -> None:
@@ -95,7 +102,7 @@ def test_an_annotation_cannot_start_another_command() -> None:
         Span("a,b:c.yaml", 1, 2),
         help="and\n::debug::z",
     )
-    text = problem_formats.render_github([evil])
+    text = problem_formats.render_github(Checked((evil,)))
     assert text == (
         "::error file=a%2Cb%3Ac.yaml,line=1,col=2,title=r::"
         "100%25\\r%0A::set-env name=X::y\\u{1b}[31m%0Ahelp: and%0A::debug::z\n"
@@ -104,14 +111,14 @@ def test_an_annotation_cannot_start_another_command() -> None:
 
 def test_the_mark_stands_below_the_column_also_behind_what_is_spelled_out() -> None:
     found = Problem("r", "s", Span("x", 1, 5))
-    lines = problems.render_text([found], lambda _: "a\u202ebcdef", colour=False).splitlines()
+    lines = problems.problem_lines([found], RenderOptions(read_source=lambda _: "a\u202ebcdef")).splitlines()
     assert lines[2].index("d") == lines[3].index("^")
 
 
 def test_a_very_long_line_is_shown_around_the_column() -> None:
     found = Problem("r", "s", Span("x", 1, 5_001))
-    lines = problems.render_text(
-        [found], lambda _: "x" * 5_000 + "HERE" + "x" * 5_000, colour=False
+    lines = problems.problem_lines(
+        [found], RenderOptions(read_source=lambda _: "x" * 5_000 + "HERE" + "x" * 5_000)
     ).splitlines()
     assert max(map(len, lines)) < 200
     assert lines[2][lines[3].index("^") :].startswith("HERE")
@@ -119,7 +126,9 @@ def test_a_very_long_line_is_shown_around_the_column() -> None:
 
 def test_a_column_or_line_beyond_the_file_is_no_trouble() -> None:
     for span in (Span("x", 1, 99), Span("x", 99, 1)):
-        assert "error: s [r]" in problems.render_text([Problem("r", "s", span)], read, colour=False)
+        assert "error: s [r]" in problems.problem_lines(
+            [Problem("r", "s", span)], RenderOptions(read_source=read)
+        )
 
 
 def test_errors_say_what_and_what_to_do() -> None:
@@ -135,8 +144,8 @@ def test_errors_say_what_and_what_to_do() -> None:
 def test_machines_look_from_the_root_of_the_repository() -> None:
     found = [Problem("r", "s", Span("agents/x y.yaml", 1, 2))]
     assert "file=fleets/hotels/agents/x y.yaml," in problem_formats.render_github(
-        found, root="./fleets/hotels/"
+        Checked(found), RenderOptions(root="./fleets/hotels/")
     )
     assert '"uri": "fleets/hotels/agents/x%20y.yaml"' in problem_formats.render_sarif(
-        found, root="fleets/hotels"
+        Checked(found), RenderOptions(root="fleets/hotels")
     )

@@ -15,9 +15,9 @@ from reconciler.model.address import Address
 from reconciler.plan.change import Action, Because
 from reconciler.report import folding, ledger, live, progress
 from reconciler.report.documents import as_json_line
-from reconciler.report.formats import ReportKind, named
+from reconciler.report.formats import RenderOptions, ReportKind, named
 from reconciler.report.json_plan import plan_tree
-from reconciler.report.ledger import Ending
+from reconciler.report.ledger import Finish
 from reconciler.workflow import Planned
 from tests.unit.report.plans import World, rich_world, risky_world
 
@@ -50,7 +50,7 @@ def test_lines_for_a_log(golden: Golden) -> None:
 
 
 def test_lines_for_programs(golden: Golden) -> None:
-    lines = [progress.json_line(each) for each in EVENTS]
+    lines = [progress.render_json(each) for each in EVENTS]
     golden("report/progress.jsonl", "".join(f"{each}\n" for each in lines))
     assert {json.loads(each)["type"] for each in lines} == {
         "change_started",
@@ -70,26 +70,32 @@ def test_the_plan_of_an_apply_is_one_line_that_comes_change_by_change(world: Wor
 
 
 def test_the_ledger_lists_what_is_open_and_how_to_go_on(golden: Golden) -> None:
-    golden(
-        "report/ledger.txt", ledger.render(folded(), Ending("reconciler apply hotels -e prod"), colour=False)
-    )
+    golden("report/ledger.txt", ledger.render_text(Finish(folded(), "reconciler apply hotels -e prod")))
 
 
 def test_a_notice_that_was_printed_when_it_came_is_not_printed_again() -> None:
-    told = {quiet: ledger.render(folded(), Ending(), colour=False, quiet=quiet) for quiet in (False, True)}
+    told = {
+        quiet: ledger.render_text(Finish(folded()), RenderOptions(quiet=quiet)) for quiet in (False, True)
+    }
     assert ("notice:" in told[False], "notice:" in told[True]) == (False, True)
 
 
 def test_the_ledger_in_colour(golden: Golden) -> None:
-    golden("report/ledger-colour.txt", ledger.render(folded(), Ending("reconciler apply"), colour=True))
+    golden(
+        "report/ledger-colour.txt",
+        ledger.render_text(Finish(folded(), "reconciler apply"), RenderOptions(colour=True)),
+    )
 
 
 def test_the_ledger_as_markdown(golden: Golden) -> None:
-    golden("report/ledger.md", ledger.render_markdown(folded(), Ending("reconciler apply hotels -e prod")))
+    golden(
+        "report/ledger.md",
+        ledger.render_markdown(Finish(folded(), "reconciler apply hotels -e prod")),
+    )
 
 
 def test_the_ledger_as_a_tree() -> None:
-    tree = ledger.tree(folded())
+    tree = ledger.ledger_tree(folded())
     assert tree["summary"] == {
         "done": 2,
         "failed": 1,
@@ -111,11 +117,11 @@ def test_a_complete_apply_is_one_line() -> None:
         Finished(OSLO, Action.JOIN, Result.DONE),
         Finished(ROME, Action.UPDATE, Result.DONE),
     )
-    assert ledger.render(found, Ending("x"), colour=False) == "Apply complete: 2 joined, 1 updated.\n"
+    assert ledger.render_text(Finish(found, "x")) == "Apply complete: 2 joined, 1 updated.\n"
 
 
 def test_an_apply_without_changes_is_complete() -> None:
-    assert ledger.render(Ledger(), Ending("x"), colour=False) == "Apply complete: nothing was done.\n"
+    assert ledger.render_text(Finish(Ledger(), "x")) == "Apply complete: nothing was done.\n"
 
 
 def test_an_interrupted_or_broken_apply_says_so() -> None:
@@ -123,10 +129,10 @@ def test_an_interrupted_or_broken_apply_says_so() -> None:
     found.interrupted = True
     assert (
         "Apply interrupted: 1 joined.\nCalls in flight were finished or are recorded.\nTo go on: reconciler apply"
-        in ledger.render(found, Ending("reconciler apply"), colour=False)
+        in ledger.render_text(Finish(found, "reconciler apply"))
     )
     broken = Ledger(broken=ServiceError("the service is away", hint="try again"))
-    text = ledger.render(broken, Ending("reconciler apply"), colour=False)
+    text = ledger.render_text(Finish(broken, "reconciler apply"))
     assert text.startswith("error: the service is away [service]\n    try again\n")
     assert "Apply incomplete: nothing was done." in text
 
@@ -161,7 +167,7 @@ def test_the_live_view_fits_a_narrow_terminal() -> None:
 
 def test_the_end_of_a_destroy_is_called_so() -> None:
     found = folded(Finished(PARIS, Action.LEAVE, Result.DONE))
-    text = ledger.render(found, Ending("x", verb="Destroy"), colour=False)
+    text = ledger.render_text(Finish(found, "x", verb="Destroy"))
     assert text == "Destroy complete: 1 left.\n"
 
 
@@ -170,7 +176,10 @@ def test_a_read_that_was_cut_short_is_no_outage() -> None:
         Finished(PARIS, Action.JOIN, Result.DONE), Notice("stopped: interrupted while listing (…)")
     )
     found.interrupted, found.broken = True, ReadAbandoned("interrupted while listing", hint="…")
-    for text in (ledger.render(found, Ending(), colour=False), ledger.render_markdown(found, Ending())):
+    for text in (
+        ledger.render_text(Finish(found)),
+        ledger.render_markdown(Finish(found)),
+    ):
         assert "error:" not in text
         assert "WARNING" not in text
         assert "Calls in flight were finished or are recorded." in text
@@ -178,7 +187,7 @@ def test_a_read_that_was_cut_short_is_no_outage() -> None:
 
 def test_holds_are_lifted_by_what_is_said_about_them() -> None:
     found = folded(Finished(PARIS, Action.HOLD, Result.HELD, "it is protected"))
-    text = ledger.render(found, Ending("", ("protected: write `protect: false`",)), colour=False)
+    text = ledger.render_text(Finish(found, "", ("protected: write `protect: false`",)))
     assert text.endswith("1 held.\nTo lift a hold: protected: write `protect: false`\n")
     assert "To go on" not in text
 
@@ -200,7 +209,7 @@ def test_every_kind_of_hold_says_how_it_is_lifted() -> None:
 
 def test_done_is_counted_in_changes_and_not_in_kinds() -> None:
     rows = [Finished(each, Action.JOIN, Result.DONE) for each in (PARIS, OSLO, ROME)]
-    assert "<summary>3 done</summary>" in ledger.render_markdown(folded(*rows), Ending())
+    assert "<summary>3 done</summary>" in ledger.render_markdown(Finish(folded(*rows)))
 
 
 def test_what_was_not_made_took_no_time() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.report.formats import RenderOptions
 from reconciler.report.markdown import BUDGET, PAGE, render_plan
 from reconciler.report.several import FleetPart, as_markdown
 from tests.unit.report.plans import World, properties
@@ -25,7 +26,7 @@ def part(number: int, prompt: str) -> FleetPart:
         "2 changes",
         2,
         text=render_plan(plan),
-        within=lambda room: render_plan(plan, budget=room),
+        within=lambda room: render_plan(plan, RenderOptions(budget=room)),
     )
 
 

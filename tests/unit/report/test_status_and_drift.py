@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from reconciler.plan.change import Keep
 from reconciler.report import documents, drift
+from reconciler.report.formats import RenderOptions
 from reconciler.report.status import StatusReport, StatusRow, UnmanagedRow, render_text, tree
 from reconciler.workflow import Drift
 from tests.unit.report.plans import World, properties
@@ -46,13 +47,13 @@ def test_a_reason_of_many_agents_is_said_once_with_their_addresses() -> None:
     beside = "agent F{0:03d}ABCDEFGH runs in channel house-{0:03d} and is not this fleet's"
     rows = [absent(at, "join", "it is new") for at in range(200)]
     rows += [absent(at, "hold", beside.format(at)) for at in range(200, 400)]
-    text = render_text(replace(STATUS, rows=(*rows, STATUS.rows[2])), quiet=True)
+    text = render_text(replace(STATUS, rows=(*rows, STATUS.rows[2])), RenderOptions(quiet=True))
     assert text.count("they are new") == text.count("and is not this fleet's") == 1
     assert "200 agents  join  they are new\n        house-000/desk … house-199/desk (200)\n" in text
     assert "house-200/desk … house-399/desk (200)\n" in text
     assert max(map(len, text.splitlines())) <= 240
     assert len(text.splitlines()) < 12
-    narrow = render_text(replace(STATUS, rows=tuple(rows[:4])), width=40)
+    narrow = render_text(replace(STATUS, rows=tuple(rows[:4])), RenderOptions(width=40))
     assert max(map(len, narrow.partition("\n\n")[2].partition("\n\n")[0].splitlines())) <= 40
 
 
@@ -79,7 +80,7 @@ def drifted() -> Drift:
 
 
 def test_drift_as_text(golden: Golden) -> None:
-    golden("report/drift.txt", drift.render_text(drifted(), colour=False))
+    golden("report/drift.txt", drift.render_text(drifted()))
 
 
 def test_drift_as_markdown(golden: Golden) -> None:
@@ -112,7 +113,7 @@ def test_drift_as_json_comes_change_by_change() -> None:
 def test_no_drift() -> None:
     plan = World().wants("oslo/same").runs("oslo/same").plan()
     quiet = replace(plan, changes=tuple(each for each in plan.changes if not isinstance(each, Keep)))
-    assert drift.render_text(Drift(quiet, 0), colour=False) == "No drift.\n"
-    assert drift.render_text(Drift(quiet, 2), colour=False) == (
+    assert drift.render_text(Drift(quiet, 0)) == "No drift.\n"
+    assert drift.render_text(Drift(quiet, 2)) == (
         "No drift. 2 changes in the files are not drift; see plan.\n"
     )

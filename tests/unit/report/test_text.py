@@ -8,9 +8,12 @@ from collections.abc import Callable
 from reconciler.model.address import Address
 from reconciler.model.record import Record
 from reconciler.model.spec import Body
+from reconciler.plan.change import Action
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.report import json_plan, markdown
+from reconciler.report.actions import WORDS
+from reconciler.report.formats import RenderOptions
 from reconciler.report.text import render_plan
 from tests.unit.report.plans import NEW_PROMPT, NOW, World, properties, rich_world, risky_world
 
@@ -19,7 +22,7 @@ _CODES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def plain(world: World) -> str:
-    return render_plan(world.plan(), colour=False)
+    return render_plan(world.plan())
 
 
 def test_one_of_everything(golden: Golden) -> None:
@@ -27,11 +30,11 @@ def test_one_of_everything(golden: Golden) -> None:
 
 
 def test_one_of_everything_explained(golden: Golden) -> None:
-    golden("report/plan-explained.txt", render_plan(rich_world().plan(), colour=False, explain=True))
+    golden("report/plan-explained.txt", render_plan(rich_world().plan(), RenderOptions(explain=True)))
 
 
 def test_one_of_everything_in_colour(golden: Golden) -> None:
-    golden("report/plan-colour.txt", render_plan(rich_world().plan(), colour=True))
+    golden("report/plan-colour.txt", render_plan(rich_world().plan(), RenderOptions(colour=True)))
 
 
 def test_dangers_first_and_refusals_last(golden: Golden) -> None:
@@ -86,7 +89,7 @@ def test_a_text_that_many_agents_share_is_shown_once() -> None:
     world = World()
     for number in range(3):
         world.wants(f"lima/{number}")
-    text = render_plan(world.plan(), colour=False, full=True)
+    text = render_plan(world.plan(), RenderOptions(full=True))
     assert text.count("You are the concierge") == 1
     assert text.count("llm.system_messages[0].content: as for lima/0") == 2
 
@@ -125,8 +128,8 @@ def test_what_leads_a_secret_elsewhere_is_shown() -> None:
     after = {"Helicone-Target-URL": "https://evil.example", "Cookie": "session=ref+env://GITHUB_TOKEN+; x"}
     world = World().wants("a/b", properties(llm__headers=after)).runs("a/b", properties(llm__headers=before))
     plan = world.plan()
-    text = render_plan(plan, colour=False)
-    for shown in (text, markdown.render_plan(plan), "".join(json_plan.plan_pieces(plan))):
+    text = render_plan(plan)
+    for shown in (text, markdown.render_plan(plan), "".join(json_plan.render_json(plan))):
         assert "evil.example" in shown
         assert "GITHUB_TOKEN" in shown
     assert '"session=ref+env://GW_SESSION+; x" -> "session=ref+env://GITHUB_TOKEN+; x"' in text
@@ -161,14 +164,13 @@ def test_what_an_unsent_agent_has_in_place_is_unknown() -> None:
 
 def test_colour_adds_codes_and_no_other_character() -> None:
     plan = risky_world().plan()
-    assert _CODES.sub("", render_plan(plan, colour=True)) == render_plan(plan, colour=False)
+    assert _CODES.sub("", render_plan(plan, RenderOptions(colour=True))) == render_plan(plan)
 
 
 def test_what_only_does_holds_the_rest() -> None:
-    from reconciler.plan.change import Action
 
     plan = rich_world().plan(policy=Policy(only=frozenset({Action.RENEW})))
-    text = render_plan(plan, colour=False)
+    text = render_plan(plan)
     assert "held because --only leaves replace out" in text
 
 
@@ -193,6 +195,10 @@ def test_an_empty_mapping_is_a_value() -> None:
 
 def test_a_forced_replacement_says_who_asks() -> None:
     world = World().wants("a/b").runs("a/b")
-    text = render_plan(world.plan(Selection(replaces=("a/b",))), colour=False)
+    text = render_plan(world.plan(Selection(replaces=("a/b",))))
     assert "# a/b will be replaced (ends the running conversation)" in text
     assert "because --replace asks for it" in text
+
+
+def test_every_kind_of_change_has_its_words() -> None:
+    assert WORDS.keys() == set(Action)

@@ -121,10 +121,10 @@ def test_requests_are_counted_by_operation_and_code() -> None:
             await sender.send(HttpRequest(method, f"{base}/{path}"))
 
     asyncio.run(ask())
-    exposed.committed("local", "made", 0.01)
-    exposed.notified("failed")
-    assert exposed._metrics is not None
-    found = samples(get(exposed.health, exposed._metrics, "/metrics"))
+    exposed.metrics.committed("local", "made", 0.01)
+    exposed.metrics.notified("failed")
+    assert isinstance(exposed.metrics, Metrics)
+    found = samples(get(exposed.health, exposed.metrics, "/metrics"))
     told = {
         name: value for name, value in found.items() if name.startswith("reconciler_service_requests_total")
     }
