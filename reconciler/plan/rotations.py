@@ -24,7 +24,7 @@ LAST_CALL = 2 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class RotationTurns:
     """The addresses that this run rotates before their time, and those whose rotation waits for a later run."""
 
     early: frozenset[Address]
@@ -42,7 +42,7 @@ class _Ending(NamedTuple):
 
 def turns(
     changes: Sequence[Change], limits: Limits, basis: Basis, able: Capabilities, last_call: float
-) -> Turns:
+) -> RotationTurns:
     """Return which agents of the whole fleet rotate early in this run, and which rotations wait for a later one.
 
     The next run is expected in `last_call` seconds: what ends before it never waits. Of the others, those that end first
@@ -66,7 +66,7 @@ def turns(
     now = {each.address for each in ending if each.is_due and each.left < last_call}
     now.update(each.address for each in first if each.is_due or each.may_be_early)
     now.update([each for each in due if each not in now][: max(0, limit - down - len(now))])
-    return Turns(frozenset(now.difference(due)), frozenset(due) - now)
+    return RotationTurns(frozenset(now.difference(due)), frozenset(due) - now)
 
 
 def _endings(

@@ -461,7 +461,7 @@ def test_a_reason_that_names_other_agents_is_told_of_one_and_the_rest_counted(
 
 
 def test_full_spells_the_reason_of_each_address() -> None:
-    shown = text.render_plan(beside_others(30).plan(), colour=False, full=True)
+    shown = text.render_plan(beside_others(30).plan(), RenderOptions(full=True))
     assert "more like this" not in shown
     assert all(f"held because agent F{number:03d} " in shown for number in range(1, 31))
 
@@ -469,7 +469,7 @@ def test_full_spells_the_reason_of_each_address() -> None:
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_held_group_fits_the_terminal(width: int) -> None:
     world = beside_others(30)
-    shown = text.render_plan(replace(world.plan(), unmanaged=()), colour=False, width=width)
+    shown = text.render_plan(replace(world.plan(), unmanaged=()), RenderOptions(width=width))
     held = shown.partition("  ! ")[0].partition("held because")[2].splitlines()
     assert len(held) <= 12 * 80 // width
     listed = shown.partition("  ! ")[2].partition("\n      + ")[0].splitlines()

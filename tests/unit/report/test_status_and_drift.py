@@ -88,7 +88,7 @@ def test_drift_as_markdown(golden: Golden) -> None:
 
 
 def test_drift_as_json() -> None:
-    text = "".join(drift.json_pieces(drifted()))
+    text = "".join(drift.render_json(drifted()))
     found = json.loads(text)
     assert text == documents.to_json(found), "indented as the other documents"
     assert (found["drifted"], found["file_changes"], found["summary"]["join"]) == (True, 1, 1)
@@ -102,11 +102,11 @@ def test_drift_as_json_comes_change_by_change() -> None:
         world.wants(f"paris/desk-{number}").runs(f"paris/desk-{number}")
     world.live.clear()
     plan = world.plan()
-    pieces = list(drift.json_pieces(Drift(plan, 0)))
+    pieces = list(drift.render_json(Drift(plan, 0)))
     assert len(pieces) == len(plan.changes) + 2
     text = "".join(pieces)
     assert text == documents.to_json(json.loads(text))
-    none = "".join(drift.json_pieces(Drift(replace(plan, changes=()), 0)))
+    none = "".join(drift.render_json(Drift(replace(plan, changes=()), 0)))
     assert none == documents.to_json(json.loads(none)) and json.loads(none)["resource_drift"] == []
 
 
