@@ -29,7 +29,7 @@ from reconciler.model.writes import (
 from reconciler.observe import foreign_seen
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action, Leave, Replace, Update
+from reconciler.plan.change import Action, Because, Leave, Replace, Update
 from reconciler.plan.guard import MINUTES_A_DAY
 from reconciler.ports import Emit, Provider, Steps, Stopping
 from reconciler.values import dataclass
@@ -136,7 +136,9 @@ def _check_rows(intended: Plan, approved: Approved) -> None:
 
 def _resumes(intended: Plan, approved: Approved) -> bool:
     """Return whether this is the rest of a saved plan whose apply was interrupted: same files, no additional change."""
-    if approved.files != intended.fleet_digest or not intended.acts:
+    # What waits for its time is left to do, too: a predecessor's leave waits until its successor has run for a while.
+    is_left = intended.acts or any(each.reason.because is Because.DEFERRED for each in intended.pending)
+    if approved.files != intended.fleet_digest or not is_left:
         return False
     rest = {(left, address) for action, address in approved.rows for left in _RESTS.get(action, ())}
     return intended.rows <= approved.rows | rest
