@@ -467,7 +467,7 @@ def test_full_spells_the_reason_of_each_address() -> None:
     assert all(f"held because agent F{number:03d} " in shown for number in range(1, 31))
 
 
-@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("width", [36, 40, 80])
 def test_a_held_group_fits_the_terminal(width: int) -> None:
     world = beside_others(30)
     shown = text.render_plan(replace(world.plan(), unmanaged=()), colour=False, width=width)
