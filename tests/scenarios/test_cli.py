@@ -704,3 +704,28 @@ def test_an_unknown_switch_is_answered_in_two_lines(switch: str, said: str) -> N
     odd = run("simulator", "--switch", switch)
     assert (odd.returncode, odd.stdout, odd.stderr.count("\n")) == (1, "", 2)
     assert said in odd.stderr and "reconciler simulator --list-switches" in odd.stderr
+
+
+def test_a_file_in_the_place_of_a_directory_is_answered_with_its_directory(fleet: Path) -> None:
+    for words in (
+        ("plan", fleet / "fleet.yaml"),
+        ("apply", fleet / "fleet.yaml"),
+        ("state", "list", "-C", fleet / "fleet.yaml"),
+    ):
+        odd = run(*words)
+        assert (odd.returncode, odd.stdout) == (1, "")
+        assert f"is a file; name its directory: {fleet}" in " ".join(odd.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--only", "joins"), "join"),
+        (("--allow", "leaves=5"), "leave"),
+        (("--allow", "hang-up=5"), "hang_ups"),
+    ],
+)
+def test_a_mistyped_word_of_an_option_is_answered_with_the_nearest(
+    fleet: Path, words: tuple[str, ...], meant: str
+) -> None:
+    assert f'did you mean "{meant}"?' in run("apply", fleet, "--auto-approve", *words).stderr
