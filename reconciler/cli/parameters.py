@@ -75,9 +75,10 @@ class Directory(click.Path):
 
             if not Path(value).is_file():
                 raise
-            self.fail(
-                f'"{value}" is a file; name its directory: {shlex.quote(str(Path(value).parent))}', param, ctx
-            )
+            place = shlex.quote(str(Path(value).parent))
+            what = f"name its directory: {place}" if Path(value).suffix != ".json" else "name a directory"
+            saved = "; a saved plan is given with --plan FILE" if ctx and ctx.command.name == "apply" else ""
+            self.fail(f'"{value}" is a file; {what}{saved}', param, ctx)
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
