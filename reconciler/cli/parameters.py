@@ -61,7 +61,7 @@ class OneName(Name):
         return text
 
 
-class Directory(click.Path):
+class FleetDirectory(click.Path):
     """The directory of a fleet, which may be missing; the error for a file says what is to be named."""
 
     def __init__(self) -> None:
