@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,10 @@ def import_fleet(
     if running:
         service["app_id"], agents = _running(area, output, parallelism)
     if not found.bodies and not agents:
-        raise UsageError("nothing runs under this App ID that is of no fleet; nothing was written")
+        raise UsageError(
+            "nothing runs under this App ID that is of no fleet; nothing was written",
+            hint="`reconciler status --all` lists what runs",
+        )
     made = fleet_of(fleet_name(directory), service, found.bodies, agents)
     made.files = with_modelines(made.files)
     for note in made.notes:
@@ -113,14 +117,11 @@ def _errors(directory: Path) -> list[Problem]:
 
 
 def _running(area: str | None, output: Output, parallelism: int) -> tuple[str, list[RunningAgent]]:
-    """Return the App ID and its running agents that belong to no fleet; agents of fleets are named in a message."""
+    """Return the App ID and its running agents that belong to no fleet; those of fleets are counted in messages."""
     app_id, found = survey_all(area, output, parallelism)
-    marked = [each for each in found if each.agent.parsed is not None]
-    for each in marked:
-        assert each.agent.parsed is not None
-        output.say(
-            visible(f"left to its fleet {each.agent.parsed.owner}: {each.agent.name} ({each.agent.agent_id})")
-        )
+    owners = Counter(str(each.agent.parsed.owner) for each in found if each.agent.parsed is not None)
+    for owner, count in sorted(owners.items()):
+        output.say(visible(f"left to its fleet {owner}: {plural(count, 'agent', 'agents')}"))
     agents = [
         RunningAgent(each.agent.agent_id, each.agent.name or "", each.channel)
         for each in found

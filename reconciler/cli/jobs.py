@@ -15,6 +15,7 @@ from reconciler.cli.parameters import UNREVIEWED
 from reconciler.cli.revisions import commit_named
 from reconciler.cli.session import Session
 from reconciler.config import POLICY_FILE, load_policy
+from reconciler.diagnostics import did_you_mean
 from reconciler.durations import spelled
 from reconciler.errors import InvalidConfig, UsageError
 from reconciler.git import Git
@@ -147,7 +148,10 @@ def read_kinds(flag: str, text: str, words: Mapping[str, frozenset[Action]] = {}
     unknown = [each for each in named if each not in KINDS]
     if unknown or not named:
         known = " and ".join((", ".join(KINDS), *words))
-        raise click.BadParameter(f'{flag} knows {known}; not "{", ".join(unknown) or text}"')
+        meant = did_you_mean(unknown[0], KINDS) if unknown else None
+        raise click.BadParameter(
+            f'{flag} knows {known}; not "{", ".join(unknown) or text}"{f"; {meant}" if meant else ""}'
+        )
     return frozenset(map(Action, named))
 
 
@@ -178,9 +182,9 @@ def read_allows(
             continue
         name = key.replace("-", "_")
         if name not in LIMITS:
-            raise click.BadParameter(
-                f'there is no limit "{key}"; known are {", ".join((*LIMITS, SECRET_HOST, BESIDE, UNREVIEWED))}'
-            )
+            known = (*LIMITS, SECRET_HOST, BESIDE, UNREVIEWED)
+            meant = did_you_mean(name, known) or f"known are {', '.join(known)}"
+            raise click.BadParameter(f'there is no limit "{key}"; {meant}')
         if name in limits:
             raise click.BadParameter(f"--allow {key} is given twice; which one is meant?")
         limits[name] = _read_amount(name, value)

@@ -158,10 +158,23 @@ def _in_our_words(problem: click.ClickException) -> click.ClickException:
         instead = _INSTEAD.get((command or "", problem.option_name))
         near = nearest(problem.option_name, problem.possibilities or ())
         hint = instead or (f"Did you mean {near}?" if near else "")
+        if not hint and isinstance(problem.ctx and problem.ctx.command, LazyGroup):
+            hint = "The options of a command come after it."
         return click.UsageError(f"No such option {problem.option_name}. {hint}".rstrip(), problem.ctx)
     if isinstance(problem, click.UsageError) and problem.ctx and "unexpected extra arg" in problem.message:
         return click.UsageError(f"{problem.message.rstrip('.')}. {_taken(problem.ctx)}", problem.ctx)
+    if isinstance(problem, click.MissingParameter) and problem.param and problem.ctx:
+        where = _FOUND_IN.get(problem.param.human_readable_name)
+        said = problem.format_message().rstrip(".")
+        return click.UsageError(f"{said}. {where}", problem.ctx) if where else problem
     return problem
+
+
+# Where the value of an argument that is missing is found.
+_FOUND_IN = {
+    "ADDRESS": "An address is <channel>/<agent>; `reconciler status` lists those of a fleet.",
+    "AGENT_ID": "`reconciler status` lists the agents that run in a fleet's channels, with their ids.",
+}
 
 
 def _taken(context: click.Context) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli import parameters
-from reconciler.cli.parameters import Allowance, Duration, Name, OneName, VariableOption
+from reconciler.cli.parameters import Allowance, Duration, FleetDirectory, Name, OneName, VariableOption
 from reconciler.report.formats import ReportKind, formats_for, named
 from reconciler.values import dataclass
 
@@ -82,11 +82,15 @@ def _output(no_color: bool, color: str, *flags: Any) -> object:
 
 
 address_argument = click.argument("address", shell_complete=parameters.addresses)
-directory_argument = click.argument(
-    "directory", metavar="[DIR]", default=".", type=click.Path(exists=False, file_okay=False)
-)
+directory_argument = click.argument("directory", metavar="[DIR]", default=".", type=FleetDirectory())
 _directory_option = click.option(
-    "-C", "directory", metavar="DIR", default=".", show_default=True, help="The fleet's directory."
+    "-C",
+    "directory",
+    type=FleetDirectory(),
+    metavar="DIR",
+    default=".",
+    show_default=True,
+    help="The fleet's directory.",
 )
 _variables_option = click.option(
     "--var",
@@ -122,9 +126,7 @@ fleet_options = stacked(directory_argument, _environment_options)
 fleet_options_with_c = stacked(_directory_option, _environment_options)
 # Several fleets and environments, as the command's argument `fleets`; `cli.several_fleets` looks at each.
 many_fleets_options = stacked(
-    click.argument(
-        "directories", metavar="[DIR]...", nargs=-1, type=click.Path(exists=False, file_okay=False)
-    ),
+    click.argument("directories", metavar="[DIR]...", nargs=-1, type=FleetDirectory()),
     click.option(
         "-e",
         "--env",

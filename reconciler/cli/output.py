@@ -20,7 +20,7 @@ from reconciler.cli.logs import RunLog
 from reconciler.cli.streams import columns, is_file, is_terminal
 from reconciler.diagnostics import Problem
 from reconciler.report.escape import without_commands
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import LONGEST, folded, refolded
 from reconciler.report.formats import TEXT, Format, RenderOptions, ReportKind
 from reconciler.secrets.masker import SecretMasker
 from reconciler.values import dataclass
@@ -113,13 +113,18 @@ class Output:
         else:
             self.is_document = not (form.is_for_terminals or kind in _LINES)
             pieces = form.pieces(kind, value, self._here(options))
-            texts = map(self.pasteable, pieces) if form.is_for_terminals else pieces
+            texts = map(self._completed, pieces) if form.is_for_terminals else pieces
             write_pieces(texts, commands=form.is_workflow_commands)
 
     def rendered(self, form: Format, kind: ReportKind, value: object, options: RenderOptions) -> str:
         """Return the text of a report in a format, with the colours and width of this run."""
         text = form.render(kind, value, self._here(options))
-        return self.pasteable(text) if form.is_for_terminals else text
+        return self._completed(text) if form.is_for_terminals else text
+
+    def _completed(self, text: str) -> str:
+        """Return a report with its commands completed, and the lines that became too long by that folded anew."""
+        found = self.pasteable(text)
+        return found if found == text else refolded(found, self.width or LONGEST)
 
     def _here(self, options: RenderOptions) -> RenderOptions:
         return replace(options, colour=self.colour(), quiet=self.quiet, width=self.width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -59,6 +59,26 @@ class OneName(Name):
         if "," in text:
             self.fail("this command takes one environment; run it once for each", param, ctx)
         return text
+
+
+class FleetDirectory(click.Path):
+    """The directory of a fleet, which may be missing; the error for a file says what is to be named."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=False, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            from pathlib import Path  # imported only after a mistake
+
+            if not Path(value).is_file():
+                raise
+            place = shlex.quote(str(Path(value).parent))
+            what = f"name its directory: {place}" if Path(value).suffix != ".json" else "name a directory"
+            saved = "; a saved plan is given with --plan FILE" if ctx and ctx.command.name == "apply" else ""
+            self.fail(f'"{value}" is a file; {what}{saved}', param, ctx)
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only

@@ -66,12 +66,8 @@ def shortened(addresses: Sequence[Address], width: int = WIDEST) -> list[str]:
         size = -(-len(addresses) // _MOST_LINES)
         slices = (addresses[at : at + size] for at in range(0, len(addresses), size))
         runs = in_lines(map(_run, slices), width)
-    return [part for run in runs for part in _in_width(run, width)]
-
-
-def _in_width(run: str, width: int) -> list[str]:
-    """Return a line of runs as it is, or if it is wider than that, its first and its last address on lines of their own."""
-    return [run] if len(run) <= width else run.replace(" … ", " …\n").split("\n")
+    # A range that is wider than the line goes on in the same column, as addresses do.
+    return [part for run in runs for part in in_lines(run.split(" "), width, " ")]
 
 
 def _run(addresses: Sequence[Address]) -> str:

@@ -12,6 +12,8 @@ _WINDOW = 8 * LONGEST
 _CODE = re.compile(r"\x1b\[[0-9;]*m")
 _RESET = "\x1b[0m"
 _AGAIN = "↳ "
+_CONTINUED = re.compile(rf"\n *{_AGAIN}")
+_NEW_LINE = re.compile(rf"\n(?! *{_AGAIN})")
 
 
 def folded(text: str, width: int = LONGEST) -> str:
@@ -39,6 +41,19 @@ def in_lines(words: Iterable[str], width: int, separator: str = ", ") -> list[st
             lines[-1:] = [f"{lines[-1]}{separator.rstrip(' ')}", word] if lines else [word]
             room = width + len(separator) - size
     return lines
+
+
+def refolded(text: str, width: int = LONGEST) -> str:
+    """Return a folded text in which commands in backticks have become longer, with their lines folded anew."""
+    lines = _NEW_LINE.split(text)
+    return "\n".join(
+        _line(_CONTINUED.sub(" ", line), width) if "`" in line and _is_wide(line, width) else line
+        for line in lines
+    )
+
+
+def _is_wide(line: str, width: int) -> bool:
+    return any(len(_CODE.sub("", each)) > width for each in line.split("\n"))
 
 
 def _line(line: str, width: int) -> str:

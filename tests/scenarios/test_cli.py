@@ -704,3 +704,50 @@ def test_an_unknown_switch_is_answered_in_two_lines(switch: str, said: str) -> N
     odd = run("simulator", "--switch", switch)
     assert (odd.returncode, odd.stdout, odd.stderr.count("\n")) == (1, "", 2)
     assert said in odd.stderr and "reconciler simulator --list-switches" in odd.stderr
+
+
+def test_a_file_in_the_place_of_a_directory_is_answered_with_its_directory(fleet: Path) -> None:
+    for words in (
+        ("plan", fleet / "fleet.yaml"),
+        ("apply", fleet / "fleet.yaml"),
+        ("state", "list", "-C", fleet / "fleet.yaml"),
+    ):
+        odd = run(*words)
+        assert (odd.returncode, odd.stdout) == (1, "")
+        assert f"is a file; name its directory: {fleet}" in " ".join(odd.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--only", "joins"), "join"),
+        (("--allow", "leaves=5"), "leave"),
+        (("--allow", "hang-up=5"), "hang_ups"),
+    ],
+)
+def test_a_mistyped_word_of_an_option_is_answered_with_the_nearest(
+    fleet: Path, words: tuple[str, ...], meant: str
+) -> None:
+    assert f'did you mean "{meant}"?' in run("apply", fleet, "--auto-approve", *words).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("adopt a/b", "Missing argument 'AGENT_ID'. `reconciler status` lists the agents that run"),
+        ("forget", "Missing argument 'ADDRESS'. An address is <channel>/<agent>; `reconciler status` lists"),
+        ("-v plan", "No such option -v. The options of a command come after it."),
+        (
+            "apply plan.json",
+            '"plan.json" is a file; name a directory; a saved plan is given with --plan FILE',
+        ),
+    ],
+)
+def test_what_is_missing_or_misplaced_is_answered_with_where_it_belongs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.json").write_text("{}", encoding="utf-8")
+    odd = run(*words.split())
+    assert (odd.returncode, odd.stdout) == (1, "")
+    assert said in " ".join(odd.stderr.split())

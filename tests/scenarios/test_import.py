@@ -357,13 +357,13 @@ def test_where_nothing_runs_there_is_nothing_to_write(run: Run, connected: World
 
 
 def test_agents_of_a_fleet_are_left_to_it(run: Run, connected: World) -> None:
-    Path("source.json").write_text(json.dumps(THREE[:1]), encoding="utf-8")
+    Path("source.json").write_text(json.dumps(THREE[:2]), encoding="utf-8")
     run("import", "--from", "source.json", "theirs")
     assert run("apply", "--auto-approve", "theirs")[0] == 0
-    connected.join(THREE[1])
+    connected.join(THREE[2])
     code, _, err = run("import", "--running", "mine")
     assert code == 0
-    assert "left to its fleet theirs.-" in err
+    assert "left to its fleet theirs.-: 2 agents\n" in err
     assert Path("mine/agents/imported.yaml").read_text(encoding="utf-8").count("adopt: ") == 1
 
 

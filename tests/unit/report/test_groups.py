@@ -26,7 +26,7 @@ from reconciler.plan.guard import Policy, hold_by_policy
 from reconciler.report import alike, html, ledger, markdown, problems, text
 from reconciler.report.escape import prose
 from reconciler.report.fieldlines import row_texts
-from reconciler.report.folding import LONGEST, folded
+from reconciler.report.folding import LONGEST, folded, refolded
 from reconciler.report.formats import RenderOptions
 from reconciler.report.groups import _PLURAL, grouped, of_many
 from tests.unit.report.plans import NOW, UNLIMITED, World, properties
@@ -466,7 +466,7 @@ def test_full_spells_the_reason_of_each_address() -> None:
     assert all(f"held because agent F{number:03d} " in shown for number in range(1, 31))
 
 
-@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("width", [36, 40, 80])
 def test_a_held_group_fits_the_terminal(width: int) -> None:
     world = beside_others(30)
     shown = text.render_plan(replace(world.plan(), unmanaged=()), RenderOptions(width=width))
@@ -545,6 +545,21 @@ def test_folding_loses_nothing(line: str, width: int) -> None:
     shown = folded(f"      + {line}", width)
     assert max(map(len, shown.split("\n"))) <= max(width, LONGEST)
     assert re.sub(r"\s", "", shown.replace("↳", "")) == re.sub(r"\s", "", f"+{line}")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_command_that_becomes_longer_after_folding_is_folded_anew(width: int) -> None:
+    line = "  #   held because somebody runs there; take it over (`reconciler adopt a/b A1`), or do something else"
+    shown = folded(f"before it\n{line}\nafter it", width)
+    longer = shown.replace("reconciler adopt", "reconciler adopt -C hotels -e prod")
+    again = refolded(longer, width)
+    assert max(map(len, again.split("\n"))) <= width
+    unfolded = " ".join(again.replace("↳ ", "").split())
+    assert unfolded == " ".join(
+        f"before it {line} after it".replace("adopt", "adopt -C hotels -e prod").split()
+    )
+    assert again.startswith("before it\n") and again.endswith("\nafter it")
+    assert refolded(shown, width) == shown
 
 
 def test_folding_ends_colours_with_each_line() -> None:
