@@ -95,17 +95,18 @@ def gather_facts(
     intents = _intents_by_address(basis)
     addresses = set(fleet.agents) | set(homes) | {each for each in records if each not in renamed.values()}
     for address in sorted(addresses, key=attrgetter("channel", "name")):
-        old = renamed.get(address)
+        old = renamed.get(address) if renamed else None
         record = records.get(address) or (records.get(old) if old else None)
         agents = homes.get(address, ())
         running = tuple(_by_rank([each for each in agents if each.status.is_live], record))
         foreign = strangers.get(address.channel, ())
         has_run = record is not None or address in basis.state.generations
-        noted = intents.get(address, {})
-        late_copy = noted.get(Operation.LATE_COPY) or (
+        # Most runs find no intents: then none is looked for, since the hash of an address is computed in Python.
+        noted = intents.get(address, {}) if intents else {}
+        late_copy = (noted.get(Operation.LATE_COPY) if noted else None) or (
             intents.get(old, {}).get(Operation.LATE_COPY) if old else None
         )
-        adoptee = adoptees.get(address)
+        adoptee = adoptees.get(address) if adoptees else None
         yield Facts(
             owner=basis.owner,
             address=address,
@@ -125,10 +126,10 @@ def gather_facts(
                 if each.agent_id not in taken_over and (not has_run or each.agent_id in basis.state.released)
             ),
             foreign=foreign,
-            open_join=noted.get(Operation.JOIN),
+            open_join=noted.get(Operation.JOIN) if noted else None,
             late_copy=late_copy,
             superseded=late_copy is not None and is_superseded(late_copy, basis.state.generations),
-            refused=noted.get(Operation.REFUSED),
+            refused=noted.get(Operation.REFUSED) if noted else None,
             grace=basis.grace,
             horizon=basis.horizon,
             adoptee=adoptee if adoptee is not None and adoptee.agent not in running else None,

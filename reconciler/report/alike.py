@@ -46,7 +46,7 @@ class Merged:
 
 
 _T = TypeVar("_T")
-_Lines = list[str]
+_Lines = tuple[str, ...]
 
 
 def grouped_by(rows: Iterable[_T], key: Callable[[_T], Hashable]) -> tuple[tuple[_T, ...], ...]:
@@ -62,27 +62,27 @@ def without_holes(text: str) -> str:
     return text if text.isascii() else HOLES.sub(lambda found: visible(found[0]), text)
 
 
-def merge(rows: Sequence[Sequence[str]], apart: Sequence[Hashable]) -> tuple[Merged, ...]:
+def merge(rows: Iterable[Sequence[str]], apart: Iterable[Hashable]) -> tuple[Merged, ...]:
     """Return the rows as few merged rows, at most `MOST_TEXTS`, beginning with that of the first row.
 
     All rows have the same number of texts; rows with different words in `apart` are never merged. Holes with the same
     values in all members share one character.
     """
-    # A list of lines for each row, equal lines as one object, and a number for its kind: only rows of one kind are merged.
+    # The lines of each row, equal lines as one object, and a number for its kind: only rows of one kind are merged.
     lines: list[_Lines] = []
     kinds: list[int] = []
     known: dict[str, str] = {}
     numbers: dict[tuple[tuple[int, ...], Hashable], int] = {}
     for row, words in zip(rows, apart, strict=True):
         sides = [without_holes(text).split("\n") for text in row]
-        lines.append([line for side in sides for line in map(known.setdefault, side, side)])
+        lines.append(tuple([line for side in sides for line in map(known.setdefault, side, side)]))
         # How many lines each of its texts has.
         shape = tuple(map(len, sides))
         kinds.append(numbers.setdefault((shape, words), len(numbers)))
     del known
     shapes = [shape for shape, _ in numbers]
     found: list[Merged] = []
-    rest = list(range(len(rows)))
+    rest = list(range(len(lines)))
     while rest and len(found) < MOST_TEXTS:
         alike = [each for each in rest if kinds[each] == kinds[rest[0]]]
         merged = _merged(lines, alike, shapes[kinds[rest[0]]])
@@ -111,7 +111,7 @@ def _merged(lines: Sequence[_Lines], candidates: Sequence[int], shape: Sequence[
     return Merged(tuple(_texts(whole, shape)), holes, tuple(members))
 
 
-def _texts(lines: _Lines, shape: Iterable[int]) -> Iterator[str]:
+def _texts(lines: Sequence[str], shape: Iterable[int]) -> Iterator[str]:
     at = 0
     for count in shape:
         yield "\n".join(lines[at : at + count])

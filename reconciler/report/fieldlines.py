@@ -213,9 +213,10 @@ class FieldLines:
 
 def _alike(values: Sequence[Value]) -> list[tuple[Value, Merged]]:
     """Return values with long texts, similar ones merged into one."""
-    texts = [(_text(each.before), _text(each.after)) for each in values]
+    # Read once, and not kept: there may be a text for each agent.
+    texts = ((_text(each.before), _text(each.after)) for each in values)
     found = []
-    for merged in merge(texts, [(_other(each.before), _other(each.after)) for each in values]):
+    for merged in merge(texts, ((_other(each.before), _other(each.after)) for each in values)):
         value = values[merged.members[0]]
         before, after = (
             text if is_text(side) else side
