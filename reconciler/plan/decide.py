@@ -101,9 +101,14 @@ _DUPLICATE = Reason(Because.DUPLICATE, "another agent of ours runs at this addre
 
 
 def _wanted(facts: Facts, want: AgentSpec) -> Change:
-    if facts.adoptee is not None:
-        return _adoption(facts, want, facts.adoptee)
-    return held_if_deferred(facts, _started_or_changed(facts, want))
+    if facts.adoptee is None:
+        return held_if_deferred(facts, _started_or_changed(facts, want))
+    adoption = _adoption(facts, want, facts.adoptee)
+    if isinstance(adoption, Hold) and facts.running:
+        # The service ends the address's own agent at its age limit, however long the adoption is held.
+        change = held_if_deferred(facts, _started_or_changed(facts, want))
+        return change if isinstance(change, Rotate) else adoption
+    return adoption
 
 
 def _started_or_changed(facts: Facts, want: AgentSpec) -> Change:

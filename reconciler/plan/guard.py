@@ -223,16 +223,16 @@ def _hang_ups(changes: Iterable[Change], limits: Limits, policy: Policy, basis: 
 
 
 def hold_for_uids(changes: Sequence[Change], basis: Basis) -> list[Change]:
-    """Return the changes, with each replacement or rotation held whose uid an agent of ours that stays in the channel has.
+    """Return the changes, with each new agent held whose uid an agent of ours that stays in the channel has.
 
-    Otherwise it would end a conversation and then could not join. An agent whose replacement is held keeps its uid. Where
-    the files give no uid, the new agent takes its address's second one.
+    Otherwise a replacement or rotation would end a conversation and then could not join. An agent whose replacement is
+    held keeps its uid. Where the files give no uid, the new agent takes its address's second one.
     """
     done = list(changes)
     waiting = {
         (each.address.channel, each.spec.body.uid): (place, each)
         for place, each in enumerate(done)
-        if isinstance(each, (Replace, Rotate)) and each.spec.body.uid is not None
+        if isinstance(each, (Join, Replace, Rotate)) and each.spec.body.uid is not None
     }
     if not waiting:
         return done
@@ -248,10 +248,10 @@ def hold_for_uids(changes: Sequence[Change], basis: Basis) -> list[Change]:
         place, change = found
         text = (
             f"uid {holder.uid} of channel {holder.address.channel} belongs to the agent of {holder.address}, which this run does not end; "
-            "the replacement follows once that agent has another uid, or has left"
+            f"the {'join' if isinstance(change, Join) else 'replacement'} follows once that agent has another uid, or has left"
         )
         done[place] = Hold(change, Reason(Because.SEAT_TAKEN, text))
-        if change.address in records:
+        if change.address in records and not isinstance(change, Join):
             staying.append(records[change.address])
     return done
 

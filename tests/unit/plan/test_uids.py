@@ -9,7 +9,7 @@ import pytest
 from reconciler.model.address import Address
 from reconciler.model.spec import HOUR, ReplaceOrder
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Because, Hold, Replace, Rotate
+from reconciler.plan.change import Because, Hold, Join, Leave, Replace, Rotate
 from reconciler.plan.selection import Selection
 from tests.unit.report.plans import World, properties
 
@@ -92,3 +92,25 @@ def test_an_address_without_a_uid_in_the_files_has_a_second_one_and_waits_for_no
     spec = made.agents[first]
     made.records[first] = replace(made.records[first], uid=spec.uid(made.owner, shifted=True))
     assert kinds(made.plan())["a"] is kind
+
+
+def test_a_join_for_which_there_would_be_no_uid_is_held() -> None:
+    """The files have given the uid of an agent that stays, since it is protected, to a new address."""
+    made = World().runs("lobby/old", properties(agent_rtc_uid="5"), protect=True)
+    made.wants("lobby/new", properties(agent_rtc_uid="5"))
+    assert kinds(made.plan()) == {"new": Because.SEAT_TAKEN, "old": Because.PROTECTED}
+    made.records = {where: replace(each, protect=False) for where, each in made.records.items()}
+    assert kinds(made.plan()) == {"new": Join, "old": Leave}
+
+
+def test_a_renamed_agent_whose_new_uid_is_taken_is_held() -> None:
+    made = (
+        World()
+        .runs("lobby/old", properties(agent_rtc_uid="1"))
+        .runs("lobby/b", properties(agent_rtc_uid="2"))
+    )
+    made.wants("lobby/b", properties(agent_rtc_uid="3"), protect=True)
+    made.wants("lobby/new", properties(agent_rtc_uid="2"))
+    spec = made.agents[Address("lobby", "new")]
+    made.agents[spec.address] = replace(spec, previously=(Address("lobby", "old"),))
+    assert kinds(made.plan()) == {"new": Because.SEAT_TAKEN, "b": Because.PROTECTED}
