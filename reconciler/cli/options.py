@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.cli import parameters
-from reconciler.cli.parameters import Allowance, Duration, FleetDirectory, Name, OneName, VariableOption
+from reconciler.cli.parameters import FleetDirectory
 from reconciler.report.formats import ReportKind, formats_for, named
 from reconciler.values import dataclass
 
@@ -95,14 +95,14 @@ _directory_option = click.option(
 _variables_option = click.option(
     "--var",
     "variables",
-    type=VariableOption(),
+    type=parameters.variable,
     multiple=True,
     metavar="KEY=VALUE",
     help="Set a variable; repeatable.",
 )
 _state_option = click.option(
     "--state",
-    type=Name(),
+    type=parameters.name,
     envvar="RECONCILER_STATE",
     metavar="URL",
     help="Where the state is: git:REMOTE, or a file; RECONCILER_STATE. [default: a file beside the fleet]",
@@ -112,7 +112,7 @@ _environment_options = stacked(
         "-e",
         "--env",
         "environment",
-        type=OneName(),
+        type=parameters.one_name,
         metavar="NAME",
         shell_complete=parameters.environments,
         help="The environment, one of `environments:`.",
@@ -131,7 +131,7 @@ many_fleets_options = stacked(
         "-e",
         "--env",
         "environments",
-        type=Name(),
+        type=parameters.name,
         metavar="NAMES",
         shell_complete=parameters.environments,
         help="The environment; several as a,b; all for every one of `environments:`.",
@@ -209,7 +209,7 @@ rate_option = click.option(
 )
 grace_option = click.option(
     "--grace",
-    type=Duration(),
+    type=parameters.duration,
     help="How long after a lost reply the service may still execute the call: 5m, and 5s on the embedded simulator.",
 )
 
@@ -243,7 +243,7 @@ area_option = click.option(
 )
 lock_option = click.option(
     "--lock-timeout",
-    type=Duration(),
+    type=parameters.duration,
     default="1m",
     show_default=True,
     help="How long to wait for the state's lock.",
@@ -272,7 +272,7 @@ selection_options = stacked(
 
 horizon_option = click.option(
     "--horizon",
-    type=Duration(),
+    type=parameters.duration,
     default=0.0,
     metavar="DURATION",
     help="The time until the next run: also renew and rotate what would end before it, such as 12h.",
@@ -294,7 +294,7 @@ policy_options = stacked(
     click.option(
         "--allow",
         "allows",
-        type=Allowance(),
+        type=parameters.allowance,
         multiple=True,
         metavar="LIMIT=N",
         help="Raise a limit for once: hang_ups=5, leave=5, replace=3, join=40, quota=30, usd_per_day=500, secret-host=HOST, beside=ADDRESS; and unreviewed, of `apply --approved`.",

@@ -1,4 +1,4 @@
-"""The types and the shell completion of parameters, and the command whose ADDRESS may begin with `-`; needs click alone.
+"""What reads the values of parameters, their shell completion, and the command whose ADDRESS may begin with `-`; needs click alone.
 
 A completion offers nothing, and prints no error, if the files are broken or the directory holds no fleet.
 """
@@ -18,47 +18,37 @@ if TYPE_CHECKING:
 _LONGEST = 366 * 86400.0
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A duration such as `2m` or `1h30m`, or a number of seconds; its value is in seconds."""
+def duration(value: object) -> float:
+    """Return the seconds of a duration such as `2m` or `1h30m`, or of a number of seconds."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    from reconciler import durations
 
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, (int, float)):
-            return float(value)
-        from reconciler import durations
-
-        try:
-            seconds = durations.parse(str(value).strip(), bare_seconds=True)
-        except ValueError:
-            self.fail(f'"{value}" is not a duration; write 30s, 2m or 1h', param, ctx)
-        if seconds > _LONGEST:
-            self.fail(f'"{value}" is longer than a year', param, ctx)
-        return seconds
+    try:
+        seconds = durations.parse(str(value).strip(), bare_seconds=True)
+    except ValueError:
+        raise click.BadParameter(f'"{value}" is not a duration; write 30s, 2m or 1h') from None
+    if seconds > _LONGEST:
+        raise click.BadParameter(f'"{value}" is longer than a year')
+    return seconds
 
 
-class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A text that can be encoded as UTF-8: arguments may hold bytes that are no text in any encoding."""
-
-    name = "text"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            self.fail(f"{text!a} is not UTF-8", param, ctx)
-        return text
+def name(value: object) -> str:
+    """Return a text that can be encoded as UTF-8: arguments may hold bytes that are no text in any encoding."""
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{text!a} is not UTF-8") from None
+    return text
 
 
-class OneName(Name):
-    """The name of one environment, for commands that work on one fleet."""
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = super().convert(value, param, ctx)
-        if "," in text:
-            self.fail("this command takes one environment; run it once for each", param, ctx)
-        return text
+def one_name(value: object) -> str:
+    """Return the name of one environment, for commands that work on one fleet."""
+    text = name(value)
+    if "," in text:
+        raise click.BadParameter("this command takes one environment; run it once for each")
+    return text
 
 
 class FleetDirectory(click.Path):
@@ -81,52 +71,34 @@ class FleetDirectory(click.Path):
             self.fail(f'"{value}" is a file; {what}{saved}', param, ctx)
 
 
-class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """A text of the form `KEY=VALUE`."""
-
-    name = "key=value"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = Name().convert(value, param, ctx).partition("=")
-        if not equals or not key.strip():
-            self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
-        return key.strip(), text
+def pair(value: object) -> tuple[str, str]:
+    """Return key and value of a text of the form `KEY=VALUE`."""
+    key, equals, text = name(value).partition("=")
+    if not equals or not key.strip():
+        raise click.BadParameter(f'"{value}" is not of the form KEY=VALUE')
+    return key.strip(), text
 
 
-class VariableOption(Pair):
-    """A `KEY=VALUE` of `--var`. Values that look like a key are refused: other processes can read our arguments."""
+def variable(value: object) -> tuple[str, str]:
+    """Return a `KEY=VALUE` of `--var`. A value that looks like a key is refused: other processes can read our arguments."""
+    key, text = pair(value)
+    from reconciler.contract.literals import KEY_LIKE
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        key, text = super().convert(value, param, ctx)
-        from reconciler.contract.literals import KEY_LIKE
-
-        if KEY_LIKE.search(text):
-            self.fail(
-                f"--var {key} holds what looks like a key, and arguments can be read by everybody; if it is one, revoke "
-                "it, and write a reference (ref+env://NAME) in the fleet's files",
-                param,
-                ctx,
-            )
-        return key, text
+    if KEY_LIKE.search(text):
+        raise click.BadParameter(
+            f"--var {key} holds what looks like a key, and arguments can be read by everybody; if it is one, revoke "
+            "it, and write a reference (ref+env://NAME) in the fleet's files"
+        )
+    return key, text
 
 
 # The only key of `--allow` that takes no value.
 UNREVIEWED = "unreviewed"
 
 
-class Allowance(Pair):
-    """A `KEY=VALUE` of `--allow`, or the word `unreviewed`, which takes no value."""
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        return (UNREVIEWED, "") if value == UNREVIEWED else super().convert(value, param, ctx)
+def allowance(value: object) -> tuple[str, str]:
+    """Return a `KEY=VALUE` of `--allow`, or the word `unreviewed`, which takes no value."""
+    return (UNREVIEWED, "") if value == UNREVIEWED else pair(value)
 
 
 class AddressCommand(click.Command):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.options import Duration
+from reconciler.cli import parameters
 from reconciler.config.words import InvalidValue, duration
 from reconciler.durations import PATTERN, parse, rounded, spelled
 
@@ -116,7 +116,7 @@ def test_what_is_spelled_is_read_back_exactly(milliseconds: int) -> None:
 @given(st.from_regex(PATTERN, fullmatch=True).filter(str.isascii))
 def test_files_and_options_read_the_same(text: str) -> None:
     try:
-        of_an_option = Duration().convert(text, None, None)
+        of_an_option = parameters.duration(text)
     except click.BadParameter as problem:
         assert "longer than a year" in problem.message
         with pytest.raises(InvalidValue, match="is not between"):
@@ -134,8 +134,8 @@ def test_rounding_goes_down_and_never_far(milliseconds: int) -> None:
 
 
 def test_what_only_one_of_two_grammars_read_before_is_read_by_both() -> None:
-    assert Duration().convert("1h30m", None, None) == duration("1h30m", 0, YEAR)
-    assert Duration().convert("1.5h", None, None) == duration("1.5h", 0, YEAR)
+    assert parameters.duration("1h30m") == duration("1h30m", 0, YEAR)
+    assert parameters.duration("1.5h") == duration("1.5h", 0, YEAR)
     with pytest.raises(InvalidValue):
         duration("90", 0, YEAR)
-    assert Duration().convert("90", None, None) == 90
+    assert parameters.duration("90") == 90

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options
-from reconciler.cli.parameters import Duration
+from reconciler.cli import options, parameters
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def plan(
 )
 @click.option(
     "--wait",
-    type=Duration(),
+    type=parameters.duration,
     default="2m",
     show_default=True,
     help="How long agents may take to run.",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
-from reconciler.cli.parameters import Name
+from reconciler.cli import options, parameters
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -94,11 +93,11 @@ def init(directory: str) -> None:
 
 
 @click.command("import")
-@click.argument("words", metavar="[FILE…] [DIR]", nargs=-1, type=Name())
+@click.argument("words", metavar="[FILE…] [DIR]", nargs=-1, type=parameters.name)
 @click.option(
     "--from",
     "sources",
-    type=Name(),
+    type=parameters.name,
     multiple=True,
     metavar="FILE",
     help="JSON join bodies, or a text with curl commands; - is standard input. Repeatable.",

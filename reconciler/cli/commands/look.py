@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import options, parameters
-from reconciler.cli.parameters import AddressCommand, Duration
+from reconciler.cli.parameters import AddressCommand
 from reconciler.report.formats import Format, RenderOptions, ReportKind
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, *
 )
 @options.area_option
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
-@click.option("--interval", type=Duration(), default="5s", show_default=True, help="With --watch: how often.")
+@click.option(
+    "--interval", type=parameters.duration, default="5s", show_default=True, help="With --watch: how often."
+)
 @click.option("--conversation", is_flag=True, help="Show turns, silence, and what was said last.")
 @options.parallelism_option
 @options.output_options

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options
-from reconciler.cli.parameters import Name
+from reconciler.cli import options, parameters
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -113,7 +112,7 @@ def approved(fleet: options.FleetFlags, commit: str | None, output: Output) -> N
 
 
 @ci.command("discover", short_help="Print the fleets that a change touches.")
-@click.argument("directories", metavar="[DIR]...", nargs=-1, type=Name())
+@click.argument("directories", metavar="[DIR]...", nargs=-1, type=parameters.name)
 @click.option(
     "--changed-since", "revision", metavar="REV", help="Only what differs from this commit; else every fleet."
 )

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import options
-from reconciler.cli.parameters import Duration
+from reconciler.cli import options, parameters
 
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 @options.many_fleets_options
 @click.option(
     "--interval",
-    type=Duration(),
+    type=parameters.duration,
     default="30s",
     show_default=True,
     help="Between two listings of an App ID.",

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import ShellComplete, get_completion_class
 
 from reconciler import __version__
-from reconciler.cli.parameters import Pair
+from reconciler.cli import parameters
 
 
 @click.command("simulator", short_help="Serve the embedded service on loopback.")
@@ -19,7 +19,7 @@ from reconciler.cli.parameters import Pair
 @click.option(
     "--switch",
     "switches",
-    type=Pair(),
+    type=parameters.pair,
     multiple=True,
     metavar="NAME=VALUE",
     help="Set a switch; repeatable.",
