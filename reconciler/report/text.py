@@ -48,10 +48,10 @@ def render_plan(
     return folded("\n\n".join(blocks) + "\n", width)
 
 
-def render_brief(plan: Plan, *, colour: bool) -> str:
+def render_brief(plan: Plan, *, colour: bool, width: int = LONGEST) -> str:
     """Return a plan without its changes: the most important lines, the refusals, and the last line."""
     bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
-    return "\n\n".join([*front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n"
+    return folded("\n\n".join([*front(plan, Style(colour)), *_end(bare, Style(colour))]) + "\n", width)
 
 
 def front(plan: Plan, style: Style) -> Iterator[str]:

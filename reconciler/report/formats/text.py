@@ -27,7 +27,7 @@ def plan(value: Plan, options: RenderOptions) -> str:
     from reconciler.report.text import render_brief, render_plan
 
     if options.quiet:
-        return render_brief(value, colour=options.colour)
+        return render_brief(value, colour=options.colour, width=options.width or LONGEST)
     width = options.width or LONGEST
     return render_plan(value, colour=options.colour, explain=options.explain, full=options.full, width=width)
 

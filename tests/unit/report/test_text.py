@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from reconciler.model.address import Address
 from reconciler.model.record import Record
 from reconciler.model.spec import Body
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.report import json_plan, markdown
+from reconciler.report.formats import TEXT, RenderOptions, ReportKind
 from reconciler.report.text import render_plan
+from reconciler.workflow import Drift
 from tests.unit.report.plans import NEW_PROMPT, NOW, World, properties, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
@@ -196,3 +200,15 @@ def test_a_forced_replacement_says_who_asks() -> None:
     text = render_plan(world.plan(Selection(replaces=("a/b",))), colour=False)
     assert "# a/b will be replaced (ends the running conversation)" in text
     assert "because --replace asks for it" in text
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_quiet_report_fits_the_terminal(width: int) -> None:
+    world = World()
+    for number in range(30):
+        world.wants(f"a-channel-with-a-long-name-{number}/concierge")
+    plan = world.plan()
+    for kind, value in ((ReportKind.PLAN, plan), (ReportKind.DRIFT, Drift(plan, 0))):
+        shown = TEXT.render(kind, value, RenderOptions(quiet=True, width=width))
+        assert max(map(len, shown.splitlines())) <= width
+        assert "30" in shown and "a-channel" not in shown
