@@ -29,7 +29,7 @@ def render_plan(plan: Plan, options: RenderOptions = RenderOptions()) -> str:
     style, width = Style(options.colour), options.columns
     if options.quiet:
         bare = replace(plan, unmanaged=(), elsewhere=0, warnings=())
-        return "\n\n".join([*front(plan, style), *_end(bare, style)]) + "\n"
+        return folded("\n\n".join([*front(plan, style), *_end(bare, style)]) + "\n", width)
     rows = change_rows(plan, full=options.full)
     blocks = [
         *front(plan, style),

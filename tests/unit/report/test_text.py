@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from reconciler.model.address import Address
 from reconciler.model.record import Record
 from reconciler.model.spec import Body
@@ -13,8 +15,9 @@ from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
 from reconciler.report import json_plan, markdown
 from reconciler.report.actions import WORDS
-from reconciler.report.formats import RenderOptions
+from reconciler.report.formats import TEXT, RenderOptions, ReportKind
 from reconciler.report.text import render_plan
+from reconciler.workflow import Drift
 from tests.unit.report.plans import NEW_PROMPT, NOW, World, properties, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
@@ -202,3 +205,15 @@ def test_a_forced_replacement_says_who_asks() -> None:
 
 def test_every_kind_of_change_has_its_words() -> None:
     assert WORDS.keys() == set(Action)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_quiet_report_fits_the_terminal(width: int) -> None:
+    world = World()
+    for number in range(30):
+        world.wants(f"a-channel-with-a-long-name-{number}/concierge")
+    plan = world.plan()
+    for kind, value in ((ReportKind.PLAN, plan), (ReportKind.DRIFT, Drift(plan, 0))):
+        shown = TEXT.render(kind, value, RenderOptions(quiet=True, width=width))
+        assert max(map(len, shown.splitlines())) <= width
+        assert "30" in shown and "a-channel" not in shown
