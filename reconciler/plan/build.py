@@ -214,7 +214,9 @@ def build_plan(
                 if not is_begun(each, leaving)
             ]
             first, *others = hold_unreviewed((change, *copies), policy.review, ran)
-            begun = (held_if_unproven(facts, each) for each in twins if is_begun(each, leaving))
+            begun: list[Change] = [each for each in twins if is_begun(each, leaving)]
+            if not ends_conversation(first):
+                begun = [held_if_unproven(facts, each) for each in begun]
             decided.append((facts, first, (*others, *begun)))
     # After the decisions, because the limit counts the rotations of the whole fleet.
     rotations = (change for _, change, _ in decided)
