@@ -207,10 +207,12 @@ def build_plan(
         change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
         change = hold_first_join(hold_by_policy(change, policy, beside, protected), policy, ran)
         twins = duplicates(facts)
-        begun = [each for each in twins if is_begun(each, leaving)]
+        begun: list[Change] = [each for each in twins if is_begun(each, leaving)]
         copies = [hold_by_policy(each, policy, beside, protected) for each in twins if each not in begun]
-        permitted = hold_unreviewed((change, *copies), policy.review, ran)
-        return (*permitted, *(held_if_unproven(facts, each) for each in begun))
+        first, *others = hold_unreviewed((change, *copies), policy.review, ran)
+        if not ends_conversation(first):
+            begun = [held_if_unproven(facts, each) for each in begun]
+        return (first, *others, *begun)
 
     decided = [
         (facts, changes) for facts, changes in zip(chosen, map(decisions, chosen), strict=True) if changes

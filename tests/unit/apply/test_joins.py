@@ -609,3 +609,16 @@ def test_an_answer_that_names_another_address_s_agent_is_not_believed() -> None:
     recorded = {each.agent_id: each.address.channel for each in scene.state.read().records.values()}
     assert recorded == {each.agent_id: each.channel for each in scene.live()}
     assert len(recorded) == len(replies) == 2
+
+
+@pytest.mark.parametrize("destroying", [True, False])
+def test_predecessor_and_successor_leave_together_where_neither_is_wanted(destroying: bool) -> None:
+    first = Lifecycle(replace=ReplaceOrder.JOIN_FIRST)
+    scene = Scene()
+    scene.apply(desk(lifecycle=first))
+    scene.dies(desk(lifecycle=first, idle_timeout=60), lambda _: len(scene.live()) == 2)
+    wanted = desk(lifecycle=first) if destroying else fleet(agent("hall/door"))
+    job = replace(scene.job(wanted), destroying=destroying)
+    assert scene.run(workflow.apply(job, scene.provider())).is_complete
+    assert {each.channel for each in scene.live()} == (set() if destroying else {"hall"})
+    assert scene.state.read().intents == ()
