@@ -230,7 +230,8 @@ class _Loading:
                 unplaced += [(instance, each) for each in found if not _is_of_failed(each, instance)]
                 continue
             if spec is not None:
-                found += rules.agent(spec)
+                _, paths = composer.outline(blocks[instance.block], instance.profiles)
+                found += rules.agent(spec, paths, instance.values)
                 if spec.address in agents:
                     self._duplicate(loaded, instance, spec.address)
                 agents[spec.address] = spec

@@ -60,7 +60,7 @@ class CompiledAgent:
     name: str | None
     profile: Program
     bodies: dict[tuple[Any, ...], CompiledBody] = field(default_factory=dict)
-    outlines: dict[tuple[str, ...], Outline] = field(default_factory=dict)
+    outlines: dict[tuple[str, ...], tuple[Outline, list[Path]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

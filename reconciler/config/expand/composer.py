@@ -18,7 +18,7 @@ from reconciler.config.expand.blocks import (
 )
 from reconciler.config.expand.layers import Layer, Stack, merged
 from reconciler.config.expand.layout import AgentsFile, ChannelBlock, FleetFile, Profiles, Section
-from reconciler.config.expand.programs import Compiler, Origin, Outline, Program, outline
+from reconciler.config.expand.programs import Compiler, Origin, Outline, Program, Unrendered, outline
 from reconciler.config.expand.variables import EMPTY, Level, Shared, TemplateFailure, Variable
 from reconciler.config.keys import BODY, LOOP_KEYS
 from reconciler.config.templates.compiler import RESERVED, Templates, is_free
@@ -191,11 +191,13 @@ class Composer:
         layers = (*self._base(profiles)[0], Layer("agent", agent.section.document, agent.section.tree))
         return (*layers, self.overrides) if self.overrides is not None else layers
 
-    def outline(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> Outline:
-        """Return the outline of an agent's body for a choice of profiles: all that its agents have in common."""
+    def outline(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> tuple[Outline, list[Path]]:
+        """Return the outline of an agent's body for a choice of profiles, which its agents share, and the open paths."""
         known = agent.outlines.get(profiles)
         if known is None:
-            known = agent.outlines[profiles] = outline(self._merged(agent, profiles), (), False, [])
+            unrendered: list[Unrendered] = []
+            made = outline(self._merged(agent, profiles), (), False, unrendered)
+            known = agent.outlines[profiles] = (made, [each.path for each in unrendered])
         return known
 
     def _merged(self, agent: CompiledAgent, profiles: tuple[str, ...]) -> Tree:

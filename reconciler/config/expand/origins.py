@@ -32,7 +32,7 @@ class Loaded:
 
     def tree(self, instance: RenderedAgent) -> Mapping[str, Tree]:
         """Return the tree of a rendered agent without its channel and name, not validated; constant parts are shared."""
-        outline = self.composer.outline(self.blocks[instance.block], instance.profiles)
+        outline, _ = self.composer.outline(self.blocks[instance.block], instance.profiles)
         return cast("Mapping[str, Tree]", filled(outline, instance.values))
 
     def layers(self, instance: RenderedAgent) -> tuple[Layer, ...]:

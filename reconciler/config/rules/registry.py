@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from itertools import compress
 from operator import is_not
@@ -153,6 +153,8 @@ class _WatchedPlace(NamedTuple):
         return _WatchedPlace((*self.path, key), watch, rules + named, readers | self.readers)
 
 
+# What agents have in common that differ only in values of the same types, no containers; else empty.
+_Group = tuple[object, ...]
 # A container's place by number, its type, and its keys or its length.
 _Container = tuple[int, type, "tuple[str, ...] | int"]
 
@@ -162,7 +164,8 @@ class _AgentShape:
     """All places of agents with the same keys and the same types of values, level by level; the first is `properties`.
 
     `rules` are the agent rules for such agents, with their bits. `spec` is the last such agent whose values had no problem,
-    `values` are its values in the order of the places, and `noisy` the agent rules that reported it, a bit each.
+    `values` are its values in the order of the places, and `noisy` the agent rules that reported it, a bit each. `group` is
+    its group, and `positions` the number and the position of each value that is open in it, once that is asked for.
     """
 
     containers: tuple[_Container, ...]
@@ -172,6 +175,27 @@ class _AgentShape:
     values: list[Any]
     spec: AgentSpec | None = None
     noisy: int = 0
+    group: _Group = ()
+    positions: list[tuple[int, int]] | None = None
+
+    def refilled(self, group: _Group, paths: Sequence[Path], open: Sequence[Any]) -> list[Any] | None:
+        """Return what `fit` does for an agent of the same group as the last, from its open values; None for others."""
+        if not group or group != self.group:
+            return None
+        if self.positions is None:
+            self.positions = self._positions(paths)
+        values = self.values.copy()
+        for number, position in self.positions:
+            values[position] = open[number]
+        return values if self.positions else None
+
+    def _positions(self, paths: Sequence[Path]) -> list[tuple[int, int]]:
+        """Return number and position of each open value; none if a rule concerns what contains one."""
+        positions = {("properties", *place.path): position for position, place in enumerate(self.places)}
+        above = {path[:length] for path in paths for length in range(1, len(path))} & positions.keys()
+        if any(self.places[positions[path]].rules for path in above):
+            return []
+        return [(number, positions[path]) for number, path in enumerate(paths) if path in positions]
 
     def fit(self, properties: Mapping[str, Any]) -> list[Any] | None:
         """Return the values of `properties` in the order of the places, or None if they have another shape."""
@@ -222,10 +246,12 @@ class Rules:
         self._shapes: dict[tuple[object, ...], _AgentShape] = {}
         self._latest: dict[tuple[str, ...], _AgentShape] = {}  # by the parts of the agents
 
-    def agent(self, spec: AgentSpec) -> list[Problem]:
-        """Return the problems of one agent."""
+    def agent(self, spec: AgentSpec, paths: Sequence[Path] = (), open: Sequence[Any] = ()) -> list[Problem]:
+        """Return the problems of one agent. Agents with one object as `paths` differ only in the `open` values there."""
         properties = spec.body.properties
-        values, shape = self._shape(properties)
+        kinds = (id(paths), *map(type, open))
+        group = kinds if open and _CONTAINERS.isdisjoint(kinds) else ()
+        values, shape = self._shape(properties, group, paths, open)
         subject = Subject(spec, properties, self._area, self._more_schemes)
         run = (
             _EVERY_RULE
@@ -234,8 +260,8 @@ class Rules:
         )
         of_values: list[Problem] = []
         # Agents of one block share the objects that do not vary: these are passed over without a look.
-        varying = map(is_not, values, shape.values)
-        for place, value, old in compress(zip(shape.places, values, shape.values, strict=True), varying):
+        others = map(is_not, values, shape.values)
+        for place, value, old in compress(zip(shape.places, values, shape.values, strict=True), others):
             if value.__class__ not in _CONTAINERS:
                 if value == old:
                     continue
@@ -252,6 +278,8 @@ class Rules:
                 noisy |= bit if len(found) > before else 0
         if not of_values:
             shape.spec, shape.values, shape.noisy = spec, values, noisy
+            if shape.group != group:
+                shape.group, shape.positions = group, None
         return found + of_values
 
     def values(self, spec: AgentSpec) -> list[Problem]:
@@ -278,13 +306,14 @@ class Rules:
         for rule in _FLEET:
             yield from rule(fleet)
 
-    def _shape(self, properties: Mapping[str, Any]) -> tuple[list[Any], _AgentShape]:
+    def _shape(
+        self, properties: Mapping[str, Any], group: _Group, paths: Sequence[Path], open: Sequence[Any]
+    ) -> tuple[list[Any], _AgentShape]:
         """Return all values of `properties`, level by level, and the shape of agents with such values."""
         parts = tuple(properties)
         latest = self._latest.get(parts)
-        values = latest.fit(properties) if latest is not None else None
-        if latest is not None and values is not None:
-            return values, latest
+        if latest is not None and (known := latest.refilled(group, paths, open) or latest.fit(properties)):
+            return known, latest
         values, containers = _opened(properties)
         types = [*map(type, values)]
         key = (containers, *types)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -18,9 +18,9 @@ from reconciler.diagnostics import Problem
 from reconciler.errors import InvalidConfig
 from reconciler.model.address import Address, Owner
 from reconciler.model.spec import AgentSpec, Body, Lifecycle
-from reconciler.model.tree import leaves
+from reconciler.model.tree import Path, leaves
 
-ROOT = Path(__file__).parents[3]
+ROOT = FilePath(__file__).parents[3]
 _OWNER = Owner("fleet", None)
 # For each type of a value: others of it, that some rule has something to say about.
 _OTHERS: dict[type, tuple[Any, ...]] = {
@@ -40,9 +40,9 @@ class _Kept(Rules):
 
     seen: list[AgentSpec] = []
 
-    def agent(self, spec: AgentSpec) -> list[Problem]:
+    def agent(self, spec: AgentSpec, *varying: Any) -> list[Problem]:
         self.seen.append(spec)
-        return super().agent(spec)
+        return super().agent(spec, *varying)
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +91,20 @@ def test_a_value_that_differs_is_checked(agents: list[AgentSpec]) -> None:
     """Also what a rule reads of it elsewhere: `reads` of every rule is complete."""
     shapes = {tuple(path for path, _ in leaves(spec.body.properties)): spec for spec in agents}
     for spec in shapes.values():
-        for other in _varied(spec):
-            assert _after(other, spec) == _alone(other), (spec, other)
+        for path, value, other, changed in _varied(spec):
+            assert _after(changed, spec) == _alone(changed), (spec, changed)
+            # The same where only this value is a template.
+            rules, paths = Rules(_OWNER, None), [("properties", *path)]
+            rules.agent(spec, paths, [value])
+            assert rules.agent(changed, paths, [other]) == _alone(changed), (spec, changed)
 
 
-def _varied(spec: AgentSpec) -> Iterator[AgentSpec]:
+def _varied(spec: AgentSpec) -> Iterator[tuple[Path, Any, Any, AgentSpec]]:
     for path, value in leaves(spec.body.properties):
         for other in _OTHERS.get(value.__class__, ()):
             if other != value:
-                yield replace(spec, body=replace(spec.body, properties=_with(spec.body, path, other)))
+                changed = replace(spec.body, properties=_with(spec.body, path, other))
+                yield path, value, other, replace(spec, body=changed)
 
 
 def _with(body: Body, path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
@@ -128,3 +133,14 @@ def test_a_problem_of_every_agent_is_reported_for_every_agent() -> None:
     each = [rules.agent(AgentSpec(Address("lobby", f"desk{number}"), body)) for number in range(3)]
     assert each[0] == each[1] == each[2]
     assert {"remote-uids-many", "literal-secret"} <= {problem.rule for problem in each[0]}
+
+
+def test_a_rule_about_what_contains_a_template_is_run_for_every_agent() -> None:
+    first, other = (
+        AgentSpec(Address("lobby", "desk"), Body({"llm": {"params": {"api_token": {"value": text}}}}))
+        for text in ("ref+env://TOKEN", "letmein")
+    )
+    paths = [("properties", "llm", "params", "api_token", "value")]
+    rules = Rules(_OWNER, None)
+    rules.agent(first, paths, ["ref+env://TOKEN"])
+    assert rules.agent(other, paths, ["letmein"]) == _alone(other) != _alone(first)
