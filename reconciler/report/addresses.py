@@ -67,7 +67,8 @@ def shortened(addresses: Sequence[Address], width: int = WIDEST) -> list[str]:
         slices = (addresses[at : at + size] for at in range(0, len(addresses), size))
         runs = list(_wrapped(map(_run, slices), width))
     # A range that is wider than the line goes on in the same column, as addresses do.
-    return [part for run in runs for part in _wrapped(run.split(" "), width, " ")]
+    parts = ([run] if len(run) <= width else _wrapped(run.split(" "), width, " ") for run in runs)
+    return [part for each in parts for part in each]
 
 
 def _run(addresses: Sequence[Address]) -> str:
