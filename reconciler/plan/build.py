@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import field, replace
 from functools import cached_property, partial
+from typing import Self
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
@@ -193,29 +195,11 @@ def build_plan(
             if each.address in selected
         ]
     check_selectors("--allow beside", policy.allow_beside, addresses)
-    beside = matching_any(policy.allow_beside, addresses)
-    protected = matching_any(policy.protect, addresses)
-    asks = policy.review is not None or not policy.first_joins
-    ran = {*basis.state.records, *basis.state.generations} if asks else frozenset()
-    leaving = told_to_leave(basis)
-
-    def decisions(facts: Facts) -> tuple[Change, ...]:
-        """Return the permitted change of an address, and those of the duplicates there; nothing if it needs none."""
-        change = decide(facts)
-        if change is None:
-            return ()
-        change = held_if_ended_repeatedly(facts, change, policy.heal_stops)
-        change = hold_first_join(hold_by_policy(change, policy, beside, protected), policy, ran)
-        twins = duplicates(facts)
-        begun: list[Change] = [each for each in twins if is_begun(each, leaving)]
-        copies = [hold_by_policy(each, policy, beside, protected) for each in twins if each not in begun]
-        first, *others = hold_unreviewed((change, *copies), policy.review, ran)
-        if not ends_conversation(first):
-            begun = [held_if_unproven(facts, each) for each in begun]
-        return (first, *others, *begun)
-
+    permits = _Permits.of(policy, basis, addresses)
     decided = [
-        (facts, changes) for facts, changes in zip(chosen, map(decisions, chosen), strict=True) if changes
+        (facts, changes)
+        for facts, changes in zip(chosen, map(permits.decisions, chosen), strict=True)
+        if changes
     ]
     # After the decisions, because the limit counts the rotations of the whole fleet.
     now = turns(
@@ -227,7 +211,10 @@ def build_plan(
     )
     if now.early:
         decided = [
-            (facts, decisions(replace(facts, is_early=True)) if facts.address in now.early else changes)
+            (
+                facts,
+                permits.decisions(replace(facts, is_early=True)) if facts.address in now.early else changes,
+            )
             for facts, changes in decided
         ]
     freezes = Freezes(fleet.freezes, addresses, basis.now)
@@ -257,7 +244,7 @@ def build_plan(
         renewal = renewal_while_held(held, facts)
         if renewal is not None:
             changes.append(hold_by_policy(renewal, policy))
-        changes += (each if is_begun(each, leaving) else frozen(each) for each in more)
+        changes += (each if is_begun(each, permits.leaving) else frozen(each) for each in more)
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = map(_ignored, firsts)
     over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
@@ -267,6 +254,53 @@ def build_plan(
         thawed=tuple(thawed),
         warnings=(*plan.warnings, *over, *without_target(fleet, addresses)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Permits:
+    """What a policy permits at each address, found once for a whole plan.
+
+    `beside` are the addresses that may join beside a foreign agent, `protected` those that the team's policy protects,
+    `ran` those that have run before, if that decides anything, and `leaving` the agents that were told to leave.
+    """
+
+    policy: Policy
+    beside: frozenset[Address]
+    protected: frozenset[Address]
+    ran: frozenset[Address]
+    leaving: frozenset[str]
+
+    @classmethod
+    def of(cls, policy: Policy, basis: Basis, addresses: Sequence[Address]) -> Self:
+        asks = policy.review is not None or not policy.first_joins
+        return cls(
+            policy,
+            matching_any(policy.allow_beside, addresses),
+            matching_any(policy.protect, addresses),
+            frozenset((*basis.state.records, *basis.state.generations)) if asks else frozenset(),
+            told_to_leave(basis),
+        )
+
+    def decisions(self, facts: Facts) -> tuple[Change, ...]:
+        """Return the permitted change of an address, and those of the duplicates there; nothing if it needs none."""
+        change = decide(facts)
+        if change is None:
+            return ()
+        change = held_if_ended_repeatedly(facts, change, self.policy.heal_stops)
+        change = hold_first_join(
+            hold_by_policy(change, self.policy, self.beside, self.protected), self.policy, self.ran
+        )
+        twins = duplicates(facts)
+        begun: list[Change] = [each for each in twins if is_begun(each, self.leaving)]
+        copies = [
+            hold_by_policy(each, self.policy, self.beside, self.protected)
+            for each in twins
+            if each not in begun
+        ]
+        first, *others = hold_unreviewed((change, *copies), self.policy.review, self.ran)
+        if not ends_conversation(first):
+            begun = [held_if_unproven(facts, each) for each in begun]
+        return (first, *others, *begun)
 
 
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:

@@ -67,7 +67,11 @@ def shortened(addresses: Sequence[Address], width: int = WIDEST) -> list[str]:
         slices = (addresses[at : at + size] for at in range(0, len(addresses), size))
         runs = in_lines(map(_run, slices), width)
     # A range that is wider than the line goes on in the same column, as addresses do.
-    return [part for run in runs for part in in_lines(run.split(" "), width, " ")]
+    return [
+        part
+        for run in runs
+        for part in ([run] if len(run) <= width else in_lines(run.split(" "), width, " "))
+    ]
 
 
 def _run(addresses: Sequence[Address]) -> str:
