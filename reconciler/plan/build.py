@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import field, replace
 from functools import cached_property, partial
-from typing import Self
 
 from reconciler.diagnostics import Problem, Severity
 from reconciler.errors import Refused
@@ -18,7 +16,6 @@ from reconciler.model.fleet import EMPTY, EMPTY_HINT, DesiredFleet
 from reconciler.model.observed import ObservedAgent
 from reconciler.model.record import Operation
 from reconciler.model.tree import Path
-from reconciler.plan.approval import hold_unreviewed
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
     Action,
@@ -41,7 +38,7 @@ from reconciler.plan.dangers import (
     forbidden_dangers,
     hold_dangerous,
 )
-from reconciler.plan.decide import decide, duplicates, ignored_diffs, renewal_while_held
+from reconciler.plan.decide import ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
 from reconciler.plan.facts import Facts, gather_facts
 from reconciler.plan.freeze import Freezes, without_target
@@ -52,15 +49,13 @@ from reconciler.plan.guard import (
     cost_of,
     ends_conversation,
     hold_by_policy,
-    hold_first_join,
     hold_for_uids,
     is_begun,
     refusals,
-    told_to_leave,
 )
-from reconciler.plan.holds import held_if_ended_repeatedly, held_if_unproven
+from reconciler.plan.permits import Permits
 from reconciler.plan.rotations import LAST_CALL, is_urgent, postpone, turns
-from reconciler.plan.selection import Selection, check_selectors, matching_any
+from reconciler.plan.selection import Selection, check_selectors
 from reconciler.values import dataclass
 
 
@@ -195,12 +190,13 @@ def build_plan(
             if each.address in selected
         ]
     check_selectors("--allow beside", policy.allow_beside, addresses)
-    permits = _Permits.of(policy, basis, addresses)
+    permits = Permits.of(policy, basis, addresses)
     decided = [
         (facts, changes)
         for facts, changes in zip(chosen, map(permits.decisions, chosen), strict=True)
         if changes
     ]
+    freezes = Freezes(fleet.freezes, addresses, basis.now)
     # After the decisions, because the limit counts the rotations of the whole fleet.
     now = turns(
         [changes[0] for _, changes in decided],
@@ -208,16 +204,13 @@ def build_plan(
         basis,
         able,
         max(policy.last_call, basis.horizon),
+        lambda address: not policy.override_freeze and freezes.holding(Action.ROTATE, address) is not None,
     )
     if now.early:
         decided = [
-            (
-                facts,
-                permits.decisions(replace(facts, is_early=True)) if facts.address in now.early else changes,
-            )
-            for facts, changes in decided
+            (facts, permits.with_early_rotation(facts, each) if facts.address in now.early else each)
+            for facts, each in decided
         ]
-    freezes = Freezes(fleet.freezes, addresses, basis.now)
     thawed: list[Hold] = []
 
     def frozen(change: Change) -> Change:
@@ -254,53 +247,6 @@ def build_plan(
         thawed=tuple(thawed),
         warnings=(*plan.warnings, *over, *without_target(fleet, addresses)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Permits:
-    """What a policy permits at each address, found once for a whole plan.
-
-    `beside` are the addresses that may join beside a foreign agent, `protected` those that the team's policy protects,
-    `ran` those that have run before, if that decides anything, and `leaving` the agents that were told to leave.
-    """
-
-    policy: Policy
-    beside: frozenset[Address]
-    protected: frozenset[Address]
-    ran: frozenset[Address]
-    leaving: frozenset[str]
-
-    @classmethod
-    def of(cls, policy: Policy, basis: Basis, addresses: Sequence[Address]) -> Self:
-        asks = policy.review is not None or not policy.first_joins
-        return cls(
-            policy,
-            matching_any(policy.allow_beside, addresses),
-            matching_any(policy.protect, addresses),
-            frozenset((*basis.state.records, *basis.state.generations)) if asks else frozenset(),
-            told_to_leave(basis),
-        )
-
-    def decisions(self, facts: Facts) -> tuple[Change, ...]:
-        """Return the permitted change of an address, and those of the duplicates there; nothing if it needs none."""
-        change = decide(facts)
-        if change is None:
-            return ()
-        change = held_if_ended_repeatedly(facts, change, self.policy.heal_stops)
-        change = hold_first_join(
-            hold_by_policy(change, self.policy, self.beside, self.protected), self.policy, self.ran
-        )
-        twins = duplicates(facts)
-        begun: list[Change] = [each for each in twins if is_begun(each, self.leaving)]
-        copies = [
-            hold_by_policy(each, self.policy, self.beside, self.protected)
-            for each in twins
-            if each not in begun
-        ]
-        first, *others = hold_unreviewed((change, *copies), self.policy.review, self.ran)
-        if not ends_conversation(first):
-            begun = [held_if_unproven(facts, each) for each in begun]
-        return (first, *others, *begun)
 
 
 def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:

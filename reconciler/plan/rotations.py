@@ -6,7 +6,7 @@ the limit, some are rotated early, before `rotate_after`, so that the last run d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -37,17 +37,23 @@ class _Ending(NamedTuple):
     left: float
     address: Address
     is_due: bool
-    may_be_early: bool
+    is_young: bool
 
 
 def turns(
-    changes: Sequence[Change], limits: Limits, basis: Basis, able: Capabilities, last_call: float
+    changes: Sequence[Change],
+    limits: Limits,
+    basis: Basis,
+    able: Capabilities,
+    last_call: float,
+    is_kept: Callable[[Address], bool] = lambda _: False,
 ) -> RotationTurns:
     """Return which agents of the whole fleet rotate early in this run, and which rotations wait for a later one.
 
     The next run is expected in `last_call` seconds: what ends before it never waits. Of the others, those that end first
     rotate first. They are at most `max_unavailable`; under a horizon, which tells how many runs are left, they may be
-    more, because the limit that cannot be kept is then exceeded by the same number in each run.
+    more, because the limit that cannot be kept is then exceeded by the same number in each run. Agents whose rotation is
+    held in this run (`is_kept`) are not rotated early.
     """
     # An agent that an earlier run rotated and did not join again is down, too. Addresses are counted, not agents: a successor
     # beside its predecessor makes no fleet larger.
@@ -57,41 +63,62 @@ def turns(
     total = down + sum(1 for each in records if each.agent_id in live)
     limit = limits.max_unavailable.of(total)
     # What ends later than this can wait: even if it is the whole fleet, the runs before its end are enough.
-    reach = last_call * (total / limit + 1) if limit else 0.0
-    ending = sorted(_endings(changes, basis.now, able, last_call, reach))
+    reach = last_call * (total / limit + 1) + _LATE if limit else 0.0
+    ending = sorted(_endings(changes, basis.now, able, last_call, reach, is_kept))
     needed, even = _needed(ending, limit, last_call)
     most = max(limit, even) if limit and basis.horizon else limit
-    first = ending[: max(0, min(needed, most - down))]
+    first = ending[: max(0, min(needed, most - down - _just_rotated(basis, live, last_call)))]
     due = [each.address for each in ending if each.is_due]
     now = {each.address for each in ending if each.is_due and each.left < last_call}
-    now.update(each.address for each in first if each.is_due or each.may_be_early)
+    now.update(each.address for each in first if each.is_due or not each.is_young)
     now.update([each for each in due if each not in now][: max(0, limit - down - len(now))])
     return RotationTurns(frozenset(now.difference(due)), frozenset(due) - now)
 
 
-def _endings(
-    changes: Iterable[Change], now: float, able: Capabilities, last_call: float, reach: float
-) -> Iterator[_Ending]:
-    """Yield the recorded agents that rotate now, and those that stay and may end within `reach` seconds.
+# The seconds by which a run may come later than expected, or an agent start after the beginning of its run.
+_LATE = 600.0
+# Runs that are closer together than this part of the expected time count as one: they share its early rotations.
+_ONE_RUN = 0.75
 
-    What was started since the last run is not rotated early: its successor would end at the same time.
+
+def _endings(
+    changes: Iterable[Change],
+    now: float,
+    able: Capabilities,
+    last_call: float,
+    reach: float,
+    is_kept: Callable[[Address], bool],
+) -> Iterator[_Ending]:
+    """Yield the recorded agents that rotate now, and those that may rotate early and may end within `reach` seconds.
+
+    A young one was started since the last run: it is not rotated early, because its successor would end when it does.
     """
     shortest = min([able.max_lifetime, *(life for _, life in able.part_lives)])
     for each in changes:
         if not isinstance(each, (Keep, Update, Renew, Adopt, Rotate)) or each.target.record is None:
             continue
         age = now - each.target.agent.started_at
-        if isinstance(each, Rotate) or shortest - age <= reach:
+        is_due = isinstance(each, Rotate)
+        if is_due or (shortest - age <= reach and not is_kept(each.address)):
             left = able.lifetime(each.target.record.body.properties) - age
-            may_be_early = left > last_call and age > last_call / 2
-            yield _Ending(left, each.address, isinstance(each, Rotate), may_be_early)
+            if is_due or left > last_call:
+                yield _Ending(left, each.address, is_due, age <= last_call * _ONE_RUN)
+
+
+def _just_rotated(basis: Basis, live: Container[str], last_call: float) -> int:
+    """Return how many agents a run that counts as one with this has started in the place of others."""
+    since = basis.now - last_call * _ONE_RUN
+    records = basis.state.records.values()
+    return sum(
+        1 for each in records if each.started_at > since and each.generation > 1 and each.agent_id in live
+    )
 
 
 def _needed(ending: Sequence[_Ending], limit: int, last_call: float) -> tuple[int, int]:
     """Return how many must rotate in this run because later runs cannot within the limit, and how many if all runs are equal."""
     needed = even = 0
     for count, each in enumerate(ending, start=1):
-        runs = max(1, ceil(each.left / last_call))  # until its end, this one included
+        runs = max(1, ceil((each.left - _LATE) / last_call))  # until its end, this one included
         needed = max(needed, count - limit * (runs - 1))
         even = max(even, ceil(count / runs))
     return needed, even

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model.fleet import Limit
+from reconciler.model.fleet import Freeze, Limit
 from reconciler.model.spec import HOUR
 from reconciler.plan import rotations
 from reconciler.plan.build import Plan, build_plan
-from reconciler.plan.change import Because, Hold, Join, Keep, Reason, Replace, Rotate, Target
+from reconciler.plan.change import Action, Because, Hold, Join, Keep, Reason, Replace, Rotate, Target, Update
+from reconciler.plan.guard import Policy
 from tests.fakes.fleets import UNLIMITED, agent, fleet
-from tests.unit.plan.parts import ABLE, NOW, basis, fleet_of, record, running
+from tests.unit.plan.parts import ABLE, NOW, Basis, basis, fleet_of, record, running
 
 DESK, DOOR = agent("lobby/desk"), agent("lobby/door")
 WHY = Reason(Because.FIELDS, "x")
@@ -102,7 +103,7 @@ class Cron:
         self.generations = [1] * len(ages)
         self.ended_by_the_service = 0
 
-    def plan(self) -> Plan:
+    def basis(self) -> Basis:
         records, live = [], []
         for number, spec in enumerate(self.specs):
             name, started = f"A{number}.{self.generations[number]}", self.started[number]
@@ -117,8 +118,10 @@ class Cron:
                 )
             )
             live.append(running(spec, name, generation=generation, started_at=started))
-        now = replace(basis(records, live), now=self.now, horizon=self.horizon)
-        return build_plan(self.files, now, ABLE)
+        return replace(basis(records, live), now=self.now, horizon=self.horizon)
+
+    def plan(self) -> Plan:
+        return build_plan(self.files, self.basis(), ABLE)
 
     def run(self) -> int:
         """Apply the plan of this moment and return how many agents it rotates."""
@@ -182,6 +185,45 @@ def test_a_rare_cron_that_does_not_say_so_keeps_the_limit_until_the_last_run() -
     assert cron.run() == 5
     cron.wait(15)  # 71 h
     assert cron.run() == 45
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "horizon", "hours"),
+    [(60, 0.5, 0.0, 40), (20, 2.0, 25.0, 30), (20, 1.0, 13.0, 30), (20, 4.0, 5.0, 40)],
+)
+def test_runs_that_come_oftener_than_expected_rotate_nobody_oftener(
+    count: int, every: float, horizon: float, hours: float
+) -> None:
+    """A limit that cannot be kept, and a pipeline beside the daily cron: no agent is rotated again within 40 h, or 30."""
+    cron = Cron([72 * each / count for each in range(count)], Limit(number=1), horizon * HOUR)
+    cron.runs(every, 150)
+    rotated = sum(each - 1 for each in cron.generations)
+    assert rotated <= count * 150 / hours
+    assert max(cron.generations) <= 1 + 150 / hours + 1
+
+
+@pytest.mark.parametrize("late", [0, 20, 300])
+def test_agents_that_started_a_little_after_their_run_are_rotated_in_time(late: float) -> None:
+    cron = Cron([-late / HOUR] * 40, TENTH)
+    cron.wait(late / HOUR)
+    cron.wait(2 - late / HOUR)
+    counts = cron.runs(2.0, 200)
+    assert cron.ended_by_the_service == 0
+    assert max(counts) <= 4, counts
+
+
+def test_what_holds_a_rotation_leaves_the_other_changes_of_the_agent() -> None:
+    """50 agents of 53 h have another prompt, of which five would be rotated early."""
+    cron = Cron([53.0] * 50, TENTH)
+    edited = fleet_of(50, llm={"system_messages": [{"role": "system", "content": "Be brief."}]})
+    files = fleet(*edited, limits=cron.files.limits)
+    live = cron.basis()
+    only = Policy(only=frozenset({Action.UPDATE}))
+    frozen = replace(files, freezes=(Freeze(NOW + 90 * HOUR, "launch", ("*",), frozenset({"rotate"})),))
+    for wanted, policy in ((files, only), (frozen, Policy())):
+        changes = build_plan(wanted, live, ABLE, policy=policy).changes
+        assert [type(each) for each in changes] == [Update] * 50
+    assert sum(isinstance(each, Rotate) for each in build_plan(files, live, ABLE).changes) == 5
 
 
 def test_small_fleets_and_spread_ones_rotate_at_their_time() -> None:
