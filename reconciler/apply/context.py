@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection
 from dataclasses import field
 
 from reconciler.apply.events import Event, Ledger
@@ -93,7 +93,7 @@ class Context:
     halted: str | None = None
     joins_halted: str | None = None
     archive: Archive | None = None
-    declared: Container[Address] = frozenset()
+    declared: Collection[Address] = frozenset()
     joined: dict[str, tuple[Address, Action]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     gone: set[str] = field(default_factory=set)
@@ -143,9 +143,11 @@ class Context:
             return "nobody has reviewed its end"
         if policy.only is not None and by not in policy.only:
             return f"{policy.only_flag} leaves {by} out"
-        if matching_any(policy.protect, (address,)):
+        # All addresses: among fewer, a target like `room[1]/a` would be read as a pattern.
+        known = {address, *self.declared, *self.journal.view.records}
+        if address in matching_any(policy.protect, known):
             return "the team's policy protects it"
-        freeze = Freezes(self.freezes, (address,), now).holding(by, address)
+        freeze = Freezes(self.freezes, tuple(known), now).holding(by, address)
         return told(freeze) if freeze is not None and not policy.override_freeze else None
 
     def renews(self, record: Record, lifecycle: Lifecycle, now: float) -> bool:

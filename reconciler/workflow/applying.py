@@ -29,7 +29,7 @@ from reconciler.model.writes import (
 from reconciler.observe import foreign_seen
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan
-from reconciler.plan.change import Action, Because, Leave, Replace, Update
+from reconciler.plan.change import Action, Because, Leave, Renew, Replace, Rotate, Update, diffs_of
 from reconciler.plan.guard import MINUTES_A_DAY
 from reconciler.ports import Emit, Provider, Steps, Stopping
 from reconciler.values import dataclass
@@ -181,10 +181,12 @@ def _supersedes(job: Job, intended: Plan) -> bool:
     """Return whether an apply ends the right of an interrupted saved plan to go on.
 
     Otherwise the saved plan could hang up a second time on what it had replaced, after somebody went back to older
-    files and then to its own. A run that only keeps agents alive, as a controller's, does not end it.
+    files and then to its own. Renewals and plain rotations do not end it, nor do the joins of a run that is limited to
+    some kinds of changes, as a controller's is.
     """
-    is_edit = any(isinstance(each, (Update, Replace, Leave)) for each in intended.acts)
-    return is_edit or (job.policy.only is None and bool(intended.acts))
+    is_edit = any(isinstance(each, (Update, Replace, Leave)) or diffs_of(each) for each in intended.acts)
+    others = [each for each in intended.acts if not isinstance(each, (Renew, Rotate))]
+    return is_edit or (job.policy.only is None and bool(others))
 
 
 def _apply_id(job: Job, approved: Approved) -> str:

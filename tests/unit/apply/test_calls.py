@@ -10,6 +10,7 @@ import pytest
 from reconciler.apply import calls
 from reconciler.apply.adopting import adopted_writes, holder_of_uid, runs_in
 from reconciler.apply.context import ChangeDeferred, ChangeFailed, ChangeSkipped, Context, Settings, backoff
+from reconciler.model.address import Address
 from reconciler.model.fleet import Freeze
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Operation, Record
@@ -360,6 +361,15 @@ FROZEN = Freeze(START + 60, "fire drill", ("*",), frozenset({"leave"}))
 )
 def test_what_keeps_an_agent_that_no_plan_knew(settings: dict[str, Any], said: str | None) -> None:
     assert ByHand(**settings).context.why_kept(HERE, Action.LEAVE, START) == said
+
+
+def test_what_equals_an_address_holds_no_other_one() -> None:
+    room, other = Address.parse("room[1]/a"), Address.parse("room1/a")
+    freeze = Freeze(START + 60, "fire drill", ("room[1]/a",), frozenset({"leave"}))
+    for settings in ({"policy": Policy(protect=("room[1]/a",))}, {"freezes": (freeze,)}):
+        context = ByHand(declared=frozenset({room, other}), **settings).context
+        assert context.why_kept(room, Action.LEAVE, START) is not None
+        assert context.why_kept(other, Action.LEAVE, START) is None
 
 
 @pytest.mark.parametrize(("attempt", "seconds"), [(0, 0.375), (1, 0.75), (4, 6.0), (5, 6.0)])
