@@ -210,7 +210,8 @@ class Driver:
             await asyncio.sleep(0)
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
+            async with asyncio.timeout(seconds):  # `wait_for` makes a task for it in Python 3.11
+                await self._stop.wait()
 
     async def _resolve(self, references: Any) -> Any:
         if self._secrets is None or not references:

@@ -256,8 +256,20 @@ def test_a_reply_of_just_the_limit_is_read() -> None:
         {"url": "http://127.0.0.1:99999/canary"},
         {"url": "gopher://127.0.0.1/canary"},
         {"url": "http://[canary"},
+        {"headers": {"x: a\r\ncanary": "b"}},
+        {"method": "HEAD"},
     ],
-    ids=["line break", "not ascii", "no JSON", "lone surrogate", "port", "scheme", "address"],
+    ids=[
+        "line break",
+        "not ascii",
+        "no JSON",
+        "lone surrogate",
+        "port",
+        "scheme",
+        "address",
+        "name",
+        "method",
+    ],
 )
 def test_what_cannot_be_sent_is_not_sent_and_not_quoted(request_: dict[str, Any]) -> None:
     result, listener, _ = talk_once(says(ok(b"")), **request_)
@@ -340,9 +352,11 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05])
-def test_bytes_that_nobody_asked_for_answer_no_request(pause: float) -> None:
+@pytest.mark.parametrize("excess", [ok(b"2"), b"odd", b"\0"])
+def test_bytes_that_nobody_asked_for_answer_no_request(pause: float, excess: bytes) -> None:
     async def run() -> list[Result]:
-        answers = iter([says(ok(b"1"), ok(b"2"), pause=pause), says(ok(b"3"))])
+        first_answer = [ok(b"1"), excess] if pause else [ok(b"1") + excess]
+        answers = iter([says(*first_answer, pause=pause), says(ok(b"3"))])
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await next(answers)(reader, writer)
@@ -366,6 +380,61 @@ def test_an_interim_reply_is_not_the_answer() -> None:
 def test_a_reply_that_changes_the_protocol_leaves_a_doubt() -> None:
     answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
     assert trouble(talk_once(says(answer), deadline=2.0)[0]) == (HttpTrouble.BROKEN, True)
+
+
+_LENGTH = b"content-length: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 099 Odd\r\n" + _LENGTH,
+        b"HTTP/2.0 200 OK\r\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\r\nx: a\0b\r\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\r\nx: a\rcontent-length: 2\r\n",
+        b"HTTP/1.1 200 OK\r\nx : a\r\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\r\nx: a\r\n b\r\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" + _LENGTH,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50_000 + _LENGTH,
+    ],
+)
+def test_a_reply_that_could_be_read_in_two_ways_leaves_a_doubt(head: bytes) -> None:
+    assert trouble(talk_once(says(head + b"\r\n{}", close=True))[0]) == (HttpTrouble.BROKEN, True)
+
+
+def test_what_stands_between_two_chunks_has_a_limit() -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    result, _, _ = talk_once(says(head, *[b"x: " + b"y" * 1000 + b"\r\n"] * 400, pause=0.0001), deadline=9.0)
+    assert trouble(result) == (HttpTrouble.BROKEN, True)
+
+
+def test_fields_after_the_content_are_no_headers() -> None:
+    answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nretry-after: 9\r\n\r\n"
+    assert talk_once(says(answer))[0] == HttpReply(200, {"transfer-encoding": "chunked"}, b"{}")
+
+
+def test_content_may_end_with_the_connection() -> None:
+    assert talk_once(says(b"HTTP/1.1 200 OK\r\n\r\n", b"{}", close=True))[0] == HttpReply(200, {}, b"{}")
+
+
+@pytest.mark.parametrize(
+    "answer", [ok(b"{}", b"connection: close"), b"HTTP/1.0 200 OK\r\n" + _LENGTH + b"\r\n{}"]
+)
+def test_a_connection_that_the_reply_ends_is_not_used_again(answer: bytes) -> None:
+    async def run() -> int:
+        async with listening(says(answer)) as listener:
+            sender = HttpxSender()
+            for _ in range(2):
+                assert isinstance(await send(listener.url, sender=sender), HttpReply)
+            await sender.aclose()
+            return listener.connections
+
+    assert asyncio.run(run()) == 2
 
 
 def test_a_large_request_goes_out_whole() -> None:
