@@ -105,6 +105,8 @@ class _Stream(asyncio.Protocol):
         self._is_ended = self._is_lost = False
         self._idle_since = 0.0
         self._is_idle = True
+        self._status = None
+        self._is_measured = self._is_complete = False
 
     # --- what asyncio calls
 
@@ -228,7 +230,9 @@ class _Stream(asyncio.Protocol):
 
     def finish(self) -> None:
         """End an exchange: keep the connection if the reply was read to its end and allows that, else close it."""
-        self._is_idle = self._is_lasting and not self._has_excess and self._problem is None
+        # A reply that came before the request was sent whole says nothing of the rest, which another request would follow.
+        is_sent = self._transport.get_write_buffer_size() == 0
+        self._is_idle = is_sent and self._is_lasting and not self._has_excess and self._problem is None
         self._idle_since = self._loop.time()
         if not self._is_idle:
             self.close()

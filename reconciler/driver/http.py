@@ -24,12 +24,12 @@ CONNECT_SECONDS = 5.0
 # Shorter than most servers keep an idle connection: if a request meets a connection that is just closing, it is unknown
 # whether it was executed.
 IDLE_SECONDS = 4.0
-_HEADERS = (
-    (b"user-agent", f"agora-reconciler/{__version__}".encode()),
-    (b"accept", b"application/json"),
+_HEADERS = {
+    b"user-agent": f"agora-reconciler/{__version__}".encode(),
+    b"accept": b"application/json",
     # A compressed reply could expand to any size.
-    (b"accept-encoding", b"identity"),
-)
+    b"accept-encoding": b"identity",
+}
 _MOST_URLS = 100
 
 
@@ -94,11 +94,14 @@ class HttpxSender:
             text += "?" + urlencode(request.query, quote_via=quote, safe="")
         url = self._url(text)
         content = b"" if request.body is None else orjson.dumps(request.body, default=self._revealed)
-        headers = [(b"host", url.netloc), *_HEADERS]
-        headers += [(name.encode("ascii"), self._header(value)) for name, value in request.headers.items()]
-        if request.method != "GET":
-            headers.append((b"content-length", b"%d" % len(content)))
-        return httpx.Request(request.method, url, headers=headers, stream=httpx.ByteStream(content))
+        headers = {b"host": url.netloc, **_HEADERS}
+        for name, value in request.headers.items():
+            headers[name.lower().encode("ascii")] = self._header(value)
+        if content or request.method != "GET":
+            headers[b"content-length"] = b"%d" % len(content)
+        return httpx.Request(
+            request.method, url, headers=list(headers.items()), stream=httpx.ByteStream(content)
+        )
 
     def _header(self, value: str | Secret) -> bytes:
         """Return a header's value; raise ValueError for control characters, or others than those of ASCII."""

@@ -237,6 +237,8 @@ def hold_for_uids(changes: Sequence[Change], basis: Basis) -> list[Change]:
     if not waiting:
         return done
     going = {each.target.agent_id for each in done if isinstance(each, (Replace, Rotate, Leave))}
+    # What an interrupted run has told to leave is going, too: the join of its successor waits for its end.
+    going.update(agent_id for each in done if isinstance(each, Join) for agent_id in each.awaits)
     stay = {each.agent_id for each in basis.live if each.agent_id not in going}
     records = basis.state.records
     staying = [each for each in records.values() if each.agent_id in stay]
