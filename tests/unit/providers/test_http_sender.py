@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler import __version__
+from reconciler.driver.connection import _Stream
 from reconciler.driver.http import HttpxSender
 from reconciler.ports import HttpFailure, HttpReply, HttpRequest, HttpTrouble
 from reconciler.secrets import Secret
@@ -122,6 +124,12 @@ def test_a_request_goes_out_as_it_was_ordered() -> None:
     assert f"user-agent: agora-reconciler/{__version__}" in lines
     assert "accept-encoding: identity" in lines
     assert json.loads(body) == {"key": "sk-canary", "n": [1, None, True]}
+
+
+def test_a_header_of_the_request_takes_the_place_of_our_own() -> None:
+    _, listener, _ = talk_once(says(ok(b"")), headers={"Accept": "application/vnd.github+json"})
+    lines = listener.requests[0].decode().lower().split("\r\n")
+    assert [each for each in lines if each.startswith("accept:")] == ["accept: application/vnd.github+json"]
 
 
 def test_a_post_without_a_body_has_none() -> None:
@@ -442,6 +450,41 @@ def test_a_large_request_goes_out_whole() -> None:
     result, listener, _ = talk_once(says(ok(b"{}")), method="POST", body=body)
     assert isinstance(result, HttpReply)
     assert json.loads(listener.requests[0].partition(b"\r\n\r\n")[2]) == body
+
+
+def test_a_reply_before_the_whole_request_is_the_last_of_its_connection() -> None:
+    """The rest of the first request still waits for the socket: a second one would follow it there."""
+
+    held: list[socket.socket] = []
+
+    def answer_at_once(server: socket.socket) -> None:
+        for _ in range(2):
+            connection, _address = server.accept()
+            held.append(connection)
+            connection.recv(1000)
+            connection.sendall(ok(b"{}"))
+
+    async def run(url: str) -> list[Result]:
+        sender = HttpxSender()
+        bodies: list[dict[str, str]] = [{"x": "y" * 30_000_000}, {}]
+        found = [await send(url, sender=sender, method="POST", body=each, deadline=3.0) for each in bodies]
+        await sender.aclose()
+        return found
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        answering = threading.Thread(target=answer_at_once, args=(server,))
+        answering.start()
+        found = asyncio.run(run(f"http://127.0.0.1:{server.getsockname()[1]}"))
+        answering.join()
+    for each in held:
+        each.close()
+    assert [type(each) for each in found] == [HttpReply, HttpReply]
+
+
+def test_an_end_before_the_first_request_is_no_error_of_the_connection() -> None:
+    """In TLS it may come with the end of the handshake, before anything is sent."""
+    assert _Stream().eof_received() is None
 
 
 def test_nothing_of_the_environment_changes_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
