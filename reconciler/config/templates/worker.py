@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.config.templates.child import BROKEN, DONE, HEADER, OUT_OF_MEMORY, run_child
@@ -33,15 +34,17 @@ MIB: int = 1024 * 1024
 # Whether this system can do the work in a process that is bounded from outside.
 CONFINES: bool = hasattr(os, "fork")
 _POLL_SECONDS = 0.25
+# A child that uses no CPU time waits for a busy machine, or for a file that cannot be read: it has so many times as long.
+_STARVED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
     """Bounds on rendering; set by the user who runs the command, never by the files.
 
-    Seconds are real time. An item is an agent. The time to read data files is added. A template that takes longer than
-    `template_seconds` is interrupted, so that its place is known; if that does not help, the whole work is ended after
-    `silence_seconds`.
+    An item is an agent. The time to read data files is added. A template that takes longer than `template_seconds` is
+    interrupted, so that its place is known; if that does not help, the whole work is ended after `silence_seconds`. These
+    two are CPU time of the child where the system tells it, so that a busy machine ends nothing; all else is real time.
     """
 
     template_seconds: float = 3.0
@@ -116,6 +119,16 @@ class _Plain(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not what a template gives") from None
 
 
+def _cpu_seconds(process: int) -> float | None:
+    """Return the CPU time that a process has used, in seconds; None where the system has no `/proc`."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+        user, system = status.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return None
+
+
 class _Answers:
     """The messages of a child, and the check of its limits."""
 
@@ -137,6 +150,7 @@ class _Answers:
         self._received = 0
         self._waited = 0.0
         self._silent = 0.0
+        self._used = _cpu_seconds(child)
         self._heard = heard
 
     def __iter__(self) -> Iterator[bytes]:
@@ -179,9 +193,15 @@ class _Answers:
             heard, before = self._progress.told, self._heard
             self._heard = heard
             self._waited += passed
-            self._silent = before[2] - heard[2] if heard != before else self._silent + passed
+            if heard != before:
+                self._silent = before[2] - heard[2]
             if ready:
                 return
+            used, self._used = self._used, _cpu_seconds(self._child)
+            if heard == before:
+                self._silent += (
+                    passed if self._used is None or used is None else min(passed, self._used - used)
+                )
             if self._silent > limits.template_seconds:
                 self._interrupt()
             if self._silent > limits.silence_seconds:

@@ -51,6 +51,13 @@ def worker(limits: WorkerLimits | None = None) -> Worker:
     return Worker(limits or WorkerLimits(), (Part,))
 
 
+def busy(seconds: float) -> None:
+    """Python that takes this long; a signal's handler runs between its steps."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
 def answer(work: Callable[[], Any]) -> Any:
     """What a function gives in a worker."""
     [value] = worker().run(lambda: iter([work()]))
@@ -77,13 +84,15 @@ def test_what_is_shared_in_a_batch_is_sent_once() -> None:
     assert len({id(each["text"]) for each in batch}) == 1
 
 
-def test_silence_ends_it() -> None:
+@pytest.mark.parametrize("wait", ["busy", "blocked"])
+def test_silence_ends_it(wait: str) -> None:
     def work(made: Worker) -> Iterator[int]:
         made.progress.at(7)
-        time.sleep(60)
+        busy(60) if wait == "busy" else time.sleep(60)
         yield 1
 
-    found = ended(work)
+    # A child that uses no CPU time has five times as long.
+    found = ended(work, TIGHT if wait == "busy" else replace(TIGHT, seconds=30.0))
     assert (found.problem.rule, found.number) == ("template-time", 7)
     assert "no progress" in found.problem.summary
 
@@ -98,14 +107,25 @@ def test_progress_without_result_ends_it_too() -> None:
     assert ended(work).problem.rule == "template-time"
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the system does not tell a child's CPU time"
+)
+def test_a_child_that_a_busy_machine_does_not_let_run_is_not_ended() -> None:
+    """It stops itself; a process that the test started lets it go on only after twice the time of silence."""
+
+    def work(made: Worker) -> Iterator[int]:
+        made.progress.at(0)
+        starved = os.getpid()
+        waker = f"import os, signal, time; time.sleep(0.8); os.kill({starved}, signal.SIGCONT)"
+        with subprocess.Popen([sys.executable, "-c", waker]):
+            os.kill(starved, signal.SIGSTOP)
+        yield 1
+
+    made = worker(replace(TIGHT, seconds=30.0, memory_bytes=512 * MIB))
+    assert list(made.run(lambda: work(made))) == [1]
+
+
 IMPATIENT = WorkerLimits(template_seconds=0.2, silence_seconds=30.0, seconds=60.0)
-
-
-def busy(seconds: float) -> None:
-    """Python that takes this long; a signal's handler runs between its steps."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        pass
 
 
 def test_a_template_that_takes_too_long_is_interrupted_and_the_work_goes_on() -> None:
