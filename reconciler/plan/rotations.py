@@ -78,7 +78,7 @@ def turns(
 # The seconds by which a run may come later than expected, or an agent start after the beginning of its run.
 _LATE = 600.0
 # Runs that are closer together than this part of the expected time count as one: they share its early rotations.
-_ONE_RUN = 0.75
+_ONE_RUN = 0.6
 
 
 def _endings(

@@ -199,9 +199,8 @@ class _Answers:
                 return
             used, self._used = self._used, _cpu_seconds(self._child)
             if heard == before:
-                self._silent += (
-                    passed if self._used is None or used is None else min(passed, self._used - used)
-                )
+                busy = self._used - used if used is not None and self._used is not None else passed
+                self._silent += min(passed, max(busy, passed / _STARVED))
             if self._silent > limits.template_seconds:
                 self._interrupt()
             if self._silent > limits.silence_seconds:
