@@ -73,7 +73,8 @@ class Pair(click.ParamType):  # type: ignore[type-arg]  # generic in newer relea
             return value
         key, equals, text = Name().convert(value, param, ctx).partition("=")
         if not equals or not key.strip():
-            self.fail(f'"{value}" is not of the form KEY=VALUE', param, ctx)
+            form = (param.metavar if param is not None else None) or "KEY=VALUE"
+            self.fail(f'"{value}" is not of the form {form}', param, ctx)
         return key.strip(), text
 
 
