@@ -31,8 +31,7 @@ class Settings:
     behind for as long. `proven_after` is how long an agent must run until its join has succeeded: all early ends that
     were seen came 1 to 3 s after the start (v2 API reference: "Lifecycle"). `turn` is set in a turn of the controller:
     it starts nothing new after so long, or while another process waits for the state's lock, and waits for nothing; the
-    next turn goes on from the state. What would end within `horizon`, before the next run, is renewed or rotated in this
-    one; 0 where the next run is soon.
+    next turn goes on from the state. The next run is expected in `horizon`; 0 where it is soon.
     """
 
     parallelism: int = 10
@@ -43,6 +42,15 @@ class Settings:
     proven_after: float = 5.0
     turn: float | None = None
     horizon: float = 0.0
+
+    @property
+    def reach(self) -> float:
+        """Return within how many seconds must end what this run renews or rotates because a later run would be too late.
+
+        A tenth longer than the horizon: the next run may begin late, and takes time itself. Without it a run every 12 h
+        leaves each token of 24 h, which it has made some seconds after its start, to the second run after it.
+        """
+        return float(round(self.horizon * 1.1))
 
 
 # Seconds until the controller looks again at an agent that is still starting or ending.
@@ -152,7 +160,7 @@ class Context:
 
     def renews(self, record: Record, lifecycle: Lifecycle, now: float) -> bool:
         """Return whether a token is to be renewed by this run, whatever its change."""
-        return why_renew(record, lifecycle, now, self.settings.horizon) is not None
+        return why_renew(record, lifecycle, now, self.settings.reach) is not None
 
     def declined(self, scope: Scope, detail: str) -> ChangeFailed | ChangeSkipped:
         """Return what a call that was not executed means for its change, after noting if it stops the run or all joins."""

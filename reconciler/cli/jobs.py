@@ -62,6 +62,10 @@ class Flags:
 
     def __post_init__(self) -> None:
         self.policy()
+        if 0 < self.horizon < 60:
+            raise click.BadParameter(
+                f"--horizon {spelled(self.horizon)} is less than a minute; a number without a unit is in seconds: write 12h"
+            )
         if self.horizon > _FURTHEST:
             raise click.BadParameter(
                 f"--horizon is at most {spelled(_FURTHEST)}: tokens live 24h, so a fleet needs a run a day"
@@ -147,8 +151,11 @@ def read_kinds(flag: str, text: str, words: Mapping[str, frozenset[Action]] = {}
         return words[named[0]]
     unknown = [each for each in named if each not in KINDS]
     if unknown or not named:
+        alone = next((each for each in named if each in words), None)
+        if alone is not None:
+            raise click.BadParameter(f"{flag} takes {alone} by itself, without other kinds")
         known = " and ".join((", ".join(KINDS), *words))
-        meant = did_you_mean(unknown[0], KINDS) if unknown else None
+        meant = did_you_mean(unknown[0], (*KINDS, *words)) if unknown else None
         raise click.BadParameter(
             f'{flag} knows {known}; not "{", ".join(unknown) or text}"{f"; {meant}" if meant else ""}'
         )
@@ -196,7 +203,8 @@ def _read_amount(name: str, value: str) -> float:
     amount = _MONEY if name == "usd_per_day" else _COUNT
     if amount.fullmatch(value) is None:
         what = "an amount such as 500 or 499.50" if amount is _MONEY else "a whole number such as 5"
-        raise click.BadParameter(f'--allow {name} wants {what}, not "{value[:40]}"')
+        more = "; repeat --allow for another limit" if "," in value else ""
+        raise click.BadParameter(f'--allow {name} wants {what}, not "{value[:40]}"{more}')
     return float(value)
 
 

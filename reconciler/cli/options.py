@@ -275,7 +275,7 @@ horizon_option = click.option(
     type=parameters.duration,
     default=0.0,
     metavar="DURATION",
-    help="The time until the next run: also renew and rotate what would end before it, such as 12h.",
+    help="The time until the next run: also renew and rotate what would end before it, or a tenth later, such as 12h.",
 )
 
 freeze_option = click.option(

@@ -71,12 +71,17 @@ class FleetDirectory(click.Path):
             self.fail(f'"{value}" is a file; {what}{saved}', param, ctx)
 
 
-def pair(value: object) -> tuple[str, str]:
+def pair(value: object, form: str = "KEY=VALUE") -> tuple[str, str]:
     """Return key and value of a text of the form `KEY=VALUE`."""
     key, equals, text = name(value).partition("=")
     if not equals or not key.strip():
-        raise click.BadParameter(f'"{value}" is not of the form KEY=VALUE')
+        raise click.BadParameter(f'"{value}" is not of the form {form}')
     return key.strip(), text
+
+
+def switch(value: object) -> tuple[str, str]:
+    """Return name and value of a switch of the simulator."""
+    return pair(value, "NAME=VALUE")
 
 
 def variable(value: object) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reconciler.apply.events import Finished, Notice, Progress, Result, Started
@@ -106,10 +107,20 @@ class StandingLog:
         }
         rows = (each for each in turned.changes if each.result is Result.HELD)
         held = {each.address: each for each in rows if each.address not in passing}
-        for address, row in held.items():
-            if self._held.get(address) != row.detail:
-                self._events(row)
+        new = [row for address, row in held.items() if self._held.get(address) != row.detail]
+        for row in new:
+            self._events(row)
+        if not (self._output.verbose or self._output.log_format):  # which print each of them
+            for action in dict.fromkeys(row.action for row in new):
+                self._hold([row for row in new if row.action == action])
         self._held = {address: row.detail for address, row in held.items()}
+
+    def _hold(self, rows: Sequence[Finished]) -> None:
+        """Print one line for the holds of one kind of change; the first reason stands for all."""
+        first, rest = rows[0], len(rows) - 1
+        others = f" and {plural(rest, 'other', 'others')}" if rest else ""
+        more = "; -v names each" if rest else ""
+        self._say(f"held: {first.action} of {visible(str(first.address))}{others} ({first.detail}{more})")
 
     def _files(self, event: FilesRead) -> None:
         if event.problem is None:

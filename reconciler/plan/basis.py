@@ -20,7 +20,7 @@ class Basis:
     are the agents of records and intents that are proven gone: as the service last described them, or None where it
     does not know them any more. `channels` are the channels of foreign agents, as far as they are known. `grace` is how
     long the service may still execute a call that got no answer, and how far a list may lag behind, `horizon` the time
-    until the next run, as `--horizon` gives it; both in seconds.
+    until the next run at the latest, `--horizon` and a tenth; both in seconds.
     """
 
     owner: Owner

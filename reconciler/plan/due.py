@@ -84,7 +84,9 @@ def _furthest(horizon: float, life: float) -> float:
 
 
 def _expiring(what: str, horizon: float) -> Reason:
-    return Reason(Because.EXPIRING, f"{what} within {spelled(horizon)}, before the next run (--horizon)")
+    return Reason(
+        Because.EXPIRING, f"{what} within {spelled(horizon)}, before the next run (--horizon and a tenth)"
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)

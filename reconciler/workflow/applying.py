@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
 from reconciler.apply.archiving import archive_ended, archive_running
@@ -129,7 +129,7 @@ def _check_rows(intended: Plan, approved: Approved) -> None:
     )
     if odd:
         raise StalePlan(
-            f"the plan file and its digest disagree about {', '.join(odd[:5])}; nothing was done",
+            f"the plan file and its digest disagree about {_first(odd)}; nothing was done",
             hint="somebody has edited it: plan again, and approve that",
         )
 
@@ -155,6 +155,15 @@ _RESTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def _first(texts: Sequence[str]) -> str:
+    """Return the first five texts, and how many more there are."""
+    rest = len(texts) - _SHOWN
+    return ", ".join(texts[:_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+_SHOWN = 5
+
+
 def _what_moved(intended: Plan, approved: Approved) -> str:
     if approved.files is not None and approved.files != intended.fleet_digest:
         return "the files or variables have changed since: plan again, and approve that"
@@ -163,8 +172,8 @@ def _what_moved(intended: Plan, approved: Approved) -> str:
     added = sorted(f"{action} {address}" for action, address in intended.rows - approved.rows)
     gone = sorted(f"{action} {address}" for action, address in approved.rows - intended.rows)
     moved = [
-        f"now also: {', '.join(added[:5])}" if added else "",
-        f"not any more: {', '.join(gone[:5])}" if gone else "",
+        f"now also: {_first(added)}" if added else "",
+        f"not any more: {_first(gone)}" if gone else "",
     ]
     told = "; ".join(each for each in moved if each) if approved.files is not None else ""
     return f"{told or 'the agents or the state have moved on'}: plan again, and approve that"

@@ -64,9 +64,7 @@ def look(job: Job, observer: Observer) -> Steps[tuple[Basis, tuple[Write, ...]]]
         memory=job.memory,
     )
     _check_times(basis)
-    return settle(
-        replace(basis, grace=job.settings.grace, horizon=job.settings.horizon), observer.capabilities
-    )
+    return settle(replace(basis, grace=job.settings.grace, horizon=job.settings.reach), observer.capabilities)
 
 
 def _check_times(basis: Basis) -> None:

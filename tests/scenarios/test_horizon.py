@@ -63,8 +63,8 @@ def standing(limits: Limits = UNLIMITED, hours: float = 0) -> tuple[Virtual, Des
 def test_a_token_that_would_end_before_the_next_run_is_renewed_in_this_one() -> None:
     virtual, wanted = standing()
     virtual.now += 3 * HOUR
-    assert drift(virtual, wanted, 20).plan.rows == frozenset()
-    assert apply(virtual, wanted, 20).rows == {}
+    assert drift(virtual, wanted, 19).plan.rows == frozenset()
+    assert apply(virtual, wanted, 19).rows == {}
     (row,) = drift(virtual, wanted, 23).plan.pending
     assert row.reason.because is Because.EXPIRING
     assert apply(virtual, wanted, 23).is_complete
@@ -90,6 +90,15 @@ def test_an_agent_that_the_service_ends_before_the_next_run_is_rotated_beyond_ev
     assert apply(virtual, wanted, 23).is_complete
     (after,) = virtual.live()
     assert after.agent_id != before
+
+
+def test_what_ends_just_after_the_next_run_is_not_left_to_it_because_it_may_be_late() -> None:
+    minute = 1 / 60
+    virtual, wanted = standing()
+    virtual.now += (12 - minute) * HOUR  # the join was sent a minute after its run began
+    assert {each for each, _ in drift(virtual, wanted, 12).plan.rows} == {"renew"}
+    virtual, wanted = standing(NO_ROTATION, 60 - minute)
+    assert {each for each, _ in drift(virtual, wanted, 12).plan.rows} == {"rotate"}
 
 
 def test_what_is_due_by_the_clock_is_no_drift_also_when_it_is_held() -> None:
@@ -158,7 +167,7 @@ def test_plan_drift_and_apply_look_as_far_ahead_as_they_are_told(home: Path) -> 
         "Drift: 1 address is about to end; an apply with the same --horizon would renew 1." in drifted.stdout
     )
     planned = run(home, "plan", "--horizon", "25h", "--out", "day.plan")
-    assert "its token ends within 25h, before the next run (--horizon)" in planned.stdout
+    assert "its token ends within 27h30m, before the next run (--horizon and a tenth)" in planned.stdout
     assert 'horizon: "25h"' in run(home, "show", "day.plan").stdout
     applied = run(home, "apply", "--plan", "day.plan")
     assert (applied.returncode, "1 renewed" in applied.stdout) == (0, True)

@@ -65,7 +65,7 @@ def terms_of(
         destroying=job.destroying,
         about=about,
         approval=approval,
-        horizon=job.settings.horizon,
+        horizon=job.settings.reach,
     )
 
 

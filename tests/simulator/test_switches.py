@@ -67,7 +67,7 @@ def test_switches_that_are_none(text: str, message: str) -> None:
 def test_a_switch_without_a_value_is_refused_by_the_command() -> None:
     done = CliRunner().invoke(cli, ["simulator", "--switch", "name_scope", "--list-switches"])
     assert done.exit_code != 0
-    assert '"name_scope" is not of the form KEY=VALUE' in done.output
+    assert '"name_scope" is not of the form NAME=VALUE' in done.output
 
 
 @pytest.mark.parametrize("value", [None, True, [], {}, 1.5])

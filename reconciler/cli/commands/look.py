@@ -55,12 +55,12 @@ def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, *
     """Show what changed behind our back, apart from what the files changed. Exits 0, 1 or 2.
 
     \b
-    reconciler drift prod                        0 no drift, 2 drift, 1 it cannot be told
-    reconciler drift prod --full                 each change by itself, also copies
-    reconciler drift prod --format json          for a machine
-    reconciler drift prod --format junit         each address that drifted as a test that failed
+    reconciler drift my-fleet -e prod            0 no drift, 2 drift, 1 it cannot be told
+    reconciler drift my-fleet --full             each change by itself, also copies
+    reconciler drift my-fleet --format json      for a machine
+    reconciler drift my-fleet --format junit     each address that drifted as a test that failed
     reconciler drift fleets/* -e all -q          for cron: what drifted, and one line
-    reconciler drift prod --horizon 12h          also what ends within 12 hours
+    reconciler drift my-fleet --horizon 12h      also what ends within 12 hours
     """
     from reconciler import workflow
     from reconciler.cli import several_fleets, wiring

@@ -19,7 +19,7 @@ from reconciler.cli import parameters
 @click.option(
     "--switch",
     "switches",
-    type=parameters.pair,
+    type=parameters.switch,
     multiple=True,
     metavar="NAME=VALUE",
     help="Set a switch; repeatable.",

@@ -39,7 +39,7 @@ class FleetReader:
                 "no-fleet",
                 f"there is no {FLEET_FILE} in {self.files.directory}",
                 None,
-                help="name the fleet's directory, or make one with 'reconciler init'",
+                help="name the fleet's directory (an environment is -e NAME), or make one with 'reconciler init'",
             )
         if document is None:
             raise InvalidConfig(self.problems.sorted())

@@ -209,7 +209,9 @@ def as_text(value: Any) -> str:
     if isinstance(value, (str, int, float, StrictUndefined)):
         return str(value)
     if value is None:
-        raise Forbidden("null inside a text; give a value with | default('…', true)")
+        raise Forbidden(
+            "null inside a text; give a value with | default('…', true), also for `environment`, which is null without -e"
+        )
     if isinstance(value, (dict, list, tuple)):
         kind = "mapping" if isinstance(value, dict) else "list"
         raise Forbidden(f"a {kind} inside a text; take a part of it, or write | tojson")

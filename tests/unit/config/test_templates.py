@@ -53,6 +53,12 @@ def fault(templates: Templates, text: str) -> TemplateFault:
     return raised.value
 
 
+def test_null_inside_a_text_tells_which_name_is_null_without_an_environment(templates: Templates) -> None:
+    help = fault(templates, "{{ nothing }}-front-desk").problem.help
+    assert help is not None
+    assert "`environment`, which is null without -e" in help
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

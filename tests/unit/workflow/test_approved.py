@@ -100,6 +100,13 @@ def test_what_an_approval_covers(now: Plan, seen: Approved | None, is_begun: boo
         ),
         (plan(JOIN, LEAVE), approved(plan(JOIN)), "now also: leave lobby/desk: plan again"),
         (plan(JOIN), approved(plan(JOIN, LEAVE)), "not any more: leave lobby/desk: plan again"),
+        (
+            plan(JOIN),
+            Approved("another", "f", frozenset(("leave", f"lobby/{number}") for number in range(7))),
+            "now also: join lobby/desk; not any more: "
+            + ", ".join(f"leave lobby/{number}" for number in range(5))
+            + " and 2 more: plan again",
+        ),
         (plan(JOIN), Approved("another"), "the agents or the state have moved on: plan again"),
     ],
 )
