@@ -269,7 +269,9 @@ KEYS: Final[Mapping[str, Keys]] = {
         "quota": Key(
             COUNT, "how many live agents the App ID may have, ours or not, after an apply that starts some"
         ),
-        "usd_per_day": Key(AMOUNT, "what a day may cost after an apply that raises the cost"),
+        "usd_per_day": Key(
+            AMOUNT, "what a day may cost after an apply that raises the cost; all agents of the App ID count"
+        ),
         "usd_per_minute": Key(AMOUNT, "what one agent costs a minute; no limit itself", "`0.10`"),
     },
     "lifecycle": {

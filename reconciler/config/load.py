@@ -192,7 +192,8 @@ class _Loading:
                 "unknown-environment",
                 f'this fleet has no environment "{self.environment}"',
                 document.key(tree, "environments") if "environments" in tree else document.at(tree),
-                help=did_you_mean(self.environment, fleet.environments) or f"declared: {known}",
+                help=did_you_mean(self.environment, fleet.environments)
+                or f"{'name one; ' if self.environment == 'all' else ''}declared: {known}",
             )
 
     def _check_fixed(self, fixed: Mapping[str, Any], fleet: FleetFile) -> None:

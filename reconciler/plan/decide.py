@@ -201,9 +201,9 @@ def _in_place(
     values = _changed(want, record, facts.able) if diffs else {}
     if values:
         paths = ", ".join(describe(("properties", *path)) for path in values)
-        return Update(
-            facts.address, want, Reason(Because.FIELDS, f"{paths} changes in place"), target, values, diffs
-        )
+        renamed = f", and it is renamed from {facts.found_at}" if facts.found_at is not None else ""
+        reason = Reason(Because.FIELDS, f"{paths} changes in place{renamed}")
+        return Update(facts.address, want, reason, target, values, diffs)
     if facts.found_at is not None:
         text = f"renamed from {facts.found_at}; the running agent is kept"
         return Adopt(facts.address, want, Reason(Because.RENAMED, text), target, {})

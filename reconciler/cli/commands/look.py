@@ -89,9 +89,7 @@ def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, *
 )
 @options.area_option
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
-@click.option(
-    "--interval", type=parameters.duration, default="5s", show_default=True, help="With --watch: how often."
-)
+@click.option("--interval", type=parameters.duration, help="With --watch: how often (5s).")
 @click.option("--conversation", is_flag=True, help="Show turns, silence, and what was said last.")
 @options.parallelism_option
 @options.output_options
@@ -102,7 +100,7 @@ def status(
     everything: bool,
     area: str | None,
     watch: bool,
-    interval: float,
+    interval: float | None,
     conversation: bool,
     parallelism: int,
 ) -> int:
@@ -128,6 +126,8 @@ def status(
         return 0
     if area is not None:
         raise click.UsageError("--area is for --all, where there is no fleet to say it")
+    if interval is not None and not watch:
+        raise click.UsageError("--interval is for --watch, which looks again; without it, status looks once")
     from reconciler.cli.jobs import Flags, make_job
     from reconciler.cli.surveying import status_steps
     from reconciler.report.status import counts
@@ -143,7 +143,7 @@ def status(
     def report() -> int:
         return several_fleets.report_each(fleets, output, form, ReportKind.STATUS, look)
 
-    return several_fleets.report_repeatedly(report, interval, output) if watch else report()
+    return several_fleets.report_repeatedly(report, interval or 5.0, output) if watch else report()
 
 
 @click.command("show", cls=AddressCommand)
