@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import field, replace
-from functools import cached_property, partial
+from functools import cached_property
 
-from reconciler.diagnostics import Problem, Severity
+from reconciler.diagnostics import Problem
 from reconciler.errors import Refused
 from reconciler.model.address import Address, Owner
 from reconciler.model.approval import Approval
@@ -40,7 +40,7 @@ from reconciler.plan.dangers import (
 )
 from reconciler.plan.decide import ignored_diffs, renewal_while_held
 from reconciler.plan.diff import Absent
-from reconciler.plan.facts import Facts, gather_facts
+from reconciler.plan.facts import gather_facts
 from reconciler.plan.freeze import Freezes, without_target
 from reconciler.plan.guard import (
     Cost,
@@ -54,6 +54,7 @@ from reconciler.plan.guard import (
     refusals,
 )
 from reconciler.plan.permits import Permits
+from reconciler.plan.plan_warnings import adoptions_over, ended_between_runs
 from reconciler.plan.rotations import LAST_CALL, is_urgent, postpone, turns
 from reconciler.plan.selection import Selection, check_selectors
 from reconciler.values import dataclass
@@ -240,27 +241,17 @@ def build_plan(
         changes += (each if is_begun(each, permits.leaving) else frozen(each) for each in more)
     plan = _assemble(fleet, basis, able, tuple(changes), risky, policy)
     told = map(_ignored, firsts)
-    over = tuple(each for each in map(partial(_adoption_over, fleet), chosen) if each is not None)
     return replace(
         plan,
         ignored=tuple(each for each in told if each is not None),
         thawed=tuple(thawed),
-        warnings=(*plan.warnings, *over, *without_target(fleet, addresses)),
+        warnings=(
+            *plan.warnings,
+            *adoptions_over(fleet, chosen),
+            *ended_between_runs(fleet, chosen, basis.now),
+            *without_target(fleet, addresses),
+        ),
     )
-
-
-def _adoption_over(fleet: DesiredFleet, facts: Facts) -> Problem | None:
-    """Return a warning if the agent that `adopt` in the files names does not run any more, else None."""
-    want, record = facts.want, facts.record
-    if want is None or want.adopt is None or facts.adoptee is not None:
-        return None
-    if any(each.agent_id == want.adopt for each in facts.running) or (
-        record is not None and record.agent_id == want.adopt
-    ):
-        return None
-    summary = f"agent {want.adopt}, which {facts.address} adopts, does not run any more"
-    place = fleet.locate(facts.address, ("adopt",))
-    return Problem("adopt-over", summary, place, "remove the line `adopt`", severity=Severity.WARNING)
 
 
 def _ignored(change: Change) -> Ignored | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from reconciler.errors import Refused
 from reconciler.model.address import Address
 from reconciler.model.observed import AgentStatus, ObservedAgent
 from reconciler.model.record import Intent, Operation
-from reconciler.model.spec import AgentSpec, Beside, Lifecycle
+from reconciler.model.spec import HOUR, AgentSpec, Beside, Lifecycle
 from reconciler.plan.build import Plan, build_plan
 from reconciler.plan.change import Action
 from tests.fakes.fleets import agent, fleet
@@ -64,6 +65,46 @@ def test_what_the_files_adopt_where_it_runs_is_no_agent_that_somebody_may_adopt(
     assert [str(each.address) for each in here.changes] == ["lobby/desk"]
     elsewhere = planned(replace(DESK, adopt="F1"), beside(basis(), F1="cafe"))
     assert (elsewhere.unmanaged, elsewhere.elsewhere) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "ended", "warns"),
+    [
+        ({"token_expires_at": NOW - 60}, {"stopped_at": NOW - 60}, True),
+        (
+            {"token_expires_at": NOW - 60},
+            {"stopped_at": NOW - 100},
+            True,
+        ),  # the service's clock and ours differ
+        ({"token_expires_at": NOW - 60}, {"stopped_at": NOW - HOUR}, False),  # it ended for another cause
+        (
+            {"token_expires_at": NOW - 60},
+            {},
+            True,
+        ),  # no time is told, and a run in time would have seen its end
+        ({"token_expires_at": NOW - 60}, None, True),
+        ({"token_expires_at": NOW + HOUR}, None, False),
+        ({"started_at": NOW - 73 * HOUR}, {"stopped_at": NOW - HOUR}, True),
+        ({"started_at": NOW - 73 * HOUR}, {"stopped_at": NOW - 2 * HOUR}, False),
+        ({"token_expires_at": NOW - 60, "failures": 2}, None, False),
+        ({"token_expires_at": NOW - 60, "replacing": True}, None, False),
+    ],
+)
+def test_agents_that_no_run_has_kept_are_a_warning(
+    recorded: dict[str, Any], ended: dict[str, Any] | None, warns: bool
+) -> None:
+    known = record(DESK, **recorded)
+    gone = None
+    if ended is not None:
+        gone = running(DESK, status=AgentStatus.STOPPED, started_at=known.started_at, **ended)
+    found = planned(DESK, basis([known], ended={"A1": gone})).warnings
+    assert [each.rule for each in found] == ["ended-between-runs"] * warns
+    if warns:
+        assert found[0].summary.startswith("1 agent has ended, because no run came in time")
+        assert "--horizon" in (found[0].help or "")
+    paused = replace(DESK, lifecycle=replace(DESK.lifecycle, paused=True))
+    assert not planned(paused, basis([known], ended={"A1": gone})).warnings
+    assert not planned(DESK, basis([known], [running(DESK)])).warnings
 
 
 def test_an_adoption_that_is_over_is_a_warning_and_one_that_was_made_is_none() -> None:
