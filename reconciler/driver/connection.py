@@ -24,6 +24,7 @@ _LONGEST_HEAD = 100 * 1024
 _SWITCHING = 101
 # The seconds after which a host's next address is tried as well, while the first has not connected (RFC 8305).
 _NEXT_ADDRESS = 0.25
+_IP_ADDRESS = re.compile(r"[\d.]+|.*:.*")
 
 
 class OneConnection(httpx.AsyncBaseTransport):
@@ -78,7 +79,8 @@ class OneConnection(httpx.AsyncBaseTransport):
                     url.host,
                     url.port or (443 if is_secure else 80),
                     ssl=self._context() if is_secure else None,
-                    happy_eyeballs_delay=_NEXT_ADDRESS,
+                    # An IP address has no other; and a race that is cancelled may leave its socket open.
+                    happy_eyeballs_delay=None if _IP_ADDRESS.fullmatch(url.host) else _NEXT_ADDRESS,
                 )
         except TimeoutError:
             raise httpx.ConnectTimeout("") from None

@@ -62,7 +62,7 @@ from reconciler.report import (
     sentences,
 )
 from reconciler.report import documents as printed
-from reconciler.report.fieldlines import Shown
+from reconciler.report.fieldlines import Shown, row_texts
 from reconciler.report.formats import FORMATS, RenderOptions
 from reconciler.report.problems import Checked
 from reconciler.report.style import Style
@@ -430,6 +430,7 @@ CASES: dict[str, Run] = {
     "report.masked_values.plain": lambda text: masked_values.plain(_places(text)),
     "report.masked_values.in_line": masked_values.in_line,
     "report.masked_values.sensitivity": lambda text: masked_values.sensitivity(_places(text), [("llm", "api_key")]),
+    "report.fieldlines.row_texts": lambda text: row_texts([f"a {text} b", f"a {text} c"]),
     "report.sentences.shortened": lambda text: sentences.shortened(text, 80),
     "report.problems.problem_lines": lambda text: problems.problem_lines([_problem(text)] * 2, RenderOptions(colour=True, read_source=lambda file: f"a: 1\nb: {text}\nc: 2\n")),
     "report.problems.warning_lines": lambda text: problems.warning_lines([_problem(text)] * 2, text, colour=True),

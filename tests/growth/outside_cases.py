@@ -274,6 +274,7 @@ OUTSIDE: dict[str, Run] = {
     "report.markers.approval_in": markers.approval_in,
     "report.markers.is_owner": markers.is_owner,
     "importing.shell.curl_commands": lambda text: [*shell.curl_commands(f"curl {text}", "a.sh")],
+    "importing.shell.unset": lambda text: shell.unset(f"{text}{shell.OPEN}A{shell.SHUT}" * 2),
     "importing.shell.filled": lambda text: shell.filled(
         f"{text}{shell.OPEN}A{shell.SHUT}" * 2, {"A": text}
     ),

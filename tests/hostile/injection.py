@@ -147,6 +147,7 @@ _FORBIDDEN = (
 )  # fmt: skip
 _REFUSED = ("socket.", "urllib.", "http.client.")
 _PLACES = frozenset({"open", "os.listdir", "os.scandir"})
+_CPU_TIME = re.compile(r"/proc/\d+/stat")
 _FRAMES = re.compile(r"(?:gi|cr|ag)_(?:frame|code)")
 _STRANGE_MODULES = frozenset(
     {"antigravity", "code", "pdb", "pty", "runpy", "telnetlib", "this", "webbrowser"}
@@ -217,6 +218,8 @@ class Watch:
         # Python looks for the line of a syntax error in the file of this name.
         if path in {os.devnull, f"/proc/{os.getpid()}/statm"} or path.endswith("/<template>"):
             return True
+        if _CPU_TIME.fullmatch(path):  # of the child, while nothing is heard of it
+            return not writes
         if f"{path}/".startswith(self._fleet):
             return not writes and "/." not in f"/{path[len(self._fleet) :]}"
         return f"{path}/".startswith(self._libraries) and (not writes or "__pycache__" in path)

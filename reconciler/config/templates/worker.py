@@ -150,7 +150,7 @@ class _Answers:
         self._received = 0
         self._waited = 0.0
         self._silent = 0.0
-        self._used = _cpu_seconds(child)
+        self._used: float | None = None
         self._heard = heard
 
     def __iter__(self) -> Iterator[bytes]:
