@@ -7,7 +7,7 @@ to `errors.InvalidConfig`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import field
 from enum import StrEnum
 
@@ -128,6 +128,12 @@ def nearby(word: str, known: Iterable[str], n: int = 5) -> list[str]:
 def plural(count: int, one: str, many: str) -> str:
     """Return a count with its noun."""
     return f"{count:,} {one if count == 1 else many}"
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """Return the first texts, and how many more there are."""
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -106,10 +106,9 @@ def _expected(state: State) -> set[str]:
     return recorded | state.released | {each.agent_id for each in state.intents if each.agent_id}
 
 
-def _told_to_leave(state: State) -> set[str]:
+def _told_to_leave(state: State) -> frozenset[str]:
     """Return the ids of agents that an earlier run told to leave: a list that lags may show them as running."""
-    leaving = {each.agent_id for each in state.intents if each.operation is Operation.LEAVE}
-    return leaving | {each.agent_id for each in state.records.values() if each.replacing}
+    return state.told_to_leave | {each.agent_id for each in state.records.values() if each.replacing}
 
 
 def _successors(state: State) -> set[str]:

@@ -96,9 +96,9 @@ def adopt(context: Context, spec: AgentSpec, target: Target) -> Steps[None]:
             f"agent {target.agent_id} does not run in channel {spec.address.channel} any more; it was not adopted",
             hint="the next apply decides anew",
         )
-    recorded = (each for each in context.journal.view.records.values() if each.agent_id == target.agent_id)
-    if (holder := next(recorded, None)) is not None:
-        raise ChangeHeld(f"agent {target.agent_id} is recorded as {holder.address} already")
+    holder = context.journal.holder(target.agent_id, spec.address)
+    if holder != spec.address:
+        raise ChangeHeld(f"agent {target.agent_id} is recorded as {holder} already")
     other = holder_of_uid(context.journal.view, spec.address, target.uid, context.gone)
     if other is not None:
         raise ChangeHeld(

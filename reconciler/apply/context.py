@@ -16,7 +16,8 @@ from reconciler.model.spec import Lifecycle
 from reconciler.plan.change import Action
 from reconciler.plan.due import why_renew
 from reconciler.plan.freeze import Freezes, told
-from reconciler.plan.guard import Policy
+from reconciler.plan.guard import Policy, why_not_permitted
+from reconciler.plan.holds import PROVEN
 from reconciler.plan.selection import matching_any
 from reconciler.ports import Elapsed, Emit, Knocked, Provider, Random, Scope, Sleep, Steps, Stopping
 from reconciler.values import dataclass
@@ -39,16 +40,16 @@ class Settings:
     farewell: float = 150.0
     grace: float = 300.0
     attempts: int = 3
-    proven_after: float = 5.0
+    proven_after: float = PROVEN
     turn: float | None = None
     horizon: float = 0.0
 
     @property
     def reach(self) -> float:
-        """Return within how many seconds must end what this run renews or rotates because a later run would be too late.
+        """The seconds within which a token or an agent must end to be renewed or rotated before the next run.
 
-        A tenth longer than the horizon: the next run may begin late, and takes time itself. Without it a run every 12 h
-        leaves each token of 24 h, which it has made some seconds after its start, to the second run after it.
+        They are a tenth more than the horizon, because the next run may begin late, and takes time itself. Otherwise a token of
+        24 h would have some seconds more than 12 h left when the next run comes after 12 h, and end before the one after that.
         """
         return float(round(self.horizon * 1.1))
 
@@ -149,12 +150,11 @@ class Context:
         policy = self.policy
         if policy.review is not None and by not in policy.review.acts.get(address, ()):
             return "nobody has reviewed its end"
-        if policy.only is not None and by not in policy.only:
-            return f"{policy.only_flag} leaves {by} out"
         # All addresses: among fewer, a target like `room[1]/a` would be read as a pattern.
         known = {address, *self.declared, *self.journal.view.records}
-        if address in matching_any(policy.protect, known):
-            return "the team's policy protects it"
+        reason = why_not_permitted(policy, by, is_protected=address in matching_any(policy.protect, known))
+        if reason is not None:
+            return reason.text
         freeze = Freezes(self.freezes, tuple(known), now).holding(by, address)
         return told(freeze) if freeze is not None and not policy.override_freeze else None
 

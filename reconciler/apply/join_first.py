@@ -30,7 +30,12 @@ def await_running(context: Context, change: Change) -> Steps[None]:
         elapsed: float = yield Elapsed()
         if agent.status.is_settled and elapsed - started >= proven:
             return
-        yield from context.not_yet(f"the new agent is still {agent.status}; both run now")
+        still = (
+            f"has not run for {spelled(proven)} yet"
+            if agent.status.is_settled
+            else f"is still {agent.status}"
+        )
+        yield from context.not_yet(f"the new agent {still}; both run now")
         if elapsed - started > settings.wait:
             raise ChangeFailed(
                 f"the new agent is still {agent.status} after {spelled(round(elapsed - started))}; both run now"

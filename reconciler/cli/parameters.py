@@ -1,6 +1,6 @@
-"""What reads the values of parameters, their shell completion, and the command whose ADDRESS may begin with `-`; needs click alone.
+"""Functions that read the values of parameters or complete them, and the command whose ADDRESS may begin with `-`.
 
-A completion offers nothing, and prints no error, if the files are broken or the directory holds no fleet.
+They need click alone. A completion offers nothing, and prints no error, if the files are broken or the directory holds no fleet.
 """
 
 from __future__ import annotations

@@ -220,6 +220,11 @@ class State:
         return self.serial + self.offset
 
     @property
+    def told_to_leave(self) -> frozenset[str]:
+        """The ids of the agents with an open leave: told to leave by an earlier run, or about to be."""
+        return frozenset(each.agent_id for each in self.intents if each.operation is Operation.LEAVE)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing was ever written."""
         return self.serial == 0

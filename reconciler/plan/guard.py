@@ -1,7 +1,7 @@
 """Policy over a whole plan: which changes are held, and which limits refuse the whole apply.
 
-Here are selections, limits, quota and cost. Which rotations wait is decided in `rotations`, the protection of one address is decided in `decide`, the hosts that
-secrets go to are checked in `dangers`.
+Here are selections, limits, quota and cost. The protection of one address is decided in `decide`, which rotations wait
+in `rotations`. The hosts that secrets go to are checked in `dangers`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limit, Limits
-from reconciler.model.record import Operation
 from reconciler.plan.approval import Review
 from reconciler.plan.basis import Basis
 from reconciler.plan.change import (
@@ -40,9 +39,8 @@ MINUTES_A_DAY = 1440
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The permissions of this run. `allow` raises limits once, by name; `only` (by `only_flag`) holds all other kinds.
-    Without `first_joins` an address that has not run before under this state is not joined.
 
-    `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
+    Without `first_joins` an address that has not run before under this state is not joined. `allow_beside` are selectors of addresses that may join beside a foreign agent. `ends_are_limited` is False for
     `destroy`, whose purpose is to end the fleet. `override_freeze` is the reason why freezes hold nothing in this run.
     What a `review` does not cover is held. From the team's policy are `secret_hosts`, all hosts that secrets may go to
     (None: not restricted), `protect`, selectors of addresses whose agents are neither replaced nor left, and
@@ -117,28 +115,33 @@ def hold_by_policy(
         change = change.change
     if isinstance(change, Hold) and change.reason.because is Because.BESIDE and change.address in beside:
         change = change.change
-    if isinstance(change, (Replace, Leave)) and change.address in protected:
-        return Hold(change, Reason(Because.PROTECTED, "the team's policy protects it"))
-    if isinstance(change, (Hold, Keep)) or policy.only is None or action_of(change) in policy.only:
+    if isinstance(change, (Hold, Keep)):
         return change
-    if finishes_begun(change) and not policy.only.isdisjoint((Action.REPLACE, Action.ROTATE)):
+    reason = why_not_permitted(policy, action_of(change), is_protected=change.address in protected)
+    if reason is None or (finishes_begun(change) and _permits_replacements(policy)):
         return change
-    return Hold(change, Reason(Because.NOT_IN_ONLY, f"{policy.only_flag} leaves {action_of(change)} out"))
+    return Hold(change, reason)
+
+
+def why_not_permitted(policy: Policy, action: Action, *, is_protected: bool) -> Reason | None:
+    """Return why a policy holds a kind of change at an address that the team's policy may protect; None if it does not."""
+    if is_protected and action in (Action.REPLACE, Action.LEAVE):
+        return Reason(Because.PROTECTED, "the team's policy protects it")
+    if policy.only is not None and action not in policy.only:
+        return Reason(Because.NOT_IN_ONLY, f"{policy.only_flag} leaves {action} out")
+    return None
+
+
+def _permits_replacements(policy: Policy) -> bool:
+    return policy.only is None or not policy.only.isdisjoint((Action.REPLACE, Action.ROTATE))
 
 
 def hold_first_join(change: Change, policy: Policy, ran: Container[Address]) -> Change:
     """Return the change, held if it is a first join and the policy allows none; `ran` are the addresses that have run."""
-    is_first = isinstance(change, Join) and change.formerly is None and change.address not in ran
-    if policy.first_joins or not is_first:
+    if policy.first_joins or not isinstance(change, Join) or change.formerly or change.address in ran:
         return change
-    assert isinstance(change, Join), "only joins are held"
     text = f"{policy.only_flag} leaves out the join of what has not run before"
     return Hold(change, Reason(Because.NOT_IN_ONLY, text))
-
-
-def told_to_leave(basis: Basis) -> frozenset[str]:
-    """Return the ids of the agents that an earlier run told to leave, or was about to."""
-    return frozenset(each.agent_id for each in basis.state.intents if each.operation is Operation.LEAVE)
 
 
 def is_begun(change: Change, leaving: Container[str]) -> bool:
@@ -158,7 +161,7 @@ def refusals(
     changes = tuple(changes)
     # What ended in order to be replaced runs again after that, and is no more than what ran before.
     cost = replace(cost, before=cost.before + sum(map(finishes_begun, changes)))
-    leaving = told_to_leave(basis)
+    leaving = basis.state.told_to_leave
     changes = tuple(each for each in changes if not (finishes_begun(each) or is_begun(each, leaving)))
     counts = Counter(map(action_of, changes))
     found: list[Refusal] = _hang_ups(changes, limits, policy, basis) if policy.ends_are_limited else []

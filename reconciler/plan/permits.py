@@ -18,7 +18,6 @@ from reconciler.plan.guard import (
     hold_by_policy,
     hold_first_join,
     is_begun,
-    told_to_leave,
 )
 from reconciler.plan.holds import held_if_ended_repeatedly, held_if_unproven
 from reconciler.plan.selection import matching_any
@@ -47,7 +46,7 @@ class Permits:
             matching_any(policy.allow_beside, addresses),
             matching_any(policy.protect, addresses),
             frozenset((*basis.state.records, *basis.state.generations)) if asks else frozenset(),
-            told_to_leave(basis),
+            basis.state.told_to_leave,
         )
 
     def decisions(self, facts: Facts) -> tuple[Change, ...]:

@@ -29,7 +29,8 @@ WARNINGS_OF_PLANS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-# An agent that ended so many seconds before its token, or its life, was over has ended by that.
+# An agent that ended at most so many seconds before its token or its life was over counts as ended by that: the service's
+# clock and ours differ.
 _AROUND = 120.0
 
 
@@ -51,7 +52,7 @@ def ended_between_runs(fleet: DesiredFleet, all_facts: Iterable[Facts], now: flo
     late = [each.address for each in all_facts if _is_late(each, now)]
     if late:
         summary = f"{plural(len(late), 'agent has', 'agents have')} ended, because no run came in time to renew or rotate"
-        help = "run apply every two hours, or say with --horizon how long it is until the next run, or let watch do it"
+        _, help = WARNINGS_OF_PLANS["ended-between-runs"]
         place = fleet.locate(late[0], ())
         yield Problem("ended-between-runs", summary, place, help, severity=Severity.WARNING)
 
@@ -63,7 +64,7 @@ def _is_late(facts: Facts, now: float) -> bool:
         return False
     if record is None or record.replacing or record.failures:
         return False
-    # Where the service does not know when it ended, a run that had come in time would have seen that.
+    # If the service does not tell when it ended, no run has come before that time: it would have joined the agent again.
     end = now if ended is None or not ended.stopped_at else ended.stopped_at
     over = record.started_at + facts.able.lifetime(record.body.properties)
     if record.token_expires_at is not None:

@@ -15,7 +15,7 @@ from reconciler.model.capabilities import Capabilities
 from reconciler.model.fleet import Limits
 from reconciler.model.spec import HOUR
 from reconciler.plan.basis import Basis
-from reconciler.plan.change import Adopt, Because, Change, Hold, Keep, Reason, Renew, Rotate, Update
+from reconciler.plan.change import Adopt, Because, Change, Hold, Keep, Reason, Renew, Rotate, Target, Update
 from reconciler.values import dataclass
 
 # An agent with less than this left (seconds) is rotated even in a freeze. It is rotated even beyond `max_unavailable`
@@ -50,10 +50,10 @@ def turns(
 ) -> RotationTurns:
     """Return which agents of the whole fleet rotate early in this run, and which rotations wait for a later one.
 
-    The next run is expected in `last_call` seconds: what ends before it never waits. Of the others, those that end first
-    rotate first. They are at most `max_unavailable`; under a horizon, which tells how many runs are left, they may be
-    more, because the limit that cannot be kept is then exceeded by the same number in each run. Agents whose rotation is
-    held in this run (`is_kept`) are not rotated early.
+    The next run is expected in `last_call` seconds: agents that end before it never wait. Of the others, those that end
+    first rotate first, at most `max_unavailable` in one run. A horizon tells how many runs are left; if these cannot keep
+    the limit, each of them rotates the same number of agents. An agent whose rotation is held in this run (`is_kept`) is
+    not rotated early.
     """
     # An agent that an earlier run rotated and did not join again is down, too. Addresses are counted, not agents: a successor
     # beside its predecessor makes no fleet larger.
@@ -62,9 +62,11 @@ def turns(
     down = sum(1 for each in records if each.replacing and each.agent_id not in live)
     total = down + sum(1 for each in records if each.agent_id in live)
     limit = limits.max_unavailable.of(total)
-    # What ends later than this can wait: even if it is the whole fleet, the runs before its end are enough.
+    # Agents that end later than this can wait: the runs before then are enough for the whole fleet.
     reach = last_call * (total / limit + 1) + _LATE if limit else 0.0
     ending = sorted(_endings(changes, basis.now, able, last_call, reach, is_kept))
+    if not ending:
+        return RotationTurns(frozenset(), frozenset())
     needed, even = _needed(ending, limit, last_call)
     most = max(limit, even) if limit and basis.horizon else limit
     first = ending[: max(0, min(needed, most - down - _just_rotated(basis, live, last_call)))]
@@ -75,7 +77,7 @@ def turns(
     return RotationTurns(frozenset(now.difference(due)), frozenset(due) - now)
 
 
-# The seconds by which a run may come later than expected, or an agent start after the beginning of its run.
+# So many seconds later than expected a run may come, and so many seconds after the begin of a run it may start an agent.
 _LATE = 600.0
 # Runs that are closer together than this part of the expected time count as one: they share its early rotations.
 _ONE_RUN = 0.6
@@ -89,9 +91,9 @@ def _endings(
     reach: float,
     is_kept: Callable[[Address], bool],
 ) -> Iterator[_Ending]:
-    """Yield the recorded agents that rotate now, and those that may rotate early and may end within `reach` seconds.
+    """Yield the recorded agents whose rotation is due, and those that may rotate early and may end within `reach` seconds.
 
-    A young one was started since the last run: it is not rotated early, because its successor would end when it does.
+    A young agent was started after the last run. It is not rotated early: its successor would end at the same time.
     """
     shortest = min([able.max_lifetime, *(life for _, life in able.part_lives)])
     for each in changes:
@@ -100,13 +102,13 @@ def _endings(
         age = now - each.target.agent.started_at
         is_due = isinstance(each, Rotate)
         if is_due or (shortest - age <= reach and not is_kept(each.address)):
-            left = able.lifetime(each.target.record.body.properties) - age
+            left = _left(each.target, now, able)
             if is_due or left > last_call:
                 yield _Ending(left, each.address, is_due, age <= last_call * _ONE_RUN)
 
 
 def _just_rotated(basis: Basis, live: Container[str], last_call: float) -> int:
-    """Return how many agents a run that counts as one with this has started in the place of others."""
+    """Return how many agents earlier runs have started in the place of others, if they count as one run with this one."""
     since = basis.now - last_call * _ONE_RUN
     records = basis.state.records.values()
     return sum(
@@ -128,9 +130,13 @@ def is_urgent(change: Change, now: float, able: Capabilities, last_call: float =
     """Return whether a change is a rotation that cannot wait: its agent ends within `last_call` seconds."""
     if not isinstance(change, Rotate):
         return False
-    record = change.target.record
-    assert record is not None, "only recorded agents rotate"
-    return now - change.target.agent.started_at > able.lifetime(record.body.properties) - last_call
+    return _left(change.target, now, able) < last_call
+
+
+def _left(target: Target, now: float, able: Capabilities) -> float:
+    """Return the seconds until the service ends a recorded agent by its age."""
+    assert target.record is not None, "only recorded agents rotate"
+    return able.lifetime(target.record.body.properties) - (now - target.agent.started_at)
 
 
 def postpone(change: Change, postponed: frozenset[Address]) -> Change:

@@ -1,8 +1,8 @@
-"""The words and the sign of each kind of change, a row each."""
+"""The words and the sign of each kind of change, a row each, and what the signs mean."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from reconciler.plan.build import Plan
@@ -46,3 +46,21 @@ def counted(plan: Plan) -> list[tuple[Action, int, str]]:
     """Return each kind of pending change that a plan has, with their number and what becomes of the conversations."""
     rows = ((action, plan.count(action), words.conversation) for action, words in WORDS.items())
     return [row for row in rows if row[1] and row[0] is not Action.NONE]
+
+
+def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the meanings of the signs that occur; empty for a single sign, which needs no explanation."""
+    found = set(symbols)
+    return [(sign, word) for sign, word in _MEANINGS.items() if sign in found] if len(found) > 1 else []
+
+
+_MEANINGS = {
+    "-/+": "is replaced",
+    "+/-": "is replaced, the new agent first",
+    "-": "leaves",
+    "!": "is held, not done",
+    "~": "goes on, with changes in place or a new token",
+    "+": "joins",
+    "<=": "is adopted",
+    ".": "is forgotten",
+}

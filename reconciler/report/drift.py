@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from reconciler.diagnostics import plural
-from reconciler.plan.change import Action, Because, act_of
+from reconciler.plan.change import Action, Because, act_of, order_of
 from reconciler.report import json_plan, markdown, sentences
+from reconciler.report.documents import as_json
 from reconciler.report.escape import code
 from reconciler.report.folding import folded
 from reconciler.report.formats import RenderOptions
@@ -84,7 +85,7 @@ def _class_table(drift: Drift) -> list[str]:
 
 
 def render_json(drift: Drift, options: RenderOptions = RenderOptions()) -> Iterator[str]:
-    """Yield drift as JSON, change by change; the changes are under Terraform's key `resource_drift`."""
+    """Return drift as JSON in pieces, change by change; the changes are under Terraform's key `resource_drift`."""
     plan = drift.plan
     document = {
         "format_version": json_plan.FORMAT_VERSION,
@@ -97,7 +98,9 @@ def render_json(drift: Drift, options: RenderOptions = RenderOptions()) -> Itera
         "unmanaged": [json_plan.unmanaged_tree(each) for each in plan.unmanaged],
         "unmanaged_elsewhere": plan.elsewhere,
     }
-    return json_plan.pieces_of(document, "resource_drift", plan)
+    changes = sorted(plan.changes, key=order_of)
+    texts = (as_json(json_plan.change_tree(plan, each)).replace("\n", "\n    ") for each in changes)
+    return json_plan.with_changes(as_json(document), "resource_drift", texts, len(changes))
 
 
 def drift_rows(drift: Drift, full: bool) -> tuple[ChangeRow, ...]:

@@ -12,7 +12,7 @@ from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
-from reconciler.report.actions import RANK, WORDS, counted
+from reconciler.report.actions import RANK, WORDS, counted, legend
 from reconciler.report.addresses import in_order
 from reconciler.report.drift import besides, classes, drift_rows
 from reconciler.report.drift import headline as drift_headline
@@ -21,7 +21,7 @@ from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
 from reconciler.report.formats import RenderOptions
 from reconciler.report.ledger import Finish, done_by_kind, sections, tally
 from reconciler.report.problems import Block, Checked, blocks, summary
-from reconciler.report.style import Style, legend
+from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
 from reconciler.workflow import Drift

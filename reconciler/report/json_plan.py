@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from reconciler.diagnostics import Problem, Span
@@ -27,7 +27,7 @@ from reconciler.plan.change import (
 )
 from reconciler.report.actions import WORDS
 from reconciler.report.body_texts import BodyTexts
-from reconciler.report.documents import as_ascii_json, as_json, as_json_line
+from reconciler.report.documents import as_ascii_json, as_json_line
 from reconciler.report.formats import RenderOptions
 from reconciler.report.masked_values import masked, plain, sensitivity
 from reconciler.report.plan_document import (
@@ -47,45 +47,29 @@ FORMAT_VERSION: Literal["1.0"] = "1.0"
 
 
 def render_json(plan: Plan, options: RenderOptions = RenderOptions()) -> Iterator[str]:
-    """Yield a plan as JSON text in pieces of whole lines, each change by itself; equal plans give equal bytes.
+    """Return a plan as JSON text in pieces of whole lines, each change by itself; equal plans give equal bytes.
 
     No tree of all changes is ever made: it would take several times the memory of their text.
     """
-    whole = as_ascii_json(_document(plan, []))
-    if not plan.changes:
-        yield f"{whole}\n"
-        return
-    before, after = whole.split(_NO_CHANGES)
-    yield f"{before}{_NO_CHANGES[:-1]}\n"
     bodies = BodyTexts()
-    rest = len(plan.changes)
-    for change in sorted(plan.changes, key=order_of):
-        rest -= 1
-        yield f"    {_change_text(plan, change, bodies)}{',' if rest else ''}\n"
-    yield f"  ]{after}\n"
+    texts = (_change_text(plan, change, bodies) for change in sorted(plan.changes, key=order_of))
+    return with_changes(as_ascii_json(_document(plan, [])), "resource_changes", texts, len(plan.changes))
 
 
-# The line of an empty list, where the changes are put in; texts of JSON contain no line break, so it is there once.
-_NO_CHANGES = '\n  "resource_changes": []'
-
-
-def pieces_of(document: Mapping[str, object], key: str, plan: Plan) -> Iterator[str]:
-    """Yield a document as JSON with the changes of a plan as the list at a key, each change by itself.
-
-    The document has an empty list there.
-    """
-    before, empty, after = as_json(document).partition(f'\n  "{key}": []')
-    assert empty, "the key is one of the document's own"
-    changes = sorted(plan.changes, key=order_of)
-    yield f"{before}{empty[:-1]}" if changes else f"{before}{empty}"
-    for number, change in enumerate(changes):
-        indented = as_json(change_tree(plan, change)).replace("\n", "\n    ")
-        yield f"{',' if number else ''}\n    {indented}"
-    yield f"\n  ]{after}\n" if changes else f"{after}\n"
+def with_changes(document: str, key: str, texts: Iterable[str], count: int) -> Iterator[str]:
+    """Yield a document of JSON in pieces of whole lines, with so many texts as the elements of its empty list at a key."""
+    # Texts of JSON contain no line break, so this line is there once.
+    empty = f'\n  "{key}": []'
+    before, after = document.split(empty)
+    yield f"{before}{empty[:-1]}\n" if count else f"{document}\n"
+    for number, text in enumerate(texts, start=1):
+        yield f"    {text}{',' if number < count else ''}\n"
+    if count:
+        yield f"  ]{after}\n"
 
 
 def _change_text(plan: Plan, change: Change, bodies: BodyTexts) -> str:
-    """Return a change as JSON, indented for its place in a plan."""
+    """Return a change as JSON, its lines after the first indented for their place in a plan."""
     before, after = _bodies(change)
     texts = {"before": bodies.text(before)}
     texts["after"] = texts["before"] if after is before else bodies.text(after)
@@ -118,11 +102,6 @@ def render_numbers(plan: Plan, options: RenderOptions) -> str:
     """
     found = Counter(word for each in plan.changes for word in WORDS[action_of(each)].terraform)
     return as_json_line({word: found[word] for word in ("create", "update", "delete")})
-
-
-def plan_tree(plan: Plan) -> PlanDocument:
-    """Return a plan as a plain tree."""
-    return _document(plan, [change_tree(plan, each) for each in sorted(plan.changes, key=order_of)])
 
 
 def _document(plan: Plan, changes: list[ResourceChange]) -> PlanDocument:

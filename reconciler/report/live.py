@@ -78,12 +78,11 @@ class LiveProgress:
         seconds = self._clock() - started[1] if started and is_done else 0.0
         took = f" after {rounded(seconds)}" if seconds >= 1 else ""
         styles = {Result.DONE: "green", Result.FAILED: "bold red", Result.UNKNOWN: "bold red"}
-        if (
-            event.result is not Result.HELD
-        ):  # the plan and the end of the apply tell the reasons, once for many
-            self._above(
-                f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
-            )
+        if event.result is Result.HELD:
+            return  # the plan and the end of the apply tell the reasons, once for many agents
+        self._above(
+            f"{visible(str(event.address))}: {outcome(event)}{took}", styles.get(event.result, "yellow")
+        )
 
     def _above(self, text: str, style: str) -> None:
         from rich.text import Text

@@ -17,7 +17,7 @@ from reconciler.diagnostics import plural
 from reconciler.model.address import Address
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
-from reconciler.report.actions import RANK, WORDS, counted
+from reconciler.report.actions import RANK, WORDS, counted, legend
 from reconciler.report.addresses import BRACES, WIDEST, braced, every
 from reconciler.report.alike import grouped_by
 from reconciler.report.escape import code, fenced, html, prose, visible
@@ -26,7 +26,7 @@ from reconciler.report.folding import folded, in_lines
 from reconciler.report.formats import RenderOptions
 from reconciler.report.markers import marker
 from reconciler.report.risks import in_room, size
-from reconciler.report.style import Style, legend
+from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 from reconciler.values import dataclass
 

@@ -1,8 +1,6 @@
-"""Colours of the terminal, or none: the only module that knows the terminal's codes. And the signs of changes."""
+"""Colours of the terminal, or none: the only module that knows the terminal's codes."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from reconciler.values import dataclass
 
@@ -63,21 +61,3 @@ class Style:
 
 _MARKED = {"+": (4, 32), "-": (9, 31), "~": (4, 36)}
 _SIGNS = {"+": 32, "-": 31, "~": 33, "<=": 36, ".": 2, "!": 35}
-
-
-def legend(symbols: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the meanings of the signs that occur; empty for a single sign, which needs no explanation."""
-    found = set(symbols)
-    return [(sign, word) for sign, word in _MEANINGS.items() if sign in found] if len(found) > 1 else []
-
-
-_MEANINGS = {
-    "-/+": "is replaced",
-    "+/-": "is replaced, the new agent first",
-    "-": "leaves",
-    "!": "is held, not done",
-    "~": "goes on, with changes in place or a new token",
-    "+": "joins",
-    "<=": "is adopted",
-    ".": "is forgotten",
-}

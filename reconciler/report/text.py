@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from reconciler.plan.build import Plan
 from reconciler.report import sentences
+from reconciler.report.actions import legend
 from reconciler.report.addresses import WIDEST, shortened
 from reconciler.report.escape import visible
 from reconciler.report.fieldlines import FieldLines, Shown, row_steps, row_texts
 from reconciler.report.folding import folded, in_lines
 from reconciler.report.formats import RenderOptions
 from reconciler.report.packing import packed
-from reconciler.report.style import Style, legend
+from reconciler.report.style import Style
 from reconciler.report.view import ChangeRow, change_rows
 
 # Columns: signs end at the third, fields start at the seventh, the lines of a text at the eleventh.

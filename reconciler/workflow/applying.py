@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from reconciler.apply.afterwards import await_started, close_unwanted, sweep
 from reconciler.apply.archiving import archive_ended, archive_running
@@ -11,7 +11,7 @@ from reconciler.apply.context import Context
 from reconciler.apply.events import Ledger, Notice, Result
 from reconciler.apply.executor import execute
 from reconciler.apply.journal import Journal
-from reconciler.diagnostics import plural
+from reconciler.diagnostics import first_of, plural
 from reconciler.errors import ReconcilerError, Refused, StalePlan
 from reconciler.model.address import Address
 from reconciler.model.fingerprint import digest
@@ -129,7 +129,7 @@ def _check_rows(intended: Plan, approved: Approved) -> None:
     )
     if odd:
         raise StalePlan(
-            f"the plan file and its digest disagree about {_first(odd)}; nothing was done",
+            f"the plan file and its digest disagree about {first_of(odd, _NAMED)}; nothing was done",
             hint="somebody has edited it: plan again, and approve that",
         )
 
@@ -155,13 +155,8 @@ _RESTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _first(texts: Sequence[str]) -> str:
-    """Return the first five texts, and how many more there are."""
-    rest = len(texts) - _SHOWN
-    return ", ".join(texts[:_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
-
-
-_SHOWN = 5
+# How many changes an error names.
+_NAMED = 5
 
 
 def _what_moved(intended: Plan, approved: Approved) -> str:
@@ -172,8 +167,8 @@ def _what_moved(intended: Plan, approved: Approved) -> str:
     added = sorted(f"{action} {address}" for action, address in intended.rows - approved.rows)
     gone = sorted(f"{action} {address}" for action, address in approved.rows - intended.rows)
     moved = [
-        f"now also: {_first(added)}" if added else "",
-        f"not any more: {_first(gone)}" if gone else "",
+        f"now also: {first_of(added, _NAMED)}" if added else "",
+        f"not any more: {first_of(gone, _NAMED)}" if gone else "",
     ]
     told = "; ".join(each for each in moved if each) if approved.files is not None else ""
     return f"{told or 'the agents or the state have moved on'}: plan again, and approve that"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from reconciler.diagnostics import Problem, Severity, plural
+from reconciler.diagnostics import Problem, Severity, first_of, plural
 from reconciler.errors import ReconcilerError, Refused, ServiceError, StateError, StateLocked
 from reconciler.model.record import State
 from reconciler.model.tree import tree_references
@@ -129,8 +129,7 @@ def _hosts(job: Job) -> Iterator[Row]:
         for host in hosts:
             gets.setdefault(host, []).append(reference)
     for host, references in sorted(gets.items()):
-        more = f" and {len(references) - _NAMED:,} more" if len(references) > _NAMED else ""
-        yield Passed("hosts", f"{host} gets {', '.join(references[:_NAMED])}{more}")
+        yield Passed("hosts", f"{host} gets {first_of(references, _NAMED)}")
 
 
 # How many of the secrets that go to one host are named.

@@ -16,6 +16,9 @@ from reconciler.report.formats import Format, RenderOptions, ReportKind
 if TYPE_CHECKING:
     from reconciler.cli.output import Output
 
+# The seconds between two looks of `status --watch`.
+_INTERVAL = 5.0
+
 
 @click.command("doctor")
 @options.fleet_options
@@ -89,7 +92,7 @@ def drift(fleets: options.ManyFlags, output: Output, form: Format, full: bool, *
 )
 @options.area_option
 @click.option("--watch", is_flag=True, help="Look again every few seconds until stopped.")
-@click.option("--interval", type=parameters.duration, help="With --watch: how often (5s).")
+@click.option("--interval", type=parameters.duration, help=f"With --watch: how often ({_INTERVAL:g}s).")
 @click.option("--conversation", is_flag=True, help="Show turns, silence, and what was said last.")
 @options.parallelism_option
 @options.output_options
@@ -143,7 +146,7 @@ def status(
     def report() -> int:
         return several_fleets.report_each(fleets, output, form, ReportKind.STATUS, look)
 
-    return several_fleets.report_repeatedly(report, interval or 5.0, output) if watch else report()
+    return several_fleets.report_repeatedly(report, interval or _INTERVAL, output) if watch else report()
 
 
 @click.command("show", cls=AddressCommand)

@@ -16,8 +16,10 @@ from reconciler.model.spec import HOUR, AgentSpec, Body, Lifecycle, ReplaceOrder
 from reconciler.model.tree import Path, Tree
 from reconciler.plan.basis import Basis
 from reconciler.plan.build import Plan, build_plan
+from reconciler.plan.change import order_of
 from reconciler.plan.guard import Policy
 from reconciler.plan.selection import Selection
+from reconciler.report import json_plan
 from tests.fakes.fleets import UNLIMITED
 
 NOW = 1_000_000_000.0
@@ -183,3 +185,9 @@ def risky_world() -> World:
     for number in range(1, 5):
         world.wants(f"lima/desk-{number}")
     return world
+
+
+def plan_tree(plan: Plan) -> dict[str, Any]:
+    """A whole plan as a tree, which the product never makes: its JSON is compared with it."""
+    changes = [json_plan.change_tree(plan, each) for each in sorted(plan.changes, key=order_of)]
+    return {**json_plan._document(plan, changes)}

@@ -16,8 +16,8 @@ from reconciler.cli.schemas import SCHEMAS
 from reconciler.model.tree import Tree
 from reconciler.plan.build import Plan
 from reconciler.report.documents import as_ascii_json, to_json
-from reconciler.report.json_plan import plan_tree, render_json
-from tests.unit.report.plans import World, properties, rich_world, risky_world
+from reconciler.report.json_plan import render_json
+from tests.unit.report.plans import World, plan_tree, properties, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
 SCHEMA = Path(__file__).parents[3] / "schemas" / "plan.schema.json"

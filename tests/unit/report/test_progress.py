@@ -16,10 +16,9 @@ from reconciler.plan.change import Action, Because
 from reconciler.report import folding, ledger, live, progress
 from reconciler.report.documents import as_json_line
 from reconciler.report.formats import RenderOptions, ReportKind, named
-from reconciler.report.json_plan import plan_tree
 from reconciler.report.ledger import Finish
 from reconciler.workflow import Planned
-from tests.unit.report.plans import World, rich_world, risky_world
+from tests.unit.report.plans import World, plan_tree, rich_world, risky_world
 
 Golden = Callable[[str, str], None]
 
